@@ -1,0 +1,233 @@
+#!/usr/bin/env bash
+# Runs every check of the project, or only the steps named:
+#
+#   bash integration/run.sh
+#   bash integration/run.sh lint unit
+#
+# All steps run even when one fails; the exit code is 1 if any did. A step
+# whose tool is missing (node, a C compiler for the race detector) is skipped
+# on a developer's machine and fails where CI is set.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
+
+GOLANGCI_VERSION=v2.15.0
+XCADDY_VERSION=v0.4.6
+FUZZ_TIME=${FUZZ_TIME:-5s}
+
+# Cheap ones first; clean is last because it looks at what the others left.
+ALL_STEPS=(fmt mod vet lint unit modules node xcaddy fuzz clean)
+
+SKIPPED=77 # exit code of a skipped step, as in automake
+
+usage() {
+  cat <<'TXT'
+usage: bash integration/run.sh [STEP...]
+
+  fmt      gofmt would change nothing
+  mod      go.mod and go.sum are tidy, downloaded modules are what go.sum says
+  vet      go vet
+  lint     golangci-lint, built on first use
+  unit     tests of this module, with the race detector
+  modules  vet and tests of the modules in folders below (SDK tests)
+  node     npm test in each folder of integration/ with a package.json
+  xcaddy   a Caddy built by xcaddy has the same modules as cmd/caddy
+  fuzz     each fuzz test for $FUZZ_TIME (default 5s)
+  clean    the steps changed nothing in the work tree
+TXT
+}
+
+skip() {
+  echo "skipped: $*"
+  exit "$SKIPPED"
+}
+
+# need COMMAND: skips the step if the command is missing; in CI it fails.
+need() {
+  command -v "$1" >/dev/null && return
+  [[ -z ${CI:-} ]] || { echo "$1 not found"; exit 1; }
+  skip "$1 not found"
+}
+
+# files PATTERN: files of that name below the root, ours only.
+files() {
+  find . \( -name node_modules -o -name .git \) -prune -o -type f -name "$1" -print | sort
+}
+
+# nested_modules: folders below the root that are Go modules of their own.
+nested_modules() {
+  files go.mod | sed -n 's|^\(\./..*\)/go\.mod$|\1|p'
+}
+
+# each DIRS COMMAND...: runs the command in each folder (one a line) and fails
+# at the end if it failed in any.
+each() {
+  local dirs=$1 dir failed=0
+  shift
+  for dir in $dirs; do
+    echo "--- $dir: $*"
+    (cd "$dir" && "$@") || failed=1
+  done
+  return "$failed"
+}
+
+# golangci_lint: prints the path of the linter, built once for each version of
+# it and of Go (one built with an older Go refuses newer code).
+golangci_lint() {
+  local dir
+  dir="${XDG_CACHE_HOME:-$HOME/.cache}/llm-gateway/golangci-lint-$GOLANGCI_VERSION-$(go env GOVERSION)"
+  if [[ ! -x $dir/golangci-lint ]]; then
+    echo "building golangci-lint $GOLANGCI_VERSION" >&2
+    GOBIN=$dir go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$GOLANGCI_VERSION" >&2 || return
+  fi
+  echo "$dir/golangci-lint"
+}
+
+# tree_state: changes whenever a tracked file does or an untracked one appears;
+# empty outside a git checkout.
+tree_state() {
+  git rev-parse --is-inside-work-tree >/dev/null 2>&1 || return 0
+  git status --porcelain
+  git diff | git hash-object --stdin
+}
+
+step_fmt() {
+  local unformatted
+  unformatted=$(files '*.go' | xargs -r gofmt -l)
+  [[ -z $unformatted ]] || { printf 'gofmt -w these:\n%s\n' "$unformatted"; return 1; }
+}
+
+step_mod() {
+  each ". $(nested_modules)" go mod tidy -diff
+  go mod verify
+}
+
+step_vet() {
+  go vet ./...
+}
+
+step_lint() {
+  local linter
+  linter=$(golangci_lint)
+  "$linter" config verify
+  each ". $(nested_modules)" "$linter" run --allow-parallel-runners ./...
+}
+
+# -count=1: the tests that start a built gateway depend on files that Go's test
+# cache does not see.
+step_unit() {
+  local race=-race
+  if ! command -v "$(go env CC)" >/dev/null; then
+    [[ -z ${CI:-} ]] || { echo "the race detector needs a C compiler"; return 1; }
+    echo "no C compiler: testing without the race detector"
+    race=
+  fi
+  go test $race -count=1 -timeout 30m ./...
+}
+
+step_modules() {
+  local dirs
+  dirs=$(nested_modules)
+  [[ -n $dirs ]] || skip "no modules below the root"
+  each "$dirs" bash -c 'go vet ./... && go test -count=1 -timeout 20m ./...'
+}
+
+step_node() {
+  local dirs
+  dirs=$(files package.json | sed -n 's|^\(\./integration/.*\)/package\.json$|\1|p')
+  [[ -n $dirs ]] || skip "no package.json in integration"
+  need node
+  need npm
+  each "$dirs" bash -c 'npm ci --ignore-scripts --no-audit --no-fund && npm test'
+}
+
+# build_xcaddy DIR: builds DIR/xcaddy, in a module of its own: "go run PACKAGE@VERSION"
+# would also ask for the list of all versions, which not every module proxy has.
+build_xcaddy() {
+  mkdir "$1"
+  go -C "$1" mod init xcaddy
+  go -C "$1" mod edit -require "github.com/caddyserver/xcaddy@$XCADDY_VERSION"
+  go -C "$1" build -mod=mod -o xcaddy github.com/caddyserver/xcaddy/cmd/xcaddy
+}
+
+step_xcaddy() {
+  local caddy
+  caddy=$(go list -m -f '{{.Version}}' github.com/caddyserver/caddy/v2)
+  go build -o "$tmp/ours" ./cmd/caddy
+  "$tmp/ours" list-modules --skip-standard >"$tmp/ours.txt"
+  build_xcaddy "$tmp/xcaddy"
+  (cd "$tmp" && xcaddy/xcaddy build "$caddy" --with "github.com/caddy-llm/gateway@v0.0.0=$root" --output "$tmp/theirs")
+  "$tmp/theirs" list-modules --skip-standard >"$tmp/theirs.txt"
+  cat "$tmp/theirs.txt"
+  grep -qx llm "$tmp/theirs.txt" || { echo "the app llm is not in it"; return 1; }
+  diff "$tmp/ours.txt" "$tmp/theirs.txt" || { echo "cmd/caddy (<) and xcaddy (>) differ"; return 1; }
+}
+
+step_fuzz() {
+  local found file name failed=0
+  found=$(files '*_test.go' | xargs -r grep -oE '^func Fuzz[A-Za-z0-9_]+' /dev/null || true)
+  [[ -n $found ]] || skip "no fuzz tests"
+  while IFS=: read -r file name; do
+    name=${name#func }
+    echo "--- $file $name"
+    go -C "$(dirname "$file")" test -run '^$' -fuzz "^$name\$" -fuzztime "$FUZZ_TIME" . </dev/null || failed=1
+  done <<<"$found"
+  return "$failed"
+}
+
+step_clean() {
+  [[ -n $tree_before ]] || skip "not a git checkout"
+  diff <(echo "$tree_before") <(tree_state) || { echo "the work tree changed meanwhile"; return 1; }
+}
+
+# run_step NAME: runs a step with its output shown and kept in a log. It must
+# not be called in a condition, where set -e would not hold inside the step.
+run_step() {
+  local name=$1 code result started=$SECONDS
+  printf '\n=== %s\n' "$name"
+  set +e
+  (set -e; "step_$name") 2>&1 </dev/null | tee "$tmp/$name.log"
+  code=${PIPESTATUS[0]}
+  set -e
+  case $code in
+    0) result=passed passed=$((passed + 1)) ;;
+    "$SKIPPED") result=skipped skipped=$((skipped + 1)) ;;
+    *) result=failed failed=$((failed + 1)) failures+=" $name" ;;
+  esac
+  printf -v table '%s%-10s %-8s %8d\n' "$table" "$name" "$result" $((SECONDS - started))
+  printf '=== %s %s in %ss\n' "$name" "$result" $((SECONDS - started))
+}
+
+# summary: what matters of each failed step's output, a table, the count.
+summary() {
+  local name
+  for name in $failures; do
+    printf '\n=== %s failed; what it said:\n' "$name"
+    grep -E '^ *--- FAIL|^FAIL.|^panic:|DATA RACE|\.go:[0-9]+:' "$tmp/$name.log" >"$tmp/telling" ||
+      tail -n 20 "$tmp/$name.log" >"$tmp/telling"
+    head -n 40 "$tmp/telling"
+  done
+  printf '\n%-10s %-8s %8s\n%s%-10s %-8s %8d\n\n' step result seconds "$table" total '' "$SECONDS"
+  echo "steps: $passed passed, $failed failed, $skipped skipped"
+}
+
+steps=()
+for arg in "$@"; do
+  case $arg in
+    -h | --help) usage; exit ;;
+  esac
+  [[ " ${ALL_STEPS[*]} " == *" $arg "* ]] || { echo "unknown step: $arg" >&2; usage >&2; exit 2; }
+  steps+=("$arg")
+done
+[[ ${#steps[@]} -gt 0 ]] || steps=("${ALL_STEPS[@]}")
+
+passed=0 failed=0 skipped=0 failures='' table=''
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+tree_before=$(tree_state)
+
+for step in "${steps[@]}"; do
+  run_step "$step"
+done
+summary
+[[ $failed -eq 0 ]]
