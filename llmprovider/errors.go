@@ -1,0 +1,81 @@
+package llmprovider
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// The error types of OpenAI's API that the gateway's own errors use.
+const (
+	TypeInvalidRequest = "invalid_request_error"
+	TypeAuthentication = "authentication_error"
+	TypePermission     = "permission_error"
+	TypeRateLimit      = "rate_limit_error"
+	TypeServer         = "server_error"
+)
+
+// Error is an error that the gateway itself makes. It is written in the shape
+// that OpenAI's API documents, so that an SDK raises its usual typed exception.
+// It never contains a key.
+type Error struct {
+	Status  int    // HTTP status code
+	Type    string // one of the Type constants
+	Code    string // stable identifier, snake case
+	Param   string // the request's member at fault, or empty
+	Message string // what is wrong and what to do
+
+	// Cause is the internal reason. It is logged, never sent.
+	Cause error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return e.Message + ": " + e.Cause.Error()
+	}
+	return e.Message
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// JSON returns the error as OpenAI's API writes it.
+func (e *Error) JSON() []byte {
+	type body struct {
+		Message string  `json:"message"`
+		Type    string  `json:"type"`
+		Param   *string `json:"param"`
+		Code    *string `json:"code"`
+	}
+	b := body{Message: e.Message, Type: e.Type}
+	if e.Param != "" {
+		b.Param = &e.Param
+	}
+	if e.Code != "" {
+		b.Code = &e.Code
+	}
+	out, _ := json.Marshal(map[string]body{"error": b}) // strings always marshal
+	return out
+}
+
+// Write sends the error as the response.
+func (e *Error) Write(w http.ResponseWriter) error {
+	body := e.JSON()
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(e.Status)
+	_, err := w.Write(body)
+	return err
+}
+
+// Event returns the error as a server-sent event, for a stream that fails after
+// it has begun. OpenAI's SDKs raise an exception for it.
+func (e *Error) Event() []byte {
+	out := append([]byte("data: "), e.JSON()...)
+	return append(out, "\n\n"...)
+}
+
+// Interface guards
+var _ error = (*Error)(nil)

@@ -1,0 +1,179 @@
+package llmprovider
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
+
+// DefaultMaxBody is the largest request body taken unless configured
+// otherwise, in bytes.
+const DefaultMaxBody = 32 << 20
+
+// Inbound is a client's request: its endpoint, its headers, and its body, read
+// and scanned once. It is not changed afterwards, so that every attempt is built
+// from what the client sent and from nothing else. It serves one request and is
+// not safe for concurrent use until Read has returned.
+type Inbound struct {
+	Endpoint Endpoint
+	Header   http.Header
+
+	// Model is the model the client asked for, empty if it named none. It is
+	// the client's own text: never a metric label.
+	Model string
+
+	// Stream tells whether the client asked for server-sent events.
+	Stream bool
+
+	body    *buffer
+	members members
+	isJSON  bool
+	read    bool
+	err     *Error
+}
+
+// NewInbound returns the request as it is known before its body is read. The
+// error is an endpoint that cannot be routed.
+func NewInbound(r *http.Request) (*Inbound, *Error) {
+	endpoint, err := EndpointOf(r.Method, r.URL.Path)
+	if err != nil {
+		return nil, err
+	}
+	return &Inbound{Endpoint: endpoint, Header: r.Header}, nil
+}
+
+// Read reads r's body, at most limit bytes, and scans it. Later calls return
+// what the first one found. The error is what the client is to be told.
+func (in *Inbound) Read(r *http.Request, limit int64) *Error {
+	if !in.read {
+		in.read = true
+		in.err = in.load(r, limit)
+	}
+	return in.err
+}
+
+// Body returns the body as the client sent it, valid until Release.
+func (in *Inbound) Body() []byte {
+	if in.body == nil {
+		return nil
+	}
+	return in.body.b
+}
+
+// Replay returns the body for another reader to read. Its memory is then left
+// to the garbage collector, since that reader may keep it.
+func (in *Inbound) Replay() io.ReadCloser {
+	if in.body == nil {
+		return http.NoBody
+	}
+	in.body.retain()
+	return io.NopCloser(bytes.NewReader(in.body.b))
+}
+
+// Release lets go of the body's memory. Attempts that still send it keep it
+// until they are done.
+func (in *Inbound) Release() {
+	if in.body != nil {
+		in.body.release()
+		in.body = nil
+	}
+}
+
+func (in *Inbound) load(r *http.Request, limit int64) *Error {
+	if r.Method != http.MethodPost {
+		return &Error{
+			Status: http.StatusMethodNotAllowed, Type: TypeInvalidRequest, Code: "method_not_allowed",
+			Message: "this endpoint takes POST requests, not " + r.Method,
+		}
+	}
+	isJSON, refused := in.contentType(r.Header)
+	if refused != nil {
+		return refused
+	}
+	buf, err := readBody(r.Body, r.ContentLength, limit)
+	if err != nil {
+		return readError(err, limit)
+	}
+	in.body, in.isJSON = buf, isJSON
+	if !isJSON {
+		return nil
+	}
+	if in.members, err = scanObject(buf.b); err != nil {
+		return &Error{Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "invalid_json", Message: err.Error()}
+	}
+	if m := in.members.model; m.present() {
+		in.Model = decodeString(buf.b[m.val:m.end])
+	}
+	if m := in.members.stream; m.present() {
+		in.Stream = string(buf.b[m.val:m.end]) == "true"
+	}
+	return nil
+}
+
+// contentType tells whether the body is JSON. Files are taken on the endpoints
+// that have them; anything else is refused with the header to send.
+func (in *Inbound) contentType(h http.Header) (isJSON bool, refused *Error) {
+	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return false, &Error{
+			Status: http.StatusUnsupportedMediaType, Type: TypeInvalidRequest, Code: "unsupported_content_encoding",
+			Message: fmt.Sprintf("the request body is compressed (%q); send it without Content-Encoding", encoding),
+		}
+	}
+	value := h.Get("Content-Type")
+	if value == "" || value == "application/json" {
+		return true, nil
+	}
+	media, _, _ := mime.ParseMediaType(value)
+	switch {
+	case media == "application/json", strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
+		return true, nil
+	case media == "multipart/form-data" && in.Endpoint.multipart():
+		return false, nil
+	}
+	return false, &Error{
+		Status: http.StatusUnsupportedMediaType, Type: TypeInvalidRequest, Code: "unsupported_media_type",
+		Message: fmt.Sprintf("the request body is sent as %q; send JSON with the header Content-Type: application/json", value),
+	}
+}
+
+func readError(err error, limit int64) *Error {
+	var overServerLimit *http.MaxBytesError
+	switch {
+	case errors.Is(err, errTooLarge):
+	case errors.As(err, &overServerLimit):
+		limit = overServerLimit.Limit
+	default:
+		return &Error{
+			Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "unreadable_body",
+			Message: "the request body ended early or could not be read; send it again", Cause: err,
+		}
+	}
+	return &Error{
+		Status: http.StatusRequestEntityTooLarge, Type: TypeInvalidRequest, Code: "request_too_large",
+		Message: fmt.Sprintf("the request body is over the limit of %d bytes; shorten it, or raise max_body in the gateway's configuration", limit),
+		Cause:   err,
+	}
+}
+
+// maxModelName bounds a client's model name in memory, logs and matchers.
+const maxModelName = 256
+
+// decodeString returns the text of a JSON string, or "" for another value.
+func decodeString(val []byte) string {
+	if len(val) < 2 || val[0] != '"' || len(val) > 6*maxModelName {
+		return ""
+	}
+	inner := val[1 : len(val)-1]
+	for _, c := range inner {
+		if c == '\\' || c >= 0x80 || c < ' ' {
+			return strings.ToValidUTF8(gjson.ParseBytes(val).String(), "\uFFFD")
+		}
+	}
+	return string(inner)
+}

@@ -1,0 +1,130 @@
+package llmprovider
+
+import (
+	"context"
+	"io"
+	"net/http"
+)
+
+// RequestModel implements Provider.
+func (p *OpenAI) RequestModel(in *Inbound, rule string) (model string, fixed bool) {
+	if in.Endpoint.generates() {
+		if f := p.ready.forRule(rule); f.model != "" {
+			return f.model, true
+		}
+	}
+	return in.Model, false
+}
+
+// NewAttempt implements Provider.
+func (p *OpenAI) NewAttempt(ctx context.Context, in *Inbound, rule string) (*Attempt, *Error) {
+	f := p.ready.forRule(rule)
+	target := p.ready.urls[in.Endpoint.Suffix]
+	if target == nil {
+		return nil, &Error{
+			Status: http.StatusNotFound, Type: TypeInvalidRequest, Code: "unsupported_endpoint",
+			Message: "the provider's path does not end in /chat/completions, so the place of its " + in.Endpoint.Suffix + " endpoint is not known",
+		}
+	}
+	a := &Attempt{operation: in.Endpoint.Operation, Stream: in.Stream}
+	a.Model, a.FixedModel = p.RequestModel(in, rule)
+
+	header := outboundHeader(in.Header, p.ready.forward, len(p.ready.headers)+len(p.ready.secrets))
+	if err := p.authorize(header, f); err != nil {
+		return nil, err
+	}
+
+	var segs segments
+	if in.isJSON {
+		e := p.edits(in, f, a)
+		segs = splice(in.body.b, &in.members, &e)
+		if _, ok := header["Content-Type"]; !ok {
+			header["Content-Type"] = contentJSON
+		}
+	} else {
+		segs.add(in.body.b)
+	}
+	body := newSegmentReader(segs, in.body)
+	buf := in.body
+	a.Request = (&http.Request{
+		Method: http.MethodPost, URL: target, Host: p.ready.hostport, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: body, ContentLength: segs.size,
+		// Lets the transport send the request again on another connection when
+		// the one it picked turns out closed before anything was written.
+		GetBody: func() (io.ReadCloser, error) { return newSegmentReader(segs, buf), nil },
+	}).WithContext(ctx)
+	return a, nil
+}
+
+var contentJSON = []string{"application/json"}
+
+// edits works out what the configuration changes in the body.
+func (p *OpenAI) edits(in *Inbound, f *filled, a *Attempt) edits {
+	if !in.Endpoint.generates() {
+		return edits{}
+	}
+	e := edits{model: f.modelJSON, stream: f.streamJSON}
+	if f.stream != nil {
+		a.Stream = *f.stream
+	}
+	if !in.Endpoint.asksStreamUsage() {
+		return e
+	}
+	switch {
+	case a.Stream && !p.KeepStreamOptions:
+		if !asksUsage(in.body.b, in.members.streamOptions) {
+			e.includeUsage, a.hideUsage = true, true
+		}
+	case in.Stream && !a.Stream:
+		e.dropOptions, a.StreamForced = true, true
+	}
+	return e
+}
+
+// authorize sets the provider's own headers. No credential of another provider
+// can be in header: it is made from the client's alone.
+func (p *OpenAI) authorize(header http.Header, f *filled) *Error {
+	for _, h := range p.ready.headers {
+		header[h.name] = h.value
+	}
+	for _, h := range p.ready.secrets {
+		value, err := h.value.Value()
+		if err != nil {
+			return missingKey(err)
+		}
+		header[h.name] = []string{value}
+	}
+	if f.key != nil {
+		value, err := f.key.Value()
+		if err != nil {
+			return missingKey(err)
+		}
+		header["Authorization"] = []string{value}
+	}
+	return nil
+}
+
+// missingKey is the answer when a provider's credential cannot be had. The
+// reason names files and variables, so it is logged and not sent.
+func missingKey(err error) *Error {
+	return &Error{
+		Status: http.StatusServiceUnavailable, Type: TypeServer, Code: "provider_key_missing",
+		Message: "the gateway has no key for this provider; its operator finds the reason in the log", Cause: err,
+	}
+}
+
+// ModelsRequest implements Provider.
+func (p *OpenAI) ModelsRequest(ctx context.Context) (*http.Request, *Error) {
+	target := p.ready.urls["/models"]
+	if target == nil {
+		return nil, &Error{Status: http.StatusNotFound, Type: TypeInvalidRequest, Code: "unsupported_endpoint", Message: "the place of the provider's models endpoint is not known"}
+	}
+	header := http.Header{"Accept": {"application/json"}, "User-Agent": noUserAgent}
+	if err := p.authorize(header, p.ready.base); err != nil {
+		return nil, err
+	}
+	return (&http.Request{
+		Method: http.MethodGet, URL: target, Host: p.ready.hostport, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx), nil
+}

@@ -1,0 +1,155 @@
+// Package llmprovider turns a client's request into a provider's and reads the
+// answer: endpoints, credentials, the rewrite of the body, connections, usage,
+// and the shape of errors. It knows nothing of routes.
+package llmprovider
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Provider is a module in the llm.providers namespace: one account at one LLM
+// API. It is immutable once provisioned and safe for concurrent use.
+type Provider interface {
+	caddy.Module
+
+	// ServerAddress is the provider's host name, lower case and without port:
+	// the name clients may call, and the one in logs and metrics.
+	ServerAddress() string
+
+	// Timeouts are the provider's time limits, defaults filled in.
+	Timeouts() Timeouts
+
+	// RequestModel is the model that a request under the named rule would be
+	// sent with. fixed tells that it comes from the configuration; otherwise it
+	// is the client's own text.
+	RequestModel(in *Inbound, rule string) (model string, fixed bool)
+
+	// NewAttempt builds the provider's request for in under the named rule. It
+	// depends on its arguments and the provider's configuration alone, never
+	// on an earlier attempt.
+	NewAttempt(ctx context.Context, in *Inbound, rule string) (*Attempt, *Error)
+
+	// RoundTrip sends an attempt's request.
+	RoundTrip(*http.Request) (*http.Response, error)
+
+	// ModelsRequest builds the request for the provider's own list of models.
+	ModelsRequest(ctx context.Context) (*http.Request, *Error)
+
+	// ConfiguredModels lists the models that the configuration names.
+	ConfiguredModels() []string
+
+	// CredentialRef names where the key comes from, never the key itself; it
+	// is empty without one.
+	CredentialRef(rule string) string
+
+	// Copy returns the configuration alone, to be provisioned by another
+	// owner.
+	Copy() Provider
+}
+
+// Timeouts are a provider's time limits.
+type Timeouts struct {
+	// FirstByte bounds the wait for the response headers, connecting included.
+	FirstByte time.Duration
+	// Idle bounds the silence inside a response's body.
+	Idle time.Duration
+}
+
+// Attempt is one request to one provider.
+type Attempt struct {
+	Request *http.Request
+
+	// Model is the model sent, empty if the body names none.
+	Model string
+	// FixedModel tells that Model comes from the configuration, so that it may
+	// be a metric label.
+	FixedModel bool
+	// Stream tells whether the provider is asked for server-sent events.
+	Stream bool
+	// StreamForced tells that the configuration turned a client's stream off.
+	StreamForced bool
+
+	operation Operation
+	hideUsage bool
+}
+
+// Reader passes a response's body on and reads its usage on the way.
+type Reader interface {
+	// Write takes what was read and passes on what the client is to get. The
+	// slices are valid only during the call.
+	Write(p []byte, pass func([]byte) error) error
+
+	// Finish passes on what was held back, once the body has ended cleanly.
+	Finish(pass func([]byte) error) error
+
+	// Usage is what is known so far.
+	Usage() *Usage
+
+	// Ended tells whether the answer said itself that it is complete.
+	Ended() bool
+
+	// Failed tells whether the answer carried an error after it had begun.
+	Failed() bool
+}
+
+// NewReader returns the reader for the attempt's response.
+func (a *Attempt) NewReader(res *http.Response) Reader {
+	if encoding := res.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return new(plainReader)
+	}
+	switch MediaType(res.Header) {
+	case "text/event-stream":
+		r := new(eventReader)
+		r.tap.usage, r.tap.hide = &r.usage, a.hideUsage
+		return r
+	case "application/json":
+		r := new(jsonReader)
+		r.tap.usage = &r.usage
+		return r
+	}
+	return new(plainReader)
+}
+
+// plainReader passes everything on unread.
+type plainReader struct{ usage Usage }
+
+func (r *plainReader) Write(p []byte, pass func([]byte) error) error { return pass(p) }
+func (r *plainReader) Finish(func([]byte) error) error               { return nil }
+func (r *plainReader) Usage() *Usage                                 { return &r.usage }
+func (r *plainReader) Ended() bool                                   { return false }
+func (r *plainReader) Failed() bool                                  { return false }
+
+// jsonReader reads a JSON document.
+type jsonReader struct {
+	plainReader
+	tap jsonTap
+}
+
+func (r *jsonReader) Write(p []byte, pass func([]byte) error) error {
+	r.tap.write(p)
+	return pass(p)
+}
+
+func (r *jsonReader) Ended() bool { return r.tap.complete() }
+
+// eventReader reads server-sent events.
+type eventReader struct {
+	plainReader
+	tap eventTap
+}
+
+func (r *eventReader) Write(p []byte, pass func([]byte) error) error { return r.tap.write(p, pass) }
+func (r *eventReader) Finish(pass func([]byte) error) error          { return r.tap.finish(pass) }
+func (r *eventReader) Ended() bool                                   { return r.tap.ended }
+func (r *eventReader) Failed() bool                                  { return r.tap.failed }
+
+// Interface guards
+var (
+	_ Reader = (*plainReader)(nil)
+	_ Reader = (*jsonReader)(nil)
+	_ Reader = (*eventReader)(nil)
+)

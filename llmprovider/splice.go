@@ -1,0 +1,131 @@
+package llmprovider
+
+import (
+	"bytes"
+
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
+)
+
+// edits says what a provider's configuration changes in a request body.
+// Everything else of the body stays as the client sent it, byte for byte.
+type edits struct {
+	model        []byte // JSON value to set, nil to leave the client's
+	stream       []byte // JSON value to set, nil to leave the client's
+	includeUsage bool   // set stream_options.include_usage to true
+	dropOptions  bool   // remove stream_options
+}
+
+// maxSegments is the most slices a body is sent in: three edits make at most
+// three replaced parts and four parts between them.
+const maxSegments = 7
+
+// segments is a body as the slices it is sent in: parts of the client's own
+// bytes with the changed values between them.
+type segments struct {
+	part [maxSegments][]byte
+	n    int
+	size int64
+}
+
+func (s *segments) add(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	s.part[s.n] = b
+	s.n++
+	s.size += int64(len(b))
+}
+
+// cut is one replacement: the bytes from start to end give way to with.
+type cut struct {
+	start, end int
+	with       []byte
+}
+
+// splice applies e to body, whose members are m.
+func splice(body []byte, m *members, e *edits) segments {
+	var cuts [3]cut
+	n := 0
+	replace := func(c cut) { // kept in order of place; there are at most three
+		i := n
+		for ; i > 0 && cuts[i-1].start > c.start; i-- {
+			cuts[i] = cuts[i-1]
+		}
+		cuts[i] = c
+		n++
+	}
+	var added []byte // new members, written right after the opening brace
+	set := func(name string, at member, val []byte) {
+		if at.present() {
+			replace(cut{at.val, at.end, val})
+			return
+		}
+		if added == nil {
+			added = make([]byte, 0, 96)
+		}
+		added = append(added, '"')
+		added = append(added, name...)
+		added = append(added, '"', ':')
+		added = append(added, val...)
+		added = append(added, ',')
+	}
+	if e.model != nil {
+		set("model", m.model, e.model)
+	}
+	if e.stream != nil {
+		set("stream", m.stream, e.stream)
+	}
+	switch {
+	case e.dropOptions && m.streamOptions.present():
+		replace(removal(body, m.streamOptions))
+	case e.includeUsage:
+		set("stream_options", m.streamOptions, withUsage(body, m.streamOptions))
+	}
+	if m.empty && len(added) > 0 {
+		added = added[:len(added)-1]
+	}
+
+	var s segments
+	s.add(body[:m.open])
+	s.add(added)
+	from := m.open
+	for _, c := range cuts[:n] {
+		s.add(body[from:c.start])
+		s.add(c.with)
+		from = c.end
+	}
+	s.add(body[from:])
+	return s
+}
+
+// removal is the cut that takes a member out together with one of its commas.
+func removal(body []byte, at member) cut {
+	if i := skipSpace(body, at.end); body[i] == ',' {
+		return cut{at.key, i + 1, nil}
+	}
+	start := at.key
+	if i := bytes.LastIndexByte(body[:at.key], ','); i >= 0 && skipSpace(body, i+1) == at.key {
+		start = i
+	}
+	return cut{start, at.end, nil}
+}
+
+var includeUsageOnly = []byte(`{"include_usage":true}`)
+
+// withUsage is the client's stream_options with include_usage set.
+func withUsage(body []byte, at member) []byte {
+	if !at.present() || body[at.val] != '{' {
+		return includeUsageOnly
+	}
+	out, err := sjson.SetRawBytes(body[at.val:at.end:at.end], "include_usage", []byte("true"))
+	if err != nil {
+		return includeUsageOnly
+	}
+	return out
+}
+
+// asksUsage tells whether the client's own stream_options ask for usage.
+func asksUsage(body []byte, at member) bool {
+	return at.present() && gjson.GetBytes(body[at.val:at.end], "include_usage").Type == gjson.True
+}

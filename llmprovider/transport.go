@@ -1,0 +1,212 @@
+package llmprovider
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+const (
+	// defaultDialTimeout bounds a connection's TCP part and its TLS part.
+	defaultDialTimeout = 3 * time.Second
+	// idlePerHost is how many idle connections are kept to a provider. Caddy's
+	// default of 32 means a handshake for each request above it.
+	idlePerHost = 1024
+	// maxResponseHeader bounds a provider's response headers, in bytes.
+	maxResponseHeader = 256 << 10
+	// pingAfter is how long an HTTP/2 connection may be silent before it is
+	// probed. Without it, requests on a connection that the network has dropped
+	// wait for their own timeouts.
+	pingAfter = 15 * time.Second
+)
+
+// transports holds the connection pools, by settings. Providers with the same
+// settings share one, and it lives on through a reload.
+var transports = caddy.NewUsagePool()
+
+// transport is a provider's way out. Its connections are pooled unless a
+// setting belongs to one configuration.
+type transport struct {
+	http.RoundTripper
+	key string // in transports; empty when not pooled
+}
+
+// pooled is the value kept in transports.
+type pooled struct {
+	settings *reverseproxy.HTTPTransport
+	cancel   context.CancelFunc
+}
+
+// Destruct implements caddy.Destructor. Requests in flight go on.
+func (p *pooled) Destruct() error {
+	p.cancel()
+	return p.settings.Cleanup()
+}
+
+// acquireTransport returns the transport for the settings, which may be nil.
+// They are not changed.
+func acquireTransport(ctx caddy.Context, settings *reverseproxy.HTTPTransport, useTLS bool, dialTimeout caddy.Duration) (*transport, error) {
+	own, err := withDefaults(settings, useTLS, dialTimeout)
+	if err != nil {
+		return nil, err
+	}
+	if belongsToConfig(own) {
+		// Guest modules were provisioned, or are to be, in this configuration's
+		// context and end with it.
+		if err := provisionTransport(ctx, own); err != nil {
+			return nil, err
+		}
+		return &transport{RoundTripper: own}, nil
+	}
+	key, err := transportKey(own)
+	if err != nil {
+		return nil, err
+	}
+	value, _, err := transports.LoadOrNew(key, func() (caddy.Destructor, error) {
+		// The pool outlives this configuration, so its context must as well.
+		poolCtx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+		if err := provisionTransport(poolCtx, own); err != nil {
+			cancel()
+			return nil, err
+		}
+		return &pooled{settings: own, cancel: cancel}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &transport{RoundTripper: value.(*pooled).settings, key: key}, nil
+}
+
+// release gives the connections back. It is safe to call more than once.
+func (t *transport) release() error {
+	if t.key == "" {
+		if own, ok := t.RoundTripper.(*reverseproxy.HTTPTransport); ok {
+			return own.Cleanup()
+		}
+		return nil
+	}
+	_, err := transports.Delete(t.key)
+	t.key = ""
+	return err
+}
+
+func withDefaults(settings *reverseproxy.HTTPTransport, useTLS bool, dialTimeout caddy.Duration) (*reverseproxy.HTTPTransport, error) {
+	own := new(reverseproxy.HTTPTransport)
+	if settings != nil {
+		data, err := json.Marshal(settings) // a deep copy: provisioning writes into it
+		if err != nil {
+			return nil, fmt.Errorf("copying transport settings: %w", err)
+		}
+		if err := json.Unmarshal(data, own); err != nil {
+			return nil, fmt.Errorf("copying transport settings: %w", err)
+		}
+	}
+	if dialTimeout != 0 {
+		own.DialTimeout = dialTimeout
+	}
+	if own.DialTimeout == 0 {
+		own.DialTimeout = caddy.Duration(defaultDialTimeout)
+	}
+	if !useTLS {
+		if own.TLS != nil {
+			return nil, fmt.Errorf("TLS options are set, but the scheme is http; write https")
+		}
+	} else {
+		if own.TLS == nil {
+			own.TLS = new(reverseproxy.TLSConfig)
+		}
+		if own.TLS.HandshakeTimeout == 0 {
+			own.TLS.HandshakeTimeout = own.DialTimeout
+		}
+	}
+	if own.KeepAlive == nil {
+		own.KeepAlive = new(reverseproxy.KeepAlive)
+	}
+	if own.KeepAlive.MaxIdleConnsPerHost == 0 {
+		own.KeepAlive.MaxIdleConnsPerHost = idlePerHost
+	}
+	if own.MaxResponseHeaderSize == 0 {
+		own.MaxResponseHeaderSize = maxResponseHeader
+	}
+	if own.Compression == nil {
+		// Usage is read from the answer, so it is asked for as it is.
+		off := false
+		own.Compression = &off
+	}
+	return own, nil
+}
+
+func provisionTransport(ctx caddy.Context, own *reverseproxy.HTTPTransport) error {
+	if err := own.Provision(ctx); err != nil {
+		return fmt.Errorf("setting up the transport: %w", err)
+	}
+	own.Transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
+	return nil
+}
+
+// belongsToConfig tells whether a guest module ties the settings to the
+// configuration they were loaded with.
+func belongsToConfig(t *reverseproxy.HTTPTransport) bool {
+	if len(t.NetworkProxyRaw) > 0 {
+		return true
+	}
+	if t.TLS == nil {
+		return false
+	}
+	if t.TLS.ClientCertificateAutomate != "" {
+		return true
+	}
+	switch trustPool(t).Provider {
+	case "", "file", "inline", "system":
+		return false
+	}
+	return true
+}
+
+// trustPool is the part of a tls.ca_pool.source module that decides whether,
+// and by what, a transport may be shared.
+func trustPool(t *reverseproxy.HTTPTransport) (source struct {
+	Provider string   `json:"provider"`
+	PEMFiles []string `json:"pem_files"`
+}) {
+	if len(t.TLS.CARaw) > 0 {
+		_ = json.Unmarshal(t.TLS.CARaw, &source) // provisioning reports what is wrong with it
+	}
+	return source
+}
+
+// transportKey is the pool key: the settings and the content of the files they
+// name, so that a replaced certificate gives a new pool. It holds no secret.
+func transportKey(t *reverseproxy.HTTPTransport) (string, error) {
+	h := sha256.New()
+	if err := json.NewEncoder(h).Encode(t); err != nil {
+		return "", fmt.Errorf("transport settings: %w", err)
+	}
+	if t.TLS != nil {
+		files := append([]string{t.TLS.ClientCertificateFile, t.TLS.ClientCertificateKeyFile}, t.TLS.RootCAPEMFiles...)
+		files = append(files, trustPool(t).PEMFiles...)
+		for _, name := range files {
+			if name == "" {
+				continue
+			}
+			data, err := os.ReadFile(name)
+			if err != nil {
+				return "", fmt.Errorf("transport settings: %w", err)
+			}
+			sum := sha256.Sum256(data)
+			h.Write(sum[:])
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Interface guards
+var _ caddy.Destructor = (*pooled)(nil)

@@ -1,0 +1,122 @@
+package llmprovider
+
+import (
+	"bytes"
+
+	"github.com/tidwall/gjson"
+)
+
+// Usage is what a provider's answer says of itself. It comes from the provider,
+// so its texts are bounded before they are used as labels.
+type Usage struct {
+	// Known tells whether the provider reported token counts.
+	Known bool
+
+	// PromptTokens is the number of input tokens, cached ones included.
+	PromptTokens int64
+	// CompletionTokens is the number of output tokens, reasoning included.
+	CompletionTokens int64
+	// CachedTokens is the part of PromptTokens read from the provider's cache.
+	CachedTokens int64
+	// ReasoningTokens is the part of CompletionTokens spent on reasoning.
+	ReasoningTokens int64
+
+	// Model is the model that the provider says it used.
+	Model string
+
+	// FinishReason is why the first choice ended, such as "stop" or "length".
+	FinishReason string
+}
+
+// maxTokens bounds a believable token count; a larger or negative number is
+// taken as not reported.
+const maxTokens = 1 << 40
+
+// readUsage reads a usage object in the form of chat completions or of the
+// Responses API. Null or another value leaves u as it is.
+func (u *Usage) readUsage(raw []byte) {
+	if len(raw) == 0 || raw[0] != '{' {
+		return
+	}
+	found := Usage{Known: true, PromptTokens: -1, CompletionTokens: -1, Model: u.Model, FinishReason: u.FinishReason}
+	ok := true
+	number := func(into *int64, v gjson.Result) {
+		if v.Type != gjson.Number {
+			return
+		}
+		if n := v.Num; n >= 0 && n <= maxTokens {
+			*into = int64(n)
+		} else {
+			ok = false
+		}
+	}
+	gjson.ParseBytes(raw).ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "prompt_tokens", "input_tokens":
+			number(&found.PromptTokens, v)
+		case "completion_tokens", "output_tokens":
+			number(&found.CompletionTokens, v)
+		case "prompt_tokens_details", "input_tokens_details":
+			number(&found.CachedTokens, v.Get("cached_tokens"))
+		case "completion_tokens_details", "output_tokens_details":
+			number(&found.ReasoningTokens, v.Get("reasoning_tokens"))
+		case "prompt_cache_hit_tokens", "cached_tokens": // DeepSeek, Moonshot
+			number(&found.CachedTokens, v)
+		}
+		return true
+	})
+	if !ok || found.PromptTokens < 0 && found.CompletionTokens < 0 {
+		return
+	}
+	found.PromptTokens = max(found.PromptTokens, 0)
+	found.CompletionTokens = max(found.CompletionTokens, 0)
+	*u = found
+}
+
+// maxFinishReason bounds a believable finish reason, in bytes.
+const maxFinishReason = 32
+
+// readFinish reads the finish reason of the first choice that has one.
+func (u *Usage) readFinish(doc []byte) {
+	const name = `"finish_reason"`
+	for {
+		i := bytes.Index(doc, []byte(name))
+		if i < 0 {
+			return
+		}
+		doc = doc[i+len(name):]
+		i = skipSpace(doc, 0)
+		if i == len(doc) || doc[i] != ':' {
+			continue
+		}
+		i = skipSpace(doc, i+1)
+		if i < len(doc) && doc[i] == '"' {
+			u.setFinish(doc[i:])
+			return
+		}
+	}
+}
+
+// setFinish takes the string that doc begins with if it is a plain word.
+func (u *Usage) setFinish(doc []byte) {
+	end, ok := skipString(doc, 0)
+	if !ok || end-2 > maxFinishReason || end == 2 {
+		return
+	}
+	word := doc[1 : end-1]
+	for _, c := range word {
+		if c != '_' && c != '-' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return
+		}
+	}
+	if string(word) != u.FinishReason {
+		u.FinishReason = string(word)
+	}
+}
+
+// setModel takes the JSON string value as the model's name.
+func (u *Usage) setModel(value []byte) {
+	if u.Model == "" {
+		u.Model = decodeString(value)
+	}
+}

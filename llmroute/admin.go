@@ -1,0 +1,138 @@
+package llmroute
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+func init() {
+	caddy.RegisterModule(AdminAPI{})
+}
+
+// AdminAPI adds `GET /llm` to Caddy's admin endpoint: the live state as JSON,
+// with where each entry came from and without any key.
+type AdminAPI struct{}
+
+// CaddyModule returns the Caddy module information.
+func (AdminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.llm",
+		New: func() caddy.Module { return new(AdminAPI) },
+	}
+}
+
+// Routes implements caddy.AdminRouter.
+func (AdminAPI) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: "/llm", Handler: caddy.AdminHandlerFunc(serveAdmin)}}
+}
+
+func serveAdmin(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method %s not allowed; use GET", r.Method)}
+	}
+	ctx := caddy.ActiveContext()
+	app, err := ctx.AppIfConfigured("llm")
+	if err != nil {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("the running configuration has no llm app: %w", err)}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(app.(*App).View())
+}
+
+// View is the live state of the gateway. It holds no key.
+type View struct {
+	Ready        bool           `json:"ready"`
+	Snapshot     uint64         `json:"snapshot"`
+	Since        time.Time      `json:"since"`
+	OpenRequests int            `json:"open_requests"`
+	Providers    []ProviderView `json:"providers"`
+	Routes       []RouteView    `json:"routes"`
+	Findings     []Finding      `json:"findings,omitempty"`
+}
+
+// ProviderView is a provider in a View.
+type ProviderView struct {
+	Name     string   `json:"name"`
+	Host     string   `json:"host"`
+	Origin   string   `json:"origin"`
+	KeyFrom  string   `json:"key_from,omitempty"`
+	Models   []string `json:"models,omitempty"`
+	InFlight int64    `json:"in_flight"`
+	// CoolingUntil is set while other providers are preferred.
+	CoolingUntil *time.Time `json:"cooling_until,omitempty"`
+}
+
+// RouteView is a route in a View.
+type RouteView struct {
+	Table    string     `json:"table,omitempty"`
+	Hosts    []string   `json:"hosts,omitempty"`
+	Origin   string     `json:"origin"`
+	Unusable string     `json:"unusable,omitempty"`
+	Rules    []RuleView `json:"rules"`
+}
+
+// RuleView is a rule in a View.
+type RuleView struct {
+	Name     string     `json:"name,omitempty"`
+	Backends []*Backend `json:"backends"`
+	Missing  []string   `json:"missing,omitempty"` // providers that there are none of
+}
+
+// View returns the live state.
+func (a *App) View() View {
+	s := a.snapshot()
+	v := View{Ready: a.ready(), Snapshot: s.number, Since: s.made, OpenRequests: a.open.count(), Providers: []ProviderView{}, Routes: []RouteView{}}
+	names := make([]string, 0, len(s.providers))
+	for name := range s.providers {
+		names = append(names, name)
+	}
+	now := time.Now()
+	for _, name := range sorted(names) {
+		p := s.providers[name]
+		pv := ProviderView{
+			Name: name, Host: p.host, Origin: p.origin, KeyFrom: p.CredentialRef(""), Models: p.ConfiguredModels(), InFlight: p.state.inFlight.Load(),
+		}
+		if p.state.cooling(now) {
+			until := time.Unix(0, p.state.coolUntil.Load())
+			pv.CoolingUntil = &until
+		}
+		v.Providers = append(v.Providers, pv)
+	}
+	for i, h := range a.handlers {
+		v.Routes = append(v.Routes, RouteView{Origin: "llm_route", Rules: rulesView(h.Rules, s.static[i])})
+	}
+	tables := make([]string, 0, len(s.tables))
+	for name := range s.tables {
+		tables = append(tables, name)
+	}
+	for _, name := range sorted(tables) {
+		for _, e := range s.tables[name].entries {
+			v.Routes = append(v.Routes, RouteView{Table: name, Hosts: e.Hosts, Origin: e.Origin, Unusable: e.Unusable, Rules: rulesView(e.Rules, e.targets)})
+		}
+	}
+	if s.state != nil {
+		v.Findings = s.state.Findings
+	}
+	return v
+}
+
+func rulesView(rules []*Rule, targets [][]target) []RuleView {
+	out := make([]RuleView, 0, len(rules))
+	for i, rule := range rules {
+		rv := RuleView{Name: rule.Name, Backends: rule.Backends}
+		for j := range targets[i] {
+			if targets[i][j].provider == nil {
+				rv.Missing = append(rv.Missing, rule.Backends[j].Provider)
+			}
+		}
+		out = append(out, rv)
+	}
+	return out
+}
+
+// Interface guards
+var _ caddy.AdminRouter = (*AdminAPI)(nil)

@@ -1,0 +1,331 @@
+// Package llmroute routes requests to LLM providers: the llm app with its live
+// snapshot, the llm_route handler, selection policies, the attempt loop,
+// streaming, and what is counted and logged of them.
+package llmroute
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+const (
+	// DefaultStatusListen is where the status listener is unless configured.
+	DefaultStatusListen = "127.0.0.1:2020"
+
+	defaultDrain = 10 * time.Minute
+)
+
+// App holds the LLM providers, the routes that a source supplies, and the state
+// of both. Sites use it through the `llm_route` handler.
+type App struct {
+	// The providers, by name. Names have no slash; those with one belong to
+	// sources.
+	ProvidersRaw map[string]json.RawMessage `json:"providers,omitempty" caddy:"namespace=llm.providers inline_key=kind"`
+
+	// Routes by table, for `llm_route` handlers that name a table.
+	Routes map[string][]*Route `json:"routes,omitempty"`
+
+	// Where further providers and routes come from. They are replaced while
+	// the gateway runs, without a reload.
+	SourceRaw json.RawMessage `json:"source,omitempty" caddy:"namespace=llm.sources inline_key=source"`
+
+	// Where the status listener is, which serves `/healthz`, `/readyz` and
+	// `/metrics`, or `off`. Default: `127.0.0.1:2020`.
+	StatusListen string `json:"status_listen,omitempty"`
+
+	// How long streams may go on after the process was told to stop. Then they
+	// are ended with an error. Default: 10m.
+	DrainTimeout caddy.Duration `json:"drain_timeout,omitempty"`
+
+	// The workload that the gateway acts for, as metrics name it. Default: what
+	// the source knows.
+	Identity Identity `json:"identity,omitzero"`
+
+	ctx      caddy.Context // for snapshots; has no OnCancel functions
+	logger   *zap.Logger
+	static   map[string]*provider
+	handlers []*Handler
+	source   Source
+	runner   *runner
+	key      string // of runner
+	metrics  *metrics
+	open     openRequests
+	listener *listener
+	done     chan struct{}
+	stopOnce sync.Once
+
+	mu      sync.Mutex // guards changes of current
+	closed  bool
+	current atomic.Pointer[snapshot]
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "llm",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision loads the providers and the source. It contacts nobody.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.logger = ctx, ctx.Logger()
+	a.static = make(map[string]*provider)
+	a.done = make(chan struct{})
+	if a.StatusListen == "" {
+		a.StatusListen = DefaultStatusListen
+	}
+	if a.DrainTimeout == 0 {
+		a.DrainTimeout = caddy.Duration(defaultDrain)
+	}
+	var err error
+	if a.metrics, err = acquireMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	for _, name := range []string{"tls", "events"} {
+		// The status listener needs them; an app cannot be loaded after this.
+		if _, err := ctx.App(name); err != nil {
+			return fmt.Errorf("getting the %s app: %w", name, err)
+		}
+	}
+	modules, err := ctx.LoadModule(a, "ProvidersRaw")
+	if err != nil {
+		return fmt.Errorf("loading providers: %w", err)
+	}
+	loaded, _ := modules.(map[string]any)
+	for name, module := range loaded {
+		if err := checkName(name); err != nil {
+			return err
+		}
+		p := a.newProvider(name, module.(llmprovider.Provider))
+		p.origin = "configuration"
+		a.static[name] = p
+		if _, missing := module.(llmprovider.Provider).ModelsRequest(context.Background()); missing != nil && missing.Cause != nil {
+			a.logger.Error("provider has no key; requests for it are refused until it has one", zap.String("provider", name), zap.Error(missing.Cause))
+		}
+	}
+	for name, routes := range a.Routes {
+		for i, route := range routes {
+			if err := a.provisionRoute(ctx, route); err != nil {
+				return fmt.Errorf("table %s: route %d: %w", name, i+1, err)
+			}
+		}
+	}
+	return a.provisionSource(ctx)
+}
+
+func checkName(name string) error {
+	if name == "" || strings.ContainsAny(name, "/ \t\n{}") {
+		return fmt.Errorf("%q is not a provider's name; write one without spaces, slashes and braces", name)
+	}
+	return nil
+}
+
+func (a *App) provisionRoute(ctx caddy.Context, route *Route) error {
+	if len(route.Hosts) == 0 {
+		return errors.New("no hosts; name at least one, or \"*\"")
+	}
+	for i, rule := range route.Rules {
+		if err := a.provisionRule(ctx, rule); err != nil {
+			return fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
+		}
+	}
+	return nil
+}
+
+// provisionRule provisions a rule of the configuration, whose providers must be
+// known unless a source may still supply them.
+func (a *App) provisionRule(ctx caddy.Context, rule *Rule) error {
+	if err := rule.Provision(ctx); err != nil {
+		return err
+	}
+	for _, b := range rule.Backends {
+		if a.static[b.Provider] == nil && a.source == nil && len(a.SourceRaw) == 0 && b.Unusable == "" {
+			return fmt.Errorf("there is no provider %q; define it in the llm app, whose providers are: %s", b.Provider, a.providerNames())
+		}
+	}
+	return nil
+}
+
+func (a *App) provisionSource(ctx caddy.Context) error {
+	if len(a.SourceRaw) == 0 {
+		return nil
+	}
+	key := string(a.SourceRaw)
+	module, err := ctx.LoadModule(a, "SourceRaw")
+	if err != nil {
+		return fmt.Errorf("loading the source: %w", err)
+	}
+	a.source = module.(Source)
+	a.key, a.runner = key, acquireRunner(key)
+	return nil
+}
+
+// Validate checks that the configuration can work.
+func (a *App) Validate() error {
+	if a.DrainTimeout < 0 {
+		return errors.New("drain_timeout is negative; write how long streams may go on, such as 10m")
+	}
+	if a.StatusListen != "off" {
+		if _, err := caddy.ParseNetworkAddress(a.StatusListen); err != nil {
+			return fmt.Errorf("status_listen: %w", err)
+		}
+	}
+	return nil
+}
+
+// Start starts the source and the status listener.
+func (a *App) Start() error {
+	if a.runner != nil {
+		if err := a.runner.start(a, a.source); err != nil {
+			return fmt.Errorf("starting the source: %w", err)
+		}
+		if s := a.runner.latest.Load(); s != nil {
+			a.apply(s)
+		}
+	}
+	a.snapshot()
+	if a.StatusListen != "off" {
+		var err error
+		if a.listener, err = a.startListener(a.StatusListen, "llm_status"); err != nil {
+			return fmt.Errorf("starting the status listener: %w; write another address as status_listen, or off", err)
+		}
+	}
+	go a.drainOnExit()
+	return nil
+}
+
+// Stop ends what Start began. It waits for nothing.
+func (a *App) Stop() error {
+	if a.runner != nil {
+		a.runner.leave(a)
+	}
+	if !caddy.Exiting() {
+		a.stopOnce.Do(func() { close(a.done) })
+	}
+	if a.listener != nil {
+		return a.listener.stop()
+	}
+	return nil
+}
+
+// Cleanup gives back what Provision acquired. Requests in flight go on.
+func (a *App) Cleanup() error {
+	a.stopOnce.Do(func() { close(a.done) })
+	a.mu.Lock()
+	a.closed = true
+	if s := a.current.Load(); s != nil {
+		for _, p := range s.providers {
+			if p.spec != nil {
+				p.release()
+			}
+		}
+	}
+	a.mu.Unlock()
+	for _, p := range a.static {
+		p.release()
+	}
+	if a.runner != nil {
+		a.runner.leave(a)
+		_, err := runners.Delete(a.key)
+		a.runner = nil
+		return err
+	}
+	return nil
+}
+
+// register makes the handler's rules part of every snapshot, and returns their
+// place in it.
+func (a *App) register(h *Handler) int {
+	a.handlers = append(a.handlers, h)
+	return len(a.handlers) - 1
+}
+
+// snapshot returns what requests are routed by now.
+func (a *App) snapshot() *snapshot {
+	if s := a.current.Load(); s != nil {
+		return s
+	}
+	// The first request may come before Start, whose place among the apps is
+	// not fixed. A source that already runs has its last state.
+	var state *State
+	if a.runner != nil {
+		state = a.runner.latest.Load()
+	}
+	a.replace(state, true)
+	return a.current.Load()
+}
+
+// apply replaces the snapshot by the one that follows from state.
+func (a *App) apply(state *State) { a.replace(state, false) }
+
+func (a *App) replace(state *State, onlyFirst bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	old := a.current.Load()
+	if a.closed && old != nil || old != nil && (onlyFirst || old.state == state) {
+		return
+	}
+	began := time.Now()
+	next := a.build(old, state)
+	a.current.Store(next)
+	if old != nil {
+		for name, p := range old.providers {
+			if p.spec != nil && next.providers[name] != p {
+				p.release()
+			}
+		}
+	}
+	if state != nil {
+		a.metrics.identify(a.identity(state))
+		a.logger.Info("configuration from the source is in use", zap.Uint64("snapshot", next.number), zap.Int("providers", len(next.providers)),
+			zap.Int("routes", len(next.routes)), zap.Int("findings", len(state.Findings)), zap.Duration("took", time.Since(began)))
+	}
+}
+
+func (a *App) identity(state *State) Identity {
+	if a.Identity.Namespace != "" || a.Identity.Workload != "" || state == nil {
+		return a.Identity
+	}
+	return state.Identity
+}
+
+// ready tells whether the source, if any, has been heard, and the process is
+// not about to exit.
+func (a *App) ready() bool {
+	return !caddy.Exiting() && (a.runner == nil || a.snapshot().state != nil)
+}
+
+func (a *App) providerNames() string {
+	names := make([]string, 0, len(a.static))
+	for name := range a.static {
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(sorted(names), ", ")
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.Validator    = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,279 @@
+package llmroute
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// maxKept is the largest error answer that is kept while another provider is
+// tried, in bytes.
+const maxKept = 256 << 10
+
+// keptTime bounds how long an error answer that is to be kept may take.
+const keptTime = 5 * time.Second
+
+// keptAnswer is an answer that was passed over in favour of another attempt.
+type keptAnswer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// attempt tries the rule's backends until one answers or none is left.
+func (x *exchange) attempt() error {
+	var kept *keptAnswer
+	next, refused := x.pick()
+	if refused != nil {
+		return x.refuse(refused)
+	}
+	for {
+		t := &x.targets[next]
+		x.tried |= 1 << next
+		next = -1 // of a further attempt; found out only when it is needed
+		more := func() bool {
+			if x.attempts < x.rule.Attempts && x.r.Context().Err() == nil {
+				if i, none := x.pick(); none == nil {
+					next = i
+				}
+			}
+			return next >= 0
+		}
+		done, answer, failure, err := x.try(t, more)
+		if done {
+			return err
+		}
+		if answer != nil {
+			kept = answer
+		}
+		if next < 0 && (failure == nil || !more()) {
+			if kept != nil {
+				return x.sendKept(kept)
+			}
+			return x.refuse(failure)
+		}
+	}
+}
+
+// pick chooses a backend that was not tried yet. The error says why there is
+// none.
+func (x *exchange) pick() (int, *llmprovider.Error) {
+	if len(x.targets) == 1 {
+		t := &x.targets[0]
+		switch {
+		case x.tried != 0, !t.usable():
+			return -1, errNoBackend(x.rule.Name)
+		case !x.allowed(t):
+			return -1, x.notAllowed(t)
+		}
+		return 0, nil
+	}
+	var room [8]Candidate
+	now := time.Now()
+	candidates := x.candidates(room[:0], now, true)
+	if len(candidates) == 0 {
+		candidates = x.candidates(room[:0], now, false)
+	}
+	switch len(candidates) {
+	case 0:
+		for i := range x.targets {
+			if t := &x.targets[i]; t.usable() && !x.allowed(t) {
+				return -1, x.notAllowed(t)
+			}
+		}
+		return -1, errNoBackend(x.rule.Name)
+	case 1:
+		return candidates[0].index, nil
+	}
+	i := x.rule.policy.Select(x.r, candidates)
+	if i < 0 || i >= len(candidates) {
+		i = 0
+	}
+	return candidates[i].index, nil
+}
+
+// candidates appends the backends of the lowest priority that can be used.
+func (x *exchange) candidates(out []Candidate, now time.Time, skipCooling bool) []Candidate {
+	lowest := 0
+	for i := range x.targets {
+		t := &x.targets[i]
+		if x.tried&(1<<i) != 0 || !t.usable() || skipCooling && t.state.cooling(now) || !x.allowed(t) {
+			continue
+		}
+		switch {
+		case len(out) == 0 || t.Priority < lowest:
+			out, lowest = out[:0], t.Priority
+		case t.Priority > lowest:
+			continue
+		}
+		out = append(out, Candidate{Provider: t.name, Weight: t.weight(), InFlight: t.state.inFlight.Load(), index: i})
+	}
+	return out
+}
+
+// allowed tells whether the client may use the model it would get.
+func (x *exchange) allowed(t *target) bool {
+	if x.client == nil || len(x.client.Models) == 0 {
+		return true
+	}
+	model, _ := t.RequestModel(x.in, x.rule.Name)
+	return x.client.allows(model)
+}
+
+func (x *exchange) notAllowed(t *target) *llmprovider.Error {
+	model, _ := t.RequestModel(x.in, x.rule.Name)
+	return errModelNotAllowed(x.client.Name, model)
+}
+
+// try makes one attempt. done tells that the client has its answer, with err as
+// the handler's result. Otherwise answer is what the provider said, if it said
+// anything, and failure what is to be told if nothing better comes. more tells
+// whether there is another backend to try.
+func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
+	p := t.provider
+	x.provider = p
+	x.attempts++
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	attempt, refused := p.NewAttempt(ctx, x.in, x.rule.Name)
+	if refused != nil {
+		cancel(nil)
+		x.logAttempt(refused.Status, refused, 0)
+		if refused.Status < 500 {
+			return true, nil, nil, x.refuse(refused)
+		}
+		return false, nil, refused, nil
+	}
+	x.model, x.fixedModel, x.stream = attempt.Model, attempt.FixedModel, attempt.Stream
+	if attempt.StreamForced {
+		if c := x.h.logger.Check(zapcore.DebugLevel, "the client asked for a stream, and the configuration turns it off"); c != nil {
+			c.Write(x.logFields()...)
+		}
+	}
+	limits := p.Timeouts()
+	dog := watchdog{cancel: cancel}
+	dog.watch(limits.FirstByte, errFirstByte)
+	p.state.inFlight.Add(1)
+	defer func() {
+		p.state.inFlight.Add(-1)
+		dog.stop()
+		cancel(nil)
+	}()
+
+	res, sendErr := p.RoundTrip(attempt.Request)
+	if sendErr != nil {
+		failure := attemptError(p, ctx, sendErr)
+		if x.clientGone() {
+			x.gone = true
+			return true, nil, nil, x.refuse(failure)
+		}
+		pause := p.state.failed(time.Now(), 0, nil)
+		p.usage.attempt(x.rule.Name, failure.Code)
+		x.logAttempt(0, sendErr, pause)
+		return false, nil, failure, nil
+	}
+	p.usage.attempt(x.rule.Name, statusText(res.StatusCode))
+	if res.StatusCode < 400 {
+		p.state.succeeded()
+		return true, nil, nil, x.respond(ctx, res, attempt, &dog, limits.Idle)
+	}
+
+	pause := time.Duration(0)
+	if x.rule.retries(res.StatusCode) {
+		pause = p.state.failed(time.Now(), res.StatusCode, res.Header)
+		x.logAttempt(res.StatusCode, nil, pause)
+		if more() {
+			dog.watch(keptTime, errFirstByte)
+			return false, keep(res), nil, nil
+		}
+	} else {
+		x.logAttempt(res.StatusCode, nil, 0)
+		if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
+			x.logRejectedKey(res.StatusCode)
+		}
+	}
+	return true, nil, nil, x.respond(ctx, res, attempt, &dog, limits.Idle)
+}
+
+// clientGone tells whether it was the client that ended the request.
+func (x *exchange) clientGone() bool {
+	return x.r.Context().Err() != nil && !errors.Is(context.Cause(x.r.Context()), errDrained)
+}
+
+// keep reads an error answer whole, so that its connection can be used again.
+func keep(res *http.Response) *keptAnswer {
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxKept+1))
+	if err != nil || len(body) > maxKept {
+		return nil
+	}
+	return &keptAnswer{res.StatusCode, res.Header, body}
+}
+
+// sendKept answers with the last error that a provider gave.
+func (x *exchange) sendKept(k *keptAnswer) error {
+	copyHeader(x.w.Header(), k.header)
+	x.w.Header().Del("Content-Length")
+	x.status = k.status
+	x.w.WriteHeader(k.status)
+	_, err := x.w.Write(k.body)
+	return err
+}
+
+// logAttempt logs an attempt that failed. It is a warning, since the client may
+// still get an answer.
+func (x *exchange) logAttempt(status int, err error, pause time.Duration) {
+	level := zapcore.WarnLevel
+	if status >= 400 && status < 500 && status != http.StatusTooManyRequests {
+		level = zapcore.DebugLevel // most often the client's own mistake
+	}
+	if c := x.h.logger.Check(level, "attempt failed"); c != nil {
+		fields := x.logFields()
+		if status != 0 {
+			fields = append(fields, zap.Int("status", status))
+		}
+		if err != nil {
+			fields = append(fields, zap.Error(err))
+		}
+		if pause > 0 {
+			fields = append(fields, zap.Duration("cool_down", pause))
+		}
+		c.Write(fields...)
+	}
+}
+
+func (x *exchange) logRejectedKey(status int) {
+	if c := x.h.logger.Check(zapcore.ErrorLevel, "the provider rejected the gateway's key; check where it comes from"); c != nil {
+		c.Write(append(x.logFields(), zap.Int("status", status), zap.String("key_from", x.provider.CredentialRef(x.rule.Name)))...)
+	}
+}
+
+// watchdog cancels an attempt that takes too long.
+type watchdog struct {
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	cause  error
+}
+
+// watch gives the attempt d from now.
+func (d *watchdog) watch(limit time.Duration, cause error) {
+	if d.timer != nil && d.cause == cause {
+		d.timer.Reset(limit)
+		return
+	}
+	d.stop()
+	d.cause = cause
+	d.timer = time.AfterFunc(limit, func() { d.cancel(cause) })
+}
+
+func (d *watchdog) stop() {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+}

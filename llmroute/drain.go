@@ -1,0 +1,109 @@
+package llmroute
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+// errDrained is why a request ends when the drain time is over.
+var errDrained = errors.New("the gateway is shutting down")
+
+// openRequests knows the requests that are being served, so that those which
+// take too long at shutdown can be ended. It is split so that requests on many
+// cores do not wait for each other.
+type openRequests struct{ shards [16]openShard }
+
+type openShard struct {
+	mu   sync.Mutex
+	open map[*exchange]struct{}
+	_    [48]byte // keeps neighbours out of one cache line
+}
+
+func (o *openRequests) add(x *exchange) {
+	s := &o.shards[x.shard()]
+	s.mu.Lock()
+	if s.open == nil {
+		s.open = make(map[*exchange]struct{})
+	}
+	s.open[x] = struct{}{}
+	s.mu.Unlock()
+}
+
+func (o *openRequests) remove(x *exchange) {
+	s := &o.shards[x.shard()]
+	s.mu.Lock()
+	delete(s.open, x)
+	s.mu.Unlock()
+}
+
+// count returns the number of requests being served.
+func (o *openRequests) count() int {
+	n := 0
+	for i := range o.shards {
+		s := &o.shards[i]
+		s.mu.Lock()
+		n += len(s.open)
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// end ends all requests being served.
+func (o *openRequests) end(cause error) int {
+	n := 0
+	for i := range o.shards {
+		s := &o.shards[i]
+		s.mu.Lock()
+		for x := range s.open {
+			x.cancel(cause)
+			n++
+		}
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// drainOnExit waits for the process to be told to exit, and ends what is still
+// open when the drain time is over. The apps are stopped one after another and
+// in no fixed order, and the http app's Stop waits for its requests, so it is
+// not Stop that this can begin with.
+func (a *App) drainOnExit() {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for !caddy.Exiting() {
+		select {
+		case <-a.done:
+			// Replaced by another configuration. Requests begun with this one go
+			// on, and are still ours when the process exits.
+			if a.open.count() == 0 {
+				return
+			}
+			<-tick.C
+		case <-tick.C:
+		}
+	}
+	if n := a.open.count(); n > 0 {
+		a.logger.Info("waiting for open requests to end", zap.Int("open", n), zap.Duration("drain_timeout", time.Duration(a.DrainTimeout)))
+	}
+	deadline := time.NewTimer(time.Duration(a.DrainTimeout))
+	defer deadline.Stop()
+	for a.open.count() > 0 {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			n := a.open.end(errDrained)
+			a.logger.Warn("drain time is over; ended the requests still open", zap.Int("ended", n))
+			return
+		}
+	}
+}
+
+func sorted(s []string) []string {
+	slices.Sort(s)
+	return s
+}

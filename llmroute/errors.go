@@ -1,0 +1,91 @@
+package llmroute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+var (
+	errFirstByte = errors.New("the provider did not begin its answer in time")
+	errIdle      = errors.New("the provider was silent inside its answer for too long")
+)
+
+// statusClientGone is the status in logs of requests whose client left. It
+// follows Caddy's reverse_proxy.
+const statusClientGone = 499
+
+func errNoRoute(r *http.Request) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "no_route",
+		Message: fmt.Sprintf("no LLM route matches this request to host %q; check the host, the headers and the model, or ask the gateway's operator for a route", bounded(r.Host)),
+	}
+}
+
+func errNotReady() *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "not_ready",
+		Message: "the gateway has no configuration yet; try again in a moment",
+	}
+}
+
+func errUnusable(reason string) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "no_usable_backend",
+		Message: fmt.Sprintf("the route for this request cannot be used (%s); the gateway's operator finds the reason in its status", reason),
+	}
+}
+
+func errNoBackend(rule string) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "no_usable_backend",
+		Message: fmt.Sprintf("the rule %q has no usable provider; the gateway's operator finds the reason in its log", rule),
+	}
+}
+
+func errModelNotAllowed(client, model string) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusForbidden, Type: llmprovider.TypePermission, Code: "model_not_allowed", Param: "model",
+		Message: fmt.Sprintf("the key of %q may not use the model %q; ask for another model, or ask the gateway's operator to allow it", client, bounded(model)),
+	}
+}
+
+// attemptError is what the client is told when an attempt gave no answer.
+func attemptError(p *provider, ctx context.Context, err error) *llmprovider.Error {
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(cause, errDrained):
+		return &llmprovider.Error{
+			Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "shutting_down",
+			Message: "the gateway is shutting down; send the request again", Cause: cause,
+		}
+	case errors.Is(cause, errFirstByte), errors.Is(cause, errIdle):
+		return &llmprovider.Error{
+			Status: http.StatusGatewayTimeout, Type: llmprovider.TypeServer, Code: "provider_timeout",
+			Message: cause.Error() + " (" + p.host + "); try again, or ask the gateway's operator for a longer timeout", Cause: err,
+		}
+	}
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return &llmprovider.Error{
+			Status: http.StatusGatewayTimeout, Type: llmprovider.TypeServer, Code: "provider_timeout",
+			Message: "connecting to the provider " + p.host + " took too long; try again", Cause: err,
+		}
+	}
+	return &llmprovider.Error{
+		Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "provider_unreachable",
+		Message: "the provider " + p.host + " could not be reached or broke off; try again", Cause: err,
+	}
+}
+
+// bounded is a client's text made fit for an error message.
+func bounded(s string) string {
+	const most = 128
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

@@ -1,0 +1,213 @@
+package llmroute
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+	"unsafe"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// exchange is one client request and what became of it.
+type exchange struct {
+	h       *Handler
+	w       http.ResponseWriter
+	r       *http.Request
+	in      *llmprovider.Inbound
+	snap    *snapshot
+	cancel  context.CancelCauseFunc
+	began   time.Time
+	maxBody int64
+	client  *Client // known by its virtual key, or nil
+
+	rule    *Rule
+	targets []target
+	tried   uint64 // a bit for each target
+
+	provider   *provider // of the last attempt
+	model      string    // asked of it
+	fixedModel bool
+	stream     bool
+	attempts   int
+	status     int           // the provider's answer that the client got
+	firstByte  time.Duration // from began to the first byte of a body
+	usage      llmprovider.Usage
+	failure    *llmprovider.Error // the gateway's own error, if it answered with one
+	aborted    bool               // the answer broke off after it had begun
+	gone       bool               // the client left
+}
+
+func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
+	return &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, snap: h.app.snapshot()}
+}
+
+// shard spreads exchanges by their address.
+func (x *exchange) shard() int { return int(uintptr(unsafe.Pointer(x))>>8) & 15 }
+
+// serve answers the request.
+func (x *exchange) serve() error {
+	x.client = clientOf(x.r)
+	x.in = takeShared(x.r)
+	if x.in == nil {
+		var refused *llmprovider.Error
+		if x.in, refused = llmprovider.NewInbound(x.r); refused != nil {
+			return x.refuse(refused)
+		}
+	}
+	caddyhttp.SetVar(x.r.Context(), inboundVar, x)
+	if repl, ok := x.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(x.placeholder)
+	}
+	if x.in.Endpoint.Operation == llmprovider.ListModels {
+		return x.serveModels()
+	}
+	if err := x.route(); err != nil {
+		return x.refuse(err)
+	}
+	if err := x.in.Read(x.r, x.maxBody); err != nil {
+		return x.refuse(err)
+	}
+	return x.attempt()
+}
+
+// refuse answers with an error of the gateway's own.
+func (x *exchange) refuse(err *llmprovider.Error) error {
+	if x.r.Context().Err() != nil && context.Cause(x.r.Context()) != errDrained && err.Status != http.StatusGatewayTimeout {
+		x.gone = true
+		return caddyhttp.Error(statusClientGone, context.Cause(x.r.Context()))
+	}
+	x.failure = err
+	level := zapcore.DebugLevel
+	if err.Status >= 500 {
+		level = zapcore.ErrorLevel
+	}
+	if c := x.h.logger.Check(level, "request refused"); c != nil {
+		c.Write(append(x.logFields(), zap.Int("status", err.Status), zap.String("code", err.Code), zap.Error(err))...)
+	}
+	header := x.w.Header()
+	switch err.Status {
+	case http.StatusMethodNotAllowed:
+		header.Set("Allow", http.MethodPost)
+	case http.StatusRequestEntityTooLarge:
+		header.Set("Connection", "close") // the rest of the body is not read
+	}
+	return err.Write(x.w)
+}
+
+// end gives back what the exchange holds and counts it.
+func (x *exchange) end() {
+	x.cancel(nil)
+	x.h.app.open.remove(x)
+	if x.in != nil {
+		x.in.Release()
+	}
+	x.h.app.metrics.observe(x)
+	x.setLogFields()
+}
+
+// logFields are the fields of the handler's own log lines. They hold no client
+// text but the model's name.
+func (x *exchange) logFields() []zap.Field {
+	fields := make([]zap.Field, 0, 10)
+	if x.rule != nil {
+		fields = append(fields, zap.String("rule", x.rule.Name))
+	}
+	if x.provider != nil {
+		fields = append(fields, zap.String("provider", x.provider.name), zap.String("host", x.provider.host),
+			zap.String("model", x.model), zap.Int("attempt", x.attempts))
+	}
+	return append(fields, zap.String("operation", string(x.operation())))
+}
+
+func (x *exchange) operation() llmprovider.Operation {
+	if x.in == nil {
+		return ""
+	}
+	return x.in.Endpoint.Operation
+}
+
+// setLogFields adds what the access log says of the exchange.
+func (x *exchange) setLogFields() {
+	extra, ok := x.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	if !ok {
+		return
+	}
+	if x.rule != nil && x.rule.Name != "" {
+		extra.Set(zap.String("rule", x.rule.Name))
+	}
+	if x.client != nil {
+		extra.Set(zap.String("client", x.client.Name))
+	}
+	if x.failure != nil {
+		extra.Set(zap.String("llm_error", x.failure.Code))
+	}
+	if x.provider == nil {
+		return
+	}
+	extra.Set(zap.String("provider", x.provider.name))
+	extra.Set(zap.String("request_model", x.model))
+	extra.Set(zap.Int("attempts", x.attempts))
+	if x.usage.Known {
+		extra.Set(zap.Int64("request_prompt_tokens", x.usage.PromptTokens))
+		extra.Set(zap.Int64("request_completion_tokens", x.usage.CompletionTokens))
+	}
+	if x.firstByte > 0 {
+		extra.Set(zap.Float64("time_to_first_token", x.firstByte.Seconds()))
+	}
+	if x.usage.FinishReason != "" {
+		extra.Set(zap.String("finish_reason", x.usage.FinishReason))
+	}
+	if x.aborted {
+		extra.Set(zap.Bool("aborted", true))
+	}
+}
+
+// placeholder gives the values of {http.llm.*}.
+func (x *exchange) placeholder(key string) (any, bool) {
+	const prefix = "http.llm."
+	if len(key) <= len(prefix) || key[:len(prefix)] != prefix {
+		return nil, false
+	}
+	switch key[len(prefix):] {
+	case "provider":
+		if x.provider == nil {
+			return "", true
+		}
+		return x.provider.name, true
+	case "model":
+		return x.model, true
+	case "rule":
+		if x.rule == nil {
+			return "", true
+		}
+		return x.rule.Name, true
+	case "attempts":
+		return x.attempts, true
+	case "finish_reason":
+		return x.usage.FinishReason, true
+	case "usage.prompt_tokens":
+		return x.tokens(x.usage.PromptTokens), true
+	case "usage.completion_tokens":
+		return x.tokens(x.usage.CompletionTokens), true
+	case "usage.cached_tokens":
+		return x.tokens(x.usage.CachedTokens), true
+	case "usage.reasoning_tokens":
+		return x.tokens(x.usage.ReasoningTokens), true
+	}
+	return nil, false
+}
+
+// tokens is a count as a placeholder's value: empty when it is not known.
+func (x *exchange) tokens(n int64) string {
+	if !x.usage.Known {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}

@@ -1,0 +1,184 @@
+package llmroute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+func init() {
+	caddy.RegisterModule(Handler{})
+}
+
+// Handler sends LLM requests to providers. It reads the request's body once,
+// finds the rule, fills in what the provider's configuration says, and sends
+// the request on; if that fails and the rule allows it, to another provider.
+// The answer passes through as it comes, and its token usage is read on the way.
+//
+// With `rules` it routes by these. With `table` it routes by the request's host
+// over the routes of that table. With neither it routes by host over all
+// providers.
+//
+// These placeholders are set for handlers and logs:
+//
+// Placeholder | Description
+// ------------|------------
+// `{http.llm.provider}` | The name of the provider that answered, or was tried last
+// `{http.llm.model}` | The model asked of it
+// `{http.llm.rule}` | The name of the rule
+// `{http.llm.attempts}` | How many attempts were made
+// `{http.llm.usage.prompt_tokens}` | The number of input tokens
+// `{http.llm.usage.completion_tokens}` | The number of output tokens
+// `{http.llm.usage.cached_tokens}` | The input tokens read from the provider's cache
+// `{http.llm.usage.reasoning_tokens}` | The output tokens spent on reasoning
+// `{http.llm.finish_reason}` | Why the answer ended
+type Handler struct {
+	// The rules, of which the first that matches is used. If none does, the
+	// answer is 404.
+	Rules []*Rule `json:"rules,omitempty"`
+
+	// The table to route by, such as `mesh`.
+	Table string `json:"table,omitempty"`
+
+	// The largest request body that is taken, in bytes. Default: 33554432
+	// (32 MiB).
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	app    *App
+	logger *zap.Logger
+	place  int // of the rules in a snapshot
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.llm_route",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision sets up the handler.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("llm")
+	if err != nil {
+		return fmt.Errorf("getting the llm app: %w", err)
+	}
+	h.app, h.logger = app.(*App), ctx.Logger()
+	if h.MaxBody == 0 {
+		h.MaxBody = llmprovider.DefaultMaxBody
+	}
+	for i, rule := range h.Rules {
+		if err := h.app.provisionRule(ctx, rule); err != nil {
+			return fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
+		}
+	}
+	if len(h.Rules) > 0 {
+		h.place = h.app.register(h)
+	}
+	return nil
+}
+
+// Validate checks the configuration.
+func (h *Handler) Validate() error {
+	if h.Table != "" && len(h.Rules) > 0 {
+		return errors.New("llm_route has rules and a table; write one of them")
+	}
+	if h.MaxBody < 0 {
+		return errors.New("max_body is negative; write a number of bytes")
+	}
+	if h.Table == "" && len(h.Rules) == 0 && len(h.app.static) == 0 && h.app.source == nil {
+		return errors.New("llm_route has no rules, and the llm app has no providers to route to; define a provider in the llm app")
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	x := newExchange(h, w, r)
+	ctx, cancel := context.WithCancelCause(r.Context())
+	x.cancel = cancel
+	h.app.open.add(x)
+	defer x.end()
+	x.r = r.WithContext(ctx)
+	return x.serve()
+}
+
+// route finds the rule for the request and the targets of its backends. A nil
+// rule with a provider is that provider's own route.
+func (x *exchange) route() *llmprovider.Error {
+	snap := x.snap
+	switch {
+	case len(x.h.Rules) > 0:
+		return x.firstMatch(x.h.Rules, snap.static[x.h.place])
+	case x.h.Table != "":
+		t := snap.tables[x.h.Table]
+		if t == nil {
+			if !x.h.app.ready() {
+				return errNotReady()
+			}
+			return errNoRoute(x.r)
+		}
+		entry := t.lookup(normalizeHost(x.r.Host))
+		switch {
+		case entry == nil:
+			return errNoRoute(x.r)
+		case entry.Unusable != "":
+			return errUnusable(entry.Unusable)
+		}
+		return x.firstMatch(entry.Rules, entry.targets)
+	}
+	p := snap.byHost[normalizeHost(x.r.Host)]
+	if p == nil {
+		if !x.h.app.ready() {
+			return errNotReady()
+		}
+		return errNoRoute(x.r)
+	}
+	x.rule, x.targets = p.rule, p.targets[:]
+	return nil
+}
+
+// firstMatch takes the first rule that matches.
+func (x *exchange) firstMatch(rules []*Rule, targets [][]target) *llmprovider.Error {
+	for i, rule := range rules {
+		if len(rule.matcherSets) > 0 {
+			ok, err := rule.matches(x.r)
+			if err != nil {
+				return x.matcherError(rule, err)
+			}
+			if !ok {
+				continue
+			}
+		}
+		x.rule, x.targets = rule, targets[i]
+		return nil
+	}
+	return errNoRoute(x.r)
+}
+
+// matcherError is what the client is told when a matcher failed.
+func (x *exchange) matcherError(rule *Rule, err error) *llmprovider.Error {
+	var refused *llmprovider.Error
+	if errors.As(err, &refused) {
+		return refused
+	}
+	return &llmprovider.Error{
+		Status: http.StatusInternalServerError, Type: llmprovider.TypeServer, Code: "matcher_failed",
+		Message: "the gateway could not decide on a route; its operator finds the reason in the log",
+		Cause:   fmt.Errorf("rule %s: %w", rule.Name, err),
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,233 @@
+package llmroute
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// The names of all metrics, in one place because the OpenTelemetry GenAI
+// conventions, which the last four follow, still move. The first two are the
+// documented names of LLM traffic metrics in Alibaba Cloud Service Mesh.
+const (
+	metricPromptTokens     = "asm_llm_proxy_prompt_tokens"
+	metricCompletionTokens = "asm_llm_proxy_completion_tokens"
+	metricAttempts         = "llm_attempts_total"
+	metricUsageMissing     = "llm_usage_missing_total"
+	metricDuration         = "gen_ai_client_operation_duration_seconds"
+	metricFirstToken       = "gen_ai_server_time_to_first_token_seconds"
+	metricPerOutputToken   = "gen_ai_server_time_per_output_token_seconds"
+	metricTokenUsage       = "gen_ai_client_token_usage"
+)
+
+// maxModelLabels bounds the models counted by name for one provider. Models
+// beyond it are counted together, so that no client can create series at will.
+const (
+	maxModelLabels = 200
+	otherModels    = "other"
+)
+
+var (
+	durationBuckets = []float64{.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
+	tokenBuckets    = []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304}
+	firstBuckets    = []float64{.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+	perTokenBuckets = []float64{.01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5}
+)
+
+// collectors holds the collectors of the process: they count on through
+// reloads, and every configuration's registry gets the same ones.
+var collectors = caddy.NewUsagePool()
+
+// metrics are the collectors and the workload they are labelled with.
+type metrics struct {
+	promptTokens, completionTokens *prometheus.CounterVec
+	attempts, usageMissing         *prometheus.CounterVec
+	duration, firstToken, perToken *prometheus.HistogramVec
+	tokenUsage                     *prometheus.HistogramVec
+
+	identity atomic.Pointer[Identity]
+}
+
+// acquireMetrics returns the collectors, registered with the registry. They are
+// never given back: a counter must not start again.
+func acquireMetrics(registry *prometheus.Registry) (*metrics, error) {
+	value, _ := collectors.LoadOrStore("llm", newMetrics())
+	m := value.(*metrics)
+	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage} {
+		var already prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func newMetrics() *metrics {
+	documented := []string{"llmproxy_source_workload", "llmproxy_source_workload_namespace", "llmproxy_destination_service", "llmproxy_model"}
+	genAI := []string{"gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "server_address"}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, append(genAI[:4:4], labels...))
+	}
+	m := &metrics{
+		promptTokens:     counter(metricPromptTokens, "Input tokens that providers reported.", documented...),
+		completionTokens: counter(metricCompletionTokens, "Output tokens that providers reported.", documented...),
+		attempts:         counter(metricAttempts, "Attempts by their outcome: an HTTP status, or the code of the gateway's own error.", "provider", "rule", "outcome"),
+		usageMissing:     counter(metricUsageMissing, "Successful answers that reported no usage.", "provider", "gen_ai_operation_name"),
+		duration:         histogram(metricDuration, "Time from the request to the end of its answer.", durationBuckets, "error_type"),
+		firstToken:       histogram(metricFirstToken, "Time from the request to the first bytes of its streamed answer.", firstBuckets),
+		perToken:         histogram(metricPerOutputToken, "Time for each output token after the first of a streamed answer.", perTokenBuckets),
+		tokenUsage:       histogram(metricTokenUsage, "Tokens of a request, by type.", tokenBuckets, "gen_ai_token_type"),
+	}
+	m.identity.Store(new(Identity))
+	return m
+}
+
+// identify sets the workload that counts are labelled with from now on.
+func (m *metrics) identify(id Identity) {
+	if old := m.identity.Load(); old.Namespace != id.Namespace || old.Workload != id.Workload {
+		m.identity.Store(&id)
+	}
+}
+
+// providerMetrics are the metrics of one provider, with the label sets that
+// were used so far.
+type providerMetrics struct {
+	all        *metrics
+	name, host string
+	series     sync.Map // seriesKey to *series
+	outcomes   sync.Map // outcomeKey to prometheus.Counter
+	models     atomic.Int64
+}
+
+type seriesKey struct {
+	operation llmprovider.Operation
+	model     string
+	failure   string
+	identity  *Identity
+}
+
+type outcomeKey struct{ rule, outcome string }
+
+// series are the metrics of one label set, resolved once.
+type series struct {
+	prompt, completion         prometheus.Counter
+	duration                   prometheus.Observer
+	firstToken, perToken       prometheus.Observer
+	inputTokens, outputTokens  prometheus.Observer
+	cachedTokens, reasonTokens prometheus.Observer
+	missing                    prometheus.Counter
+}
+
+func (m *metrics) provider(name, host string) *providerMetrics {
+	return &providerMetrics{all: m, name: name, host: host}
+}
+
+// label is the model's name as a label: what the configuration or the provider
+// calls it, never the client's own text.
+func (p *providerMetrics) label(x *exchange) string {
+	if x.fixedModel {
+		return x.model
+	}
+	return x.usage.Model
+}
+
+func (p *providerMetrics) get(key seriesKey) *series {
+	if s, ok := p.series.Load(key); ok {
+		return s.(*series)
+	}
+	if p.models.Add(1) > maxModelLabels {
+		key.model = otherModels
+		if s, ok := p.series.Load(key); ok {
+			return s.(*series)
+		}
+	}
+	m, id := p.all, key.identity
+	documented := []string{id.Workload, id.Namespace, p.host, key.model}
+	genAI := []string{string(key.operation), p.name, key.model, p.host}
+	with := func(v *prometheus.HistogramVec, more ...string) prometheus.Observer {
+		return v.WithLabelValues(append(genAI[:4:4], more...)...)
+	}
+	s := &series{
+		prompt: m.promptTokens.WithLabelValues(documented...), completion: m.completionTokens.WithLabelValues(documented...),
+		duration: with(m.duration, key.failure), firstToken: with(m.firstToken), perToken: with(m.perToken),
+		inputTokens: with(m.tokenUsage, "input"), outputTokens: with(m.tokenUsage, "output"),
+		cachedTokens: with(m.tokenUsage, "cached"), reasonTokens: with(m.tokenUsage, "reasoning"),
+		missing: m.usageMissing.WithLabelValues(p.name, string(key.operation)),
+	}
+	actual, _ := p.series.LoadOrStore(key, s)
+	return actual.(*series)
+}
+
+// attempt counts one attempt.
+func (p *providerMetrics) attempt(rule, outcome string) {
+	key := outcomeKey{rule, outcome}
+	c, ok := p.outcomes.Load(key)
+	if !ok {
+		c, _ = p.outcomes.LoadOrStore(key, p.all.attempts.WithLabelValues(p.name, rule, outcome))
+	}
+	c.(prometheus.Counter).Inc()
+}
+
+// statusText is an HTTP status as a label, without an allocation for the usual
+// ones.
+func statusText(status int) string {
+	if status == http.StatusOK {
+		return "200"
+	}
+	return strconv.Itoa(status)
+}
+
+// observe counts an exchange that has ended.
+func (m *metrics) observe(x *exchange) {
+	if x.provider == nil {
+		return
+	}
+	p := x.provider.usage
+	took := time.Since(x.began)
+	failure := ""
+	switch {
+	case x.gone:
+		failure = "client_gone"
+	case x.failure != nil:
+		failure = x.failure.Code
+	case x.status >= 400:
+		failure = statusText(x.status)
+	}
+	s := p.get(seriesKey{x.operation(), p.label(x), failure, m.identity.Load()})
+	s.duration.Observe(took.Seconds())
+	if x.stream && x.firstByte > 0 {
+		s.firstToken.Observe(x.firstByte.Seconds())
+	}
+	u := &x.usage
+	if !u.Known {
+		if failure == "" {
+			s.missing.Inc()
+		}
+		return
+	}
+	s.prompt.Add(float64(u.PromptTokens))
+	s.completion.Add(float64(u.CompletionTokens))
+	s.inputTokens.Observe(float64(u.PromptTokens))
+	s.outputTokens.Observe(float64(u.CompletionTokens))
+	if u.CachedTokens > 0 {
+		s.cachedTokens.Observe(float64(u.CachedTokens))
+	}
+	if u.ReasoningTokens > 0 {
+		s.reasonTokens.Observe(float64(u.ReasoningTokens))
+	}
+	if x.stream && u.CompletionTokens > 1 && x.firstByte > 0 {
+		s.perToken.Observe((took - x.firstByte).Seconds() / float64(u.CompletionTokens-1))
+	}
+}

@@ -1,0 +1,180 @@
+package llmroute
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+func init() {
+	caddy.RegisterModule(ModelMatcher{})
+}
+
+// ModelMatcher matches requests by the model they ask for: the member `model` of
+// their JSON body. A request that names no model, or has no JSON body, does not
+// match.
+//
+// Used outside of `llm_route` it reads the body, up to 32 MiB, and leaves it for
+// the handlers that follow.
+type ModelMatcher struct {
+	// The model names, of which one must match. A `*` stands for any text, as in
+	// `gpt-4*` or `*-mini`.
+	Models []string `json:"models,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (ModelMatcher) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.matchers.llm_model",
+		New: func() caddy.Module { return new(ModelMatcher) },
+	}
+}
+
+// UnmarshalCaddyfile sets up the matcher from Caddyfile tokens. Syntax:
+//
+//	llm_model <name...>
+func (m *ModelMatcher) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	for d.Next() {
+		names := d.RemainingArgs()
+		if len(names) == 0 {
+			return d.Errf("llm_model needs at least one model name, such as gpt-4o or gpt-4*")
+		}
+		m.Models = append(m.Models, names...)
+		if d.NextBlock(0) {
+			return d.Errf("llm_model takes no block; write the model names on its line")
+		}
+	}
+	return nil
+}
+
+// Validate checks the configuration.
+func (m *ModelMatcher) Validate() error {
+	if len(m.Models) == 0 {
+		return errors.New("llm_model needs at least one model name")
+	}
+	return nil
+}
+
+// Match implements caddyhttp.RequestMatcher.
+func (m *ModelMatcher) Match(r *http.Request) bool {
+	ok, _ := m.MatchWithError(r)
+	return ok
+}
+
+// MatchWithError implements caddyhttp.RequestMatcherWithError. The error is a
+// body that could not be read whole, so that no other handler can have it.
+func (m *ModelMatcher) MatchWithError(r *http.Request) (bool, error) {
+	in, err := readInbound(r)
+	if err != nil || in == nil {
+		return false, err
+	}
+	if in.Endpoint.Operation == llmprovider.ListModels {
+		return true, nil // the list is filtered by name afterwards
+	}
+	return in.Model != "" && m.has(in.Model), nil
+}
+
+// has tells whether one of the names matches.
+func (m *ModelMatcher) has(model string) bool {
+	for _, pattern := range m.Models {
+		if matchWildcard(pattern, model) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchWildcard tells whether s is pattern, in which each `*` stands for any
+// text.
+func matchWildcard(pattern, s string) bool {
+	head, rest, found := strings.Cut(pattern, "*")
+	if !found {
+		return pattern == s
+	}
+	s, ok := strings.CutPrefix(s, head)
+	if !ok {
+		return false
+	}
+	for {
+		part, after, more := strings.Cut(rest, "*")
+		if !more {
+			return strings.HasSuffix(s, part)
+		}
+		i := strings.Index(s, part)
+		if i < 0 {
+			return false
+		}
+		s, rest = s[i+len(part):], after
+	}
+}
+
+// inboundVar is the request variable that holds what is known of its body.
+const inboundVar = "llm.inbound"
+
+// sharedInbound is a request read outside of llm_route, with the body that was
+// put in place of the one read.
+type sharedInbound struct {
+	in   *llmprovider.Inbound
+	body any
+}
+
+// readInbound returns the request with its body read, or nil when it has none
+// that names a model.
+func readInbound(r *http.Request) (*llmprovider.Inbound, error) {
+	switch v := caddyhttp.GetVar(r.Context(), inboundVar).(type) {
+	case *exchange: // inside llm_route, which writes the error itself
+		if v.in.Endpoint.Operation == llmprovider.ListModels {
+			return v.in, nil
+		}
+		if err := v.in.Read(r, v.maxBody); err != nil {
+			return nil, err
+		}
+		return v.in, nil
+	case *sharedInbound:
+		if v.body == any(r.Body) {
+			return v.in, nil
+		}
+	}
+	if r.Method != http.MethodPost || r.Body == nil {
+		return nil, nil
+	}
+	in, refused := llmprovider.NewInbound(r)
+	if refused != nil {
+		return nil, nil
+	}
+	if err := in.Read(r, llmprovider.DefaultMaxBody); err != nil {
+		switch {
+		case in.Body() != nil: // no JSON, but whole
+			r.Body = in.Replay()
+		case err.Status == http.StatusUnsupportedMediaType: // not read
+		default:
+			return nil, caddyhttp.Error(err.Status, err)
+		}
+		return nil, nil
+	}
+	r.Body = in.Replay()
+	caddyhttp.SetVar(r.Context(), inboundVar, &sharedInbound{in, any(r.Body)})
+	return in, nil
+}
+
+// takeShared returns the request as a matcher outside has read it, if its body
+// is still the one that the matcher left.
+func takeShared(r *http.Request) *llmprovider.Inbound {
+	if v, ok := caddyhttp.GetVar(r.Context(), inboundVar).(*sharedInbound); ok && v.body == any(r.Body) {
+		return v.in
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Validator                   = (*ModelMatcher)(nil)
+	_ caddyhttp.RequestMatcherWithError = (*ModelMatcher)(nil)
+	_ caddyfile.Unmarshaler             = (*ModelMatcher)(nil)
+)

@@ -1,0 +1,181 @@
+package llmroute
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/textproto"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+const (
+	// streamBuffer is the buffer of a stream; its events are small, and it is
+	// held for as long as the stream is open.
+	streamBuffer = 8 << 10
+	// wholeBuffer is the buffer of other answers.
+	wholeBuffer = 32 << 10
+)
+
+var (
+	streamBuffers = sync.Pool{New: func() any { return new([streamBuffer]byte) }}
+	wholeBuffers  = sync.Pool{New: func() any { return new([wholeBuffer]byte) }}
+)
+
+// errClientWrite marks a failure to write to the client.
+type errClientWrite struct{ error }
+
+// respond passes a provider's answer on to the client, from its status to its
+// end. Nothing that happens from here on leads to another attempt.
+func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llmprovider.Attempt, dog *watchdog, idle time.Duration) error {
+	defer res.Body.Close()
+	x.in.Release() // no further attempt needs the request's body
+	reader := attempt.NewReader(res)
+	stream := strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
+
+	header := x.w.Header()
+	copyHeader(header, res.Header)
+	if stream {
+		header.Del("Content-Length") // an event may be hidden
+		if !strings.Contains(header.Get("Cache-Control"), "no-transform") {
+			header.Add("Cache-Control", "no-transform") // or encode would hold events back
+		}
+	}
+	x.status = res.StatusCode
+	x.w.WriteHeader(res.StatusCode)
+
+	flusher := http.NewResponseController(x.w)
+	flush := stream || res.ContentLength < 0
+	if stream {
+		_ = flusher.Flush() // the client learns at once that the stream is open
+	}
+	var buf []byte
+	if stream {
+		b := streamBuffers.Get().(*[streamBuffer]byte)
+		defer streamBuffers.Put(b)
+		buf = b[:]
+	} else {
+		b := wholeBuffers.Get().(*[wholeBuffer]byte)
+		defer wholeBuffers.Put(b)
+		buf = b[:]
+	}
+	pass := func(p []byte) error {
+		if _, err := x.w.Write(p); err != nil {
+			return errClientWrite{err}
+		}
+		return nil
+	}
+	err := x.copyBody(res.Body, reader, buf, pass, func() error {
+		if !flush {
+			return nil
+		}
+		if err := flusher.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return errClientWrite{err}
+		}
+		return nil
+	}, func() { dog.watch(idle, errIdle) })
+	x.usage = *reader.Usage()
+	if err == nil && cutShort(res, reader) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == nil {
+		return nil
+	}
+	return x.abort(ctx, flusher, stream, err)
+}
+
+// copyBody reads the body to its end and passes it on.
+func (x *exchange) copyBody(body io.Reader, reader llmprovider.Reader, buf []byte, pass func([]byte) error, flush func() error, wait func()) error {
+	for {
+		wait()
+		n, readErr := body.Read(buf)
+		if n > 0 {
+			if x.firstByte == 0 {
+				x.firstByte = time.Since(x.began)
+			}
+			if err := reader.Write(buf[:n], pass); err != nil {
+				return err
+			}
+			if readErr == nil {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+		if readErr == io.EOF {
+			return reader.Finish(pass)
+		}
+		if readErr != nil {
+			return readErr
+		}
+	}
+}
+
+// cutShort tells whether an answer whose end is the end of its connection broke
+// off: then only the answer itself can say that it is whole.
+func cutShort(res *http.Response, reader llmprovider.Reader) bool {
+	if res.ContentLength >= 0 || res.ProtoMajor >= 2 || len(res.TransferEncoding) > 0 || res.StatusCode >= 400 {
+		return false
+	}
+	switch llmprovider.MediaType(res.Header) {
+	case "application/json", "text/event-stream":
+		return !reader.Ended()
+	}
+	return false
+}
+
+// abort ends an answer that has begun and cannot be finished, so that the
+// client sees that it is not whole: a stream by an error event, and the
+// connection by being cut.
+func (x *exchange) abort(ctx context.Context, flusher *http.ResponseController, stream bool, err error) error {
+	x.aborted = true
+	var write errClientWrite
+	if errors.As(err, &write) || x.clientGone() {
+		x.gone = true
+		if c := x.h.logger.Check(zapcore.DebugLevel, "client left before the answer ended"); c != nil {
+			c.Write(append(x.logFields(), zap.Error(err))...)
+		}
+		panic(http.ErrAbortHandler)
+	}
+	x.failure = attemptError(x.provider, ctx, err)
+	x.provider.state.failed(time.Now(), 0, nil)
+	if c := x.h.logger.Check(zapcore.ErrorLevel, "answer broke off"); c != nil {
+		c.Write(append(x.logFields(), zap.String("code", x.failure.Code), zap.Duration("after", time.Since(x.began)), zap.Error(err))...)
+	}
+	if stream {
+		_, _ = x.w.Write(x.failure.Event())
+	}
+	_ = flusher.Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// hopByHop are the headers of one connection (RFC 9110, section 7.6.1).
+var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+// copyHeader adds a provider's response headers to the client's response, but
+// for those of the provider's connection.
+func copyHeader(to, from http.Header) {
+	for _, value := range from["Connection"] {
+		for _, name := range strings.Split(value, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				from.Del(name)
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		delete(from, name)
+	}
+	for name, values := range from {
+		if have := to[name]; len(have) > 0 && name != "Server" && name != "Date" {
+			values = append(have[:len(have):len(have)], values...)
+		}
+		to[name] = values
+	}
+}

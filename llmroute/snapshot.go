@@ -1,0 +1,193 @@
+package llmroute
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// snapshot is everything that requests are routed by at one time. It is
+// immutable; a request uses the one it began with to its end.
+type snapshot struct {
+	providers map[string]*provider // by name
+	byHost    map[string]*provider
+	tables    map[string]*table
+	static    [][][]target          // the targets of each llm_route's own rules
+	state     *State                // what the source said, nil without one
+	routes    map[string]*liveRoute // the source's, by table and origin
+	made      time.Time
+	number    uint64
+}
+
+// provider is a provider in use.
+type provider struct {
+	llmprovider.Provider
+	name   string
+	host   string
+	origin string
+	spec   llmprovider.Provider // what a source said; nil for one of the configuration
+	state  *providerState
+	usage  *providerMetrics
+
+	// The route that the provider has by itself, to its own host.
+	rule    *Rule
+	targets [1]target
+}
+
+// target is a backend with its provider, or without one if there is none.
+type target struct {
+	*Backend
+	*provider
+}
+
+// usable tells whether requests can be sent there at all.
+func (t *target) usable() bool { return t.provider != nil && t.Unusable == "" && t.weight() > 0 }
+
+// resolve looks up the providers of the rules' backends.
+func (s *snapshot) resolve(rules []*Rule) [][]target {
+	out := make([][]target, len(rules))
+	for i, rule := range rules {
+		out[i] = make([]target, len(rule.Backends))
+		for j, b := range rule.Backends {
+			out[i][j] = target{b, s.providers[b.Provider]}
+		}
+	}
+	return out
+}
+
+// build makes the snapshot that follows from the configuration and state.
+// Providers and routes that did not change are taken over from old, which may
+// be nil. What cannot be set up is left out and reported; nothing else suffers.
+func (a *App) build(old *snapshot, state *State) *snapshot {
+	next := &snapshot{
+		providers: make(map[string]*provider), byHost: make(map[string]*provider), tables: make(map[string]*table),
+		routes: make(map[string]*liveRoute), state: state, made: time.Now(),
+	}
+	if old != nil {
+		next.number = old.number + 1
+	}
+	for name, p := range a.static {
+		next.add(name, p)
+	}
+	for _, handler := range a.handlers {
+		next.static = append(next.static, next.resolve(handler.Rules))
+	}
+	entries := make(map[string][]*routeEntry)
+	for name, routes := range a.Routes {
+		for _, route := range routes {
+			entries[name] = append(entries[name], &routeEntry{route, next.resolve(route.Rules)})
+		}
+	}
+	if state != nil {
+		a.addLive(next, old, entries)
+	}
+	for name, list := range entries {
+		next.tables[name] = newTable(list)
+	}
+	return next
+}
+
+// addLive adds what the source supplies.
+func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
+	// Modules of this snapshot live in a context of their own that is done with
+	// at once: none of those that a source may use holds on to it.
+	ctx, cancel := caddy.NewContext(a.ctx)
+	defer cancel()
+	for _, spec := range next.state.Providers {
+		if p := a.liveProvider(ctx, old, spec); p != nil {
+			next.add(spec.Name, p)
+		}
+	}
+	for name, routes := range next.state.Tables {
+		for _, route := range routes {
+			ready, err := next.liveRoute(ctx, old, name, route)
+			if err != nil {
+				a.logger.Error("route left out", zap.String("origin", route.Origin), zap.Error(err))
+				ready = &Route{Hosts: route.Hosts, Origin: route.Origin, Unusable: "InvalidRoute"}
+			}
+			entries[name] = append(entries[name], &routeEntry{ready, next.resolve(ready.Rules)})
+		}
+	}
+}
+
+func (s *snapshot) add(name string, p *provider) {
+	s.providers[name] = p
+	if first := s.byHost[p.host]; first == nil || first.spec != nil && p.spec == nil || first.spec == nil == (p.spec == nil) && name < first.name {
+		s.byHost[p.host] = p
+	}
+}
+
+// liveProvider provisions a provider of the source, or takes it over from old.
+func (a *App) liveProvider(ctx caddy.Context, old *snapshot, spec *ProviderSpec) *provider {
+	if old != nil {
+		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && reflect.DeepEqual(p.spec, spec.Provider) {
+			return p
+		}
+	}
+	module := spec.Provider.Copy()
+	if provisioner, ok := module.(caddy.Provisioner); ok {
+		if err := provisioner.Provision(ctx); err != nil {
+			a.logger.Error("provider left out", zap.String("provider", spec.Name), zap.String("origin", spec.Origin), zap.Error(err))
+			return nil
+		}
+	}
+	p := a.newProvider(spec.Name, module)
+	p.origin, p.spec = spec.Origin, spec.Provider
+	return p
+}
+
+func (a *App) newProvider(name string, module llmprovider.Provider) *provider {
+	host := module.ServerAddress()
+	p := &provider{Provider: module, name: name, host: host, state: acquireState(name), usage: a.metrics.provider(name, host)}
+	p.rule = &Rule{Backends: []*Backend{{Provider: name}}, Attempts: 1, RetryOn: defaultRetryOn}
+	p.targets[0] = target{p.rule.Backends[0], p}
+	return p
+}
+
+// release gives back what the provider holds.
+func (p *provider) release() {
+	if cleaner, ok := p.Provider.(caddy.CleanerUpper); ok && p.spec != nil {
+		_ = cleaner.Cleanup()
+	}
+	releaseState(p.name)
+}
+
+// liveRoute is a route of the source: what it said, and what was made of it.
+type liveRoute struct{ spec, ready *Route }
+
+// liveRoute provisions a route of the source, or takes over one that is equal.
+func (s *snapshot) liveRoute(ctx caddy.Context, old *snapshot, table string, route *Route) (*Route, error) {
+	key := table + " " + route.Origin
+	if old != nil {
+		if l := old.routes[key]; l != nil && reflect.DeepEqual(l.spec, route) {
+			s.routes[key] = l
+			return l.ready, nil
+		}
+	}
+	ready := route.copy()
+	for i, rule := range ready.Rules {
+		if err := rule.Provision(ctx); err != nil {
+			return nil, fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
+		}
+	}
+	s.routes[key] = &liveRoute{route, ready}
+	return ready, nil
+}
+
+// copy returns the route's configuration alone.
+func (r *Route) copy() *Route {
+	out := *r
+	out.Rules = make([]*Rule, len(r.Rules))
+	for i, rule := range r.Rules {
+		out.Rules[i] = &Rule{
+			Name: rule.Name, MatcherSetsRaw: append(rule.MatcherSetsRaw[:0:0], rule.MatcherSetsRaw...), Backends: rule.Backends,
+			PolicyRaw: rule.PolicyRaw, Attempts: rule.Attempts, RetryOn: rule.RetryOn,
+		}
+	}
+	return &out
+}

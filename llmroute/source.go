@@ -1,0 +1,163 @@
+package llmroute
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// Source is a module in the llm.sources namespace. It watches objects outside
+// of the Caddy configuration and reports the providers and routes that follow
+// from them. The module holds settings alone: one that is started outlives the
+// configuration it came with, for as long as later ones have the same settings.
+type Source interface {
+	caddy.Module
+
+	// Start begins to watch and returns. It reports each new state, the first
+	// one before it returns if that takes no waiting. The error is settings or
+	// objects that no state can be made of. It stops when ctx is done.
+	Start(ctx context.Context, report func(*State)) error
+}
+
+// State is everything a source knows at one time. It is immutable once
+// reported.
+type State struct {
+	Identity  Identity
+	Providers []*ProviderSpec
+	// Tables are the routes of each table, such as "mesh", in order of
+	// precedence: of two routes with the same host the first is used.
+	Tables map[string][]*Route
+	// Findings are what is wrong with single objects.
+	Findings []Finding
+}
+
+// Identity is the workload that the gateway acts for.
+type Identity struct {
+	Namespace string            `json:"namespace,omitempty"`
+	Workload  string            `json:"workload,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// ProviderSpec is a provider that a source found.
+type ProviderSpec struct {
+	// Name is unique in the state. It has a slash, as in namespace/name, so
+	// that it cannot be that of a provider in the Caddy configuration.
+	Name string
+	// Origin tells where the object is, such as a file and a line.
+	Origin string
+	// Provider is the configuration, not provisioned.
+	Provider llmprovider.Provider
+}
+
+// Finding is something wrong with one object.
+type Finding struct {
+	// Object is its kind, namespace and name.
+	Object string `json:"object"`
+	// Origin tells where the object is.
+	Origin string `json:"origin,omitempty"`
+	// Reason is a word in CamelCase, as in a Kubernetes condition.
+	Reason string `json:"reason"`
+	// Message says what is wrong and what to write instead.
+	Message string `json:"message"`
+	// Used tells that the object is used all the same.
+	Used bool `json:"used,omitempty"`
+}
+
+// Route is one entry of a table: the rules for requests to its hosts.
+type Route struct {
+	// The hosts that the route is for: exact names, `*.suffix`, or `*`.
+	Hosts []string `json:"hosts,omitempty"`
+
+	// The rules, of which the first that matches is used.
+	Rules []*Rule `json:"rules,omitempty"`
+
+	// Where the route comes from, such as an object's namespace and name.
+	Origin string `json:"origin,omitempty"`
+
+	// Why no request to these hosts can be served. They are answered with 503
+	// and never passed on to another route.
+	Unusable string `json:"unusable,omitempty"`
+}
+
+// runners holds the sources that run, by settings.
+var runners = caddy.NewUsagePool()
+
+// runner is a running source and the last state it reported.
+type runner struct {
+	latest atomic.Pointer[State]
+
+	mu      sync.Mutex
+	started bool
+	cancel  context.CancelFunc
+	sinks   map[*App]struct{}
+}
+
+// acquireRunner returns the runner for a source's settings, started or not.
+func acquireRunner(key string) *runner {
+	value, _ := runners.LoadOrStore(key, &runner{sinks: make(map[*App]struct{})})
+	return value.(*runner)
+}
+
+// Destruct implements caddy.Destructor. It only signals: whoever waits for a
+// source while Caddy holds its configuration lock can wait forever.
+func (r *runner) Destruct() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cancel != nil {
+		r.cancel()
+	}
+	return nil
+}
+
+// start starts the source unless it runs, and sends its states to app.
+func (r *runner) start(app *App, source Source) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sinks[app] = struct{}{}
+	if r.started {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	// The first report comes while the lock is held, so it is only kept.
+	first := true
+	err := source.Start(ctx, func(s *State) {
+		r.latest.Store(s)
+		if !first {
+			r.publish(s)
+		}
+	})
+	if err != nil {
+		cancel()
+		delete(r.sinks, app)
+		return err
+	}
+	first = false
+	r.started, r.cancel = true, cancel
+	return nil
+}
+
+func (r *runner) publish(s *State) {
+	r.mu.Lock()
+	apps := make([]*App, 0, len(r.sinks))
+	for app := range r.sinks {
+		apps = append(apps, app)
+	}
+	r.mu.Unlock()
+	for _, app := range apps {
+		app.apply(s)
+	}
+}
+
+// leave ends the reports to app.
+func (r *runner) leave(app *App) {
+	r.mu.Lock()
+	delete(r.sinks, app)
+	r.mu.Unlock()
+}
+
+// Interface guards
+var _ caddy.Destructor = (*runner)(nil)

@@ -1,0 +1,77 @@
+package llmroute
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+func init() {
+	caddy.RegisterModule(StatusHandler{})
+}
+
+// StatusHandler serves what an orchestrator and a monitoring system ask of the
+// gateway: `/healthz`, 200 as long as the process works; `/readyz`, 200 when it
+// has a configuration and is not about to exit, else 503; and `/metrics` in the
+// format of Prometheus. The app's status listener uses it; a site may too.
+type StatusHandler struct {
+	app     *App
+	metrics http.Handler
+}
+
+// CaddyModule returns the Caddy module information.
+func (StatusHandler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.llm_status",
+		New: func() caddy.Module { return new(StatusHandler) },
+	}
+}
+
+// Provision sets up the handler.
+func (s *StatusHandler) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("llm")
+	if err != nil {
+		return fmt.Errorf("getting the llm app: %w", err)
+	}
+	s.app = app.(*App)
+	// The app's registry is the configuration's; a listener of the gateway's
+	// own has a context with a registry apart.
+	s.metrics = promhttp.HandlerFor(s.app.ctx.GetMetricsRegistry(), promhttp.HandlerOpts{})
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (s *StatusHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	switch r.URL.Path {
+	case "/healthz":
+		return plain(w, http.StatusOK, "ok")
+	case "/readyz":
+		switch {
+		case caddy.Exiting():
+			return plain(w, http.StatusServiceUnavailable, "shutting down")
+		case !s.app.ready():
+			return plain(w, http.StatusServiceUnavailable, "waiting for the first configuration from the source")
+		}
+		return plain(w, http.StatusOK, "ok")
+	case "/metrics":
+		s.metrics.ServeHTTP(w, r)
+		return nil
+	}
+	return next.ServeHTTP(w, r)
+}
+
+func plain(w http.ResponseWriter, status int, text string) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*StatusHandler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*StatusHandler)(nil)
+)

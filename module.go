@@ -1,0 +1,11 @@
+// Package gateway registers every module of the LLM gateway with Caddy. It is
+// what a build names:
+//
+//	xcaddy build --with github.com/caddy-llm/gateway
+package gateway
+
+import (
+	_ "github.com/caddy-llm/gateway/caddyfile"
+	_ "github.com/caddy-llm/gateway/llmprovider"
+	_ "github.com/caddy-llm/gateway/llmroute"
+)
