@@ -47,7 +47,7 @@ func (s *Server) LedgerByRequest() map[string]Usage {
 
 // reported finds the usage in what was sent.
 func (p *player) reported() *Usage {
-	stream := strings.HasPrefix(p.contentType, "text/event-stream")
+	stream := isStream(p.contentType)
 	if p.mangled || p.status < 200 || p.status > 299 || !stream && !p.ended {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (p *player) reported() *Usage {
 // completions, completions, embeddings and responses, and the usage inside a
 // choice that Moonshot streams.
 func FindUsage(contentType string, body []byte) *Usage {
-	if !strings.HasPrefix(contentType, "text/event-stream") {
+	if !isStream(contentType) {
 		u, _ := usageOf(body)
 		return u
 	}
@@ -87,6 +87,10 @@ func FindUsage(contentType string, body []byte) *Usage {
 		found.Model = model
 	}
 	return found
+}
+
+func isStream(contentType string) bool {
+	return strings.HasPrefix(strings.ToLower(contentType), "text/event-stream")
 }
 
 // usageJSON covers every documented place of the numbers.
