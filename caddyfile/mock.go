@@ -1,0 +1,23 @@
+package caddyfile
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("llm_mock", mockDirective)
+	httpcaddyfile.RegisterDirectiveOrder("llm_mock", httpcaddyfile.Before, "respond")
+}
+
+// mockDirective reads the directive llm_mock; its options are described at
+// llmroute.Mock.UnmarshalCaddyfile.
+func mockDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	m := new(llmroute.Mock)
+	if err := m.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
