@@ -371,6 +371,7 @@ func TestMockRefusesBadOptions(t *testing.T) {
 		{`{"prompt_tokens":-1}`, "prompt_tokens is -1"},
 		{`{"completion_tokens":-1}`, "completion_tokens is -1"},
 		{`{"api_key":"{env.MOCK_TEST_UNSET_KEY}"}`, "api_key"},
+		{`{"api_key":"{unknown.key}"}`, "api_key"},
 		{`{"api_key":" "}`, "api_key is empty"},
 	} {
 		m := new(Mock)
