@@ -102,6 +102,11 @@ func (p *player) step(ctx context.Context, out output, s Step) bool {
 		out.cut()
 	case opReset:
 		p.rec.markFinished()
+		if p.rec.Proto == "HTTP/2.0" && len(p.body) > 0 {
+			// net/http writes HTTP/2 frames in the background; what was sent
+			// is to leave first.
+			wait(ctx, 100*time.Millisecond)
+		}
 		reset(p.conn)
 		return false
 	case opForever:

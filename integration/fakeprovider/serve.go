@@ -19,8 +19,6 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request) {
 	defer cancel(nil)
 	stop := context.AfterFunc(s.ctx, func() { cancel(errClosing) })
 	defer stop()
-	unwatch := context.AfterFunc(ctx, func() { s.noteCancelled(ctx, rec) })
-	defer unwatch()
 
 	p := &player{server: s, rec: rec, cancel: cancel, conn: c.Conn}
 	// Runs after a panic too: that is how net/http wants a reply cut short.
@@ -39,6 +37,9 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request) {
 	}
 	rec.readBody()
 	s.publish(rec)
+	// From here on: a cancelled request is always on the list too.
+	unwatch := context.AfterFunc(ctx, func() { s.noteCancelled(ctx, rec) })
+	defer unwatch()
 	if rec.BodyError != nil {
 		s.noteGone(rec)
 		panic(http.ErrAbortHandler)

@@ -29,6 +29,7 @@ type Server struct {
 	cancel   context.CancelFunc
 	closing  sync.Once
 	accepted atomic.Int64
+	log      failureLog
 
 	mu            sync.Mutex
 	script        func(int, *Recorded) Reply
@@ -102,7 +103,7 @@ func (s *Server) start() error {
 		Handler:        http.HandlerFunc(s.serve),
 		Protocols:      protocols,
 		MaxHeaderBytes: 16 << 20,
-		ErrorLog:       log.New(failureLog{s.t}, "", 0),
+		ErrorLog:       log.New(&s.log, "", 0),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, conn{Conn: c, number: s.accepted.Add(1)})
 		},
@@ -151,6 +152,9 @@ func (s *Server) Close() {
 	})
 	if !s.waitFor(10*time.Second, func() bool { return s.inFlight == 0 }) {
 		s.t.Errorf("fake provider: a script was still running 10 s after Close")
+	}
+	if s.t.Failed() {
+		s.log.show(s.t)
 	}
 }
 
@@ -304,12 +308,25 @@ func (s *Server) signal() {
 	s.changed = make(chan struct{})
 }
 
-// failureLog shows the HTTP server's complaints under the test. Handshakes
-// that fail are often what a test is about, so they are not errors here.
-type failureLog struct{ t testing.TB }
+// failureLog keeps the HTTP server's complaints. They are no failures: broken
+// handshakes are often what a test is about. They are not passed to the test at
+// once, for some come after its end.
+type failureLog struct {
+	mu    sync.Mutex
+	lines []string
+}
 
-func (l failureLog) Write(p []byte) (int, error) {
-	defer func() { _ = recover() }() // the test may have ended
-	l.t.Logf("fake provider: %s", p)
+func (l *failureLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(p))
 	return len(p), nil
+}
+
+func (l *failureLog) show(t testing.TB) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		t.Logf("fake provider: %s", line)
+	}
 }
