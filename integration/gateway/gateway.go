@@ -197,7 +197,7 @@ func (g *Gateway) launch(args []string) error {
 	case err := <-served:
 		return err
 	case <-g.done:
-		return fmt.Errorf("it ended (%v) before it served:%s", g.exit, g.book.tail(20))
+		return fmt.Errorf("it ended (%v) before it served:%s", g.cmd.ProcessState, g.book.tail(20))
 	case <-time.After(g.set.timeout):
 		return fmt.Errorf("it did not serve within %v:%s", g.set.timeout, g.book.tail(20))
 	}
