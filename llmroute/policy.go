@@ -11,7 +11,7 @@ import (
 
 func init() {
 	caddy.RegisterModule(new(Weighted))
-	caddy.RegisterModule(new(LeastRequests))
+	caddy.RegisterModule(LeastRequests{})
 }
 
 // SelectionPolicy is a module in the llm.selection_policies namespace. It picks
@@ -92,27 +92,19 @@ func (p *Weighted) Select(_ *http.Request, candidates []Candidate) int {
 }
 
 // LeastRequests picks the backend whose provider has the fewest attempts under
-// way in relation to the backend's weight. Equal ones take turns.
-type LeastRequests struct {
-	seq sequence
-}
+// way in relation to the backend's weight. Among equal ones it picks at random.
+type LeastRequests struct{}
 
 // CaddyModule returns the Caddy module information.
-func (*LeastRequests) CaddyModule() caddy.ModuleInfo {
+func (LeastRequests) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "llm.selection_policies.least_requests",
 		New: func() caddy.Module { return new(LeastRequests) },
 	}
 }
 
-// Provision sets up the policy.
-func (p *LeastRequests) Provision(caddy.Context) error {
-	p.seq.start()
-	return nil
-}
-
 // Select implements SelectionPolicy.
-func (p *LeastRequests) Select(_ *http.Request, candidates []Candidate) int {
+func (LeastRequests) Select(_ *http.Request, candidates []Candidate) int {
 	best, equal := 0, uint64(1)
 	for i := 1; i < len(candidates); i++ {
 		a, b := &candidates[best], &candidates[i]
@@ -122,7 +114,7 @@ func (p *LeastRequests) Select(_ *http.Request, candidates []Candidate) int {
 		case right < left:
 			best, equal = i, 1
 		case right == left:
-			if equal++; p.seq.below(equal) == 0 {
+			if equal++; rand.Uint64N(equal) == 0 {
 				best = i
 			}
 		}
@@ -135,5 +127,4 @@ var (
 	_ SelectionPolicy   = (*Weighted)(nil)
 	_ SelectionPolicy   = (*LeastRequests)(nil)
 	_ caddy.Provisioner = (*Weighted)(nil)
-	_ caddy.Provisioner = (*LeastRequests)(nil)
 )

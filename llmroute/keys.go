@@ -1,0 +1,203 @@
+package llmroute
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+func init() {
+	caddy.RegisterModule(Keys{})
+}
+
+// maxKeySize is the longest virtual key, in bytes.
+const maxKeySize = 512
+
+// keyHeaders are the headers that may carry a virtual key, in canonical form and
+// in the order in which they are tried.
+var keyHeaders = [...]string{"Authorization", "Api-Key", "X-Api-Key"}
+
+// Keys lets only clients with a virtual key pass: a key that the gateway's
+// operator hands out, and that no provider knows. Put it before `llm_route`,
+// once in a route.
+//
+// The key is taken from `Authorization: Bearer <key>`, which is what every SDK
+// sends, or from `api-key` or `x-api-key`. If a request has several of these
+// headers, the first that holds a known key, in this order, tells who is
+// calling. Each header that held a known key is then removed from the request,
+// so that no later handler and no provider gets it; the others stay as they
+// are. A request without a known key is answered with a 401 in the shape of
+// OpenAI's API.
+//
+// Who is calling stands in Caddy's access log as `user_id`, in the logs of
+// `llm_route` as `client`, and in this placeholder:
+//
+// Placeholder | Description
+// ------------|------------
+// `{http.auth.user.id}` | The client's name
+//
+// Caddy's access log hides `Authorization`, but not `api-key` and `x-api-key`;
+// a log of requests that carry those needs a filter.
+type Keys struct {
+	// The file that holds the clients, one a line: a name, the hash of its key,
+	// and the models it may use, separated by spaces. In model names a `*`
+	// stands for any text; a line without models allows all of them. Several
+	// lines may have the same name, so that a new key can be handed out before
+	// the old one is removed. Text from a `#` to the end of the line is a
+	// comment.
+	//
+	//	# NAME HASH [MODEL...]
+	//	alice sha256:8d7c…  gpt-4o* qwen-turbo
+	//
+	// The command `caddy llm hash-key` makes keys and their hashes. A file
+	// without clients lets nobody pass.
+	//
+	// The file is read when the configuration is loaded, and a mistake in it
+	// stops that. It is read again at most once a second while requests arrive,
+	// so that a change is in force within a second and without a reload. A
+	// mistake in the new version is then logged, and the last good one stays in
+	// force. Replace the file by renaming a new one over it: a file that is
+	// written in place may be read half-way.
+	//
+	// Required. At most 8 MiB. A relative path starts at Caddy's working
+	// directory. Placeholders such as `{env.KEYS_FILE}` are resolved when the
+	// configuration is loaded.
+	File string `json:"file,omitempty"`
+
+	keys   *keysFile
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (Keys) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.llm_keys",
+		New: func() caddy.Module { return new(Keys) },
+	}
+}
+
+// Provision reads the file.
+func (k *Keys) Provision(ctx caddy.Context) error {
+	k.logger = ctx.Logger()
+	path, err := caddy.NewReplacer().ReplaceOrErr(k.File, true, true)
+	if err != nil {
+		return fmt.Errorf("llm_keys: file: %w", err)
+	}
+	if path == "" {
+		return errors.New("llm_keys: file is missing; name the file with the clients and the hashes of their keys")
+	}
+	if k.keys, err = openKeysFile(path, k.logger); err != nil {
+		return fmt.Errorf("llm_keys: %w", err)
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	client, presented := identify(r.Header, k.keys.clients())
+	if client == nil {
+		return k.refuse(w, presented)
+	}
+	caddyhttp.SetVar(r.Context(), clientVar, client)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.auth.user.id", client.Name)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// identify finds whose key the headers carry, and removes those that carry a
+// known one. presented tells whether they carry any key at all.
+func identify(h http.Header, known clientTable) (client *Client, presented bool) {
+	for _, name := range keyHeaders {
+		found := false
+		for _, value := range h[name] {
+			key := keyIn(name, value)
+			presented = presented || key != ""
+			c := known.find(key)
+			if c == nil {
+				continue
+			}
+			found = true
+			if client == nil {
+				client = c
+			}
+		}
+		if found {
+			delete(h, name)
+		}
+	}
+	return client, presented
+}
+
+// keyIn returns the key in a header's value, or "".
+func keyIn(name, value string) string {
+	if name != "Authorization" {
+		return strings.Trim(value, " \t")
+	}
+	scheme, key, _ := strings.Cut(strings.Trim(value, " \t"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimLeft(key, " ")
+}
+
+// refuse answers a request that has no known key. The type and code are what
+// OpenAI's API answers to an unknown key. They are the same without any key,
+// where OpenAI sends no code, so that a program can test for one thing.
+func (k *Keys) refuse(w http.ResponseWriter, presented bool) error {
+	refused := &llmprovider.Error{
+		Status: http.StatusUnauthorized, Type: llmprovider.TypeInvalidRequest, Code: "invalid_api_key",
+		Message: "this gateway needs an API key; send the one its operator gave you in the header Authorization: Bearer KEY, " +
+			"which an SDK does when KEY is its api_key",
+	}
+	if presented {
+		refused.Message = "this gateway does not know the API key of this request; check that it is whole and the one that the gateway's operator " +
+			"gave you, or ask for a new one"
+	}
+	if c := k.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
+		c.Write(zap.Int("status", refused.Status), zap.String("code", refused.Code), zap.Bool("key_presented", presented))
+	}
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	return refused.Write(w)
+}
+
+// keyHash is the SHA-256 of a virtual key.
+type keyHash [sha256.Size]byte
+
+// clientTable holds the clients by the hashes of their keys. It is not changed
+// once it is built.
+type clientTable map[keyHash]*Client
+
+// find returns whose key it is, or nil.
+//
+// The map is no constant-time comparison, and needs none: what it compares are
+// hashes. How long that takes can tell how a stored hash begins, but nobody can
+// choose a key by the hash it has. For the same reason a plain SHA-256 is enough:
+// keys are random, and cannot be guessed as passwords can.
+func (t clientTable) find(key string) *Client {
+	if key == "" || len(key) > maxKeySize {
+		return nil
+	}
+	return t[hashKey(key)]
+}
+
+// hashKey returns the hash of a key.
+func hashKey(key string) keyHash {
+	var room [maxKeySize]byte // converting the string would allocate
+	return sha256.Sum256(append(room[:0], key...))
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Keys)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Keys)(nil)
+)
