@@ -1,6 +1,9 @@
 package k8ssource
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // TypeMeta names an object's kind and the version of its schema.
 type TypeMeta struct {
@@ -29,7 +32,7 @@ type ObjectMeta struct {
 
 	// When the object was created. Of two objects that claim the same thing the
 	// older has it. Objects in files have no such time and count as the newest.
-	CreationTimestamp *time.Time `json:"creationTimestamp,omitempty"`
+	CreationTimestamp *Time `json:"creationTimestamp,omitempty"`
 
 	// The number of the object's last change of its spec.
 	Generation int64 `json:"generation,omitempty"`
@@ -45,6 +48,18 @@ type ObjectMeta struct {
 	ManagedFields              any `json:"managedFields,omitempty"`
 }
 
+// Time is a point in time, written as in RFC 3339.
+type Time struct{ time.Time }
+
+// UnmarshalJSON implements json.Unmarshaler. What is no time becomes the zero
+// time: an error would keep the rest of the object from being read.
+func (t *Time) UnmarshalJSON(data []byte) error {
+	if err := t.Time.UnmarshalJSON(data); err != nil {
+		t.Time = time.Time{}
+	}
+	return nil
+}
+
 // defaultNamespace is the namespace of an object that names none.
 const defaultNamespace = "default"
 
@@ -56,8 +71,8 @@ func (m *ObjectMeta) key() string { return m.Namespace + "/" + m.Name }
 func (m *ObjectMeta) precedes(other *ObjectMeta) bool {
 	a, b := m.CreationTimestamp, other.CreationTimestamp
 	switch {
-	case a != nil && b != nil && !a.Equal(*b):
-		return a.Before(*b)
+	case a != nil && b != nil && !a.Equal(b.Time):
+		return a.Before(b.Time)
 	case (a == nil) != (b == nil):
 		return a != nil
 	case m.Namespace != other.Namespace:
@@ -65,3 +80,6 @@ func (m *ObjectMeta) precedes(other *ObjectMeta) bool {
 	}
 	return m.Name < other.Name
 }
+
+// Interface guards
+var _ json.Unmarshaler = (*Time)(nil)

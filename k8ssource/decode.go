@@ -1,0 +1,269 @@
+package k8ssource
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	// MaxFileSize is the largest file that is read, in bytes.
+	MaxFileSize = 32 << 20
+
+	// maxDocumentSize is the largest document, in bytes. A cluster takes objects
+	// of 1.5 MiB.
+	maxDocumentSize = 2 << 20
+
+	// maxObjects is the most objects of one file, those of other kinds included.
+	maxObjects = 50_000
+)
+
+// FileError is a file that is not YAML, or not made of Kubernetes objects.
+type FileError struct {
+	File string
+	Line int // from 1
+	Text string
+}
+
+// Error implements error.
+func (e *FileError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text) }
+
+// Decode reads the objects of a file with any number of YAML documents. Objects
+// of other kinds are left out. The error is a *FileError: a file that is not
+// YAML; what is wrong with single objects is in their Faults.
+func Decode(file string, data []byte) (*Objects, error) {
+	if len(data) > MaxFileSize {
+		return nil, &FileError{file, 1, fmt.Sprintf("the file is over %d bytes; split it", MaxFileSize)}
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if i := firstInvalid(data); i >= 0 {
+		return nil, &FileError{file, 1 + bytes.Count(data[:i], []byte("\n")), "the file is not UTF-8 text; save it as UTF-8"}
+	}
+	d := &decoder{file: file, objects: new(Objects)}
+	for _, doc := range split(data) {
+		if err := d.document(doc); err != nil {
+			return nil, err
+		}
+	}
+	return d.objects, nil
+}
+
+func firstInvalid(data []byte) int {
+	if utf8.Valid(data) {
+		return -1
+	}
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size <= 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
+
+type decoder struct {
+	file    string
+	objects *Objects
+	count   int
+}
+
+func (d *decoder) document(doc document) error {
+	if len(doc.text) > maxDocumentSize {
+		return &FileError{d.file, doc.line, fmt.Sprintf("the document is over %d bytes; split it at its objects with lines of ---", maxDocumentSize)}
+	}
+	var faults []Fault
+	data, err := yaml.YAMLToJSONStrict(doc.text)
+	if err != nil {
+		// A field that is there twice spoils its object and not the file.
+		lenient, syntax := yaml.YAMLToJSON(doc.text)
+		if syntax != nil {
+			return d.syntaxError(doc, syntax)
+		}
+		data = lenient
+		_, text := yamlError(doc, err)
+		faults = append(faults, Fault{Reason: ReasonInvalidField, Message: text + "; keep one of them"})
+	}
+	return d.value(data, doc.line, faults, true)
+}
+
+// value takes in an object or, unless it is one itself, the items of a list.
+func (d *decoder) value(data []byte, line int, faults []Fault, mayBeList bool) error {
+	if d.count++; d.count > maxObjects {
+		return &FileError{d.file, line, fmt.Sprintf("the file has more than %d objects; split it", maxObjects)}
+	}
+	var head struct {
+		TypeMeta
+		Items []json.RawMessage `json:"items"`
+	}
+	if bytes.Equal(data, []byte("null")) {
+		return nil
+	}
+	if len(data) == 0 || data[0] != '{' {
+		return &FileError{d.file, line, "this is not a Kubernetes object; write apiVersion, kind, metadata and spec"}
+	}
+	var wrong *json.UnmarshalTypeError
+	if err := json.Unmarshal(data, &head); err != nil && !errors.As(err, &wrong) {
+		return &FileError{d.file, line, "this is nested too deeply for a Kubernetes object"}
+	}
+	if mayBeList && strings.HasSuffix(head.Kind, "List") {
+		for _, item := range head.Items {
+			if err := d.value(item, line, faults, false); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	d.object(head.TypeMeta, data, line, slices.Clip(faults))
+	return nil
+}
+
+// object takes in one object, if it is of a kind that is wanted.
+func (d *decoder) object(t TypeMeta, data []byte, line int, faults []Fault) {
+	o := d.objects
+	group, version, _ := strings.Cut(t.APIVersion, "/")
+	switch {
+	case t.Kind == "" || t.APIVersion == "":
+		o.Strays = append(o.Strays, decode[Stray](d, data, line, append(faults,
+			*faultf(ReasonInvalidObject, "apiVersion and kind are both required; write the ones of the object's type, such as %s/%s and %s", Group, versions[0], KindLLMProvider))))
+	case group == Group || isTypo(group):
+		d.ours(t, group, version, data, line, faults)
+	case t.APIVersion == "v1" && t.Kind == "Service":
+		o.Services = append(o.Services, decode[Service](d, data, line, faults))
+	case t.APIVersion == "v1" && t.Kind == "Secret":
+		o.Secrets = append(o.Secrets, decode[Secret](d, data, line, faults))
+	case t.APIVersion == "v1" && t.Kind == "ConfigMap":
+		o.ConfigMaps = append(o.ConfigMaps, decode[ConfigMap](d, data, line, faults))
+	case group == "networking.istio.io" && t.Kind == "Gateway":
+		o.Gateways = append(o.Gateways, decode[Gateway](d, data, line, faults))
+	}
+}
+
+// isTypo tells whether a group was most likely meant to be Group. Kinds of
+// other groups may well have the same names.
+func isTypo(group string) bool { return strings.Contains(strings.ToLower(group), "alibaba") }
+
+// ours takes in an object of Group. The group has other kinds, which are left
+// out as any other.
+func (d *decoder) ours(t TypeMeta, group, version string, data []byte, line int, faults []Fault) {
+	kind := ""
+	for _, k := range []string{KindLLMProvider, KindLLMRoute} {
+		if strings.EqualFold(t.Kind, k) || strings.EqualFold(t.Kind, k+"s") {
+			kind = k
+		}
+	}
+	switch {
+	case kind == "":
+		return
+	case t.Kind != kind:
+		faults = append(faults, *faultf(ReasonInvalidObject, "there is no kind %q; write %s", bounded(t.Kind), kind))
+	case group != Group || version != versions[0] && version != versions[1]:
+		faults = append(faults, *faultf(ReasonInvalidObject, "there is no apiVersion %q of %s; write %s/%s or %s/%s", bounded(t.APIVersion), kind, Group, versions[0], Group, versions[1]))
+	}
+	if kind == KindLLMProvider {
+		d.objects.Providers = append(d.objects.Providers, decode[LLMProvider](d, data, line, strictly[LLMProvider](data, faults)))
+	} else {
+		d.objects.Routes = append(d.objects.Routes, decode[LLMRoute](d, data, line, strictly[LLMRoute](data, faults)))
+	}
+}
+
+// strictly adds what does not fit T, the status aside.
+func strictly[T any](data []byte, faults []Fault) []Fault {
+	var tree map[string]any
+	if err := json.Unmarshal(data, &tree); err != nil {
+		return append(faults, *faultf(ReasonInvalidObject, "the object cannot be read"))
+	}
+	delete(tree, "status")
+	return append(faults, checkSchema[T](tree)...)
+}
+
+// decode reads as much of an object as fits T.
+func decode[T any, P interface {
+	*T
+	meta() *ObjectMeta
+}](d *decoder, data []byte, line int, faults []Fault) *Item[T] {
+	item := &Item[T]{File: d.file, Line: line, Faults: faults}
+	// A value of the wrong type is skipped, and reported by checkSchema where
+	// it matters.
+	if err := json.Unmarshal(data, &item.Object); err != nil && len(faults) == 0 {
+		item.Faults = append(item.Faults, Fault{Reason: ReasonInvalidField, Message: typeError(err)})
+	}
+	m := P(&item.Object).meta()
+	if m.Namespace == "" {
+		m.Namespace = defaultNamespace
+	}
+	if fault := checkName(m); fault != nil && len(faults) == 0 {
+		item.Faults = append(item.Faults, *fault)
+	}
+	return item
+}
+
+// typeError says what is wrong with a value without repeating it.
+func typeError(err error) string {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) && wrong.Field != "" {
+		return fmt.Sprintf("%s is a %s, which does not fit here", wrong.Field, strings.Fields(wrong.Value + " value")[0])
+	}
+	return "a value has the wrong form; values under data are in base64, and plain ones stand under stringData"
+}
+
+func (m *ObjectMeta) meta() *ObjectMeta { return m }
+
+// objectName is what the API server takes as the name of an object.
+var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+
+func checkName(m *ObjectMeta) *Fault {
+	switch {
+	case m.Name == "":
+		return faultf(ReasonInvalidObject, "metadata.name is required")
+	case !objectName.MatchString(m.Name):
+		return faultf(ReasonInvalidObject, "metadata.name %q is not a name; write lower-case letters, digits, dashes and dots", bounded(m.Name))
+	case !objectName.MatchString(m.Namespace) || strings.Contains(m.Namespace, "."):
+		return faultf(ReasonInvalidObject, "metadata.namespace %q is not a name; write lower-case letters, digits and dashes", bounded(m.Namespace))
+	}
+	return nil
+}
+
+func (d *decoder) syntaxError(doc document, err error) error {
+	line, text := yamlError(doc, err)
+	return &FileError{d.file, line, "this is not YAML: " + text}
+}
+
+var yamlLine = regexp.MustCompile(`line (\d+): (?s)(.*)`)
+
+// yamlError turns an error of the YAML parser, whose lines count from the
+// document's first, into a line of the file and a text that repeats no value.
+func yamlError(doc document, err error) (line int, text string) {
+	line, text = doc.line, err.Error()
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			// The parser counts past the end, and carriage returns as lines.
+			last := line + bytes.Count(bytes.TrimSpace(doc.text), []byte("\n"))
+			line = min(line+n-1, last)
+		}
+		text = m[2]
+	}
+	text, _, _ = strings.Cut(text, "\n")
+	text = strings.TrimPrefix(text, "yaml: ")
+	if strings.Contains(text, "unknown anchor") {
+		text = "a value begins with *, which refers to an anchor that is not there; write it in quotes"
+	}
+	return line, bounded(text)
+}
+
+// bounded is outside text made fit for a message.
+func bounded(s string) string {
+	const most = 128
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}

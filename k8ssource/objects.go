@@ -1,0 +1,99 @@
+package k8ssource
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Objects are the objects that Translate works on.
+type Objects struct {
+	Providers  []*Item[LLMProvider]
+	Routes     []*Item[LLMRoute]
+	Gateways   []*Item[Gateway]
+	Services   []*Item[Service]
+	Secrets    []*Item[Secret]
+	ConfigMaps []*Item[ConfigMap]
+
+	// Strays are documents that were meant to be one of these and are not.
+	Strays []*Item[Stray]
+}
+
+// Item is an object with where it was read.
+type Item[T any] struct {
+	Object T
+
+	// File is the file the object was read from, as its path was given. It is
+	// empty for one from a cluster.
+	File string
+
+	// Line is the first line of the object's document, from 1.
+	Line int
+
+	// Faults are what reading found wrong with the object. One that has any is
+	// not used, but what could be read of it is still in Object.
+	Faults []Fault
+}
+
+// Fault is something wrong with an object. Its fields are those of
+// llmroute.Finding.
+type Fault struct {
+	Reason  string
+	Message string
+
+	// Used tells that the object is used all the same.
+	Used bool
+}
+
+// Stray is a document of which no object could be made.
+type Stray struct {
+	TypeMeta   `json:",inline"`
+	ObjectMeta `json:"metadata,omitzero"`
+}
+
+// The reasons of findings.
+const (
+	ReasonUnknownField       = "UnknownField"
+	ReasonInvalidField       = "InvalidField"
+	ReasonInvalidObject      = "InvalidObject"
+	ReasonInvalidKey         = "InvalidKey"
+	ReasonInvalidSecret      = "InvalidSecret"
+	ReasonSecretNotFound     = "SecretNotFound"
+	ReasonHostNotAllowed     = "HostNotAllowed"
+	ReasonConflict           = "Conflict"
+	ReasonReplaced           = "Replaced"
+	ReasonInvalidMatch       = "InvalidMatch"
+	ReasonInvalidBackend     = "InvalidBackend"
+	ReasonInvalidWeights     = "InvalidWeights"
+	ReasonProviderNotFound   = "ProviderNotFound"
+	ReasonProviderRefused    = "ProviderRefused"
+	ReasonUnsupportedBackend = "UnsupportedBackend"
+	ReasonGatewayNotFound    = "GatewayNotFound"
+	ReasonCatchAllHost       = "CatchAllHost"
+	ReasonDroppedHeader      = "DroppedHeader"
+	ReasonUnknownIdentity    = "UnknownIdentity"
+	ReasonUnreadableFile     = "UnreadableFile"
+)
+
+// origin tells where the object is, with its line.
+func (i *Item[T]) origin() string {
+	if i.File == "" {
+		return ""
+	}
+	return i.File + ":" + strconv.Itoa(i.Line)
+}
+
+// add appends the objects of other.
+func (o *Objects) add(other *Objects) {
+	o.Providers = append(o.Providers, other.Providers...)
+	o.Routes = append(o.Routes, other.Routes...)
+	o.Gateways = append(o.Gateways, other.Gateways...)
+	o.Services = append(o.Services, other.Services...)
+	o.Secrets = append(o.Secrets, other.Secrets...)
+	o.ConfigMaps = append(o.ConfigMaps, other.ConfigMaps...)
+	o.Strays = append(o.Strays, other.Strays...)
+}
+
+// faultf makes a fault that keeps its object from being used.
+func faultf(reason, format string, args ...any) *Fault {
+	return &Fault{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}

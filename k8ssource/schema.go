@@ -1,0 +1,190 @@
+package k8ssource
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxFaults is the most faults that are reported of one object's fields.
+const maxFaults = 20
+
+// checkSchema finds what in tree, an object decoded without a type, does not
+// fit T: fields that T does not have, and values of other types. Messages name
+// the field by its path and never repeat its value, which may be a key.
+func checkSchema[T any](tree map[string]any) []Fault {
+	c := new(schemaChecker)
+	c.check(tree, reflect.TypeFor[T](), "")
+	return c.faults
+}
+
+type schemaChecker struct{ faults []Fault }
+
+func (c *schemaChecker) report(reason, path, format string, args ...any) {
+	if len(c.faults) < maxFaults {
+		c.faults = append(c.faults, Fault{Reason: reason, Message: path + ": " + fmt.Sprintf(format, args...)})
+	}
+}
+
+func (c *schemaChecker) check(value any, t reflect.Type, path string) {
+	if value == nil {
+		return // the same as leaving it out
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == reflect.TypeFor[Time]() {
+		text, ok := value.(string)
+		if _, err := time.Parse(time.RFC3339, text); !ok || err != nil {
+			c.report(ReasonInvalidField, path, "not a time; write one such as 2026-01-31T12:00:00Z")
+		}
+		return
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		if fields, ok := value.(map[string]any); ok {
+			c.checkFields(fields, t, path)
+			return
+		}
+	case reflect.Map:
+		if entries, ok := value.(map[string]any); ok {
+			for _, key := range slices.Sorted(maps.Keys(entries)) {
+				c.check(entries[key], t.Elem(), path+"."+bounded(key))
+			}
+			return
+		}
+	case reflect.Slice:
+		if entries, ok := value.([]any); ok {
+			for i, entry := range entries {
+				c.check(entry, t.Elem(), path+"["+strconv.Itoa(i)+"]")
+			}
+			return
+		}
+	case reflect.String:
+		if _, ok := value.(string); ok {
+			return
+		}
+	case reflect.Bool:
+		if _, ok := value.(bool); ok {
+			return
+		}
+	case reflect.Int32, reflect.Int64:
+		if n, ok := value.(float64); ok && n == math.Trunc(n) && (t.Kind() == reflect.Int64 || math.Abs(n) <= math.MaxInt32) {
+			return
+		}
+	default:
+		return
+	}
+	c.report(ReasonInvalidField, path, "this is %s; write %s", typeOf(value), wanted(t))
+}
+
+func (c *schemaChecker) checkFields(fields map[string]any, t reflect.Type, path string) {
+	known := fieldsOf(t)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		sub := name
+		if path != "" {
+			sub = path + "." + name
+		}
+		field, ok := known[name]
+		if !ok {
+			c.report(ReasonUnknownField, bounded(sub), "unknown field; %s", suggestion(name, known))
+			continue
+		}
+		c.check(fields[name], field, sub)
+	}
+}
+
+// fieldsOf returns the type of each JSON field of a struct.
+func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	out := make(map[string]reflect.Type, t.NumField())
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case name == "" && f.Anonymous:
+			maps.Copy(out, fieldsOf(f.Type))
+		case name != "" && name != "-":
+			out[name] = f.Type
+		}
+	}
+	return out
+}
+
+// suggestion is the field that was most likely meant, or the choice.
+func suggestion(name string, known map[string]reflect.Type) string {
+	best, distance := "", 3 // more typing errors than that are another word
+	names := slices.Sorted(maps.Keys(known))
+	for _, k := range names {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance && d < len(k)/2+1 {
+			best, distance = k, d
+		}
+	}
+	switch {
+	case best != "":
+		return "write " + best
+	case name == "matchLabels" && known["labels"] != nil:
+		return "write labels"
+	case len(names) > 12:
+		return "leave it out"
+	}
+	return "the fields here are " + strings.Join(names, ", ")
+}
+
+// editDistance counts the letters to change, insert or leave out. Long words
+// are far from everything.
+func editDistance(a, b string) int {
+	if len(a) > 40 || len(b) > 40 {
+		return math.MaxInt
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+func typeOf(value any) string {
+	switch value.(type) {
+	case string:
+		return "text"
+	case float64, json.Number:
+		return "a number"
+	case bool:
+		return "true or false"
+	case []any:
+		return "a list"
+	}
+	return "a map"
+}
+
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "text, in quotes if need be"
+	case reflect.Bool:
+		return "true or false, without quotes"
+	case reflect.Int32, reflect.Int64:
+		return "a whole number, without quotes"
+	case reflect.Slice:
+		return "a list, each entry after a dash"
+	}
+	return "a map of fields, each on a line of its own"
+}
