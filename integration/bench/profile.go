@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// profileAll writes a CPU profile and a profile of allocations of each side
+// under each case's load, to be read with go tool pprof.
+func profileAll(ctx context.Context, s *site, cases []benchCase, o *options) error {
+	if err := os.MkdirAll(o.profile, 0o750); err != nil {
+		return err
+	}
+	seconds := max(int(o.duration.Seconds()), 5)
+	for _, c := range cases {
+		for _, g := range []*side{s.plain, s.route} {
+			if err := g.profile(ctx, c, o.profile, seconds); err != nil {
+				return fmt.Errorf("profiling %s, %s: %w", g.name, c.name(), err)
+			}
+		}
+	}
+	return nil
+}
+
+func (g *side) profile(ctx context.Context, c benchCase, dir string, seconds int) error {
+	l, err := g.connect(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	ran := make(chan error, 1)
+	go func() {
+		_, err := l.run(ctx, time.Duration(seconds+1)*time.Second)
+		ran <- err
+	}()
+	kinds := map[string]string{"cpu": "profile", "allocs": "allocs"}
+	written := make(chan error, len(kinds))
+	for kind, path := range kinds {
+		go func() {
+			data, err := g.admin(ctx, fmt.Sprintf("/debug/pprof/%s?seconds=%d", path, seconds))
+			if err == nil {
+				name := strings.ReplaceAll(strings.ReplaceAll(c.name(), ",", ""), " ", "-") + "-" + g.name + "-" + kind + ".pprof"
+				err = os.WriteFile(filepath.Join(dir, name), data, 0o600)
+			}
+			written <- err
+		}()
+	}
+	for range kinds {
+		if e := <-written; err == nil {
+			err = e
+		}
+	}
+	if e := <-ran; e != nil {
+		return e
+	}
+	return err
+}
