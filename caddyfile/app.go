@@ -1,0 +1,113 @@
+// Package caddyfile is how the gateway is written in a Caddyfile: the global
+// option llm, and the directives llm_route, llm_keys, llm_status and llm_mock.
+package caddyfile
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("llm", parseApp)
+}
+
+// parseApp reads the global option llm. Given more than once, the options add
+// up. Everything may be left out:
+//
+//	llm {
+//		provider      <name> [<url>] { ... }
+//		source        <module> ...
+//		status_listen <address>|off
+//		drain_timeout <duration>
+//		workload      <name>
+//		namespace     <name>
+//	}
+//
+// provider is described at parseProvider. The other options stand for the
+// fields of the same names in llmroute.App; workload and namespace are its
+// identity.
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	app, err := configuredApp(existing)
+	if err != nil {
+		return nil, err
+	}
+	d.Next() // the option's name
+	if d.NextArg() {
+		return nil, d.Errf("llm takes no argument, got %q; its options go into a block", d.Val())
+	}
+	if err := parseBlock(d, "llm", appOptions(app)); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "llm", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+func appOptions(app *llmroute.App) []option {
+	return []option{
+		{name: "provider", block: true, parse: func(d *caddyfile.Dispenser) error { return parseProvider(d, app) }},
+		{name: "source", block: true, parse: func(d *caddyfile.Dispenser) error { return parseSource(d, app) }},
+		{name: "status_listen", parse: value(&app.StatusListen, "an address such as :15021, or off", parseAddress)},
+		{name: "drain_timeout", parse: value(&app.DrainTimeout, expectedDuration, parseDuration)},
+		{name: "workload", parse: value(&app.Identity.Workload, expectedText, parseText)},
+		{name: "namespace", parse: value(&app.Identity.Namespace, expectedText, parseText)},
+	}
+}
+
+// configuredApp returns what the global option has given so far; v is its
+// value, nil without one.
+func configuredApp(v any) (*llmroute.App, error) {
+	app := new(llmroute.App)
+	if v == nil {
+		return app, nil
+	}
+	option, ok := v.(httpcaddyfile.App)
+	if !ok {
+		return nil, fmt.Errorf("the value of the llm option is a %T", v)
+	}
+	if err := json.Unmarshal(option.Value, app); err != nil {
+		return nil, fmt.Errorf("reading the llm option again: %w", err)
+	}
+	return app, nil
+}
+
+// parseSource reads: source <module> ...
+func parseSource(d *caddyfile.Dispenser, app *llmroute.App) error {
+	const namespace = "llm.sources"
+	if app.SourceRaw != nil {
+		return d.Errf("source is given twice; a gateway has one")
+	}
+	if !d.NextArg() {
+		return d.Errf("source needs the name of a module; this build has: %s", moduleNames(namespace))
+	}
+	name := d.Val()
+	if _, err := caddy.GetModule(namespace + "." + name); err != nil {
+		return d.Errf("unknown source %q; this build has: %s", name, moduleNames(namespace))
+	}
+	module, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
+	if err != nil {
+		return located(d, err)
+	}
+	app.SourceRaw = caddyconfig.JSONModuleObject(module, "source", name, nil)
+	return nil
+}
+
+func parseAddress(s string) (string, error) {
+	if s == "off" {
+		return s, nil
+	}
+	address, err := caddy.ParseNetworkAddress(s)
+	if err != nil || s == "" {
+		return "", errUnexpected
+	}
+	// Caddy takes a number alone for a host, and would listen at any port.
+	if _, _, port, err := caddy.SplitNetworkAddress(s); err != nil || port == "" && !address.IsUnixNetwork() && !address.IsFdNetwork() {
+		return "", errUnexpected
+	}
+	return s, nil
+}

@@ -1,0 +1,149 @@
+package caddyfile
+
+import (
+	"bytes"
+	"encoding/json"
+	stdflag "flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+var update = stdflag.Bool("update", false, "write what is produced into the golden files")
+
+const goldenSeparator = "----------\n"
+
+// goldenSource stands for a source module, of which this package has none.
+type goldenSource struct {
+	llmroute.Source `json:"-"`
+	Paths           []string `json:"paths,omitempty"`
+}
+
+func (goldenSource) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "llm.sources.golden", New: func() caddy.Module { return new(goldenSource) }}
+}
+
+func (s *goldenSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	s.Paths = d.RemainingArgs()
+	for d.NextBlock(0) {
+		if d.Val() != "path" {
+			return d.Errf("unknown golden option %q", d.Val())
+		}
+		s.Paths = append(s.Paths, d.RemainingArgs()...)
+	}
+	return nil
+}
+
+// goldenPolicy stands for a selection policy with arguments.
+type goldenPolicy struct {
+	llmroute.SelectionPolicy `json:"-"`
+	Header                   string `json:"header,omitempty"`
+}
+
+func (goldenPolicy) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "llm.selection_policies.golden", New: func() caddy.Module { return new(goldenPolicy) }}
+}
+
+func (p *goldenPolicy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if !d.AllArgs(&p.Header) {
+		return d.Errf("policy golden takes a header")
+	}
+	return nil
+}
+
+func init() {
+	caddy.RegisterModule(goldenSource{})
+	caddy.RegisterModule(goldenPolicy{})
+}
+
+// adapt returns the indented JSON, or the error's text, as golden files have
+// them.
+func adapt(t *testing.T, in []byte) (out string, failed bool) {
+	t.Helper()
+	got, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt(in, map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return err.Error() + "\n", true
+	}
+	for _, w := range warnings { // an unformatted file is one
+		t.Errorf("warning: %s", w)
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, got, "", "\t"); err != nil {
+		t.Fatal(err)
+	}
+	return indented.String() + "\n", false
+}
+
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.caddyfiletest")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d golden files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfiletest"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, want, _ := strings.Cut(string(data), goldenSeparator)
+			got, failed := adapt(t, []byte(in))
+			if failed != strings.Contains(file, "_error") {
+				t.Errorf("adapting failed: %v, against what the file's name says:\n%s", failed, got)
+			}
+			if strings.Contains(got, "not-shown") {
+				t.Errorf("shows a secret: %s", got)
+			}
+			if got == want {
+				return
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(in+goldenSeparator+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			t.Errorf("got\n%swant\n%s", got, want)
+		})
+	}
+}
+
+// TestGoldenForEveryOption holds that an option has one file that shows it and
+// one that shows its mistakes.
+func TestGoldenForEveryOption(t *testing.T) {
+	tls := make(map[string]bool)
+	for _, name := range tlsOptions {
+		tls[name] = true
+	}
+	blocks := map[string][]option{
+		"app":      appOptions(new(llmroute.App)),
+		"provider": new(providerBlock).options(),
+		"for":      modelOptions(new(llmprovider.ModelConfig), parseText),
+		"route":    newRouteBlock(httpcaddyfile.Helper{}, nil).options(),
+		"rule":     newRouteBlock(httpcaddyfile.Helper{}, nil).own.options(),
+		"keys":     keysOptions(nil),
+	}
+	for block, options := range blocks {
+		for _, o := range options {
+			name := block + "_" + o.name
+			if tls[o.name] {
+				name = block + "_tls"
+			}
+			for _, file := range []string{name, name + "_error"} {
+				if _, err := os.Stat(filepath.Join("testdata", file+".caddyfiletest")); err != nil {
+					t.Errorf("no golden file for %s option %s: %v", block, o.name, err)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package caddyfile
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	httpcaddyfile.RegisterDirective("llm_keys", keysDirective)
+	// Beside the other ways to authenticate, and so before handle and route,
+	// which may hold an llm_route of their own.
+	httpcaddyfile.RegisterDirectiveOrder("llm_keys", httpcaddyfile.After, "forward_auth")
+}
+
+// keysDirective reads the directive llm_keys, which lets clients with a virtual
+// key from the file pass:
+//
+//	llm_keys [<matcher>] <file>
+//	llm_keys [<matcher>] {
+//		file <file>
+//	}
+func keysDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name
+	matcherSet, err := keysMatcher(h)
+	if err != nil {
+		return nil, err
+	}
+	at := here(h.Dispenser)
+	var file string
+	parseFile := value(&file, "the path of a file with hashed keys", parseText)
+	if h.CountRemainingArgs() > 0 {
+		if err := parseFile(h.Dispenser); err != nil {
+			return nil, err
+		}
+	}
+	if err := parseBlock(h.Dispenser, "llm_keys", keysOptions(parseFile)); err != nil {
+		return nil, err
+	}
+	if file == "" {
+		return nil, at.Errf("llm_keys needs a file with hashed keys; expected: llm_keys FILE")
+	}
+	route := caddyhttp.Route{}
+	if matcherSet != nil {
+		route.MatcherSetsRaw = append(route.MatcherSetsRaw, matcherSet)
+	}
+	route.HandlersRaw = append(route.HandlersRaw, h.JSON(map[string]string{"handler": "llm_keys", "file": file}))
+	return []httpcaddyfile.ConfigValue{{Class: "route", Value: route}}, nil
+}
+
+func keysOptions(parseFile func(*caddyfile.Dispenser) error) []option {
+	return []option{{name: "file", parse: parseFile}}
+}
+
+// keysMatcher takes the matcher off the line, if there is one. A single
+// argument that begins with a slash would pass for a path to match, yet is the
+// file unless a block follows.
+func keysMatcher(h httpcaddyfile.Helper) (caddy.ModuleMap, error) {
+	line := here(h.Dispenser)
+	args := len(line.RemainingArgs())
+	if args == 0 || args == 1 && !line.NextBlock(line.Nesting()) {
+		return nil, nil
+	}
+	matcherSet, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, located(h.Dispenser, err)
+	}
+	h.Next() // the directive's name again
+	return matcherSet, nil
+}

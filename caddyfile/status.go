@@ -1,0 +1,29 @@
+package caddyfile
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("llm_status", statusDirective)
+	// Before respond and llm_mock, which leave nothing to the handlers after
+	// them; llm_status leaves all paths but its own.
+	httpcaddyfile.RegisterDirectiveOrder("llm_status", httpcaddyfile.After, "copy_response")
+}
+
+// statusDirective reads the directive llm_status, which has no options:
+//
+//	llm_status [<matcher>]
+func statusDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h.Next() // the directive's name
+	if h.NextArg() {
+		return nil, h.Errf("llm_status takes no argument but a matcher (*, /path or @name), got %q", h.Val())
+	}
+	if h.NextBlock(0) {
+		return nil, h.Errf("llm_status takes no block, as it has no options")
+	}
+	return new(llmroute.StatusHandler), nil
+}
