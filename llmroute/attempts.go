@@ -174,11 +174,11 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 			return true, nil, nil, x.refuse(failure)
 		}
 		pause := p.state.failed(time.Now(), 0, nil)
-		p.usage.attempt(x.rule.Name, failure.Code)
+		x.h.app.metrics.attempt(p, x.rule.Name, failure.Code)
 		x.logAttempt(0, sendErr, pause)
 		return false, nil, failure, nil
 	}
-	p.usage.attempt(x.rule.Name, statusText(res.StatusCode))
+	x.h.app.metrics.attempt(p, x.rule.Name, statusText(res.StatusCode))
 	if res.StatusCode < 400 {
 		p.state.succeeded()
 		return true, nil, nil, x.respond(ctx, res, attempt, &dog, limits.Idle)

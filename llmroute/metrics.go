@@ -101,17 +101,15 @@ func (m *metrics) identify(id Identity) {
 	}
 }
 
-// providerMetrics are the metrics of one provider, with the label sets that
-// were used so far.
+// providerMetrics are the label sets that were used so far of one provider.
 type providerMetrics struct {
-	all        *metrics
-	name, host string
-	series     sync.Map // seriesKey to *series
-	outcomes   sync.Map // outcomeKey to prometheus.Counter
-	models     atomic.Int64
+	series   sync.Map // seriesKey to *series
+	outcomes sync.Map // outcomeKey to prometheus.Counter
+	count    atomic.Int64
 }
 
 type seriesKey struct {
+	host      string
 	operation llmprovider.Operation
 	model     string
 	failure   string
@@ -130,32 +128,30 @@ type series struct {
 	missing                    prometheus.Counter
 }
 
-func (m *metrics) provider(name, host string) *providerMetrics {
-	return &providerMetrics{all: m, name: name, host: host}
-}
-
 // label is the model's name as a label: what the configuration or the provider
 // calls it, never the client's own text.
-func (p *providerMetrics) label(x *exchange) string {
+func label(x *exchange) string {
 	if x.fixedModel {
 		return x.model
 	}
 	return x.usage.Model
 }
 
-func (p *providerMetrics) get(key seriesKey) *series {
-	if s, ok := p.series.Load(key); ok {
+// of returns the metrics of a provider under the key's labels.
+func (m *metrics) of(p *provider, key seriesKey) *series {
+	cache := &p.state.usage
+	if s, ok := cache.series.Load(key); ok {
 		return s.(*series)
 	}
-	if p.models.Add(1) > maxModelLabels {
+	if cache.count.Add(1) > maxModelLabels {
 		key.model = otherModels
-		if s, ok := p.series.Load(key); ok {
+		if s, ok := cache.series.Load(key); ok {
 			return s.(*series)
 		}
 	}
-	m, id := p.all, key.identity
-	documented := []string{id.Workload, id.Namespace, p.host, key.model}
-	genAI := []string{string(key.operation), p.name, key.model, p.host}
+	id := key.identity
+	documented := []string{id.Workload, id.Namespace, key.host, key.model}
+	genAI := []string{string(key.operation), p.name, key.model, key.host}
 	with := func(v *prometheus.HistogramVec, more ...string) prometheus.Observer {
 		return v.WithLabelValues(append(genAI[:4:4], more...)...)
 	}
@@ -166,16 +162,16 @@ func (p *providerMetrics) get(key seriesKey) *series {
 		cachedTokens: with(m.tokenUsage, "cached"), reasonTokens: with(m.tokenUsage, "reasoning"),
 		missing: m.usageMissing.WithLabelValues(p.name, string(key.operation)),
 	}
-	actual, _ := p.series.LoadOrStore(key, s)
+	actual, _ := cache.series.LoadOrStore(key, s)
 	return actual.(*series)
 }
 
 // attempt counts one attempt.
-func (p *providerMetrics) attempt(rule, outcome string) {
+func (m *metrics) attempt(p *provider, rule, outcome string) {
 	key := outcomeKey{rule, outcome}
-	c, ok := p.outcomes.Load(key)
+	c, ok := p.state.usage.outcomes.Load(key)
 	if !ok {
-		c, _ = p.outcomes.LoadOrStore(key, p.all.attempts.WithLabelValues(p.name, rule, outcome))
+		c, _ = p.state.usage.outcomes.LoadOrStore(key, m.attempts.WithLabelValues(p.name, rule, outcome))
 	}
 	c.(prometheus.Counter).Inc()
 }
@@ -194,7 +190,6 @@ func (m *metrics) observe(x *exchange) {
 	if x.provider == nil {
 		return
 	}
-	p := x.provider.usage
 	took := time.Since(x.began)
 	failure := ""
 	switch {
@@ -205,7 +200,7 @@ func (m *metrics) observe(x *exchange) {
 	case x.status >= 400:
 		failure = statusText(x.status)
 	}
-	s := p.get(seriesKey{x.operation(), p.label(x), failure, m.identity.Load()})
+	s := m.of(x.provider, seriesKey{x.provider.host, x.operation(), label(x), failure, m.identity.Load()})
 	s.duration.Observe(took.Seconds())
 	if x.stream && x.firstByte > 0 {
 		s.firstToken.Observe(x.firstByte.Seconds())

@@ -32,7 +32,6 @@ type provider struct {
 	origin string
 	spec   llmprovider.Provider // what a source said; nil for one of the configuration
 	state  *providerState
-	usage  *providerMetrics
 
 	// The route that the provider has by itself, to its own host.
 	rule    *Rule
@@ -143,7 +142,7 @@ func (a *App) liveProvider(ctx caddy.Context, old *snapshot, spec *ProviderSpec)
 
 func (a *App) newProvider(name string, module llmprovider.Provider) *provider {
 	host := module.ServerAddress()
-	p := &provider{Provider: module, name: name, host: host, state: acquireState(name), usage: a.metrics.provider(name, host)}
+	p := &provider{Provider: module, name: name, host: host, state: acquireState(name)}
 	p.rule = &Rule{Backends: []*Backend{{Provider: name}}, Attempts: 1, RetryOn: defaultRetryOn}
 	p.targets[0] = target{p.rule.Backends[0], p}
 	return p

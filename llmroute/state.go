@@ -32,6 +32,9 @@ type providerState struct {
 	// inFlight is the number of attempts under way.
 	inFlight atomic.Int64
 
+	// usage are the provider's metrics.
+	usage providerMetrics
+
 	// coolUntil is when the provider is to be preferred again, in Unix
 	// nanoseconds; 0 when it is not cooling down.
 	coolUntil atomic.Int64
