@@ -179,8 +179,11 @@ func (c *client) chunks(take func(n int) error) error {
 			return err
 		}
 		var end [2]byte
-		if _, err := io.ReadFull(c.r, end[:]); err != nil || string(end[:]) != "\r\n" {
-			return fmt.Errorf("a chunk ends in %q: %w", end, cutOff(err))
+		if _, err := io.ReadFull(c.r, end[:]); err != nil {
+			return fmt.Errorf("reading the end of a chunk: %w", cutOff(err))
+		}
+		if string(end[:]) != "\r\n" {
+			return fmt.Errorf("a chunk of %d bytes is followed by %q", n, end)
 		}
 		if n == 0 {
 			return nil
@@ -191,7 +194,7 @@ func (c *client) chunks(take func(n int) error) error {
 // cutOff makes plain that an end of the connection inside an answer is none of
 // the answer.
 func cutOff(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -45,6 +45,7 @@ func TestClientChecksTheWholeAnswer(t *testing.T) {
 		{"cut off between chunks", head + "Transfer-Encoding: chunked\r\n\r\n28\r\n" + body + "\r\n", "unexpected EOF"},
 		{"cut off after the last chunk's size", head + "Transfer-Encoding: chunked\r\n\r\n28\r\n" + body + "\r\n0\r\n", "unexpected EOF"},
 		{"a chunk without size", head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + body + "\r\n", "size of a chunk"},
+		{"a chunk longer than it says", head + "Transfer-Encoding: chunked\r\n\r\n8\r\n" + body + "\r\n0\r\n\r\n", "is followed by"},
 		{"a chunk missing", head + "Transfer-Encoding: chunked\r\n\r\n8\r\n" + body[:8] + "\r\n0\r\n\r\n", "ended after 8"},
 		{"a chunk too many", head + "Transfer-Encoding: chunked\r\n\r\n28\r\n" + body + "\r\n1\r\n \r\n0\r\n\r\n", "goes on"},
 		{"another body", head + "Content-Length: 40\r\n\r\n" + strings.Replace(body, "1}", "2}", 1), "differs"},

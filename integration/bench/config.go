@@ -22,6 +22,9 @@ func configFor(ports ports, apps object, server func(*shape) object) object {
 		one := server(s)
 		one["listen"] = array{ports.address(s)}
 		one["automatic_https"] = object{"disable": true}
+		if one["protocols"] == nil {
+			one["protocols"] = array{"h1"} // what remains of the default without TLS; saves warnings
+		}
 		servers[fmt.Sprintf("s%d", i)] = one
 	}
 	apps["http"] = object{"servers": servers}
