@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -158,7 +159,7 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 	}
 	limits := p.Timeouts()
 	dog := watchdog{cancel: cancel}
-	dog.watch(limits.FirstByte, errFirstByte)
+	dog.watch(limits.FirstByte)
 	p.state.inFlight.Add(1)
 	defer func() {
 		p.state.inFlight.Add(-1)
@@ -189,7 +190,7 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 		pause = p.state.failed(time.Now(), res.StatusCode, res.Header)
 		x.logAttempt(res.StatusCode, nil, pause)
 		if more() {
-			dog.watch(keptTime, errFirstByte)
+			dog.watch(keptTime)
 			return false, keep(res), nil, nil
 		}
 	} else {
@@ -258,22 +259,24 @@ func (x *exchange) logRejectedKey(status int) {
 type watchdog struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
-	cause  error
+	begun  atomic.Bool // the answer has begun
 }
 
-// watch gives the attempt d from now.
-func (d *watchdog) watch(limit time.Duration, cause error) {
-	if d.timer != nil && d.cause == cause {
-		d.timer.Reset(limit)
+// watch gives the attempt limit from now.
+func (d *watchdog) watch(limit time.Duration) {
+	if d.timer == nil {
+		d.timer = time.AfterFunc(limit, d.bark)
 		return
 	}
-	d.stop()
-	d.cause = cause
-	d.timer = time.AfterFunc(limit, func() { d.cancel(cause) })
+	d.timer.Reset(limit)
 }
 
-func (d *watchdog) stop() {
-	if d.timer != nil {
-		d.timer.Stop()
+func (d *watchdog) bark() {
+	if d.begun.Load() {
+		d.cancel(errIdle)
+	} else {
+		d.cancel(errFirstByte)
 	}
 }
+
+func (d *watchdog) stop() { d.timer.Stop() }

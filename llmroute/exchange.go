@@ -2,6 +2,7 @@ package llmroute
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -79,7 +80,7 @@ func (x *exchange) serve() error {
 
 // refuse answers with an error of the gateway's own.
 func (x *exchange) refuse(err *llmprovider.Error) error {
-	if x.r.Context().Err() != nil && context.Cause(x.r.Context()) != errDrained && err.Status != http.StatusGatewayTimeout {
+	if x.r.Context().Err() != nil && !errors.Is(context.Cause(x.r.Context()), errDrained) && err.Status != http.StatusGatewayTimeout {
 		x.gone = true
 		return caddyhttp.Error(statusClientGone, context.Cause(x.r.Context()))
 	}
@@ -158,7 +159,7 @@ func (x *exchange) setLogFields() {
 		extra.Set(zap.Int64("request_prompt_tokens", x.usage.PromptTokens))
 		extra.Set(zap.Int64("request_completion_tokens", x.usage.CompletionTokens))
 	}
-	if x.firstByte > 0 {
+	if x.stream && x.firstByte > 0 {
 		extra.Set(zap.Float64("time_to_first_token", x.firstByte.Seconds()))
 	}
 	if x.usage.FinishReason != "" {

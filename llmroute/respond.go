@@ -37,6 +37,7 @@ type errClientWrite struct{ error }
 func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llmprovider.Attempt, dog *watchdog, idle time.Duration) error {
 	defer res.Body.Close()
 	x.in.Release() // no further attempt needs the request's body
+	dog.begun.Store(true)
 	reader := attempt.NewReader(res)
 	stream := strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
 
@@ -80,7 +81,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 			return errClientWrite{err}
 		}
 		return nil
-	}, func() { dog.watch(idle, errIdle) })
+	}, func() { dog.watch(idle) })
 	x.usage = *reader.Usage()
 	if err == nil && cutShort(res, reader) {
 		err = io.ErrUnexpectedEOF
