@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math/bits"
+	"net/http"
 	"sync"
 	"sync/atomic"
 )
@@ -93,18 +94,19 @@ func readBody(r io.Reader, length, limit int64) (*buffer, error) {
 			return nil, err
 		}
 		if len(buf.b) == cap(buf.b) {
-			buf = buf.grow(length)
+			buf = buf.grow(length, limit)
 		}
 	}
 }
 
-// grow returns a larger buffer with the same content, and lets go of b.
-func (b *buffer) grow(length int64) *buffer {
-	room := 4 * cap(b.b)
+// grow returns a larger buffer with the same content, and lets go of b. It has
+// room for a byte more than is expected or allowed, to meet what follows.
+func (b *buffer) grow(length, limit int64) *buffer {
+	room := min(4*int64(cap(b.b))-1, limit)
 	if length >= int64(len(b.b)) {
-		room = min(room, int(length)+1)
+		room = min(room, length)
 	}
-	larger := newBuffer(room)
+	larger := newBuffer(int(room) + 1)
 	larger.b = append(larger.b, b.b...)
 	b.release()
 	return larger
@@ -113,19 +115,32 @@ func (b *buffer) grow(length int64) *buffer {
 // segmentReader sends a body's segments. The transport closes it when it has
 // done with the memory behind them.
 type segmentReader struct {
-	segs   segments
+	segs segments
+	buf  *buffer
+
+	mu     sync.Mutex // an HTTP/2 transport may close it while it reads
 	i, off int
-	buf    *buffer
-	closed atomic.Bool
+	closed bool
 }
 
-func newSegmentReader(segs segments, buf *buffer) *segmentReader {
+func newSegmentReader(segs *segments, buf *buffer) *segmentReader {
 	buf.retain()
-	return &segmentReader{segs: segs, buf: buf}
+	return &segmentReader{segs: *segs, buf: buf}
+}
+
+// again returns a reader from the start, for a transport that sends the request
+// once more. It does so inside RoundTrip, while the handler holds the buffer.
+func (s *segmentReader) again() (io.ReadCloser, error) {
+	return newSegmentReader(&s.segs, s.buf), nil
 }
 
 // Read implements io.Reader.
 func (s *segmentReader) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n := 0
 	for s.i < s.segs.n && n < len(p) {
 		c := copy(p[n:], s.segs.part[s.i][s.off:])
@@ -143,7 +158,10 @@ func (s *segmentReader) Read(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (s *segmentReader) Close() error {
-	if !s.closed.Swap(true) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
 		s.buf.release()
 	}
 	return nil

@@ -13,7 +13,8 @@ import (
 // withheld holds the client headers that are not sent to a provider: those of
 // one connection (RFC 9110, section 7.6.1), those the gateway writes itself,
 // those that tell of the way the request came, and credentials. Names are in
-// canonical form. A provider's forward_headers can let the last two through.
+// canonical form; X-Forwarded-* are withheld as well. A provider's
+// forward_headers can let the last two kinds through.
 var withheld = map[string]bool{
 	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true,
 	"Transfer-Encoding": true, "Upgrade": true, "Http2-Settings": true, "Expect": true,
@@ -22,8 +23,7 @@ var withheld = map[string]bool{
 	// An answer in the client's favourite compression could not be read.
 	"Accept-Encoding": true,
 
-	"X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Forwarded-Port": true, "X-Forwarded-Server": true,
-	"X-Forwarded-Prefix": true, "X-Forwarded-Ssl": true, "X-Forwarded-Client-Cert": true, "X-Real-Ip": true, "Forwarded": true, "Via": true,
+	"X-Real-Ip": true, "Forwarded": true, "Via": true,
 	"Traceparent": true, "Tracestate": true, "Baggage": true,
 
 	"Authorization": true, "Proxy-Authorization": true, "Proxy-Authenticate": true, "Cookie": true, "Api-Key": true, "X-Api-Key": true,
@@ -57,7 +57,7 @@ func IsCredentialHeader(name string) bool {
 func outboundHeader(client http.Header, forward map[string]bool, extra int) http.Header {
 	out := make(http.Header, len(client)+extra+1)
 	for name, values := range client {
-		if withheld[name] && !forward[name] {
+		if (withheld[name] || strings.HasPrefix(name, "X-Forwarded-")) && !forward[name] {
 			continue
 		}
 		out[name] = values
@@ -78,12 +78,16 @@ func outboundHeader(client http.Header, forward map[string]bool, extra int) http
 // noUserAgent keeps net/http from writing one of its own.
 var noUserAgent = []string{""}
 
+// checkHeader tells what is wrong with a configured header, if anything.
 func checkHeader(name, value string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
 		return fmt.Errorf("%q is not a header name", name)
 	}
 	if !httpguts.ValidHeaderFieldValue(value) {
 		return fmt.Errorf("the value of header %q has characters that a header cannot hold", name)
+	}
+	if neverForwarded[http.CanonicalHeaderKey(name)] {
+		return fmt.Errorf("header %q is written by the gateway itself and cannot be set", name)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -129,8 +128,7 @@ func (in *Inbound) contentType(h http.Header) (isJSON bool, refused *Error) {
 	if value == "" || value == "application/json" {
 		return true, nil
 	}
-	media, _, _ := mime.ParseMediaType(value)
-	switch {
+	switch media := MediaType(h); {
 	case media == "application/json", strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
 		return true, nil
 	case media == "multipart/form-data" && in.Endpoint.multipart():
@@ -161,19 +159,24 @@ func readError(err error, limit int64) *Error {
 	}
 }
 
-// maxModelName bounds a client's model name in memory, logs and matchers.
+// maxModelName bounds a model's name in memory, logs and matchers, in bytes.
 const maxModelName = 256
 
-// decodeString returns the text of a JSON string, or "" for another value.
+// decodeString returns the text of a JSON string, or "" for another value and
+// for a text too long to be a model's name.
 func decodeString(val []byte) string {
 	if len(val) < 2 || val[0] != '"' || len(val) > 6*maxModelName {
 		return ""
 	}
-	inner := val[1 : len(val)-1]
-	for _, c := range inner {
+	text := string(val[1 : len(val)-1])
+	for _, c := range []byte(text) {
 		if c == '\\' || c >= 0x80 || c < ' ' {
-			return strings.ToValidUTF8(gjson.ParseBytes(val).String(), "\uFFFD")
+			text = strings.ToValidUTF8(gjson.ParseBytes(val).String(), "\uFFFD")
+			break
 		}
 	}
-	return string(inner)
+	if len(text) > maxModelName {
+		return ""
+	}
+	return text
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"golang.org/x/net/http/httpguts"
 )
 
 func init() {
@@ -242,7 +243,10 @@ func (r *openAIReady) address(p *OpenAI) (useTLS bool, err error) {
 	if base, ok := strings.CutSuffix(chat.Path, chatSuffix); ok {
 		for _, e := range append(suffixes[1:len(suffixes):len(suffixes)], Endpoint{ListModels, "/models"}) {
 			u := *chat
-			u.Path, u.RawPath = base+e.Suffix, ""
+			u.Path = base + e.Suffix
+			if u.RawPath != "" { // how the base path was escaped
+				u.RawPath = strings.TrimSuffix(u.RawPath, chatSuffix) + e.Suffix
+			}
 			r.urls[e.Suffix] = &u
 		}
 	}
@@ -306,10 +310,10 @@ func fill(base *filled, config ModelConfig) (*filled, error) {
 		out.streamJSON = strconv.AppendBool(nil, *config.Stream)
 	}
 	switch {
+	case config.Key != nil && config.Key.empty(), config.Key == nil && config.APIKey != nil && *config.APIKey == "":
+		out.key, out.keyRef = nil, ""
 	case config.Key != nil:
 		out.key, out.keyRef = config.Key.WithPrefix("Bearer "), config.Key.String()
-	case config.APIKey != nil && *config.APIKey == "":
-		out.key, out.keyRef = nil, ""
 	case config.APIKey != nil:
 		key, err := ParseSecret("api_key", *config.APIKey)
 		if err != nil {
@@ -332,9 +336,6 @@ func (r *openAIReady) setHeaders(p *OpenAI) error {
 			return err
 		}
 		canonical := http.CanonicalHeaderKey(name)
-		if neverForwarded[canonical] {
-			return fmt.Errorf("header %q is written by the gateway itself and cannot be set", name)
-		}
 		secret, err := ParseSecret("header "+name, value)
 		switch {
 		case err == nil:
@@ -346,6 +347,9 @@ func (r *openAIReady) setHeaders(p *OpenAI) error {
 		}
 	}
 	for _, name := range p.ForwardHeaders {
+		if !httpguts.ValidHeaderFieldName(name) || strings.Contains(name, "*") {
+			return fmt.Errorf("%q is not a header name; write each name to forward in full", name)
+		}
 		canonical := http.CanonicalHeaderKey(name)
 		if neverForwarded[canonical] {
 			return fmt.Errorf("header %q belongs to one connection and cannot be forwarded", name)

@@ -2,8 +2,9 @@ package llmprovider
 
 import (
 	"context"
-	"io"
 	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // RequestModel implements Provider.
@@ -38,21 +39,20 @@ func (p *OpenAI) NewAttempt(ctx context.Context, in *Inbound, rule string) (*Att
 	if in.isJSON {
 		e := p.edits(in, f, a)
 		segs = splice(in.body.b, &in.members, &e)
-		if _, ok := header["Content-Type"]; !ok {
+		if in.Header.Get("Content-Type") == "" {
 			header["Content-Type"] = contentJSON
 		}
 	} else {
 		segs.add(in.body.b)
 	}
-	body := newSegmentReader(segs, in.body)
-	buf := in.body
+	body := newSegmentReader(&segs, in.body)
 	a.Request = (&http.Request{
 		Method: http.MethodPost, URL: target, Host: p.ready.hostport, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: body, ContentLength: segs.size,
 		// Lets the transport send the request again on another connection when
 		// the one it picked turns out closed before anything was written.
-		GetBody: func() (io.ReadCloser, error) { return newSegmentReader(segs, buf), nil },
+		GetBody: body.again,
 	}).WithContext(ctx)
 	return a, nil
 }
@@ -68,16 +68,11 @@ func (p *OpenAI) edits(in *Inbound, f *filled, a *Attempt) edits {
 	if f.stream != nil {
 		a.Stream = *f.stream
 	}
-	if !in.Endpoint.asksStreamUsage() {
-		return e
-	}
 	switch {
-	case a.Stream && !p.KeepStreamOptions:
-		if !asksUsage(in.body.b, in.members.streamOptions) {
-			e.includeUsage, a.hideUsage = true, true
-		}
 	case in.Stream && !a.Stream:
 		e.dropOptions, a.StreamForced = true, true
+	case a.Stream && in.Endpoint.asksStreamUsage() && !p.KeepStreamOptions && !asksUsage(in.body.b, in.members.streamOptions):
+		e.includeUsage, a.hideUsage = true, true
 	}
 	return e
 }
@@ -124,6 +119,10 @@ func (p *OpenAI) ModelsRequest(ctx context.Context) (*http.Request, *Error) {
 	if err := p.authorize(header, p.ready.base); err != nil {
 		return nil, err
 	}
+	// The transport notes in these variables which proxy it uses. Several
+	// providers may be asked at once on behalf of one client, and a map is not
+	// safe for that.
+	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, make(map[string]any))
 	return (&http.Request{
 		Method: http.MethodGet, URL: target, Host: p.ready.hostport, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx), nil

@@ -2,11 +2,9 @@ package llmprovider
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/tidwall/gjson"
 )
 
 // member is the place of one top-level member in a request body. The zero
@@ -33,9 +31,9 @@ var errNotObject = errors.New("the request body is not a JSON object; send one, 
 // scanObject finds the members that the gateway cares about in one pass over
 // body, without decoding it. It checks what the rewrite relies on: one JSON
 // object, strings and brackets that close, nothing after it, and no second
-// member that a provider could read as "model" or "stream" (escapes resolved,
-// case ignored, because some providers' decoders ignore it). Whether deeper
-// values are valid is for the provider to say.
+// member that a provider could read as "model", "stream" or "stream_options"
+// (escapes resolved, case ignored, because some providers' decoders ignore it).
+// Whether deeper values are valid is for the provider to say.
 func scanObject(body []byte) (members, error) {
 	var m members
 	i := skipSpace(body, 0)
@@ -52,28 +50,28 @@ func scanObject(body []byte) (members, error) {
 	for {
 		key := i
 		if i == len(body) || body[i] != '"' {
-			return m, syntaxError(body, i, "a member name in double quotes")
+			return m, wanted("a member name in double quotes", body, i)
 		}
 		end, ok := skipString(body, i)
 		if !ok {
-			return m, syntaxError(body, len(body), "the end of a string")
+			return m, wanted("the end of a string", body, len(body))
 		}
 		name := body[key:end]
 		i = skipSpace(body, end)
 		if i == len(body) || body[i] != ':' {
-			return m, syntaxError(body, i, "a colon after the member name")
+			return m, wanted("a colon after the member name", body, i)
 		}
 		val := skipSpace(body, i+1)
 		i = skipValue(body, val)
 		if i < 0 || i == val {
-			return m, syntaxError(body, max(i, val), "a complete value")
+			return m, wanted("a complete value", body, max(i, val))
 		}
 		if err := m.note(name, member{key, val, i}); err != nil {
 			return m, err
 		}
 		i = skipSpace(body, i)
 		if i == len(body) {
-			return m, syntaxError(body, i, "a closing brace")
+			return m, wanted("a closing brace", body, i)
 		}
 		switch body[i] {
 		case ',':
@@ -81,32 +79,43 @@ func scanObject(body []byte) (members, error) {
 		case '}':
 			return m, checkEnd(body, i+1)
 		default:
-			return m, syntaxError(body, i, "a comma or a closing brace")
+			return m, wanted("a comma or a closing brace", body, i)
 		}
 	}
 }
 
+// The members that the gateway rewrites.
+var (
+	nameModel         = []byte("model")
+	nameStream        = []byte("stream")
+	nameStreamOptions = []byte("stream_options")
+)
+
 // note remembers the member if its name is one of those the gateway rewrites.
 // quoted is the name as it stands in the body, with its quotes.
 func (m *members) note(quoted []byte, at member) error {
-	name := string(quoted[1 : len(quoted)-1]) // no allocation: used for comparison only
-	if bytes.IndexByte(quoted, '\\') >= 0 {
-		name = gjson.ParseBytes(quoted).String()
+	name := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		var decoded string
+		if json.Unmarshal(quoted, &decoded) != nil {
+			return fmt.Errorf("the request body is not a JSON object: the member name at byte %d has an escape that JSON does not know", at.key)
+		}
+		name = []byte(decoded)
 	}
 	var slot *member
+	var canonical []byte
 	switch {
-	case len(name) == len("model") && strings.EqualFold(name, "model"):
-		slot = &m.model
-	case len(name) == len("stream") && strings.EqualFold(name, "stream"):
-		slot = &m.stream
-	case name == "stream_options":
-		m.streamOptions = at // nothing is decided by it, so the last one may win
-		return nil
+	case bytes.EqualFold(name, nameModel):
+		slot, canonical = &m.model, nameModel
+	case bytes.EqualFold(name, nameStream):
+		slot, canonical = &m.stream, nameStream
+	case bytes.EqualFold(name, nameStreamOptions):
+		slot, canonical = &m.streamOptions, nameStreamOptions
 	default:
 		return nil
 	}
-	if canonical := strings.ToLower(name); name != canonical {
-		return fmt.Errorf("the request body has a member %q; write it in lower case, %q", name, canonical)
+	if !bytes.Equal(name, canonical) {
+		return fmt.Errorf("the request body has a member %q; write it as %q", name, canonical)
 	}
 	if slot.present() {
 		return fmt.Errorf("the request body has more than one member %q; send it once", name)
@@ -117,12 +126,13 @@ func (m *members) note(quoted []byte, at member) error {
 
 func checkEnd(body []byte, i int) error {
 	if i = skipSpace(body, i); i != len(body) {
-		return syntaxError(body, i, "nothing after the JSON object")
+		return wanted("nothing after the JSON object", body, i)
 	}
 	return nil
 }
 
-func syntaxError(body []byte, i int, want string) error {
+// wanted is the error for a body that has something else at offset i, or ends.
+func wanted(want string, body []byte, i int) error {
 	if i >= len(body) {
 		return fmt.Errorf("the request body is not a JSON object: it ends after %d bytes, expected %s", len(body), want)
 	}

@@ -67,17 +67,20 @@ func ParseSecret(name, raw string) (*Secret, error) {
 }
 
 // Literal returns a secret whose value is known. It is for sources that read
-// secrets themselves; the value is never written to JSON.
+// secrets themselves; the value is never written to JSON. Until their values are
+// used, secrets of the same value are equal to reflect.DeepEqual, by which a
+// source's new state is compared with the old.
 func Literal(value string) *Secret {
-	s := &Secret{fixed: true, parts: []secretPart{{text: value}}}
-	s.current.Store(&value)
-	return s
+	return &Secret{fixed: true, parts: []secretPart{{text: value}}}
 }
 
 func literalError(name string) error {
 	return fmt.Errorf("%s: a secret is not written into the configuration, where Caddy would show and save it; write {env.NAME} to take it from "+
 		"the environment or {file./path/to/secret} to take it from a file (not {$NAME}, which is replaced before the configuration is read)", name)
 }
+
+// empty tells whether the secret is the empty literal, which stands for none.
+func (s *Secret) empty() bool { return len(s.parts) == 1 && s.parts[0] == secretPart{} }
 
 // WithPrefix returns a secret whose value has text before it, such as "Bearer ".
 func (s *Secret) WithPrefix(text string) *Secret {
@@ -139,7 +142,7 @@ func (s *Secret) resolve() (string, error) {
 		text := p.text
 		switch {
 		case p.env != "":
-			if text = os.Getenv(p.env); text == "" {
+			if text = strings.TrimSpace(os.Getenv(p.env)); text == "" {
 				return "", fmt.Errorf("the environment variable %s is empty; set it before the gateway starts", p.env)
 			}
 		case p.file != "":

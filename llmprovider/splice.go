@@ -2,6 +2,7 @@ package llmprovider
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
@@ -87,9 +88,12 @@ func splice(body []byte, m *members, e *edits) segments {
 	}
 
 	var s segments
-	s.add(body[:m.open])
-	s.add(added)
-	from := m.open
+	from := 0
+	if len(added) > 0 {
+		s.add(body[:m.open])
+		s.add(added)
+		from = m.open
+	}
 	for _, c := range cuts[:n] {
 		s.add(body[from:c.start])
 		s.add(c.with)
@@ -118,7 +122,11 @@ func withUsage(body []byte, at member) []byte {
 	if !at.present() || body[at.val] != '{' {
 		return includeUsageOnly
 	}
-	out, err := sjson.SetRawBytes(body[at.val:at.end:at.end], "include_usage", []byte("true"))
+	options := body[at.val:at.end:at.end]
+	if _, n := usageOption(options); n > 1 {
+		return includeUsageOnly // setting one of them would leave another
+	}
+	out, err := sjson.SetRawBytes(options, "include_usage", []byte("true"))
 	if err != nil {
 		return includeUsageOnly
 	}
@@ -127,5 +135,22 @@ func withUsage(body []byte, at member) []byte {
 
 // asksUsage tells whether the client's own stream_options ask for usage.
 func asksUsage(body []byte, at member) bool {
-	return at.present() && gjson.GetBytes(body[at.val:at.end], "include_usage").Type == gjson.True
+	if !at.present() {
+		return false
+	}
+	asks, n := usageOption(body[at.val:at.end])
+	return asks && n == 1
+}
+
+// usageOption finds include_usage in options. n is how many members a provider
+// could take for it, asks whether the last of them has its name and is true.
+func usageOption(options []byte) (asks bool, n int) {
+	gjson.ParseBytes(options).ForEach(func(key, value gjson.Result) bool {
+		if strings.EqualFold(key.Str, "include_usage") {
+			asks = key.Str == "include_usage" && value.Type == gjson.True
+			n++
+		}
+		return true
+	})
+	return asks, n
 }

@@ -7,8 +7,25 @@ import (
 )
 
 // maxHeld bounds how much of an unfinished event is held back or remembered,
-// in bytes. A longer event passes through unread.
+// in bytes. A longer event passes through as it comes; its usage is read on the
+// way.
 const maxHeld = 64 << 10
+
+// maxIdle bounds what is kept allocated between events, in bytes.
+const maxIdle = 8 << 10
+
+var (
+	usageName    = []byte(`"usage"`)
+	finishName   = []byte(`"finish_reason"`)
+	errorName    = []byte(`"error"`)
+	modelName    = []byte(`"model"`)
+	typeName     = []byte(`"type"`)
+	doneData     = []byte("[DONE]")
+	escapedASCII = []byte(`\u00`)
+
+	responsePrefix = []byte(`"response.`)
+	endInitials    = []byte("cif") // completed, cancelled, incomplete, failed
+)
 
 // eventTap reads the usage of an event stream while the stream passes through,
 // event for event as the bytes it came in. It looks into an event only if the
@@ -23,53 +40,53 @@ type eventTap struct {
 	ended  bool // an event said that the stream is complete
 	failed bool // an event carried an error
 
-	held []byte // the unfinished event so far
-	sent int    // how much of it was passed on already
-	long bool   // the event was too long to hold; pass until it ends
+	lines  lines
+	held   []byte   // the unfinished event so far
+	sent   int      // how much of it was passed on already
+	long   *jsonTap // reads the unfinished event, which is too long to hold
+	hidden bool     // the last event was kept from the client
 }
-
-var (
-	usageName    = []byte(`"usage"`)
-	finishName   = []byte(`"finish_reason"`)
-	errorName    = []byte(`"error"`)
-	modelName    = []byte(`"model"`)
-	doneData     = []byte("[DONE]")
-	responseName = []byte(`"response.`)
-)
 
 // write takes the next piece of the stream and passes on what may go to the
 // client. The slices given to pass are valid only during the call.
 func (t *eventTap) write(p []byte, pass func([]byte) error) error {
-	data := p
-	skip := 0
-	if len(t.held) > 0 {
-		t.held = append(t.held, p...)
-		data, skip = t.held, t.sent
+	if len(p) == 0 {
+		return nil
 	}
-	from, at := skip, 0 // data[from:at] is decided on and not yet passed
-	for at < len(data) {
-		n := eventEnd(data[at:])
+	data := p
+	from := 0    // data[from:] is not passed on yet
+	at := 0      // where the unfinished event begins in data
+	scanned := 0 // how much of data was searched for the event's end
+	switch {
+	case len(t.held) > 0:
+		from, scanned = t.sent, len(t.held)
+		t.held = append(t.held, p...)
+		data = t.held
+	case t.long == nil && t.lines.cutCRLF(p):
+		at, scanned = 1, 1
+		if t.hidden {
+			from = 1
+		}
+	}
+	for {
+		n := t.lines.eventEnd(data[scanned:])
 		if n < 0 {
 			break
 		}
-		event := data[at : at+n]
-		if !t.long && !t.read(event) && from <= at {
+		scanned += n
+		t.hidden = !t.readEvent(data[at:scanned])
+		if t.hidden {
 			if err := passSome(pass, data[from:at]); err != nil {
 				return err
 			}
-			from = at + n
+			from = scanned
 		}
-		t.long = false
-		at += n
+		at = scanned
 	}
 	rest := data[at:]
-	if len(rest) == 0 || t.long {
-		t.held, t.sent = t.held[:0], 0
-		return passSome(pass, data[from:])
-	}
-	if len(rest) > maxHeld {
-		t.long = true
-		t.held, t.sent = t.held[:0], 0
+	if t.long != nil || len(rest) > maxHeld {
+		t.readLong(rest)
+		t.held, t.sent = nil, 0
 		return passSome(pass, data[from:])
 	}
 	through := len(data)
@@ -77,22 +94,23 @@ func (t *eventTap) write(p []byte, pass func([]byte) error) error {
 		through = max(from, at)
 	}
 	err := passSome(pass, data[from:through])
-	t.sent = max(through-at, 0)
+	t.sent = through - at
+	if len(rest) == 0 && cap(t.held) > maxIdle {
+		t.held = nil
+		return err
+	}
 	t.held = append(t.held[:0], rest...) // overlapping is fine: rest is never before the start
 	return err
 }
 
 // finish passes on what is held back when the stream has ended.
 func (t *eventTap) finish(pass func([]byte) error) error {
-	if len(t.held) == 0 {
+	rest, sent := t.held, t.sent
+	t.held, t.sent = nil, 0
+	if len(rest) == 0 && t.long == nil || !t.readEvent(rest) {
 		return nil
 	}
-	rest := t.held
-	t.held = nil
-	if !t.read(rest) && t.sent == 0 {
-		return nil
-	}
-	return passSome(pass, rest[t.sent:])
+	return passSome(pass, rest[sent:])
 }
 
 func passSome(pass func([]byte) error, p []byte) error {
@@ -102,124 +120,156 @@ func passSome(pass func([]byte) error, p []byte) error {
 	return pass(p)
 }
 
+// readEvent reads one event, or the end of a long one, and tells whether the
+// client is to see it.
+func (t *eventTap) readEvent(event []byte) (show bool) {
+	if t.long == nil && len(event) <= maxHeld {
+		return t.read(event)
+	}
+	t.readLong(event)
+	t.readKind(t.long.kind)
+	t.long = nil
+	return true
+}
+
+// readLong reads a part of an event that is too long to hold. The names and
+// colons of its fields are nothing to the JSON reader; it finds the data.
+func (t *eventTap) readLong(part []byte) {
+	if t.long == nil {
+		t.long = &jsonTap{usage: t.usage, event: true}
+	}
+	t.long.write(part)
+}
+
 // read looks into one event and tells whether the client is to see it.
 func (t *eventTap) read(event []byte) (show bool) {
-	if i := bytes.Index(event, finishName); i >= 0 {
-		t.usage.readFinish(event[i:])
+	obscure := isObscure(event)
+	if t.usage.Model == "" && (obscure || startsWith(event, modelName, '"')) {
+		t.readModel(eventData(event))
 	}
-	if t.usage.Model == "" && bytes.Contains(event, modelName) {
-		t.usage.setModel(rawOf(eventData(event), "model", "response.model"))
+	if obscure || startsWith(event, finishName, '"') {
+		t.readFinish(eventData(event))
 	}
-	if carriesUsage(event) {
-		return t.readUsage(eventData(event))
+	if obscure || tellsState(event) {
+		t.readKind(gjson.GetBytes(eventData(event), "type").Str)
 	}
-	switch {
-	case bytes.Contains(event, doneData):
-		t.ended = t.ended || string(eventData(event)) == "[DONE]"
-	case bytes.Contains(event, responseName):
-		t.readEnd(gjson.ParseBytes(eventData(event)))
-	case bytes.Contains(event, errorName):
-		t.failed = t.failed || gjson.GetBytes(eventData(event), "error").IsObject()
+	if obscure || startsWith(event, errorName, '{', '"') {
+		t.failed = t.failed || carriesError(eventData(event))
 	}
-	return true
+	if obscure || startsWith(event, usageName, '{') {
+		show = t.readUsage(eventData(event))
+	} else {
+		show = true
+	}
+	if !t.ended && bytes.Contains(event, doneData) {
+		t.ended = string(bytes.TrimSpace(eventData(event))) == "[DONE]"
+	}
+	return show
+}
+
+func (t *eventTap) readModel(data []byte) {
+	for _, path := range [...]string{"model", "response.model"} {
+		if v := gjson.GetBytes(data, path); v.Type == gjson.String {
+			t.usage.setModel([]byte(v.Raw))
+			return
+		}
+	}
+}
+
+// readFinish reads the finish reason of the first choice. Where a client asked
+// for several, each has events of its own.
+func (t *eventTap) readFinish(data []byte) {
+	if choice := gjson.GetBytes(data, "choices.0"); choice.Get("index").Int() == 0 {
+		t.usage.setFinish(choice.Get("finish_reason").Str)
+	}
+}
+
+// readKind notes the events that end a stream of the Responses API, and its
+// error event.
+func (t *eventTap) readKind(kind string) {
+	switch kind {
+	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
+		t.ended = true
+		t.failed = t.failed || kind == "response.failed"
+		t.usage.setFinish(kind[len("response."):])
+	case "error":
+		t.failed = true
+	}
+}
+
+// carriesError tells whether a provider says in an event that it failed.
+func carriesError(data []byte) bool {
+	e := gjson.GetBytes(data, "error")
+	return e.IsObject() || e.Type == gjson.String && e.Str != ""
 }
 
 // readUsage reads an event's data that has a usage object somewhere.
 func (t *eventTap) readUsage(data []byte) (show bool) {
-	doc := gjson.ParseBytes(data)
-	t.readEnd(doc)
 	for _, path := range [...]string{"usage", "response.usage", "choices.0.usage"} {
-		if u := doc.Get(path); u.IsObject() {
-			t.usage.readUsage([]byte(u.Raw))
-			return !t.hide || path != "usage" || doc.Get("choices.#").Int() > 0
+		u := gjson.GetBytes(data, path)
+		if !u.IsObject() {
+			continue
 		}
+		t.usage.readUsage([]byte(u.Raw))
+		return !t.hide || path != "usage" || carriesError(data) || carriesChoices(data)
 	}
 	return true
 }
 
-// readEnd notes the events that end a stream of the Responses API.
-func (t *eventTap) readEnd(doc gjson.Result) {
-	switch kind := doc.Get("type").Str; kind {
-	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
-		t.ended = true
-		t.usage.setFinish([]byte(`"` + kind[len("response."):] + `"`))
+// carriesChoices tells whether an event has content for the client.
+func carriesChoices(data []byte) bool {
+	choices := gjson.GetBytes(data, "choices")
+	switch {
+	case choices.Type == gjson.Null: // absent too
+		return false
+	case choices.IsArray():
+		return choices.Get("#").Int() > 0
 	}
+	return true
 }
 
-// carriesUsage tells whether a member "usage" of the event is an object. Most
-// providers that are asked for usage send a null in every other event. Inside a
-// JSON string the name's quotes would be escaped, so this is no text.
-func carriesUsage(event []byte) bool {
+// startsWith tells whether the value of a member of that name, at whatever
+// depth, starts with one of the bytes. Most values of interest are null in most
+// events.
+func startsWith(event, name []byte, first ...byte) bool {
+	for value := memberValue(event, name); value != nil; value = memberValue(value, name) {
+		if bytes.IndexByte(first, value[0]) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// tellsState tells whether a member "type" may be one that readKind is after,
+// and not that of one of the many small events of the Responses API.
+func tellsState(event []byte) bool {
+	for value := memberValue(event, typeName); value != nil; value = memberValue(value, typeName) {
+		if bytes.HasPrefix(value, errorName) {
+			return true
+		}
+		if rest, ok := bytes.CutPrefix(value, responsePrefix); ok && len(rest) > 0 && bytes.IndexByte(endInitials, rest[0]) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// isObscure tells whether a search of the event could miss a member's name or
+// value: its data may stand in several lines, or a letter of the name be
+// escaped. No provider is known to do either, but both are legal.
+func isObscure(event []byte) bool {
+	firstLine := bytes.IndexByte(event, '\n') + 1
+	if len(event)-firstLine > len("\r\n") && bytes.Count(event, dataField) > 1 {
+		return true
+	}
 	for {
-		i := bytes.Index(event, usageName)
-		if i < 0 {
+		i := bytes.Index(event, escapedASCII)
+		if i < 0 || i+4 >= len(event) {
 			return false
 		}
-		event = event[i+len(usageName):]
-		i = skipSpace(event, 0)
-		if i < len(event) && event[i] == ':' {
-			if i = skipSpace(event, i+1); i < len(event) && event[i] == '{' {
-				return true
-			}
+		if c := event[i+4]; c >= '4' && c <= '7' { // where ASCII has its letters
+			return true
 		}
+		event = event[i+4:]
 	}
-}
-
-// rawOf returns the raw JSON of the first path that doc has.
-func rawOf(doc []byte, paths ...string) []byte {
-	for _, path := range paths {
-		if v := gjson.GetBytes(doc, path); v.Exists() {
-			return []byte(v.Raw)
-		}
-	}
-	return nil
-}
-
-// eventEnd returns the length of the first event in b with the blank line that
-// ends it, or -1 when there is none. Lines end in LF or CRLF, or in CR alone in
-// a stream without LF, as the HTML standard allows.
-func eventEnd(b []byte) int {
-	for i := 0; ; {
-		n := bytes.IndexByte(b[i:], '\n')
-		if n < 0 {
-			if i == 0 {
-				if n = bytes.Index(b, []byte("\r\r")); n >= 0 {
-					return n + 2
-				}
-			}
-			return -1
-		}
-		i += n + 1
-		if i < len(b) && b[i] == '\n' {
-			return i + 1
-		}
-		if i+1 < len(b) && b[i] == '\r' && b[i+1] == '\n' {
-			return i + 2
-		}
-	}
-}
-
-// eventData returns an event's data: its data lines, joined by line feeds.
-func eventData(event []byte) []byte {
-	var data []byte
-	lines := 0
-	for len(event) > 0 {
-		var line []byte
-		if n := bytes.IndexAny(event, "\r\n"); n >= 0 {
-			line, event = event[:n], event[n+1:]
-		} else {
-			line, event = event, nil
-		}
-		value, ok := bytes.CutPrefix(line, []byte("data:"))
-		if !ok {
-			continue
-		}
-		value = bytes.TrimPrefix(value, []byte(" "))
-		if lines++; lines == 1 {
-			data = value
-		} else {
-			data = append(append(data[:len(data):len(data)], '\n'), value...)
-		}
-	}
-	return data
 }

@@ -1,12 +1,17 @@
 package llmprovider
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/tidwall/gjson"
+)
 
 const (
 	// maxCaptured bounds what a tap keeps of one member's value, in bytes.
 	maxCaptured = 16 << 10
-	// maxName bounds what it keeps of a member's name: more than any it is after.
-	maxName = 24
+	// maxName bounds what it keeps of a member's name, in bytes: more than any
+	// it is after, even with every letter escaped.
+	maxName = 96
 )
 
 // jsonTap reads the usage of a JSON answer while the answer passes through in
@@ -15,18 +20,34 @@ const (
 type jsonTap struct {
 	usage *Usage
 
-	depth     int
-	begun     bool
-	inString  bool
-	escaped   bool // the piece before ended inside an escape
-	isName    bool // the string being read is a member's name
-	wantName  bool // the next string at a named level is a name
-	inChoices bool
-	broken    bool
-	name      []byte
-	capture   capture
-	kept      []byte
+	// event says that the document is an event of a stream: then its kind is
+	// read, and what the Responses API puts into "response".
+	event bool
+	kind  string
+
+	depth    int
+	done     bool // the document has ended
+	inString bool
+	escaped  bool // the piece before ended inside an escape
+	isName   bool // the string being read is a member's name
+	wantName bool // the next string at a named level is a name
+	inside   place
+	capture  capture
+	name     []byte // the name read last, with its closing quote
+	kept     []byte // the value of the member that is captured
+
+	nameRoom [32]byte
+	keptRoom [256]byte
 }
+
+// place is the member of the document whose own members are read as well.
+type place uint8
+
+const (
+	placeNone place = iota
+	placeChoices
+	placeResponse
+)
 
 // capture says which member's value is being kept.
 type capture uint8
@@ -35,19 +56,24 @@ const (
 	captureNone capture = iota
 	captureUsage
 	captureFinish
+	captureStatus
 	captureModel
+	captureKind
 )
 
 // structural marks the bytes that change the place in a document.
 var structural = [256]bool{'"': true, '{': true, '}': true, '[': true, ']': true, ':': true, ',': true}
 
 // named tells whether members are read at this level: those of the document,
-// and those of a choice (the document is 1, the array 2, a choice 3).
-func (t *jsonTap) named() bool { return t.depth == 1 || t.depth == 3 && t.inChoices }
+// those of the first choice (the document is 1, the array 2, a choice 3) and
+// those of a response in an event.
+func (t *jsonTap) named() bool {
+	return t.depth == 1 || t.depth == 3 && t.inside == placeChoices || t.depth == 2 && t.inside == placeResponse
+}
 
 // write reads the next piece of the answer.
 func (t *jsonTap) write(p []byte) {
-	for i := 0; i < len(p) && !t.broken; {
+	for i := 0; i < len(p) && !t.done; {
 		if t.inString {
 			i = t.readString(p, i)
 			continue
@@ -74,12 +100,17 @@ func (t *jsonTap) step(c []byte) {
 		t.inString = true
 		t.isName = named && t.wantName
 		if t.isName {
+			if t.name == nil {
+				t.name = t.nameRoom[:]
+			}
 			t.name = t.name[:0]
 			return
 		}
 	case '{', '[':
 		t.depth++
-		t.begun = true
+		if t.depth == 2 && (t.inside == placeChoices && c[0] == '{' || t.inside == placeResponse && c[0] == '[') {
+			t.inside = placeNone
+		}
 		if t.named() {
 			t.wantName = c[0] == '{'
 		}
@@ -87,10 +118,8 @@ func (t *jsonTap) step(c []byte) {
 		if named {
 			t.endMember()
 		}
-		if t.depth--; t.depth == 1 {
-			t.inChoices = false
-		}
-		t.broken = t.depth < 0
+		t.depth--
+		t.done = t.depth <= 0
 	case ':':
 		if named && t.wantName {
 			t.wantName = false
@@ -98,6 +127,9 @@ func (t *jsonTap) step(c []byte) {
 			return
 		}
 	case ',':
+		if t.depth == 2 && t.inside == placeChoices {
+			t.inside = placeNone // only the first choice is of interest
+		}
 		if named {
 			t.endMember()
 			t.wantName = true
@@ -137,29 +169,52 @@ func (t *jsonTap) readString(p []byte, i int) int {
 		}
 	}
 	if t.isName {
-		t.name = append(t.name, p[begin:min(i, begin+maxName-min(len(t.name), maxName))]...)
+		t.name = append(t.name, p[begin:min(i, begin+max(maxName-len(t.name), 0))]...)
 	} else {
 		t.keep(p[begin:i])
 	}
 	return i
 }
 
-func (t *jsonTap) beginMember() {
-	switch {
-	case t.depth == 3:
-		if string(t.name) == `finish_reason"` {
-			t.capture = captureFinish
-		}
-	case string(t.name) == `usage"`:
-		t.capture = captureUsage
-	case string(t.name) == `model"`:
-		t.capture = captureModel
-	case string(t.name) == `status"`: // of the Responses API
-		t.capture = captureFinish
-	case string(t.name) == `choices"`:
-		t.inChoices = true
+// memberName is the name read last. One that was cut short has no closing
+// quote, and is none of those of interest.
+func (t *jsonTap) memberName() string {
+	if bytes.IndexByte(t.name, '\\') >= 0 {
+		return gjson.ParseBytes(append([]byte{'"'}, t.name...)).String() + `"`
 	}
-	t.kept = t.kept[:0]
+	return string(t.name)
+}
+
+func (t *jsonTap) beginMember() {
+	if t.depth == 1 {
+		t.inside = placeNone
+	}
+	switch name := t.memberName(); {
+	case t.depth == 3:
+		if name == `finish_reason"` {
+			t.begin(captureFinish)
+		}
+	case name == `usage"`:
+		t.begin(captureUsage)
+	case name == `model"`:
+		t.begin(captureModel)
+	case name == `status"`: // of the Responses API
+		t.begin(captureStatus)
+	case t.depth == 2:
+	case name == `choices"`:
+		t.inside = placeChoices
+	case name == `response"` && t.event:
+		t.inside = placeResponse
+	case name == `type"` && t.event:
+		t.begin(captureKind)
+	}
+}
+
+func (t *jsonTap) begin(c capture) {
+	if t.kept == nil {
+		t.kept = t.keptRoom[:]
+	}
+	t.capture, t.kept = c, t.kept[:0]
 }
 
 func (t *jsonTap) keep(p []byte) {
@@ -174,18 +229,23 @@ func (t *jsonTap) keep(p []byte) {
 }
 
 func (t *jsonTap) endMember() {
-	switch value := bytes.TrimSpace(t.kept); t.capture {
+	value := bytes.TrimSpace(t.kept)
+	switch t.capture {
 	case captureUsage:
 		t.usage.readUsage(value)
 	case captureFinish:
-		if len(value) > 0 && value[0] == '"' {
-			t.usage.setFinish(value)
+		t.usage.setFinish(decodeString(value))
+	case captureStatus:
+		if t.usage.FinishReason == "" {
+			t.usage.setFinish(decodeString(value))
 		}
 	case captureModel:
 		t.usage.setModel(value)
+	case captureKind:
+		t.kind = decodeString(value)
 	}
 	t.capture = captureNone
 }
 
 // complete tells whether the document has begun and ended.
-func (t *jsonTap) complete() bool { return t.begun && t.depth == 0 && !t.inString && !t.broken }
+func (t *jsonTap) complete() bool { return t.done && t.depth == 0 }

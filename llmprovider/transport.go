@@ -35,8 +35,9 @@ var transports = caddy.NewUsagePool()
 // transport is a provider's way out. Its connections are pooled unless a
 // setting belongs to one configuration.
 type transport struct {
-	http.RoundTripper
-	key string // in transports; empty when not pooled
+	*reverseproxy.HTTPTransport
+	key      string // in transports; empty when not pooled
+	released bool
 }
 
 // pooled is the value kept in transports.
@@ -64,7 +65,7 @@ func acquireTransport(ctx caddy.Context, settings *reverseproxy.HTTPTransport, u
 		if err := provisionTransport(ctx, own); err != nil {
 			return nil, err
 		}
-		return &transport{RoundTripper: own}, nil
+		return &transport{HTTPTransport: own}, nil
 	}
 	key, err := transportKey(own)
 	if err != nil {
@@ -82,19 +83,19 @@ func acquireTransport(ctx caddy.Context, settings *reverseproxy.HTTPTransport, u
 	if err != nil {
 		return nil, err
 	}
-	return &transport{RoundTripper: value.(*pooled).settings, key: key}, nil
+	return &transport{HTTPTransport: value.(*pooled).settings, key: key}, nil
 }
 
 // release gives the connections back. It is safe to call more than once.
 func (t *transport) release() error {
-	if t.key == "" {
-		if own, ok := t.RoundTripper.(*reverseproxy.HTTPTransport); ok {
-			return own.Cleanup()
-		}
+	if t.released {
 		return nil
 	}
+	t.released = true
+	if t.key == "" {
+		return t.HTTPTransport.Cleanup()
+	}
 	_, err := transports.Delete(t.key)
-	t.key = ""
 	return err
 }
 

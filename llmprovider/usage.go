@@ -1,7 +1,7 @@
 package llmprovider
 
 import (
-	"bytes"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -76,42 +76,17 @@ func (u *Usage) readUsage(raw []byte) {
 // maxFinishReason bounds a believable finish reason, in bytes.
 const maxFinishReason = 32
 
-// readFinish reads the finish reason of the first choice that has one.
-func (u *Usage) readFinish(doc []byte) {
-	const name = `"finish_reason"`
-	for {
-		i := bytes.Index(doc, []byte(name))
-		if i < 0 {
-			return
-		}
-		doc = doc[i+len(name):]
-		i = skipSpace(doc, 0)
-		if i == len(doc) || doc[i] != ':' {
-			continue
-		}
-		i = skipSpace(doc, i+1)
-		if i < len(doc) && doc[i] == '"' {
-			u.setFinish(doc[i:])
-			return
-		}
-	}
-}
-
-// setFinish takes the string that doc begins with if it is a plain word.
-func (u *Usage) setFinish(doc []byte) {
-	end, ok := skipString(doc, 0)
-	if !ok || end-2 > maxFinishReason || end == 2 {
+// setFinish takes the reason if it is a plain word.
+func (u *Usage) setFinish(reason string) {
+	if reason == "" || len(reason) > maxFinishReason {
 		return
 	}
-	word := doc[1 : end-1]
-	for _, c := range word {
+	for _, c := range []byte(reason) {
 		if c != '_' && c != '-' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
 			return
 		}
 	}
-	if string(word) != u.FinishReason {
-		u.FinishReason = string(word)
-	}
+	u.FinishReason = strings.Clone(reason) // it may be part of a large text
 }
 
 // setModel takes the JSON string value as the model's name.

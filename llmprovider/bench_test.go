@@ -1,0 +1,147 @@
+package llmprovider
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// chatBody is a chat request of about size bytes, as SDKs write it.
+func chatBody(size int) []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"model":"gpt-4o-mini","messages":[{"role":"system","content":"You are a helpful assistant."}`)
+	for b.Len() < size-150 {
+		text := strings.Repeat("The quick brown fox said \\\"jump\\\" and did so. ", min(20, (size-b.Len())/48+1))
+		fmt.Fprintf(&b, `,{"role":"user","content":"%s"}`, text)
+	}
+	b.WriteString(`],"temperature":0.7,"max_tokens":256,"stream":true}`)
+	return b.Bytes()
+}
+
+func sizeName(n int) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%dMB", n>>20)
+	case n >= 1<<10:
+		return fmt.Sprintf("%dKB", n>>10)
+	}
+	return fmt.Sprintf("%dB", n)
+}
+
+func BenchmarkScanSplice(b *testing.B) {
+	for _, size := range []int{300, 20 << 10, 1 << 20} {
+		body := chatBody(size)
+		e := edits{model: []byte(`"qwen-turbo"`), includeUsage: true}
+		b.Run(sizeName(size), func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				m, err := scanObject(body)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if s := splice(body, &m, &e); s.size < int64(len(body)) {
+					b.Fatal("too short")
+				}
+			}
+		})
+	}
+}
+
+// benchProvider is a provider with a key and a model, as most are.
+func benchProvider(b *testing.B) *OpenAI {
+	b.Helper()
+	model := "qwen-turbo"
+	p := &OpenAI{Host: "dashscope.aliyuncs.com", Path: "/compatible-mode/v1/chat/completions", Config: ModelConfig{Model: &model, Key: Literal("sk-bench")}}
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	b.Cleanup(cancel)
+	if err := p.Provision(ctx); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = p.Cleanup() })
+	return p
+}
+
+func BenchmarkNewAttempt(b *testing.B) {
+	p := benchProvider(b)
+	header := http.Header{
+		"Content-Type": {"application/json"}, "Authorization": {"Bearer client"}, "User-Agent": {"OpenAI/Python 1.99.0"},
+		"Accept": {"application/json"}, "Accept-Encoding": {"gzip, deflate"}, "X-Stainless-Lang": {"python"}, "X-Stainless-Os": {"Linux"},
+		"X-Stainless-Arch": {"x64"}, "X-Stainless-Runtime": {"CPython"}, "X-Stainless-Async": {"false"},
+	}
+	for _, size := range []int{300, 20 << 10} {
+		body := chatBody(size)
+		b.Run(sizeName(size), func(b *testing.B) {
+			ctx := context.Background()
+			reader := bytes.NewReader(body)
+			r, _ := http.NewRequest(http.MethodPost, "http://gateway/v1/chat/completions", nil)
+			r.Header, r.Body, r.ContentLength = header, io.NopCloser(reader), int64(len(body))
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				reader.Reset(body)
+				in, refused := NewInbound(r)
+				if refused != nil {
+					b.Fatal(refused)
+				}
+				if refused = in.Read(r, DefaultMaxBody); refused != nil {
+					b.Fatal(refused)
+				}
+				a, refused := p.NewAttempt(ctx, in, "")
+				if refused != nil {
+					b.Fatal(refused)
+				}
+				_ = a.Request.Body.Close()
+				in.Release()
+			}
+		})
+	}
+}
+
+var discard = func([]byte) error { return nil }
+
+func BenchmarkEventTap(b *testing.B) {
+	for _, bench := range []struct{ name, event string }{
+		{"content", `data: {"id":"chatcmpl-9f2c","object":"chat.completion.chunk","created":1752480420,"model":"gpt-4o-mini","service_tier":"default","system_fingerprint":"fp_1c2d3e4f","choices":[{"index":0,"delta":{"content":" fox"},"logprobs":null,"finish_reason":null}],"usage":null}` + "\n\n"},
+		{"responses", "event: response.output_text.delta\n" + `data: {"type":"response.output_text.delta","sequence_number":12,"item_id":"msg_9f2c","output_index":0,"content_index":0,"delta":" fox","logprobs":[]}` + "\n\n"},
+		{"usage", `data: {"id":"chatcmpl-9f2c","object":"chat.completion.chunk","created":1752480420,"model":"gpt-4o-mini","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":85,"total_tokens":96}}` + "\n\n"},
+	} {
+		for _, hide := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/hide=%v", bench.name, hide), func(b *testing.B) {
+				event := []byte(bench.event)
+				tap := eventTap{usage: &Usage{Model: "gpt-4o-mini"}, hide: hide}
+				b.SetBytes(int64(len(event)))
+				b.ReportAllocs()
+				for b.Loop() {
+					_ = tap.write(event, discard)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkJSONTap(b *testing.B) {
+	answer := []byte(`{"id":"chatcmpl-9f2c","object":"chat.completion","created":1752480420,"model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":"` +
+		strings.Repeat("The quick brown fox said \\\"jump\\\" and did so.\\n", 420) +
+		`","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":11,"completion_tokens":85,"total_tokens":96,"prompt_tokens_details":{"cached_tokens":3}}}`)
+	b.SetBytes(int64(len(answer)))
+	b.ReportAllocs()
+	for b.Loop() {
+		var usage Usage
+		tap := jsonTap{usage: &usage}
+		for p := answer; len(p) > 0; { // as an answer is read from a connection
+			n := min(len(p), 8<<10)
+			tap.write(p[:n])
+			p = p[n:]
+		}
+		if usage.CompletionTokens != 85 {
+			b.Fatal("usage not read")
+		}
+	}
+}
