@@ -25,8 +25,7 @@ const (
 	minKeySize = 20
 )
 
-const hashKeyHelp = `
-Prints the hash of a virtual key for the file that the llm_keys directive names.
+const hashKeyHelp = `Prints the hash of a virtual key for the file that the llm_keys directive names.
 The file holds one client a line: its name, the hash of its key, and the models
 it may use, if not all.
 
@@ -37,8 +36,7 @@ Otherwise it reads a key from standard input: one line from a pipe, or typed in
 without being shown. A key is not taken as an argument, since arguments stay in
 the shell's history and are shown to other users of the machine.
 
-With --name the hash comes with the name before it, as a line for the file.
-`
+With --name the hash comes with the name before it, as a line for the file.`
 
 const hashKeyExample = `  caddy llm hash-key --generate --name alice
   caddy llm hash-key --name alice < alice.key`

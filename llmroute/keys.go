@@ -90,15 +90,13 @@ func (k *Keys) Provision(ctx caddy.Context) error {
 	k.logger = ctx.Logger()
 	path, err := caddy.NewReplacer().ReplaceOrErr(k.File, true, true)
 	if err != nil {
-		return fmt.Errorf("llm_keys: file: %w", err)
+		return fmt.Errorf("file: %w", err)
 	}
 	if path == "" {
-		return errors.New("llm_keys: file is missing; name the file with the clients and the hashes of their keys")
+		return errors.New("llm_keys needs a file; name the file with the clients and the hashes of their keys")
 	}
-	if k.keys, err = openKeysFile(path, k.logger); err != nil {
-		return fmt.Errorf("llm_keys: %w", err)
-	}
-	return nil
+	k.keys, err = openKeysFile(path, k.logger)
+	return err
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

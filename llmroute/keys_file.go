@@ -122,7 +122,7 @@ func (f *keysFile) warnIfEmpty(table clientTable) {
 func readKeysFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the keys: %w; write lines into it that caddy llm hash-key --generate --name NAME prints", err)
+		return nil, fmt.Errorf("reading the keys: %w; create it with a line that caddy llm hash-key --generate --name NAME prints", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the keys: %w", err)
@@ -199,7 +199,7 @@ func parseKeyLine(line string) (hash keyHash, client *Client, err error) {
 		return hash, nil, errors.New("the hash is missing; expected NAME HASH [MODEL...], with a hash that caddy llm hash-key prints")
 	case !strings.HasPrefix(fields[1], hashPrefix):
 		return hash, nil, errors.New("expected NAME HASH [MODEL...], with a hash that begins with sha256:, as caddy llm hash-key prints it; " +
-			"a key itself does not belong into this file")
+			"a key itself does not belong in this file")
 	case len(fields[0]) > maxClientName:
 		return hash, nil, fmt.Errorf("the client's name has %d bytes; at most %d are taken", len(fields[0]), maxClientName)
 	}

@@ -159,7 +159,7 @@ func TestKeysRefuseOthers(t *testing.T) {
 func TestKeysProvisionRefusesMistakes(t *testing.T) {
 	dir := t.TempDir()
 	for _, tc := range []struct{ name, file, want string }{
-		{"no file named", "", "llm_keys: file is missing"},
+		{"no file named", "", "llm_keys needs a file"},
 		{"an unknown placeholder", "{nonsense.keys}", "nonsense.keys"},
 		{"a file that is not there", filepath.Join(dir, "nowhere"), "caddy llm hash-key --generate"},
 		{"a folder", dir, "not a regular file"},
