@@ -178,11 +178,11 @@ func (t *jsonTap) readString(p []byte, i int) int {
 
 // memberName is the name read last. One that was cut short has no closing
 // quote, and is none of those of interest.
-func (t *jsonTap) memberName() string {
+func (t *jsonTap) memberName() []byte {
 	if bytes.IndexByte(t.name, '\\') >= 0 {
-		return gjson.ParseBytes(append([]byte{'"'}, t.name...)).String() + `"`
+		return []byte(gjson.ParseBytes(append([]byte{'"'}, t.name...)).String() + `"`)
 	}
-	return string(t.name)
+	return t.name
 }
 
 func (t *jsonTap) beginMember() {
@@ -191,21 +191,21 @@ func (t *jsonTap) beginMember() {
 	}
 	switch name := t.memberName(); {
 	case t.depth == 3:
-		if name == `finish_reason"` {
+		if string(name) == `finish_reason"` {
 			t.begin(captureFinish)
 		}
-	case name == `usage"`:
+	case string(name) == `usage"`:
 		t.begin(captureUsage)
-	case name == `model"`:
+	case string(name) == `model"`:
 		t.begin(captureModel)
-	case name == `status"`: // of the Responses API
+	case string(name) == `status"`: // of the Responses API
 		t.begin(captureStatus)
 	case t.depth == 2:
-	case name == `choices"`:
+	case string(name) == `choices"`:
 		t.inside = placeChoices
-	case name == `response"` && t.event:
+	case string(name) == `response"` && t.event:
 		t.inside = placeResponse
-	case name == `type"` && t.event:
+	case string(name) == `type"` && t.event:
 		t.begin(captureKind)
 	}
 }

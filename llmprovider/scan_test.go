@@ -1,0 +1,196 @@
+package llmprovider
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestScanFindsTheMembers(t *testing.T) {
+	absent := "absent"
+	for _, test := range []struct{ name, body, model, stream, options string }{
+		{"none of them", `{"messages":[]}`, absent, absent, absent},
+		{"empty object", `{}`, absent, absent, absent},
+		{"empty object with white space", " {\r\n\t} \n", absent, absent, absent},
+		{"all of them", `{"model":"a","stream":true,"stream_options":{"include_usage":true}}`, `"a"`, `true`, `{"include_usage":true}`},
+		{"any order", `{"stream_options":null,"stream":false,"model":"a"}`, `"a"`, `false`, `null`},
+		{"null", `{"model":null}`, `null`, absent, absent},
+		{"not strings", `{"model":{"a":[1]},"stream":1e3}`, `{"a":[1]}`, `1e3`, absent},
+		{"white space everywhere", " { \"model\" :\n\t\"a\" , \"stream\"\r\n: true } ", `"a"`, `true`, absent},
+		{"escaped name", `{"mod\u0065l":"a","\u0073tream":true}`, `"a"`, `true`, absent},
+		{"every letter escaped", `{"\u006d\u006F\u0064\u0065\u006c":"a"}`, `"a"`, absent, absent},
+		{"deeper ones are others", `{"a":{"model":"x","stream":true},"b":[{"model":"y"}]}`, absent, absent, absent},
+		{"text is no member", `{"a":"\"model\":\"x\"","model":"a"}`, `"a"`, absent, absent},
+		{"value named so", `{"a":"model","model":"a"}`, `"a"`, absent, absent},
+		{"longer and shorter names", `{"models":1,"mode":2,"streams":3,"strea":4,"stream_option":5,"":6}`, absent, absent, absent},
+		{"names with spaces", `{" model":1,"model ":2}`, absent, absent, absent},
+		{"escape at the end of a string", `{"a":"\\","b":"\"","c":"\\\"","model":"\\\\"}`, `"\\\\"`, absent, absent},
+		{"brackets in strings", `{"a":["]}",{"b":"{["}],"model":"}"}`, `"}"`, absent, absent},
+		{"big integers", `{"seed":12345678901234567890123,"model":"a"}`, `"a"`, absent, absent},
+		{"other duplicates", `{"a":1,"a":2,"model":"a"}`, `"a"`, absent, absent},
+		{"invalid UTF-8", "{\"a\":\"\xff\xfe\",\"\xff\":1,\"model\":\"a\"}", `"a"`, absent, absent},
+		{"NUL bytes in a string", "{\"a\":\"\x00\",\"model\":\"a\"}", `"a"`, absent, absent},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			body := []byte(test.body)
+			m, err := scanObject(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range []struct {
+				name, want string
+				got        member
+			}{{"model", test.model, m.model}, {"stream", test.stream, m.stream}, {"stream_options", test.options, m.streamOptions}} {
+				got := absent
+				if c.got.present() {
+					got = string(body[c.got.val:c.got.end])
+				}
+				if got != c.want {
+					t.Errorf("%s is %s, want %s", c.name, got, c.want)
+				}
+			}
+		})
+	}
+}
+
+func TestScanRefuses(t *testing.T) {
+	const notObject = "the request body is not a JSON object; send one, such as"
+	for _, test := range []struct{ name, body, want string }{
+		{"nothing", ``, notObject},
+		{"white space alone", " \n", notObject},
+		{"array", `[{"model":"a"}]`, notObject},
+		{"string", `"a"`, notObject},
+		{"null", `null`, notObject},
+		{"number", `1`, notObject},
+		{"form", `model=a`, notObject},
+		{"byte order mark", "\ufeff{}", notObject},
+		{"UTF-16", "\xff\xfe{\x00}\x00", notObject},
+		{"brace alone", `{`, "it ends after 1 bytes, expected a member name in double quotes"},
+		{"name without quotes", `{model:"a"}`, "expected a member name in double quotes at byte 1"},
+		{"name in single quotes", `{'model':"a"}`, "expected a member name in double quotes at byte 1"},
+		{"unfinished name", `{"model`, "it ends after 7 bytes, expected the end of a string"},
+		{"name alone", `{"model"}`, "expected a colon after the member name at byte 8"},
+		{"no value", `{"model":}`, "expected a complete value at byte 9"},
+		{"nothing after the colon", `{"model":`, "it ends after 9 bytes, expected a complete value"},
+		{"unfinished string", `{"model":"a}`, "expected a complete value at byte 9"},
+		{"unfinished escape", `{"model":"a\"}`, "expected a complete value at byte 9"},
+		{"unfinished object", `{"a":{"b":1}`, "it ends after 12 bytes, expected a closing brace"},
+		{"unfinished nested object", `{"a":{"b":1`, "expected a complete value at byte 5"},
+		{"unfinished array", `{"a":[1,2}`, "expected a complete value at byte 5"},
+		{"mismatched brackets", `{"a":[{]}}`, "expected a complete value at byte 5"},
+		{"closed too often", `{"a":[]]}`, "expected a comma or a closing brace at byte 7"},
+		{"trailing comma", `{"a":1,}`, "expected a member name in double quotes at byte 7"},
+		{"leading comma", `{,"a":1}`, "expected a member name in double quotes at byte 1"},
+		{"comma twice", `{"a":1,,"b":2}`, "expected a member name in double quotes at byte 7"},
+		{"comma missing", `{"a":"b" "c":1}`, "expected a comma or a closing brace at byte 9"},
+		{"comma missing after a number", `{"a":1"c":1}`, "expected a complete value at byte 5"},
+		{"two words", `{"a":tr ue}`, "expected a comma or a closing brace at byte 8"},
+		{"comment", `{"a":"b"/*,"model":"x"*/}`, "expected a comma or a closing brace at byte 8"},
+		{"text after", `{"a":1} x`, "expected nothing after the JSON object at byte 8"},
+		{"second object", `{"a":1}{"model":"b"}`, "expected nothing after the JSON object at byte 7"},
+		{"text after an empty object", `{}x`, "expected nothing after the JSON object at byte 2"},
+		{"NUL after", "{}\x00", "expected nothing after the JSON object at byte 2"},
+		{"model twice", `{"model":"a","x":1,"model":"b"}`, `more than one member "model"; send it once`},
+		{"model twice, escaped", `{"model":"a","mod\u0065l":"b"}`, `more than one member "model"`},
+		{"model twice, all escaped", `{"\u006dodel":"a","mo\u0064el":"b"}`, `more than one member "model"`},
+		{"stream twice", `{"stream":true,"stream":false}`, `more than one member "stream"; send it once`},
+		{"stream options twice", `{"stream_options":{},"stream_options":null}`, `more than one member "stream_options"; send it once`},
+		{"model in another case", `{"Model":"a"}`, `has a member "Model"; write it as "model"`},
+		{"both cases", `{"model":"a","MODEL":"b"}`, `has a member "MODEL"; write it as "model"`},
+		{"another case, escaped", `{"model":"a","\u004dodel":"b"}`, `has a member "Model"; write it as "model"`},
+		{"stream in another case", `{"sTream":true}`, `has a member "sTream"; write it as "stream"`},
+		{"a letter that folds to s", `{"ſtream":true}`, `has a member "ſtream"; write it as "stream"`},
+		{"the same, escaped", `{"\u017ftream":true}`, `write it as "stream"`},
+		{"stream options in another case", `{"Stream_Options":{"include_usage":false}}`, `write it as "stream_options"`},
+		{"an escape that JSON does not know", `{"\model":"a"}`, "the member name at byte 1 has an escape that JSON does not know"},
+		{"a short escape", `{"\u00":"a"}`, "the member name at byte 1 has an escape that JSON does not know"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := scanObject([]byte(test.body))
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("the error is %q, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestScanOfEveryPrefixIsRefused(t *testing.T) {
+	body := []byte(`{"model":"a\"b","stream":true,"n":1,"messages":[{"role":"user","content":"\\"}],"stream_options":{"include_usage":false}}`)
+	for n := range body {
+		if _, err := scanObject(body[:n:n]); err == nil {
+			t.Errorf("accepted after %d bytes: %s", n, body[:n])
+		}
+	}
+	if _, err := scanObject(body); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestScanOfDeepNesting(t *testing.T) {
+	const depth = 100_000
+	nest := func(open, middle, closing string) []byte {
+		return []byte(`{"a":` + strings.Repeat(open, depth) + middle + strings.Repeat(closing, depth) + `,"model":"m"}`)
+	}
+	for _, test := range []struct {
+		name string
+		body []byte
+		ok   bool
+	}{
+		{"arrays", nest(`[`, ``, `]`), true},
+		{"objects", nest(`{"a":`, `1`, `}`), true},
+		{"both", nest(`[{"a":`, `1`, `}]`), true},
+		{"closed in the wrong order", nest(`[{"a":`, `1`, `]}`), false},
+		{"one too few", []byte(`{"a":` + strings.Repeat(`[`, depth) + strings.Repeat(`]`, depth-1) + `}`), false},
+		{"one too many", []byte(`{"a":` + strings.Repeat(`[`, depth) + strings.Repeat(`]`, depth+1) + `}`), false},
+		{"never closed", []byte(`{"a":` + strings.Repeat(`[`, depth)), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m, err := scanObject(test.body)
+			if (err == nil) != test.ok {
+				t.Fatalf("accepted: %v, want %v (%v)", err == nil, test.ok, err)
+			}
+			if test.ok && !m.model.present() {
+				t.Error("the model after it was not found")
+			}
+		})
+	}
+	// A mismatch at each level around the borders of a word of the bit stack.
+	for depth := 1; depth < 700; depth++ {
+		good := `{"a":` + strings.Repeat(`[`, depth) + strings.Repeat(`]`, depth) + `}`
+		if _, err := scanObject([]byte(good)); err != nil {
+			t.Fatalf("depth %d: %v", depth, err)
+		}
+		bad := `{"a":` + strings.Repeat(`[`, depth-1) + `{` + strings.Repeat(`]`, depth) + `}`
+		if _, err := scanObject([]byte(bad)); err == nil {
+			t.Fatalf("depth %d: a brace closed by a bracket was accepted", depth)
+		}
+	}
+}
+
+func TestScanOfLargeBodiesIsLinear(t *testing.T) {
+	for _, test := range []struct{ name, unit string }{
+		{"backslashes", `\\`}, {"escaped quotes", `\"`}, {"text", "abcdefgh"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			body := []byte(`{"a":"` + strings.Repeat(test.unit, (4<<20)/len(test.unit)) + `","model":"m"}`)
+			m, err := scanObject(body)
+			if err != nil || !bytes.Equal(body[m.model.val:m.model.end], []byte(`"m"`)) {
+				t.Fatalf("model not found (%v)", err)
+			}
+		})
+	}
+}
+
+func TestScanDoesNotAllocate(t *testing.T) {
+	body := chatBody(20 << 10)
+	if n := testing.AllocsPerRun(20, func() {
+		if _, err := scanObject(body); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}
