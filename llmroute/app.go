@@ -218,7 +218,11 @@ func (a *App) Stop() error {
 	if !caddy.Exiting() {
 		a.stopOnce.Do(func() { close(a.done) })
 	}
-	if a.listener != nil {
+	// At exit the status listener stays to the end: whoever asks is to hear that
+	// the gateway is not ready, and not nothing. Stopping it would also wait for
+	// requests of earlier configurations, with the sites still open if the http
+	// app is stopped after this one.
+	if a.listener != nil && !caddy.Exiting() {
 		return a.listener.stop()
 	}
 	return nil
