@@ -31,6 +31,7 @@ func measureAll(ctx context.Context, s *site, cases []benchCase, o *options) (*r
 	for _, c := range cases {
 		r.Cases = append(r.Cases, &caseReport{Name: c.name(), FirstEvent: c.shape.interval > 0})
 	}
+	began, then := time.Now(), s.busy()
 	for n := range o.rounds {
 		for i, c := range cases {
 			var m round
@@ -51,6 +52,7 @@ func measureAll(ctx context.Context, s *site, cases []benchCase, o *options) (*r
 				m.Route.CPU, m.Plain.CPU, m.Route.Allocs, m.Plain.Allocs, m.Route.Throughput, m.Plain.Throughput)
 		}
 	}
+	r.Others = s.busy().others(then, r.CPUs, time.Since(began).Seconds())
 	return r, nil
 }
 

@@ -15,7 +15,8 @@ type report struct {
 	CPUs     int           `json:"cpus"`
 	Platform string        `json:"platform"`
 	Go       string        `json:"go"`
-	Provider string        `json:"provider"` // the protocol it speaks
+	Provider string        `json:"provider"`                     // the protocol it speaks
+	Others   float64       `json:"cpu_share_of_other_processes"` // of all CPUs, 0 to 1
 	Rounds   int           `json:"rounds"`
 	Duration string        `json:"duration"`
 	Cases    []*caseReport `json:"cases"`
@@ -111,6 +112,9 @@ func (r *report) writeMarkdown(w io.Writer) error {
 	b.WriteString("\n\"c16\" is 16 connections with one request at a time each; \"of\" is `reverse_proxy`'s own value; lower is better but for throughput.\n")
 	if footnote {
 		b.WriteString("¹ p50 and p99 are those of the first event: the whole takes as long as the provider takes.\n")
+	}
+	if r.Others > .1 {
+		fmt.Fprintf(&b, "\nOther processes had %.0f %% of the machine's CPU time: CPU times and latencies are less certain than on an idle one.\n", r.Others*100)
 	}
 	if r.quick {
 		b.WriteString("\nToo few and too short rounds for a judgement: this run shows that everything works.\n")

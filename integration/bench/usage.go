@@ -63,8 +63,17 @@ func sum(text []byte, name string) (total float64, err error) {
 // the scheduler counted for its threads, in nanoseconds (the threads of a Go
 // program do not end). Elsewhere it is what the process's metrics say.
 func (p *process) cpuSeconds(ctx context.Context) (float64, error) {
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
-	total := 0.0
+	if total, err := schedSeconds(p.cmd.Process.Pid); err != nil || total > 0 {
+		return total, err
+	}
+	c, err := p.counters(ctx)
+	return c.cpu, err
+}
+
+// schedSeconds is the CPU time of a process as Linux's scheduler counts it, 0
+// on other systems.
+func schedSeconds(pid int) (total float64, err error) {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	for _, name := range tasks {
 		data, err := os.ReadFile(name)
 		if err != nil {
@@ -77,9 +86,38 @@ func (p *process) cpuSeconds(ctx context.Context) (float64, error) {
 		}
 		total += ns / 1e9
 	}
-	if total > 0 {
-		return total, nil
+	return total, nil
+}
+
+// busy is CPU time since some moment in the past, in seconds.
+type busy struct{ ours, all float64 }
+
+// busy reads how much CPU time the benchmark's processes and all processes of
+// the machine have had. Both are 0 where that is not known.
+func (s *site) busy() busy {
+	var b busy
+	for _, pid := range []int{os.Getpid(), s.provider.cmd.Process.Pid, s.plain.cmd.Process.Pid, s.route.cmd.Process.Pid} {
+		one, _ := schedSeconds(pid)
+		b.ours += one
 	}
-	c, err := p.counters(ctx)
-	return c.cpu, err
+	stat, _ := os.ReadFile("/proc/stat")
+	line, _, _ := bytes.Cut(stat, []byte("\n"))
+	for i, field := range bytes.Fields(line) {
+		// user nice system idle iowait irq softirq steal, in hundredths of a
+		// second; time that the host took away counts as another's.
+		if i == 0 || i == 4 || i == 5 || i > 8 {
+			continue
+		}
+		ticks, _ := strconv.ParseFloat(string(field), 64)
+		b.all += ticks / 100
+	}
+	if b.ours == 0 || b.all == 0 {
+		return busy{}
+	}
+	return b
+}
+
+// others is the share of all CPUs that other processes have had since then.
+func (b busy) others(then busy, cpus int, seconds float64) float64 {
+	return max(0, (b.all-then.all)-(b.ours-then.ours)) / seconds / float64(cpus)
 }
