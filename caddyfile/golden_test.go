@@ -3,7 +3,7 @@ package caddyfile
 import (
 	"bytes"
 	"encoding/json"
-	stdflag "flag"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
-var update = stdflag.Bool("update", false, "write what is produced into the golden files")
+var update = flag.Bool("update", false, "write what is produced into the golden files")
 
 const goldenSeparator = "----------\n"
 

@@ -105,8 +105,8 @@ func count(args []string) string {
 	return strconv.Itoa(len(args)) + " arguments"
 }
 
-// flag returns the parser of an option without arguments.
-func flag(dst *bool) func(*caddyfile.Dispenser) error {
+// presence returns the parser of an option without arguments.
+func presence(dst *bool) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) error {
 		if *dst {
 			return d.Errf("%s is given twice; keep one", d.Val())

@@ -1,0 +1,59 @@
+package caddyfile
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// unlessURL refuses an option that a URL has already decided.
+func (p *providerBlock) unlessURL(parse func(*caddyfile.Dispenser) error) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if p.url {
+			return d.Errf("%s is given twice: the URL after the provider's name sets scheme, host and port; keep one of them", d.Val())
+		}
+		return parse(d)
+	}
+}
+
+// setURL takes scheme, host, port and path from a URL. Its errors do not repeat
+// it, for it may hold a password, or be a key at the wrong place.
+func (p *providerBlock) setURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Opaque != "" {
+		return errors.New("what follows the provider's name is not a URL; expected one such as https://api.example.com" + llmprovider.DefaultPath +
+			", or nothing and the option host")
+	}
+	if u.User != nil {
+		return errors.New("the provider's URL has a user name or password in it; use api_key or header")
+	}
+	if err := llmprovider.CheckHost(u.Hostname()); err != nil {
+		return fmt.Errorf("the provider's URL: %w", err)
+	}
+	if port := u.Port(); port != "" {
+		if p.Port, err = strconv.Atoi(port); err != nil || p.Port < 1 || p.Port > 65535 {
+			return fmt.Errorf("the port of the provider's URL is %s; expected a number from 1 to 65535", port)
+		}
+	}
+	p.Scheme, p.Host, p.url = u.Scheme, u.Hostname(), true
+	rest := s[strings.Index(s, "://")+len("://"):]
+	i := strings.IndexAny(rest, "/?#")
+	if i < 0 || rest[i:] == "/" {
+		return nil
+	}
+	if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/v1") {
+		return fmt.Errorf("the provider's URL ends in /v1, which is the base of an API; write its chat completions endpoint, %s/chat/completions, "+
+			"or, if it is the endpoint, give it as path", strings.TrimSuffix(u.Path, "/"))
+	}
+	p.Path = rest[i:]
+	if _, err := llmprovider.ParsePath(p.Path); err != nil {
+		return fmt.Errorf("the provider's URL: %w", err)
+	}
+	return nil
+}
