@@ -186,10 +186,7 @@ func strictly[T any](data []byte, faults []Fault) []Fault {
 }
 
 // decode reads as much of an object as fits T.
-func decode[T any, P interface {
-	*T
-	meta() *ObjectMeta
-}](d *decoder, data []byte, line int, faults []Fault) *Item[T] {
+func decode[T any, P objectPointer[T]](d *decoder, data []byte, line int, faults []Fault) *Item[T] {
 	item := &Item[T]{File: d.file, Line: line, Faults: faults}
 	// A value of the wrong type is skipped, and reported by checkSchema where
 	// it matters.

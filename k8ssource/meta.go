@@ -1,7 +1,9 @@
 package k8ssource
 
 import (
+	"cmp"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -66,19 +68,31 @@ const defaultNamespace = "default"
 // key is namespace/name, which is unique among the objects of a kind.
 func (m *ObjectMeta) key() string { return m.Namespace + "/" + m.Name }
 
-// precedes orders objects that claim the same thing: the older one first, then
+// compare orders objects that claim the same thing: the older one first, then
 // by namespace and name.
-func (m *ObjectMeta) precedes(other *ObjectMeta) bool {
+func (m *ObjectMeta) compare(other *ObjectMeta) int {
+	return cmp.Or(m.compareAge(other), strings.Compare(m.Namespace, other.Namespace), strings.Compare(m.Name, other.Name))
+}
+
+func (m *ObjectMeta) compareAge(other *ObjectMeta) int {
 	a, b := m.CreationTimestamp, other.CreationTimestamp
 	switch {
-	case a != nil && b != nil && !a.Equal(b.Time):
-		return a.Before(b.Time)
-	case (a == nil) != (b == nil):
-		return a != nil
-	case m.Namespace != other.Namespace:
-		return m.Namespace < other.Namespace
+	case a != nil && b != nil:
+		return a.Compare(b.Time)
+	case a != nil:
+		return -1
+	case b != nil:
+		return 1
 	}
-	return m.Name < other.Name
+	return 0
+}
+
+// advantage says why m comes before other.
+func (m *ObjectMeta) advantage(other *ObjectMeta) string {
+	if m.compareAge(other) != 0 {
+		return "is older"
+	}
+	return "comes first by namespace and name"
 }
 
 // Interface guards

@@ -1,0 +1,120 @@
+package k8ssource
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// claimHosts finds the one provider of each host among those that apply to the
+// workload: one with a selector before one without, then the older, then by
+// namespace and name.
+func (t *translation) claimHosts(items []*Item[LLMProvider]) {
+	var applying []*Item[LLMProvider]
+	for _, item := range items {
+		if t.applies(&item.Object) {
+			applying = append(applying, item)
+		} else {
+			t.others[canonicalHost(item.Object.Spec.Host)] = item.Object.key()
+		}
+	}
+	slices.SortFunc(applying, func(a, b *Item[LLMProvider]) int {
+		if x := a.Object.hasSelector(); x != b.Object.hasSelector() {
+			if x {
+				return -1
+			}
+			return 1
+		}
+		return a.Object.compare(&b.Object.ObjectMeta)
+	})
+	for _, item := range applying {
+		host := canonicalHost(item.Object.Spec.Host)
+		owner := t.owners[host]
+		if owner == nil || host == "" {
+			// One without a host owns none, and is reported for it.
+			key := host
+			if host == "" {
+				key = " " + item.Object.key()
+			}
+			t.owners[key] = &ownedProvider{item: item}
+			continue
+		}
+		t.report(origins(KindLLMProvider, item), []Fault{*faultf(ReasonConflict,
+			"the host %s belongs to LLMProvider %s, which %s; use another host, or a workloadSelector that selects other workloads",
+			bounded(host), owner.item.Object.key(), advantage(owner.item, item))})
+	}
+	t.hosts = slices.Sorted(maps.Keys(t.owners))
+}
+
+// advantage says why a precedes b.
+func advantage(a, b *Item[LLMProvider]) string {
+	if a.Object.hasSelector() && !b.Object.hasSelector() {
+		return "has a workloadSelector, and this one has none"
+	}
+	return a.Object.advantage(&b.Object.ObjectMeta)
+}
+
+func (p *LLMProvider) hasSelector() bool {
+	return p.Spec.WorkloadSelector != nil && len(p.Spec.WorkloadSelector.Labels) > 0
+}
+
+// applies tells whether the provider is meant for the workload.
+func (t *translation) applies(p *LLMProvider) bool {
+	switch {
+	case !t.known:
+		return true
+	case p.hasSelector():
+		return contains(t.identity.Labels, p.Spec.WorkloadSelector.Labels)
+	}
+	return p.Namespace == t.options.RootNamespace || p.Namespace == t.identity.Namespace
+}
+
+// translateProviders sets up the providers that own a host.
+func (t *translation) translateProviders() {
+	for _, host := range t.hosts {
+		owner := t.owners[host]
+		o := origins(KindLLMProvider, owner.item)
+		faults := owner.item.Faults
+		config, more := t.provider(&owner.item.Object)
+		if len(faults) == 0 {
+			// What does not fit its type is missing, and not wrong again.
+			faults = more
+		}
+		t.report(o, faults)
+		if owner.unusable = refusal(faults); owner.unusable == "" {
+			t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{Name: owner.item.Object.key(), Origin: o.stable(), Provider: config})
+		}
+		if strings.HasPrefix(host, " ") {
+			delete(t.owners, host)
+		}
+	}
+	slices.SortFunc(t.state.Providers, func(a, b *llmroute.ProviderSpec) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// addImplicitRoutes gives the providers a route to their own host, where no
+// LLMRoute governs it. A provider that was refused keeps its host, so that no
+// request for it goes elsewhere.
+func (t *translation) addImplicitRoutes() {
+	governed := make(map[string]bool)
+	for _, route := range t.state.Tables[MeshTable] {
+		for _, host := range route.Hosts {
+			governed[host] = true
+		}
+	}
+	for _, host := range t.hosts {
+		owner := t.owners[host]
+		if owner == nil || governed[host] {
+			continue
+		}
+		route := &llmroute.Route{Hosts: []string{host}, Origin: origins(KindLLMProvider, owner.item).stable(), Unusable: owner.unusable}
+		if owner.unusable == "" {
+			route.Rules = []*llmroute.Rule{{Backends: []*llmroute.Backend{{Provider: owner.item.Object.key()}}}}
+		}
+		t.state.Tables[MeshTable] = append(t.state.Tables[MeshTable], route)
+	}
+}
+
+// canonicalHost is a host as routes are looked up by it.
+func canonicalHost(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }

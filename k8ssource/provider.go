@@ -1,0 +1,194 @@
+package k8ssource
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+const (
+	// maxTimeout bounds a provider's time limits.
+	maxTimeout = 24 * time.Hour
+	// maxPath is the longest path, in bytes.
+	maxPath = 4 << 10
+)
+
+// providerBuilder turns one LLMProvider into a configuration, and collects what
+// is wrong with it.
+type providerBuilder struct {
+	t      *translation
+	object *LLMProvider
+	out    *llmprovider.OpenAI
+	faults []Fault
+}
+
+// provider returns the configuration that the object describes. It is complete
+// only if no fault refuses it.
+func (t *translation) provider(object *LLMProvider) (*llmprovider.OpenAI, []Fault) {
+	b := &providerBuilder{t: t, object: object, out: new(llmprovider.OpenAI)}
+	b.address()
+	b.tls()
+	b.timeouts()
+	b.headers()
+	b.configs()
+	return b.out, b.faults
+}
+
+func (b *providerBuilder) fault(reason, format string, args ...any) {
+	b.faults = append(b.faults, *faultf(reason, format, args...))
+}
+
+func (b *providerBuilder) address() {
+	spec := &b.object.Spec
+	b.out.Host = canonicalHost(spec.Host)
+	if err := checkHost(b.out.Host); err != nil {
+		b.fault(ReasonInvalidField, "spec.host: %s", err)
+	}
+	if len(spec.Path) > maxPath {
+		b.fault(ReasonInvalidField, "spec.path: over %d bytes; write a shorter one", maxPath)
+	} else if spec.Path != "" {
+		if _, err := llmprovider.ParsePath(spec.Path); err != nil {
+			b.fault(ReasonInvalidField, "spec.path: %s; write one such as %s", err, llmprovider.DefaultPath)
+		}
+		b.out.Path = spec.Path
+	}
+	switch spec.Scheme {
+	case "", "https", "http":
+		b.out.Scheme = spec.Scheme
+	default:
+		b.fault(ReasonInvalidField, "spec.scheme: %q is not supported; write https or http", bounded(spec.Scheme))
+	}
+	if spec.Port < 0 || spec.Port > 65535 {
+		b.fault(ReasonInvalidField, "spec.port: %d is out of range; write 1 to 65535", spec.Port)
+	}
+	b.out.Port = int(spec.Port)
+	if !b.t.options.AllowAnyHost {
+		if what := forbidden(b.out.Host, b.out.Port); what != "" {
+			b.fault(ReasonHostNotAllowed, "spec.host: %s is %s, which manifests may not name; write the provider's own address", bounded(b.out.Host), what)
+		}
+	}
+}
+
+// checkHost tells what is wrong with the host of a provider, if anything.
+func checkHost(host string) error {
+	if len(host) > 253 {
+		return fmt.Errorf("%d letters are too many for a DNS name", len(host))
+	}
+	if err := llmprovider.CheckHost(host); err != nil {
+		return err
+	}
+	// Some resolvers read 0x7f.1 or 2130706433 as an address.
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if _, err := netip.ParseAddr(host); err != nil && (isNumber(last) || strings.HasPrefix(last, "0x")) {
+		return fmt.Errorf("host %q is neither a DNS name nor an IP address", host)
+	}
+	return nil
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 64)
+	return err == nil
+}
+
+// adminPort is the port of Caddy's admin endpoint unless it is moved.
+const adminPort = 2019
+
+// metadataAddresses are where clouds serve credentials to their machines, other
+// than link-local.
+var metadataAddresses = map[string]bool{"100.100.100.200": true, "192.0.0.192": true, "fd00:ec2::254": true, "fd20:ce::254": true}
+
+// forbidden says what a host is if requests for it would reach the gateway's
+// own secrets.
+func forbidden(host string, port int) string {
+	addr, err := netip.ParseAddr(host)
+	addr = addr.Unmap()
+	switch {
+	case host == "metadata.google.internal" || host == "metadata":
+		return "a cloud's metadata service"
+	case host == "localhost" || strings.HasSuffix(host, ".localhost"):
+		if port == adminPort {
+			return "the gateway's admin endpoint"
+		}
+	case err != nil:
+	case addr.IsLinkLocalUnicast() || metadataAddresses[addr.WithZone("").String()]:
+		return "an address of a cloud's metadata service"
+	case addr.IsMulticast() || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return "not the address of one machine"
+	case (addr.IsLoopback() || addr.IsUnspecified()) && port == adminPort:
+		return "the gateway's admin endpoint"
+	}
+	return ""
+}
+
+func (b *providerBuilder) timeouts() {
+	limits := b.object.Spec.Timeouts
+	if limits == nil {
+		return
+	}
+	for _, limit := range []struct {
+		name, value string
+		to          *caddy.Duration
+	}{
+		{"connect", limits.Connect, &b.out.DialTimeout},
+		{"firstByte", limits.FirstByte, &b.out.FirstByteTimeout},
+		{"idle", limits.Idle, &b.out.IdleTimeout},
+	} {
+		if limit.value == "" {
+			continue
+		}
+		d, err := time.ParseDuration(limit.value)
+		if err != nil || d <= 0 || d > maxTimeout {
+			b.fault(ReasonInvalidField, "spec.timeouts.%s: %q is not a duration above zero and up to 24h; write one such as 30s or 10m", limit.name, bounded(limit.value))
+			continue
+		}
+		*limit.to = caddy.Duration(d)
+	}
+}
+
+// configs fills in the default settings and those of rules.
+func (b *providerBuilder) configs() {
+	configs := b.object.Spec.Configs
+	if configs == nil {
+		return
+	}
+	if c := configs.DefaultConfig; c != nil && c.OpenAIConfig != nil {
+		b.out.Config = b.modelConfig("spec.configs.defaultConfig.openAIConfig", c.OpenAIConfig)
+	}
+	for _, rule := range slices.Sorted(maps.Keys(configs.RouteSpecificConfigs)) {
+		config := llmprovider.ModelConfig{}
+		if c := configs.RouteSpecificConfigs[rule].OpenAIConfig; c != nil {
+			config = b.modelConfig("spec.configs.routeSpecificConfigs."+bounded(rule)+".openAIConfig", c)
+		}
+		if b.out.Rules == nil {
+			b.out.Rules = make(map[string]llmprovider.ModelConfig, len(configs.RouteSpecificConfigs))
+		}
+		b.out.Rules[rule] = config
+	}
+}
+
+func (b *providerBuilder) modelConfig(path string, c *OpenAIConfig) llmprovider.ModelConfig {
+	out := llmprovider.ModelConfig{Model: c.Model, Stream: c.Stream}
+	switch {
+	case c.APIKey != nil && c.APIKeySecretRef != nil:
+		b.fault(ReasonInvalidKey, "%s: apiKey and apiKeySecretRef are both set; keep one of them", path)
+	case c.APIKey != nil && strings.TrimSpace(*c.APIKey) == "":
+		none := ""
+		out.APIKey = &none // takes back the key of the default
+	case c.APIKey != nil:
+		out.Key = b.key(path+".apiKey", *c.APIKey, "write the API key itself, or name a Secret with apiKeySecretRef")
+	case c.APIKeySecretRef != nil:
+		value, ok := b.secretValue(path+".apiKeySecretRef", c.APIKeySecretRef, "")
+		if ok {
+			out.Key = b.key(path+".apiKeySecretRef", value, "write the API key itself into Secret "+b.object.Namespace+"/"+c.APIKeySecretRef.Name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,134 @@
+package k8ssource
+
+import (
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// defaultCAKey is the key of the certificates in a Secret, as in those that
+// cert-manager and Istio use.
+const defaultCAKey = "ca.crt"
+
+func (b *providerBuilder) tls() {
+	settings := b.object.Spec.TLS
+	if settings == nil {
+		return
+	}
+	if b.object.Spec.Scheme == "http" {
+		b.fault(ReasonInvalidField, "spec.tls: there are TLS settings, but scheme is http; write https, or leave one of them out")
+		return
+	}
+	config := &reverseproxy.TLSConfig{InsecureSkipVerify: settings.InsecureSkipVerify}
+	if settings.ServerName != "" {
+		// Caddy expands placeholders in it, which no DNS name holds.
+		if err := checkHost(settings.ServerName); err != nil {
+			b.fault(ReasonInvalidField, "spec.tls.serverName: %s", err)
+		}
+		config.ServerName = settings.ServerName
+	}
+	if ref := settings.CASecretRef; ref != nil {
+		const path = "spec.tls.caSecretRef"
+		if text, ok := b.secretValue(path, ref, defaultCAKey); ok {
+			pool, err := caPool(text)
+			if err != nil {
+				b.fault(ReasonInvalidSecret, "%s: %s", path, err)
+			}
+			config.CARaw = pool
+		}
+	}
+	b.out.Transport = &reverseproxy.HTTPTransport{TLS: config}
+}
+
+// caPool makes the configuration of a certificate pool from PEM text.
+func caPool(text string) (json.RawMessage, error) {
+	pool := struct {
+		Provider string   `json:"provider"`
+		Certs    []string `json:"trusted_ca_certs"`
+	}{Provider: "inline"}
+	for rest := []byte(text); ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return nil, fmt.Errorf("certificate %d cannot be read: %w", len(pool.Certs)+1, err)
+		}
+		pool.Certs = append(pool.Certs, base64.StdEncoding.EncodeToString(block.Bytes))
+	}
+	if len(pool.Certs) == 0 {
+		return nil, errors.New("there is no certificate in it; write PEM text that begins with -----BEGIN CERTIFICATE-----")
+	}
+	return json.Marshal(pool)
+}
+
+// writtenByGateway are the headers that no object may set: those of one
+// connection, and those that follow from the request itself.
+var writtenByGateway = map[string]bool{
+	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Http2-Settings": true, "Expect": true, "Host": true, "Content-Length": true, "Content-Type": true, "Content-Encoding": true,
+	"Accept-Encoding": true, "Proxy-Authorization": true,
+}
+
+func (b *providerBuilder) headers() {
+	seen := make(map[string]bool, len(b.object.Spec.Headers))
+	for _, name := range slices.Sorted(maps.Keys(b.object.Spec.Headers)) {
+		value := b.object.Spec.Headers[name]
+		path := "spec.headers." + bounded(name)
+		canonical := http.CanonicalHeaderKey(name)
+		switch {
+		case !httpguts.ValidHeaderFieldName(name):
+			b.fault(ReasonInvalidField, "%s: this is not a header name", path)
+		case writtenByGateway[canonical]:
+			b.fault(ReasonInvalidField, "%s: the gateway writes this header itself; leave it out", path)
+		case seen[canonical]:
+			b.fault(ReasonInvalidField, "%s: the header is set twice, its name written in two ways; keep one of them", path)
+		case !httpguts.ValidHeaderFieldValue(value):
+			b.fault(ReasonInvalidField, "%s: the value has characters that a header cannot hold", path)
+		case llmprovider.IsCredentialHeader(name) && templateForm(value) != "":
+			b.fault(ReasonInvalidKey, "%s: this is a template nobody has filled in (%s), and placeholders are not expanded in objects; write the value itself", path, templateForm(value))
+		case canonical == "Authorization" && b.hasKey():
+			b.fault(ReasonInvalidField, "%s: the gateway writes this header from the key; leave one of them out", path)
+		default:
+			if b.out.FixedHeaders == nil {
+				b.out.FixedHeaders = make(map[string]string, len(b.object.Spec.Headers))
+			}
+			b.out.FixedHeaders[canonical] = value
+		}
+		seen[canonical] = true
+	}
+}
+
+// hasKey tells whether any of the object's settings has a key.
+func (b *providerBuilder) hasKey() bool {
+	configs := b.object.Spec.Configs
+	if configs == nil {
+		return false
+	}
+	has := func(c *ProviderConfig) bool {
+		return c != nil && c.OpenAIConfig != nil && (c.OpenAIConfig.APIKey != nil || c.OpenAIConfig.APIKeySecretRef != nil)
+	}
+	if has(configs.DefaultConfig) {
+		return true
+	}
+	for _, c := range configs.RouteSpecificConfigs {
+		if has(&c) {
+			return true
+		}
+	}
+	return false
+}

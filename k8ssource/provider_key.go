@@ -1,0 +1,110 @@
+package k8ssource
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// maxKeySize is the longest API key, in bytes. Servers take no longer headers.
+const maxKeySize = 16 << 10
+
+// caddyPlaceholder finds what a Caddyfile would have replaced.
+var caddyPlaceholder = regexp.MustCompile(`\{(\$|env\.|file\.|vars\.|http\.|system\.)[^{}]*\}`)
+
+// templateForm returns what a value looks like if nobody has filled it in yet,
+// such as `${…}`, or nothing.
+func templateForm(value string) string {
+	value = strings.TrimSpace(value)
+	switch {
+	case enclosed(value, "{{", "}}"):
+		return "{{…}}"
+	case enclosed(value, "${", "}"):
+		return "${…}"
+	case strings.HasPrefix(value, "<") && strings.HasSuffix(value, ">"):
+		return "<…>"
+	case caddyPlaceholder.MatchString(value):
+		return "{…}"
+	}
+	return ""
+}
+
+func enclosed(value, open, end string) bool {
+	_, rest, ok := strings.Cut(value, open)
+	return ok && strings.Contains(rest, end)
+}
+
+// key checks an API key. remedy says where to write it.
+func (b *providerBuilder) key(path, value, remedy string) *llmprovider.Secret {
+	value = strings.TrimSpace(value)
+	switch {
+	case templateForm(value) != "":
+		b.fault(ReasonInvalidKey, "%s: this is a template nobody has filled in (%s), and placeholders are not expanded in objects; %s", path, templateForm(value), remedy)
+	case value == "":
+		b.fault(ReasonInvalidKey, "%s: the key is empty; %s", path, remedy)
+	case len(value) > maxKeySize:
+		b.fault(ReasonInvalidKey, "%s: the key has over %d bytes; %s", path, maxKeySize, remedy)
+	case strings.ContainsAny(value, " \t\r\n") || !httpguts.ValidHeaderFieldValue(value):
+		b.fault(ReasonInvalidKey, "%s: the key has a space or a control character inside; %s", path, remedy)
+	default:
+		return b.t.options.Literal(value)
+	}
+	return nil
+}
+
+// secretValue reads a value of a Secret in the object's own namespace.
+func (b *providerBuilder) secretValue(path string, ref *SecretKeyRef, defaultKey string) (string, bool) {
+	key := ref.Key
+	if key == "" {
+		key = defaultKey
+	}
+	switch {
+	case ref.Name == "":
+		b.fault(ReasonInvalidField, "%s.name: a name is required; write that of a Secret in namespace %s", path, b.object.Namespace)
+		return "", false
+	case !objectName.MatchString(ref.Name):
+		b.fault(ReasonInvalidField, "%s.name: %q is not the name of a Secret; write one of namespace %s, since no others are read", path, bounded(ref.Name), b.object.Namespace)
+		return "", false
+	case key == "":
+		b.fault(ReasonInvalidField, "%s.key: a key is required; write under which one the Secret has the value", path)
+		return "", false
+	}
+	// The namespace is always the object's: whoever may write an object there
+	// may read its Secrets, and no others.
+	name := b.object.Namespace + "/" + ref.Name
+	secret := b.t.secrets[name]
+	if secret == nil {
+		b.fault(ReasonSecretNotFound, "%s: there is no Secret %s; create it there with the key %q", path, bounded(name), bounded(key))
+		return "", false
+	}
+	value, ok := secret.Object.value(key)
+	switch {
+	case len(secret.Faults) > 0:
+		b.fault(ReasonInvalidSecret, "%s: Secret %s cannot be used: %s", path, bounded(name), secret.Faults[0].Message)
+		return "", false
+	case !ok:
+		b.fault(ReasonSecretNotFound, "%s: Secret %s has no key %q; its keys are: %s", path, bounded(name), bounded(key), secret.Object.keys())
+		return "", false
+	}
+	return value, true
+}
+
+// keys lists what values there are, and none of them.
+func (s *Secret) keys() string {
+	names := make(map[string]bool)
+	for k := range s.Data {
+		names[k] = true
+	}
+	for k := range s.StringData {
+		names[k] = true
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return bounded(strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+}

@@ -1,0 +1,99 @@
+package k8ssource
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// redacted stands in place of keys.
+const redacted = "REDACTED"
+
+// stateView is a State as it is shown to people.
+type stateView struct {
+	Identity  llmroute.Identity            `json:"identity,omitzero"`
+	Providers []providerView               `json:"providers"`
+	Tables    map[string][]*llmroute.Route `json:"tables"`
+	Findings  []llmroute.Finding           `json:"findings,omitempty"`
+}
+
+type providerView struct {
+	Name     string         `json:"name"`
+	Origin   string         `json:"origin"`
+	Provider map[string]any `json:"provider"`
+}
+
+// Redacted returns the state as JSON, indented and without keys. The same state
+// gives the same text.
+func Redacted(state *llmroute.State) ([]byte, error) {
+	view := stateView{Identity: state.Identity, Providers: []providerView{}, Tables: state.Tables, Findings: state.Findings}
+	for _, spec := range state.Providers {
+		config, err := redactProvider(spec.Provider)
+		if err != nil {
+			return nil, fmt.Errorf("provider %s: %w", spec.Name, err)
+		}
+		view.Providers = append(view.Providers, providerView{spec.Name, spec.Origin, config})
+	}
+	out, err := json.MarshalIndent(view, "", "\t")
+	if err != nil {
+		return nil, fmt.Errorf("showing the state: %w", err)
+	}
+	return append(out, '\n'), nil
+}
+
+// redactProvider returns a provider's configuration with its key replaced and
+// the headers it sends.
+func redactProvider(provider llmprovider.Provider) (map[string]any, error) {
+	data, err := json.Marshal(provider)
+	if err != nil {
+		return nil, err
+	}
+	var view map[string]any
+	if err := json.Unmarshal(data, &view); err != nil {
+		return nil, err
+	}
+	p, ok := provider.(*llmprovider.OpenAI)
+	if !ok {
+		return view, nil
+	}
+	redactKey(view, "config", p.Config)
+	if rules, ok := view["rules"].(map[string]any); ok {
+		for name, config := range p.Rules {
+			redactKey(rules, name, config)
+		}
+	}
+	if len(p.FixedHeaders) > 0 {
+		headers := make(map[string]any, len(p.FixedHeaders))
+		for name, value := range p.FixedHeaders {
+			if mayBeCredential(name) {
+				value = redacted
+			}
+			headers[name] = value
+		}
+		view["headers"] = headers
+	}
+	return view, nil
+}
+
+// mayBeCredential is wider than what is refused in configurations: a value that
+// is hidden without need does no harm.
+func mayBeCredential(header string) bool {
+	lower := strings.ToLower(header)
+	return llmprovider.IsCredentialHeader(header) || strings.Contains(lower, "auth") || strings.Contains(lower, "key")
+}
+
+// redactKey tells in a configuration's view that there is a key.
+func redactKey(view map[string]any, name string, config llmprovider.ModelConfig) {
+	if config.Key == nil {
+		return
+	}
+	entry, ok := view[name].(map[string]any)
+	if !ok {
+		entry = make(map[string]any)
+		view[name] = entry
+	}
+	entry["api_key"] = redacted
+}

@@ -1,0 +1,227 @@
+package k8ssource
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// routeBuilder turns one LLMRoute into the routes of its tables, and collects
+// what is wrong with it.
+type routeBuilder struct {
+	t      *translation
+	object *LLMRoute
+	rules  []builtRule
+	faults []Fault
+}
+
+// builtRule is a rule with where it applies.
+type builtRule struct {
+	rule *llmroute.Rule // without its matchers
+	// matches is nil if the rule matches everything.
+	matches []builtMatch
+}
+
+// translateRoutes sets up the tables from the LLMRoutes.
+func (t *translation) translateRoutes(items []*Item[LLMRoute]) {
+	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[LLMRoute]) int { return a.Object.compare(&b.Object.ObjectMeta) })
+	var good, refused []*claim
+	for _, item := range items {
+		b := &routeBuilder{t: t, object: &item.Object}
+		b.build()
+		faults := item.Faults
+		if len(faults) == 0 {
+			faults = b.faults
+		}
+		if len(b.tables()) == 0 {
+			// For other workloads: what this one lacks for it says nothing.
+			faults = slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return f.Used })
+		}
+		o := origins(KindLLMRoute, item)
+		t.report(o, faults)
+		if c := (&claim{origin: o, meta: &item.Object.ObjectMeta, builder: b, unusable: refusal(faults)}); c.unusable == "" {
+			good = append(good, c)
+		} else {
+			refused = append(refused, c)
+		}
+	}
+	// One that is refused keeps requests from going elsewhere, but takes no host
+	// from a good one.
+	t.fillTables(append(good, refused...))
+}
+
+// claim is an LLMRoute that claims its host in its tables.
+type claim struct {
+	origin
+	meta     *ObjectMeta
+	builder  *routeBuilder
+	unusable string
+
+	lost, kept int    // hosts in tables
+	conflict   *Fault // about the first one lost
+}
+
+// fillTables gives each host of each table to the first that claims it.
+func (t *translation) fillTables(claims []*claim) {
+	owners := make(map[string]map[string]*claim) // by table and host
+	for _, c := range claims {
+		for _, table := range c.builder.tables() {
+			if owners[table] == nil {
+				owners[table] = make(map[string]*claim)
+			}
+			var hosts []string
+			for _, host := range c.builder.hosts(table) {
+				owner := owners[table][host]
+				if owner == nil {
+					owners[table][host] = c
+					hosts = append(hosts, host)
+					c.kept++
+					continue
+				}
+				if c.lost++; c.conflict == nil {
+					c.conflict = faultf(ReasonConflict, "the host %s in %s belongs to LLMRoute %s, which %s; use another host, or add the rules there",
+						bounded(host), table, owner.meta.key(), owner.meta.advantage(c.meta))
+				}
+			}
+			if len(hosts) > 0 {
+				t.state.Tables[table] = append(t.state.Tables[table], c.route(table, hosts))
+			}
+		}
+		if c.conflict != nil && c.unusable == "" {
+			c.conflict.Used = c.kept > 0
+			t.report(c.origin, []Fault{*c.conflict})
+		}
+	}
+}
+
+func (c *claim) route(table string, hosts []string) *llmroute.Route {
+	route := &llmroute.Route{Hosts: hosts, Origin: c.stable(), Unusable: c.unusable}
+	if c.unusable == "" {
+		route.Rules = c.builder.rulesFor(table)
+	}
+	return route
+}
+
+// build checks the object and translates its rules.
+func (b *routeBuilder) build() {
+	spec := &b.object.Spec
+	if err := checkRouteHost(spec.Host); err != "" {
+		b.fault(ReasonInvalidField, "spec.host: %s", err)
+	}
+	b.checkGateways("spec.gateways", spec.Gateways)
+	if len(spec.Rules) == 0 {
+		b.fault(ReasonInvalidField, "spec.rules: there are none, so every request would be answered with 404; write at least one rule with backendRefs")
+	}
+	for i := range spec.Rules {
+		b.rule(i, &spec.Rules[i])
+	}
+	if canonicalHost(spec.Host) == "*" && slices.Contains(b.tables(), MeshTable) {
+		b.warn(ReasonCatchAllHost, "spec.host: * takes every request of a sidecar, those to other services included; name a host, or the gateways that the route is for")
+	}
+}
+
+func (b *routeBuilder) fault(reason, format string, args ...any) {
+	b.faults = append(b.faults, *faultf(reason, format, args...))
+}
+
+// warn adds a fault that does not keep the object from being used.
+func (b *routeBuilder) warn(reason, format string, args ...any) {
+	f := faultf(reason, format, args...)
+	f.Used = true
+	b.faults = append(b.faults, *f)
+}
+
+// rulesFor returns the rules that apply in a table.
+func (b *routeBuilder) rulesFor(table string) []*llmroute.Rule {
+	top := slices.Contains(b.gateways(b.object.Spec.Gateways), table)
+	var out []*llmroute.Rule
+	for _, built := range b.rules {
+		rule := *built.rule
+		if built.matches == nil {
+			if top {
+				out = append(out, &rule)
+			}
+			continue
+		}
+		applies, everything := false, false
+		for _, m := range built.matches {
+			if !m.appliesIn(table, top) {
+				continue
+			}
+			applies = true
+			if m.matcher == nil {
+				everything = true
+				continue
+			}
+			rule.MatcherSetsRaw = append(rule.MatcherSetsRaw, m.matcher)
+		}
+		if everything {
+			rule.MatcherSetsRaw = nil
+		}
+		if applies {
+			out = append(out, &rule)
+		}
+	}
+	return out
+}
+
+// tables are the tables that the route is in, sorted.
+func (b *routeBuilder) tables() []string {
+	names := b.gateways(b.object.Spec.Gateways)
+	for _, built := range b.rules {
+		for _, m := range built.matches {
+			names = append(names, m.tables...)
+		}
+	}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return !b.t.serves(name) })
+}
+
+// gateways are the tables of a list of gateways.
+func (b *routeBuilder) gateways(list []string) []string {
+	if len(list) == 0 {
+		return []string{MeshTable}
+	}
+	out := make([]string, 0, len(list))
+	for _, name := range list {
+		if name != MeshTable {
+			namespace, short := b.gateway(name)
+			if !objectName.MatchString(namespace) || !objectName.MatchString(short) {
+				continue // reported by checkGateways
+			}
+			name = namespace + "/" + short
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// gateway is the namespace and name of a Gateway that the route names.
+func (b *routeBuilder) gateway(name string) (namespace, short string) {
+	if namespace, short, ok := strings.Cut(name, "/"); ok {
+		return namespace, short
+	}
+	return b.object.Namespace, name
+}
+
+// checkGateways reports names that are none, and Gateways that are not there.
+func (b *routeBuilder) checkGateways(path string, list []string) {
+	for i, name := range list {
+		namespace, short := b.gateway(name)
+		switch {
+		case name == MeshTable:
+		case !objectName.MatchString(namespace) || !objectName.MatchString(short):
+			b.fault(ReasonInvalidField, "%s[%d]: %q is not the name of a Gateway; write namespace/name, name for one in namespace %s, or mesh", path, i, bounded(name), b.object.Namespace)
+		case b.t.gateways[namespace+"/"+short] == nil:
+			b.warn(ReasonGatewayNotFound, "%s[%d]: there is no Gateway %s/%s; create it, or serve the table of that name from a site of your own", path, i, namespace, short)
+		}
+	}
+}
+
+// serves tells whether the workload serves a table: not that of a Gateway which
+// selects other workloads.
+func (t *translation) serves(table string) bool {
+	g := t.gateways[table]
+	return g == nil || !t.known || contains(t.identity.Labels, g.Object.Spec.Selector)
+}

@@ -1,0 +1,228 @@
+package k8ssource
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+const (
+	// maxBackends is the most backends of a rule that llmroute takes.
+	maxBackends = 64
+	// maxWeight is the largest weight that llmroute takes.
+	maxWeight = 1 << 30
+)
+
+// builtMatch is one entry of a rule's matches.
+type builtMatch struct {
+	// matcher is nil if the entry matches everything.
+	matcher caddy.ModuleMap
+	// tables are those that the entry is for, if it names any itself.
+	tables []string
+	// workload tells whether the source labels are the workload's.
+	workload bool
+}
+
+// appliesIn tells whether the entry is for a table. top tells whether the route
+// itself is.
+func (m *builtMatch) appliesIn(table string, top bool) bool {
+	if m.tables != nil {
+		return slices.Contains(m.tables, table)
+	}
+	return top && m.workload
+}
+
+func (b *routeBuilder) rule(i int, rule *LLMRouteRule) {
+	path := fmt.Sprintf("spec.rules[%d]", i)
+	built := builtRule{rule: &llmroute.Rule{Name: rule.Name, Backends: b.backends(path, rule.BackendRefs), Attempts: int(rule.Attempts)}}
+	if rule.Attempts < 0 {
+		b.fault(ReasonInvalidField, "%s.attempts: %d is negative; write how many backends may be tried", path, rule.Attempts)
+	}
+	for j, status := range rule.RetryOn {
+		if status < 400 || status > 599 {
+			b.fault(ReasonInvalidField, "%s.retryOn[%d]: %d is no error status; write a number from 400 to 599", path, j, status)
+		}
+		built.rule.RetryOn = append(built.rule.RetryOn, int(status))
+	}
+	for j := range rule.Matches {
+		built.matches = append(built.matches, b.match(fmt.Sprintf("%s.matches[%d]", path, j), &rule.Matches[j]))
+	}
+	b.rules = append(b.rules, built)
+}
+
+func (b *routeBuilder) match(path string, match *LLMRouteMatch) builtMatch {
+	out := builtMatch{matcher: b.headers(path+".headers", match.Headers), workload: contains(b.t.identity.Labels, match.SourceLabels)}
+	switch {
+	case len(match.Gateways) > 0:
+		b.checkGateways(path+".gateways", match.Gateways)
+		out.tables = b.gateways(match.Gateways)
+	case len(match.SourceLabels) > 0 && !b.t.known:
+		b.warn(ReasonUnknownIdentity, "%s.sourceLabels: not compared, because the labels of the workload are not known; give the source the option labels", path)
+		out.workload = true
+	}
+	return out
+}
+
+// headers makes the matcher for an entry's headers.
+func (b *routeBuilder) headers(path string, headers map[string]StringMatch) caddy.ModuleMap {
+	if len(headers) == 0 {
+		return nil
+	}
+	values := make(map[string]llmroute.HeaderValue, len(headers))
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		path := path + "." + bounded(name)
+		lower := strings.ToLower(name)
+		_, twice := values[lower]
+		switch {
+		case strings.HasPrefix(name, "@"):
+			b.fault(ReasonInvalidMatch, "%s: claims of a token are not matched; write the name of a header", path)
+		case strings.HasPrefix(name, ":"):
+			b.fault(ReasonInvalidMatch, "%s: this is not a header name; write host for the request's host", path)
+		case !httpguts.ValidHeaderFieldName(name):
+			b.fault(ReasonInvalidMatch, "%s: this is not a header name", path)
+		case twice:
+			b.fault(ReasonInvalidMatch, "%s: the header is named twice, written in two ways; keep one of them", path)
+		case strings.ContainsAny(name, "_."):
+			b.warn(ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name before routes see them; use a name with dashes, or list this one in the server's expected_underscore_headers or expected_dot_headers", path)
+		}
+		values[lower] = b.headerValue(path, lower, headers[name])
+	}
+	raw, err := json.Marshal(values)
+	if err != nil {
+		b.fault(ReasonInvalidMatch, "%s: %s", path, err)
+	}
+	return caddy.ModuleMap{"llm_header": raw}
+}
+
+func (b *routeBuilder) headerValue(path, name string, match StringMatch) llmroute.HeaderValue {
+	set := 0
+	for _, field := range []*string{match.Exact, match.Prefix, match.Regex} {
+		if field != nil {
+			set++
+		}
+	}
+	switch {
+	case set > 1:
+		b.fault(ReasonInvalidMatch, "%s: more than one of exact, prefix and regex is set; keep one of them", path)
+	case set == 0 || match.Regex != nil && *match.Regex == "*":
+		return llmroute.HeaderValue{Present: true}
+	case match.Regex != nil:
+		if _, err := llmroute.CompileFullMatch(*match.Regex, name == "host"); err != nil {
+			b.fault(ReasonInvalidMatch, "%s.regex: %s", path, err)
+		}
+	case match.Exact != nil && name == "host":
+		// The port in a request's host does not matter, so neither does one here.
+		host := withoutPort(*match.Exact)
+		return llmroute.HeaderValue{Exact: &host}
+	}
+	return llmroute.HeaderValue{Exact: match.Exact, Prefix: match.Prefix, Regex: match.Regex}
+}
+
+func withoutPort(host string) string {
+	if name, port, ok := strings.Cut(host, ":"); ok && isNumber(port) {
+		host = name
+	}
+	return canonicalHost(host)
+}
+
+// backends looks up where a rule sends requests.
+func (b *routeBuilder) backends(path string, refs []LLMBackendRef) []*llmroute.Backend {
+	switch {
+	case len(refs) == 0:
+		b.fault(ReasonInvalidBackend, "%s.backendRefs: there are none; write at least one with a providerHost", path)
+	case len(refs) > maxBackends:
+		b.fault(ReasonInvalidBackend, "%s.backendRefs: there are %d; write at most %d", path, len(refs), maxBackends)
+	}
+	out := make([]*llmroute.Backend, 0, len(refs))
+	for i := range refs {
+		out = append(out, b.backend(fmt.Sprintf("%s.backendRefs[%d]", path, i), &refs[i]))
+	}
+	b.weights(path, refs, out)
+	return out
+}
+
+// weights checks the weights and fills them in: of several backends those
+// without one have none if others have one.
+func (b *routeBuilder) weights(path string, refs []LLMBackendRef, backends []*llmroute.Backend) {
+	set, sum, wrong := false, int64(0), false
+	for i := range refs {
+		w := refs[i].Weight
+		if w == nil {
+			continue
+		}
+		set = true
+		sum += int64(*w)
+		if *w < 0 || *w > maxWeight {
+			wrong = true
+			b.fault(ReasonInvalidWeights, "%s.backendRefs[%d].weight: %d is out of range; write 0 or more", path, i, *w)
+		}
+	}
+	if !set || wrong || len(refs) == 1 {
+		return // equal shares, or everything
+	}
+	if sum == 0 {
+		b.fault(ReasonInvalidWeights, "%s.backendRefs: the weights add up to 0, so no backend would ever be used; give at least one of them a weight above 0, or none of them any for equal shares", path)
+	}
+	for i := range refs {
+		weight := 0
+		if refs[i].Weight != nil {
+			weight = int(*refs[i].Weight)
+		}
+		backends[i].Weight = &weight
+	}
+}
+
+func (b *routeBuilder) backend(path string, ref *LLMBackendRef) *llmroute.Backend {
+	out := &llmroute.Backend{Priority: int(ref.Priority)}
+	switch {
+	case ref.Priority < 0:
+		b.fault(ReasonInvalidBackend, "%s.priority: %d is negative; write 0 for the first choice and higher numbers for standbys", path, ref.Priority)
+	case ref.ProviderHost != "" && ref.BackendRef != nil:
+		b.fault(ReasonInvalidBackend, "%s: providerHost and backendRef are both set; keep one of them", path)
+	case ref.BackendRef != nil:
+		out.Unusable = ReasonUnsupportedBackend
+		b.warn(ReasonUnsupportedBackend, "%s.backendRef: %s is not supported yet, and requests for it are answered with 503; write a providerHost", path, ref.BackendRef.kind())
+	case ref.ProviderHost == "":
+		b.fault(ReasonInvalidBackend, "%s: there is no providerHost; write the host of an LLMProvider", path)
+	default:
+		b.lookUp(path+".providerHost", canonicalHost(ref.ProviderHost), out)
+	}
+	return out
+}
+
+// lookUp finds the provider of a host among those that apply to the workload.
+func (b *routeBuilder) lookUp(path, host string, out *llmroute.Backend) {
+	owner := b.t.owners[host]
+	switch {
+	case owner == nil:
+		out.Unusable = ReasonProviderNotFound
+		b.warn(ReasonProviderNotFound, "%s: no LLMProvider for this workload has the host %s, and requests for it are answered with 503; %s", path, bounded(host), b.t.elsewhere(host))
+	case owner.unusable != "":
+		out.Unusable = owner.unusable
+		b.warn(ReasonProviderRefused, "%s: LLMProvider %s is not used (%s), and requests for it are answered with 503; mend it", path, owner.item.Object.key(), owner.unusable)
+	default:
+		out.Provider = owner.item.Object.key()
+	}
+}
+
+// elsewhere says what to do about a host without a provider.
+func (t *translation) elsewhere(host string) string {
+	if key := t.others[host]; key != "" {
+		return "LLMProvider " + key + " has it, but its namespace or workloadSelector is for other workloads"
+	}
+	return "create one, or correct the host"
+}
+
+func (r *ObjectRef) kind() string {
+	if r.Kind == "" {
+		return "an object of another kind"
+	}
+	return bounded(r.Kind)
+}

@@ -1,0 +1,210 @@
+package k8ssource
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+const (
+	// DefaultRootNamespace is the namespace whose objects apply to the workloads
+	// of all namespaces, unless configured.
+	DefaultRootNamespace = "istio-system"
+
+	// MeshTable is the table of the routes for sidecars. Those for an Istio
+	// Gateway are in the table named by its namespace/name.
+	MeshTable = "mesh"
+)
+
+// Options are the settings of Translate. The zero value holds the defaults.
+type Options struct {
+	// RootNamespace is the namespace whose objects apply everywhere. Default:
+	// DefaultRootNamespace.
+	RootNamespace string
+
+	// AllowAnyHost lets providers be at addresses that are refused otherwise:
+	// Caddy's admin endpoint, and those where a cloud serves its credentials.
+	AllowAnyHost bool
+
+	// Literal makes the secret that holds a key. A caller that translates again
+	// and again returns the same one for the same value, so that what did not
+	// change is seen not to have. Default: llmprovider.Literal.
+	Literal func(value string) *llmprovider.Secret
+}
+
+// Translate returns the providers and routes that the objects make up for the
+// workload, and what is wrong with single objects. It depends on its arguments
+// alone, and does not keep or change them. An identity without namespace and
+// labels is one that is not known: then every object applies.
+func Translate(objects *Objects, identity llmroute.Identity, options Options) *llmroute.State {
+	t := newTranslation(objects, identity, options)
+	for _, stray := range objects.Strays {
+		t.report(origins(strayKind(stray), stray), stray.Faults)
+	}
+	t.claimHosts(latest(t, KindLLMProvider, objects.Providers))
+	t.translateProviders()
+	t.translateRoutes(latest(t, KindLLMRoute, objects.Routes))
+	t.addImplicitRoutes()
+	slices.SortStableFunc(t.findings, func(a, b finding) int {
+		return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.line, b.line), strings.Compare(a.object, b.object))
+	})
+	for _, f := range t.findings {
+		t.state.Findings = append(t.state.Findings, llmroute.Finding{Object: f.object, Origin: f.place, Reason: f.Reason, Message: f.Message, Used: f.Used})
+	}
+	return t.state
+}
+
+// translation is the work of one Translate.
+type translation struct {
+	objects  *Objects
+	identity llmroute.Identity
+	known    bool // the identity
+	options  Options
+
+	secrets  map[string]*Item[Secret]
+	services map[string]bool
+	gateways map[string]*Item[Gateway]
+
+	// owners holds the provider that each host belongs to, and hosts those keys
+	// in order.
+	owners map[string]*ownedProvider
+	hosts  []string
+	// others holds the providers that are for other workloads, by host.
+	others map[string]string
+
+	state    *llmroute.State
+	findings []finding
+}
+
+// finding is a fault with its object.
+type finding struct {
+	origin
+	Fault
+}
+
+// ownedProvider is the one provider of a host.
+type ownedProvider struct {
+	item *Item[LLMProvider]
+	// unusable is the reason why it was refused; it owns its host all the same.
+	unusable string
+}
+
+func newTranslation(objects *Objects, identity llmroute.Identity, options Options) *translation {
+	t := &translation{
+		objects: objects, identity: identity, options: options,
+		known:    identity.Namespace != "" || len(identity.Labels) > 0,
+		secrets:  make(map[string]*Item[Secret], len(objects.Secrets)),
+		services: make(map[string]bool, len(objects.Services)),
+		gateways: make(map[string]*Item[Gateway], len(objects.Gateways)),
+		owners:   make(map[string]*ownedProvider, len(objects.Providers)),
+		others:   make(map[string]string),
+		state:    &llmroute.State{Identity: identity, Tables: make(map[string][]*llmroute.Route)},
+	}
+	if t.known && t.identity.Namespace == "" {
+		t.identity.Namespace = defaultNamespace
+	}
+	if t.options.RootNamespace == "" {
+		t.options.RootNamespace = DefaultRootNamespace
+	}
+	if t.options.Literal == nil {
+		t.options.Literal = llmprovider.Literal
+	}
+	for _, s := range objects.Secrets {
+		t.secrets[s.Object.key()] = s
+	}
+	for _, s := range objects.Services {
+		t.services[s.Object.key()] = true
+	}
+	for _, g := range latest(t, "Gateway", objects.Gateways) {
+		t.gateways[g.Object.key()] = g
+		t.report(origins("Gateway", g), g.Faults)
+	}
+	return t
+}
+
+// latest leaves out all but the last object of each namespace and name, as if
+// they had been applied one after the other.
+func latest[T any, P objectPointer[T]](t *translation, kind string, items []*Item[T]) []*Item[T] {
+	last := make(map[string]*Item[T], len(items))
+	for _, item := range items {
+		last[P(&item.Object).meta().key()] = item
+	}
+	if len(last) == len(items) {
+		return items
+	}
+	out := make([]*Item[T], 0, len(last))
+	for _, item := range items {
+		winner := last[P(&item.Object).meta().key()]
+		if winner == item {
+			out = append(out, item)
+			continue
+		}
+		t.report(origins[T, P](kind, item), []Fault{*faultf(ReasonReplaced, "the object of the same kind and name at %s takes this one's place; keep one of them", winner.origin())})
+	}
+	return out
+}
+
+// objectPointer is a pointer to an object with metadata.
+type objectPointer[T any] interface {
+	*T
+	meta() *ObjectMeta
+}
+
+// origin is how findings name an object.
+type origin struct {
+	object string // kind namespace/name
+	place  string // file:line
+	file   string
+	line   int
+}
+
+func origins[T any, P objectPointer[T]](kind string, item *Item[T]) origin {
+	return origin{kind + " " + P(&item.Object).meta().key(), item.origin(), item.File, item.Line}
+}
+
+// stable is the origin without its line, so that an object which only moved in
+// its file is seen not to have changed.
+func (o origin) stable() string {
+	if o.file == "" {
+		return o.object
+	}
+	return o.object + " in " + o.file
+}
+
+func strayKind(s *Item[Stray]) string {
+	if s.Object.Kind == "" {
+		return "object"
+	}
+	return bounded(s.Object.Kind)
+}
+
+// report adds what is wrong with an object to the findings.
+func (t *translation) report(o origin, faults []Fault) {
+	for _, f := range faults {
+		t.findings = append(t.findings, finding{o, f})
+	}
+}
+
+// refusal is the reason of the first fault that keeps an object from being
+// used, or empty.
+func refusal(faults []Fault) string {
+	for _, f := range faults {
+		if !f.Used {
+			return f.Reason
+		}
+	}
+	return ""
+}
+
+// contains tells whether labels has all of want.
+func contains(labels, want map[string]string) bool {
+	for k, v := range want {
+		if have, ok := labels[k]; !ok || have != v {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,135 @@
+package k8ssource
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+var update = flag.Bool("update", false, "write what Translate returns into testdata")
+
+// TestTranslate compares the translation of each scenario in testdata with its
+// expected.json. The identity is in identity.json, if there is one.
+func TestTranslate(t *testing.T) {
+	inputs, err := filepath.Glob("testdata/*/input.yaml")
+	if err != nil || len(inputs) < 10 {
+		t.Fatalf("found %d scenarios: %v", len(inputs), err)
+	}
+	for _, input := range inputs {
+		dir := filepath.Dir(input)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			data, err := os.ReadFile(input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects, err := Decode("input.yaml", data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := Translate(objects, identityOf(t, dir), Options{})
+			provision(t, state)
+			got, err := Redacted(state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(got, []byte("sk-")) {
+				t.Error("the view holds a key")
+			}
+			again, _ := Redacted(Translate(objects, identityOf(t, dir), Options{}))
+			if !bytes.Equal(got, again) {
+				t.Error("a second translation differs")
+			}
+			golden := filepath.Join(dir, "expected.json")
+			if *update {
+				if err := os.WriteFile(golden, got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("differs from %s; run the test with -update and look at the difference\n%s", golden, got)
+			}
+		})
+	}
+}
+
+func identityOf(t *testing.T, dir string) llmroute.Identity {
+	t.Helper()
+	var identity llmroute.Identity
+	data, err := os.ReadFile(filepath.Join(dir, "identity.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return identity
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &identity)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return identity
+}
+
+// provision sets up all that a state holds: whatever could go wrong there must
+// have been a finding before.
+func provision(t *testing.T, state *llmroute.State) {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	defer cancel()
+	for _, spec := range state.Providers {
+		p := spec.Provider.Copy().(*llmprovider.OpenAI)
+		if err := p.Provision(ctx); err != nil {
+			t.Errorf("%s: %v", spec.Name, err)
+			continue
+		}
+		_ = p.Cleanup()
+	}
+	for table, routes := range state.Tables {
+		origins := make(map[string]bool)
+		for _, route := range routes {
+			if origins[route.Origin] || len(route.Hosts) == 0 || route.Unusable != "" && route.Rules != nil {
+				t.Errorf("%s: %s is there twice, or has no hosts, or rules that cannot be used", table, route.Origin)
+			}
+			origins[route.Origin] = true
+			for _, rule := range route.Rules {
+				copied := *rule
+				if err := copied.Provision(ctx); err != nil {
+					t.Errorf("%s: %s: %v", table, route.Origin, err)
+				}
+			}
+		}
+	}
+}
+
+func TestTranslateReusesSecretsOfTheCaller(t *testing.T) {
+	objects := mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: a}\n"+
+		"spec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKey: sk-1}}}}\n")
+	kept := make(map[string]*llmprovider.Secret)
+	options := Options{Literal: func(v string) *llmprovider.Secret {
+		if kept[v] == nil {
+			kept[v] = llmprovider.Literal(v)
+		}
+		return kept[v]
+	}}
+	first, second := Translate(objects, llmroute.Identity{}, options), Translate(objects, llmroute.Identity{}, options)
+	if !reflect.DeepEqual(first, second) {
+		t.Error("two translations of the same objects differ")
+	}
+	value, err := first.Providers[0].Provider.(*llmprovider.OpenAI).Config.Key.Value()
+	if value != "sk-1" || err != nil {
+		t.Errorf("key %q, %v", value, err)
+	}
+}
