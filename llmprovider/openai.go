@@ -370,7 +370,14 @@ func (p *OpenAI) Timeouts() Timeouts { return p.ready.timeouts }
 
 // RoundTrip implements Provider.
 func (p *OpenAI) RoundTrip(r *http.Request) (*http.Response, error) {
-	return p.ready.transport.RoundTrip(r)
+	res, err := p.ready.transport.RoundTrip(r)
+	if err == nil && res.StatusCode < http.StatusOK {
+		// net/http lets a 101 through, and three digits that are no status. Written
+		// to the client, the one takes over its connection and the other panics.
+		_ = res.Body.Close()
+		return nil, fmt.Errorf("the provider answered with status %03d, which is not a final one", res.StatusCode)
+	}
+	return res, err
 }
 
 // ConfiguredModels implements Provider.
