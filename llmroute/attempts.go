@@ -2,7 +2,6 @@ package llmroute
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -40,7 +39,7 @@ func (x *exchange) attempt() error {
 		x.tried |= 1 << next
 		next = -1 // of a further attempt; found out only when it is needed
 		more := func() bool {
-			if x.attempts < x.rule.Attempts && x.r.Context().Err() == nil {
+			if x.attempts < x.rule.Attempts && !x.clientGone() {
 				if i, none := x.pick(); none == nil {
 					next = i
 				}
@@ -141,7 +140,7 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 	p := t.provider
 	x.provider = p
 	x.attempts++
-	ctx, cancel := context.WithCancelCause(x.r.Context())
+	ctx, cancel := x.attemptContext()
 	attempt, refused := p.NewAttempt(ctx, x.in, x.rule.Name)
 	if refused != nil {
 		cancel(nil)
@@ -200,11 +199,6 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 		}
 	}
 	return true, nil, nil, x.respond(ctx, res, attempt, &dog, limits.Idle)
-}
-
-// clientGone tells whether it was the client that ended the request.
-func (x *exchange) clientGone() bool {
-	return x.r.Context().Err() != nil && !errors.Is(context.Cause(x.r.Context()), errDrained)
 }
 
 // keep reads an error answer whole, so that its connection can be used again.

@@ -53,14 +53,14 @@ func (o *openRequests) count() int {
 	return n
 }
 
-// end ends all requests being served.
-func (o *openRequests) end(cause error) int {
+// drain ends all requests being served, and returns their number.
+func (o *openRequests) drain() int {
 	n := 0
 	for i := range o.shards {
 		s := &o.shards[i]
 		s.mu.Lock()
 		for x := range s.open {
-			x.cancel(cause)
+			x.drain()
 			n++
 		}
 		s.mu.Unlock()
@@ -96,7 +96,7 @@ func (a *App) drainOnExit() {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			n := a.open.end(errDrained)
+			n := a.open.drain()
 			a.logger.Warn("drain time is over; ended the requests still open", zap.Int("ended", n))
 			return
 		}

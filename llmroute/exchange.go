@@ -2,9 +2,9 @@ package llmroute
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -23,10 +23,14 @@ type exchange struct {
 	r       *http.Request
 	in      *llmprovider.Inbound
 	snap    *snapshot
-	cancel  context.CancelCauseFunc
 	began   time.Time
 	maxBody int64
 	client  *Client // known by its virtual key, or nil
+	shared  bool    // matchers can find this exchange
+
+	mu      sync.Mutex // guards what follows
+	cancel  context.CancelCauseFunc
+	drained bool
 
 	rule    *Rule
 	targets []target
@@ -62,7 +66,6 @@ func (x *exchange) serve() error {
 			return x.refuse(refused)
 		}
 	}
-	caddyhttp.SetVar(x.r.Context(), inboundVar, x)
 	if repl, ok := x.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(x.placeholder)
 	}
@@ -80,7 +83,7 @@ func (x *exchange) serve() error {
 
 // refuse answers with an error of the gateway's own.
 func (x *exchange) refuse(err *llmprovider.Error) error {
-	if x.r.Context().Err() != nil && !errors.Is(context.Cause(x.r.Context()), errDrained) && err.Status != http.StatusGatewayTimeout {
+	if x.clientGone() && err.Status != http.StatusGatewayTimeout {
 		x.gone = true
 		return caddyhttp.Error(statusClientGone, context.Cause(x.r.Context()))
 	}
@@ -104,7 +107,6 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 
 // end gives back what the exchange holds and counts it.
 func (x *exchange) end() {
-	x.cancel(nil)
 	x.h.app.open.remove(x)
 	if x.in != nil {
 		x.in.Release()
@@ -112,6 +114,34 @@ func (x *exchange) end() {
 	x.h.app.metrics.observe(x)
 	x.setLogFields()
 }
+
+// attemptContext returns a context for an attempt, which ends with the request,
+// or when the drain time is over.
+func (x *exchange) attemptContext() (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	x.mu.Lock()
+	x.cancel = cancel
+	drained := x.drained
+	x.mu.Unlock()
+	if drained {
+		cancel(errDrained)
+	}
+	return ctx, cancel
+}
+
+// drain ends the exchange because the process exits.
+func (x *exchange) drain() {
+	x.mu.Lock()
+	x.drained = true
+	cancel := x.cancel
+	x.mu.Unlock()
+	if cancel != nil {
+		cancel(errDrained)
+	}
+}
+
+// clientGone tells whether the client has left.
+func (x *exchange) clientGone() bool { return x.r.Context().Err() != nil }
 
 // logFields are the fields of the handler's own log lines. They hold no client
 // text but the model's name.
@@ -136,6 +166,9 @@ func (x *exchange) operation() llmprovider.Operation {
 
 // setLogFields adds what the access log says of the exchange.
 func (x *exchange) setLogFields() {
+	if server, ok := x.r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs == nil {
+		return // there is no access log
+	}
 	extra, ok := x.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
 	if !ok {
 		return

@@ -1,7 +1,6 @@
 package llmroute
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -102,11 +101,8 @@ func (h *Handler) Validate() error {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	x := newExchange(h, w, r)
-	ctx, cancel := context.WithCancelCause(r.Context())
-	x.cancel = cancel
 	h.app.open.add(x)
 	defer x.end()
-	x.r = r.WithContext(ctx)
 	return x.serve()
 }
 
@@ -149,7 +145,7 @@ func (x *exchange) route() *llmprovider.Error {
 func (x *exchange) firstMatch(rules []*Rule, targets [][]target) *llmprovider.Error {
 	for i, rule := range rules {
 		if len(rule.matcherSets) > 0 {
-			ok, err := rule.matches(x.r)
+			ok, err := x.matches(rule)
 			if err != nil {
 				return x.matcherError(rule, err)
 			}
@@ -161,6 +157,15 @@ func (x *exchange) firstMatch(rules []*Rule, targets [][]target) *llmprovider.Er
 		return nil
 	}
 	return errNoRoute(x.r)
+}
+
+// matches tells whether the rule is the one for the request.
+func (x *exchange) matches(rule *Rule) (bool, error) {
+	if rule.readsModel && !x.shared {
+		x.shared = true
+		caddyhttp.SetVar(x.r.Context(), inboundVar, x)
+	}
+	return rule.matcherSets.AnyMatchWithError(x.r)
 }
 
 // matcherError is what the client is told when a matcher failed.

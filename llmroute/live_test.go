@@ -261,7 +261,7 @@ func TestDrain(t *testing.T) {
 	if n := g.app.open.count(); n != 1 {
 		t.Fatalf("%d open requests, want 1", n)
 	}
-	if n := g.app.open.end(errDrained); n != 1 {
+	if n := g.app.open.drain(); n != 1 {
 		t.Errorf("ended %d requests, want 1", n)
 	}
 	rest, err := io.ReadAll(body)

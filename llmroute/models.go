@@ -106,7 +106,7 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 	var out []ruleTargets
 	for i, rule := range rules {
 		if len(rule.matcherSets) > 0 {
-			ok, err := rule.matches(x.r)
+			ok, err := x.matches(rule)
 			if err != nil {
 				return nil, x.matcherError(rule, err)
 			}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -95,6 +96,8 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 // copyBody reads the body to its end and passes it on.
 func (x *exchange) copyBody(body io.Reader, reader llmprovider.Reader, buf []byte, pass func([]byte) error, flush func() error, wait func()) error {
 	for {
+		// Events that have arrived meanwhile are then read, and flushed, together.
+		runtime.Gosched()
 		wait()
 		n, readErr := body.Read(buf)
 		if n > 0 {

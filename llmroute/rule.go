@@ -1,6 +1,7 @@
 package llmroute
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,6 +50,7 @@ type Rule struct {
 	matcherSets caddyhttp.MatcherSets
 	policy      SelectionPolicy
 	models      []*ModelMatcher // of all matcher sets, for the list of models
+	readsModel  bool            // a matcher may ask for the request's model
 }
 
 // Backend is one of the places a rule sends requests to.
@@ -80,6 +82,11 @@ func (b *Backend) weight() uint32 {
 func (r *Rule) Provision(ctx caddy.Context) error {
 	if err := r.check(); err != nil {
 		return err
+	}
+	for _, set := range r.MatcherSetsRaw {
+		for name, raw := range set { // a matcher such as `not` has others inside
+			r.readsModel = r.readsModel || name == "llm_model" || bytes.Contains(raw, []byte("llm_model"))
+		}
 	}
 	matchers, err := ctx.LoadModule(r, "MatcherSetsRaw")
 	if err != nil {
@@ -153,11 +160,6 @@ func CheckWeights(backends []*Backend) error {
 		return errors.New("all weights are 0, so no backend could ever be used; give at least one backend a weight above 0")
 	}
 	return nil
-}
-
-// matches tells whether the rule is the one for the request.
-func (r *Rule) matches(req *http.Request) (bool, error) {
-	return r.matcherSets.AnyMatchWithError(req)
 }
 
 func (r *Rule) retries(status int) bool { return slices.Contains(r.RetryOn, status) }
