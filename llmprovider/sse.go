@@ -207,11 +207,11 @@ func carriesError(data []byte) bool {
 func (t *eventTap) readUsage(data []byte) (show bool) {
 	for _, path := range [...]string{"usage", "response.usage", "choices.0.usage"} {
 		u := gjson.GetBytes(data, path)
-		if !u.IsObject() {
+		if !u.IsObject() || u.Raw[len(u.Raw)-1] != '}' {
 			continue
 		}
 		t.usage.readUsage([]byte(u.Raw))
-		return !t.hide || path != "usage" || carriesError(data) || carriesChoices(data)
+		return !t.hide || path != "usage" || carriesError(data) || carriesChoices(data) || !gjson.ValidBytes(data)
 	}
 	return true
 }
