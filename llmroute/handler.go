@@ -70,6 +70,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("getting the llm app: %w", err)
 	}
 	h.app, h.logger = app.(*App), ctx.Logger()
+	h.warnOfAccessLogs(ctx)
 	if h.MaxBody == 0 {
 		h.MaxBody = llmprovider.DefaultMaxBody
 	}
