@@ -97,24 +97,3 @@ var (
 	lineFeed  = []byte("\n")
 	dataField = []byte("data:")
 )
-
-// memberValue returns what follows the next member of this name in an event,
-// from its value on, or nil. The name has its quotes: inside a JSON string they
-// would be escaped, so what is found is never text. Names that are written with
-// escapes are not found.
-func memberValue(event, name []byte) []byte {
-	for {
-		i := bytes.Index(event, name)
-		if i < 0 {
-			return nil
-		}
-		event = event[i+len(name):]
-		i = skipSpace(event, 0)
-		if i == len(event) || event[i] != ':' {
-			continue
-		}
-		if i = skipSpace(event, i+1); i < len(event) {
-			return event[i:]
-		}
-	}
-}

@@ -14,19 +14,6 @@ const maxHeld = 64 << 10
 // maxIdle bounds what is kept allocated between events, in bytes.
 const maxIdle = 8 << 10
 
-var (
-	usageName    = []byte(`"usage"`)
-	finishName   = []byte(`"finish_reason"`)
-	errorName    = []byte(`"error"`)
-	modelName    = []byte(`"model"`)
-	typeName     = []byte(`"type"`)
-	doneData     = []byte("[DONE]")
-	escapedASCII = []byte(`\u00`)
-
-	responsePrefix = []byte(`"response.`)
-	endInitials    = []byte("cif") // completed, cancelled, incomplete, failed
-)
-
 // eventTap reads the usage of an event stream while the stream passes through,
 // event for event as the bytes it came in. It looks into an event only if the
 // event names what it is after.
@@ -143,28 +130,30 @@ func (t *eventTap) readLong(part []byte) {
 
 // read looks into one event and tells whether the client is to see it.
 func (t *eventTap) read(event []byte) (show bool) {
-	obscure := isObscure(event)
-	if t.usage.Model == "" && (obscure || startsWith(event, modelName, '"')) {
-		t.readModel(eventData(event))
+	s := glance(event)
+	if t.usage.Model != "" {
+		s &^= seesModel
 	}
-	if obscure || startsWith(event, finishName, '"') {
-		t.readFinish(eventData(event))
+	if s == 0 {
+		return true
 	}
-	if obscure || tellsState(event) {
-		t.readKind(gjson.GetBytes(eventData(event), "type").Str)
+	data := eventData(event)
+	if s&seesModel != 0 {
+		t.readModel(data)
 	}
-	if obscure || startsWith(event, errorName, '{', '"') {
-		t.failed = t.failed || carriesError(eventData(event))
+	if s&seesFinish != 0 {
+		t.readFinish(data)
 	}
-	if obscure || startsWith(event, usageName, '{') {
-		show = t.readUsage(eventData(event))
-	} else {
-		show = true
+	if s&seesKind != 0 {
+		t.readKind(gjson.GetBytes(data, "type").Str)
 	}
-	if !t.ended && bytes.Contains(event, doneData) {
-		t.ended = string(bytes.TrimSpace(eventData(event))) == "[DONE]"
+	if s&seesError != 0 {
+		t.failed = t.failed || carriesError(data)
 	}
-	return show
+	if s&seesDone != 0 {
+		t.ended = t.ended || string(bytes.TrimSpace(data)) == "[DONE]"
+	}
+	return s&seesUsage == 0 || t.readUsage(data)
 }
 
 func (t *eventTap) readModel(data []byte) {
@@ -226,50 +215,4 @@ func carriesChoices(data []byte) bool {
 		return choices.Get("#").Int() > 0
 	}
 	return true
-}
-
-// startsWith tells whether the value of a member of that name, at whatever
-// depth, starts with one of the bytes. Most values of interest are null in most
-// events.
-func startsWith(event, name []byte, first ...byte) bool {
-	for value := memberValue(event, name); value != nil; value = memberValue(value, name) {
-		if bytes.IndexByte(first, value[0]) >= 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// tellsState tells whether a member "type" may be one that readKind is after,
-// and not that of one of the many small events of the Responses API.
-func tellsState(event []byte) bool {
-	for value := memberValue(event, typeName); value != nil; value = memberValue(value, typeName) {
-		if bytes.HasPrefix(value, errorName) {
-			return true
-		}
-		if rest, ok := bytes.CutPrefix(value, responsePrefix); ok && len(rest) > 0 && bytes.IndexByte(endInitials, rest[0]) >= 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// isObscure tells whether a search of the event could miss a member's name or
-// value: its data may stand in several lines, or a letter of the name be
-// escaped. No provider is known to do either, but both are legal.
-func isObscure(event []byte) bool {
-	firstLine := bytes.IndexByte(event, '\n') + 1
-	if len(event)-firstLine > len("\r\n") && bytes.Count(event, dataField) > 1 {
-		return true
-	}
-	for {
-		i := bytes.Index(event, escapedASCII)
-		if i < 0 || i+4 >= len(event) {
-			return false
-		}
-		if c := event[i+4]; c >= '4' && c <= '7' { // where ASCII has its letters
-			return true
-		}
-		event = event[i+4:]
-	}
 }

@@ -1,0 +1,133 @@
+package llmprovider
+
+import "bytes"
+
+// sights is what an event seems to hold of what an eventTap is after.
+type sights uint8
+
+const (
+	seesModel sights = 1 << iota
+	seesFinish
+	seesKind
+	seesError
+	seesUsage
+	seesDone
+
+	seesAll = seesModel | seesFinish | seesKind | seesError | seesUsage | seesDone
+)
+
+var (
+	usageName    = []byte(`"usage`)
+	finishName   = []byte(`"finish_reason`)
+	errorName    = []byte(`"error`)
+	modelName    = []byte(`"model`)
+	typeName     = []byte(`"type`)
+	errorKind    = []byte(`"error"`)
+	doneData     = []byte("[DONE]")
+	escapedASCII = []byte(`\u00`)
+
+	responsePrefix = []byte(`"response.`)
+	endInitials    = []byte("cif") // completed, cancelled, incomplete, failed
+)
+
+// maxDone bounds an event that does nothing but say [DONE], in bytes.
+const maxDone = 64
+
+// glance tells in one pass what a closer look at the event may find. Most
+// events of a stream are content alone, and most values of interest are null in
+// most events; those are seen from the value's first byte. Whatever is missed
+// by it is not there.
+//
+// It goes from colon to colon, since JSON has few of them, and reads the name
+// before each. Inside a string a name's quotes would be escaped, so a name that
+// is found is never text.
+func glance(event []byte) (s sights) {
+	if isObscure(event) {
+		return seesAll
+	}
+	if len(event) <= maxDone && bytes.Contains(event, doneData) {
+		s |= seesDone
+	}
+	for i := 0; ; i++ {
+		n := bytes.IndexByte(event[i:], ':')
+		if n < 0 {
+			return s
+		}
+		i += n
+		quote := i - 1
+		for quote > 0 && isSpace(event[quote]) {
+			quote--
+		}
+		if quote < 1 || event[quote] != '"' {
+			continue
+		}
+		name := event[:quote]
+		switch event[quote-1] {
+		case 'e':
+			switch {
+			case bytes.HasSuffix(name, usageName):
+				if valueAt(event, i+1, '{', '{') {
+					s |= seesUsage
+				}
+			case bytes.HasSuffix(name, typeName):
+				if tellsState(event[skipSpace(event, i+1):]) {
+					s |= seesKind
+				}
+			}
+		case 'n':
+			if bytes.HasSuffix(name, finishName) && valueAt(event, i+1, '"', '"') {
+				s |= seesFinish
+			}
+		case 'l':
+			if bytes.HasSuffix(name, modelName) && valueAt(event, i+1, '"', '"') {
+				s |= seesModel
+			}
+		case 'r':
+			if bytes.HasSuffix(name, errorName) && valueAt(event, i+1, '{', '"') {
+				s |= seesError
+			}
+		}
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+// valueAt tells whether the value at b[i:] begins with one of the two bytes.
+func valueAt(b []byte, i int, one, other byte) bool {
+	i = skipSpace(b, i)
+	return i < len(b) && (b[i] == one || b[i] == other)
+}
+
+// tellsState tells whether a value of "type" may be one that readKind is after,
+// and not that of one of the many small events of the Responses API.
+func tellsState(value []byte) bool {
+	if bytes.HasPrefix(value, errorKind) {
+		return true
+	}
+	rest, ok := bytes.CutPrefix(value, responsePrefix)
+	return ok && len(rest) > 0 && bytes.IndexByte(endInitials, rest[0]) >= 0
+}
+
+// isObscure tells whether glance could miss a member's name or value: its data
+// may stand in several lines, or a letter of the name be escaped. No provider
+// is known to do either, but both are legal.
+func isObscure(event []byte) bool {
+	firstLine := bytes.IndexByte(event, '\n') + 1
+	if len(event)-firstLine > len("\r\n") && bytes.Count(event, dataField) > 1 {
+		return true
+	}
+	i := bytes.IndexByte(event, '\\')
+	if i < 0 {
+		return false
+	}
+	for event = event[i:]; ; {
+		i := bytes.Index(event, escapedASCII)
+		if i < 0 || i+4 >= len(event) {
+			return false
+		}
+		if c := event[i+4]; c >= '4' && c <= '7' { // where ASCII has its letters
+			return true
+		}
+		event = event[i+4:]
+	}
+}
