@@ -89,11 +89,11 @@ func EndpointOf(method, path string) (Endpoint, *Error) {
 		return suffixes[0], nil
 	}
 	if method == http.MethodGet || method == http.MethodHead {
+		if _, name, ok := strings.Cut(path, "/v1/models/"); ok { // which may have slashes
+			return Endpoint{ListModels, "/models/" + name}, nil
+		}
 		if strings.HasSuffix(path, "/models") {
 			return Endpoint{ListModels, "/models"}, nil
-		}
-		if i := strings.LastIndex(path, "/v1/models/"); i >= 0 {
-			return Endpoint{ListModels, path[i+len("/v1"):]}, nil
 		}
 	}
 	for _, e := range suffixes[1:] {

@@ -71,9 +71,10 @@ func (e *Error) Write(w http.ResponseWriter) error {
 }
 
 // Event returns the error as a server-sent event, for a stream that fails after
-// it has begun. OpenAI's SDKs raise an exception for it.
+// it has begun. OpenAI's SDKs raise an exception for it. The blank line before
+// it ends the event in whose middle the stream may have broken off.
 func (e *Error) Event() []byte {
-	out := append([]byte("data: "), e.JSON()...)
+	out := append([]byte("\n\ndata: "), e.JSON()...)
 	return append(out, "\n\n"...)
 }
 
