@@ -18,8 +18,9 @@ const requestTimeout = 30 * time.Second
 // client is one keep-alive connection. It does as little as an HTTP/1.1 client
 // can, because it takes its CPU time from the processes it measures.
 type client struct {
-	conn net.Conn
-	r    *bufio.Reader
+	conn   net.Conn
+	r      *bufio.Reader
+	chunks int // received so far, the empty one at the end included
 }
 
 // timing is how long an answer took, from before the request was written.
@@ -33,7 +34,7 @@ func dial(ctx context.Context, address string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{conn, bufio.NewReaderSize(conn, 32<<10)}, nil
+	return &client{conn: conn, r: bufio.NewReaderSize(conn, 32<<10)}, nil
 }
 
 func (c *client) close() { c.conn.Close() }
@@ -67,7 +68,7 @@ func (c *client) do(request []byte, want *answer) (t timing, err error) {
 		return nil
 	}
 	if chunked {
-		err = c.chunks(take)
+		err = c.body(take)
 	} else {
 		err = take(length)
 	}
@@ -164,13 +165,14 @@ func (c *client) head(want *answer) (chunked bool, length int, err error) {
 	return chunked, length, nil
 }
 
-// chunks reads a chunked body (RFC 9112, section 7.1).
-func (c *client) chunks(take func(n int) error) error {
+// body reads a chunked body (RFC 9112, section 7.1).
+func (c *client) body(take func(n int) error) error {
 	for {
 		line, err := c.r.ReadSlice('\n')
 		if err != nil {
 			return fmt.Errorf("reading a chunk: %w", cutOff(err))
 		}
+		c.chunks++
 		n, err := strconv.ParseUint(string(bytes.TrimSpace(line)), 16, 31)
 		if err != nil {
 			return fmt.Errorf("%q is not the size of a chunk", line)

@@ -19,7 +19,7 @@ func answerWith(t *testing.T, raw string) *client {
 			_, _ = there.Write([]byte(raw))
 		}
 	}()
-	return &client{here, bufio.NewReader(here)}
+	return &client{conn: here, r: bufio.NewReader(here)}
 }
 
 func TestClientChecksTheWholeAnswer(t *testing.T) {

@@ -42,6 +42,7 @@ const maxLatencies = 1 << 20
 // result is what a run of load gave.
 type result struct {
 	requests  int
+	chunks    int // of all answers
 	seconds   float64
 	latencies []time.Duration // sorted
 }
@@ -65,7 +66,7 @@ func (l *load) run(ctx context.Context, d time.Duration) (result, error) {
 			// events of all of them would come in bursts.
 			time.Sleep(l.pace * time.Duration(i) / time.Duration(len(l.clients)))
 			mine := make([]time.Duration, 0, 4096)
-			n := 0
+			n, before := 0, c.chunks
 			for first := true; ctx.Err() == nil && (first || time.Now().Before(deadline)); first = false {
 				t, err := c.do(l.request, l.want)
 				if err != nil {
@@ -84,6 +85,7 @@ func (l *load) run(ctx context.Context, d time.Duration) (result, error) {
 			}
 			mu.Lock()
 			res.requests += n
+			res.chunks += c.chunks - before
 			res.latencies = append(res.latencies, mine...)
 			mu.Unlock()
 		})

@@ -14,6 +14,7 @@ type sample struct {
 	Allocs     float64 `json:"allocations_per_request"`
 	Bytes      float64 `json:"allocated_bytes_per_request"`
 	Throughput float64 `json:"requests_per_second"`
+	Chunks     float64 `json:"chunks_per_answer"` // how often a stream was flushed, and one
 	P50        float64 `json:"p50_ms"`
 	P99        float64 `json:"p99_ms"`
 }
@@ -119,7 +120,7 @@ func (g *side) measureLoad(ctx context.Context, c benchCase, o *options) (m samp
 		CPU:        (cpuAfter - cpuBefore) * 1e6 / n,
 		Allocs:     (after.mallocs - before.mallocs - (before.mallocs - once.mallocs)) / n,
 		Bytes:      (after.bytes - before.bytes - (before.bytes - once.bytes)) / n,
-		Throughput: n / res.seconds, P50: res.quantile(.5), P99: res.quantile(.99),
+		Throughput: n / res.seconds, Chunks: float64(res.chunks) / n, P50: res.quantile(.5), P99: res.quantile(.99),
 	}, nil
 }
 
