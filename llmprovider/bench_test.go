@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 // chatBody is a chat request of about size bytes, as SDKs write it.
@@ -59,12 +57,7 @@ func benchProvider(b *testing.B) *OpenAI {
 	b.Helper()
 	model := "qwen-turbo"
 	p := &OpenAI{Host: "dashscope.aliyuncs.com", Path: "/compatible-mode/v1/chat/completions", Config: ModelConfig{Model: &model, Key: Literal("sk-bench")}}
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	b.Cleanup(cancel)
-	if err := p.Provision(ctx); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = p.Cleanup() })
+	provision(b, p)
 	return p
 }
 
