@@ -6,6 +6,7 @@ package gateway
 
 import (
 	_ "github.com/caddy-llm/gateway/caddyfile"
+	_ "github.com/caddy-llm/gateway/k8ssource"
 	_ "github.com/caddy-llm/gateway/llmprovider"
 	_ "github.com/caddy-llm/gateway/llmroute"
 )

@@ -133,3 +133,32 @@ func TestTranslateReusesSecretsOfTheCaller(t *testing.T) {
 		t.Errorf("key %q, %v", value, err)
 	}
 }
+
+// FuzzTranslate checks that whatever is in a file, what Translate makes of it
+// can be set up, and that no key shows in what people see of it.
+func FuzzTranslate(f *testing.F) {
+	inputs, _ := filepath.Glob("testdata/*/input.yaml")
+	for _, input := range inputs {
+		data, err := os.ReadFile(input)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	for _, bad := range badObjects {
+		f.Add([]byte("apiVersion: istio.alibabacloud.com/v1\nkind: " + bad.kind + "\nmetadata: {name: a}\nspec:\n  " + bad.spec))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		objects, err := Decode("x.yaml", data)
+		if err != nil {
+			return
+		}
+		for _, identity := range []llmroute.Identity{{}, {Namespace: "default", Labels: map[string]string{"app": "sleep"}}} {
+			state := Translate(objects, identity, Options{})
+			provision(t, state)
+			if _, err := Redacted(state); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

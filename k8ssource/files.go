@@ -1,0 +1,170 @@
+package k8ssource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+func init() {
+	caddy.RegisterModule(new(Files))
+}
+
+const (
+	defaultInterval = 250 * time.Millisecond
+	minInterval     = 10 * time.Millisecond
+)
+
+// Files reads providers and routes from YAML files with LLMProvider and
+// LLMRoute objects, and follows the files as they change. Service, Secret and
+// Istio Gateway objects in them are heeded; objects of other kinds are not.
+//
+// A change is in force about one interval after a file was renamed into place,
+// and two after one was written to. While a file cannot be read or is not YAML,
+// its last good content stays in use. An object that is wrong is left out, and
+// reported with its file and line; requests for its host are answered with 503.
+type Files struct {
+	// The files. Of a folder, the files directly in it whose names end in
+	// `.yaml`, `.yml` or `.json` are read, and those that are added later; a
+	// pattern such as `/etc/llm/*.yaml` stands for the files that match it. An
+	// object of the same kind and name as an earlier one takes its place.
+	// Required.
+	Paths []string `json:"paths,omitempty"`
+
+	// The namespace of the workload that the gateway acts for. Without it and
+	// labels, every object applies, whatever workloads it selects. Default with
+	// labels: `default`.
+	Namespace string `json:"namespace,omitempty"`
+
+	// The workload's labels, which objects select by.
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// The workload's name, for metrics.
+	Workload string `json:"workload,omitempty"`
+
+	// The namespace whose objects apply to the workloads of all namespaces.
+	// Default: `istio-system`.
+	RootNamespace string `json:"root_namespace,omitempty"`
+
+	// How often to look for changes. Default: `250ms`.
+	Interval caddy.Duration `json:"interval,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Files) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "llm.sources.files",
+		New: func() caddy.Module { return new(Files) },
+	}
+}
+
+// Provision fills in the defaults. It reads no file.
+func (f *Files) Provision(caddy.Context) error {
+	if f.RootNamespace == "" {
+		f.RootNamespace = DefaultRootNamespace
+	}
+	if f.Interval == 0 {
+		f.Interval = caddy.Duration(defaultInterval)
+	}
+	return nil
+}
+
+// Validate checks the settings.
+func (f *Files) Validate() error {
+	if len(f.Paths) == 0 {
+		return errors.New("no paths; write a file, a folder, or a pattern such as /etc/llm/*.yaml")
+	}
+	for _, path := range f.Paths {
+		if path == "" {
+			return errors.New("a path is empty; write a file, a folder, or a pattern such as /etc/llm/*.yaml")
+		}
+	}
+	if time.Duration(f.Interval) < minInterval {
+		return fmt.Errorf("interval %s is too short; write at least %s", time.Duration(f.Interval), minInterval)
+	}
+	return nil
+}
+
+// Start implements llmroute.Source. The error is a path where there is nothing,
+// or a file that is not YAML.
+func (f *Files) Start(ctx context.Context, report func(*llmroute.State)) error {
+	w := newFollower(f.Paths, time.Duration(f.Interval))
+	if err := w.load(); err != nil {
+		return err
+	}
+	if f.Namespace == "" && len(f.Labels) == 0 {
+		logger().Warn("the workload's namespace and labels are not known, so every object applies; give the source the options namespace and labels", zap.Strings("paths", f.Paths))
+	}
+	p := &publisher{settings: f, report: report}
+	p.publish(w)
+	go func() {
+		ticker := time.NewTicker(time.Duration(f.Interval))
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if w.poll(time.Now()) {
+					p.publish(w)
+				}
+			}
+		}
+	}()
+	return nil
+}
+
+// logger is the process's logger as it is now: the source outlives the
+// configuration it came with, and the logs of that.
+func logger() *zap.Logger { return caddy.Log().Named("llm.sources.files") }
+
+// publisher turns what a follower has read into states.
+type publisher struct {
+	settings *Files
+	report   func(*llmroute.State)
+	literals literals
+	logged   map[llmroute.Finding]bool
+}
+
+// publish reports the state that follows from the files as they are.
+func (p *publisher) publish(w *follower) {
+	identity := llmroute.Identity{Namespace: p.settings.Namespace, Workload: p.settings.Workload, Labels: p.settings.Labels}
+	state := Translate(w.objects(), identity, Options{RootNamespace: p.settings.RootNamespace, Literal: p.literals.get})
+	p.literals.forget()
+	state.Findings = append(w.findings(), state.Findings...)
+	p.logFindings(state.Findings)
+	p.report(state)
+}
+
+// logFindings logs those that are new.
+func (p *publisher) logFindings(findings []llmroute.Finding) {
+	seen := make(map[llmroute.Finding]bool, len(findings))
+	for _, f := range findings {
+		unplaced := f
+		unplaced.Origin = "" // an object that only moved is not new
+		seen[unplaced] = true
+		if p.logged[unplaced] {
+			continue
+		}
+		fields := []zap.Field{zap.String("object", f.Object), zap.String("origin", f.Origin), zap.String("reason", f.Reason), zap.String("message", f.Message)}
+		if f.Used {
+			logger().Warn("object is used, but something is wrong with it", fields...)
+		} else {
+			logger().Error("object is not used", fields...)
+		}
+	}
+	p.logged = seen
+}
+
+// Interface guards
+var (
+	_ llmroute.Source   = (*Files)(nil)
+	_ caddy.Provisioner = (*Files)(nil)
+	_ caddy.Validator   = (*Files)(nil)
+)
