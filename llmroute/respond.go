@@ -6,28 +6,13 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
-	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/llmprovider"
-)
-
-const (
-	// streamBuffer is the buffer of a stream; its events are small, and it is
-	// held for as long as the stream is open.
-	streamBuffer = 8 << 10
-	// wholeBuffer is the buffer of other answers.
-	wholeBuffer = 32 << 10
-)
-
-var (
-	streamBuffers = sync.Pool{New: func() any { return new([streamBuffer]byte) }}
-	wholeBuffers  = sync.Pool{New: func() any { return new([wholeBuffer]byte) }}
 )
 
 // errClientWrite marks a failure to write to the client.
@@ -53,36 +38,11 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	x.status = res.StatusCode
 	x.w.WriteHeader(res.StatusCode)
 
-	flusher := http.NewResponseController(x.w)
-	flush := stream || res.ContentLength < 0
-	if stream {
-		_ = flusher.Flush() // the client learns at once that the stream is open
+	r := relay{
+		x: x, body: res.Body, reader: reader, dog: dog, idle: idle, out: http.NewResponseController(x.w),
+		stream: stream, flushes: stream || res.ContentLength < 0,
 	}
-	var buf []byte
-	if stream {
-		b := streamBuffers.Get().(*[streamBuffer]byte)
-		defer streamBuffers.Put(b)
-		buf = b[:]
-	} else {
-		b := wholeBuffers.Get().(*[wholeBuffer]byte)
-		defer wholeBuffers.Put(b)
-		buf = b[:]
-	}
-	pass := func(p []byte) error {
-		if _, err := x.w.Write(p); err != nil {
-			return errClientWrite{err}
-		}
-		return nil
-	}
-	err := x.copyBody(res.Body, reader, buf, pass, func() error {
-		if !flush {
-			return nil
-		}
-		if err := flusher.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return errClientWrite{err}
-		}
-		return nil
-	}, func() { dog.watch(idle) })
+	err := r.run()
 	x.usage = *reader.Usage()
 	if err == nil && cutShort(res, reader) {
 		err = io.ErrUnexpectedEOF
@@ -90,36 +50,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	if err == nil {
 		return nil
 	}
-	return x.abort(ctx, flusher, stream, err)
-}
-
-// copyBody reads the body to its end and passes it on.
-func (x *exchange) copyBody(body io.Reader, reader llmprovider.Reader, buf []byte, pass func([]byte) error, flush func() error, wait func()) error {
-	for {
-		// Events that have arrived meanwhile are then read, and flushed, together.
-		runtime.Gosched()
-		wait()
-		n, readErr := body.Read(buf)
-		if n > 0 {
-			if x.firstByte == 0 {
-				x.firstByte = time.Since(x.began)
-			}
-			if err := reader.Write(buf[:n], pass); err != nil {
-				return err
-			}
-			if readErr == nil {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-		}
-		if readErr == io.EOF {
-			return reader.Finish(pass)
-		}
-		if readErr != nil {
-			return readErr
-		}
-	}
+	return x.abort(ctx, r.out, stream, err)
 }
 
 // cutShort tells whether an answer whose end is the end of its connection broke

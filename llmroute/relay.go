@@ -1,0 +1,143 @@
+package llmroute
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+const (
+	// smallBuffer is the buffer of a stream for as long as its events are
+	// small: it is held for as long as the stream is open.
+	smallBuffer = 4 << 10
+	// largeBuffer is the buffer of other answers, and of streams that fill the
+	// small one.
+	largeBuffer = 32 << 10
+
+	// headWait is how long a stream's headers wait for its first event, to be
+	// sent with it. Then the client is to know that the stream is open.
+	headWait = 2 * time.Millisecond
+)
+
+var (
+	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
+	largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+)
+
+// relay passes the body of one answer on to the client.
+type relay struct {
+	x       *exchange
+	body    io.Reader
+	reader  llmprovider.Reader
+	dog     *watchdog
+	idle    time.Duration
+	out     *http.ResponseController
+	stream  bool
+	flushes bool // what is read goes out at once
+
+	head struct { // the headers, on their way before the first event
+		sync.Mutex
+		timer *time.Timer
+		done  bool
+	}
+}
+
+// run reads the body to its end and passes it on.
+func (r *relay) run() error {
+	if !r.stream {
+		b := largeBuffers.Get().(*[largeBuffer]byte)
+		defer largeBuffers.Put(b)
+		_, err := r.copy(b[:], false)
+		return err
+	}
+	r.sendHeadSoon()
+	defer r.headIsDone()
+	b := smallBuffers.Get().(*[smallBuffer]byte)
+	more, err := r.copy(b[:], true)
+	smallBuffers.Put(b)
+	if more {
+		b := largeBuffers.Get().(*[largeBuffer]byte)
+		defer largeBuffers.Put(b)
+		_, err = r.copy(b[:], false)
+	}
+	return err
+}
+
+// copy passes the body on until it ends, or, if that is asked for, until buf is
+// too small for what comes.
+func (r *relay) copy(buf []byte, untilFull bool) (full bool, err error) {
+	for {
+		if r.flushes {
+			// What has arrived meanwhile is then read, and flushed, at once.
+			runtime.Gosched()
+		}
+		r.dog.watch(r.idle)
+		n, readErr := r.body.Read(buf)
+		if n > 0 {
+			if r.x.firstByte == 0 {
+				r.x.firstByte = time.Since(r.x.began)
+				r.headIsDone()
+			}
+			if err := r.reader.Write(buf[:n], r.pass); err != nil {
+				return false, err
+			}
+			if readErr == nil && r.flushes {
+				if err := r.flush(); err != nil {
+					return false, err
+				}
+			}
+		}
+		switch {
+		case readErr == io.EOF:
+			return false, r.reader.Finish(r.pass)
+		case readErr != nil:
+			return false, readErr
+		case untilFull && n == len(buf):
+			return true, nil
+		}
+	}
+}
+
+func (r *relay) pass(p []byte) error {
+	if _, err := r.x.w.Write(p); err != nil {
+		return errClientWrite{err}
+	}
+	return nil
+}
+
+func (r *relay) flush() error {
+	if err := r.out.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return errClientWrite{err}
+	}
+	return nil
+}
+
+// sendHeadSoon sends the headers if no event comes first.
+func (r *relay) sendHeadSoon() {
+	r.head.timer = time.AfterFunc(headWait, func() {
+		r.head.Lock()
+		defer r.head.Unlock()
+		if !r.head.done {
+			r.head.done = true
+			_ = r.out.Flush() // a client that is gone is found out at the first event
+		}
+	})
+}
+
+// headIsDone keeps the headers from being sent any more: from here on it is the
+// request's own goroutine that writes.
+func (r *relay) headIsDone() {
+	if r.head.timer == nil {
+		return
+	}
+	r.head.timer.Stop()
+	r.head.Lock()
+	r.head.done = true
+	r.head.Unlock()
+	r.head.timer = nil
+}
