@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
+	"github.com/caddy-llm/gateway/integration/gateway"
 )
 
 // twoBackends is a site with a rule over two providers; .Mark makes a reload a
@@ -13,12 +14,8 @@ import (
 const twoBackends = `{
 	llm {
 		status_listen 127.0.0.1:{{.Status}}
-		provider a {{.A}}/v1/chat/completions {
-			tls_trusted_ca_certs {{.CA}}
-		}
-		provider b {{.B}}/v1/chat/completions {
-			tls_trusted_ca_certs {{.CA}}
-		}
+		provider a {{.A}}/v1/chat/completions
+		provider b {{.B}}/v1/chat/completions
 	}
 }
 http://:{{.Port}} {
@@ -37,11 +34,11 @@ http://:{{.Port}} {
 func startTwo(t *testing.T, params map[string]any, options ...fakeprovider.Option) (s *site, a, b *fakeprovider.Server) {
 	t.Helper()
 	a, b = newNamed(t, "a", options...), newNamed(t, "b", options...)
-	all := map[string]any{"A": a.URL(), "B": b.URL(), "CA": a.CAFile(), "Mark": "one", "WeightA": 1, "WeightB": 1, "Attempts": 1}
+	all := map[string]any{"A": a.URL(), "B": b.URL(), "Mark": "one", "WeightA": 1, "WeightB": 1, "Attempts": 1}
 	for name, value := range params {
 		all[name] = value
 	}
-	return startSite(t, twoBackends, all), a, b
+	return startSite(t, twoBackends, all, gateway.Env("SSL_CERT_FILE", a.CAFile())), a, b
 }
 
 func TestConnectionsSurviveReload(t *testing.T) {
