@@ -1,0 +1,142 @@
+// Package examples_test runs what the README and examples/ tell a newcomer to
+// run, on other ports.
+package examples_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddy-llm/gateway/integration/gateway"
+)
+
+// start runs an example as it is, but for its ports.
+func start(t *testing.T, name string) (url string, g *gateway.Gateway) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(root, "examples", name, "Caddyfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, mock := gateway.FreePort(t), gateway.FreePort(t)
+	config := strings.NewReplacer(
+		":8080", fmt.Sprint(":", public), ":8081", fmt.Sprint(":", mock),
+		"examples/live-files/manifests", manifests(t, root, mock), "examples/", filepath.Join(root, "examples")+"/",
+		"\tllm {\n", "\tllm {\n\t\tstatus_listen off\n",
+	).Replace(string(data))
+	g = gateway.Start(t, config)
+	return fmt.Sprintf("http://localhost:%d", public), g
+}
+
+// manifests is a copy of the live-files example's folder with another port.
+func manifests(t *testing.T, root string, mock int) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, "examples/live-files/manifests/demo.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	text := strings.ReplaceAll(string(data), "8081", fmt.Sprint(mock))
+	if err := os.WriteFile(filepath.Join(dir, "demo.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// call posts what the examples' curl commands post.
+func call(t *testing.T, url, body string, header ...string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, url+"/", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+		}
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(data)
+}
+
+const hello = `{"messages": [{"role": "user", "content": "Hello"}]}`
+
+func modelOf(t *testing.T, body string) string {
+	t.Helper()
+	var answer struct{ Model string }
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	return answer.Model
+}
+
+func TestQuickstart(t *testing.T) {
+	url, _ := start(t, "quickstart")
+	if status, body := call(t, url, hello); status != 200 || modelOf(t, body) != "mock-small" {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, body := call(t, url, hello, "user-type", "subscriber"); status != 200 || modelOf(t, body) != "mock-large" {
+		t.Errorf("a subscriber: %d %s", status, body)
+	}
+	status, body := call(t, url, strings.Replace(hello, "}]", `}], "stream": true`, 1))
+	if status != 200 || !strings.HasPrefix(body, "data: {") || !strings.HasSuffix(body, "data: [DONE]\n\n") {
+		t.Errorf("a stream: %d %s", status, body)
+	}
+}
+
+func TestVirtualKeys(t *testing.T) {
+	url, _ := start(t, "virtual-keys")
+	if status, body := call(t, url, hello); status != 401 || !strings.Contains(body, "invalid_api_key") {
+		t.Errorf("without a key: %d %s", status, body)
+	}
+	if status, body := call(t, url, hello, "Authorization", "Bearer sk-llm-example-key-for-alice-only"); status != 200 {
+		t.Errorf("with the key: %d %s", status, body)
+	}
+}
+
+func TestLiveFiles(t *testing.T) {
+	url, _ := start(t, "live-files")
+	seen := make(map[string]int)
+	for range 20 {
+		status, body := call(t, url, hello, "Host", "demo-llm-server")
+		if status != 200 {
+			t.Fatalf("%d %s", status, body)
+		}
+		seen[modelOf(t, body)]++
+	}
+	if seen["mock-small"] < 9 || seen["mock-large"] < 9 {
+		t.Errorf("models %v, want both in equal parts", seen)
+	}
+}
+
+// TestStartsWithoutItsProviders holds for the examples whose providers are not
+// there in a test: the gateway starts, and says what is missing.
+func TestStartsWithoutItsProviders(t *testing.T) {
+	url, _ := start(t, "own-models")
+	if status, body := call(t, url, hello); status != 502 || !strings.Contains(body, "provider_unreachable") {
+		t.Errorf("no Ollama: %d %s", status, body)
+	}
+	url, g := start(t, "fallback")
+	if status, body := call(t, url, hello); status != 503 || !strings.Contains(body, "provider_key_missing") {
+		t.Errorf("no keys: %d %s", status, body)
+	}
+	g.WaitLog("DASHSCOPE_API_KEY")
+}
