@@ -100,7 +100,7 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", http.MethodPost)
 	case http.StatusRequestEntityTooLarge:
-		header.Set("Connection", "close") // the rest of the body is not read
+		return x.refuseBody(err)
 	}
 	return err.Write(x.w)
 }

@@ -1,0 +1,47 @@
+package llmroute
+
+import (
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+const (
+	// lingerTime bounds how long a refused body is read after the answer.
+	lingerTime = 5 * time.Second
+	// lingerSize bounds how much of it is read, in bytes.
+	lingerSize = 64 << 20
+)
+
+// refuseBody answers a request whose body is too large, and then reads on for a
+// while. Many clients look for an answer only when they have sent all they have,
+// and a connection that is closed with unread data in it is reset: they would
+// see that, and not the answer.
+func (x *exchange) refuseBody(refused *llmprovider.Error) error {
+	x.w.Header().Set("Connection", "close") // or net/http would read a part of the body before it lets the answer out
+	if err := refused.Write(x.w); err != nil {
+		return err
+	}
+	if x.r.ProtoMajor != 1 || x.r.Header.Get("Expect") != "" {
+		return nil // the client waits to be asked for the body, or has HTTP/2 to be told to stop
+	}
+	control := http.NewResponseController(x.w)
+	if control.Flush() != nil {
+		return nil
+	}
+	stop := time.Now().Add(lingerTime)
+	// The server sets deadlines of its own at each read, so that a single one
+	// set here would not hold.
+	timer := time.AfterFunc(lingerTime, func() { _ = control.SetReadDeadline(stop) })
+	defer timer.Stop()
+	for left := int64(lingerSize); left > 0 && time.Now().Before(stop); {
+		n, err := io.CopyN(io.Discard, x.r.Body, min(left, 256<<10))
+		if err != nil {
+			break
+		}
+		left -= n
+	}
+	return nil
+}
