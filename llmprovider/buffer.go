@@ -1,6 +1,7 @@
 package llmprovider
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"math/bits"
@@ -112,6 +113,27 @@ func (b *buffer) grow(length, limit int64) *buffer {
 	return larger
 }
 
+// maxJoined is the largest body that is copied into one piece, in bytes.
+// net/http then sends it together with the headers, in one packet; it does so
+// only for readers it knows.
+const maxJoined = 3 << 10
+
+// requestBody returns a body's segments as the body of a request, and what sends
+// it once more. That is called inside RoundTrip, while the handler holds buf.
+func requestBody(segs *segments, buf *buffer) (body io.ReadCloser, again func() (io.ReadCloser, error)) {
+	if segs.size > maxJoined {
+		r := newSegmentReader(segs, buf)
+		return r, func() (io.ReadCloser, error) { return newSegmentReader(&r.segs, buf), nil }
+	}
+	joined := make([]byte, 0, segs.size)
+	for _, part := range segs.part[:segs.n] {
+		joined = append(joined, part...)
+	}
+	again = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(joined)), nil }
+	body, _ = again()
+	return body, again
+}
+
 // segmentReader sends a body's segments. The transport closes it when it has
 // done with the memory behind them.
 type segmentReader struct {
@@ -126,12 +148,6 @@ type segmentReader struct {
 func newSegmentReader(segs *segments, buf *buffer) *segmentReader {
 	buf.retain()
 	return &segmentReader{segs: *segs, buf: buf}
-}
-
-// again returns a reader from the start, for a transport that sends the request
-// once more. It does so inside RoundTrip, while the handler holds the buffer.
-func (s *segmentReader) again() (io.ReadCloser, error) {
-	return newSegmentReader(&s.segs, s.buf), nil
 }
 
 // Read implements io.Reader.

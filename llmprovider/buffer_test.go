@@ -100,14 +100,15 @@ func TestPoolIndexFitsTheSize(t *testing.T) {
 }
 
 func TestABufferIsReusedOnlyAfterTheLastReference(t *testing.T) {
-	buf, err := readBody(strings.NewReader(`{"a":1}`), 7, 100)
+	text := strings.Repeat("x", maxJoined+1)
+	buf, err := readBody(strings.NewReader(text), int64(len(text)), 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var segs segments
 	segs.add(buf.b)
-	body := newSegmentReader(&segs, buf)
-	second, err := body.again()
+	body, again := requestBody(&segs, buf)
+	second, err := again()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func TestABufferIsReusedOnlyAfterTheLastReference(t *testing.T) {
 	if n := buf.refs.Load(); n != 2 {
 		t.Fatalf("%d references, want 2", n)
 	}
-	if got, err := io.ReadAll(body); string(got) != `{"a":1}` || err != nil {
+	if got, err := io.ReadAll(body); string(got) != text || err != nil {
 		t.Errorf("read %q (%v)", got, err)
 	}
 	for range 3 {
@@ -129,7 +130,7 @@ func TestABufferIsReusedOnlyAfterTheLastReference(t *testing.T) {
 	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, http.ErrBodyReadAfterClose) {
 		t.Errorf("reading on gives %v", err)
 	}
-	if got, err := io.ReadAll(second); string(got) != `{"a":1}` || err != nil {
+	if got, err := io.ReadAll(second); string(got) != text || err != nil {
 		t.Errorf("read again %q (%v)", got, err)
 	}
 	_ = second.Close()
@@ -164,6 +165,24 @@ func TestSegmentsAreReadInPiecesOfAnySize(t *testing.T) {
 	var none segments
 	if n, err := newSegmentReader(&none, newBuffer(1)).Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("an empty body reads %d, %v", n, err)
+	}
+}
+
+func TestASmallBodyNeedsNoBuffer(t *testing.T) {
+	buf, err := readBody(strings.NewReader(`{"a":1}`), 7, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var segs segments
+	segs.add(buf.b[:1])
+	segs.add(buf.b[1:])
+	body, _ := requestBody(&segs, buf)
+	if n := buf.refs.Load(); n != 1 {
+		t.Errorf("%d references, want the handler's alone", n)
+	}
+	copy(buf.b, "#######") // the next request takes the memory
+	if got, err := io.ReadAll(body); string(got) != `{"a":1}` || err != nil {
+		t.Errorf("read %q (%v)", got, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -391,7 +392,8 @@ func (p *OpenAI) ConfiguredModels() []string {
 			models = append(models, f.model)
 		}
 	}
-	return models
+	slices.Sort(models)
+	return slices.Compact(models)
 }
 
 // CredentialRef implements Provider.

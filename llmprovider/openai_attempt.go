@@ -45,14 +45,14 @@ func (p *OpenAI) NewAttempt(ctx context.Context, in *Inbound, rule string) (*Att
 	} else {
 		segs.add(in.body.b)
 	}
-	body := newSegmentReader(&segs, in.body)
+	body, again := requestBody(&segs, in.body)
 	a.Request = (&http.Request{
 		Method: http.MethodPost, URL: target, Host: p.ready.hostport, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: body, ContentLength: segs.size,
 		// Lets the transport send the request again on another connection when
 		// the one it picked turns out closed before anything was written.
-		GetBody: body.again,
+		GetBody: again,
 	}).WithContext(ctx)
 	return a, nil
 }

@@ -1,0 +1,358 @@
+package llmprovider
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// sent is an attempt's body.
+func sent(t testing.TB, a *Attempt) string {
+	t.Helper()
+	data, err := io.ReadAll(a.Request.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int64(len(data)) != a.Request.ContentLength {
+		t.Errorf("%d bytes are sent, %d announced", len(data), a.Request.ContentLength)
+	}
+	if err := a.Request.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	return string(data)
+}
+
+func attempt(t testing.TB, p *OpenAI, in *Inbound, rule string) *Attempt {
+	t.Helper()
+	a, refused := p.NewAttempt(t.Context(), in, rule)
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	return a
+}
+
+func TestWhatAnAttemptSends(t *testing.T) {
+	const usage = `"stream_options":{"include_usage":true}`
+	for _, test := range []struct {
+		name, config, path, body string
+		want                     string
+		stream, forced, hide     bool
+	}{
+		{name: "nothing configured", body: ` {"model":"m", "x":1}`, want: ` {"model":"m", "x":1}`},
+		{name: "no model anywhere", body: `{"x":1}`, want: `{"x":1}`},
+		{name: "model", config: `{"model":"c"}`, body: `{"model":"m"}`, want: `{"model":"c"}`},
+		{name: "model missing", config: `{"model":"c"}`, body: `{}`, want: `{"model":"c"}`},
+		{name: "a model to be escaped", config: `{"model":"a\"b\\"}`, body: `{"model":"m"}`, want: `{"model":"a\"b\\"}`},
+		{name: "client streams", body: `{"stream":true}`, want: `{` + usage + `,"stream":true}`, stream: true, hide: true},
+		{name: "client streams and asks for usage", body: `{"stream":true,"stream_options":{"include_usage":true}}`, want: `{"stream":true,"stream_options":{"include_usage":true}}`, stream: true},
+		{name: "client streams and wants no usage", body: `{"stream":true,"stream_options":{"include_usage":false}}`, want: `{"stream":true,"stream_options":{"include_usage":true}}`, stream: true, hide: true},
+		{name: "client streams, other options", body: `{"stream":true,"stream_options":{"x":1}}`, want: `{"stream":true,"stream_options":{"x":1,"include_usage":true}}`, stream: true, hide: true},
+		{name: "stream options kept", config: `KEEP`, body: `{"stream":true}`, want: `{"stream":true}`, stream: true},
+		{name: "stream on", config: `{"stream":true}`, body: `{"stream":false}`, want: `{` + usage + `,"stream":true}`, stream: true, hide: true},
+		{name: "stream on, client silent", config: `{"stream":true}`, body: `{}`, want: `{"stream":true,` + usage + `}`, stream: true, hide: true},
+		{name: "all three replaced", config: `{"model":"c","stream":true}`, body: `{"model":"m","stream":false,"stream_options":{},"x":1}`, want: `{"model":"c","stream":true,` + usage + `,"x":1}`, stream: true, hide: true},
+		{name: "stream off", config: `{"stream":false}`, body: `{"stream":true,"stream_options":{"include_usage":true},"x":1}`, want: `{"stream":false,"x":1}`, forced: true},
+		{name: "stream off, options kept", config: `KEEP{"stream":false}`, body: `{"stream":true,"stream_options":{"x":1}}`, want: `{"stream":false}`, forced: true},
+		{name: "stream off, client silent", config: `{"stream":false}`, body: `{"x":1}`, want: `{"stream":false,"x":1}`},
+		{name: "stream off, client too", config: `{"stream":false}`, body: `{"stream":false,"stream_options":null}`, want: `{"stream":false,"stream_options":null}`},
+		{name: "stream null", body: `{"stream":null}`, want: `{"stream":null}`},
+
+		{name: "completions", path: "/v1/completions", config: `{"model":"c"}`, body: `{"prompt":"x","stream":true}`, want: `{"model":"c",` + usage + `,"prompt":"x","stream":true}`, stream: true, hide: true},
+		{name: "responses", path: "/v1/responses", config: `{"model":"c"}`, body: `{"input":"x","stream":true}`, want: `{"model":"c","input":"x","stream":true}`, stream: true},
+		{name: "responses, stream on", path: "/v1/responses", config: `{"stream":true}`, body: `{"input":"x"}`, want: `{"stream":true,"input":"x"}`, stream: true},
+		{name: "responses, stream off", path: "/v1/responses", config: `{"stream":false}`, body: `{"stream":true,"stream_options":{"include_obfuscation":false},"input":"x"}`, want: `{"stream":false,"input":"x"}`, forced: true},
+		{name: "embeddings", path: "/v1/embeddings", config: `{"model":"c","stream":true}`, body: `{"model":"e","input":"x"}`, want: `{"model":"e","input":"x"}`},
+		{name: "images", path: "/v1/images/generations", config: `{"model":"c","stream":false}`, body: `{"model":"i","stream":true}`, want: `{"model":"i","stream":true}`, stream: true},
+		{name: "rerank", path: "/rerank", config: `{"model":"c"}`, body: `{"documents":[]}`, want: `{"documents":[]}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			config, keep := strings.CutPrefix(test.config, "KEEP")
+			if config == "" {
+				config = "{}"
+			}
+			p := parse(t, `{"host":"a.example","config":`+config+`}`)
+			p.KeepStreamOptions = keep
+			provision(t, p)
+			if test.path == "" {
+				test.path = "/v1/chat/completions"
+			}
+			in := read(t, post(test.path, "", test.body))
+			for range 2 { // each attempt is built afresh
+				a := attempt(t, p, in, "")
+				if got := sent(t, a); got != test.want {
+					t.Errorf("sent is %s\nwant    %s", got, test.want)
+				}
+				if a.Stream != test.stream || a.StreamForced != test.forced || a.hideUsage != test.hide {
+					t.Errorf("stream %v, forced %v, hide %v; want %v, %v, %v", a.Stream, a.StreamForced, a.hideUsage, test.stream, test.forced, test.hide)
+				}
+				if string(in.Body()) != test.body {
+					t.Errorf("the client's body became %s", in.Body())
+				}
+			}
+		})
+	}
+}
+
+func TestWhereAnAttemptGoes(t *testing.T) {
+	p := provisioned(t, `{"host":"a.example","port":8443,"path":"/base/v1/chat/completions?v=2"}`)
+	for path, want := range map[string]string{
+		"/":                                "https://a.example:8443/base/v1/chat/completions?v=2",
+		"/any?query=of-the-client":         "https://a.example:8443/base/v1/chat/completions?v=2",
+		"/v1/chat/completions?x=1":         "https://a.example:8443/base/v1/chat/completions?v=2",
+		"/v1/embeddings?x=1":               "https://a.example:8443/base/v1/embeddings?v=2",
+		"/other/v1/completions":            "https://a.example:8443/base/v1/completions?v=2",
+		"http://b.example/v1/audio/speech": "https://a.example:8443/base/v1/audio/speech?v=2",
+		"/v1/images/variations":            "https://a.example:8443/base/v1/images/variations?v=2",
+		"/v1/responses/":                   "https://a.example:8443/base/v1/responses?v=2",
+	} {
+		in := read(t, post(path, "", `{}`))
+		r := attempt(t, p, in, "").Request
+		if got := r.URL.String(); got != want {
+			t.Errorf("%s goes to %s, want %s", path, got, want)
+		}
+		if r.Host != "a.example:8443" || r.Method != http.MethodPost {
+			t.Errorf("%s: %s with the Host %s", path, r.Method, r.Host)
+		}
+	}
+	other := provisioned(t, `{"host":"a.example","path":"/api/generate"}`)
+	if _, refused := other.NewAttempt(t.Context(), read(t, post("/v1/embeddings", "", `{}`)), ""); refused == nil || refused.Status != http.StatusNotFound ||
+		!strings.Contains(refused.Message, "does not end in /chat/completions, so the place of its /embeddings endpoint is not known") {
+		t.Errorf("the error is %v", refused)
+	}
+	if _, refused := other.ModelsRequest(t.Context()); refused == nil || refused.Status != http.StatusNotFound {
+		t.Errorf("the error is %v", refused)
+	}
+}
+
+func TestHeadersOfAnAttempt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "org")
+	writeSecret(t, file, "org-1\n")
+	t.Setenv("LLM_TEST_KEY", keyText)
+	p := parse(t, `{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"},"forward_headers":["Authorization","X-Api-Key"],
+		"headers":{"X-Org":"{file.`+file+`}","x-title":"fixed","User-Agent":"gateway"}}`)
+	p.FixedHeaders = map[string]string{"X-Source": "s"}
+	provision(t, p)
+	r := post("/", "application/json; charset=utf-8", `{}`)
+	for name, value := range map[string]string{"Authorization": "Bearer client", "X-Api-Key": "own", "X-Title": "client", "User-Agent": "curl", "Cookie": "c", "Accept": "a"} {
+		r.Header.Set(name, value)
+	}
+	a := attempt(t, p, read(t, r), "")
+	for name, want := range map[string]string{
+		"Authorization": "Bearer " + keyText, "X-Api-Key": "own", "X-Title": "fixed", "X-Org": "org-1", "X-Source": "s", "User-Agent": "gateway",
+		"Cookie": "", "Accept": "a", "Content-Type": "application/json; charset=utf-8",
+	} {
+		if got := a.Request.Header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if got := r.Header.Get("Authorization"); got != "Bearer client" {
+		t.Errorf("the client's own header became %q", got)
+	}
+
+	for _, contentType := range []string{"", "-"} {
+		r := post("/", "", `{}`)
+		if contentType == "" {
+			r.Header["Content-Type"] = []string{""}
+		}
+		if got := attempt(t, p, read(t, r), "").Request.Header["Content-Type"]; !slices.Equal(got, []string{"application/json"}) {
+			t.Errorf("a request without content type is sent as %q", got)
+		}
+	}
+}
+
+func TestTheClientsKeyGoesOnlyWhereItIsAskedFor(t *testing.T) {
+	t.Setenv("LLM_TEST_KEY", keyText)
+	for _, test := range []struct{ config, want string }{
+		{`{"host":"a.example"}`, ""},
+		{`{"host":"a.example","forward_headers":["authorization"]}`, "Bearer client"},
+		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"}}`, "Bearer " + keyText},
+		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"},"forward_headers":["Authorization"]}`, "Bearer " + keyText},
+		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"},"rules":{"":{"api_key":""}}}`, ""},
+	} {
+		r := post("/", "", `{}`)
+		r.Header.Set("Authorization", "Bearer client")
+		if got := attempt(t, provisioned(t, test.config), read(t, r), "").Request.Header.Get("Authorization"); got != test.want {
+			t.Errorf("%s: %q, want %q", test.config, got, test.want)
+		}
+	}
+}
+
+func TestProvidersNeverShareCredentials(t *testing.T) {
+	t.Setenv("LLM_TEST_ORG", "org-of-a")
+	a := parse(t, `{"host":"a.example","headers":{"X-Org":"{env.LLM_TEST_ORG}","Api-Key":"{env.LLM_TEST_ORG}"}}`)
+	a.Config.Key = Literal("key-of-a")
+	b := parse(t, `{"host":"b.example"}`)
+	b.Config.Key = Literal("key-of-b")
+	c := parse(t, `{"host":"c.example"}`)
+	for _, p := range []*OpenAI{a, b, c} {
+		provision(t, p)
+	}
+	r := post("/", "", `{"model":"m"}`)
+	r.Header.Set("Authorization", "Bearer client")
+	in := read(t, r)
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			for range 50 {
+				for _, p := range []*OpenAI{a, b, c, b, a} {
+					attempt := attempt(t, p, in, "")
+					var sent bytes.Buffer
+					_ = attempt.Request.Header.Write(&sent)
+					for key, owner := range map[string]*OpenAI{"key-of-a": a, "org-of-a": a, "key-of-b": b, "client": nil} {
+						if got, want := strings.Contains(sent.String(), key), p == owner; got != want {
+							t.Errorf("%s is sent %s: %v", p.Host, key, got)
+						}
+					}
+					_ = attempt.Request.Body.Close()
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+func TestAMissingKeyIsNoPassThrough(t *testing.T) {
+	for name, config := range map[string]string{
+		"key":          `{"host":"a.example","config":{"api_key":"{env.LLM_TEST_NOT_SET}"}}`,
+		"key file":     `{"host":"a.example","config":{"api_key":"{file./none/secret-path}"}}`,
+		"key of rule":  `{"host":"a.example","rules":{"vip":{"api_key":"{env.LLM_TEST_NOT_SET}"}}}`,
+		"header value": `{"host":"a.example","headers":{"Api-Key":"{env.LLM_TEST_NOT_SET}"}}`,
+	} {
+		p := provisioned(t, config)
+		in := read(t, post("/", "", `{}`))
+		_, refused := p.NewAttempt(t.Context(), in, "vip")
+		if refused == nil {
+			t.Errorf("%s: sent without", name)
+			continue
+		}
+		if refused.Status != http.StatusServiceUnavailable || refused.Code != "provider_key_missing" || refused.Type != TypeServer || refused.Cause == nil {
+			t.Errorf("%s: %+v", name, refused)
+		}
+		if text := string(refused.JSON()); strings.Contains(text, "LLM_TEST") || strings.Contains(text, "secret-path") {
+			t.Errorf("%s: the client is told %s", name, text)
+		}
+		if n := in.body.refs.Load(); n != 1 {
+			t.Errorf("%s: %d references to the body are left", name, n)
+		}
+		if name != "key of rule" {
+			if _, refused := p.ModelsRequest(t.Context()); refused == nil || refused.Status != http.StatusServiceUnavailable {
+				t.Errorf("%s: the models are asked for without (%v)", name, refused)
+			}
+		}
+	}
+}
+
+func TestFilesAreForwardedAsTheyAre(t *testing.T) {
+	p := provisioned(t, `{"host":"a.example","config":{"model":"c","stream":true}}`)
+	body := "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n\xff\x00whisper-1\r\n--x--\r\n"
+	a := attempt(t, p, read(t, post("/v1/audio/transcriptions", "multipart/form-data; boundary=x", body)), "")
+	if got := sent(t, a); got != body {
+		t.Errorf("sent is %q", got)
+	}
+	if got := a.Request.Header.Get("Content-Type"); got != "multipart/form-data; boundary=x" || a.Model != "" || a.Stream {
+		t.Errorf("content type %q, model %q, stream %v", got, a.Model, a.Stream)
+	}
+}
+
+func TestTheRequestForModels(t *testing.T) {
+	p := provisioned(t, `{"host":"a.example","path":"/b/v1/chat/completions?v=1","headers":{"X-Org":"o"}}`)
+	p.ready.base.key = Literal("k").WithPrefix("Bearer ")
+	r, refused := p.ModelsRequest(t.Context())
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	if got := r.Method + " " + r.URL.String(); got != "GET https://a.example/b/v1/models?v=1" {
+		t.Error(got)
+	}
+	if r.Header.Get("Authorization") != "Bearer k" || r.Header.Get("X-Org") != "o" || r.Header.Get("Accept") != "application/json" {
+		t.Errorf("the headers are %v", r.Header)
+	}
+}
+
+// TestABodyCanBeSentAgain is what a transport does when the connection it picked
+// turns out closed.
+func TestABodyCanBeSentAgain(t *testing.T) {
+	p := provisioned(t, `{"host":"a.example","config":{"model":"c"}}`)
+	for _, size := range []int{10, maxJoined, 100_000} {
+		text := strings.Repeat("x", size)
+		a := attempt(t, p, read(t, post("/", "", `{"x":"`+text+`"}`)), "")
+		want := `{"model":"c","x":"` + text + `"}`
+		if _, err := a.Request.Body.Read(make([]byte, 7)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			again, err := a.Request.GetBody()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(again); string(got) != want || err != nil {
+				t.Errorf("%d bytes: sent again are %d (%v)", size, len(got), err)
+			}
+			again.Close()
+		}
+	}
+}
+
+func TestAChangedKeyFileIsUsedByALaterAttempt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	writeSecret(t, file, "old")
+	p := provisioned(t, `{"host":"a.example","config":{"api_key":"{file.`+file+`}"}}`)
+	in := read(t, post("/", "", `{}`))
+	if got := attempt(t, p, in, "").Request.Header.Get("Authorization"); got != "Bearer old" {
+		t.Fatalf("authorization is %q", got)
+	}
+	writeSecret(t, file, "new")
+	p.ready.base.key.next.Store(0)
+	if got := attempt(t, p, in, "").Request.Header.Get("Authorization"); got != "Bearer new" {
+		t.Errorf("authorization is %q", got)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	p.ready.base.key.next.Store(0)
+	if got := attempt(t, p, in, "").Request.Header.Get("Authorization"); got != "Bearer new" {
+		t.Errorf("with the file gone, authorization is %q", got)
+	}
+}
+
+func TestReadersOfAnswers(t *testing.T) {
+	for _, test := range []struct {
+		contentType, encoding string
+		want                  Reader
+	}{
+		{"application/json", "", new(jsonReader)},
+		{"application/json; charset=utf-8", "identity", new(jsonReader)},
+		{"text/event-stream", "", new(eventReader)},
+		{"Text/Event-Stream;charset=UTF-8", "", new(eventReader)},
+		{"text/event-stream", "gzip", new(plainReader)},
+		{"audio/mpeg", "", new(plainReader)},
+		{"", "", new(plainReader)},
+	} {
+		header := http.Header{"Content-Type": {test.contentType}}
+		if test.encoding != "" {
+			header.Set("Content-Encoding", test.encoding)
+		}
+		r := new(Attempt).NewReader(&http.Response{Header: header})
+		var same bool
+		switch test.want.(type) {
+		case *jsonReader:
+			_, same = r.(*jsonReader)
+		case *eventReader:
+			_, same = r.(*eventReader)
+		case *plainReader:
+			_, same = r.(*plainReader)
+		}
+		if !same {
+			t.Errorf("%q %q is read by %T", test.contentType, test.encoding, r)
+		}
+		if got := readAnswer(t, r, []byte("any\x00thing"), 3); string(got) != "any\x00thing" {
+			t.Errorf("%q passes on %q", test.contentType, got)
+		}
+	}
+}
