@@ -107,18 +107,19 @@ type answer struct {
 // headers are pairs of name and value.
 func (s *site) post(t *testing.T, body string, headers ...string) answer {
 	t.Helper()
-	res, err := s.open(t, body, headers...)
+	res, leave, err := s.open(t, body, headers...)
 	if err != nil {
 		return answer{err: err}
 	}
-	defer res.Body.Close()
+	defer leave()
 	a := answer{status: res.StatusCode, header: res.Header}
 	a.body, a.err = io.ReadAll(res.Body)
 	return a
 }
 
-// open is post for answers that are read by the caller.
-func (s *site) open(t *testing.T, body string, headers ...string) (*http.Response, error) {
+// open is post for answers that are read by the caller, who calls leave to end
+// the connection.
+func (s *site) open(t *testing.T, body string, headers ...string) (res *http.Response, leave func(), err error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.addr()+"/v1/chat/completions", strings.NewReader(body))
 	if err != nil {
@@ -128,10 +129,16 @@ func (s *site) open(t *testing.T, body string, headers ...string) (*http.Respons
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	tr := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
-	t.Cleanup(tr.CloseIdleConnections)
+	tr := &http.Transport{DisableCompression: true}
 	client := &http.Client{Transport: tr, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return client.Do(req)
+	if res, err = client.Do(req); err != nil {
+		tr.CloseIdleConnections()
+		return nil, nil, err
+	}
+	return res, func() {
+		_ = res.Body.Close()
+		tr.CloseIdleConnections()
+	}, nil
 }
 
 // serves checks that an ordinary request is answered as always.

@@ -1,0 +1,356 @@
+package hostile_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	fp "github.com/caddy-llm/gateway/integration/fakeprovider"
+)
+
+// Answers without an end pass through in bounded memory, and end when the
+// client has had enough.
+func TestEndlessAnswers(t *testing.T) { endlessAnswers(t, plainProvider(t)) }
+
+func TestEndlessAnswersOverHTTP2(t *testing.T) {
+	endlessAnswers(t, fp.New(t, fp.HTTP2Only(), fp.Keep(64)), "line", "events, usage hidden", "JSON string", "error")
+}
+
+// endlessAnswers plays them all, or those of the names.
+func endlessAnswers(t *testing.T, up *fp.Server, names ...string) {
+	const enough, limit = 16 << 20, 12 << 20
+	s := start(t, up)
+	stream := `{"stream":true,"messages":[]}`
+	asking := `{"stream":true,"stream_options":{"include_usage":true},"messages":[]}`
+	event := `data: {"choices":[{"delta":{"content":"` + strings.Repeat("a", 1000) + `"}}],"usage":null}` + "\n\n"
+	block := strings.Repeat("a", 16<<10)
+	for _, tc := range []struct {
+		name, body string
+		reply      fp.Reply
+	}{
+		{"line", asking, fp.EndlessLine()},
+		{"line, usage hidden", stream, fp.EndlessLine()},
+		{"line that names usage", stream, fp.SSE(`data: {"choices":[],"usage":{"prompt_tokens":1,"x":"`).Then(fp.Forever(block, 0))},
+		{"line without a field", stream, fp.SSE().Then(fp.Forever(block, 0))},
+		{"usage in a usage", stream, fp.SSE(`data: `).Then(fp.Forever(strings.Repeat(`{"usage":`, 1000), 0))},
+		{"events", asking, fp.EndlessEvents(event, 0)},
+		{"events, usage hidden", stream, fp.EndlessEvents(event, 0)},
+		{"events with usage", asking, fp.EndlessEvents(strings.Repeat(`data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}`+"\n\n", 100), 0)},
+		{"event of short lines", stream, fp.EndlessEvents(strings.Repeat("data: a\n", 1000), 0)},
+		{"event of colons", stream, fp.EndlessEvents(strings.Repeat(":\n", 1000), 0)},
+		{"blank lines", stream, fp.EndlessEvents(strings.Repeat("\r\n", 1000), 0)},
+		{"end after end", stream, fp.EndlessEvents(strings.Repeat("data: [DONE]\n\n", 1000), 0)},
+		{"JSON string", hello, fp.Bytes(200, "application/json", []byte(`{"x":"`)).Then(fp.Forever(block, 0))},
+		{"JSON usage", hello, fp.Bytes(200, "application/json", []byte(`{"usage":{"x":"`)).Then(fp.Forever(block, 0))},
+		{"JSON member name", hello, fp.Bytes(200, "application/json", []byte(`{"`)).Then(fp.Forever(block, 0))},
+		{"JSON nesting", hello, fp.Bytes(200, "application/json", []byte(`{"choices":`)).Then(fp.Forever(strings.Repeat(`[{"usage":`, 1000), 0))},
+		{"error", hello, fp.Bytes(500, "application/json", []byte(`{"error":{"message":"`)).Then(fp.Forever(block, 0))},
+		{"bytes of no type", hello, fp.Bytes(200, "application/octet-stream", nil).Then(fp.Forever(block, 0))},
+	} {
+		if len(names) > 0 && !slices.Contains(names, tc.name) {
+			continue
+		}
+		t.Run(tc.name, func(t *testing.T) {
+			up.Reset()
+			act(up, tc.reply)
+			s.grows(t, limit, func() {
+				res, leave, err := s.open(t, tc.body, actHeader, "1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer leave()
+				if n, err := io.CopyN(io.Discard, res.Body, enough); err != nil {
+					t.Fatalf("after %d bytes: %v", n, err)
+				}
+			})
+			up.WaitCancelled(1, patience)
+			s.serves(t)
+		})
+	}
+}
+
+// Events that are all hidden from the client must not pile up.
+func TestEndlessHiddenEvents(t *testing.T) {
+	up := plainProvider(t)
+	s := start(t, up)
+	act(up, fp.EndlessEvents(strings.Repeat(`data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}`+"\n\n", 200), 0))
+	s.grows(t, 12<<20, func() {
+		_, leave, err := s.open(t, `{"stream":true}`, actHeader, "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "the provider to send much", func() bool {
+			return up.Last().Header.Get(actHeader) != "" && up.Last().Sent() > 16<<20
+		})
+		leave()
+	})
+	up.WaitCancelled(1, patience)
+	s.serves(t)
+}
+
+// A bomb is the client's to defuse: the gateway does not unpack it.
+func TestGzipBomb(t *testing.T) {
+	up := plainProvider(t)
+	s := start(t, up)
+	bomb := fp.GzipBomb(256 << 20)
+	stream := fp.SSE("data: {}\n\n", "data: [DONE]\n\n").Gzipped()
+	for _, tc := range []struct {
+		name  string
+		reply fp.Reply
+		want  []byte
+	}{
+		{"JSON", bomb, bomb.Body},
+		{"error", bomb.WithStatus(500), bomb.Body},
+		{"said to be a stream", bomb.WithHeader("Content-Type", "text/event-stream"), bomb.Body},
+		{"unknown encoding", bomb.WithHeader("Content-Encoding", "gzip, br"), bomb.Body},
+		{"a real stream", stream, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			act(up, tc.reply)
+			s.grows(t, 24<<20, func() {
+				a := s.post(t, hello, actHeader, "1")
+				if a.err != nil || a.status != max(tc.reply.Status, 200) || tc.want != nil && !bytes.Equal(a.body, tc.want) || a.header.Get("Content-Encoding") != tc.reply.Header.Get("Content-Encoding") {
+					t.Errorf("got %d, %d bytes, %v, %v", a.status, len(a.body), a.header, a.err)
+				}
+			})
+			if got := up.Last().Header.Get("Accept-Encoding"); strings.Contains(got, "gzip") {
+				t.Errorf("the provider was asked for %q", got)
+			}
+			s.serves(t)
+		})
+	}
+}
+
+// An answer that breaks off is never passed on as one that is whole.
+func TestAnswersThatBreakOff(t *testing.T) {
+	up := plainProvider(t)
+	s := start(t, up, "first_byte_timeout 1s", "idle_timeout 1s")
+	whole := fp.JSON(200, okJSON)
+	half := fp.Bytes(200, "application/json", []byte(okJSON[:len(okJSON)/2]))
+	stream := fp.SSE("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one\"}}]}\n\n", "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"two\"}}]}\n\n", "data: [DONE]\n\n")
+	for _, tc := range []struct {
+		name   string
+		reply  fp.Reply
+		stream bool
+		code   string // of the error in a stream
+	}{
+		{"longer length than body", whole.DeclareLength(int64(len(okJSON) + 10)), false, ""},
+		{"chunks without the last one", whole.Then(fp.Close()), false, ""},
+		{"a reset in the middle", half.Then(fp.Reset()), false, ""},
+		{"half a document, ended by the connection", half.CloseDelimited(), false, ""},
+		{"half a document of HTTP/1.0", half.HTTP10(), false, ""},
+		{"silence after the head", whole.HangAfter(0), false, ""},
+		{"silence in the middle", half.Then(fp.Hang()), false, ""},
+		{"stream without its last chunk", stream.CloseAfter(2), true, "provider_unreachable"},
+		{"stream cut in an event", stream.CloseMidEvent(1), true, "provider_unreachable"},
+		{"stream reset", stream.ResetAfter(1), true, "provider_unreachable"},
+		{"stream reset in an event", stream.ResetMidEvent(1), true, "provider_unreachable"},
+		{"stream reset at once", stream.ResetAfter(0), true, "provider_unreachable"},
+		{"stream ended by the connection without [DONE]", fp.SSE("data: {\"choices\":[]}\n\n").CloseDelimited(), true, "provider_unreachable"},
+		{"silence in a stream", stream.HangAfter(1), true, "provider_timeout"},
+		{"silence at the start of a stream", stream.HangAfter(0), true, "provider_timeout"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			act(up, tc.reply)
+			body := hello
+			if tc.stream {
+				body = `{"stream":true,"messages":[]}`
+			}
+			mark := s.LogMark()
+			a := s.post(t, body, actHeader, "1")
+			if a.err == nil {
+				t.Errorf("the client got a whole answer: %d %q", a.status, a.body)
+			}
+			if tc.stream {
+				events := fp.Events(a.body)
+				var e struct {
+					Error struct{ Code, Message string }
+				}
+				if len(events) == 0 || json.Unmarshal(events[len(events)-1].Data, &e) != nil || e.Error.Code != tc.code || e.Error.Message == "" {
+					t.Errorf("the stream ends with no error: %q", a.body)
+				}
+			}
+			line := s.WaitLogSince(mark, "answer broke off")
+			if line.Level != "error" || line.Fields["provider"] != "up" {
+				t.Errorf("the log says %s", line.Raw)
+			}
+			s.serves(t)
+		})
+	}
+	t.Run("silence instead of an answer", func(t *testing.T) {
+		act(up, fp.Reply{}.HangBeforeHead())
+		s.post(t, hello, actHeader, "1").refused(t, http.StatusGatewayTimeout, "provider_timeout")
+		s.serves(t)
+	})
+}
+
+// What comes after the end of an answer is no part of it, nor of the next one.
+func TestMoreThanAnnounced(t *testing.T) {
+	up := plainProvider(t)
+	s := start(t, up)
+	junk := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{\"evil\":1}"
+	for range 20 { // a race for the connection would show in some of them
+		act(up, head(fmt.Sprintf("%s\nContent-Length: %d", okHead, len(okJSON)), okJSON+junk))
+		if a := s.post(t, hello, actHeader, "1"); a.err != nil || string(a.body) != okJSON {
+			t.Fatalf("got %d %q, %v", a.status, a.body, a.err)
+		}
+		a := s.post(t, hello)
+		if bytes.Contains(a.body, []byte("evil")) {
+			t.Fatalf("the next request got the rest: %d %q", a.status, a.body)
+		}
+	}
+	waitFor(t, "an ordinary answer", func() bool { return s.post(t, hello).status == 200 })
+	s.serves(t)
+}
+
+// Whatever a provider says passes through as it is, right or wrong.
+func TestNonsenseWithAProperEnd(t *testing.T) {
+	up := plainProvider(t)
+	s := start(t, up)
+	deep := strings.Repeat("[", 100_000)
+	for _, tc := range []struct{ name, contentType, body string }{
+		{"truncated JSON", "application/json", okJSON[:50]},
+		{"no JSON", "application/json", "this is no JSON"},
+		{"two documents", "application/json", okJSON + okJSON},
+		{"unbalanced", "application/json", "]]]}}}\"\"\"{{{"},
+		{"nothing", "application/json", ""},
+		{"null", "application/json", "null"},
+		{"binary", "application/json", "\x00\x01\xff\xfe\"usage\":{"},
+		{"deep", "application/json", `{"x":` + deep + strings.Repeat("]", len(deep)) + `,"usage":{"prompt_tokens":1,"completion_tokens":1}}`},
+		{"deep, never closed", "application/json", `{"usage":` + deep},
+		{"strange type", "application/json; charset=utf-16; =;;", okJSON},
+		{"no type", "", okJSON},
+		{"stream without events", "text/event-stream", "x\n"},
+		{"stream of JSON", "text/event-stream", okJSON},
+		{"deep event", "text/event-stream", "data: {\"usage\":{\"a\":" + deep + "\n\ndata: [DONE]\n\n"},
+		{"binary stream", "text/event-stream", "data: \x00\xff\n\n\x00\x00data:{\"usage\":\xff}\n\n"},
+		{"stream with NUL", "text/event-stream", "\x00data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n"},
+		{"broken usage", "text/event-stream", "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":\n\ndata: {\"usage\":{{{{\n\n"},
+		{"many carriage returns", "text/event-stream", strings.Repeat("\r", 10_000) + "data: a\r\r"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			reply := fp.Bytes(200, tc.contentType, []byte(tc.body))
+			if tc.contentType == "" {
+				reply.Header = http.Header{}
+			}
+			act(up, reply)
+			for _, request := range []string{hello, `{"stream":true,"stream_options":{"include_usage":true}}`, `{"stream":true}`} {
+				a := s.post(t, request, actHeader, "1")
+				if a.err != nil || a.status != 200 || string(a.body) != tc.body {
+					t.Errorf("%s got %d, %d bytes instead of %d: %.200q, %v", request, a.status, len(a.body), len(tc.body), a.body, a.err)
+				}
+			}
+			s.serves(t)
+		})
+	}
+}
+
+// A provider's own error reaches the client as it is, whatever its form.
+func TestErrorPages(t *testing.T) {
+	up := plainProvider(t)
+	s := start(t, up)
+	page := "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center><hr>cloudflare</body></html>"
+	for _, status := range []int{400, 402, 403, 408, 418, 421, 429, 451, 500, 502, 503, 504, 520, 529, 599} {
+		for _, reply := range []fp.Reply{
+			fp.Bytes(status, "text/html; charset=UTF-8", []byte(page)), fp.JSON(status, "no JSON"), fp.JSON(status, ""), fp.Bytes(status, "text/event-stream", []byte(page)).WithHeader("Retry-After", "never"),
+			fp.Bytes(status, "text/html", []byte(page)).CloseDelimited(),
+		} {
+			act(up, reply)
+			a := s.post(t, hello, actHeader, "1")
+			if a.err != nil || a.status != status || !bytes.Equal(a.body, reply.Body) || a.header.Get("Content-Type") != reply.Header.Get("Content-Type") {
+				t.Errorf("%d %s became %d %.100q %v, %v", status, reply.Body, a.status, a.body, a.header, a.err)
+			}
+		}
+	}
+	s.serves(t)
+}
+
+// 100 MB pass through at the client's pace in flat memory, and their usage is
+// read on the way.
+func TestHugeJSON(t *testing.T) {
+	up := plainProvider(t)
+	s := start(t, up)
+	piece := []byte(`"` + strings.Repeat(`a\"usage\":{`, 87_380) + `",`) // 1 MB
+	reply := fp.Bytes(200, "application/json", []byte(`{"model":"m","choices":[{"index":0,"finish_reason":"length","message":{"parts":[`))
+	want := len(reply.Body)
+	for range 100 {
+		reply = reply.Then(fp.Send(piece))
+		want += len(piece)
+	}
+	end := `0]}}],"usage":{"prompt_tokens":123,"completion_tokens":456}}`
+	act(up, reply.Then(fp.Send(end)))
+	want += len(end)
+
+	mark := s.LogMark()
+	s.grows(t, 24<<20, func() {
+		res, leave, err := s.open(t, hello, actHeader, "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+		time.Sleep(500 * time.Millisecond) // a client that does not read at first
+		if sent := up.Last().Sent(); sent > 32<<20 {
+			t.Errorf("the gateway took %d MiB that nobody reads", sent>>20)
+		}
+		n, err := io.Copy(io.Discard, res.Body)
+		if err != nil || n != int64(want) {
+			t.Errorf("%d bytes of %d, %v", n, want, err)
+		}
+	})
+	line := s.WaitLogSince(mark, "handled request")
+	if fmt.Sprintf("%v %v %v", line.Fields["request_prompt_tokens"], line.Fields["request_completion_tokens"], line.Fields["finish_reason"]) != "123 456 length" {
+		t.Errorf("the log says %s", line.Raw)
+	}
+	s.serves(t)
+}
+
+// Token counts that cannot be are not counted. Those that can be are.
+func TestIncredibleUsage(t *testing.T) {
+	up := plainProvider(t)
+	s := start(t, up)
+	const none = "<nil> <nil>"
+	for _, tc := range []struct{ name, usage, want string }{ // want: prompt and completion in the access log
+		{"negative", `{"prompt_tokens":-1,"completion_tokens":5}`, none},
+		{"huge", `{"prompt_tokens":99999999999999999999999,"completion_tokens":5}`, none},
+		{"beyond every number", `{"prompt_tokens":1e999,"completion_tokens":5}`, none},
+		{"just above 64 bits", `{"prompt_tokens":9223372036854775808,"completion_tokens":1}`, none},
+		{"just below zero", `{"prompt_tokens":-9223372036854775808,"completion_tokens":1}`, none},
+		{"strings", `{"prompt_tokens":"11","completion_tokens":"85"}`, none},
+		{"a text", `"11 and 85"`, none},
+		{"a list", `[11,85]`, none},
+		{"null", `null`, none},
+		{"empty", `{}`, none},
+		{"other members", `{"tokens":11}`, none},
+		{"lists of numbers", `{"prompt_tokens":[11],"completion_tokens":{"n":85}}`, none},
+		{"NaN", `{"prompt_tokens":NaN,"completion_tokens":Infinity}`, none},
+		{"one of the two", `{"prompt_tokens":11,"completion_tokens":null}`, "11 0"},
+		{"zero", `{"prompt_tokens":0,"completion_tokens":0}`, "0 0"},
+		{"right", `{"prompt_tokens":11,"completion_tokens":85}`, "11 85"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			document := `{"model":"m","choices":[{"index":0,"finish_reason":"stop"}],"usage":` + tc.usage + `}`
+			for _, reply := range []fp.Reply{fp.JSON(200, document), fp.SSE("data: "+document+"\n\n", "data: [DONE]\n\n")} {
+				act(up, reply)
+				mark := s.LogMark()
+				a := s.post(t, `{"stream":true}`, actHeader, "1")
+				if a.err != nil || a.status != 200 || !bytes.Contains(a.body, []byte(document)) {
+					t.Fatalf("got %d %q, %v", a.status, a.body, a.err)
+				}
+				line := s.WaitLogSince(mark, "handled request")
+				if got := fmt.Sprintf("%v %v", line.Fields["request_prompt_tokens"], line.Fields["request_completion_tokens"]); got != tc.want {
+					t.Errorf("the log says %s, want %s", got, tc.want)
+				}
+				if line.Fields["finish_reason"] != "stop" {
+					t.Errorf("finish reason %v", line.Fields["finish_reason"])
+				}
+			}
+		})
+	}
+	s.serves(t)
+}
