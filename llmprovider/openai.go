@@ -1,19 +1,14 @@
 package llmprovider
 
 import (
-	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"golang.org/x/net/http/httpguts"
 )
 
 func init() {
@@ -112,255 +107,12 @@ type ModelConfig struct {
 	Key *Secret `json:"-"`
 }
 
-// openAIReady is what Provision makes of the configuration.
-type openAIReady struct {
-	base      *filled
-	rules     map[string]*filled
-	urls      map[string]*url.URL // by endpoint suffix; "" is chat completions
-	hostport  string              // for the Host header
-	forward   map[string]bool
-	headers   []fixedHeader
-	secrets   []secretHeader
-	timeouts  Timeouts
-	transport *transport
-}
-
-// filled is one ModelConfig laid over its default, in the forms that requests
-// need.
-type filled struct {
-	model      string
-	modelJSON  []byte
-	stream     *bool
-	streamJSON []byte
-	key        *Secret // with "Bearer " before it
-	keyRef     string
-}
-
-type fixedHeader struct {
-	name  string
-	value []string
-}
-
-type secretHeader struct {
-	name  string
-	value *Secret
-}
-
 // CaddyModule returns the Caddy module information.
 func (OpenAI) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "llm.providers.openai",
 		New: func() caddy.Module { return new(OpenAI) },
 	}
-}
-
-// Provision checks the configuration and acquires connections. It contacts
-// nobody.
-func (p *OpenAI) Provision(ctx caddy.Context) error {
-	ready := new(openAIReady)
-	useTLS, err := ready.address(p)
-	if err != nil {
-		return err
-	}
-	if ready.base, err = fill(&filled{}, p.Config); err != nil {
-		return err
-	}
-	ready.rules = make(map[string]*filled, len(p.Rules))
-	for name, config := range p.Rules {
-		if ready.rules[name], err = fill(ready.base, config); err != nil {
-			return fmt.Errorf("for %s: %w", name, err)
-		}
-	}
-	if err := ready.setHeaders(p); err != nil {
-		return err
-	}
-	for _, d := range []caddy.Duration{p.DialTimeout, p.FirstByteTimeout, p.IdleTimeout} {
-		if d < 0 {
-			return fmt.Errorf("a timeout of %s is negative; leave it out for the default", time.Duration(d))
-		}
-	}
-	ready.timeouts = Timeouts{FirstByte: orDefault(p.FirstByteTimeout, defaultFirstByte), Idle: orDefault(p.IdleTimeout, defaultIdle)}
-	if ready.transport, err = acquireTransport(ctx, p.Transport, useTLS, p.DialTimeout); err != nil {
-		return err
-	}
-	p.ready = ready
-	return nil
-}
-
-// Cleanup gives the connections back. Requests in flight go on.
-func (p *OpenAI) Cleanup() error {
-	if p.ready == nil {
-		return nil
-	}
-	return p.ready.transport.release()
-}
-
-func orDefault(d caddy.Duration, def time.Duration) time.Duration {
-	if d == 0 {
-		return def
-	}
-	return time.Duration(d)
-}
-
-// address works out where the provider is.
-func (r *openAIReady) address(p *OpenAI) (useTLS bool, err error) {
-	if err := CheckHost(p.Host); err != nil {
-		return false, err
-	}
-	scheme := p.Scheme
-	if scheme == "" {
-		scheme = "https"
-	}
-	defaultPort := 443
-	switch scheme {
-	case "https":
-		useTLS = true
-	case "http":
-		defaultPort = 80
-	default:
-		return false, fmt.Errorf("scheme %q is not supported; write https or http", scheme)
-	}
-	if p.Port < 0 || p.Port > 65535 {
-		return false, fmt.Errorf("port %d is out of range; write 1 to 65535", p.Port)
-	}
-	host := strings.ToLower(p.Host)
-	r.hostport = host
-	if strings.Contains(host, ":") {
-		r.hostport = "[" + host + "]"
-	}
-	if p.Port != 0 && p.Port != defaultPort {
-		r.hostport = net.JoinHostPort(host, strconv.Itoa(p.Port))
-	}
-	path := p.Path
-	if path == "" {
-		path = DefaultPath
-	}
-	chat, err := ParsePath(path)
-	if err != nil {
-		return false, err
-	}
-	chat.Scheme, chat.Host = scheme, r.hostport
-	r.urls = map[string]*url.URL{"": chat}
-	if base, ok := strings.CutSuffix(chat.Path, chatSuffix); ok {
-		for _, e := range append(suffixes[1:len(suffixes):len(suffixes)], Endpoint{ListModels, "/models"}) {
-			u := *chat
-			u.Path = base + e.Suffix
-			if u.RawPath != "" { // how the base path was escaped
-				u.RawPath = strings.TrimSuffix(u.RawPath, chatSuffix) + e.Suffix
-			}
-			r.urls[e.Suffix] = &u
-		}
-	}
-	return useTLS, nil
-}
-
-// CheckHost tells what is wrong with a provider's host, if anything.
-func CheckHost(host string) error {
-	switch {
-	case host == "":
-		return fmt.Errorf("a host is required; write the provider's DNS name, such as api.example.com")
-	case strings.Contains(host, "://"):
-		return fmt.Errorf("host %q has a scheme; write the DNS name alone", host)
-	case strings.Contains(host, "/"):
-		return fmt.Errorf("host %q has a path; write the DNS name alone, and the path as path", host)
-	case net.ParseIP(host) != nil:
-		return nil
-	case strings.Contains(host, ":"):
-		return fmt.Errorf("host %q has a port; write the DNS name alone, and the port as port", host)
-	case strings.HasPrefix(host, ".") || strings.HasPrefix(host, "-") || len(host) > 253:
-		return fmt.Errorf("host %q is not a DNS name", host)
-	}
-	for _, c := range []byte(host) {
-		if c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			return fmt.Errorf("host %q is not a DNS name: %q is not allowed in one", host, c)
-		}
-	}
-	return nil
-}
-
-// ParsePath reads a provider's path, which may have a query.
-func ParsePath(path string) (*url.URL, error) {
-	if !strings.HasPrefix(path, "/") {
-		return nil, fmt.Errorf("path %q does not begin with a slash", path)
-	}
-	if strings.ContainsAny(path, "#") {
-		return nil, fmt.Errorf("path %q has a fragment, which is never sent; leave it out", path)
-	}
-	u, err := url.ParseRequestURI("http://h" + path)
-	if err != nil || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return nil, fmt.Errorf("path %q is not a URL path", path)
-	}
-	return u, nil
-}
-
-// fill lays config over base.
-func fill(base *filled, config ModelConfig) (*filled, error) {
-	out := *base
-	if config.Model != nil {
-		out.model, out.modelJSON = *config.Model, nil
-		if out.model != "" {
-			data, err := json.Marshal(out.model)
-			if err != nil {
-				return nil, fmt.Errorf("model: %w", err)
-			}
-			out.modelJSON = data
-		}
-	}
-	if config.Stream != nil {
-		out.stream = config.Stream
-		out.streamJSON = strconv.AppendBool(nil, *config.Stream)
-	}
-	switch {
-	case config.Key != nil && config.Key.empty(), config.Key == nil && config.APIKey != nil && *config.APIKey == "":
-		out.key, out.keyRef = nil, ""
-	case config.Key != nil:
-		out.key, out.keyRef = config.Key.WithPrefix("Bearer "), config.Key.String()
-	case config.APIKey != nil:
-		key, err := ParseSecret("api_key", *config.APIKey)
-		if err != nil {
-			return nil, err
-		}
-		out.key, out.keyRef = key.WithPrefix("Bearer "), key.String()
-	}
-	return &out, nil
-}
-
-func (r *openAIReady) setHeaders(p *OpenAI) error {
-	for name, value := range p.FixedHeaders {
-		if err := checkHeader(name, value); err != nil {
-			return err
-		}
-		r.headers = append(r.headers, fixedHeader{http.CanonicalHeaderKey(name), []string{value}})
-	}
-	for name, value := range p.Headers {
-		if err := checkHeader(name, value); err != nil {
-			return err
-		}
-		canonical := http.CanonicalHeaderKey(name)
-		secret, err := ParseSecret("header "+name, value)
-		switch {
-		case err == nil:
-			r.secrets = append(r.secrets, secretHeader{canonical, secret})
-		case IsCredentialHeader(name):
-			return err
-		default:
-			r.headers = append(r.headers, fixedHeader{canonical, []string{value}})
-		}
-	}
-	for _, name := range p.ForwardHeaders {
-		if !httpguts.ValidHeaderFieldName(name) || strings.Contains(name, "*") {
-			return fmt.Errorf("%q is not a header name; write each name to forward in full", name)
-		}
-		canonical := http.CanonicalHeaderKey(name)
-		if neverForwarded[canonical] {
-			return fmt.Errorf("header %q belongs to one connection and cannot be forwarded", name)
-		}
-		if r.forward == nil {
-			r.forward = make(map[string]bool, len(p.ForwardHeaders))
-		}
-		r.forward[canonical] = true
-	}
-	return nil
 }
 
 // ServerAddress implements Provider.
