@@ -62,7 +62,7 @@ func startSite(ctx context.Context, binary, dir string, http1 bool) (s *site, er
 func (s *site) stop() {
 	for _, p := range []*side{s.route, s.plain} {
 		if p != nil && p.process != nil {
-			p.process.stop()
+			p.stop()
 		}
 	}
 	if s.provider != nil {
