@@ -128,17 +128,15 @@ func logger() *zap.Logger { return caddy.Log().Named("llm.sources.files") }
 type publisher struct {
 	settings *Files
 	report   func(*llmroute.State)
-	literals literals
 	logged   map[llmroute.Finding]bool
 }
 
 // publish reports the state that follows from the files as they are.
 func (p *publisher) publish(w *follower) {
 	identity := llmroute.Identity{Namespace: p.settings.Namespace, Workload: p.settings.Workload, Labels: p.settings.Labels}
-	state := Translate(w.objects(), identity, Options{RootNamespace: p.settings.RootNamespace, Literal: p.literals.get})
-	p.literals.forget()
-	state.Findings = append(w.findings(), state.Findings...)
+	state := Translate(w.objects(), identity, Options{RootNamespace: p.settings.RootNamespace})
 	p.logFindings(state.Findings)
+	state.Findings = append(w.findings(), state.Findings...) // which are logged already
 	p.report(state)
 }
 

@@ -52,7 +52,7 @@ func (b *providerBuilder) key(path, value, remedy string) *llmprovider.Secret {
 	case strings.ContainsAny(value, " \t\r\n") || !httpguts.ValidHeaderFieldValue(value):
 		b.fault(ReasonInvalidKey, "%s: the key has a space or a control character inside; %s", path, remedy)
 	default:
-		return b.t.options.Literal(value)
+		return llmprovider.Literal(value)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -28,11 +27,6 @@ type Options struct {
 	// AllowAnyHost lets providers be at addresses that are refused otherwise:
 	// Caddy's admin endpoint, and those where a cloud serves its credentials.
 	AllowAnyHost bool
-
-	// Literal makes the secret that holds a key. A caller that translates again
-	// and again returns the same one for the same value, so that what did not
-	// change is seen not to have. Default: llmprovider.Literal.
-	Literal func(value string) *llmprovider.Secret
 }
 
 // Translate returns the providers and routes that the objects make up for the
@@ -108,9 +102,6 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 	}
 	if t.options.RootNamespace == "" {
 		t.options.RootNamespace = DefaultRootNamespace
-	}
-	if t.options.Literal == nil {
-		t.options.Literal = llmprovider.Literal
 	}
 	for _, s := range objects.Secrets {
 		t.secrets[s.Object.key()] = s
