@@ -47,7 +47,9 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	if err == nil && cutShort(res, reader) {
 		err = io.ErrUnexpectedEOF
 	}
-	if err == nil {
+	// What comes after the event that ends a stream is of no interest: the Go SDK
+	// leaves at that event, and some providers cut the connection there.
+	if err == nil || stream && reader.Ended() {
 		return nil
 	}
 	return x.abort(ctx, r.out, stream, err)

@@ -3,6 +3,8 @@ package sdk
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +102,33 @@ http://:{{.Port}} {
 				t.Errorf("%d chunks came before", len(got.chunks))
 			}
 			s.WaitIdle(patience)
+		})
+	}
+}
+
+// After its end mark a stream is complete, whoever leaves first: the Go SDK does
+// so before the connection's end has come.
+func TestEndMarkIsTheEnd(t *testing.T) {
+	f := fixtures.Get(t, "openai/chat.sse")
+	for name, reply := range map[string]fakeprovider.Reply{
+		"the SDK leaves":      f.Reply().Then(fakeprovider.Pause(300 * time.Millisecond)),
+		"the provider leaves": f.Reply().Then(fakeprovider.Close()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := fakeprovider.New(t)
+			g := serve(t, strings.Replace(oneProvider, "\tllm_route", "\tlog\n\tllm_route", 1), map[string]any{"Main": s.URL(), "CA": s.CAFile()})
+			s.Script(fakeprovider.Always(reply))
+			got := read(g.client().Chat.Completions.NewStreaming(t.Context(), question("gpt-4o")))
+			if got.err != nil || got.text != f.Want.Content {
+				t.Errorf("%q, %v", got.text, got.err)
+			}
+			line := g.WaitLog("handled request")
+			if line.Fields["aborted"] != nil || fmt.Sprint(line.Fields["request_completion_tokens"]) != fmt.Sprint(f.Want.Usage.Completion) {
+				t.Errorf("the log says %s", line.Raw)
+			}
+			if broken := g.FindLogs("broke off"); len(broken) > 0 {
+				t.Errorf("the log says %s", broken[0].Raw)
+			}
 		})
 	}
 }

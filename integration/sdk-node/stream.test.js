@@ -79,6 +79,13 @@ for (const protocol of [https, http2]) {
       }
     });
 
+    await t.test('a provider that dies after the end mark is none', async () => {
+      provider.answer = (_, response) => { stream(response, events(chat), { end: false }); die(response); };
+      let got = '';
+      for await (const chunk of await client().chat.completions.create(asking)) got += chunk.choices[0]?.delta.content ?? '';
+      assert.equal(got, text);
+    });
+
     await t.test('a provider that dies inside a document is an error', async () => {
       provider.answer = (_, response) => {
         response.writeHead(200, { 'content-type': 'application/json' });
