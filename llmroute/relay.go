@@ -15,8 +15,8 @@ const (
 	// smallBuffer is the buffer of a stream for as long as its events are
 	// small: it is held for as long as the stream is open.
 	smallBuffer = 4 << 10
-	// largeBuffer is the buffer of other answers, and of streams that fill the
-	// small one.
+	// largeBuffer is the buffer of other answers, and of streams while what
+	// comes fills the small one.
 	largeBuffer = 32 << 10
 
 	// headWait is how long a stream's headers wait for its first event, to be
@@ -52,25 +52,32 @@ func (r *relay) run() error {
 	if !r.stream {
 		b := largeBuffers.Get().(*[largeBuffer]byte)
 		defer largeBuffers.Put(b)
-		_, err := r.copy(b[:], false)
+		_, err := r.copy(b[:], func(int) bool { return true })
 		return err
 	}
 	r.sendHeadSoon()
 	defer r.headIsDone()
-	b := smallBuffers.Get().(*[smallBuffer]byte)
-	more, err := r.copy(b[:], true)
-	smallBuffers.Put(b)
-	if more {
-		b := largeBuffers.Get().(*[largeBuffer]byte)
-		defer largeBuffers.Put(b)
-		_, err = r.copy(b[:], false)
+	for {
+		b := smallBuffers.Get().(*[smallBuffer]byte)
+		more, err := r.copy(b[:], func(n int) bool { return n < smallBuffer })
+		smallBuffers.Put(b)
+		if !more {
+			return err
+		}
+		// Back to the small one when all that had arrived is passed on: one large
+		// event must not cost a large buffer for the rest of the stream.
+		l := largeBuffers.Get().(*[largeBuffer]byte)
+		more, err = r.copy(l[:], func(n int) bool { return n == largeBuffer })
+		largeBuffers.Put(l)
+		if !more {
+			return err
+		}
 	}
-	return err
 }
 
-// copy passes the body on until it ends, or, if that is asked for, until buf is
-// too small for what comes.
-func (r *relay) copy(buf []byte, untilFull bool) (full bool, err error) {
+// copy passes the body on until it ends, or until a read of n bytes shows that
+// the buffer no longer fits what comes; more tells that the body goes on.
+func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 	for {
 		if r.flushes {
 			// What has arrived meanwhile is then read, and flushed, at once.
@@ -97,7 +104,7 @@ func (r *relay) copy(buf []byte, untilFull bool) (full bool, err error) {
 			return false, r.reader.Finish(r.pass)
 		case readErr != nil:
 			return false, readErr
-		case untilFull && n == len(buf):
+		case !fits(n):
 			return true, nil
 		}
 	}
