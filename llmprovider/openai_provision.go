@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -68,6 +69,7 @@ func (p *OpenAI) Provision(ctx caddy.Context) error {
 	if err := ready.setHeaders(p); err != nil {
 		return err
 	}
+	ready.logSecrets(ctx.Logger().With(zap.String("host", p.Host)))
 	for _, d := range []caddy.Duration{p.DialTimeout, p.FirstByteTimeout, p.IdleTimeout} {
 		if d < 0 {
 			return fmt.Errorf("a timeout of %s is negative; leave it out for the default", time.Duration(d))
@@ -79,6 +81,31 @@ func (p *OpenAI) Provision(ctx caddy.Context) error {
 	}
 	p.ready = ready
 	return nil
+}
+
+// logSecrets has it logged when a secret cannot be read any more, since requests
+// go on with its last good value and show nothing.
+func (r *openAIReady) logSecrets(logger *zap.Logger) {
+	watch := func(s *Secret, reference string) {
+		s.report = func(err error) {
+			if err != nil {
+				logger.Error("a secret cannot be read any more; its last good value stays in force", zap.String("secret", reference), zap.Error(err))
+			} else {
+				logger.Info("a secret can be read again", zap.String("secret", reference))
+			}
+		}
+	}
+	if r.base.key != nil {
+		watch(r.base.key, r.base.keyRef)
+	}
+	for _, f := range r.rules {
+		if f.key != nil {
+			watch(f.key, f.keyRef)
+		}
+	}
+	for _, h := range r.secrets {
+		watch(h.value, h.value.String())
+	}
 }
 
 // Cleanup gives the connections back. Requests in flight go on.

@@ -26,6 +26,10 @@ type Secret struct {
 	current atomic.Pointer[string]
 	next    atomic.Int64 // when to read again, in Unix nanoseconds
 	failed  atomic.Bool
+
+	// report, if set, is told once that the secret cannot be read any more while
+	// an earlier value stays in force, and, with nil, that it can be again.
+	report func(error)
 }
 
 type secretPart struct{ text, env, file string }
@@ -103,18 +107,23 @@ func (s *Secret) Value() (string, error) {
 	}
 	value, err := s.resolve()
 	if err == nil {
-		s.failed.Store(false)
+		if s.failed.Swap(false) && cur != nil && s.report != nil {
+			s.report(nil)
+		}
 		if cur == nil || *cur != value {
 			s.current.Store(&value)
 		}
 		s.next.Store(now + int64(secretRefresh))
 		return value, nil
 	}
-	s.failed.Store(true)
-	if cur != nil {
-		return *cur, nil
+	already := s.failed.Swap(true)
+	if cur == nil {
+		return "", err
 	}
-	return "", err
+	if !already && s.report != nil {
+		s.report(err)
+	}
+	return *cur, nil
 }
 
 // Stale tells whether the last reading failed, so that an earlier value is used.
