@@ -24,7 +24,7 @@ func TestEndlessAnswersOverHTTP2(t *testing.T) {
 
 // endlessAnswers plays them all, or those of the names.
 func endlessAnswers(t *testing.T, up *fp.Server, names ...string) {
-	const enough, limit = 16 << 20, 12 << 20
+	const enough, limit = 10 << 20, 8 << 20
 	s := start(t, up)
 	stream := `{"stream":true,"messages":[]}`
 	asking := `{"stream":true,"stream_options":{"include_usage":true},"messages":[]}`
@@ -86,7 +86,7 @@ func TestEndlessHiddenEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		waitFor(t, "the provider to send much", func() bool {
-			return up.Last().Header.Get(actHeader) != "" && up.Last().Sent() > 16<<20
+			return up.Last().Header.Get(actHeader) != "" && up.Last().Sent() > 12<<20
 		})
 		leave()
 	})
