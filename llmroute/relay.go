@@ -67,7 +67,7 @@ func (r *relay) run() error {
 		// Back to the small one when all that had arrived is passed on: one large
 		// event must not cost a large buffer for the rest of the stream.
 		l := largeBuffers.Get().(*[largeBuffer]byte)
-		more, err = r.copy(l[:], func(n int) bool { return n == largeBuffer })
+		more, err = r.copy(l[:], func(n int) bool { return n > smallBuffer })
 		largeBuffers.Put(l)
 		if !more {
 			return err
