@@ -1,0 +1,129 @@
+package docs_test
+
+import (
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+var (
+	fenced = regexp.MustCompile("(?ms)^```.*?^```$")
+	span   = regexp.MustCompile("`[^`\n]+`")
+)
+
+// mentions holds that a page has each of the names in a code span.
+func mentions(t *testing.T, page string, names ...string) {
+	t.Helper()
+	if len(names) == 0 {
+		t.Errorf("there are no names to look for in %s", page)
+	}
+	spans := strings.Join(span.FindAllString(fenced.ReplaceAllString(read(t, page), ""), -1), "\n")
+	for _, name := range names {
+		if !regexp.MustCompile(`(^|[^\w-])` + regexp.QuoteMeta(name) + `([^\w-]|$)`).MatchString(spans) {
+			t.Errorf("%s does not mention %s", page, name)
+		}
+	}
+}
+
+// TestOptions holds that each option is on its page. An unknown option is
+// answered with the names of those there are.
+func TestOptions(t *testing.T) {
+	const providers = "{\n\tllm {\n\t\tprovider a.example.com\n\t}\n}\n\n"
+	tests := []struct{ page, config string }{
+		{"llm.md", "{\n\tllm {\n\t\tnonsense\n\t}\n}\n"},
+		{"llm.md", "{\n\tllm {\n\t\tprovider a.example.com {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
+		{"llm.md", "{\n\tllm {\n\t\tprovider a.example.com {\n\t\t\tfor rule {\n\t\t\t\tnonsense\n\t\t\t}\n\t\t}\n\t}\n}\n"},
+		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\tnonsense\n\t}\n}\n"},
+		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\trule {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
+		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\tpolicy nonsense\n\t}\n}\n"},
+		{"llm_keys.md", ":8080 {\n\tllm_keys {\n\t\tnonsense\n\t}\n}\n"},
+		{"llm_mock.md", ":8080 {\n\tllm_mock {\n\t\tnonsense\n\t}\n}\n"},
+		{"source_files.md", "{\n\tllm {\n\t\tsource files a.yaml {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
+		{"llm.md", "{\n\tllm {\n\t\tsource nonsense\n\t}\n}\n"},
+	}
+	list := regexp.MustCompile(`(?:expected one of|its options are|this build has:) ([\w, ]+), at `)
+	for _, test := range tests {
+		_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(test.config), nil)
+		if err == nil {
+			t.Errorf("%s: there is no error for\n%s", test.page, test.config)
+			continue
+		}
+		m := list.FindStringSubmatch(err.Error())
+		if m == nil {
+			t.Errorf("%s: the error names no options: %v", test.page, err)
+			continue
+		}
+		mentions(t, test.page, strings.Split(strings.ReplaceAll(m[1], " and ", ", "), ", ")...)
+	}
+}
+
+// TestJSONFields holds that each field of a configuration, and of the admin
+// endpoint's answer, is on its page.
+func TestJSONFields(t *testing.T) {
+	for page, types := range map[string][]reflect.Type{
+		"llm.md":       {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[llmprovider.OpenAI](), reflect.TypeFor[llmprovider.ModelConfig]()},
+		"llm_route.md": {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[llmroute.HeaderValue]()},
+		"llm_model.md": {reflect.TypeFor[llmroute.ModelMatcher]()},
+		"llm_keys.md":  {reflect.TypeFor[llmroute.Keys]()},
+		"llm_mock.md":  {reflect.TypeFor[llmroute.Mock]()},
+		"observing.md": {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
+		"source_files.md": {
+			reflect.TypeFor[k8ssource.Files](), reflect.TypeFor[k8ssource.LLMProviderSpec](), reflect.TypeFor[k8ssource.LLMRouteSpec](), reflect.TypeFor[k8ssource.StringMatch](),
+		},
+	} {
+		for _, typ := range types {
+			var names []string
+			for i := range typ.NumField() {
+				if name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ","); name != "" && name != "-" {
+					names = append(names, name)
+				}
+			}
+			mentions(t, page, names...)
+		}
+	}
+}
+
+// TestNames holds that names which stand only in the source are on their page.
+func TestNames(t *testing.T) {
+	for _, test := range []struct{ page, what, files, pattern, prefix string }{
+		{"behaviour.md", "error codes of the handler", "llmroute/*.go", `Code: "(\w+)"`, ""},
+		{"behaviour.md", "error codes of providers", "llmprovider/*.go", `Code: "(\w+)"`, ""},
+		{"behaviour.md", "withheld headers", "llmprovider/header.go", `"([A-Z][\w-]+)": true`, ""},
+		{"behaviour.md", "endpoints", "llmprovider/endpoint.go", `\{\w+, "(/[\w/]+)"\}`, ""},
+		{"observing.md", "metrics", "llmroute/metrics.go", `metric\w+ += "(\w+)"`, ""},
+		{"observing.md", "labels", "llmroute/metrics.go", `"(llmproxy_\w+|gen_ai_\w+|server_address|error_type|outcome)"`, ""},
+		{"observing.md", "operations", "llmprovider/endpoint.go", `Operation = "(\w+)"`, ""},
+		{"observing.md", "access log fields", "llmroute/exchange.go", `extra\.Set\(zap\.\w+\("(\w+)"`, ""},
+		{"observing.md", "placeholders", "llmroute/exchange.go", `case "([a-z_.]+)":`, "http.llm."},
+		{"llm_keys.md", "flags", "llmroute/command_hashkey.go", `Flags\(\)\.(?:Bool|String)\("(\w+)"`, "--"},
+		{"llm_status.md", "paths", "llmroute/status.go", `case "(/\w+)":`, ""},
+		{"source_files.md", "reasons", "k8ssource/objects.go", `Reason\w+ += "(\w+)"`, ""},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			files, err := filepath.Glob(filepath.Join(root, test.files))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, file := range files {
+				if name := filepath.Base(file); strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "mock") {
+					continue
+				}
+				for _, m := range regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, file), -1) {
+					if name := m[1]; name != "list_models" { // is counted nowhere
+						names = append(names, test.prefix+name)
+					}
+				}
+			}
+			mentions(t, test.page, names...)
+		})
+	}
+}
