@@ -90,15 +90,13 @@ func (a *App) drainOnExit() {
 	if n := a.open.count(); n > 0 {
 		a.logger.Info("waiting for open requests to end", zap.Int("open", n), zap.Duration("drain_timeout", time.Duration(a.DrainTimeout)))
 	}
-	deadline := time.NewTimer(time.Duration(a.DrainTimeout))
-	defer deadline.Stop()
-	for a.open.count() > 0 {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			n := a.open.drain()
+	// Not only what is open now: a site may take requests for a while yet, as
+	// Caddy's shutdown_delay has it. This ends with the process.
+	time.Sleep(time.Duration(a.DrainTimeout))
+	for told := false; ; <-tick.C {
+		if n := a.open.drain(); n > 0 && !told {
+			told = true
 			a.logger.Warn("drain time is over; ended the requests still open", zap.Int("ended", n))
-			return
 		}
 	}
 }

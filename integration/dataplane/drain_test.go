@@ -15,6 +15,7 @@ import (
 )
 
 const drainConfig = `{
+	shutdown_delay {{.Delay}}
 	servers {
 		timeouts {
 			write_idle {{.WriteIdle}}
@@ -41,7 +42,7 @@ http://:{{.Port}} {
 func startDrain(t *testing.T, timeout string) (*site, *fakeprovider.Server) {
 	t.Helper()
 	a := newNamed(t, "a")
-	return startSite(t, drainConfig, map[string]any{"Drain": timeout, "URL": a.URL(), "CA": a.CAFile(), "Mark": "one", "WriteIdle": "3s"}), a
+	return startSite(t, drainConfig, map[string]any{"Drain": timeout, "URL": a.URL(), "CA": a.CAFile(), "Mark": "one", "WriteIdle": "3s", "Delay": "0s"}), a
 }
 
 // drainCases are the two kinds of open streams that an exit meets.
@@ -244,5 +245,28 @@ func TestDrainTimeoutEndsStuckClients(t *testing.T) {
 	t.Logf("exit %v after SIGTERM", took.Round(time.Millisecond))
 	if took > 7*time.Second {
 		t.Errorf("the gateway took %v to exit, want 1s of drain_timeout, 3s of write_idle, and a little", took)
+	}
+}
+
+// TestDrainCoversLateRequests has a site that takes requests for a while after
+// SIGTERM, as load balancers need it. Those end with the drain time as well.
+func TestDrainCoversLateRequests(t *testing.T) {
+	s, a := startDrain(t, "3s")
+	s.reload(map[string]any{"Delay": "2s"})
+	a.Script(fakeprovider.Always(fakeprovider.EndlessEvents(numberedEvent(0), 100*time.Millisecond)))
+	began := time.Now()
+	s.Signal(syscall.SIGTERM)
+	time.Sleep(700 * time.Millisecond)
+	open := mustOpen(t, newClient(t), s.url, "")
+	events, err := open.rest()
+	took := time.Since(began)
+	if len(events) == 0 || !strings.Contains(events[len(events)-1], "shutting_down") || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the stream ended with %v after %d events, the last of which is %q; want it cut after an error event", err, len(events), events[max(len(events)-1, 0):])
+	}
+	if took < 2500*time.Millisecond || took > 6*time.Second {
+		t.Errorf("the stream was ended %v after SIGTERM, want 3s", took)
+	}
+	if code := s.WaitExit(15 * time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
 	}
 }
