@@ -312,27 +312,53 @@ func TestFilesKeepsTheLastGoodContent(t *testing.T) {
 func TestFilesWaitsForAWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "llm.yaml")
 	write(t, path, manifestOf("a"))
-	w := follow(t, path)
-	whole := manifestOf("b", "c", "d", "e", "f", "g", "h")
+	w := newFollower([]string{path}, settleTime/100)
+	if err := w.load(); err != nil {
+		t.Fatal(err)
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Written more often than it is looked at.
-	for _, c := range []byte(whole) {
-		if _, err := f.Write([]byte{c}); err != nil {
+	defer f.Close()
+	for i, line := range strings.SplitAfter(manifestOf("b", "c", "d", "e"), "\n") {
+		if w.poll(time.Now()) {
+			t.Fatalf("published after %d lines", i)
+		}
+		if _, err := f.WriteString(line); err != nil {
 			t.Fatal(err)
 		}
-		if c == '\n' {
-			time.Sleep(testInterval / 4)
+	}
+	for i := 0; !w.poll(time.Now()); i++ {
+		if i == 2 {
+			t.Fatal("not published after the last line")
 		}
 	}
-	if err := f.Close(); err != nil {
+	if n := len(w.objects().Providers); n != 4 {
+		t.Errorf("%d providers", n)
+	}
+}
+
+func TestFilesWaitsNotForEver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "llm.yaml")
+	write(t, path, manifestOf("a"))
+	w := newFollower([]string{path}, settleTime/10)
+	if err := w.load(); err != nil {
 		t.Fatal(err)
 	}
-	w.hosts("b", "c", "d", "e", "f", "g", "h")
-	if _, n := w.last(); n > 3 {
-		t.Errorf("%d states of a file that was written once", n)
+	text := manifestOf("b")
+	for i := 0; ; i++ {
+		text += "# another line\n"
+		write(t, path, text)
+		if w.poll(time.Now()) {
+			break
+		}
+		if i > 25 {
+			t.Fatal("a file that is always being written is never read")
+		}
+	}
+	if p := w.objects().Providers; len(p) != 1 || p[0].Object.Spec.Host != "b" {
+		t.Errorf("got %d providers", len(p))
 	}
 }
 
