@@ -295,8 +295,8 @@ func (a *App) replace(state *State, onlyFirst bool) {
 			}
 		}
 	}
+	a.metrics.identify(a.identity(state))
 	if state != nil {
-		a.metrics.identify(a.identity(state))
 		a.logger.Info("configuration from the source is in use", zap.Uint64("snapshot", next.number), zap.Int("providers", len(next.providers)),
 			zap.Int("routes", len(next.routes)), zap.Int("findings", len(state.Findings)), zap.Duration("took", time.Since(began)))
 	}
