@@ -57,6 +57,7 @@ func leaks(text string, but ...string) []string {
 	return found
 }
 
+// The access logs have the format that the documentation of llm_route gives.
 const secretsConfig = `{
 	log {
 		level DEBUG
@@ -84,6 +85,14 @@ const secretsConfig = `{
 	}
 }
 (rules) {
+	log {
+		format filter {
+			request>headers>X-Api-Key delete
+			request>headers>Api-Key delete
+			request>headers>X-Goog-Api-Key delete
+			request>uri regexp \?.* ?REDACTED
+		}
+	}
 	llm_route {
 		rule env {
 			match header X-Rule env
@@ -118,11 +127,9 @@ const secretsConfig = `{
 	}
 }
 http://:{{.Open}} {
-	log
 	import rules
 }
 http://:{{.Keyed}} {
-	log
 	llm_keys keys.txt
 	import rules
 }
@@ -309,6 +316,9 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 			t.Errorf("no autosave.json seen, %v", err)
 		}
 	})
+	if warned := g.FindLogs("the access log shows API keys"); len(warned) > 0 {
+		t.Errorf("warned of a log that hides them: %s", warned[0].Raw)
+	}
 	access := func(l gateway.LogLine) bool { return strings.HasPrefix(l.Logger, "http.log.access") }
 	for name, which := range map[string]func(gateway.LogLine) bool{
 		"in access logs": access, "in other logs": func(l gateway.LogLine) bool { return !access(l) },
