@@ -47,9 +47,12 @@ func errNoBackend(rule string) *llmprovider.Error {
 }
 
 func errModelNotAllowed(client, model string) *llmprovider.Error {
+	message := fmt.Sprintf("the key of %q may not use the model %q; ask for another model, or ask the gateway's operator to allow it", client, bounded(model))
+	if model == "" {
+		message = fmt.Sprintf("the key of %q may use certain models only; name one of them as \"model\"", client)
+	}
 	return &llmprovider.Error{
-		Status: http.StatusForbidden, Type: llmprovider.TypePermission, Code: "model_not_allowed", Param: "model",
-		Message: fmt.Sprintf("the key of %q may not use the model %q; ask for another model, or ask the gateway's operator to allow it", client, bounded(model)),
+		Status: http.StatusForbidden, Type: llmprovider.TypePermission, Code: "model_not_allowed", Param: "model", Message: message,
 	}
 }
 
