@@ -47,7 +47,7 @@ func Decode(file string, data []byte) (*Objects, error) {
 	if i := firstInvalid(data); i >= 0 {
 		return nil, &FileError{file, 1 + bytes.Count(data[:i], []byte("\n")), "the file is not UTF-8 text; save it as UTF-8"}
 	}
-	d := &decoder{file: file, objects: new(Objects)}
+	d := &decoder{file: file, objects: new(Objects), schemas: make(schemas)}
 	for _, doc := range split(data) {
 		if err := d.document(doc); err != nil {
 			return nil, err
@@ -73,6 +73,7 @@ func firstInvalid(data []byte) int {
 type decoder struct {
 	file    string
 	objects *Objects
+	schemas schemas
 	count   int
 }
 
@@ -169,20 +170,20 @@ func (d *decoder) ours(t TypeMeta, group, version string, data []byte, line int,
 		faults = append(faults, *faultf(ReasonInvalidObject, "there is no apiVersion %q of %s; write %s/%s or %s/%s", bounded(t.APIVersion), kind, Group, versions[0], Group, versions[1]))
 	}
 	if kind == KindLLMProvider {
-		d.objects.Providers = append(d.objects.Providers, decode[LLMProvider](d, data, line, strictly[LLMProvider](data, faults)))
+		d.objects.Providers = append(d.objects.Providers, decode[LLMProvider](d, data, line, strictly[LLMProvider](d, data, faults)))
 	} else {
-		d.objects.Routes = append(d.objects.Routes, decode[LLMRoute](d, data, line, strictly[LLMRoute](data, faults)))
+		d.objects.Routes = append(d.objects.Routes, decode[LLMRoute](d, data, line, strictly[LLMRoute](d, data, faults)))
 	}
 }
 
 // strictly adds what does not fit T, the status aside.
-func strictly[T any](data []byte, faults []Fault) []Fault {
+func strictly[T any](d *decoder, data []byte, faults []Fault) []Fault {
 	var tree map[string]any
 	if err := json.Unmarshal(data, &tree); err != nil {
 		return append(faults, *faultf(ReasonInvalidObject, "the object cannot be read"))
 	}
 	delete(tree, "status")
-	return append(faults, checkSchema[T](tree)...)
+	return append(faults, checkSchema[T](tree, d.schemas)...)
 }
 
 // decode reads as much of an object as fits T.

@@ -18,13 +18,19 @@ const maxFaults = 20
 // checkSchema finds what in tree, an object decoded without a type, does not
 // fit T: fields that T does not have, and values of other types. Messages name
 // the field by its path and never repeat its value, which may be a key.
-func checkSchema[T any](tree map[string]any) []Fault {
-	c := new(schemaChecker)
+func checkSchema[T any](tree map[string]any, known schemas) []Fault {
+	c := &schemaChecker{known: known}
 	c.check(tree, reflect.TypeFor[T](), "")
 	return c.faults
 }
 
-type schemaChecker struct{ faults []Fault }
+// schemas holds the fields of structs by name, as they are found out.
+type schemas map[reflect.Type]map[string]reflect.Type
+
+type schemaChecker struct {
+	known  schemas
+	faults []Fault
+}
 
 func (c *schemaChecker) report(reason, path, format string, args ...any) {
 	if len(c.faults) < maxFaults {
@@ -85,7 +91,11 @@ func (c *schemaChecker) check(value any, t reflect.Type, path string) {
 }
 
 func (c *schemaChecker) checkFields(fields map[string]any, t reflect.Type, path string) {
-	known := fieldsOf(t)
+	known := c.known[t]
+	if known == nil {
+		known = fieldsOf(t)
+		c.known[t] = known
+	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		sub := name
 		if path != "" {
