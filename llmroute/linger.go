@@ -20,12 +20,12 @@ const (
 // and a connection that is closed with unread data in it is reset: they would
 // see that, and not the answer.
 func (x *exchange) refuseBody(refused *llmprovider.Error) error {
-	x.w.Header().Set("Connection", "close") // or net/http would read a part of the body before it lets the answer out
-	if err := refused.Write(x.w); err != nil {
-		return err
+	if x.r.ProtoMajor != 1 {
+		return refused.Write(x.w) // one stream ends, with a way to say so
 	}
-	if x.r.ProtoMajor != 1 || x.r.Header.Get("Expect") != "" {
-		return nil // the client waits to be asked for the body, or has HTTP/2 to be told to stop
+	x.w.Header().Set("Connection", "close") // or net/http would read a part of the body before it lets the answer out
+	if err := refused.Write(x.w); err != nil || x.r.Header.Get("Expect") != "" {
+		return err // what waits to be asked for a body does not send it
 	}
 	control := http.NewResponseController(x.w)
 	if control.Flush() != nil {
