@@ -220,7 +220,7 @@ func TestOwnErrors(t *testing.T) {
 				if stream.Next() {
 					t.Error("a chunk came")
 				}
-				checkOwn(t, stream.Err(), c.status, c.kind, c.code)
+				_ = checkOwn(t, stream.Err(), c.status, c.kind, c.code)
 			}
 		})
 	}

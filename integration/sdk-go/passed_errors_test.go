@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
@@ -36,8 +37,8 @@ func TestProviderErrors(t *testing.T) {
 					t.Errorf("header %s: %q, want %q", name, res.Header.Get(name), f.Header.Get(name))
 				}
 			}
-			expect, ok := want.(*openai.Error)
-			if !ok {
+			var expect *openai.Error
+			if !errors.As(want, &expect) {
 				return // a shape that the SDK cannot read from the provider either
 			}
 			e := apiError(t, got)
