@@ -97,7 +97,7 @@ func (w *follower) poll(now time.Time) bool {
 			}
 			continue
 		}
-		if !m.due(info, now, w.patience()) {
+		if !m.due(info, w.patience()) {
 			continue
 		}
 		before := m.hash

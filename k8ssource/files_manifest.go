@@ -33,7 +33,7 @@ type manifest struct {
 // due tells whether the file is to be read now. One that was renamed into place
 // is complete; one that is written to in place is read when it has not changed
 // between two looks, or at the latest after so many.
-func (m *manifest) due(found os.FileInfo, now time.Time, patience int) bool {
+func (m *manifest) due(found os.FileInfo, patience int) bool {
 	if m.info != nil && sameFile(m.info, found) {
 		m.waiting, m.waits = nil, 0
 		// What is wrong with the content stays so until it changes; whether a

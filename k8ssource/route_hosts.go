@@ -10,10 +10,10 @@ const clusterSuffix = ".svc.cluster.local"
 
 // checkRouteHost says what is wrong with the host of an LLMRoute, if anything.
 func checkRouteHost(host string) string {
-	switch {
-	case host == "":
+	switch host {
+	case "":
 		return "a host is required; write a provider's host, the name of a Service, or \"*\""
-	case host == "*":
+	case "*":
 		return ""
 	}
 	name, _ := strings.CutPrefix(host, "*.")

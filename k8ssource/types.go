@@ -7,9 +7,10 @@ const (
 	// Group is the API group of LLMProvider and LLMRoute.
 	Group = "istio.alibabacloud.com"
 
-	// KindLLMProvider and KindLLMRoute are the kinds of that group.
+	// KindLLMProvider is the kind of an LLMProvider.
 	KindLLMProvider = "LLMProvider"
-	KindLLMRoute    = "LLMRoute"
+	// KindLLMRoute is the kind of an LLMRoute.
+	KindLLMRoute = "LLMRoute"
 )
 
 // versions are the versions of Group, which have the same schema.
