@@ -9,9 +9,7 @@ import (
 // The error types of OpenAI's API that the gateway's own errors use.
 const (
 	TypeInvalidRequest = "invalid_request_error"
-	TypeAuthentication = "authentication_error"
 	TypePermission     = "permission_error"
-	TypeRateLimit      = "rate_limit_error"
 	TypeServer         = "server_error"
 )
 

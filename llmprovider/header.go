@@ -33,7 +33,7 @@ var withheld = map[string]bool{
 // neverForwarded holds those that forward_headers cannot let through.
 var neverForwarded = map[string]bool{
 	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-	"Http2-Settings": true, "Expect": true, "Host": true, "Content-Length": true, "Accept-Encoding": true, "Proxy-Authorization": true,
+	"Http2-Settings": true, "Expect": true, "Host": true, "Content-Length": true, "Accept-Encoding": true,
 }
 
 // IsCredentialHeader tells whether a header of this name carries a credential,
@@ -43,12 +43,13 @@ func IsCredentialHeader(name string) bool {
 	case "authorization", "proxy-authorization", "cookie", "set-cookie":
 		return true
 	}
-	for _, word := range []string{"api-key", "apikey", "api_key", "token", "secret", "password", "access-key", "auth-key"} {
+	for _, word := range []string{"apikey", "token", "secret", "password", "auth"} {
 		if strings.Contains(name, word) {
 			return true
 		}
 	}
-	return false
+	// Ocp-Apim-Subscription-Key, x-functions-key and the like
+	return (strings.HasSuffix(name, "-key") || strings.HasSuffix(name, "_key")) && name != "idempotency-key" && name != "x-idempotency-key"
 }
 
 // outboundHeader is the header map of an attempt: the client's without what is

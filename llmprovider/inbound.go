@@ -54,6 +54,9 @@ func (in *Inbound) Read(r *http.Request, limit int64) *Error {
 		in.read = true
 		in.err = in.load(r, limit)
 	}
+	if in.err == nil && int64(len(in.Body())) > limit { // read earlier, under another limit
+		return readError(errTooLarge, limit)
+	}
 	return in.err
 }
 

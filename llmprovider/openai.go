@@ -1,6 +1,7 @@
 package llmprovider
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -66,7 +67,7 @@ type OpenAI struct {
 	// carries it from a client that did not ask.
 	KeepStreamOptions bool `json:"keep_stream_options,omitempty"`
 
-	// How long a connection may take, for its TCP part and its TLS part each.
+	// How long connecting may take, TLS included.
 	// Default: 3s.
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
 
@@ -146,6 +147,28 @@ func (p *OpenAI) ConfiguredModels() []string {
 	}
 	slices.Sort(models)
 	return slices.Compact(models)
+}
+
+// CheckCredentials implements Provider.
+func (p *OpenAI) CheckCredentials() error {
+	var errs []error
+	check := func(s *Secret) {
+		if _, err := s.Value(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, h := range p.ready.secrets {
+		check(h.value)
+	}
+	if p.ready.base.key != nil {
+		check(p.ready.base.key)
+	}
+	for _, f := range p.ready.rules {
+		if f.key != nil && f.key != p.ready.base.key {
+			check(f.key)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // CredentialRef implements Provider.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -354,5 +355,29 @@ func TestReadersOfAnswers(t *testing.T) {
 		if got := readAnswer(t, r, []byte("any\x00thing"), 3); string(got) != "any\x00thing" {
 			t.Errorf("%q passes on %q", test.contentType, got)
 		}
+	}
+}
+
+func TestAnswersWithAStatusThatIsNone(t *testing.T) {
+	for status, want := range map[string]string{"101 Switching Protocols": "status 101", "099 x": "status 099", "000 x": "status 000"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 "+status+"\r\nContent-Length: 0\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			_ = conn.Close()
+		}))
+		host, port, _ := strings.Cut(server.Listener.Addr().String(), ":")
+		p := provisioned(t, `{"host":"`+host+`","scheme":"http","port":`+port+`}`)
+		res, err := p.RoundTrip(attempt(t, p, read(t, post("/", "", `{}`)), "").Request)
+		if err == nil {
+			res.Body.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v", status, err)
+		}
+		server.Close()
 	}
 }

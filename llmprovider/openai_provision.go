@@ -264,6 +264,8 @@ func (r *openAIReady) setHeaders(p *OpenAI) error {
 			r.secrets = append(r.secrets, secretHeader{canonical, secret})
 		case IsCredentialHeader(name):
 			return err
+		case strings.ContainsAny(value, "{}"):
+			return fmt.Errorf("the value of header %q has a placeholder other than {env.NAME} and {file.PATH}; only these two are known here", name)
 		default:
 			r.headers = append(r.headers, fixedHeader{canonical, []string{value}})
 		}

@@ -42,6 +42,10 @@ type Provider interface {
 	// ConfiguredModels lists the models that the configuration names.
 	ConfiguredModels() []string
 
+	// CheckCredentials tells which of the provider's credentials cannot be had
+	// now, and why.
+	CheckCredentials() error
+
 	// CredentialRef names where the key comes from, never the key itself; it
 	// is empty without one.
 	CredentialRef(rule string) string
@@ -73,7 +77,6 @@ type Attempt struct {
 	// StreamForced tells that the configuration turned a client's stream off.
 	StreamForced bool
 
-	operation Operation
 	hideUsage bool
 }
 

@@ -12,6 +12,10 @@ import (
 // secretRefresh is how often a secret's file is read again while it is used.
 const secretRefresh = time.Second
 
+// processStart is what the clock for rereading is measured from: it never goes
+// back, as the time of day may.
+var processStart = time.Now()
+
 // maxSecretSize bounds a secret's file, in bytes.
 const maxSecretSize = 64 << 10
 
@@ -24,7 +28,7 @@ type Secret struct {
 	parts   []secretPart
 	fixed   bool
 	current atomic.Pointer[string]
-	next    atomic.Int64 // when to read again, in Unix nanoseconds
+	next    atomic.Int64 // when to read again, in nanoseconds of the process's clock
 	failed  atomic.Bool
 
 	// report, if set, is told once that the secret cannot be read any more while
@@ -100,7 +104,7 @@ func (s *Secret) Value() (string, error) {
 	if cur != nil && s.fixed {
 		return *cur, nil
 	}
-	now := time.Now().UnixNano()
+	now := int64(time.Since(processStart))
 	next := s.next.Load()
 	if cur != nil && (now < next || !s.next.CompareAndSwap(next, now+int64(secretRefresh))) {
 		return *cur, nil
@@ -170,6 +174,9 @@ func (s *Secret) resolve() (string, error) {
 }
 
 func readSecret(path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("reading a secret: %s is not a regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("reading a secret: %w", err)

@@ -99,7 +99,7 @@ func TestSecretsThatCannotBeHad(t *testing.T) {
 		{"variable not set", "{env.LLM_TEST_NOT_SET}", "the environment variable LLM_TEST_NOT_SET is empty; set it"},
 		{"variable of two lines", "{env.LLM_TEST_LINES}", "{env.LLM_TEST_LINES} has a line break or a control character"},
 		{"no file", "{file." + filepath.Join(dir, "none") + "}", "no such file"},
-		{"folder", "{file." + dir + "}", "is a directory"},
+		{"folder", "{file." + dir + "}", "is not a regular file"},
 		{"empty file", write("empty", " \n"), "empty is empty; write the secret into it"},
 		{"file of two lines", write("lines", keyText+"\n"+keyText), "has a line break or a control character"},
 		{"NUL", write("nul", keyText+"\x00x"), "has a line break or a control character"},

@@ -3,11 +3,14 @@ package llmprovider
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -15,7 +18,7 @@ import (
 )
 
 const (
-	// defaultDialTimeout bounds a connection's TCP part and its TLS part.
+	// defaultDialTimeout bounds connecting, TLS included.
 	defaultDialTimeout = 3 * time.Second
 	// idlePerHost is how many idle connections are kept to a provider. Caddy's
 	// default of 32 means a handshake for each request above it.
@@ -110,6 +113,12 @@ func withDefaults(settings *reverseproxy.HTTPTransport, useTLS bool, dialTimeout
 			return nil, fmt.Errorf("copying transport settings: %w", err)
 		}
 	}
+	if own.ProxyProtocol != "" {
+		return nil, fmt.Errorf("proxy_protocol is not supported: connections to a provider are shared by all clients")
+	}
+	if slices.Contains(own.Versions, "3") {
+		return nil, fmt.Errorf("HTTP/3 to a provider is not supported; leave versions out, or write 1.1, 2 or h2c")
+	}
 	if dialTimeout != 0 {
 		own.DialTimeout = dialTimeout
 	}
@@ -150,7 +159,36 @@ func provisionTransport(ctx caddy.Context, own *reverseproxy.HTTPTransport) erro
 		return fmt.Errorf("setting up the transport: %w", err)
 	}
 	own.Transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
+	if own.TLS != nil && own.Transport.DialTLSContext == nil {
+		own.Transport.DialTLSContext = dialTLS(own.Transport, time.Duration(own.DialTimeout))
+	}
 	return nil
+}
+
+// dialTLS connects, TLS included, within the limit; net/http by itself would
+// bound the two parts one by one.
+func dialTLS(t *http.Transport, limit time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		conn, err := t.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		config := t.TLSClientConfig.Clone()
+		if config.ServerName == "" {
+			if config.ServerName, _, err = net.SplitHostPort(addr); err != nil {
+				_ = conn.Close()
+				return nil, err
+			}
+		}
+		secured := tls.Client(conn, config)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		return secured, nil
+	}
 }
 
 // belongsToConfig tells whether a guest module ties the settings to the

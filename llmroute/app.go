@@ -4,7 +4,6 @@
 package llmroute
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,10 +23,8 @@ func init() {
 }
 
 const (
-	// DefaultStatusListen is where the status listener is unless configured.
-	DefaultStatusListen = "127.0.0.1:2020"
-
-	defaultDrain = 10 * time.Minute
+	defaultStatusListen = "127.0.0.1:2020"
+	defaultDrain        = 10 * time.Minute
 )
 
 // App holds the LLM providers, the routes that a source supplies, and the state
@@ -71,6 +68,7 @@ type App struct {
 
 	mu      sync.Mutex // guards changes of current
 	closed  bool
+	cleaned bool
 	current atomic.Pointer[snapshot]
 }
 
@@ -88,7 +86,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.static = make(map[string]*provider)
 	a.done = make(chan struct{})
 	if a.StatusListen == "" {
-		a.StatusListen = DefaultStatusListen
+		a.StatusListen = defaultStatusListen
 	}
 	if a.DrainTimeout == 0 {
 		a.DrainTimeout = caddy.Duration(defaultDrain)
@@ -115,8 +113,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 		p := a.newProvider(name, module.(llmprovider.Provider))
 		p.origin = "configuration"
 		a.static[name] = p
-		if _, missing := module.(llmprovider.Provider).ModelsRequest(context.Background()); missing != nil && missing.Cause != nil {
-			a.logger.Error("provider has no key; requests for it are refused until it has one", zap.String("provider", name), zap.Error(missing.Cause))
+		if err := p.CheckCredentials(); err != nil {
+			a.logger.Error("provider has no key; requests that need it are refused until it is there", zap.String("provider", name), zap.Error(err))
 		}
 	}
 	for name, routes := range a.Routes {
@@ -195,9 +193,7 @@ func (a *App) Start() error {
 		if err := a.runner.start(a, a.source); err != nil {
 			return fmt.Errorf("starting the source: %w", err)
 		}
-		if s := a.runner.latest.Load(); s != nil {
-			a.apply(s)
-		}
+		a.apply()
 	}
 	a.snapshot()
 	if a.StatusListen != "off" {
@@ -244,10 +240,10 @@ func (a *App) Cleanup() error {
 	for _, p := range a.static {
 		p.release()
 	}
-	if a.runner != nil {
+	if a.runner != nil && !a.cleaned {
 		a.runner.leave(a)
+		a.cleaned = true
 		_, err := runners.Delete(a.key)
-		a.runner = nil
 		return err
 	}
 	return nil
@@ -265,24 +261,31 @@ func (a *App) snapshot() *snapshot {
 	if s := a.current.Load(); s != nil {
 		return s
 	}
-	// The first request may come before Start, whose place among the apps is
-	// not fixed. A source that already runs has its last state.
-	var state *State
-	if a.runner != nil {
-		state = a.runner.latest.Load()
+	// The first request may come before Start, whose place among the apps is not
+	// fixed, and must find what the source knows all the same.
+	a.mu.Lock()
+	closed := a.closed
+	a.mu.Unlock()
+	if a.runner != nil && !closed {
+		_ = a.runner.start(a, a.source) // Start meets the same error, and reports it
 	}
-	a.replace(state, true)
+	a.replace(true)
 	return a.current.Load()
 }
 
-// apply replaces the snapshot by the one that follows from state.
-func (a *App) apply(state *State) { a.replace(state, false) }
+// apply replaces the snapshot by the one that follows from what the source said
+// last.
+func (a *App) apply() { a.replace(false) }
 
-func (a *App) replace(state *State, onlyFirst bool) {
+func (a *App) replace(onlyFirst bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	old := a.current.Load()
-	if a.closed && old != nil || old != nil && (onlyFirst || old.state == state) {
+	var state *State
+	if a.runner != nil && !a.closed {
+		state = a.runner.latest.Load()
+	}
+	if old != nil && (a.closed || onlyFirst || old.state == state) {
 		return
 	}
 	began := time.Now()

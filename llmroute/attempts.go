@@ -22,9 +22,12 @@ const keptTime = 5 * time.Second
 
 // keptAnswer is an answer that was passed over in favour of another attempt.
 type keptAnswer struct {
-	status int
-	header http.Header
-	body   []byte
+	provider *provider
+	model    string
+	fixed    bool
+	status   int
+	header   http.Header
+	body     []byte
 }
 
 // attempt tries the rule's backends until one answers or none is left.
@@ -184,19 +187,22 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 		return true, nil, nil, x.respond(ctx, res, attempt, &dog, limits.Idle)
 	}
 
-	pause := time.Duration(0)
+	if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
+		x.logRejectedKey(res.StatusCode)
+	}
 	if x.rule.retries(res.StatusCode) {
-		pause = p.state.failed(time.Now(), res.StatusCode, res.Header)
+		pause := p.state.failed(time.Now(), res.StatusCode, res.Header)
 		x.logAttempt(res.StatusCode, nil, pause)
 		if more() {
 			dog.watch(keptTime)
-			return false, keep(res), nil, nil
+			answer := keep(res)
+			if answer != nil {
+				answer.provider, answer.model, answer.fixed = p, x.model, x.fixedModel
+			}
+			return false, answer, nil, nil
 		}
 	} else {
 		x.logAttempt(res.StatusCode, nil, 0)
-		if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
-			x.logRejectedKey(res.StatusCode)
-		}
 	}
 	return true, nil, nil, x.respond(ctx, res, attempt, &dog, limits.Idle)
 }
@@ -208,13 +214,14 @@ func keep(res *http.Response) *keptAnswer {
 	if err != nil || len(body) > maxKept {
 		return nil
 	}
-	return &keptAnswer{res.StatusCode, res.Header, body}
+	return &keptAnswer{status: res.StatusCode, header: res.Header, body: body}
 }
 
 // sendKept answers with the last error that a provider gave.
 func (x *exchange) sendKept(k *keptAnswer) error {
 	copyHeader(x.w.Header(), k.header)
 	x.w.Header().Del("Content-Length")
+	x.provider, x.model, x.fixedModel = k.provider, k.model, k.fixed
 	x.status = k.status
 	x.w.WriteHeader(k.status)
 	_, err := x.w.Write(k.body)

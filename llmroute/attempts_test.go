@@ -132,14 +132,25 @@ func TestRetryAfterIsAPreference(t *testing.T) {
 func TestCoolDown(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	var s providerState
+	if a, b := s.failed(now, 429, nil), s.failed(now, 429, nil); a != time.Second || b != time.Second {
+		t.Errorf("two 429 of requests under way together: pauses %s and %s, want 1s each", a, b)
+	}
+	s.succeeded()
+	now = now.Add(time.Hour)
 	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
 		if got := s.failed(now, 429, nil); got != want*time.Second {
 			t.Errorf("429 number %d: pause %s, want %s", i+1, got, want*time.Second)
 		}
+		now = now.Add(time.Hour)
 	}
 	s.succeeded()
 	if got := s.failed(now, 429, nil); got != time.Second {
 		t.Errorf("429 after a success: pause %s, want 1s", got)
+	}
+	s.failed(now, 429, http.Header{"Retry-After": {"600"}})
+	s.failed(now, 429, nil)
+	if !s.cooling(now.Add(599 * time.Second)) {
+		t.Error("a pause that the provider asked for was cut short by a later 429 without one")
 	}
 	var f providerState
 	for i, want := range []time.Duration{0, 0, 10 * time.Second} {

@@ -16,7 +16,9 @@ var errDrained = errors.New("the gateway is shutting down")
 // openRequests knows the requests that are being served, so that those which
 // take too long at shutdown can be ended. It is split so that requests on many
 // cores do not wait for each other.
-type openRequests struct{ shards [16]openShard }
+type openRequests struct{ shards [openShards]openShard }
+
+const openShards = 16
 
 type openShard struct {
 	mu   sync.Mutex
@@ -25,7 +27,7 @@ type openShard struct {
 }
 
 func (o *openRequests) add(x *exchange) {
-	s := &o.shards[x.shard()]
+	s := &o.shards[x.shard]
 	s.mu.Lock()
 	if s.open == nil {
 		s.open = make(map[*exchange]struct{})
@@ -35,7 +37,7 @@ func (o *openRequests) add(x *exchange) {
 }
 
 func (o *openRequests) remove(x *exchange) {
-	s := &o.shards[x.shard()]
+	s := &o.shards[x.shard]
 	s.mu.Lock()
 	delete(s.open, x)
 	s.mu.Unlock()

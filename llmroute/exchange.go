@@ -2,11 +2,11 @@ package llmroute
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -19,6 +19,7 @@ import (
 // exchange is one client request and what became of it.
 type exchange struct {
 	h       *Handler
+	shard   uint8 // of the open requests
 	w       http.ResponseWriter
 	r       *http.Request
 	in      *llmprovider.Inbound
@@ -28,7 +29,7 @@ type exchange struct {
 	client  *Client // known by its virtual key, or nil
 	shared  bool    // matchers can find this exchange
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards cancel and drained
 	cancel  context.CancelCauseFunc
 	drained bool
 
@@ -50,11 +51,8 @@ type exchange struct {
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
-	return &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, snap: h.app.snapshot()}
+	return &exchange{h: h, shard: uint8(rand.Uint32() % openShards), w: w, r: r, began: time.Now(), maxBody: h.MaxBody, snap: h.app.snapshot()}
 }
-
-// shard spreads exchanges by their address.
-func (x *exchange) shard() int { return int(uintptr(unsafe.Pointer(x))>>8) & 15 }
 
 // serve answers the request.
 func (x *exchange) serve() error {
@@ -72,8 +70,10 @@ func (x *exchange) serve() error {
 	if x.in.Endpoint.Operation == llmprovider.ListModels {
 		return x.serveModels()
 	}
-	if err := x.route(); err != nil {
-		return x.refuse(err)
+	refused := x.route()
+	x.snap = nil // what is needed of it is known; a long stream must not hold all of it
+	if refused != nil {
+		return x.refuse(refused)
 	}
 	if err := x.in.Read(x.r, x.maxBody); err != nil {
 		return x.refuse(err)
@@ -129,14 +129,22 @@ func (x *exchange) attemptContext() (context.Context, context.CancelCauseFunc) {
 	return ctx, cancel
 }
 
-// drain ends the exchange because the process exits.
+// drain ends the exchange because the process exits. Called again, it also ends
+// the reading from, and the writing to, a client that is too slow to let the
+// exchange end.
 func (x *exchange) drain() {
 	x.mu.Lock()
+	again := x.drained
 	x.drained = true
 	cancel := x.cancel
 	x.mu.Unlock()
 	if cancel != nil {
 		cancel(errDrained)
+	}
+	if again {
+		now, control := time.Now(), http.NewResponseController(x.w)
+		_ = control.SetReadDeadline(now) // where it cannot be set, the server ends with the process
+		_ = control.SetWriteDeadline(now)
 	}
 }
 

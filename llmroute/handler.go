@@ -136,6 +136,12 @@ func (x *exchange) route() *llmprovider.Error {
 		if !x.h.app.ready() {
 			return errNotReady()
 		}
+		// A provider that was refused for its own fault still owns its host.
+		if t := snap.tables[meshTable]; t != nil {
+			if e := t.exact[normalizeHost(x.r.Host)]; e != nil && e.Unusable != "" {
+				return errUnusable(e.Unusable)
+			}
+		}
 		return errNoRoute(x.r)
 	}
 	x.rule, x.targets = p.rule, p.targets[:]

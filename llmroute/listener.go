@@ -9,6 +9,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
+// notFound answers what the handler before it does not.
+var notFound = json.RawMessage(`{"handler":"static_response","status_code":404,"body":"not found\n"}`)
+
 // listener is an HTTP server of the gateway's own, beside those of the http
 // app: it can be started, replaced and stopped by itself.
 type listener struct {
@@ -29,7 +32,7 @@ func (a *App) startListener(addr, handler string) (*listener, error) {
 	l := &listener{cancel: cancel, app: &caddyhttp.App{
 		Servers: map[string]*caddyhttp.Server{handler: {
 			Listen:    []string{addr},
-			Routes:    caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{route}}},
+			Routes:    caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{route, notFound}}},
 			AutoHTTPS: &caddyhttp.AutoHTTPSConfig{Disabled: true},
 			Protocols: []string{"h1"},
 		}},

@@ -176,7 +176,7 @@ func TestChangesUnderLoad(t *testing.T) {
 	}
 	change := func(n int) {
 		for i := range n {
-			feed.report(liveState(u, "a.example", fmt.Sprint("m", i), fmt.Sprint("k", i)))
+			feed.report(liveState(u, "a.example", fmt.Sprint("m", i%10), fmt.Sprint("k", i)))
 		}
 	}
 	changes := 10_000

@@ -29,8 +29,9 @@ const (
 	metricTokenUsage       = "gen_ai_client_token_usage"
 )
 
-// maxModelLabels bounds the models counted by name for one provider. Models
-// beyond it are counted together, so that no client can create series at will.
+// maxModelLabels bounds the models counted by the name that a provider gives
+// them. Models beyond it are counted together, so that no client can create
+// series at will where a provider repeats what it is asked for.
 const (
 	maxModelLabels = 200
 	otherModels    = "other"
@@ -105,7 +106,21 @@ func (m *metrics) identify(id Identity) {
 type providerMetrics struct {
 	series   sync.Map // seriesKey to *series
 	outcomes sync.Map // outcomeKey to prometheus.Counter
+	models   sync.Map // names that providers gave, not the configuration
 	count    atomic.Int64
+}
+
+// known tells whether a name that the provider gave has a label, or may have
+// one.
+func (p *providerMetrics) known(model string) bool {
+	if _, ok := p.models.Load(model); ok {
+		return true
+	}
+	if p.count.Add(1) > maxModelLabels {
+		return false
+	}
+	p.models.Store(model, nil)
+	return true
 }
 
 type seriesKey struct {
@@ -134,7 +149,10 @@ func label(x *exchange) string {
 	if x.fixedModel {
 		return x.model
 	}
-	return x.usage.Model
+	if name := x.usage.Model; name == "" || x.provider.state.usage.known(name) {
+		return name
+	}
+	return otherModels
 }
 
 // of returns the metrics of a provider under the key's labels.
@@ -142,12 +160,6 @@ func (m *metrics) of(p *provider, key seriesKey) *series {
 	cache := &p.state.usage
 	if s, ok := cache.series.Load(key); ok {
 		return s.(*series)
-	}
-	if cache.count.Add(1) > maxModelLabels {
-		key.model = otherModels
-		if s, ok := cache.series.Load(key); ok {
-			return s.(*series)
-		}
 	}
 	id := key.identity
 	documented := []string{id.Workload, id.Namespace, key.host, key.model}

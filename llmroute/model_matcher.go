@@ -166,10 +166,14 @@ func readInbound(r *http.Request) (*llmprovider.Inbound, error) {
 // takeShared returns the request as a matcher outside has read it, if its body
 // is still the one that the matcher left.
 func takeShared(r *http.Request) *llmprovider.Inbound {
-	if v, ok := caddyhttp.GetVar(r.Context(), inboundVar).(*sharedInbound); ok && v.body == any(r.Body) {
-		return v.in
+	v, ok := caddyhttp.GetVar(r.Context(), inboundVar).(*sharedInbound)
+	if !ok || v.body != any(r.Body) || v.in.Body() == nil {
+		return nil
 	}
-	return nil
+	if endpoint, err := llmprovider.EndpointOf(r.Method, r.URL.Path); err != nil || endpoint != v.in.Endpoint {
+		return nil // the path was rewritten since
+	}
+	return v.in
 }
 
 // Interface guards

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/tidwall/gjson"
 	"go.uber.org/zap"
 
@@ -32,6 +33,7 @@ type modelList struct {
 	mu      sync.Mutex
 	names   []string
 	fetched time.Time
+	coming  chan struct{} // closed when the list that is being fetched is there
 }
 
 // modelObject is a model in OpenAI's list.
@@ -46,6 +48,7 @@ type modelObject struct {
 // providers' own lists where the configuration sets no model.
 func (x *exchange) serveModels() error {
 	rules, err := x.routesForModels()
+	x.snap = nil
 	if err != nil {
 		return x.refuse(err)
 	}
@@ -96,6 +99,9 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 			break
 		}
 		if entry := t.lookup(normalizeHost(x.r.Host)); entry != nil {
+			if entry.Unusable != "" {
+				return nil, errUnusable(entry.Unusable)
+			}
 			rules, targets = entry.Rules, entry.targets
 		}
 	default:
@@ -105,7 +111,10 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 	}
 	var out []ruleTargets
 	for i, rule := range rules {
-		if len(rule.matcherSets) > 0 {
+		// A matcher of the model inside of another one, such as `not`, would
+		// decide without a model to decide by.
+		nested := rule.readsModel && len(rule.models) == 0
+		if len(rule.matcherSets) > 0 && !nested {
 			ok, err := x.matches(rule)
 			if err != nil {
 				return nil, x.matcherError(rule, err)
@@ -115,7 +124,7 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 			}
 		}
 		out = append(out, ruleTargets{rule, targets[i]})
-		if len(rule.models) == 0 {
+		if !rule.readsModel {
 			break // every request like this one ends here
 		}
 	}
@@ -221,28 +230,47 @@ func (x *exchange) fetchModels(rules []ruleTargets) {
 	wait.Wait()
 }
 
-// fetchModelsOf brings one provider's list up to date. The last good list stays
-// in use while the provider gives none.
+// fetchModelsOf brings one provider's list up to date, and waits for it as long
+// as the client does. Requests that come meanwhile wait for the same answer.
+// The last good list stays in use while the provider gives none.
 func (x *exchange) fetchModelsOf(p *provider) {
 	list := &p.state.models
 	list.mu.Lock()
-	defer list.mu.Unlock()
 	if time.Since(list.fetched) < modelsKept {
+		list.mu.Unlock()
 		return
 	}
-	ctx, cancel := context.WithTimeout(x.r.Context(), modelsWait)
+	if list.coming == nil {
+		list.coming = make(chan struct{})
+		go x.h.fetchModels(p, list)
+	}
+	coming := list.coming
+	list.mu.Unlock()
+	select {
+	case <-coming:
+	case <-x.r.Context().Done():
+	}
+}
+
+// fetchModels asks the provider. It belongs to no request: others wait for it.
+func (h *Handler) fetchModels(p *provider, list *modelList) {
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewReplacer()), modelsWait)
 	defer cancel()
 	names, err := askModels(ctx, p)
 	if err != nil {
-		if c := x.h.logger.Check(zap.WarnLevel, "could not get the provider's list of models"); c != nil {
+		if c := h.logger.Check(zap.WarnLevel, "could not get the provider's list of models"); c != nil {
 			c.Write(zap.String("provider", p.name), zap.Error(err))
 		}
-		if ctx.Err() == nil {
-			list.fetched = time.Now().Add(modelsWait - modelsKept) // ask again, but not at once
-		}
-		return
 	}
-	list.names, list.fetched = names, time.Now()
+	list.mu.Lock()
+	defer list.mu.Unlock()
+	if err == nil {
+		list.names, list.fetched = names, time.Now()
+	} else {
+		list.fetched = time.Now().Add(modelsWait - modelsKept) // ask again, but not at once
+	}
+	close(list.coming)
+	list.coming = nil
 }
 
 func askModels(ctx context.Context, p *provider) ([]string, error) {

@@ -57,7 +57,9 @@ func (s *sequence) below(n uint64) uint64 {
 // exact, not just likely: any run of requests departs from it by a few at most.
 // It is the default.
 type Weighted struct {
-	seq sequence
+	// A sequence for each number of candidates: further attempts, which have
+	// fewer, must not take steps of the first attempts' sequence.
+	seqs [8]sequence
 }
 
 // CaddyModule returns the Caddy module information.
@@ -70,7 +72,9 @@ func (*Weighted) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the policy.
 func (p *Weighted) Provision(caddy.Context) error {
-	p.seq.start()
+	for i := range p.seqs {
+		p.seqs[i].start()
+	}
 	return nil
 }
 
@@ -80,7 +84,7 @@ func (p *Weighted) Select(_ *http.Request, candidates []Candidate) int {
 	for i := range candidates {
 		total += uint64(candidates[i].Weight)
 	}
-	n := p.seq.below(total)
+	n := p.seqs[min(len(candidates), len(p.seqs)-1)].below(total)
 	for i := range candidates {
 		w := uint64(candidates[i].Weight)
 		if n < w {

@@ -96,3 +96,26 @@ func BenchmarkWeighted(b *testing.B) {
 		}
 	})
 }
+
+// TestFurtherAttemptsDoNotDisturbWeights holds while one of three backends
+// fails each time it is picked.
+func TestFurtherAttemptsDoNotDisturbWeights(t *testing.T) {
+	p := new(Weighted)
+	_ = p.Provision(caddy.Context{})
+	var first, second [3]int
+	for range 9000 {
+		i := p.Select(nil, []Candidate{{Weight: 1}, {Weight: 1}, {Weight: 1}})
+		first[i]++
+		if i == 0 {
+			second[1+p.Select(nil, []Candidate{{Weight: 1}, {Weight: 1}})]++
+		}
+	}
+	for i, n := range first {
+		if n < 2950 || n > 3050 {
+			t.Errorf("candidate %d was picked first %d times of 9000", i, n)
+		}
+	}
+	if second[1] < 1450 || second[1] > 1550 {
+		t.Errorf("the other two were picked next %d and %d times", second[1], second[2])
+	}
+}

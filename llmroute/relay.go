@@ -85,6 +85,7 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 		}
 		r.dog.watch(r.idle)
 		n, readErr := r.body.Read(buf)
+		r.dog.stop() // a slow client is not the provider's silence
 		if n > 0 {
 			if r.x.firstByte == 0 {
 				r.x.firstByte = time.Since(r.x.began)

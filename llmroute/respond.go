@@ -25,7 +25,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	x.in.Release() // no further attempt needs the request's body
 	dog.begun.Store(true)
 	reader := attempt.NewReader(res)
-	stream := strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
+	stream := llmprovider.MediaType(res.Header) == "text/event-stream"
 
 	header := x.w.Header()
 	copyHeader(header, res.Header)
@@ -93,8 +93,9 @@ func (x *exchange) abort(ctx context.Context, flusher *http.ResponseController, 
 	panic(http.ErrAbortHandler)
 }
 
-// hopByHop are the headers of one connection (RFC 9110, section 7.6.1).
-var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+// hopByHop are the headers of one connection (RFC 9110, section 7.6.1), and that
+// which names other ports of the provider's host.
+var hopByHop = []string{"Alt-Svc", "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
 // copyHeader adds a provider's response headers to the client's response, but
 // for those of the provider's connection.

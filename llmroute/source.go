@@ -122,12 +122,13 @@ func (r *runner) start(app *App, source Source) error {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	// The first report comes while the lock is held, so it is only kept.
-	first := true
+	// What is reported while the lock is held is only kept; the app takes it when
+	// the source has started.
+	var started atomic.Bool
 	err := source.Start(ctx, func(s *State) {
 		r.latest.Store(s)
-		if !first {
-			r.publish(s)
+		if started.Load() {
+			r.publish()
 		}
 	})
 	if err != nil {
@@ -135,12 +136,12 @@ func (r *runner) start(app *App, source Source) error {
 		delete(r.sinks, app)
 		return err
 	}
-	first = false
+	started.Store(true)
 	r.started, r.cancel = true, cancel
 	return nil
 }
 
-func (r *runner) publish(s *State) {
+func (r *runner) publish() {
 	r.mu.Lock()
 	apps := make([]*App, 0, len(r.sinks))
 	for app := range r.sinks {
@@ -148,7 +149,7 @@ func (r *runner) publish(s *State) {
 	}
 	r.mu.Unlock()
 	for _, app := range apps {
-		app.apply(s)
+		app.apply()
 	}
 }
 

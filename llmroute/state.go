@@ -76,7 +76,10 @@ func (s *providerState) failed(now time.Time, status int, header http.Header) ti
 	defer s.mu.Unlock()
 	var pause time.Duration
 	if status == http.StatusTooManyRequests {
-		s.rateLimited++
+		// Requests that were under way together say the same thing once.
+		if s.rateLimited == 0 || !s.cooling(now) {
+			s.rateLimited++
+		}
 		pause = min(rateLimitPause<<min(s.rateLimited-1, 6), maxPause)
 	} else if s.failures++; s.failures >= failuresInRow {
 		pause = failurePause
@@ -84,8 +87,8 @@ func (s *providerState) failed(now time.Time, status int, header http.Header) ti
 	if asked := retryAfter(header, now); asked > 0 {
 		pause = asked
 	}
-	if pause > 0 {
-		s.coolUntil.Store(now.Add(pause).UnixNano())
+	if until := now.Add(pause).UnixNano(); pause > 0 && until > s.coolUntil.Load() {
+		s.coolUntil.Store(until)
 	}
 	return pause
 }

@@ -2,6 +2,9 @@ package llmroute
 
 import "strings"
 
+// meshTable is the table of what sources say for no gateway in particular.
+const meshTable = "mesh"
+
 // table is the host index of the routes of one table.
 type table struct {
 	exact  map[string]*routeEntry
