@@ -15,8 +15,11 @@ import (
 	"time"
 )
 
-// gatedProvider answers each request with the first event of a numbered stream
-// and sends the rest when the test opens the gate. It keeps nothing of its
+// secondEvent is when the second event of a gated stream comes, after the first.
+const secondEvent = 100 * time.Millisecond
+
+// gatedProvider answers each request with the first two events of a numbered
+// stream and sends the rest when the test opens the gate. It keeps nothing of its
 // requests, so a test can have as many open as it likes, for as long as it
 // takes.
 type gatedProvider struct {
@@ -91,12 +94,14 @@ func (g *gatedProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 	}
 	send(g.first)
+	time.Sleep(secondEvent)
+	send(numberedEvent(1))
 	select {
 	case <-gate:
 	case <-r.Context().Done():
 		return
 	}
-	for i := 1; i < g.events && r.Context().Err() == nil; i++ {
+	for i := 2; i < g.events && r.Context().Err() == nil; i++ {
 		send(numberedEvent(i))
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -381,3 +381,41 @@ func TestManyChangesUseNoMore(t *testing.T) {
 		t.Errorf("the providers saw %d streams end when their clients left, want %d", n, streams)
 	}
 }
+
+// TestRenamedFilesThatTakeTurns changes the manifest by two files that take
+// turns, so that the same inode is found at every other change, as file systems
+// do by themselves when a file is written anew for each rename.
+func TestRenamedFilesThatTakeTurns(t *testing.T) {
+	s, _ := startFiles(t, "250ms", manifest(0, backend{hostA, 1}), hostA)
+	path := filepath.Join(s.Dir, manifestFile)
+	spare, kept := path+".spare", path+".kept"
+	clients := startLoad(t, s, 2, demoHost)
+	changes := []change{{number: 0, at: time.Now().Add(-time.Minute), backends: map[string]bool{hostA: true}}}
+	tick := time.NewTicker(120 * time.Millisecond)
+	defer tick.Stop()
+	for n := 1; n <= 30; n++ {
+		<-tick.C
+		err := errors.Join(os.WriteFile(spare, []byte(manifest(n, backend{hostA, 1})), 0o600), os.Link(path, kept), os.Rename(spare, path), os.Rename(kept, spare))
+		if err != nil {
+			t.Fatal(err)
+		}
+		changes = append(changes, change{n, time.Now(), changes[0].backends})
+	}
+	time.Sleep(inForce + 200*time.Millisecond)
+	answers := clients.end()
+	t.Logf("%d requests, %d changes; the slowest took %v", len(answers), len(changes)-1, slowestChange(answers, changes).Round(time.Millisecond))
+	stale := 0
+	for i := range answers {
+		if !answers[i].ok() {
+			t.Fatalf("a request failed: %v", &answers[i])
+		}
+		if err := checkVersion(&answers[i], changes); err != nil {
+			if stale++; stale <= 3 {
+				t.Error(err)
+			}
+		}
+	}
+	if stale > 0 {
+		t.Errorf("%d of %d answers were made by a version that was no longer in force", stale, len(answers))
+	}
+}

@@ -200,13 +200,13 @@ http://:{{.Port}} {
 
 func TestWeightsChangeWithReload(t *testing.T) {
 	s, a, b := startTwo(t, map[string]any{"WeightA": 9, "WeightB": 1})
-	c := newClient(t)
 	for i, phase := range []struct{ weightA, weightB, wantA int }{{9, 1, 90}, {1, 9, 10}, {1, 1, 50}, {1, 0, 100}, {0, 1, 0}} {
 		if i > 0 {
 			s.reload(map[string]any{"WeightA": phase.weightA, "WeightB": phase.weightB})
 		}
 		a.Reset()
 		b.Reset()
+		c := newClient(t) // a reload closes the connections of clients
 		for range 100 {
 			mustPost(t, c, s.url, "")
 		}
