@@ -17,14 +17,22 @@ import (
 
 // Answers without an end pass through in bounded memory, and end when the
 // client has had enough.
-func TestEndlessAnswers(t *testing.T) { endlessAnswers(t, plainProvider(t)) }
-
-func TestEndlessAnswersOverHTTP2(t *testing.T) {
-	endlessAnswers(t, fp.New(t, fp.HTTP2Only(), fp.Keep(64)), "line", "events, usage hidden", "JSON string", "error")
+func TestEndlessStreams(t *testing.T) {
+	endlessAnswers(t, plainProvider(t), func(_ string, stream bool) bool { return stream })
 }
 
-// endlessAnswers plays them all, or those of the names.
-func endlessAnswers(t *testing.T, up *fp.Server, names ...string) {
+func TestEndlessDocuments(t *testing.T) {
+	endlessAnswers(t, plainProvider(t), func(_ string, stream bool) bool { return !stream })
+}
+
+func TestEndlessAnswersOverHTTP2(t *testing.T) {
+	endlessAnswers(t, fp.New(t, fp.HTTP2Only(), fp.Keep(64)), func(name string, _ bool) bool {
+		return slices.Contains([]string{"line", "events, usage hidden", "JSON string", "error"}, name)
+	})
+}
+
+// endlessAnswers plays those that are wanted.
+func endlessAnswers(t *testing.T, up *fp.Server, wanted func(name string, stream bool) bool) {
 	const enough, limit = 10 << 20, 8 << 20
 	s := start(t, up)
 	stream := `{"stream":true,"messages":[]}`
@@ -43,9 +51,9 @@ func endlessAnswers(t *testing.T, up *fp.Server, names ...string) {
 		{"events", asking, fp.EndlessEvents(event, 0)},
 		{"events, usage hidden", stream, fp.EndlessEvents(event, 0)},
 		{"events with usage", asking, fp.EndlessEvents(strings.Repeat(`data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}`+"\n\n", 100), 0)},
-		{"event of short lines", stream, fp.EndlessEvents(strings.Repeat("data: a\n", 1000), 0)},
-		{"event of colons", stream, fp.EndlessEvents(strings.Repeat(":\n", 1000), 0)},
-		{"blank lines", stream, fp.EndlessEvents(strings.Repeat("\r\n", 1000), 0)},
+		{"event of short lines", stream, fp.EndlessEvents(strings.Repeat("data: a\n", 2000), 0)},
+		{"event of colons", stream, fp.EndlessEvents(strings.Repeat(":\n", 8000), 0)},
+		{"blank lines", stream, fp.EndlessEvents(strings.Repeat("\r\n", 8000), 0)},
 		{"end after end", stream, fp.EndlessEvents(strings.Repeat("data: [DONE]\n\n", 1000), 0)},
 		{"JSON string", hello, fp.Bytes(200, "application/json", []byte(`{"x":"`)).Then(fp.Forever(block, 0))},
 		{"JSON usage", hello, fp.Bytes(200, "application/json", []byte(`{"usage":{"x":"`)).Then(fp.Forever(block, 0))},
@@ -54,7 +62,7 @@ func endlessAnswers(t *testing.T, up *fp.Server, names ...string) {
 		{"error", hello, fp.Bytes(500, "application/json", []byte(`{"error":{"message":"`)).Then(fp.Forever(block, 0))},
 		{"bytes of no type", hello, fp.Bytes(200, "application/octet-stream", nil).Then(fp.Forever(block, 0))},
 	} {
-		if len(names) > 0 && !slices.Contains(names, tc.name) {
+		if !wanted(tc.name, tc.body != hello) {
 			continue
 		}
 		t.Run(tc.name, func(t *testing.T) {
@@ -304,7 +312,7 @@ func TestHugeJSON(t *testing.T) {
 			t.Errorf("%d bytes of %d, %v", n, want, err)
 		}
 	})
-	line := s.WaitLogSince(mark, "handled request")
+	line := s.WaitLogSince(mark, actHeader) // the access log's: others hold no headers
 	if fmt.Sprintf("%v %v %v", line.Fields["request_prompt_tokens"], line.Fields["request_completion_tokens"], line.Fields["finish_reason"]) != "123 456 length" {
 		t.Errorf("the log says %s", line.Raw)
 	}
@@ -343,7 +351,7 @@ func TestIncredibleUsage(t *testing.T) {
 				if a.err != nil || a.status != 200 || !bytes.Contains(a.body, []byte(document)) {
 					t.Fatalf("got %d %q, %v", a.status, a.body, a.err)
 				}
-				line := s.WaitLogSince(mark, "handled request")
+				line := s.WaitLogSince(mark, actHeader)
 				if got := fmt.Sprintf("%v %v", line.Fields["request_prompt_tokens"], line.Fields["request_completion_tokens"]); got != tc.want {
 					t.Errorf("the log says %s, want %s", got, tc.want)
 				}

@@ -75,6 +75,19 @@ func try(ctx context.Context, method string, port int, path, body string, header
 	return answer{res.StatusCode, res.Header, string(all)}, nil
 }
 
+// postAfterReload is post for the first request after a reload. Caddy's own
+// reload closes the old listener's socket, and resets connections that had not
+// been accepted there.
+func postAfterReload(t *testing.T, port int, path, body string) (a answer) {
+	t.Helper()
+	waitFor(t, "an answer after the reload", func() (ok bool) {
+		var err error
+		a, err = try(t.Context(), http.MethodPost, port, path, body)
+		return err == nil
+	})
+	return a
+}
+
 // accessLog waits for the access log's line of a request sent after the mark,
 // and of that URI unless it is empty.
 func accessLog(t *testing.T, g *gateway.Gateway, mark int, uri string) gateway.LogLine {

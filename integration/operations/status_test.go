@@ -64,7 +64,7 @@ func TestStatusListener(t *testing.T) {
 		if err := g.Reload(config(fmt.Sprintf("127.0.0.1:%d", other))); err != nil {
 			t.Fatal(err)
 		}
-		post(t, port, "/", `{}`)
+		postAfterReload(t, port, "/", `{}`)
 		if now := tokens(t, other); now != 2*before || before != 9 {
 			t.Errorf("%v tokens before, %v after another request", before, now)
 		}
@@ -74,7 +74,7 @@ func TestStatusListener(t *testing.T) {
 		if err := g.Reload(config("off")); err != nil {
 			t.Fatal(err)
 		}
-		if a := post(t, port, "/", `{}`); a.status != 200 {
+		if a := postAfterReload(t, port, "/", `{}`); a.status != 200 {
 			t.Errorf("got %d", a.status)
 		}
 		waitFor(t, "the port to close", func() bool { return refuses(t, status) })

@@ -95,7 +95,7 @@ func TestTLSToTheProvider(t *testing.T) {
 				if err := g.ReloadForce(gateway.Render(t, tlsConfig, map[string]any{"Port": g.port, "Options": options})); err != nil {
 					t.Fatal(err)
 				}
-				post(t, g.port, "/", `{}`)
+				postAfterReload(t, g.port, "/", `{}`)
 				if n := up.Connections(); n != 1 {
 					t.Errorf("%d connections after a reload", n)
 				}
@@ -169,7 +169,7 @@ func TestTLSRecovers(t *testing.T) {
 	if err := g.Reload(gateway.Render(t, tlsConfig, map[string]any{"Port": port, "Options": "\t\t\ttls_insecure_skip_verify"})); err != nil {
 		t.Fatal(err)
 	}
-	if a := post(t, port, "/", `{}`); a.status != 200 || bad.Count() != 1 {
+	if a := postAfterReload(t, port, "/", `{}`); a.status != 200 || bad.Count() != 1 {
 		t.Errorf("not checked: %d %s", a.status, a.body)
 	}
 }
