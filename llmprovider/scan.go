@@ -148,23 +148,21 @@ func skipSpace(b []byte, i int) int {
 
 // skipString returns the offset after the string that opens at b[i].
 func skipString(b []byte, i int) (int, bool) {
-	start := i + 1
-	for i = start; ; {
+	for i++; ; i++ {
 		n := bytes.IndexByte(b[i:], '"')
 		if n < 0 {
 			return len(b), false
 		}
 		i += n
-		// A quote is escaped if an odd number of backslashes stands before it.
+		// A quote is escaped if an odd number of backslashes stands before it. The
+		// quote before them, if none else, ends their row.
 		back := i
-		for back > start && b[back-1] == '\\' {
+		for b[back-1] == '\\' {
 			back--
 		}
-		i++
-		if (i-1-back)&1 == 0 {
-			return i, true
+		if (i-back)&1 == 0 {
+			return i + 1, true
 		}
-		start = i
 	}
 }
 

@@ -1,10 +1,14 @@
 package llmprovider
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
 )
@@ -97,6 +101,7 @@ func TestHiddenUsageChunk(t *testing.T) {
 		{"other fields with it", content + finish + "event: message\nid: 7\nretry: 10\n" + usage + done, content + finish + done},
 		{"byte order mark", "\ufeff" + content + finish + usage + done, "\ufeff" + content + finish + done},
 		{"several data lines", content + finish + "data: {\"model\":\"m\",\ndata:  \"choices\":[],\"usage\"\ndata: :\ndata: {\"prompt_tokens\":11,\ndata: \"completion_tokens\":85}}\n\n" + done, content + finish + done},
+		{"several data lines, CR", content + finish + cr("data: {\"choices\":[],\"usage\":\ndata: {\"prompt_tokens\":11,\ndata: \"completion_tokens\":85}}\n\n") + done, content + finish + done},
 		{"several data lines, CRLF", content + finish + crlf("data: {\"choices\":[],\"usage\":\ndata: {\"prompt_tokens\":11,\ndata: \"completion_tokens\":85}}\n\n") + done, content + finish + done},
 		{"white space in the JSON", content + finish + event(`{ "choices" : [ ] , "usage" : { "prompt_tokens" : 11 , "completion_tokens" : 85 } }`) + done, content + finish + done},
 		{"escaped names", content + finish + event(`{"ch\u006fices":[],"\u0075sage":{"prompt_tokens":11,"completion_tokens":85}}`) + done, content + finish + done},
@@ -105,12 +110,14 @@ func TestHiddenUsageChunk(t *testing.T) {
 		{"no blank line at the end", content + finish + done + "data: " + chunkUsage + "\n", content + finish + done},
 		{"no line end at the end", content + finish + done + "data: " + chunkUsage, content + finish + done},
 		{"last event without line end stays", content + finish + usage + "data: [DONE]", content + finish + "data: [DONE]"},
+		{"byte order mark before it", "\ufeff" + usage + content + finish + done, content + finish + done},
 		{"two of them", content + finish + event(`{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}`) + usage + done, content + finish + done},
 
 		{"with choices it stays", content + event(`{"model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":11,"completion_tokens":85}}`) + done, ""},
 		{"with choices in no list it stays", content + finish + event(`{"choices":{"0":{}},"usage":{"prompt_tokens":11,"completion_tokens":85}}`) + done, ""},
 		{"inside a choice it stays", content + event(`{"choices":[{"index":0,"finish_reason":"stop","usage":{"prompt_tokens":11,"completion_tokens":85}}]}`) + done, ""},
 		{"with an error it stays", content + finish + event(`{"error":{"message":"x"},"usage":{"prompt_tokens":11,"completion_tokens":85}}`) + done, ""},
+		{"with something after it it stays", content + finish + event(chunkUsage+"}") + done, ""},
 		{"empty choices without usage stay", event(`{"choices":[],"prompt_filter_results":[]}`) + content + finish + usage + event(`{"choices":[],"usage":null}`) + done,
 			event(`{"choices":[],"prompt_filter_results":[]}`) + content + finish + event(`{"choices":[],"usage":null}`) + done},
 	} {
@@ -395,7 +402,11 @@ func FuzzEvents(f *testing.F) {
 			t.Fatalf("in pieces:\n%+v\nin one:\n%+v", cut, whole)
 		}
 		var want []byte
-		for _, event := range fakeprovider.Events(stream) {
+		events := fakeprovider.Events(stream)
+		if plain, ok := plainRead(events); ok && (plain.usage != whole.usage || plain.ended != whole.ended || plain.failed != whole.failed) {
+			t.Fatalf("read\n%+v\nwant\n%+v\nof %q", whole, plain, stream)
+		}
+		for _, event := range events {
 			if !hide || len(event.Raw) > maxHeld || !isUsageOnly(event.Data) {
 				want = append(want, event.Raw...)
 			}
@@ -407,6 +418,31 @@ func FuzzEvents(f *testing.F) {
 			t.Fatalf("the client got\n%q\nwant\n%q\nof\n%q", whole.out, want, stream)
 		}
 	})
+}
+
+// plainRead is what is found in the events by a look into each of them. ok tells
+// whether all are plain JSON, of which any reader makes the same.
+func plainRead(events []fakeprovider.Event) (want tapped, ok bool) {
+	tap := eventTap{usage: &want.usage}
+	for _, event := range events {
+		data := event.Data
+		if string(bytes.TrimSpace(data)) == "[DONE]" {
+			tap.ended = tap.ended || len(event.Raw) <= maxDone
+			continue
+		}
+		if len(data) > 0 && (!json.Valid(data) || hasDuplicates(data)) {
+			return want, false
+		}
+		if tap.usage.Model == "" {
+			tap.readModel(data)
+		}
+		tap.readFinish(data)
+		tap.readKind(gjson.GetBytes(data, "type").Str)
+		tap.failed = tap.failed || carriesError(data)
+		tap.readUsage(data)
+	}
+	want.ended, want.failed = tap.ended, tap.failed
+	return want, true
 }
 
 // hasDuplicates tells whether two members of the document have names that some
