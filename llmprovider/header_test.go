@@ -60,16 +60,16 @@ func TestConnectionNamesHeadersOfItsOwn(t *testing.T) {
 
 func TestForwardHeadersLetThrough(t *testing.T) {
 	ready := new(openAIReady)
-	err := ready.setHeaders(&OpenAI{ForwardHeaders: []string{"authorization", "X-API-KEY", "x-forwarded-for", "traceparent", "cookie"}})
+	err := ready.setHeaders(&OpenAI{ForwardHeaders: []string{"authorization", "X-API-KEY", "x-forwarded-for", "traceparent", "cookie", "proxy-authorization"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	client := http.Header{
-		"Authorization": {"a"}, "X-Api-Key": {"b"}, "X-Forwarded-For": {"c"}, "Traceparent": {"d"}, "Cookie": {"e"},
+		"Authorization": {"a"}, "X-Api-Key": {"b"}, "X-Forwarded-For": {"c"}, "Traceparent": {"d"}, "Cookie": {"e"}, "Proxy-Authorization": {"i"},
 		"X-Forwarded-Host": {"f"}, "Api-Key": {"g"}, "Tracestate": {"h"},
 	}
 	out := outboundHeader(client, ready.forward, 0)
-	for _, name := range []string{"Authorization", "X-Api-Key", "X-Forwarded-For", "Traceparent", "Cookie"} {
+	for _, name := range []string{"Authorization", "X-Api-Key", "X-Forwarded-For", "Traceparent", "Cookie", "Proxy-Authorization"} {
 		if out.Get(name) == "" {
 			t.Errorf("%s is withheld", name)
 		}
@@ -91,12 +91,13 @@ func TestCredentialHeaderNames(t *testing.T) {
 	for _, name := range []string{
 		"Authorization", "authorization", "PROXY-AUTHORIZATION", "Cookie", "Set-Cookie", "Api-Key", "X-API-Key", "X-Goog-Api-Key", "X-Auth-Token",
 		"X-Client-Secret", "X-Password", "apikey", "X_API_KEY", "X-Amz-Security-Token", "X-Access-Key", "X-Auth-Key",
+		"Ocp-Apim-Subscription-Key", "x-functions-key", "X_Key", "X-Authentication",
 	} {
 		if !IsCredentialHeader(name) {
 			t.Errorf("%s is not taken for a credential", name)
 		}
 	}
-	for _, name := range []string{"Content-Type", "Accept", "User-Agent", "OpenAI-Organization", "X-Request-Id", "Idempotency-Key", "X-DashScope-WorkSpace"} {
+	for _, name := range []string{"Content-Type", "Accept", "User-Agent", "OpenAI-Organization", "X-Request-Id", "Idempotency-Key", "X-Idempotency-Key", "X-DashScope-WorkSpace", "Keyboard"} {
 		if IsCredentialHeader(name) {
 			t.Errorf("%s is taken for a credential", name)
 		}
@@ -115,6 +116,7 @@ func TestConfiguredHeadersAreChecked(t *testing.T) {
 		{"the gateway's own", OpenAI{Headers: map[string]string{"host": "x"}}, `header "host" is written by the gateway itself`},
 		{"the length", OpenAI{Headers: map[string]string{"Content-Length": "1"}}, `header "Content-Length" is written by the gateway itself`},
 		{"a literal credential", OpenAI{Headers: map[string]string{"X-Api-Key": "sk-literal"}}, `header X-Api-Key: a secret is not written into the configuration`},
+		{"another placeholder", OpenAI{Headers: map[string]string{"X-A": "{env.A} {http.request.host}"}}, `header "X-A" has a placeholder other than {env.NAME} and {file.PATH}`},
 		{"a source's own", OpenAI{FixedHeaders: map[string]string{"Connection": "close"}}, `header "Connection" is written by the gateway itself`},
 		{"a source's value of two lines", OpenAI{FixedHeaders: map[string]string{"X-A": "x\ny"}}, `the value of header "X-A"`},
 		{"forwarding what cannot be", OpenAI{ForwardHeaders: []string{"transfer-encoding"}}, `header "transfer-encoding" belongs to one connection`},

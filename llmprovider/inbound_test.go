@@ -172,6 +172,17 @@ func TestInboundLimitIsExact(t *testing.T) {
 	}
 }
 
+func TestABodyReadBeforeIsHeldToALaterLimit(t *testing.T) {
+	r := post("/", "", `{"a":"0123456789"}`)
+	in := read(t, r)
+	if err := in.Read(r, 10); err == nil || err.Status != http.StatusRequestEntityTooLarge {
+		t.Errorf("the error is %v", err)
+	}
+	if err := in.Read(r, 18); err != nil {
+		t.Errorf("with room enough, the error is %v", err)
+	}
+}
+
 func TestReplayLeavesTheBodyForAnother(t *testing.T) {
 	in := read(t, post("/", "", `{"a":1}`))
 	body := in.Replay()

@@ -3,6 +3,7 @@ package llmprovider
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,8 @@ func TestProvidersThatCannotBeProvisioned(t *testing.T) {
 		{"header name", `{"host":"a.example","headers":{"a b":"x"}}`, `"a b" is not a header name`},
 		{"negative time limit", `{"host":"a.example","first_byte_timeout":-1000000000}`, "a timeout of -1s is negative; leave it out for the default"},
 		{"negative dial time limit", `{"host":"a.example","dial_timeout":"-3s"}`, "a timeout of -3s is negative"},
+		{"HTTP/3", `{"host":"a.example","transport":{"versions":["3"]}}`, "HTTP/3 to a provider is not supported"},
+		{"PROXY protocol", `{"host":"a.example","transport":{"proxy_protocol":"v1"}}`, "proxy_protocol is not supported"},
 		{"TLS settings without TLS", `{"host":"a.example","scheme":"http","transport":{"tls":{}}}`, "the scheme is http; write https"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -251,5 +254,24 @@ func TestACopyIsProvisionedByItself(t *testing.T) {
 	provision(t, other)
 	if n := references(p.ready.transport.key); n < 2 {
 		t.Errorf("%d references to the connections, want 2", n)
+	}
+}
+
+func TestCredentialsAreChecked(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	t.Setenv("LLM_TEST_KEY", keyText)
+	p := provisioned(t, `{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"},"headers":{"X-Org":"{env.LLM_TEST_NONE}"},
+		"rules":{"vip":{"api_key":"{file.`+file+`}"},"same":{"model":"m"},"none":{"api_key":""}}}`)
+	err := p.CheckCredentials()
+	if err == nil || !strings.Contains(err.Error(), "LLM_TEST_NONE") || !strings.Contains(err.Error(), file) || strings.Contains(err.Error(), keyText) {
+		t.Errorf("the error is %v", err)
+	}
+	writeSecret(t, file, "k")
+	t.Setenv("LLM_TEST_NONE", "o")
+	if err := p.CheckCredentials(); err != nil {
+		t.Errorf("with all there, the error is %v", err)
+	}
+	if err := provisioned(t, `{"host":"a.example"}`).CheckCredentials(); err != nil {
+		t.Errorf("with none configured, the error is %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package llmprovider
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -158,6 +159,8 @@ func TestAChangedSecretFileIsUsedWithinTwoSeconds(t *testing.T) {
 			}
 		}
 	}
+	var reports []string
+	s.report = func(err error) { reports = append(reports, fmt.Sprint(err)) }
 	replace("new")
 	within("new")
 	if s.Stale() {
@@ -182,6 +185,9 @@ func TestAChangedSecretFileIsUsedWithinTwoSeconds(t *testing.T) {
 	within("newest")
 	if s.Stale() {
 		t.Error("a secret that was read again is stale")
+	}
+	if len(reports) != 2 || !strings.Contains(reports[0], "is empty") || reports[1] != "<nil>" {
+		t.Errorf("reported are %q, want the first failure and the end of it", reports)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -212,6 +213,43 @@ func TestAChangedCAFileGivesANewPool(t *testing.T) {
 				t.Errorf("the provider was asked in %s", body)
 			}
 			res.Body.Close()
+		}
+	}
+}
+
+// TestConnectingIsBoundAsAWhole asks a provider that takes connections and never
+// answers the TLS handshake.
+func TestConnectingIsBoundAsAWhole(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+silent.Addr().String(), nil)
+	start := time.Now()
+	res, err := acquire(t, "", true, caddy.Duration(200*time.Millisecond)).RoundTrip(r)
+	if err == nil {
+		res.Body.Close()
+		t.Fatal("answered")
+	}
+	if took := time.Since(start); took < 150*time.Millisecond || took > 5*time.Second {
+		t.Errorf("it took %s (%v)", took, err)
+	}
+}
+
+func TestServerNames(t *testing.T) {
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	server := writeCA(t, ca) // whose certificate is for 127.0.0.1 and example.com
+	for name, ok := range map[string]bool{"": true, "example.com": true, "other.example": false} {
+		tr := acquire(t, `{"tls":{"ca":{"provider":"file","pem_files":["`+ca+`"]},"server_name":"`+name+`"}}`, true, 0)
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		res, err := tr.RoundTrip(r)
+		if err == nil {
+			res.Body.Close()
+		}
+		if (err == nil) != ok {
+			t.Errorf("as %q: %v", name, err)
 		}
 	}
 }
