@@ -95,6 +95,9 @@ func (a *App) drainOnExit() {
 	// Not only what is open now: a site may take requests for a while yet, as
 	// Caddy's shutdown_delay has it. This ends with the process.
 	time.Sleep(time.Duration(a.DrainTimeout))
+	// Clients get this long to be told; then what still blocks is cut off. A tick
+	// left over from the sleep would do that at once.
+	tick.Reset(time.Second)
 	for told := false; ; <-tick.C {
 		if n := a.open.drain(); n > 0 && !told {
 			told = true
