@@ -151,7 +151,7 @@ func TestSegmentsAreReadInPiecesOfAnySize(t *testing.T) {
 		for {
 			n, err := r.Read(buf)
 			got = append(got, buf[:n]...)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil || n == 0 {
@@ -163,7 +163,7 @@ func TestSegmentsAreReadInPiecesOfAnySize(t *testing.T) {
 		}
 	}
 	var none segments
-	if n, err := newSegmentReader(&none, newBuffer(1)).Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := newSegmentReader(&none, newBuffer(1)).Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("an empty body reads %d, %v", n, err)
 	}
 }

@@ -96,7 +96,7 @@ func (t *transport) release() error {
 	}
 	t.released = true
 	if t.key == "" {
-		return t.HTTPTransport.Cleanup()
+		return t.Cleanup()
 	}
 	_, err := transports.Delete(t.key)
 	return err
@@ -230,7 +230,7 @@ func transportKey(t *reverseproxy.HTTPTransport) (string, error) {
 		return "", fmt.Errorf("transport settings: %w", err)
 	}
 	if t.TLS != nil {
-		files := append([]string{t.TLS.ClientCertificateFile, t.TLS.ClientCertificateKeyFile}, t.TLS.RootCAPEMFiles...)
+		files := append([]string{t.TLS.ClientCertificateFile, t.TLS.ClientCertificateKeyFile}, t.TLS.RootCAPEMFiles...) //nolint:staticcheck // deprecated, but still taken
 		files = append(files, trustPool(t).PEMFiles...)
 		for _, name := range files {
 			if name == "" {

@@ -127,7 +127,7 @@ func TestSettingsAreNotChanged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer tr.release()
+		defer func() { _ = tr.release() }()
 		if after, _ := json.Marshal(s); string(after) != text {
 			t.Errorf("%s became %s", text, after)
 		}

@@ -137,9 +137,10 @@ func TestCoolDown(t *testing.T) {
 	}
 	s.succeeded()
 	now = now.Add(time.Hour)
-	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-		if got := s.failed(now, 429, nil); got != want*time.Second {
-			t.Errorf("429 number %d: pause %s, want %s", i+1, got, want*time.Second)
+	for i, seconds := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
+		want := time.Duration(seconds) * time.Second
+		if got := s.failed(now, 429, nil); got != want {
+			t.Errorf("429 number %d: pause %s, want %s", i+1, got, want)
 		}
 		now = now.Add(time.Hour)
 	}

@@ -201,7 +201,7 @@ func TestConfigurationMistakes(t *testing.T) {
 	for name, test := range map[string]struct{ app, handler, want string }{
 		"a key written out":            {providers("p", u.provider(`"config":{"api_key":"sk-secret"}`)), `{}`, "{env.NAME}"},
 		"a header written out":         {providers("p", u.provider(`"headers":{"api-key":"sk-secret"}`)), `{}`, "{file./path/to/secret}"},
-		"an unknown provider":          {ok, `{"rules":[{"backends":[{"provider":"unknwon"}]}]}`, `no provider "unknwon"`},
+		"an unknown provider":          {ok, `{"rules":[{"backends":[{"provider":"nobody"}]}]}`, `no provider "nobody"`},
 		"no backend":                   {ok, `{"rules":[{}]}`, "no backends"},
 		"weights that are all 0":       {ok, `{"rules":[{"backends":[{"provider":"known","weight":0}]}]}`, "all weights are 0"},
 		"a negative weight":            {ok, `{"rules":[{"backends":[{"provider":"known","weight":-1}]}]}`, "out of range"},

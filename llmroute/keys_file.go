@@ -208,10 +208,10 @@ func parseKeyLine(line string) (hash keyHash, client *Client, err error) {
 		return hash, nil, fmt.Errorf("the hash has %d characters after sha256:, expected %d hexadecimal digits", len(digits), hex.EncodedLen(len(hash)))
 	}
 	if _, err := hex.Decode(hash[:], []byte(digits)); err != nil {
-		return hash, nil, fmt.Errorf("the hash has a character that is no digit, expected %d hexadecimal digits after sha256:", hex.EncodedLen(len(hash)))
+		return hash, nil, fmt.Errorf("the hash has a character that is no digit, expected %d hexadecimal digits after the colon", hex.EncodedLen(len(hash)))
 	}
 	if hash == emptyKey {
-		return hash, nil, errors.New("the hash is that of an empty key; pass the key to caddy llm hash-key again, or make one with --generate")
+		return hash, nil, errors.New("the hash is that of an empty key; pass the key to caddy llm hash-key again, or let it generate one")
 	}
 	client = &Client{Name: fields[0], Models: fields[2:]}
 	for _, model := range client.Models {

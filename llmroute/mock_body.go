@@ -16,7 +16,7 @@ const (
 	mockMaxPooled = 2 << 20
 )
 
-var mockErrTooLarge = errors.New("request body too large")
+var errMockTooLarge = errors.New("request body too large")
 
 // read reads the request and finds out what speaks against answering it.
 func (m *Mock) read(r *http.Request, endpoint mockEndpoint) (mockRequest, *mockError) {
@@ -27,7 +27,7 @@ func (m *Mock) read(r *http.Request, endpoint mockEndpoint) (mockRequest, *mockE
 
 	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.Is(err, mockErrTooLarge) || errors.As(err, &tooLarge):
+	case errors.Is(err, errMockTooLarge) || errors.As(err, &tooLarge):
 		return mockRequest{}, &mockError{
 			status:  http.StatusRequestEntityTooLarge,
 			message: fmt.Sprintf("The request body is too large; the mock provider reads at most %d bytes.", mockMaxBody),
@@ -84,7 +84,7 @@ func mockReadBody(body io.Reader, size int64, buf []byte) ([]byte, error) {
 		return buf, nil
 	}
 	if size > mockMaxBody {
-		return buf, mockErrTooLarge
+		return buf, errMockTooLarge
 	}
 	// One byte more than the body lets the last read see its end.
 	if want := int(min(max(size, 511), 1<<20)) + 1; cap(buf) < want {
@@ -100,7 +100,7 @@ func mockReadBody(body io.Reader, size int64, buf []byte) ([]byte, error) {
 		buf = buf[:len(buf)+n]
 		switch {
 		case len(buf) > mockMaxBody:
-			return buf, mockErrTooLarge
+			return buf, errMockTooLarge
 		case err == io.EOF:
 			return buf, nil
 		case err != nil:

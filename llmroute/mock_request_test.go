@@ -32,8 +32,8 @@ func TestMockReadBody(t *testing.T) {
 		{"less than claimed", strings.NewReader("x"), 30 << 20, "x", nil},
 		{"byte by byte", iotest.OneByteReader(strings.NewReader("abc")), -1, "abc", nil},
 		{"ends with the last data", iotest.DataErrReader(strings.NewReader("abc")), 3, "abc", nil},
-		{"claims too much", strings.NewReader("x"), mockMaxBody + 1, "", mockErrTooLarge},
-		{"has too much", io.LimitReader(mockEndless{}, mockMaxBody+1), -1, "", mockErrTooLarge},
+		{"claims too much", strings.NewReader("x"), mockMaxBody + 1, "", errMockTooLarge},
+		{"has too much", io.LimitReader(mockEndless{}, mockMaxBody+1), -1, "", errMockTooLarge},
 		{"breaks off", iotest.ErrReader(broken), 5, "", broken},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

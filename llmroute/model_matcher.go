@@ -146,7 +146,7 @@ func readInbound(r *http.Request) (*llmprovider.Inbound, error) {
 	}
 	in, refused := llmprovider.NewInbound(r)
 	if refused != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // it names no model; what is wrong with it is for its handler to say
 	}
 	if err := in.Read(r, llmprovider.DefaultMaxBody); err != nil {
 		switch {
