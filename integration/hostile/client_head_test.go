@@ -258,7 +258,7 @@ http://two.test:{{index . 2}} {
 				one.Reset()
 				two.Reset()
 				c := s.dial(t)
-				fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", tc.target, tc.host, len(hello), hello) //nolint:errcheck // no answer follows
+				fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", tc.target, tc.host, len(hello), hello)
 				all := answers(t, c)
 				if len(all) != 1 {
 					t.Fatalf("answers %v", statuses(all))

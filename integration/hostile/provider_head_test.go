@@ -166,7 +166,7 @@ Upgrade: h2c
 Trailer: X-Late`, len(okJSON), "\xff\xfe", long), okJSON))
 
 	c := s.dial(t)
-	fmt.Fprint(c, headed(fmt.Sprintf("Host: gateway\nContent-Type: application/json\n%s: 1\nContent-Length: %d\nConnection: close", actHeader, len(hello)), hello)) //nolint:errcheck // no answer follows
+	fmt.Fprint(c, headed(fmt.Sprintf("Host: gateway\nContent-Type: application/json\n%s: 1\nContent-Length: %d\nConnection: close", actHeader, len(hello)), hello))
 	r := bufio.NewReader(c)
 	var lines []string
 	for {
