@@ -79,14 +79,14 @@ func TestManyChangesUseNoMore(t *testing.T) {
 	v, _ := s.getView()
 	t.Logf("%d changes made %d snapshots with %d providers each; goroutines %d before, %d after; before: %v; after: %v",
 		changes-changes/5, v.Snapshot-first.Snapshot, len(v.Providers), start, s.goroutines(), before, after)
-	if n := int(v.Snapshot - first.Snapshot); n < changes/4 {
+	if n := int(v.Snapshot - first.Snapshot); n < changes/8 && !raceDetector {
 		t.Errorf("%d changes made %d snapshots, too few to show anything", changes-changes/5, n)
 	}
 	s.waitGoroutines(start+5, 10*time.Second)
 	if grown := after.heap - before.heap; grown > 2<<20 {
 		t.Errorf("the heap grew by %.1f MiB", mib(grown))
 	}
-	if grown := after.resident - before.resident; grown > 16<<20 {
+	if grown := after.resident - before.resident; grown > 16<<20 && !raceDetector {
 		t.Errorf("resident memory grew by %.1f MiB", mib(grown))
 	}
 

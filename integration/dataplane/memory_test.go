@@ -1,7 +1,6 @@
 package dataplane_test
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +57,7 @@ type memoryCase struct {
 
 func (tc *memoryCase) measure(t *testing.T) {
 	const events = 20
-	if os.Getenv("LLM_TEST_RACE") == "1" {
+	if raceDetector {
 		t.Skip("the race detector takes memory of its own")
 	}
 	streams := 1000

@@ -3,10 +3,14 @@ package dataplane_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"time"
 )
+
+// raceDetector tells that the gateway is built with it: slower, and larger.
+var raceDetector = os.Getenv("LLM_TEST_RACE") == "1"
 
 var goroutinesLine = regexp.MustCompile(`goroutine profile: total (\d+)`)
 
