@@ -103,7 +103,7 @@ func readBody(r io.Reader, length, limit int64) (*buffer, error) {
 // grow returns a larger buffer with the same content, and lets go of b. It has
 // room for a byte more than is expected or allowed, to meet what follows.
 func (b *buffer) grow(length, limit int64) *buffer {
-	room := min(4*int64(cap(b.b))-1, limit)
+	room := min(8*int64(cap(b.b))-1, limit)
 	if length >= int64(len(b.b)) {
 		room = min(room, length)
 	}

@@ -161,7 +161,7 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 	}
 	limits := p.Timeouts()
 	dog := watchdog{cancel: cancel}
-	dog.watch(limits.FirstByte)
+	dog.start(limits.FirstByte)
 	p.state.inFlight.Add(1)
 	defer func() {
 		p.state.inFlight.Add(-1)
@@ -194,7 +194,7 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 		pause := p.state.failed(time.Now(), res.StatusCode, res.Header)
 		x.logAttempt(res.StatusCode, nil, pause)
 		if more() {
-			dog.watch(keptTime)
+			dog.restart(keptTime, errFirstByte)
 			answer := keep(res)
 			if answer != nil {
 				answer.provider, answer.model, answer.fixed = p, x.model, x.fixedModel
@@ -256,28 +256,62 @@ func (x *exchange) logRejectedKey(status int) {
 	}
 }
 
-// watchdog cancels an attempt that takes too long.
+// watchdog cancels an attempt whose provider takes too long. Waiting for a piece
+// of the answer costs it no more than a look at the clock: the timer is set
+// again only when it runs out.
 type watchdog struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
-	begun  atomic.Bool // the answer has begun
+	limit  time.Duration
+	cause  error
+	began  time.Time
+	since  atomic.Int64 // when the wait began, in nanoseconds after began, or one of the below
 }
 
-// watch gives the attempt limit from now.
-func (d *watchdog) watch(limit time.Duration) {
-	if d.timer == nil {
-		d.timer = time.AfterFunc(limit, d.bark)
-		return
+const (
+	resting = -1 // nothing is waited for
+	ended   = -2 // nothing will be any more
+)
+
+// start begins the wait for the answer's first byte.
+func (d *watchdog) start(limit time.Duration) {
+	d.began, d.limit, d.cause = time.Now(), limit, errFirstByte
+	d.timer = time.AfterFunc(limit, d.bark)
+}
+
+// restart begins another wait, with another limit.
+func (d *watchdog) restart(limit time.Duration, cause error) {
+	if !d.timer.Stop() {
+		return // the attempt is being cancelled
 	}
+	d.limit, d.cause = limit, cause
+	d.wait()
 	d.timer.Reset(limit)
 }
 
+// wait begins the wait for the next piece of the answer.
+func (d *watchdog) wait() { d.since.Store(int64(time.Since(d.began))) }
+
+// rest ends it: what takes time now is not the provider.
+func (d *watchdog) rest() { d.since.Store(resting) }
+
 func (d *watchdog) bark() {
-	if d.begun.Load() {
-		d.cancel(errIdle)
-	} else {
-		d.cancel(errFirstByte)
+	waited := time.Duration(0)
+	switch since := d.since.Load(); since {
+	case ended:
+		return
+	case resting:
+	default:
+		waited = time.Since(d.began) - time.Duration(since)
 	}
+	if waited >= d.limit {
+		d.cancel(d.cause)
+		return
+	}
+	d.timer.Reset(d.limit - waited)
 }
 
-func (d *watchdog) stop() { d.timer.Stop() }
+func (d *watchdog) stop() {
+	d.since.Store(ended)
+	d.timer.Stop()
+}

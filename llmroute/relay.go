@@ -35,10 +35,10 @@ type relay struct {
 	body    io.Reader
 	reader  llmprovider.Reader
 	dog     *watchdog
-	idle    time.Duration
 	out     *http.ResponseController
 	stream  bool
 	flushes bool // what is read goes out at once
+	pass    func([]byte) error
 
 	head struct { // the headers, on their way before the first event
 		sync.Mutex
@@ -49,6 +49,7 @@ type relay struct {
 
 // run reads the body to its end and passes it on.
 func (r *relay) run() error {
+	r.pass = r.write
 	if !r.stream {
 		b := largeBuffers.Get().(*[largeBuffer]byte)
 		defer largeBuffers.Put(b)
@@ -83,9 +84,9 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 			// What has arrived meanwhile is then read, and flushed, at once.
 			runtime.Gosched()
 		}
-		r.dog.watch(r.idle)
+		r.dog.wait()
 		n, readErr := r.body.Read(buf)
-		r.dog.stop() // a slow client is not the provider's silence
+		r.dog.rest() // a slow client is not the provider's silence
 		if n > 0 {
 			if r.x.firstByte == 0 {
 				r.x.firstByte = time.Since(r.x.began)
@@ -111,7 +112,7 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 	}
 }
 
-func (r *relay) pass(p []byte) error {
+func (r *relay) write(p []byte) error {
 	if _, err := r.x.w.Write(p); err != nil {
 		return errClientWrite{err}
 	}

@@ -23,7 +23,7 @@ type errClientWrite struct{ error }
 func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llmprovider.Attempt, dog *watchdog, idle time.Duration) error {
 	defer res.Body.Close()
 	x.in.Release() // no further attempt needs the request's body
-	dog.begun.Store(true)
+	dog.restart(idle, errIdle)
 	reader := attempt.NewReader(res)
 	stream := llmprovider.MediaType(res.Header) == "text/event-stream"
 
@@ -39,7 +39,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	x.w.WriteHeader(res.StatusCode)
 
 	r := relay{
-		x: x, body: res.Body, reader: reader, dog: dog, idle: idle, out: http.NewResponseController(x.w),
+		x: x, body: res.Body, reader: reader, dog: dog, out: http.NewResponseController(x.w),
 		stream: stream, flushes: stream || res.ContentLength < 0,
 	}
 	err := r.run()
