@@ -19,7 +19,7 @@ func TestManySlowBodies(t *testing.T) {
 		{"chunked", "Transfer-Encoding: chunked", fmt.Sprintf("%x\r\n{\"messages\":\"%s\r\n", sent+13, strings.Repeat("a", sent))},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			files := s.OpenFiles()
+			files, heap := s.OpenFiles(), s.heap(t)
 			var conns []net.Conn
 			s.grows(t, 96<<20, func() {
 				for range clients {
@@ -38,6 +38,9 @@ func TestManySlowBodies(t *testing.T) {
 					}
 				}
 				s.serves(t)
+				if grown := s.heap(t) - heap; grown > 96<<20 {
+					t.Errorf("the heap grew by %d MiB", grown>>20)
+				}
 			})
 			for _, c := range conns {
 				_ = c.Close()

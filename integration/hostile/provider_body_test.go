@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -202,18 +201,10 @@ func TestIncredibleUsage(t *testing.T) {
 	s.serves(t)
 
 	// Nothing else was counted either; "m" is the model of these answers alone.
-	res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", s.status))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := s.metrics(t)
 	for name, want := range map[string]string{"prompt": "44", "completion": "170"} {
-		found := regexp.MustCompile(`asm_llm_proxy_` + name + `_tokens\{[^}]*llmproxy_model="m"[^}]*\} (\S+)`).FindSubmatch(text)
-		if found == nil || string(found[1]) != want {
+		found := regexp.MustCompile(`asm_llm_proxy_` + name + `_tokens\{[^}]*llmproxy_model="m"[^}]*\} (\S+)`).FindStringSubmatch(text)
+		if found == nil || found[1] != want {
 			t.Errorf("counted %q %s tokens, want %s", found, name, want)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -198,6 +199,38 @@ func (s *site) grows(t *testing.T, limit int64, f func()) {
 	} else {
 		t.Logf("memory grew by %d MiB, from %d", grown>>20, before>>20)
 	}
+}
+
+// metrics fetches them from the status listener.
+func (s *site) metrics(t *testing.T) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", s.status), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// heap is how much memory the gateway has taken up, in bytes, whether or not it
+// has ever been written to, which resident memory counts alone.
+func (s *site) heap(t *testing.T) int64 {
+	t.Helper()
+	_, after, _ := strings.Cut(s.metrics(t), "\ngo_memstats_heap_inuse_bytes ")
+	value, _, _ := strings.Cut(after, "\n")
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		t.Fatalf("the metrics have no size of the heap: %v", err)
+	}
+	return int64(n)
 }
 
 // dial opens a connection for bytes that no HTTP client would send.
