@@ -92,6 +92,18 @@ func TestJSONTapReads(t *testing.T) {
 	}
 }
 
+func TestJSONTapCutInsideEscapes(t *testing.T) {
+	for _, text := range []string{`\\`, `\"`, `\\\\`, `\\\"`, `\"\\`, `\\\\\"x`, `\u0022\\`, `\\"`[:2] + `\"`, `a\\b\"c\\`} {
+		for _, doc := range []string{`{"a":"` + text + `","usage":{"prompt_tokens":1}}`, `{"` + text + `":"usage","usage":{"prompt_tokens":1,"x":"` + text + `"}}`} {
+			for size := 1; size <= len(doc); size++ {
+				if got, tap := tapJSON(doc, size); got.PromptTokens != 1 || !tap.complete() {
+					t.Errorf("pieces of %d: read %+v, whole %v in %s", size, got, tap.complete(), doc)
+				}
+			}
+		}
+	}
+}
+
 func TestJSONTapTellsWhetherTheDocumentIsWhole(t *testing.T) {
 	doc := `{"a":["}",{"b":"\"}"}],"usage":{}}`
 	for n := range doc {
