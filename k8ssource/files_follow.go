@@ -16,7 +16,10 @@ import (
 
 const (
 	// settleTime bounds how long a file that is being written to is waited for.
-	settleTime = 2 * time.Second
+	// With the interval it keeps changes in force within a second, even where a
+	// renamed file looks like one that is written to: file systems use inode
+	// numbers again.
+	settleTime = 500 * time.Millisecond
 	// absences is how many looks in a row must miss a file that was there: one
 	// that is replaced can be missing for a moment.
 	absences = 2
