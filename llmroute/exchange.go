@@ -142,9 +142,21 @@ func (x *exchange) drain() {
 		cancel(errDrained)
 	}
 	if again {
-		now, control := time.Now(), http.NewResponseController(x.w)
+		now, control := time.Now(), http.NewResponseController(innermost(x.w))
 		_ = control.SetReadDeadline(now) // where it cannot be set, the server ends with the process
 		_ = control.SetWriteDeadline(now)
+	}
+}
+
+// innermost returns the server's own writer. Its deadlines may be set while the
+// request's goroutine writes; those of Caddy's writers around it may not.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = wrapper.Unwrap()
 	}
 }
 
