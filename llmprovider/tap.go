@@ -86,15 +86,36 @@ func (t *jsonTap) write(p []byte) {
 			t.keep(p[start:i])
 		}
 		if i < len(p) {
-			t.step(p[i : i+1])
-			i++
+			i = t.step(p, i)
 		}
 	}
 }
 
-// step reads one structural byte.
-func (t *jsonTap) step(c []byte) {
+// value reads the value of the member that has begun if all of it is here, and
+// returns the offset after it; else it returns i, and the value is read on its
+// way. Most values are of no interest, and skipping one at once is fast.
+func (t *jsonTap) value(p []byte, i int) int {
+	if t.depth == 1 && t.inside != placeNone {
+		return i // its members are to be read
+	}
+	start := skipSpace(p, i)
+	end := skipValue(p, start)
+	if end <= start {
+		return i
+	}
+	if next := skipSpace(p, end); next == len(p) || p[next] != ',' && p[next] != '}' {
+		return i // it may go on, or the document is none
+	}
+	t.keep(p[start:end])
+	t.endMember()
+	return end
+}
+
+// step reads the structural byte p[i], and returns the offset after what it read.
+func (t *jsonTap) step(p []byte, i int) int {
 	named := t.named()
+	c := p[i : i+1]
+	i++
 	switch c[0] {
 	case '"':
 		t.inString = true
@@ -104,7 +125,7 @@ func (t *jsonTap) step(c []byte) {
 				t.name = t.nameRoom[:]
 			}
 			t.name = t.name[:0]
-			return
+			return i
 		}
 	case '{', '[':
 		t.depth++
@@ -124,7 +145,7 @@ func (t *jsonTap) step(c []byte) {
 		if named && t.wantName {
 			t.wantName = false
 			t.beginMember()
-			return
+			return t.value(p, i)
 		}
 	case ',':
 		if t.depth == 2 && t.inside == placeChoices {
@@ -133,10 +154,11 @@ func (t *jsonTap) step(c []byte) {
 		if named {
 			t.endMember()
 			t.wantName = true
-			return
+			return i
 		}
 	}
 	t.keep(c)
+	return i
 }
 
 // readString reads on in a string and returns the offset after what it read.
