@@ -16,7 +16,7 @@ XCADDY_VERSION=v0.4.6
 FUZZ_TIME=${FUZZ_TIME:-5s}
 
 # Cheap ones first; clean is last because it looks at what the others left.
-ALL_STEPS=(fmt mod vet lint unit modules node xcaddy fuzz clean)
+ALL_STEPS=(fmt mod vet lint unit integration modules node xcaddy fuzz clean)
 
 SKIPPED=77 # exit code of a skipped step, as in automake
 
@@ -28,7 +28,8 @@ usage: bash integration/run.sh [STEP...]
   mod      go.mod and go.sum are tidy, downloaded modules are what go.sum says
   vet      go vet
   lint     golangci-lint, built on first use
-  unit     tests of this module, with the race detector
+  unit     tests of the gateway's packages, with the race detector
+  integration  tests of the built gateway, one folder after another
   modules  vet and tests of the modules in folders below (SDK tests)
   node     npm test in each folder of integration/ with a package.json
   xcaddy   a Caddy built by xcaddy has the same modules as cmd/caddy
@@ -113,8 +114,11 @@ step_lint() {
   each ". $(nested_modules)" "$linter" run --allow-parallel-runners ./...
 }
 
-# -count=1: the tests that start a built gateway depend on files that Go's test
-# cache does not see.
+# packages PATTERN: packages of this module whose path matches.
+packages() {
+  go list ./... | grep -E "$1"
+}
+
 step_unit() {
   local race=-race
   if ! command -v "$(go env CC)" >/dev/null; then
@@ -122,13 +126,30 @@ step_unit() {
     echo "no C compiler: testing without the race detector"
     race=
   fi
-  go test $race -count=1 -timeout 30m ./...
+  # shellcheck disable=SC2046
+  go test $race -count=1 -timeout 30m $(packages '' | grep -v /integration)
+}
+
+# built: builds the gateway once for all tests that start it.
+built() {
+  [[ -z ${LLM_TEST_BINARY:-} ]] || return 0
+  [[ -x $tmp/caddy ]] || go build -o "$tmp/caddy" ./cmd/caddy
+  export LLM_TEST_BINARY=$tmp/caddy
+}
+
+# -count=1: these depend on a binary that Go's test cache does not see. -p=1:
+# they load the machine, and measure.
+step_integration() {
+  built
+  # shellcheck disable=SC2046
+  go test -count=1 -p=1 -timeout 30m $(packages /integration)
 }
 
 step_modules() {
   local dirs
   dirs=$(nested_modules)
   [[ -n $dirs ]] || skip "no modules below the root"
+  built
   each "$dirs" bash -c 'go vet ./... && go test -count=1 -timeout 20m ./...'
 }
 
@@ -138,6 +159,7 @@ step_node() {
   [[ -n $dirs ]] || skip "no package.json in integration"
   need node
   need npm
+  built
   each "$dirs" bash -c 'npm ci --ignore-scripts --no-audit --no-fund && npm test'
 }
 

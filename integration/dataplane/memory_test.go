@@ -11,6 +11,7 @@ const memoryConfig = `{
 		status_listen 127.0.0.1:{{.Status}}
 		provider a {{.URL}}/v1/chat/completions {
 			model m
+			dial_timeout 30s # many handshakes at once, on a machine that may be busy
 {{- if .CA}}
 			tls_trusted_ca_certs {{.CA}}
 {{- end}}

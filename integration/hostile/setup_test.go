@@ -26,7 +26,7 @@ import (
 
 const (
 	// patience bounds each wait; it is long because machines may be busy.
-	patience = 20 * time.Second
+	patience = time.Minute
 
 	// providerKey is what the gateway has for its provider, and nobody else
 	// may see.
