@@ -29,7 +29,7 @@ type Secret struct {
 	fixed   bool
 	current atomic.Pointer[string]
 	next    atomic.Int64 // when to read again, in nanoseconds of the process's clock
-	failed  atomic.Bool
+	failed  atomic.Bool // the last reading failed, so an earlier value is used
 
 	// report, if set, is told once that the secret cannot be read any more while
 	// an earlier value stays in force, and, with nil, that it can be again.
@@ -129,9 +129,6 @@ func (s *Secret) Value() (string, error) {
 	}
 	return *cur, nil
 }
-
-// Stale tells whether the last reading failed, so that an earlier value is used.
-func (s *Secret) Stale() bool { return s.failed.Load() }
 
 // String returns the reference, never the value.
 func (s *Secret) String() string {

@@ -163,7 +163,7 @@ func TestAChangedSecretFileIsUsedWithinTwoSeconds(t *testing.T) {
 	s.report = func(err error) { reports = append(reports, fmt.Sprint(err)) }
 	replace("new")
 	within("new")
-	if s.Stale() {
+	if s.failed.Load() {
 		t.Error("a secret that was read is stale")
 	}
 
@@ -177,13 +177,13 @@ func TestAChangedSecretFileIsUsedWithinTwoSeconds(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.next.Store(0) // the next use reads again
-		if got := value(); got != "new" || !s.Stale() {
-			t.Errorf("the value is %q, stale %v", got, s.Stale())
+		if got := value(); got != "new" || !s.failed.Load() {
+			t.Errorf("the value is %q, stale %v", got, s.failed.Load())
 		}
 	}
 	replace("newest")
 	within("newest")
-	if s.Stale() {
+	if s.failed.Load() {
 		t.Error("a secret that was read again is stale")
 	}
 	if len(reports) != 2 || !strings.Contains(reports[0], "is empty") || reports[1] != "<nil>" {

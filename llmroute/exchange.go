@@ -48,6 +48,7 @@ type exchange struct {
 	failure    *llmprovider.Error // the gateway's own error, if it answered with one
 	aborted    bool               // the answer broke off after it had begun
 	gone       bool               // the client left
+	erred      bool               // the provider reported an error inside an answer that had begun well
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
@@ -199,8 +200,11 @@ func (x *exchange) setLogFields() {
 	if x.client != nil {
 		extra.Set(zap.String("client", x.client.Name))
 	}
-	if x.failure != nil {
+	switch {
+	case x.failure != nil:
 		extra.Set(zap.String("llm_error", x.failure.Code))
+	case x.erred:
+		extra.Set(zap.String("llm_error", errorInside))
 	}
 	if x.provider == nil {
 		return

@@ -29,6 +29,10 @@ const (
 	metricTokenUsage       = "gen_ai_client_token_usage"
 )
 
+// errorInside is what an answer is counted and logged as in which the provider
+// reports an error after it has begun.
+const errorInside = "provider_error"
+
 // maxModelLabels bounds the models counted by the name that a provider gives
 // them. Models beyond it are counted together, so that no client can create
 // series at will where a provider repeats what it is asked for.
@@ -209,6 +213,8 @@ func (m *metrics) observe(x *exchange) {
 		failure = "client_gone"
 	case x.failure != nil:
 		failure = x.failure.Code
+	case x.erred:
+		failure = errorInside
 	case x.status >= 400:
 		failure = statusText(x.status)
 	}

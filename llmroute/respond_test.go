@@ -184,6 +184,24 @@ func TestProviderThatDiesInsideADocumentIsSeen(t *testing.T) {
 	})
 }
 
+func TestErrorInsideAStreamIsCounted(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		streams(w)(event("a") + `data: {"error":{"message":"overloaded","type":"server_error"}}` + "\n\n")
+	})
+	g := one(t, u, "")
+	_, body := g.stream(t, context.Background(), streamChat)
+	if got, err := io.ReadAll(body); err != nil || !strings.HasSuffix(string(got), `"type":"server_error"}}`+"\n\n") {
+		t.Errorf("got %q, %v; want the provider's own error", got, err)
+	}
+	for _, p := range g.app.static {
+		p.state.mu.Lock()
+		defer p.state.mu.Unlock()
+		if p.state.failures != 1 {
+			t.Errorf("%d failures of the provider are known, want 1", p.state.failures)
+		}
+	}
+}
+
 func TestNothingAfterTheFirstByte(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		streams(w)(event("a"))
