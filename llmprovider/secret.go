@@ -29,7 +29,7 @@ type Secret struct {
 	fixed   bool
 	current atomic.Pointer[string]
 	next    atomic.Int64 // when to read again, in nanoseconds of the process's clock
-	failed  atomic.Bool // the last reading failed, so an earlier value is used
+	failed  atomic.Bool  // the last reading failed, so an earlier value is used
 
 	// report, if set, is told once that the secret cannot be read any more while
 	// an earlier value stays in force, and, with nil, that it can be again.
