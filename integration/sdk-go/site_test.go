@@ -24,7 +24,7 @@ const (
 	otherKey    = "sk-of-the-other-provider-77b8e6"
 
 	// patience bounds what should take milliseconds, on a busy machine too.
-	patience = 20 * time.Second
+	patience = 10 * time.Second
 )
 
 // oneProvider is a gateway with one provider for everything.
@@ -98,6 +98,7 @@ func direct(s *fakeprovider.Server, options ...option.RequestOption) *openai.Cli
 func sdkAt(baseURL string, options ...option.RequestOption) *openai.Client {
 	options = append([]option.RequestOption{
 		option.WithBaseURL(baseURL), option.WithAPIKey(sdkKey), option.WithMaxRetries(0),
+		option.WithRequestTimeout(2 * patience), // so that what hangs fails
 	}, options...)
 	client := openai.NewClient(options...)
 	return &client

@@ -58,7 +58,9 @@ export async function startGateway(t, caddyfile, { files = {} } = {}) {
   t.after(async () => {
     asked = true;
     child.kill('SIGTERM');
+    const late = setTimeout(kill, 5000); // it waits for open streams
     await gone;
+    clearTimeout(late);
     process.removeListener('exit', kill);
     rmSync(dir, { recursive: true, force: true });
     if (/^panic: |http: panic serving/m.test(log)) throw new Error(`the gateway panicked:\n${log}`);
@@ -98,7 +100,7 @@ http://:${port} {
 }
 `, { files: { 'ca.pem': provider.cert, ...files } });
   const url = `http://127.0.0.1:${port}`;
-  const client = (more = {}) => new OpenAI({ baseURL: `${url}/v1`, apiKey: sdkKey, maxRetries: 0, ...more });
+  const client = (more = {}) => new OpenAI({ baseURL: `${url}/v1`, apiKey: sdkKey, maxRetries: 0, timeout: 20_000, ...more });
   return { provider, gateway, url, client };
 }
 
