@@ -248,3 +248,38 @@ func listModels(ctx context.Context, client *openai.Client) error {
 	_, err := client.Models.List(ctx)
 	return err
 }
+
+// A provider whose manifest cannot be used still owns its host: the request is
+// refused, and its prompt goes nowhere.
+func TestUnusableProvider(t *testing.T) {
+	const config = `{
+	llm {
+		status_listen off
+		source files provider.yaml
+	}
+}
+
+http://:{{.Port}} {
+	llm_route {
+		table mesh
+	}
+}
+`
+	const manifest = `apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMProvider
+metadata:
+  name: unfilled
+spec:
+  host: llm.internal
+  configs:
+    defaultConfig:
+      openAIConfig:
+        model: the-model
+        apiKey: "${API_KEY}"
+`
+	g := serve(t, config, nil, gateway.File("provider.yaml", manifest))
+	_, err := sdkAt("http://llm.internal/v1", throughProxy(t, g)).Chat.Completions.New(t.Context(), question("gpt-4o"))
+	checkOwn(t, err, 503, "server_error", "no_usable_backend")
+	_, err = sdkAt("http://other.internal/v1", throughProxy(t, g)).Chat.Completions.New(t.Context(), question("gpt-4o"))
+	checkOwn(t, err, 404, "invalid_request_error", "no_route")
+}
