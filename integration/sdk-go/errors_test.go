@@ -279,7 +279,7 @@ spec:
 `
 	g := serve(t, config, nil, gateway.File("provider.yaml", manifest))
 	_, err := sdkAt("http://llm.internal/v1", throughProxy(t, g)).Chat.Completions.New(t.Context(), question("gpt-4o"))
-	checkOwn(t, err, 503, "server_error", "no_usable_backend")
+	_ = checkOwn(t, err, 503, "server_error", "no_usable_backend")
 	_, err = sdkAt("http://other.internal/v1", throughProxy(t, g)).Chat.Completions.New(t.Context(), question("gpt-4o"))
-	checkOwn(t, err, 404, "invalid_request_error", "no_route")
+	_ = checkOwn(t, err, 404, "invalid_request_error", "no_route")
 }
