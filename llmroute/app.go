@@ -68,7 +68,6 @@ type App struct {
 
 	mu      sync.Mutex // guards changes of current
 	closed  bool
-	cleaned bool
 	current atomic.Pointer[snapshot]
 }
 
@@ -228,6 +227,10 @@ func (a *App) Stop() error {
 func (a *App) Cleanup() error {
 	a.stopOnce.Do(func() { close(a.done) })
 	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return nil
+	}
 	a.closed = true
 	if s := a.current.Load(); s != nil {
 		for _, p := range s.providers {
@@ -240,9 +243,8 @@ func (a *App) Cleanup() error {
 	for _, p := range a.static {
 		p.release()
 	}
-	if a.runner != nil && !a.cleaned {
+	if a.runner != nil {
 		a.runner.leave(a)
-		a.cleaned = true
 		_, err := runners.Delete(a.key)
 		return err
 	}
