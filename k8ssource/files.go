@@ -37,20 +37,10 @@ type Files struct {
 	// Required.
 	Paths []string `json:"paths,omitempty"`
 
-	// The namespace of the workload that the gateway acts for. Without it and
-	// labels, every object applies, whatever workloads it selects. Default with
-	// labels: `default`.
-	Namespace string `json:"namespace,omitempty"`
-
-	// The workload's labels, which objects select by.
-	Labels map[string]string `json:"labels,omitempty"`
-
-	// The workload's name, for metrics.
-	Workload string `json:"workload,omitempty"`
-
-	// The namespace whose objects apply to the workloads of all namespaces.
-	// Default: `istio-system`.
-	RootNamespace string `json:"root_namespace,omitempty"`
+	// Which workload the gateway acts for. Without a namespace and labels, every
+	// object applies, whatever workloads it selects. The default namespace with
+	// labels is `default`.
+	SourceOptions
 
 	// How often to look for changes. Default: `250ms`.
 	Interval caddy.Duration `json:"interval,omitempty"`
@@ -66,9 +56,7 @@ func (*Files) CaddyModule() caddy.ModuleInfo {
 
 // Provision fills in the defaults. It reads no file.
 func (f *Files) Provision(caddy.Context) error {
-	if f.RootNamespace == "" {
-		f.RootNamespace = DefaultRootNamespace
-	}
+	f.Defaults()
 	if f.Interval == 0 {
 		f.Interval = caddy.Duration(defaultInterval)
 	}
@@ -128,36 +116,15 @@ func logger() *zap.Logger { return caddy.Log().Named("llm.sources.files") }
 type publisher struct {
 	settings *Files
 	report   func(*llmroute.State)
-	logged   map[llmroute.Finding]bool
+	findings FindingLog
 }
 
 // publish reports the state that follows from the files as they are.
 func (p *publisher) publish(w *follower) {
-	identity := llmroute.Identity{Namespace: p.settings.Namespace, Workload: p.settings.Workload, Labels: p.settings.Labels}
-	state := Translate(w.objects(), identity, Options{RootNamespace: p.settings.RootNamespace})
-	p.logFindings(state.Findings)
+	state := Translate(w.objects(), p.settings.Identity(), p.settings.Options())
+	p.findings.Log(logger(), state.Findings)
 	state.Findings = append(w.findings(), state.Findings...) // which are logged already
 	p.report(state)
-}
-
-// logFindings logs those that are new.
-func (p *publisher) logFindings(findings []llmroute.Finding) {
-	seen := make(map[llmroute.Finding]bool, len(findings))
-	for _, f := range findings {
-		unplaced := f
-		unplaced.Origin = "" // an object that only moved is not new
-		seen[unplaced] = true
-		if p.logged[unplaced] {
-			continue
-		}
-		fields := []zap.Field{zap.String("object", f.Object), zap.String("origin", f.Origin), zap.String("reason", f.Reason), zap.String("message", f.Message)}
-		if f.Used {
-			logger().Warn("object is used, but something is wrong with it", fields...)
-		} else {
-			logger().Error("object is not used", fields...)
-		}
-	}
-	p.logged = seen
 }
 
 // Interface guards

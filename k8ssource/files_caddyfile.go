@@ -1,8 +1,6 @@
 package k8ssource
 
 import (
-	"strings"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -38,14 +36,10 @@ func (f *Files) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (f *Files) option(d *caddyfile.Dispenser, option string, args []string) error {
-	one := map[string]*string{"namespace": &f.Namespace, "workload": &f.Workload, "root_namespace": &f.RootNamespace}
-	switch to := one[option]; {
-	case to != nil && (len(args) != 1 || args[0] == ""):
-		return d.Errf("%s takes one value", option)
-	case to != nil:
-		*to = args[0]
-	case option == "labels":
-		return f.labels(d, args)
+	known, err := f.CaddyfileOption(d, option, args)
+	switch {
+	case known:
+		return err
 	case option == "interval":
 		if len(args) != 1 {
 			return d.Err("interval takes one duration, such as 250ms")
@@ -56,23 +50,7 @@ func (f *Files) option(d *caddyfile.Dispenser, option string, args []string) err
 		}
 		f.Interval = caddy.Duration(interval)
 	default:
-		return d.Errf("source files has no option %q; its options are namespace, labels, workload, root_namespace and interval", option)
-	}
-	return nil
-}
-
-// labels reads: labels a=b c=d
-func (f *Files) labels(d *caddyfile.Dispenser, args []string) error {
-	if len(args) == 0 {
-		return d.Err("labels needs at least one label, such as app=sleep")
-	}
-	f.Labels = make(map[string]string, len(args))
-	for _, arg := range args {
-		name, value, ok := strings.Cut(arg, "=")
-		if !ok || name == "" {
-			return d.Errf("%q is not a label; write name=value, such as app=sleep", arg)
-		}
-		f.Labels[name] = value
+		return d.Errf("source files has no option %q; its options are %s and interval", option, SourceOptionNames)
 	}
 	return nil
 }

@@ -478,10 +478,10 @@ func TestFilesIdentity(t *testing.T) {
 		want  []string
 	}{
 		"unknown":        {Files{}, []string{"a", "root"}},
-		"selected":       {Files{Labels: map[string]string{"app": "x"}, RootNamespace: "mesh-root", Workload: "w"}, []string{"a", "root"}},
-		"not selected":   {Files{Namespace: "default", RootNamespace: "mesh-root"}, []string{"root"}},
-		"other root":     {Files{Labels: map[string]string{"app": "x"}}, []string{"a"}},
-		"root namespace": {Files{Namespace: "mesh-root"}, []string{"root"}},
+		"selected":       {Files{SourceOptions: SourceOptions{Labels: map[string]string{"app": "x"}, RootNamespace: "mesh-root", Workload: "w"}}, []string{"a", "root"}},
+		"not selected":   {Files{SourceOptions: SourceOptions{Namespace: "default", RootNamespace: "mesh-root"}}, []string{"root"}},
+		"other root":     {Files{SourceOptions: SourceOptions{Labels: map[string]string{"app": "x"}}}, []string{"a"}},
+		"root namespace": {Files{SourceOptions: SourceOptions{Namespace: "mesh-root"}}, []string{"root"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := test.files
@@ -509,8 +509,10 @@ func TestFilesCaddyfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Files{
-		Paths: []string{"/etc/llm", "a.yaml"}, Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway", "app": "gw", "empty": ""},
-		Workload: "gw", RootNamespace: "root", Interval: caddy.Duration(time.Second),
+		Paths: []string{"/etc/llm", "a.yaml"}, Interval: caddy.Duration(time.Second),
+		SourceOptions: SourceOptions{
+			Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway", "app": "gw", "empty": ""}, Workload: "gw", RootNamespace: "root",
+		},
 	}
 	if !reflect.DeepEqual(f, want) {
 		t.Errorf("got %+v", f)

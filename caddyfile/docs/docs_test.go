@@ -224,7 +224,7 @@ func TestManifest(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "llm.yaml"), []byte(find(t, "source_files.md", "yaml")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	source := &k8ssource.Files{Paths: []string{dir}, Namespace: "default", Labels: map[string]string{"app": "demo"}}
+	source := &k8ssource.Files{Paths: []string{dir}, SourceOptions: k8ssource.SourceOptions{Namespace: "default", Labels: map[string]string{"app": "demo"}}}
 	if err := source.Provision(caddy.Context{Context: t.Context()}); err != nil {
 		t.Fatal(err)
 	}

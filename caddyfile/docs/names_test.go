@@ -76,7 +76,7 @@ func TestJSONFields(t *testing.T) {
 		"llm_mock.md":  {reflect.TypeFor[llmroute.Mock]()},
 		"observing.md": {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
 		"source_files.md": {
-			reflect.TypeFor[k8ssource.Files](), reflect.TypeFor[k8ssource.LLMProviderSpec](), reflect.TypeFor[k8ssource.LLMRouteSpec](), reflect.TypeFor[k8ssource.StringMatch](),
+			reflect.TypeFor[k8ssource.Files](), reflect.TypeFor[k8ssource.SourceOptions](), reflect.TypeFor[k8ssource.LLMProviderSpec](), reflect.TypeFor[k8ssource.LLMRouteSpec](), reflect.TypeFor[k8ssource.StringMatch](),
 		},
 	} {
 		for _, typ := range types {

@@ -1,0 +1,80 @@
+package k8ssource
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// SourceOptions are the settings that all sources of objects have: which
+// workload the gateway acts for.
+type SourceOptions struct {
+	// The namespace of the workload that the gateway acts for.
+	Namespace string `json:"namespace,omitempty"`
+
+	// The workload's labels, which objects select by.
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// The workload's name, for metrics.
+	Workload string `json:"workload,omitempty"`
+
+	// The namespace whose objects apply to the workloads of all namespaces.
+	// Default: `istio-system`.
+	RootNamespace string `json:"root_namespace,omitempty"`
+}
+
+// SourceOptionNames are the options that CaddyfileOption takes.
+const SourceOptionNames = "namespace, labels, workload, root_namespace"
+
+// Defaults fills in what is not set.
+func (o *SourceOptions) Defaults() {
+	if o.RootNamespace == "" {
+		o.RootNamespace = DefaultRootNamespace
+	}
+}
+
+// Identity is the workload as Translate takes it.
+func (o *SourceOptions) Identity() llmroute.Identity {
+	return llmroute.Identity{Namespace: o.Namespace, Workload: o.Workload, Labels: o.Labels}
+}
+
+// Options are the settings of Translate.
+func (o *SourceOptions) Options() Options { return Options{RootNamespace: o.RootNamespace} }
+
+// CaddyfileOption takes an option of a Caddyfile, if it is one of these.
+func (o *SourceOptions) CaddyfileOption(d *caddyfile.Dispenser, option string, args []string) (known bool, err error) {
+	one := map[string]*string{"namespace": &o.Namespace, "workload": &o.Workload, "root_namespace": &o.RootNamespace}
+	switch to := one[option]; {
+	case to != nil && (len(args) != 1 || args[0] == ""):
+		return true, d.Errf("%s takes one value", option)
+	case to != nil:
+		*to = args[0]
+		return true, nil
+	case option == "labels":
+		if len(args) == 0 {
+			return true, d.Err("labels needs at least one label, such as app=sleep")
+		}
+		o.Labels, err = parseLabels(args)
+		if err != nil {
+			return true, d.WrapErr(err)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// parseLabels reads labels that are written as name=value.
+func parseLabels(list []string) (map[string]string, error) {
+	labels := make(map[string]string, len(list))
+	for _, label := range list {
+		name, value, ok := strings.Cut(label, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("%q is not a label; write name=value, such as app=sleep", label)
+		}
+		labels[name] = value
+	}
+	return labels, nil
+}
