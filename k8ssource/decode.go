@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -52,6 +53,22 @@ func Decode(file string, data []byte) (*Objects, error) {
 		if err := d.document(doc); err != nil {
 			return nil, err
 		}
+	}
+	return d.objects, nil
+}
+
+// DecodeObject reads one object as JSON, such as an API server sends it. An
+// object of another kind is left out, and then there is none in the result.
+// What is wrong with the object is in its Faults; the error is data that is no
+// object at all.
+func DecodeObject(data []byte) (*Objects, error) {
+	d := &decoder{objects: new(Objects), schemas: make(schemas)}
+	if !json.Valid(data) {
+		return nil, errors.New("this is not JSON")
+	}
+	var fe *FileError
+	if err := d.value(data, 0, nil, false); errors.As(err, &fe) {
+		return nil, errors.New(fe.Text)
 	}
 	return d.objects, nil
 }
@@ -102,7 +119,7 @@ func (d *decoder) value(data []byte, line int, faults []Fault, mayBeList bool) e
 		return &FileError{d.file, line, fmt.Sprintf("the file has more than %d objects; split it", maxObjects)}
 	}
 	var head struct {
-		TypeMeta
+		metav1.TypeMeta
 		Items []json.RawMessage `json:"items"`
 	}
 	if bytes.Equal(data, []byte("null")) {
@@ -128,7 +145,7 @@ func (d *decoder) value(data []byte, line int, faults []Fault, mayBeList bool) e
 }
 
 // object takes in one object, if it is of a kind that is wanted.
-func (d *decoder) object(t TypeMeta, data []byte, line int, faults []Fault) {
+func (d *decoder) object(t metav1.TypeMeta, data []byte, line int, faults []Fault) {
 	o := d.objects
 	group, version, _ := strings.Cut(t.APIVersion, "/")
 	switch {
@@ -154,7 +171,7 @@ func isTypo(group string) bool { return strings.Contains(strings.ToLower(group),
 
 // ours takes in an object of Group. The group has other kinds, which are left
 // out as any other.
-func (d *decoder) ours(t TypeMeta, group, version string, data []byte, line int, faults []Fault) {
+func (d *decoder) ours(t metav1.TypeMeta, group, version string, data []byte, line int, faults []Fault) {
 	kind := ""
 	for _, k := range []string{KindLLMProvider, KindLLMRoute} {
 		if strings.EqualFold(t.Kind, k) || strings.EqualFold(t.Kind, k+"s") {
@@ -189,19 +206,45 @@ func strictly[T any](d *decoder, data []byte, faults []Fault) []Fault {
 // decode reads as much of an object as fits T.
 func decode[T any, P objectPointer[T]](d *decoder, data []byte, line int, faults []Fault) *Item[T] {
 	item := &Item[T]{File: d.file, Line: line, Faults: faults}
+	err := json.Unmarshal(data, &item.Object)
+	if err != nil {
+		item.Object = *new(T)
+		err = json.Unmarshal(essence(data), &item.Object)
+	}
 	// A value of the wrong type is skipped, and reported by checkSchema where
 	// it matters.
-	if err := json.Unmarshal(data, &item.Object); err != nil && len(faults) == 0 {
+	if err != nil && len(faults) == 0 {
 		item.Faults = append(item.Faults, Fault{Reason: ReasonInvalidField, Message: typeError(err)})
 	}
-	m := P(&item.Object).meta()
-	if m.Namespace == "" {
-		m.Namespace = defaultNamespace
+	m := metav1.Object(P(&item.Object))
+	if m.GetNamespace() == "" {
+		m.SetNamespace(defaultNamespace)
 	}
 	if fault := checkName(m); fault != nil && len(faults) == 0 {
 		item.Faults = append(item.Faults, *fault)
 	}
 	return item
+}
+
+// essence is an object without what clusters write into it, of which one wrong
+// value would keep the rest of the object from being read.
+func essence(data []byte) []byte {
+	var object, metadata map[string]json.RawMessage
+	if json.Unmarshal(data, &object) != nil {
+		return data
+	}
+	delete(object, "status")
+	if json.Unmarshal(object["metadata"], &metadata) == nil {
+		for _, field := range []string{"creationTimestamp", "deletionTimestamp", "managedFields"} {
+			delete(metadata, field)
+		}
+		object["metadata"], _ = json.Marshal(metadata)
+	}
+	out, err := json.Marshal(object)
+	if err != nil {
+		return data
+	}
+	return out
 }
 
 // typeError says what is wrong with a value without repeating it.
@@ -213,19 +256,17 @@ func typeError(err error) string {
 	return "a value has the wrong form; values under data are in base64, and plain ones stand under stringData"
 }
 
-func (m *ObjectMeta) meta() *ObjectMeta { return m }
-
 // objectName is what the API server takes as the name of an object.
 var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 
-func checkName(m *ObjectMeta) *Fault {
+func checkName(m metav1.Object) *Fault {
 	switch {
-	case m.Name == "":
+	case m.GetName() == "":
 		return faultf(ReasonInvalidObject, "metadata.name is required")
-	case !objectName.MatchString(m.Name):
-		return faultf(ReasonInvalidObject, "metadata.name %q is not a name; write lower-case letters, digits, dashes and dots", bounded(m.Name))
-	case !objectName.MatchString(m.Namespace) || strings.Contains(m.Namespace, "."):
-		return faultf(ReasonInvalidObject, "metadata.namespace %q is not a name; write lower-case letters, digits and dashes", bounded(m.Namespace))
+	case !objectName.MatchString(m.GetName()):
+		return faultf(ReasonInvalidObject, "metadata.name %q is not a name; write lower-case letters, digits, dashes and dots", bounded(m.GetName()))
+	case !objectName.MatchString(m.GetNamespace()) || strings.Contains(m.GetNamespace(), "."):
+		return faultf(ReasonInvalidObject, "metadata.namespace %q is not a name; write lower-case letters, digits and dashes", bounded(m.GetNamespace()))
 	}
 	return nil
 }

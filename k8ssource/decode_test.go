@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/yaml"
 )
 
 // texts lists the faults as "reason: message".
@@ -120,9 +122,10 @@ func TestDecodeReportsFieldsByPath(t *testing.T) {
 			"UnknownField: spec.rules[0].backendRefs[0].subset: unknown field; the fields here are backendRef, priority, providerHost, weight"},
 		"in a map": {provider + "spec: {host: a, configs: {routeSpecificConfigs: {vip: {openaiConfig: {}}}}}",
 			"UnknownField: spec.configs.routeSpecificConfigs.vip.openaiConfig: unknown field; write openAIConfig"},
-		"top level":     {provider + "spec: {host: a}\nextra: 1", "UnknownField: extra: unknown field; the fields here are apiVersion, kind, metadata, spec"},
+		"top level":     {provider + "spec: {host: a}\nextra: 1", "UnknownField: extra: unknown field; the fields here are apiVersion, kind, metadata, spec, status"},
 		"metadata":      {provider + "spec: {host: a}", ""},
 		"status":        {provider + "spec: {host: a}\nstatus: {anything: [1]}", ""},
+		"bad status":    {provider + "spec: {host: a}\nstatus: {conditions: [{lastTransitionTime: today}], workload: 1}", ""},
 		"null":          {provider + "spec: {host: a, configs: null, workloadSelector: }", ""},
 		"text for bool": {provider + "spec: {host: a, configs: {defaultConfig: {openAIConfig: {stream: 'false'}}}}", "InvalidField: spec.configs.defaultConfig.openAIConfig.stream: this is text; write true or false, without quotes"},
 		"number for key": {provider + "spec: {host: a, configs: {defaultConfig: {openAIConfig: {apiKey: 123456}}}}",
@@ -169,6 +172,106 @@ func TestDecodeReportsFieldsByPath(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
+	}
+}
+
+// printed is an object as kubectl prints it with -o yaml --show-managed-fields.
+const printed = `apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMProvider
+metadata:
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: |
+      {"apiVersion":"istio.alibabacloud.com/v1beta1","kind":"LLMProvider"}
+  creationTimestamp: "2026-01-31T12:00:00Z"
+  deletionGracePeriodSeconds: 0
+  deletionTimestamp: "2026-01-31T12:00:09Z"
+  finalizers:
+  - example.com/hold
+  generateName: a-
+  generation: 3
+  labels:
+    team: a
+  managedFields:
+  - apiVersion: istio.alibabacloud.com/v1beta1
+    fieldsType: FieldsV1
+    fieldsV1:
+      f:spec:
+        .: {}
+        f:host: {}
+    manager: kubectl-client-side-apply
+    operation: Update
+    time: "2026-01-31T12:00:00Z"
+    subresource: status
+  name: a
+  namespace: other
+  ownerReferences:
+  - apiVersion: apps/v1
+    blockOwnerDeletion: true
+    controller: true
+    kind: Deployment
+    name: d
+    uid: 5f1a7a33-6f0e-4c43-bd10-0b0e2d5d3a55
+  resourceVersion: "4711"
+  selfLink: /apis/istio.alibabacloud.com/v1beta1/namespaces/other/llmproviders/a
+  uid: 0c5a7a33-6f0e-4c43-bd10-0b0e2d5d3a55
+spec:
+  host: a.example.com
+status:
+  conditions:
+  - lastTransitionTime: "2026-01-31T12:00:00Z"
+    message: ""
+    observedGeneration: 3
+    reason: Accepted
+    status: "True"
+    type: Accepted
+`
+
+func TestDecodeTakesWhatKubectlPrints(t *testing.T) {
+	p := mustDecode(t, printed).Providers[0]
+	if len(p.Faults) > 0 {
+		t.Error(texts(p.Faults))
+	}
+	if created := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC); !p.Object.CreationTimestamp.Time.Equal(created) || p.Object.Generation != 3 {
+		t.Errorf("created %v, generation %d", p.Object.CreationTimestamp, p.Object.Generation)
+	}
+}
+
+func TestDecodeObject(t *testing.T) {
+	data, err := yaml.YAMLToJSON([]byte(printed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := DecodeObject(data)
+	if err != nil || len(o.Providers) != 1 {
+		t.Fatalf("got %+v, %v", o, err)
+	}
+	if p := o.Providers[0]; p.File != "" || p.Line != 0 || len(p.Faults) > 0 || p.Object.Spec.Host != "a.example.com" {
+		t.Errorf("got %+v", p)
+	}
+	o, err = DecodeObject([]byte(`{"apiVersion": "istio.alibabacloud.com/v1", "kind": "LLMRoute", "metadata": {"name": "a"}, "spec": {"hosts": []}}`))
+	if err != nil || len(o.Routes) != 1 || texts(o.Routes[0].Faults) != "UnknownField: spec.hosts: unknown field; write host" {
+		t.Errorf("got %+v, %v", o, err)
+	}
+	o, err = DecodeObject([]byte(`{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}}]}`))
+	if err != nil || len(o.Services) != 0 {
+		t.Errorf("other kind: got %+v, %v", o, err)
+	}
+	for _, text := range []string{"", "a: b", "[]", "{"} {
+		if o, err := DecodeObject([]byte(text)); err == nil {
+			t.Errorf("%q: got %+v", text, o)
+		}
+	}
+}
+
+// BenchmarkDecodeObject measures what a watch pays for each event.
+func BenchmarkDecodeObject(b *testing.B) {
+	data, err := yaml.YAMLToJSON([]byte(printed))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _ = DecodeObject(data)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -191,7 +193,7 @@ spec:
 func TestBadObjectsHoldNoKeyInFindings(t *testing.T) {
 	for _, key := range []string{"sk-1 2", "sk-1\n", "${sk-1}", "<sk-1>", "{{sk-1}}", "{env.sk-1}", "sk-1\u0001"} {
 		objects := &Objects{Providers: []*Item[LLMProvider]{{Object: LLMProvider{
-			ObjectMeta: ObjectMeta{Name: "a", Namespace: "default"},
+			ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default"},
 			Spec: LLMProviderSpec{
 				Host: "a.example.com", Headers: map[string]string{"x-api-key": key},
 				Configs: &ProviderConfigs{DefaultConfig: &ProviderConfig{OpenAIConfig: &OpenAIConfig{APIKey: &key}}},

@@ -3,6 +3,8 @@ package k8ssource
 import (
 	"fmt"
 	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Objects are the objects that Translate works on.
@@ -46,8 +48,8 @@ type Fault struct {
 
 // Stray is a document of which no object could be made.
 type Stray struct {
-	TypeMeta   `json:",inline"`
-	ObjectMeta `json:"metadata,omitzero"`
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 }
 
 // The reasons of findings.

@@ -17,7 +17,7 @@ func (t *translation) claimHosts(items []*Item[LLMProvider]) {
 		if t.applies(&item.Object) {
 			applying = append(applying, item)
 		} else {
-			t.others[canonicalHost(item.Object.Spec.Host)] = item.Object.key()
+			t.others[canonicalHost(item.Object.Spec.Host)] = keyOf(&item.Object)
 		}
 	}
 	slices.SortFunc(applying, func(a, b *Item[LLMProvider]) int {
@@ -27,7 +27,7 @@ func (t *translation) claimHosts(items []*Item[LLMProvider]) {
 			}
 			return 1
 		}
-		return a.Object.compare(&b.Object.ObjectMeta)
+		return compare(&a.Object, &b.Object)
 	})
 	for _, item := range applying {
 		host := canonicalHost(item.Object.Spec.Host)
@@ -36,24 +36,24 @@ func (t *translation) claimHosts(items []*Item[LLMProvider]) {
 			// One without a host owns none, and is reported for it.
 			key := host
 			if host == "" {
-				key = " " + item.Object.key()
+				key = " " + keyOf(&item.Object)
 			}
 			t.owners[key] = &ownedProvider{item: item}
 			continue
 		}
 		t.report(origins(KindLLMProvider, item), []Fault{*faultf(ReasonConflict,
 			"the host %s belongs to LLMProvider %s, which %s; use another host, or a workloadSelector that selects other workloads",
-			bounded(host), owner.item.Object.key(), advantage(owner.item, item))})
+			bounded(host), keyOf(&owner.item.Object), providerAdvantage(&owner.item.Object, &item.Object))})
 	}
 	t.hosts = slices.Sorted(maps.Keys(t.owners))
 }
 
-// advantage says why a precedes b.
-func advantage(a, b *Item[LLMProvider]) string {
-	if a.Object.hasSelector() && !b.Object.hasSelector() {
+// providerAdvantage says why a precedes b.
+func providerAdvantage(a, b *LLMProvider) string {
+	if a.hasSelector() && !b.hasSelector() {
 		return "has a workloadSelector, and this one has none"
 	}
-	return a.Object.advantage(&b.Object.ObjectMeta)
+	return advantage(a, b)
 }
 
 func (p *LLMProvider) hasSelector() bool {
@@ -84,7 +84,7 @@ func (t *translation) translateProviders() {
 		}
 		t.report(o, faults)
 		if owner.unusable = refusal(faults); owner.unusable == "" {
-			t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{Name: owner.item.Object.key(), Origin: o.stable(), Provider: config})
+			t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{Name: keyOf(&owner.item.Object), Origin: o.stable(), Provider: config})
 		}
 		if strings.HasPrefix(host, " ") {
 			delete(t.owners, host)
@@ -110,7 +110,7 @@ func (t *translation) addImplicitRoutes() {
 		}
 		route := &llmroute.Route{Hosts: []string{host}, Origin: origins(KindLLMProvider, owner.item).stable(), Unusable: owner.unusable}
 		if owner.unusable == "" {
-			route.Rules = []*llmroute.Rule{{Backends: []*llmroute.Backend{{Provider: owner.item.Object.key()}}}}
+			route.Rules = []*llmroute.Rule{{Backends: []*llmroute.Backend{{Provider: keyOf(&owner.item.Object)}}}}
 		}
 		t.state.Tables[MeshTable] = append(t.state.Tables[MeshTable], route)
 	}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -25,7 +27,7 @@ type builtRule struct {
 
 // translateRoutes sets up the tables from the LLMRoutes.
 func (t *translation) translateRoutes(items []*Item[LLMRoute]) {
-	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[LLMRoute]) int { return a.Object.compare(&b.Object.ObjectMeta) })
+	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[LLMRoute]) int { return compare(&a.Object, &b.Object) })
 	var good, refused []*claim
 	for _, item := range items {
 		b := &routeBuilder{t: t, object: &item.Object}
@@ -40,7 +42,7 @@ func (t *translation) translateRoutes(items []*Item[LLMRoute]) {
 		}
 		o := origins(KindLLMRoute, item)
 		t.report(o, faults)
-		if c := (&claim{origin: o, meta: &item.Object.ObjectMeta, builder: b, unusable: refusal(faults)}); c.unusable == "" {
+		if c := (&claim{origin: o, meta: &item.Object, builder: b, unusable: refusal(faults)}); c.unusable == "" {
 			good = append(good, c)
 		} else {
 			refused = append(refused, c)
@@ -54,7 +56,7 @@ func (t *translation) translateRoutes(items []*Item[LLMRoute]) {
 // claim is an LLMRoute that claims its host in its tables.
 type claim struct {
 	origin
-	meta     *ObjectMeta
+	meta     metav1.Object
 	builder  *routeBuilder
 	unusable string
 
@@ -81,7 +83,7 @@ func (t *translation) fillTables(claims []*claim) {
 				}
 				if c.lost++; c.conflict == nil {
 					c.conflict = faultf(ReasonConflict, "the host %s in %s belongs to LLMRoute %s, which %s; use another host, or add the rules there",
-						bounded(host), table, owner.meta.key(), owner.meta.advantage(c.meta))
+						bounded(host), table, keyOf(owner.meta), advantage(owner.meta, c.meta))
 				}
 			}
 			if len(hosts) > 0 {

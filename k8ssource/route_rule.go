@@ -206,9 +206,9 @@ func (b *routeBuilder) lookUp(path, host string, out *llmroute.Backend) {
 		b.warn(ReasonProviderNotFound, "%s: no LLMProvider for this workload has the host %s, and requests for it are answered with 503; %s", path, bounded(host), b.t.elsewhere(host))
 	case owner.unusable != "":
 		out.Unusable = owner.unusable
-		b.warn(ReasonProviderRefused, "%s: LLMProvider %s is not used (%s), and requests for it are answered with 503; mend it", path, owner.item.Object.key(), owner.unusable)
+		b.warn(ReasonProviderRefused, "%s: LLMProvider %s is not used (%s), and requests for it are answered with 503; mend it", path, keyOf(&owner.item.Object), owner.unusable)
 	default:
-		out.Provider = owner.item.Object.key()
+		out.Provider = keyOf(&owner.item.Object)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // maxFaults is the most faults that are reported of one object's fields.
@@ -45,12 +47,15 @@ func (c *schemaChecker) check(value any, t reflect.Type, path string) {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if t == reflect.TypeFor[Time]() {
+	switch t {
+	case reflect.TypeFor[metav1.Time]():
 		text, ok := value.(string)
 		if _, err := time.Parse(time.RFC3339, text); !ok || err != nil {
 			c.report(ReasonInvalidField, path, "not a time; write one such as 2026-01-31T12:00:00Z")
 		}
 		return
+	case reflect.TypeFor[metav1.FieldsV1]():
+		return // whatever the API server wrote about who owns which field
 	}
 	switch t.Kind() {
 	case reflect.Struct:

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -104,13 +106,13 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 		t.options.RootNamespace = DefaultRootNamespace
 	}
 	for _, s := range objects.Secrets {
-		t.secrets[s.Object.key()] = s
+		t.secrets[keyOf(&s.Object)] = s
 	}
 	for _, s := range objects.Services {
-		t.services[s.Object.key()] = true
+		t.services[keyOf(&s.Object)] = true
 	}
 	for _, g := range latest(t, "Gateway", objects.Gateways) {
-		t.gateways[g.Object.key()] = g
+		t.gateways[keyOf(&g.Object)] = g
 		t.report(origins("Gateway", g), g.Faults)
 	}
 	return t
@@ -121,14 +123,14 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 func latest[T any, P objectPointer[T]](t *translation, kind string, items []*Item[T]) []*Item[T] {
 	last := make(map[string]*Item[T], len(items))
 	for _, item := range items {
-		last[P(&item.Object).meta().key()] = item
+		last[keyOf(P(&item.Object))] = item
 	}
 	if len(last) == len(items) {
 		return items
 	}
 	out := make([]*Item[T], 0, len(last))
 	for _, item := range items {
-		winner := last[P(&item.Object).meta().key()]
+		winner := last[keyOf(P(&item.Object))]
 		if winner == item {
 			out = append(out, item)
 			continue
@@ -141,7 +143,7 @@ func latest[T any, P objectPointer[T]](t *translation, kind string, items []*Ite
 // objectPointer is a pointer to an object with metadata.
 type objectPointer[T any] interface {
 	*T
-	meta() *ObjectMeta
+	metav1.Object
 }
 
 // origin is how findings name an object.
@@ -153,7 +155,7 @@ type origin struct {
 }
 
 func origins[T any, P objectPointer[T]](kind string, item *Item[T]) origin {
-	return origin{kind + " " + P(&item.Object).meta().key(), item.origin(), item.File, item.Line}
+	return origin{kind + " " + keyOf(P(&item.Object)), item.origin(), item.File, item.Line}
 }
 
 // stable is the origin without its line, so that an object which only moved in

@@ -3,6 +3,8 @@
 // and the files source.
 package k8ssource
 
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 const (
 	// Group is the API group of LLMProvider and LLMRoute.
 	Group = "istio.alibabacloud.com"
@@ -19,10 +21,13 @@ var versions = []string{"v1beta1", "v1"}
 // LLMProvider is an account at an LLM API that gateways and sidecars send
 // requests to.
 type LLMProvider struct {
-	TypeMeta   `json:",inline"`
-	ObjectMeta `json:"metadata,omitzero"`
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	Spec LLMProviderSpec `json:"spec,omitzero"`
+
+	// What a gateway made of the object. Gateways write it.
+	Status Status `json:"status,omitzero"`
 }
 
 // LLMProviderSpec says where the provider is and what is filled into requests.

@@ -1,15 +1,17 @@
 package k8ssource
 
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 // Service is what the gateway reads of a Kubernetes Service: that there is one.
 type Service struct {
-	TypeMeta   `json:",inline"`
-	ObjectMeta `json:"metadata,omitzero"`
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 }
 
 // Secret is what the gateway reads of a Kubernetes Secret.
 type Secret struct {
-	TypeMeta   `json:",inline"`
-	ObjectMeta `json:"metadata,omitzero"`
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	// The values, in base64 as JSON and YAML.
 	Data map[string][]byte `json:"data,omitempty"`
@@ -29,16 +31,16 @@ func (s *Secret) value(key string) (string, bool) {
 
 // ConfigMap is what the gateway reads of a Kubernetes ConfigMap.
 type ConfigMap struct {
-	TypeMeta   `json:",inline"`
-	ObjectMeta `json:"metadata,omitzero"`
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	Data map[string]string `json:"data,omitempty"`
 }
 
 // Gateway is what the gateway reads of an Istio Gateway.
 type Gateway struct {
-	TypeMeta   `json:",inline"`
-	ObjectMeta `json:"metadata,omitzero"`
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	Spec GatewaySpec `json:"spec,omitzero"`
 }

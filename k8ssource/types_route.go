@@ -1,11 +1,16 @@
 package k8ssource
 
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 // LLMRoute sends requests for a host to providers.
 type LLMRoute struct {
-	TypeMeta   `json:",inline"`
-	ObjectMeta `json:"metadata,omitzero"`
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	Spec LLMRouteSpec `json:"spec,omitzero"`
+
+	// What a gateway made of the object. Gateways write it.
+	Status Status `json:"status,omitzero"`
 }
 
 // LLMRouteSpec is a host with its rules.

@@ -1,0 +1,105 @@
+package k8ssource
+
+import (
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// The types of the conditions of an LLMProvider or LLMRoute. All but
+// ConditionConflict are true when all is well.
+const (
+	// ConditionAccepted tells that nothing keeps the object from being used.
+	ConditionAccepted = "Accepted"
+	// ConditionResolvedRefs tells that what the object refers to was found and
+	// can be used.
+	ConditionResolvedRefs = "ResolvedRefs"
+	// ConditionProgrammed tells that the object is in use.
+	ConditionProgrammed = "Programmed"
+	// ConditionConflict tells that another object has the host, or one of the
+	// hosts, that this one claims.
+	ConditionConflict = "Conflict"
+)
+
+// The reasons of conditions that no finding gives a reason to.
+const (
+	reasonAccepted     = "Accepted"
+	reasonResolvedRefs = "ResolvedRefs"
+	reasonProgrammed   = "Programmed"
+	reasonNotAccepted  = "NotAccepted"
+	reasonNotSelected  = "NotSelected"
+	reasonNoConflict   = "NoConflict"
+)
+
+// unresolved are the reasons of findings about other objects.
+var unresolved = []string{
+	ReasonSecretNotFound, ReasonInvalidSecret, ReasonProviderNotFound, ReasonProviderRefused, ReasonUnsupportedBackend, ReasonGatewayNotFound,
+}
+
+// maxConditionMessage is the longest message of a condition, in bytes.
+const maxConditionMessage = 32 << 10
+
+// Conditions returns the conditions of one object, of which generation was
+// translated with these findings. applies tells that the object is for this
+// workload, so that it is in use unless a finding refuses it. The times of
+// transition are left to the caller, who knows the conditions before.
+func Conditions(findings []llmroute.Finding, applies bool, generation int64) []metav1.Condition {
+	var refusals, warnings, references, conflicts []llmroute.Finding
+	for _, f := range findings {
+		if !f.Used {
+			refusals = append(refusals, f)
+		}
+		switch {
+		case slices.Contains(unresolved, f.Reason):
+			references = append(references, f)
+		case f.Reason == ReasonConflict:
+			conflicts = append(conflicts, f)
+		case f.Used:
+			warnings = append(warnings, f)
+		}
+	}
+
+	// What does not stand in the way of a condition is still to be read there.
+	accepted := metav1.Condition{Status: metav1.ConditionTrue, Reason: reasonAccepted, Message: messages(warnings)}
+	if len(refusals) > 0 {
+		accepted = metav1.Condition{Status: metav1.ConditionFalse, Reason: refusals[0].Reason, Message: messages(findings)}
+	}
+	resolved := metav1.Condition{Status: metav1.ConditionTrue, Reason: reasonResolvedRefs}
+	if len(references) > 0 {
+		resolved = metav1.Condition{Status: metav1.ConditionFalse, Reason: references[0].Reason, Message: messages(references)}
+	}
+	programmed := metav1.Condition{Status: metav1.ConditionTrue, Reason: reasonProgrammed}
+	switch {
+	case len(refusals) > 0:
+		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: reasonNotAccepted, Message: "the object is not used; the condition Accepted says why"}
+	case !applies:
+		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: reasonNotSelected, Message: "the object is for other workloads"}
+	}
+	conflict := metav1.Condition{Status: metav1.ConditionFalse, Reason: reasonNoConflict}
+	if len(conflicts) > 0 {
+		conflict = metav1.Condition{Status: metav1.ConditionTrue, Reason: conflicts[0].Reason, Message: messages(conflicts)}
+	}
+
+	accepted.Type, resolved.Type, programmed.Type, conflict.Type = ConditionAccepted, ConditionResolvedRefs, ConditionProgrammed, ConditionConflict
+	out := []metav1.Condition{accepted, resolved, programmed, conflict}
+	for i := range out {
+		out[i].ObservedGeneration = generation
+	}
+	return out
+}
+
+// messages are those of all findings, each on a line of its own.
+func messages(findings []llmroute.Finding) string {
+	lines := make([]string, len(findings))
+	for i, f := range findings {
+		lines[i] = f.Message
+	}
+	text := strings.Join(lines, "\n")
+	if len(text) > maxConditionMessage {
+		text = strings.ToValidUTF8(text[:maxConditionMessage-len("…")], "") + "…"
+	}
+	return text
+}

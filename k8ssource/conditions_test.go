@@ -1,0 +1,68 @@
+package k8ssource
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+func TestConditions(t *testing.T) {
+	finding := func(reason string, used bool) llmroute.Finding {
+		return llmroute.Finding{Reason: reason, Message: "about " + reason, Used: used}
+	}
+	tests := map[string]struct {
+		findings []llmroute.Finding
+		applies  bool
+		want     string
+	}{
+		"in use": {nil, true,
+			"Accepted=True(Accepted), ResolvedRefs=True(ResolvedRefs), Programmed=True(Programmed), Conflict=False(NoConflict)"},
+		"for other workloads": {nil, false,
+			"Accepted=True(Accepted), ResolvedRefs=True(ResolvedRefs), Programmed=False(NotSelected: the object is for other workloads), Conflict=False(NoConflict)"},
+		"refused": {[]llmroute.Finding{finding(ReasonDroppedHeader, true), finding(ReasonInvalidField, false), finding(ReasonInvalidKey, false)}, true,
+			"Accepted=False(InvalidField: about DroppedHeader|about InvalidField|about InvalidKey), ResolvedRefs=True(ResolvedRefs), " +
+				"Programmed=False(NotAccepted: the object is not used; the condition Accepted says why), Conflict=False(NoConflict)"},
+		"used with a warning": {[]llmroute.Finding{finding(ReasonCatchAllHost, true)}, true,
+			"Accepted=True(Accepted: about CatchAllHost), ResolvedRefs=True(ResolvedRefs), Programmed=True(Programmed), Conflict=False(NoConflict)"},
+		"Secret missing": {[]llmroute.Finding{finding(ReasonSecretNotFound, false)}, true,
+			"Accepted=False(SecretNotFound: about SecretNotFound), ResolvedRefs=False(SecretNotFound: about SecretNotFound), " +
+				"Programmed=False(NotAccepted: the object is not used; the condition Accepted says why), Conflict=False(NoConflict)"},
+		"backends that cannot be used": {[]llmroute.Finding{finding(ReasonProviderNotFound, true), finding(ReasonUnsupportedBackend, true), finding(ReasonUnknownIdentity, true)}, true,
+			"Accepted=True(Accepted: about UnknownIdentity), ResolvedRefs=False(ProviderNotFound: about ProviderNotFound|about UnsupportedBackend), Programmed=True(Programmed), Conflict=False(NoConflict)"},
+		"host of another": {[]llmroute.Finding{finding(ReasonConflict, false)}, true,
+			"Accepted=False(Conflict: about Conflict), ResolvedRefs=True(ResolvedRefs), " +
+				"Programmed=False(NotAccepted: the object is not used; the condition Accepted says why), Conflict=True(Conflict: about Conflict)"},
+		"host of another in one of its tables": {[]llmroute.Finding{finding(ReasonConflict, true)}, true,
+			"Accepted=True(Accepted), ResolvedRefs=True(ResolvedRefs), Programmed=True(Programmed), Conflict=True(Conflict: about Conflict)"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, c := range Conditions(test.findings, test.applies, 7) {
+				text := fmt.Sprintf("%s=%s(%s", c.Type, c.Status, c.Reason)
+				if c.Message != "" {
+					text += ": " + strings.ReplaceAll(c.Message, "\n", "|")
+				}
+				got = append(got, text+")")
+				if c.ObservedGeneration != 7 || !c.LastTransitionTime.IsZero() {
+					t.Errorf("%s is of generation %d at %v", c.Type, c.ObservedGeneration, c.LastTransitionTime)
+				}
+			}
+			if text := strings.Join(got, ", "); text != test.want {
+				t.Errorf("got  %s\nwant %s", text, test.want)
+			}
+		})
+	}
+}
+
+func TestConditionsBoundTheirMessages(t *testing.T) {
+	long := make([]llmroute.Finding, 100)
+	for i := range long {
+		long[i] = llmroute.Finding{Reason: ReasonInvalidField, Message: strings.Repeat("ä", 300)}
+	}
+	if got := len(Conditions(long, true, 1)[0].Message); got > maxConditionMessage || got < maxConditionMessage-4 {
+		t.Errorf("%d bytes", got)
+	}
+}

@@ -1,0 +1,16 @@
+package k8ssource
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Status is what a gateway made of an LLMProvider or LLMRoute.
+type Status struct {
+	// `Accepted`: nothing is wrong with the object. `ResolvedRefs`: all that it
+	// refers to was found and can be used. `Programmed`: it is in use.
+	// `Conflict`: another object has its host.
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// The workload whose gateway wrote the conditions, as `namespace/workload`.
+	// Where several gateways see the object, the one that wrote for the current
+	// generation keeps it, and the others leave it alone.
+	Workload string `json:"workload,omitempty"`
+}
