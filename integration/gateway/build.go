@@ -14,13 +14,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
-)
 
-// module is the gateway's module; nested modules reach it by a replace.
-const module = "github.com/caddy-llm/gateway"
+	"github.com/caddy-llm/gateway/integration/internal/host"
+)
 
 // Binary returns the gateway to test: the file LLM_TEST_BINARY names, or
 // cmd/caddy, built once per test process, with the race detector when
@@ -42,7 +40,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		}
 		return filepath.Abs(given)
 	}
-	root, err := moduleRoot()
+	root, err := host.ModuleRoot()
 	if err != nil {
 		return "", err
 	}
@@ -59,7 +57,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		args = append(args, "-race")
 	}
 	path := filepath.Join(dir, name)
-	unlock, err := lockFile(path + ".lock") // several test processes at once
+	unlock, err := host.LockFile(path + ".lock") // several test processes at once
 	if err != nil {
 		return "", err
 	}
@@ -72,14 +70,3 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
-
-// moduleRoot finds the gateway's source from the test's directory, which may
-// lie in another module.
-func moduleRoot() (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-	dir := strings.TrimSpace(string(out))
-	if err != nil || dir == "" {
-		return "", fmt.Errorf("finding the source of %s (go list -m): %w", module, err)
-	}
-	return dir, nil
-}

@@ -8,12 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-llm/gateway/integration/internal/host"
 )
 
 // Gateway is a running gateway process.
@@ -167,21 +168,12 @@ func (g *Gateway) launch(args []string) error {
 	g.cmd.Dir, g.cmd.Env = g.Dir, g.env
 	g.cmd.Stdin = strings.NewReader("ready")
 	g.cmd.Stdout, g.cmd.Stderr = &writer{book: g.book}, &writer{book: g.book}
-	g.cmd.SysProcAttr = dieWithParent()
 	g.cmd.WaitDelay = 2 * time.Second
-	start := make(chan error, 1)
-	go func() {
-		// The thread must outlive the child, see dieWithParent.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := g.cmd.Start()
-		start <- err
-		if err == nil {
-			g.exit = g.cmd.Wait()
-			close(g.done)
-		}
-	}()
-	if err := <-start; err != nil {
+	err = host.Start(g.cmd, func(err error) {
+		g.exit = err
+		close(g.done)
+	})
+	if err != nil {
 		return err
 	}
 	served := make(chan error, 1)

@@ -1,0 +1,5 @@
+//go:build lab
+
+package lab
+
+import _ "istio.io/api/networking/v1"

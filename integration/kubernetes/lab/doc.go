@@ -1,0 +1,2 @@
+// Package lab pins the programs of a Kubernetes control plane.
+package lab
