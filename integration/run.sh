@@ -16,7 +16,7 @@ XCADDY_VERSION=v0.4.6
 FUZZ_TIME=${FUZZ_TIME:-5s}
 
 # Cheap ones first; clean is last because it looks at what the others left.
-ALL_STEPS=(fmt mod vet lint unit integration modules node xcaddy fuzz clean)
+ALL_STEPS=(fmt mod vet lint unit integration kubernetes modules node xcaddy fuzz clean)
 
 SKIPPED=77 # exit code of a skipped step, as in automake
 
@@ -30,6 +30,7 @@ usage: bash integration/run.sh [STEP...]
   lint     golangci-lint, built on first use
   unit     tests of the gateway's packages, with the race detector
   integration  tests of the built gateway, one folder after another
+  kubernetes   tests on a real API server, built on first use (5 to 15 minutes)
   modules  vet and tests of the modules in folders below (SDK tests)
   node     npm test in each folder of integration/ with a package.json
   xcaddy   a Caddy built by xcaddy has the same modules as cmd/caddy
@@ -142,7 +143,17 @@ built() {
 step_integration() {
   built
   # shellcheck disable=SC2046
-  go test -count=1 -p=1 -timeout 30m $(packages /integration)
+  go test -count=1 -p=1 -timeout 30m $(packages /integration | grep -v /integration/kubernetes)
+}
+
+# The first test builds kube-apiserver, etcd and kubectl into the user's cache.
+step_kubernetes() {
+  local started=$SECONDS
+  go test -count=1 -timeout 50m -run '^TestPrograms$' ./integration/kubernetes/cluster
+  echo "kube-apiserver, etcd and kubectl were there after $((SECONDS - started))s"
+  built
+  # shellcheck disable=SC2046
+  go test -count=1 -p=1 -timeout 30m $(packages /integration/kubernetes)
 }
 
 step_modules() {

@@ -1,5 +1,0 @@
-//go:build lab
-
-package lab
-
-import _ "istio.io/api/networking/v1"
