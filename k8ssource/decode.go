@@ -161,7 +161,7 @@ func (d *decoder) object(t metav1.TypeMeta, data []byte, line int, faults []Faul
 	case t.APIVersion == "v1" && t.Kind == "ConfigMap":
 		o.ConfigMaps = append(o.ConfigMaps, decode[ConfigMap](d, data, line, faults))
 	case group == "networking.istio.io" && t.Kind == "Gateway":
-		o.Gateways = append(o.Gateways, decode[Gateway](d, data, line, faults))
+		o.Gateways = append(o.Gateways, decode[Gateway](d, data, line, strictly[Gateway](d, data, faults)))
 	}
 }
 

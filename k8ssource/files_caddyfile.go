@@ -12,6 +12,7 @@ import (
 //		labels         <name>=<value> ...
 //		workload       <name>
 //		root_namespace <namespace>
+//		port_map       <port>:<port> ...
 //		interval       <duration>
 //	}
 func (f *Files) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

@@ -17,6 +17,7 @@ type stateView struct {
 	Identity  llmroute.Identity            `json:"identity,omitzero"`
 	Providers []providerView               `json:"providers"`
 	Tables    map[string][]*llmroute.Route `json:"tables"`
+	Listeners []*llmroute.Listener         `json:"listeners,omitempty"`
 	Findings  []llmroute.Finding           `json:"findings,omitempty"`
 }
 
@@ -29,7 +30,7 @@ type providerView struct {
 // Redacted returns the state as JSON, indented and without keys. The same state
 // gives the same text.
 func Redacted(state *llmroute.State) ([]byte, error) {
-	view := stateView{Identity: state.Identity, Providers: []providerView{}, Tables: state.Tables, Findings: state.Findings}
+	view := stateView{Identity: state.Identity, Providers: []providerView{}, Tables: state.Tables, Listeners: state.Listeners, Findings: state.Findings}
 	for _, spec := range state.Providers {
 		config, err := redactProvider(spec.Provider)
 		if err != nil {

@@ -16,6 +16,8 @@ type routeBuilder struct {
 	object *LLMRoute
 	rules  []builtRule
 	faults []Fault
+
+	matched []matchedHeader
 }
 
 // builtRule is a rule with where it applies.
@@ -32,17 +34,18 @@ func (t *translation) translateRoutes(items []*Item[LLMRoute]) {
 	for _, item := range items {
 		b := &routeBuilder{t: t, object: &item.Object}
 		b.build()
+		bindings := b.bindings()
 		faults := item.Faults
 		if len(faults) == 0 {
 			faults = b.faults
 		}
-		if len(b.tables()) == 0 {
+		if len(bindings) == 0 {
 			// For other workloads: what this one lacks for it says nothing.
 			faults = slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return f.Used })
 		}
 		o := origins(KindLLMRoute, item)
 		t.report(o, faults)
-		if c := (&claim{origin: o, meta: &item.Object, builder: b, unusable: refusal(faults)}); c.unusable == "" {
+		if c := (&claim{origin: o, meta: &item.Object, builder: b, bindings: bindings, unusable: refusal(faults)}); c.unusable == "" {
 			good = append(good, c)
 		} else {
 			refused = append(refused, c)
@@ -58,36 +61,40 @@ type claim struct {
 	origin
 	meta     metav1.Object
 	builder  *routeBuilder
+	bindings []binding
 	unusable string
 
-	lost, kept int    // hosts in tables
-	conflict   *Fault // about the first one lost
+	in       []binding // tables that have hosts of it
+	kept     int       // hosts in tables that are routed by
+	conflict *Fault    // about the first one lost
 }
 
 // fillTables gives each host of each table to the first that claims it.
 func (t *translation) fillTables(claims []*claim) {
 	owners := make(map[string]map[string]*claim) // by table and host
 	for _, c := range claims {
-		for _, table := range c.builder.tables() {
-			if owners[table] == nil {
-				owners[table] = make(map[string]*claim)
+		for _, in := range c.bindings {
+			if owners[in.table] == nil {
+				owners[in.table] = make(map[string]*claim)
 			}
 			var hosts []string
-			for _, host := range c.builder.hosts(table) {
-				owner := owners[table][host]
-				if owner == nil {
-					owners[table][host] = c
+			for _, host := range in.hosts {
+				owner := owners[in.table][host]
+				switch {
+				case owner == nil:
+					owners[in.table][host] = c
 					hosts = append(hosts, host)
-					c.kept++
-					continue
-				}
-				if c.lost++; c.conflict == nil {
+					if in.own || len(t.bound[in.from]) == 0 {
+						c.kept++
+					}
+				case owner != c && c.conflict == nil:
 					c.conflict = faultf(ReasonConflict, "the host %s in %s belongs to LLMRoute %s, which %s; use another host, or add the rules there",
-						bounded(host), table, keyOf(owner.meta), advantage(owner.meta, c.meta))
+						bounded(host), in.table, keyOf(owner.meta), advantage(owner.meta, c.meta))
 				}
 			}
 			if len(hosts) > 0 {
-				t.state.Tables[table] = append(t.state.Tables[table], c.route(table, hosts))
+				t.enter(c, in, hosts)
+				c.in = append(c.in, in)
 			}
 		}
 		if c.conflict != nil && c.unusable == "" {
@@ -95,14 +102,7 @@ func (t *translation) fillTables(claims []*claim) {
 			t.report(c.origin, []Fault{*c.conflict})
 		}
 	}
-}
-
-func (c *claim) route(table string, hosts []string) *llmroute.Route {
-	route := &llmroute.Route{Hosts: hosts, Origin: c.stable(), Unusable: c.unusable}
-	if c.unusable == "" {
-		route.Rules = c.builder.rulesFor(table)
-	}
-	return route
+	t.expectHeaders(claims)
 }
 
 // build checks the object and translates its rules.

@@ -89,9 +89,8 @@ func (b *routeBuilder) headers(path string, headers map[string]StringMatch) cadd
 			b.fault(ReasonInvalidMatch, "%s: this is not a header name", path)
 		case twice:
 			b.fault(ReasonInvalidMatch, "%s: the header is named twice, written in two ways; keep one of them", path)
-		case strings.ContainsAny(name, "_."):
-			b.warn(ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name before routes see them; use a name with dashes, or list this one in the server's expected_underscore_headers or expected_dot_headers", path)
 		}
+		b.matched = append(b.matched, matchedHeader{path, lower})
 		values[lower] = b.headerValue(path, lower, headers[name])
 	}
 	raw, err := json.Marshal(values)

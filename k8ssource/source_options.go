@@ -24,10 +24,14 @@ type SourceOptions struct {
 	// The namespace whose objects apply to the workloads of all namespaces.
 	// Default: `istio-system`.
 	RootNamespace string `json:"root_namespace,omitempty"`
+
+	// The ports to listen on in place of those that Gateways name, such as 8080
+	// for 80, which not everyone may listen on.
+	PortMap map[int]int `json:"port_map,omitempty"`
 }
 
 // SourceOptionNames are the options that CaddyfileOption takes.
-const SourceOptionNames = "namespace, labels, workload, root_namespace"
+const SourceOptionNames = "namespace, labels, workload, root_namespace, port_map"
 
 // Defaults fills in what is not set.
 func (o *SourceOptions) Defaults() {
@@ -42,7 +46,9 @@ func (o *SourceOptions) Identity() llmroute.Identity {
 }
 
 // Options are the settings of Translate.
-func (o *SourceOptions) Options() Options { return Options{RootNamespace: o.RootNamespace} }
+func (o *SourceOptions) Options() Options {
+	return Options{RootNamespace: o.RootNamespace, PortMap: o.PortMap}
+}
 
 // CaddyfileOption takes an option of a Caddyfile, if it is one of these.
 func (o *SourceOptions) CaddyfileOption(d *caddyfile.Dispenser, option string, args []string) (known bool, err error) {
@@ -60,6 +66,12 @@ func (o *SourceOptions) CaddyfileOption(d *caddyfile.Dispenser, option string, a
 		o.Labels, err = parseLabels(args)
 		if err != nil {
 			return true, d.WrapErr(err)
+		}
+		return true, nil
+	case option == "port_map":
+		o.PortMap, err = parsePortMap(args)
+		if err != nil {
+			return true, d.WrapErr(fmt.Errorf("port_map: %w", err))
 		}
 		return true, nil
 	}

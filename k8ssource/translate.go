@@ -29,6 +29,9 @@ type Options struct {
 	// AllowAnyHost lets providers be at addresses that are refused otherwise:
 	// Caddy's admin endpoint, and those where a cloud serves its credentials.
 	AllowAnyHost bool
+
+	// PortMap are the ports to listen on in place of those that Gateways name.
+	PortMap map[int]int
 }
 
 // Translate returns the providers and routes that the objects make up for the
@@ -42,6 +45,11 @@ func Translate(objects *Objects, identity llmroute.Identity, options Options) *l
 	}
 	t.claimHosts(latest(t, KindLLMProvider, objects.Providers))
 	t.translateProviders()
+	gateways := latest(t, kindGateway, objects.Gateways)
+	for _, g := range gateways {
+		t.gateways[keyOf(&g.Object)] = g
+	}
+	t.translateGateways(gateways)
 	t.translateRoutes(latest(t, KindLLMRoute, objects.Routes))
 	t.addImplicitRoutes()
 	slices.SortStableFunc(t.findings, func(a, b finding) int {
@@ -68,6 +76,8 @@ type translation struct {
 	// in order.
 	owners map[string]*ownedProvider
 	hosts  []string
+	// bound holds the servers of each Gateway that are listened for.
+	bound map[string][]*boundServer
 	// others holds the providers that are for other workloads, by host.
 	others map[string]string
 
@@ -97,6 +107,7 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 		gateways: make(map[string]*Item[Gateway], len(objects.Gateways)),
 		owners:   make(map[string]*ownedProvider, len(objects.Providers)),
 		others:   make(map[string]string),
+		bound:    make(map[string][]*boundServer),
 		state:    &llmroute.State{Identity: identity, Tables: make(map[string][]*llmroute.Route)},
 	}
 	if t.known && t.identity.Namespace == "" {
@@ -110,10 +121,6 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 	}
 	for _, s := range objects.Services {
 		t.services[keyOf(&s.Object)] = true
-	}
-	for _, g := range latest(t, "Gateway", objects.Gateways) {
-		t.gateways[keyOf(&g.Object)] = g
-		t.report(origins("Gateway", g), g.Faults)
 	}
 	return t
 }

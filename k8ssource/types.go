@@ -13,6 +13,8 @@ const (
 	KindLLMProvider = "LLMProvider"
 	// KindLLMRoute is the kind of an LLMRoute.
 	KindLLMRoute = "LLMRoute"
+
+	kindGateway = "Gateway"
 )
 
 // versions are the versions of Group, which have the same schema.

@@ -3,7 +3,9 @@ package llmroute
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -51,6 +53,7 @@ type View struct {
 	OpenRequests int            `json:"open_requests"`
 	Providers    []ProviderView `json:"providers"`
 	Routes       []RouteView    `json:"routes"`
+	Listeners    []ListenerView `json:"listeners,omitempty"`
 	Findings     []Finding      `json:"findings,omitempty"`
 }
 
@@ -64,6 +67,13 @@ type ProviderView struct {
 	InFlight int64    `json:"in_flight"`
 	// CoolingUntil is set while other providers are preferred.
 	CoolingUntil *time.Time `json:"cooling_until,omitempty"`
+}
+
+// ListenerView is a listener of the gateway's own in a View.
+type ListenerView struct {
+	*Listener
+	// Problem says why nothing listens there.
+	Problem string `json:"problem,omitempty"`
 }
 
 // RouteView is a route in a View.
@@ -113,6 +123,9 @@ func (a *App) View() View {
 		for _, e := range s.tables[name].entries {
 			v.Routes = append(v.Routes, RouteView{Table: name, Hosts: e.Hosts, Origin: e.Origin, Unusable: e.Unusable, Rules: rulesView(e.Rules, e.targets)})
 		}
+	}
+	for _, address := range slices.Sorted(maps.Keys(s.listeners)) {
+		v.Listeners = append(v.Listeners, ListenerView{s.listeners[address].Listener, a.gateways.problem(address)})
 	}
 	if s.state != nil {
 		v.Findings = s.state.Findings

@@ -37,6 +37,10 @@ type App struct {
 	// Routes by table, for `llm_route` handlers that name a table.
 	Routes map[string][]*Route `json:"routes,omitempty"`
 
+	// What the gateway listens on by itself, beside the sites. A source may add
+	// others.
+	Listeners []*Listener `json:"listeners,omitempty"`
+
 	// Where further providers and routes come from. They are replaced while
 	// the gateway runs, without a reload.
 	SourceRaw json.RawMessage `json:"source,omitempty" caddy:"namespace=llm.sources inline_key=source"`
@@ -57,12 +61,14 @@ type App struct {
 	logger   *zap.Logger
 	static   map[string]*provider
 	handlers []*Handler
+	served   map[string]bool // tables that sites route by
 	source   Source
 	runner   *runner
 	key      string // of runner
 	metrics  *metrics
 	open     openRequests
-	listener *listener
+	status   *listener
+	gateways listeners
 	done     chan struct{}
 	stopOnce sync.Once
 
@@ -82,7 +88,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision loads the providers and the source. It contacts nobody.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
-	a.static = make(map[string]*provider)
+	a.static, a.served = make(map[string]*provider), make(map[string]bool)
 	a.done = make(chan struct{})
 	if a.StatusListen == "" {
 		a.StatusListen = defaultStatusListen
@@ -121,6 +127,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 			if err := a.provisionRoute(ctx, route); err != nil {
 				return fmt.Errorf("table %s: route %d: %w", name, i+1, err)
 			}
+		}
+	}
+	for i, l := range a.Listeners {
+		if err := l.validate(); err != nil {
+			return fmt.Errorf("listener %d: %w", i+1, err)
 		}
 	}
 	return a.provisionSource(ctx)
@@ -186,18 +197,18 @@ func (a *App) Validate() error {
 	return nil
 }
 
-// Start starts the source and the status listener.
+// Start starts the source and the listeners.
 func (a *App) Start() error {
 	if a.runner != nil {
 		if err := a.runner.start(a, a.source); err != nil {
 			return fmt.Errorf("starting the source: %w", err)
 		}
-		a.apply()
 	}
-	a.snapshot()
+	a.apply()
+	a.gateways.begin(a)
 	if a.StatusListen != "off" {
 		var err error
-		if a.listener, err = a.startListener(a.StatusListen, "llm_status"); err != nil {
+		if a.status, err = a.startStatus(); err != nil {
 			return fmt.Errorf("starting the status listener: %w; write another address as status_listen, or off", err)
 		}
 	}
@@ -217,8 +228,9 @@ func (a *App) Stop() error {
 	// the gateway is not ready, and not nothing. Stopping it would also wait for
 	// requests of earlier configurations, with the sites still open if the http
 	// app is stopped after this one.
-	if a.listener != nil && !caddy.Exiting() {
-		return a.listener.stop()
+	a.gateways.end()
+	if a.status != nil && !caddy.Exiting() {
+		return a.status.stop()
 	}
 	return nil
 }
@@ -226,6 +238,7 @@ func (a *App) Stop() error {
 // Cleanup gives back what Provision acquired. Requests in flight go on.
 func (a *App) Cleanup() error {
 	a.stopOnce.Do(func() { close(a.done) })
+	a.gateways.wait() // nothing but the end of the process ends the requests then
 	a.mu.Lock()
 	if a.closed {
 		a.mu.Unlock()
@@ -257,6 +270,9 @@ func (a *App) register(h *Handler) int {
 	a.handlers = append(a.handlers, h)
 	return len(a.handlers) - 1
 }
+
+// isServed tells whether a site of the configuration routes by the table.
+func (a *App) isServed(table string) bool { return a.served[table] }
 
 // snapshot returns what requests are routed by now.
 func (a *App) snapshot() *snapshot {
@@ -301,6 +317,7 @@ func (a *App) replace(onlyFirst bool) {
 		}
 	}
 	a.metrics.identify(a.identity(state))
+	a.gateways.change()
 	if state != nil {
 		a.logger.Info("configuration from the source is in use", zap.Uint64("snapshot", next.number), zap.Int("providers", len(next.providers)),
 			zap.Int("routes", len(next.routes)), zap.Int("findings", len(state.Findings)), zap.Duration("took", time.Since(began)))

@@ -26,6 +26,7 @@ type exchange struct {
 	snap    *snapshot
 	began   time.Time
 	maxBody int64
+	table   string  // to route by, empty without one
 	client  *Client // known by its virtual key, or nil
 	shared  bool    // matchers can find this exchange
 
@@ -52,7 +53,7 @@ type exchange struct {
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
-	return &exchange{h: h, shard: uint8(rand.Uint32() % openShards), w: w, r: r, began: time.Now(), maxBody: h.MaxBody, snap: h.app.snapshot()}
+	return &exchange{h: h, shard: uint8(rand.Uint32() % openShards), w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot()}
 }
 
 // serve answers the request.

@@ -79,8 +79,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
 		}
 	}
-	if len(h.Rules) > 0 {
+	switch {
+	case len(h.Rules) > 0:
 		h.place = h.app.register(h)
+	case h.Table != "":
+		h.app.served[h.Table] = true
 	}
 	return nil
 }
@@ -101,9 +104,16 @@ func (h *Handler) Validate() error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	x := newExchange(h, w, r)
+	return h.serve(newExchange(h, w, r), nil)
+}
+
+// serve answers a request, or refuses it if that was decided before.
+func (h *Handler) serve(x *exchange, refused *llmprovider.Error) error {
 	h.app.open.add(x)
 	defer x.end()
+	if refused != nil {
+		return x.refuse(refused)
+	}
 	return x.serve()
 }
 
@@ -114,8 +124,8 @@ func (x *exchange) route() *llmprovider.Error {
 	switch {
 	case len(x.h.Rules) > 0:
 		return x.firstMatch(x.h.Rules, snap.static[x.h.place])
-	case x.h.Table != "":
-		t := snap.tables[x.h.Table]
+	case x.table != "":
+		t := snap.tables[x.table]
 		if t == nil {
 			if !x.h.app.ready() {
 				return errNotReady()

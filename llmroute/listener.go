@@ -4,10 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
+
+// maxHeaderBytes bounds the request headers at listeners of the gateway's own.
+// It is what Envoy takes, and so what applications behind Istio are used to.
+const maxHeaderBytes = 60 << 10
 
 // notFound answers what the handler before it does not.
 var notFound = json.RawMessage(`{"handler":"static_response","status_code":404,"body":"not found\n"}`)
@@ -19,26 +24,89 @@ type listener struct {
 	cancel context.CancelFunc
 }
 
-// startListener starts a server at addr with the named handler for everything.
-func (a *App) startListener(addr, handler string) (*listener, error) {
+// startStatus starts the status listener.
+func (a *App) startStatus() (*listener, error) {
+	return a.startListener("llm_status", &caddyhttp.Server{Listen: []string{a.StatusListen}, Protocols: []string{"h1"}}, nil)
+}
+
+// startGateway starts a listener of a source.
+func (a *App) startGateway(l *Listener) (*listener, error) {
+	if err := a.checkFree(l.Address); err != nil {
+		return nil, err
+	}
+	strict := false // the handler is stricter, and about servers instead of names
+	server := &caddyhttp.Server{
+		Listen: []string{l.Address}, MaxHeaderBytes: maxHeaderBytes, StrictSNIHost: &strict, Protocols: []string{"h1", "h2c"},
+	}
+	for _, name := range l.Headers {
+		if strings.Contains(name, "_") {
+			server.ExpectedUnderscoreHeaders = append(server.ExpectedUnderscoreHeaders, name)
+		}
+		if strings.Contains(name, ".") {
+			server.ExpectedDotHeaders = append(server.ExpectedDotHeaders, name)
+		}
+	}
+	if l.TLS {
+		policies, err := connectionPolicies(l.Address)
+		if err != nil {
+			return nil, err
+		}
+		server.TLSConnPolicies, server.Protocols = policies, []string{"h1", "h2"}
+	}
+	return a.startListener("llm_gateway", server, map[string]string{"address": l.Address})
+}
+
+// checkFree tells whether a site of the configuration has the address. The
+// operating system would let both have it, and share connections out at random.
+func (a *App) checkFree(address string) error {
+	app, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return nil //nolint:nilerr // there are no sites
+	}
+	wanted, err := caddy.ParseNetworkAddress(address)
+	if err != nil {
+		return fmt.Errorf("address %s: %w", address, err)
+	}
+	for name, server := range app.(*caddyhttp.App).Servers {
+		for _, other := range server.Listen {
+			taken, err := caddy.ParseNetworkAddress(other)
+			if err == nil && taken.Network == wanted.Network && (taken.Host == wanted.Host || taken.Host == "" || wanted.Host == "") &&
+				taken.StartPort <= wanted.EndPort && wanted.StartPort <= taken.EndPort {
+				return fmt.Errorf("the sites of server %s listen at %s; move one of them, or route by the gateway's table from a site", name, other)
+			}
+		}
+	}
+	return nil
+}
+
+// startListener starts a server with the named handler, and its settings, for
+// everything.
+func (a *App) startListener(handler string, server *caddyhttp.Server, settings map[string]string) (*listener, error) {
 	// Created directly and never loaded as an app: the http app of the
 	// configuration is another one.
 	ctx, cancel := caddy.NewContext(a.ctx)
-	route, err := json.Marshal(map[string]string{"handler": handler})
+	route := map[string]string{"handler": handler}
+	for name, value := range settings {
+		route[name] = value
+	}
+	raw, err := json.Marshal(route)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("handler %s: %w", handler, err)
 	}
+	server.Routes = caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{raw, notFound}}}
+	server.AutoHTTPS = &caddyhttp.AutoHTTPSConfig{Disabled: true}
 	l := &listener{cancel: cancel, app: &caddyhttp.App{
-		Servers: map[string]*caddyhttp.Server{handler: {
-			Listen:    []string{addr},
-			Routes:    caddyhttp.RouteList{{HandlersRaw: []json.RawMessage{route, notFound}}},
-			AutoHTTPS: &caddyhttp.AutoHTTPSConfig{Disabled: true},
-			Protocols: []string{"h1"},
-		}},
+		HTTPPort: -1, // none: TLS is wanted or not whatever the port
+		Servers:  map[string]*caddyhttp.Server{handler: server},
 	}}
-	for _, step := range []func() error{func() error { return l.app.Provision(ctx) }, l.app.Validate, l.app.Start} {
+	useCertificates := func() error {
+		a.useLiveCertificates(settings["address"], server.TLSConnPolicies)
+		return nil
+	}
+	for _, step := range []func() error{func() error { return l.app.Provision(ctx) }, l.app.Validate, useCertificates, l.app.Start} {
 		if err := step(); err != nil {
+			_ = l.app.Cleanup() // closes what was opened
 			cancel()
 			return nil, err
 		}
@@ -46,6 +114,8 @@ func (a *App) startListener(addr, handler string) (*listener, error) {
 	return l, nil
 }
 
+// stop closes the listener. If the process is about to exit it waits for the
+// open requests.
 func (l *listener) stop() error {
 	err := l.app.Stop()
 	l.cancel()

@@ -93,8 +93,8 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 	switch {
 	case len(rules) > 0:
 		targets = x.snap.static[x.h.place]
-	case x.h.Table != "":
-		t := x.snap.tables[x.h.Table]
+	case x.table != "":
+		t := x.snap.tables[x.table]
 		if t == nil {
 			break
 		}

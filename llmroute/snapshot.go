@@ -3,6 +3,7 @@ package llmroute
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,6 +18,7 @@ type snapshot struct {
 	providers map[string]*provider // by name
 	byHost    map[string]*provider
 	tables    map[string]*table
+	listeners map[string]*liveListener // by address
 	static    [][][]target          // the targets of each llm_route's own rules
 	state     *State                // what the source said, nil without one
 	routes    map[string]*liveRoute // the source's, by table and origin
@@ -65,7 +67,7 @@ func (s *snapshot) resolve(rules []*Rule) [][]target {
 func (a *App) build(old *snapshot, state *State) *snapshot {
 	next := &snapshot{
 		providers: make(map[string]*provider), byHost: make(map[string]*provider), tables: make(map[string]*table),
-		routes: make(map[string]*liveRoute), state: state, made: time.Now(),
+		listeners: make(map[string]*liveListener), routes: make(map[string]*liveRoute), state: state, made: time.Now(),
 	}
 	if old != nil {
 		next.number = old.number + 1
@@ -82,8 +84,10 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 			entries[name] = append(entries[name], &routeEntry{route, next.resolve(route.Rules)})
 		}
 	}
+	next.addListeners(a.Listeners, a.isServed)
 	if state != nil {
 		a.addLive(next, old, entries)
+		next.addListeners(state.Listeners, a.isServed)
 	}
 	for name, list := range entries {
 		next.tables[name] = newTable(list)
@@ -161,7 +165,7 @@ type liveRoute struct{ spec, ready *Route }
 
 // liveRoute provisions a route of the source, or takes over one that is equal.
 func (s *snapshot) liveRoute(ctx caddy.Context, old *snapshot, table string, route *Route) (*Route, error) {
-	key := table + " " + route.Origin
+	key := table + " " + route.Origin + " " + strings.Join(route.Hosts, " ")
 	if old != nil {
 		if l := old.routes[key]; l != nil && reflect.DeepEqual(l.spec, route) {
 			s.routes[key] = l

@@ -31,6 +31,8 @@ type State struct {
 	// Tables are the routes of each table, such as "mesh", in order of
 	// precedence: of two routes with the same host the first is used.
 	Tables map[string][]*Route
+	// Listeners are what the gateway listens on by itself.
+	Listeners []*Listener
 	// Findings are what is wrong with single objects.
 	Findings []Finding
 }

@@ -5,12 +5,56 @@ import "strings"
 // meshTable is the table of what sources say for no gateway in particular.
 const meshTable = "mesh"
 
-// table is the host index of the routes of one table.
-type table struct {
-	exact  map[string]*routeEntry
-	suffix map[string]*routeEntry // by what follows the star, the dot included
-	any    *routeEntry
+// hostIndex finds what belongs to a request's host: the exact name before the
+// longest suffix before any host. Of two entries for one host the first stays.
+type hostIndex[T any] struct {
+	exact  map[string]*T
+	suffix map[string]*T // by what follows the star, the dot included
+	any    *T
+}
 
+func newHostIndex[T any](size int) hostIndex[T] {
+	return hostIndex[T]{exact: make(map[string]*T, size), suffix: make(map[string]*T)}
+}
+
+func (x *hostIndex[T]) add(host string, entry *T) {
+	switch host = normalizeHost(host); {
+	case host == "*":
+		if x.any == nil {
+			x.any = entry
+		}
+	case strings.HasPrefix(host, "*."):
+		if x.suffix[host[1:]] == nil {
+			x.suffix[host[1:]] = entry
+		}
+	case x.exact[host] == nil:
+		x.exact[host] = entry
+	}
+}
+
+// lookup returns the entry for a normalized host, or nil.
+func (x *hostIndex[T]) lookup(host string) *T {
+	if e := x.exact[host]; e != nil {
+		return e
+	}
+	if len(x.suffix) > 0 {
+		for rest := host; ; {
+			i := strings.IndexByte(rest, '.')
+			if i < 0 {
+				break
+			}
+			if e := x.suffix[rest[i:]]; e != nil && i > 0 {
+				return e
+			}
+			rest = rest[i+1:]
+		}
+	}
+	return x.any
+}
+
+// table is the routes of one table.
+type table struct {
+	hostIndex[routeEntry]
 	entries []*routeEntry // all, in order of precedence
 }
 
@@ -21,45 +65,13 @@ type routeEntry struct {
 }
 
 func newTable(entries []*routeEntry) *table {
-	t := &table{exact: make(map[string]*routeEntry, len(entries)), suffix: make(map[string]*routeEntry), entries: entries}
+	t := &table{hostIndex: newHostIndex[routeEntry](len(entries)), entries: entries}
 	for _, e := range entries {
 		for _, host := range e.Hosts {
-			switch host = normalizeHost(host); {
-			case host == "*":
-				if t.any == nil {
-					t.any = e
-				}
-			case strings.HasPrefix(host, "*."):
-				if t.suffix[host[1:]] == nil {
-					t.suffix[host[1:]] = e
-				}
-			case t.exact[host] == nil:
-				t.exact[host] = e
-			}
+			t.add(host, e)
 		}
 	}
 	return t
-}
-
-// lookup returns the route for a normalized host: the exact one, else that of
-// the longest suffix, else the one for any host, else nil.
-func (t *table) lookup(host string) *routeEntry {
-	if e := t.exact[host]; e != nil {
-		return e
-	}
-	if len(t.suffix) > 0 {
-		for rest := host; ; {
-			i := strings.IndexByte(rest, '.')
-			if i < 0 {
-				break
-			}
-			if e := t.suffix[rest[i:]]; e != nil && i > 0 {
-				return e
-			}
-			rest = rest[i+1:]
-		}
-	}
-	return t.any
 }
 
 // normalizeHost is a request's host without port and trailing dot, in lower

@@ -1,0 +1,74 @@
+package k8ssource
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// matchedHeader is a header that a route matches by.
+type matchedHeader struct {
+	path string // of the field that names it
+	name string // in lower case
+}
+
+// dropped tells whether Caddy drops headers of that name, for the sake of
+// backends that take `_` and `.` in a name for a dash, unless a server expects it.
+func (h *matchedHeader) dropped() bool { return strings.ContainsAny(h.name, "_.") }
+
+// dashed is the name that Caddy drops in exchange where this one is expected.
+func (h *matchedHeader) dashed() string {
+	return strings.NewReplacer("_", "-", ".", "-").Replace(h.name)
+}
+
+// expectHeaders makes the listeners expect the headers that their routes match
+// by, and reports those that will not arrive.
+func (t *translation) expectHeaders(claims []*claim) {
+	listeners := make(map[string]*llmroute.Listener) // by table
+	for _, l := range t.state.Listeners {
+		for _, server := range l.Servers {
+			listeners[server.Table] = l
+		}
+	}
+	type use struct {
+		listener *llmroute.Listener
+		header   string
+	}
+	dashed := make(map[use]bool)
+	for _, c := range claims {
+		for _, in := range c.in {
+			for _, h := range c.builder.matched {
+				if l := listeners[in.table]; l != nil && !h.dropped() {
+					dashed[use{l, h.name}] = true
+				}
+			}
+		}
+	}
+	for _, c := range claims {
+		lost := make(map[string]bool)
+		for _, in := range c.in {
+			for _, h := range c.builder.matched {
+				l := listeners[in.table]
+				switch {
+				case !h.dropped(), !in.own && len(t.bound[in.from]) > 0:
+				case l == nil || dashed[use{l, h.dashed()}]:
+					lost[h.path] = true
+				case !slices.Contains(l.Headers, h.name):
+					l.Headers = append(l.Headers, h.name)
+				}
+			}
+		}
+		for _, h := range c.builder.matched {
+			if lost[h.path] && c.unusable == "" {
+				f := faultf(ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name before routes see them, because a name with dashes is used as well or the "+
+					"listener is a site's; use a name with dashes, or list this one in the site's expected_underscore_headers or expected_dot_headers", h.path)
+				f.Used = true
+				t.report(c.origin, []Fault{*f})
+			}
+		}
+	}
+	for _, l := range t.state.Listeners {
+		slices.Sort(l.Headers)
+	}
+}

@@ -1,0 +1,124 @@
+package llmroute
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Listener is an address that the gateway listens on by itself, beside the sites
+// of the Caddy configuration, with the servers that share it. Its servers can be
+// replaced while it serves; another address, or TLS where there was none, is
+// another listener.
+type Listener struct {
+	// Where to listen, such as `:8080`. Required.
+	Address string `json:"address,omitempty"`
+
+	// The port as clients know it, if the address has another one.
+	Port int `json:"port,omitempty"`
+
+	// Whether connections are TLS.
+	TLS bool `json:"tls,omitempty"`
+
+	// Names of headers with `_` or `.` that routes match by. Caddy drops client
+	// headers with such names unless a server expects them.
+	Headers []string `json:"headers,omitempty"`
+
+	// The servers. Of two for the same host the first is used.
+	Servers []*Server `json:"servers,omitempty"`
+}
+
+// Server is what a listener serves for some hosts.
+type Server struct {
+	// The hosts: exact names, `*.suffix`, or `*`. With TLS they are compared with
+	// the name that the client asks for in its handshake as well.
+	Hosts []string `json:"hosts,omitempty"`
+
+	// The table to route by.
+	Table string `json:"table,omitempty"`
+
+	// The table of the gateway that the server is part of. A server is left out
+	// if a site of the configuration routes by that table.
+	Gateway string `json:"gateway,omitempty"`
+
+	// Where the server comes from, such as an object's namespace and name.
+	Origin string `json:"origin,omitempty"`
+
+	// Whether requests are redirected to https instead of being served.
+	HTTPSRedirect bool `json:"https_redirect,omitempty"`
+
+	// The certificate, for a listener with TLS. Handshakes for a server without
+	// one fail. Only sources supply certificates.
+	Certificate *Certificate `json:"certificate,omitempty"`
+
+	// Whether clients must have a certificate of an authority that Certificate
+	// names.
+	ClientAuth bool `json:"client_auth,omitempty"`
+
+	// The lowest TLS version, as in crypto/tls. Default: TLS 1.2.
+	MinVersion uint16 `json:"min_version,omitempty"`
+}
+
+func (l *Listener) validate() error {
+	if l.Address == "" {
+		return errors.New("no address; write one such as :8080")
+	}
+	if _, err := caddy.ParseNetworkAddress(l.Address); err != nil {
+		return fmt.Errorf("address: %w", err)
+	}
+	if len(l.Servers) == 0 {
+		return errors.New("no servers; write at least one with hosts and a table")
+	}
+	for i, s := range l.Servers {
+		if len(s.Hosts) == 0 || s.Table == "" && !s.HTTPSRedirect {
+			return fmt.Errorf("server %d has no hosts or no table; write both", i+1)
+		}
+	}
+	return nil
+}
+
+// liveListener is a listener in a snapshot.
+type liveListener struct {
+	*Listener
+	hostIndex[Server]
+}
+
+// addListeners adds the listeners of a configuration or a source, without the
+// servers whose gateway a site serves by itself. Those of one address share it.
+func (s *snapshot) addListeners(listeners []*Listener, served func(gateway string) bool) {
+	for _, l := range listeners {
+		live := s.listeners[l.Address]
+		if live == nil {
+			own := *l
+			own.Servers = nil
+			live = &liveListener{&own, newHostIndex[Server](len(l.Servers))}
+		}
+		for _, server := range l.Servers {
+			if server.Gateway != "" && served(server.Gateway) {
+				continue
+			}
+			live.Servers = append(live.Servers, server)
+			for _, host := range server.Hosts {
+				live.add(host, server)
+			}
+		}
+		if len(live.Servers) > 0 {
+			s.listeners[l.Address] = live
+		}
+	}
+}
+
+// settings are what a running server cannot change.
+type listenerSettings struct {
+	address string
+	tls     bool
+	headers string
+}
+
+func (l *Listener) settings() listenerSettings {
+	headers := slices.Clone(l.Headers)
+	slices.Sort(headers)
+	return listenerSettings{l.Address, l.TLS, fmt.Sprint(headers)}
+}

@@ -1,0 +1,90 @@
+package llmroute
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+func init() {
+	caddy.RegisterModule(new(gatewayHandler))
+}
+
+// gatewayHandler serves a listener of the gateway's own: it finds the server for
+// the request's host, and routes by that server's table. The app makes it; it is
+// not meant for configurations.
+type gatewayHandler struct {
+	// The address of the listener.
+	Address string `json:"address,omitempty"`
+
+	route Handler
+}
+
+// CaddyModule returns the Caddy module information.
+func (*gatewayHandler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.llm_gateway",
+		New: func() caddy.Module { return new(gatewayHandler) },
+	}
+}
+
+// Provision sets up the handler.
+func (g *gatewayHandler) Provision(ctx caddy.Context) error { return g.route.Provision(ctx) }
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (g *gatewayHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	x := newExchange(&g.route, w, r)
+	server, refused := x.snap.server(g.Address, r)
+	if refused == nil {
+		if server.HTTPSRedirect && r.TLS == nil {
+			http.Redirect(w, r, "https://"+withoutPort(r.Host)+r.URL.RequestURI(), http.StatusMovedPermanently)
+			return nil
+		}
+		x.table = server.Table
+	}
+	return g.route.serve(x, refused)
+}
+
+// server finds the server for a request at a listener.
+func (s *snapshot) server(address string, r *http.Request) (*Server, *llmprovider.Error) {
+	listener := s.listeners[address]
+	if listener == nil {
+		return nil, errNoRoute(r) // it is being closed
+	}
+	server := listener.lookup(normalizeHost(r.Host))
+	switch {
+	case server == nil:
+		return nil, errNoRoute(r)
+	case r.TLS != nil && listener.lookup(normalizeHost(r.TLS.ServerName)) != server:
+		// What the handshake was held to, such as the client's certificate, says
+		// nothing about another server (RFC 9110, section 15.5.20).
+		return nil, errMisdirected(r)
+	}
+	return server, nil
+}
+
+// withoutPort is the host of a request as it stands in a URL.
+func withoutPort(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host[i:], ']') < 0 {
+		return host[:i]
+	}
+	return host
+}
+
+func errMisdirected(r *http.Request) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusMisdirectedRequest, Type: llmprovider.TypeInvalidRequest, Code: "misdirected_request",
+		Message: fmt.Sprintf("this connection was opened for the server name %q, not for host %q; open another one", bounded(r.TLS.ServerName), bounded(r.Host)),
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*gatewayHandler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*gatewayHandler)(nil)
+)

@@ -1,0 +1,162 @@
+package llmroute
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+)
+
+func init() {
+	caddy.RegisterModule(new(matchClientAuth))
+}
+
+// Certificate is what a server shows clients, and what it asks of them. It is
+// handed over as it is and never written out: its JSON names where it comes from.
+type Certificate struct {
+	origin    string
+	chain     tls.Certificate
+	authority *x509.CertPool
+}
+
+// NewCertificate reads a certificate chain with its key, and the authorities of
+// clients' certificates if there are any, all of them as PEM. origin tells where
+// they come from, such as a Secret's namespace and name.
+func NewCertificate(origin string, chain, key, authorities []byte) (*Certificate, error) {
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return nil, err
+	}
+	c := &Certificate{origin: origin, chain: pair}
+	if len(authorities) > 0 {
+		c.authority = x509.NewCertPool()
+		if !c.authority.AppendCertsFromPEM(authorities) {
+			return nil, errors.New("there is no certificate of an authority in it; write PEM text that begins with -----BEGIN CERTIFICATE-----")
+		}
+	}
+	return c, nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (c *Certificate) MarshalJSON() ([]byte, error) { return json.Marshal(c.origin) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *Certificate) UnmarshalJSON([]byte) error {
+	return errors.New("certificates of listeners come from a source, and cannot be written in the configuration")
+}
+
+// verify checks the certificate of a client.
+func (c *Certificate) verify(presented []*x509.Certificate) error {
+	if c == nil || c.authority == nil {
+		return errors.New("the server has no authority to check client certificates by")
+	}
+	if len(presented) == 0 {
+		return errors.New("the client has no certificate")
+	}
+	options := x509.VerifyOptions{Roots: c.authority, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	for _, cert := range presented[1:] {
+		options.Intermediates.AddCert(cert)
+	}
+	_, err := presented[0].Verify(options)
+	return err
+}
+
+// matchClientAuth matches handshakes for servers that ask for a certificate of
+// the client. Which ones these are can change while the listener serves.
+type matchClientAuth struct {
+	// The address of the listener.
+	Address string `json:"address,omitempty"`
+
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (*matchClientAuth) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "tls.handshake_match.llm_client_auth",
+		New: func() caddy.Module { return new(matchClientAuth) },
+	}
+}
+
+// Provision sets up the matcher.
+func (m *matchClientAuth) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("llm")
+	if err != nil {
+		return fmt.Errorf("getting the llm app: %w", err)
+	}
+	m.app = app.(*App)
+	return nil
+}
+
+// Match implements caddytls.ConnectionMatcher.
+func (m *matchClientAuth) Match(hello *tls.ClientHelloInfo) bool {
+	server := m.app.serverFor(m.Address, hello.ServerName)
+	return server != nil && server.ClientAuth
+}
+
+// serverFor is the server that a listener has for a name in a handshake, or nil.
+func (a *App) serverFor(address, name string) *Server {
+	l := a.snapshot().listeners[address]
+	if l == nil {
+		return nil
+	}
+	return l.lookup(normalizeHost(name))
+}
+
+// connectionPolicies are those of a listener with TLS: one for servers that ask
+// for a client's certificate, and one for the others.
+func connectionPolicies(address string) (caddytls.ConnectionPolicies, error) {
+	match, err := json.Marshal(matchClientAuth{Address: address})
+	if err != nil {
+		return nil, fmt.Errorf("handshake matcher: %w", err)
+	}
+	return caddytls.ConnectionPolicies{
+		{
+			MatchersRaw:          caddy.ModuleMap{"llm_client_auth": match},
+			ClientAuthentication: &caddytls.ClientAuthentication{Mode: "require"},
+		},
+		{},
+	}, nil
+}
+
+// useLiveCertificates makes the policies of a provisioned server take their
+// certificates from the snapshot in use, so that a new one takes no restart.
+func (a *App) useLiveCertificates(address string, policies caddytls.ConnectionPolicies) {
+	for i, policy := range policies {
+		config, clientAuth := policy.TLSConfig, i == 0
+		config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			switch server := a.serverFor(address, hello.ServerName); {
+			case server == nil:
+				return nil, fmt.Errorf("no server at %s has the host %q", address, bounded(hello.ServerName))
+			case server.Certificate == nil:
+				return nil, fmt.Errorf("%s has no usable certificate", server.Origin)
+			default:
+				return &server.Certificate.chain, nil
+			}
+		}
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			server := a.serverFor(address, state.ServerName)
+			switch {
+			case server == nil || server.ClientAuth != clientAuth:
+				return errors.New("the server changed during the handshake")
+			case state.Version < server.MinVersion:
+				return fmt.Errorf("%s asks for %s", server.Origin, tls.VersionName(server.MinVersion))
+			case clientAuth:
+				return server.Certificate.verify(state.PeerCertificates)
+			}
+			return nil
+		}
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner          = (*matchClientAuth)(nil)
+	_ caddytls.ConnectionMatcher = (*matchClientAuth)(nil)
+	_ json.Marshaler             = (*Certificate)(nil)
+	_ json.Unmarshaler           = (*Certificate)(nil)
+)
