@@ -31,7 +31,7 @@ usage: bash integration/run.sh [STEP...]
   unit     tests of the gateway's packages, with the race detector
   integration  tests of the built gateway, one folder after another
   kubernetes   tests on a real API server, built on first use (5 to 15 minutes)
-  modules  vet and tests of the modules in folders below (SDK tests)
+  modules  vet and tests of the modules in folders below (SDKs, Helm chart)
   node     npm test in each folder of integration/ with a package.json
   xcaddy   a Caddy built by xcaddy has the same modules as cmd/caddy
   fuzz     each fuzz test for $FUZZ_TIME (default 5s)

@@ -1,0 +1,92 @@
+package chart
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-llm/gateway/integration/kubernetes/cluster"
+)
+
+// TestPermissions holds that the gateway's ServiceAccount may do what is listed,
+// and nothing else that any other may not.
+func TestPermissions(t *testing.T) {
+	c := cluster.Shared(t)
+	ns := c.Namespace()
+	mustHelm(t, admin(c), "install", "edge", chartDir, "--namespace", ns)
+	gateway, other := c.Kubeconfig(c.Token(ns, "edge")), c.Kubeconfig(c.Token(ns, "other"))
+	list := func(kubeconfig, namespace string) []string {
+		t.Helper()
+		r := c.Kubectl("--kubeconfig="+kubeconfig, "auth", "can-i", "--list", "--no-headers", "-n", namespace)
+		if r.Code != 0 {
+			t.Fatal(r.Stderr)
+		}
+		var lines []string
+		for line := range strings.Lines(r.Stdout) {
+			lines = append(lines, strings.Join(strings.Fields(line), " "))
+		}
+		slices.Sort(lines)
+		return lines
+	}
+	everywhere := []string{
+		"events.events.k8s.io [] [] [create patch]",
+		"gateways.networking.istio.io [] [] [list watch]",
+		"llmproviders.istio.alibabacloud.com [] [] [list watch]",
+		"llmproviders.istio.alibabacloud.com/status [] [] [patch update]",
+		"llmroutes.istio.alibabacloud.com [] [] [list watch]",
+		"llmroutes.istio.alibabacloud.com/status [] [] [patch update]",
+		"services [] [] [list watch]",
+	}
+	at := append(slices.Clone(everywhere),
+		"leases.coordination.k8s.io [] [] [create]",
+		"leases.coordination.k8s.io [] [edge] [get update]",
+		"secrets [] [llm-keys] [get list watch]",
+	)
+	slices.Sort(at)
+	for namespace, want := range map[string][]string{ns: at, c.Namespace(): everywhere} {
+		ordinary := list(other, namespace)
+		got := slices.DeleteFunc(list(gateway, namespace), func(line string) bool { return slices.Contains(ordinary, line) })
+		if !slices.Equal(got, want) {
+			t.Errorf("in %s it may\n%s\nwant\n%s", namespace, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
+// TestSecrets holds that the gateway can read the Secrets it is told, and no
+// others, in the ways that it reads them.
+func TestSecrets(t *testing.T) {
+	c := cluster.Shared(t)
+	ns, team := c.Namespace(), c.Namespace()
+	for _, name := range []string{"llm-keys", "llm-cert", "other"} {
+		for _, namespace := range []string{ns, team} {
+			if r := c.Kubectl("-n", namespace, "create", "secret", "generic", name, "--from-literal=key=value"); r.Code != 0 {
+				t.Fatal(r.Stderr)
+			}
+		}
+	}
+	mustHelm(t, admin(c), "install", "secrets", chartDir, "--namespace", ns,
+		"--set", "secrets[0].names={llm-keys,llm-cert}", "--set", "secrets[1].namespace="+team+",secrets[1].names={llm-keys}")
+	token := c.Kubeconfig(c.Token(ns, "secrets"))
+	for _, test := range []struct {
+		namespace, name string
+		may             bool
+	}{
+		{ns, "llm-keys", true}, {ns, "llm-cert", true}, {ns, "other", false},
+		{team, "llm-keys", true}, {team, "llm-cert", false}, {team, "other", false},
+	} {
+		for how, args := range map[string][]string{
+			"get":  {test.name},
+			"list": {"--field-selector", "metadata.name=" + test.name},
+		} {
+			r := c.Kubectl(append([]string{"--kubeconfig=" + token, "-n", test.namespace, "get", "secrets", "-o", "name"}, args...)...)
+			if may := r.Code == 0 && r.Stdout == "secret/"+test.name+"\n"; may != test.may || !may && !strings.Contains(r.Stderr, "Forbidden") {
+				t.Errorf("%s %s/%s: %+v", how, test.namespace, test.name, r)
+			}
+		}
+	}
+	for _, args := range [][]string{{"-n", ns}, {"-A"}} {
+		if r := c.Kubectl(append([]string{"--kubeconfig=" + token, "get", "secrets"}, args...)...); r.Code == 0 {
+			t.Errorf("it may list all Secrets with %v:\n%s", args, r.Stdout)
+		}
+	}
+}

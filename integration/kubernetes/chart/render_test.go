@@ -1,0 +1,170 @@
+package chart
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// matches compares a file with what was rendered, or writes it.
+func matches(t *testing.T, file, rendered string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(rendered), 0o644); err != nil { //nolint:gosec // a file of the repository
+			t.Fatal(err)
+		}
+		return
+	}
+	want, got := strings.Split(read(t, file), "\n"), strings.Split(rendered, "\n")
+	for i := range max(len(want), len(got)) {
+		if i >= len(want) || i >= len(got) || want[i] != got[i] {
+			t.Fatalf("%s differs from what the chart renders, from line %d on; run the test with -update to write it", file, i+1)
+		}
+	}
+}
+
+const plainHeader = `# The gateway as plain manifests: what the chart beside this file renders with its
+# defaults, without the CRDs. It is written by a test; change the chart instead.
+`
+
+func TestPlainManifests(t *testing.T) {
+	matches(t, filepath.Join(examples, "gateway.yaml"), plainHeader+render(t, "--set", "crds.install=false"))
+}
+
+func TestAllOptions(t *testing.T) {
+	matches(t, "testdata/all.yaml", render(t, "--set", "crds.install=false", "--values", "testdata/all-values.yaml"))
+}
+
+func TestLint(t *testing.T) {
+	for _, args := range [][]string{nil, {"--values", "testdata/all-values.yaml"}} {
+		r := helm(t, nil, append([]string{"lint", chartDir, "--strict", "--namespace", "istio-system", kubeVersion}, args...)...)
+		if r.failed {
+			t.Errorf("%s%s", r.stdout, r.stderr)
+		}
+	}
+}
+
+// TestValuesThatAreRefused holds that values which are misspelt, or cannot work,
+// are met before anything is installed.
+func TestValuesThatAreRefused(t *testing.T) {
+	for _, test := range []struct{ name, set, want string }{
+		{"misspelt", "replica=3", "'replica'"},
+		{"misspelt inside", "service.portz=1", "'portz'"},
+		{"type", "replicas=two", "/replicas"},
+		{"choice", "service.externalTrafficPolicy=Remote", "/service/externalTrafficPolicy"},
+		{"no port", "service.ports=null", "missing property 'ports'"},
+		{"port", "service.ports[0].port=70000,service.ports[0].name=http,service.ports[0].targetPort=8080", "/service/ports/0/port"},
+		{"port of the status listener", "service.ports[0].port=15021,service.ports[0].name=http,service.ports[0].targetPort=15021", "/service/ports/0/targetPort"},
+		{"Secrets without names", "secrets[0].namespace=team-a", "/secrets/0"},
+		{"all Secrets", "secrets[0].names={*}", "/secrets/0/names/0"},
+		{"range of addresses", "service.loadBalancerSourceRanges={203.0.113.1}", "/service/loadBalancerSourceRanges/0"},
+		{"digest", "image.digest=0123", "/image/digest"},
+		{"labels that are no strings", "labels.istio=true", "/labels/istio"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := helm(t, nil, "template", "llm-gateway", chartDir, kubeVersion, "--set", test.set)
+			if !r.failed || !strings.Contains(strings.ReplaceAll(r.stderr, ".", "/"), test.want) {
+				t.Errorf("want an error at %s: %s", test.want, r.stderr)
+			}
+		})
+	}
+}
+
+// TestValuesAreDescribed holds that the schema knows exactly the values there are.
+func TestValuesAreDescribed(t *testing.T) {
+	values := objects(t, read(t, chartDir+"/values.yaml"))[0]
+	schema := objects(t, read(t, chartDir+"/values.schema.json"))[0]
+	described := schema.at("properties").(map[string]any)
+	for name := range values {
+		if described[name] == nil {
+			t.Errorf("the schema does not know %s", name)
+		}
+	}
+	for name := range described {
+		if _, ok := values[name]; !ok && name != "global" { // is Helm's
+			t.Errorf("the schema knows %s, which is no value", name)
+		}
+	}
+}
+
+var drain = regexp.MustCompile(`drain_timeout (\S+)`)
+
+// TestStop holds that a pod has the time to do what it is told to do when it
+// stops.
+func TestStop(t *testing.T) {
+	for _, test := range []struct{ preStop, timeout int }{{15, 600}, {0, 1}, {60, 3600}} {
+		all := objects(t, render(t, "--set", fmt.Sprintf("drain.preStopSeconds=%d,drain.timeoutSeconds=%d", test.preStop, test.timeout)))
+		pod := object(find(t, all, "Deployment", "llm-gateway").at("spec", "template").(map[string]any))
+		grace := pod.at("spec", "terminationGracePeriodSeconds").(float64)
+		container := object(pod.at("spec", "containers").([]any)[0].(map[string]any))
+		sleep, _ := container.at("lifecycle", "preStop", "sleep", "seconds").(float64)
+		m := drain.FindStringSubmatch(caddyfile(t, all))
+		if m == nil {
+			t.Fatal("the Caddyfile has no drain_timeout")
+		}
+		timeout, err := time.ParseDuration(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if int(sleep) != test.preStop || timeout != time.Duration(test.timeout)*time.Second {
+			t.Errorf("%+v: sleeps for %v s, drains for %v", test, sleep, timeout)
+		}
+		if margin := grace - sleep - timeout.Seconds(); margin < 10 {
+			t.Errorf("%+v: killed after %v s, %v s after all it may wait for", test, grace, margin)
+		}
+	}
+}
+
+// caddyfile returns what the pods run.
+func caddyfile(t *testing.T, all []object) string {
+	t.Helper()
+	return find(t, all, "ConfigMap", "llm-gateway").at("data", "Caddyfile").(string)
+}
+
+// TestCaddyfileReplacesPods holds that a change of the Caddyfile is one of the
+// pods, which would not see it otherwise.
+func TestCaddyfileReplacesPods(t *testing.T) {
+	sum := func(args ...string) any {
+		return find(t, objects(t, render(t, args...)), "Deployment", "llm-gateway").at("spec", "template", "metadata", "annotations", "checksum/caddyfile")
+	}
+	if before := sum(); before == nil || before == sum("--set", "extraCaddyfile=:9000 {}") || before != sum("--set", "service.type=NodePort") {
+		t.Errorf("checksum %v", before)
+	}
+}
+
+// TestPorts holds that each port of the Service leads to one of the pods', and
+// that the gateway listens there.
+func TestPorts(t *testing.T) {
+	all := objects(t, render(t, "--values", "testdata/all-values.yaml", "--set", "fullnameOverride="))
+	listens := make(map[string]string)
+	for _, pair := range strings.Fields(regexp.MustCompile(`port_map (.*)`).FindStringSubmatch(caddyfile(t, all))[1]) {
+		from, to, _ := strings.Cut(pair, ":")
+		listens[from] = to
+	}
+	pods := make(map[string]string)
+	container := find(t, all, "Deployment", "llm-gateway").at("spec", "template", "spec", "containers").([]any)[0].(map[string]any)
+	for _, p := range container["ports"].([]any) {
+		port := p.(map[string]any)
+		pods[port["name"].(string)] = strconv.Itoa(int(port["containerPort"].(float64)))
+	}
+	ports := find(t, all, "Service", "llm-gateway").at("spec", "ports").([]any)
+	for _, p := range ports {
+		port := p.(map[string]any)
+		number := strconv.Itoa(int(port["port"].(float64)))
+		want := number
+		if listens[number] != "" {
+			want = listens[number]
+		}
+		if got := pods[port["targetPort"].(string)]; got != want {
+			t.Errorf("port %s leads to %s, and the gateway listens at %s", number, got, want)
+		}
+	}
+	if len(ports) != 3 {
+		t.Errorf("%d ports", len(ports))
+	}
+}
