@@ -76,7 +76,7 @@ func (f *Files) Validate() error {
 	if time.Duration(f.Interval) < minInterval {
 		return fmt.Errorf("interval %s is too short; write at least %s", time.Duration(f.Interval), minInterval)
 	}
-	return nil
+	return f.SourceOptions.Validate()
 }
 
 // Start implements llmroute.Source. The error is a path where there is nothing,

@@ -13,6 +13,7 @@ import (
 //		workload       <name>
 //		root_namespace <namespace>
 //		port_map       <port>:<port> ...
+//		mesh_listen    <address>
 //		interval       <duration>
 //	}
 func (f *Files) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

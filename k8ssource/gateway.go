@@ -33,8 +33,13 @@ type boundServer struct {
 type boundHost struct{ name, namespace string }
 
 // translateGateways sets up the listeners of the Gateways that are for the
-// workload.
+// workload, and the one for its sidecar routes.
 func (t *translation) translateGateways(items []*Item[Gateway]) {
+	if address := t.options.MeshListen; address != "" {
+		t.state.Listeners = append(t.state.Listeners, &llmroute.Listener{Address: address, Servers: []*llmroute.Server{
+			{Hosts: []string{"*"}, Table: MeshTable, Gateway: MeshTable, Origin: "mesh_listen"},
+		}})
+	}
 	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[Gateway]) int { return compare(&a.Object, &b.Object) })
 	for _, item := range items {
 		if !t.serves(keyOf(&item.Object)) {

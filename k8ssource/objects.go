@@ -3,6 +3,7 @@ package k8ssource
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -85,6 +86,16 @@ func (i *Item[T]) origin() string {
 		return ""
 	}
 	return i.File + ":" + strconv.Itoa(i.Line)
+}
+
+// splitOrigin takes what origin makes apart.
+func splitOrigin(origin string) (file string, line int) {
+	if i := strings.LastIndexByte(origin, ':'); i >= 0 {
+		if n, err := strconv.Atoi(origin[i+1:]); err == nil {
+			return origin[:i], n
+		}
+	}
+	return origin, 0
 }
 
 // add appends the objects of other.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-llm/gateway/llmroute"
@@ -28,10 +29,14 @@ type SourceOptions struct {
 	// The ports to listen on in place of those that Gateways name, such as 8080
 	// for 80, which not everyone may listen on.
 	PortMap map[int]int `json:"port_map,omitempty"`
+
+	// Where to listen for the routes of sidecars, such as `:15001`. Default:
+	// nowhere, unless a site routes by the table `mesh`.
+	MeshListen string `json:"mesh_listen,omitempty"`
 }
 
 // SourceOptionNames are the options that CaddyfileOption takes.
-const SourceOptionNames = "namespace, labels, workload, root_namespace, port_map"
+const SourceOptionNames = "namespace, labels, workload, root_namespace, port_map, mesh_listen"
 
 // Defaults fills in what is not set.
 func (o *SourceOptions) Defaults() {
@@ -40,6 +45,20 @@ func (o *SourceOptions) Defaults() {
 	}
 }
 
+// Validate checks what is set.
+func (o *SourceOptions) Validate() error {
+	if o.MeshListen == "" {
+		return nil
+	}
+	if _, _, port, err := caddy.SplitNetworkAddress(o.MeshListen); err != nil || port == "" {
+		return fmt.Errorf("mesh_listen %q is not an address with a port; write one such as :15001", o.MeshListen)
+	}
+	return nil
+}
+
+// known tells whether it is known which workload the gateway acts for.
+func (o *SourceOptions) known() bool { return o.Namespace != "" || len(o.Labels) > 0 }
+
 // Identity is the workload as Translate takes it.
 func (o *SourceOptions) Identity() llmroute.Identity {
 	return llmroute.Identity{Namespace: o.Namespace, Workload: o.Workload, Labels: o.Labels}
@@ -47,17 +66,20 @@ func (o *SourceOptions) Identity() llmroute.Identity {
 
 // Options are the settings of Translate.
 func (o *SourceOptions) Options() Options {
-	return Options{RootNamespace: o.RootNamespace, PortMap: o.PortMap}
+	return Options{RootNamespace: o.RootNamespace, PortMap: o.PortMap, MeshListen: o.MeshListen}
 }
 
 // CaddyfileOption takes an option of a Caddyfile, if it is one of these.
 func (o *SourceOptions) CaddyfileOption(d *caddyfile.Dispenser, option string, args []string) (known bool, err error) {
-	one := map[string]*string{"namespace": &o.Namespace, "workload": &o.Workload, "root_namespace": &o.RootNamespace}
+	one := map[string]*string{"namespace": &o.Namespace, "workload": &o.Workload, "root_namespace": &o.RootNamespace, "mesh_listen": &o.MeshListen}
 	switch to := one[option]; {
 	case to != nil && (len(args) != 1 || args[0] == ""):
 		return true, d.Errf("%s takes one value", option)
 	case to != nil:
 		*to = args[0]
+		if err := o.Validate(); err != nil {
+			return true, d.WrapErr(err)
+		}
 		return true, nil
 	case option == "labels":
 		if len(args) == 0 {

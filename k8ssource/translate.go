@@ -32,6 +32,10 @@ type Options struct {
 
 	// PortMap are the ports to listen on in place of those that Gateways name.
 	PortMap map[int]int
+
+	// MeshListen is where to listen for the routes of MeshTable. Default:
+	// nowhere.
+	MeshListen string
 }
 
 // Translate returns the providers and routes that the objects make up for the

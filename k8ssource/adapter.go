@@ -1,0 +1,113 @@
+package k8ssource
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+func init() {
+	caddyconfig.RegisterAdapter("llm-manifests", adapter{})
+}
+
+const (
+	// EnvPortMap is the environment variable with the adapter's port_map, as in
+	// 80:8080,443:8443.
+	EnvPortMap = "LLM_PORT_MAP"
+
+	// meshListen is where the adapter's configurations listen for the routes of
+	// sidecars.
+	meshListen = ":15001"
+)
+
+// adapter makes a Caddy configuration of a file with manifests.
+//
+// With a file's name, as from `caddy run --adapter llm-manifests --config FILE`,
+// the configuration refers to the file, which the files source reads and follows:
+// keys that stand in it are in no configuration. Without one, as from standard
+// input or POST /load, it is the whole translation, and must hold no key.
+//
+// The environment says which workload the gateway acts for: LLM_NAMESPACE,
+// LLM_LABELS, LLM_WORKLOAD and LLM_PORT_MAP. Without, every object applies. The
+// Gateways that are for the workload have their ports; one that no Gateway is for,
+// or that is not known, also listens at :15001 for the routes of sidecars.
+type adapter struct{}
+
+// Adapt implements caddyconfig.Adapter. What is wrong with single objects becomes
+// warnings; the error is manifests that nothing can be made of.
+func (adapter) Adapt(body []byte, options map[string]any) ([]byte, []caddyconfig.Warning, error) {
+	name, _ := options["filename"].(string)
+	if name == "-" {
+		name = ""
+	}
+	source, err := sourceFromEnvironment(os.LookupEnv)
+	if err != nil {
+		return nil, nil, err
+	}
+	shown := name
+	if shown == "" {
+		shown = "manifests"
+	}
+	objects, err := Decode(shown, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	state := Translate(objects, source.Identity(), source.Options())
+	if !source.known() || len(state.Listeners) == 0 {
+		source.MeshListen = meshListen
+		state = Translate(objects, source.Identity(), source.Options())
+	}
+	app := new(llmroute.App)
+	if name == "" {
+		app, err = inline(state)
+	} else if name, err = filepath.Abs(name); err == nil {
+		app.SourceRaw = caddyconfig.JSONModuleObject(&Files{Paths: []string{name}, SourceOptions: *source}, "source", "files", nil)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	config, err := json.Marshal(caddy.Config{AppsRaw: caddy.ModuleMap{"llm": caddyconfig.JSON(app, nil)}})
+	if err != nil {
+		return nil, nil, fmt.Errorf("writing the configuration: %w", err)
+	}
+	return config, warnings(state.Findings), nil
+}
+
+func sourceFromEnvironment(lookup func(string) (string, bool)) (*SourceOptions, error) {
+	source := new(SourceOptions)
+	if err := source.FromEnvironment(lookup); err != nil {
+		return nil, err
+	}
+	if text, _ := lookup(EnvPortMap); text != "" {
+		ports, err := parsePortMap(strings.Split(text, ","))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", EnvPortMap, err)
+		}
+		source.PortMap = ports
+	}
+	return source, nil
+}
+
+// warnings are the findings as Caddy shows them.
+func warnings(findings []llmroute.Finding) []caddyconfig.Warning {
+	out := make([]caddyconfig.Warning, 0, len(findings))
+	for _, f := range findings {
+		file, line := splitOrigin(f.Origin)
+		message := f.Reason + ": " + f.Message
+		if !f.Used {
+			message += " (the object is not used)"
+		}
+		out = append(out, caddyconfig.Warning{File: file, Line: line, Directive: f.Object, Message: message})
+	}
+	return out
+}
+
+// Interface guards
+var _ caddyconfig.Adapter = adapter{}

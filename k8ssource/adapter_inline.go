@@ -1,0 +1,73 @@
+package k8ssource
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// useFile is what to do about a secret that would show in a configuration.
+const useFile = "the configuration would show it; give the adapter the name of a file, as in caddy run --adapter llm-manifests --config FILE"
+
+// inline is the app with everything that a state has, whose objects it changes.
+// Providers get names without a slash, as those of configurations have.
+func inline(state *llmroute.State) (*llmroute.App, error) {
+	app := &llmroute.App{
+		ProvidersRaw: make(map[string]json.RawMessage, len(state.Providers)), Routes: state.Tables, Listeners: state.Listeners, Identity: state.Identity,
+	}
+	names := make(map[string]string, len(state.Providers))
+	for _, spec := range state.Providers {
+		if err := showHeaders(spec.Provider.(*llmprovider.OpenAI)); err != nil {
+			return nil, fmt.Errorf("%s: %w", spec.Origin, err)
+		}
+		names[spec.Name] = strings.ReplaceAll(spec.Name, "/", ".") // a namespace has no dot
+		app.ProvidersRaw[names[spec.Name]] = caddyconfig.JSONModuleObject(spec.Provider, "kind", "openai", nil)
+	}
+	for _, l := range state.Listeners {
+		for _, server := range l.Servers {
+			if server.Certificate != nil {
+				return nil, fmt.Errorf("%s: it has a certificate with its key, and %s", server.Origin, useFile)
+			}
+		}
+	}
+	for _, routes := range state.Tables {
+		for _, route := range routes {
+			for _, rule := range route.Rules {
+				for _, b := range rule.Backends { // which rules of several tables share
+					if name, ok := names[b.Provider]; ok {
+						b.Provider = name
+					}
+				}
+			}
+		}
+	}
+	return app, nil
+}
+
+// showHeaders moves a provider's headers to where its JSON has them. The error is
+// a secret, or a value that a configuration would not take as it is.
+func showHeaders(p *llmprovider.OpenAI) error {
+	configs := slices.Collect(maps.Values(p.Rules))
+	for _, c := range append(configs, p.Config) {
+		if c.Key != nil {
+			return fmt.Errorf("it has a key, and %s", useFile)
+		}
+	}
+	for name, value := range p.FixedHeaders {
+		switch {
+		case llmprovider.IsCredentialHeader(name):
+			return fmt.Errorf("it has a credential as header %s, and %s", name, useFile)
+		case strings.Contains(value, "{"):
+			return fmt.Errorf("its header %s has a brace, which configurations take for a placeholder; give the adapter the name of a file", name)
+		}
+	}
+	p.Headers, p.FixedHeaders = p.FixedHeaders, nil
+	return nil
+}

@@ -1,0 +1,168 @@
+package k8ssource
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// Description says what one object does.
+type Description struct {
+	// Object is its kind, namespace and name.
+	Object string
+	// Origin tells where it is.
+	Origin string
+	// Effect is what it does, or that it does nothing.
+	Effect string
+}
+
+// Describe says of each LLMProvider, LLMRoute and Gateway what it does in the
+// state that follows from the objects. Those that are not used are left out: the
+// state's findings are about them.
+func Describe(objects *Objects, state *llmroute.State) []Description {
+	d := &describer{state: state, refused: make(map[string]bool), listening: make(map[string]bool)}
+	for _, l := range state.Listeners {
+		for _, server := range l.Servers {
+			d.listening[server.Gateway] = server.Gateway != server.Table
+		}
+	}
+	for _, f := range state.Findings {
+		if !f.Used {
+			d.refused[f.Object+" "+f.Origin] = true
+		}
+	}
+	for _, item := range objects.Providers {
+		d.add(origins(KindLLMProvider, item), d.provider(keyOf(&item.Object)))
+	}
+	for _, item := range objects.Routes {
+		d.add(origins(KindLLMRoute, item), d.route(origins(KindLLMRoute, item).stable()))
+	}
+	for _, item := range objects.Gateways {
+		d.add(origins(kindGateway, item), d.gateway(keyOf(&item.Object)))
+	}
+	return d.out
+}
+
+type describer struct {
+	state   *llmroute.State
+	refused map[string]bool // by object and place
+	// listening holds the tables of Gateways whose servers have tables of their
+	// own: only a site would route by them.
+	listening map[string]bool
+	out     []Description
+}
+
+func (d *describer) add(o origin, effect string) {
+	if !d.refused[o.object+" "+o.place] {
+		d.out = append(d.out, Description{o.object, o.place, effect})
+	}
+}
+
+const otherWorkloads = "is for other workloads"
+
+func (d *describer) provider(key string) string {
+	i := slices.IndexFunc(d.state.Providers, func(s *llmroute.ProviderSpec) bool { return s.Name == key })
+	if i < 0 {
+		return otherWorkloads
+	}
+	p := d.state.Providers[i].Provider.(*llmprovider.OpenAI)
+	scheme, path := p.Scheme, p.Path
+	if scheme == "" {
+		scheme = "https"
+	}
+	if path == "" {
+		path = llmprovider.DefaultPath
+	}
+	port := ""
+	if p.Port != 0 {
+		port = fmt.Sprint(":", p.Port)
+	}
+	effect := fmt.Sprintf("sends requests to %s://%s%s%s", scheme, p.Host, port, path)
+	if p.Config.Model != nil && *p.Config.Model != "" {
+		effect += " as model " + *p.Config.Model
+	}
+	if p.Config.Key != nil {
+		effect += " with a key"
+	}
+	return effect
+}
+
+// route says where an LLMRoute is used, and what its rules do there.
+func (d *describer) route(stable string) string {
+	var out []string
+	for _, table := range slices.Sorted(maps.Keys(d.state.Tables)) {
+		if d.listening[table] {
+			continue
+		}
+		for _, route := range d.state.Tables[table] {
+			if route.Origin != stable && !strings.HasPrefix(route.Origin, stable+" at ") {
+				continue
+			}
+			out = append(out, fmt.Sprintf("routes %s in %s: %s", strings.Join(route.Hosts, ", "), table, rules(route.Rules)))
+		}
+	}
+	if len(out) == 0 {
+		return otherWorkloads
+	}
+	return strings.Join(out, "; ")
+}
+
+func rules(list []*llmroute.Rule) string {
+	var out []string
+	for _, rule := range list {
+		total := 0
+		for _, b := range rule.Backends {
+			total += weight(b)
+		}
+		var to []string
+		for _, b := range rule.Backends {
+			name := b.Provider
+			if b.Unusable != "" {
+				name = "nothing (" + b.Unusable + ")"
+			}
+			if len(rule.Backends) > 1 {
+				name += fmt.Sprintf(" (%.4g%%)", 100*float64(weight(b))/float64(total))
+			}
+			to = append(to, name)
+		}
+		text := "to " + strings.Join(to, " and ")
+		if len(rule.MatcherSetsRaw) > 0 {
+			text = "matching requests " + text
+		}
+		if rule.Name != "" {
+			text = rule.Name + " " + text
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", then ")
+}
+
+func weight(b *llmroute.Backend) int {
+	if b.Weight == nil {
+		return 1
+	}
+	return *b.Weight
+}
+
+func (d *describer) gateway(key string) string {
+	var out []string
+	for _, l := range d.state.Listeners {
+		for _, server := range l.Servers {
+			if server.Gateway == key {
+				protocol := "HTTP"
+				if l.TLS {
+					protocol = "HTTPS"
+				}
+				out = append(out, fmt.Sprintf("listens at %s with %s for %s", l.Address, protocol, strings.Join(server.Hosts, ", ")))
+			}
+		}
+	}
+	if len(out) == 0 {
+		return otherWorkloads
+	}
+	return strings.Join(out, "; ")
+}

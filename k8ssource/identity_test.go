@@ -1,0 +1,35 @@
+package k8ssource
+
+import (
+	"reflect"
+	"testing"
+)
+
+func TestIdentityFromEnvironment(t *testing.T) {
+	for name, test := range map[string]struct {
+		given SourceOptions
+		env   map[string]string
+		want  SourceOptions
+		err   string
+	}{
+		"nothing":          {},
+		"all":              {env: map[string]string{"LLM_NAMESPACE": "ns", "LLM_LABELS": "a=b,c=", "LLM_WORKLOAD": "w"}, want: SourceOptions{Namespace: "ns", Labels: map[string]string{"a": "b", "c": ""}, Workload: "w"}},
+		"options win":      {given: SourceOptions{Namespace: "x", Labels: map[string]string{"d": "e"}, Workload: "y"}, env: map[string]string{"LLM_NAMESPACE": "ns", "LLM_LABELS": "a=b", "LLM_WORKLOAD": "w"}, want: SourceOptions{Namespace: "x", Labels: map[string]string{"d": "e"}, Workload: "y"}},
+		"no labels":        {env: map[string]string{"LLM_LABELS": ""}, want: SourceOptions{Labels: map[string]string{}}},
+		"no label":         {env: map[string]string{"LLM_LABELS": "a=b,c"}, err: `LLM_LABELS: "c" is not a label; write name=value, such as app=sleep`},
+		"a trailing comma": {env: map[string]string{"LLM_LABELS": "a=b,"}, want: SourceOptions{Labels: map[string]string{"a": "b"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := test.given
+			err := got.FromEnvironment(func(name string) (string, bool) { v, ok := test.env[name]; return v, ok })
+			switch {
+			case test.err != "":
+				if err == nil || err.Error() != test.err {
+					t.Errorf("got %v, want %s", err, test.err)
+				}
+			case err != nil || !reflect.DeepEqual(got, test.want):
+				t.Errorf("got %+v, %v; want %+v", got, err, test.want)
+			}
+		})
+	}
+}
