@@ -53,7 +53,7 @@ type describer struct {
 	// listening holds the tables of Gateways whose servers have tables of their
 	// own: only a site would route by them.
 	listening map[string]bool
-	out     []Description
+	out       []Description
 }
 
 func (d *describer) add(o origin, effect string) {

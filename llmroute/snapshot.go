@@ -19,9 +19,9 @@ type snapshot struct {
 	byHost    map[string]*provider
 	tables    map[string]*table
 	listeners map[string]*liveListener // by address
-	static    [][][]target          // the targets of each llm_route's own rules
-	state     *State                // what the source said, nil without one
-	routes    map[string]*liveRoute // the source's, by table and origin
+	static    [][][]target             // the targets of each llm_route's own rules
+	state     *State                   // what the source said, nil without one
+	routes    map[string]*liveRoute    // the source's, by table and origin
 	made      time.Time
 	number    uint64
 }
