@@ -36,7 +36,8 @@ const (
 
 // unresolved are the reasons of findings about other objects.
 var unresolved = []string{
-	ReasonSecretNotFound, ReasonInvalidSecret, ReasonProviderNotFound, ReasonProviderRefused, ReasonUnsupportedBackend, ReasonGatewayNotFound, ReasonHostNotServed,
+	ReasonSecretNotFound, ReasonSecretForbidden, ReasonInvalidSecret, ReasonProviderNotFound, ReasonProviderRefused, ReasonUnsupportedBackend, ReasonGatewayNotFound,
+	ReasonHostNotServed,
 }
 
 // maxConditionMessage is the longest message of a condition, in bytes.

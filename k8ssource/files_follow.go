@@ -262,7 +262,7 @@ func (w *follower) objects() *Objects {
 	out := new(Objects)
 	for _, name := range w.order {
 		if m := w.files[name]; m != nil && m.objects != nil {
-			out.add(m.objects)
+			out.Add(m.objects)
 		}
 	}
 	return out

@@ -61,6 +61,7 @@ const (
 	ReasonInvalidKey         = "InvalidKey"
 	ReasonInvalidSecret      = "InvalidSecret"
 	ReasonSecretNotFound     = "SecretNotFound"
+	ReasonSecretForbidden    = "SecretForbidden"
 	ReasonHostNotAllowed     = "HostNotAllowed"
 	ReasonConflict           = "Conflict"
 	ReasonReplaced           = "Replaced"
@@ -98,8 +99,8 @@ func splitOrigin(origin string) (file string, line int) {
 	return origin, 0
 }
 
-// add appends the objects of other.
-func (o *Objects) add(other *Objects) {
+// Add appends the objects of other.
+func (o *Objects) Add(other *Objects) {
 	o.Providers = append(o.Providers, other.Providers...)
 	o.Routes = append(o.Routes, other.Routes...)
 	o.Gateways = append(o.Gateways, other.Gateways...)

@@ -1,6 +1,7 @@
 package k8ssource
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -82,16 +83,32 @@ func (b *providerBuilder) secretValue(path string, ref *SecretKeyRef, defaultKey
 		b.fault(ReasonSecretNotFound, "%s: there is no Secret %s; create it there with the key %q", path, bounded(name), bounded(key))
 		return "", false
 	}
-	value, ok := secret.Object.value(key)
-	switch {
-	case len(secret.Faults) > 0:
-		b.fault(ReasonInvalidSecret, "%s: Secret %s cannot be used: %s", path, bounded(name), secret.Faults[0].Message)
+	if !b.usable(path, secret) {
 		return "", false
-	case !ok:
+	}
+	value, ok := secret.Object.value(key)
+	if !ok {
 		b.fault(ReasonSecretNotFound, "%s: Secret %s has no key %q; its keys are: %s", path, bounded(name), bounded(key), secret.Object.keys())
 		return "", false
 	}
 	return value, true
+}
+
+// usable reports what is wrong with a Secret, and tells whether its values can be
+// used all the same.
+func (b *providerBuilder) usable(path string, secret *Item[Secret]) bool {
+	name := bounded(keyOf(&secret.Object))
+	for _, fault := range secret.Faults {
+		reason, what := ReasonInvalidSecret, "cannot be used"
+		if fault.Reason == ReasonSecretForbidden {
+			reason = fault.Reason
+		}
+		if fault.Used {
+			what = "is used as it was read last"
+		}
+		b.faults = append(b.faults, Fault{Reason: reason, Used: fault.Used, Message: fmt.Sprintf("%s: Secret %s %s: %s", path, name, what, fault.Message)})
+	}
+	return refusal(secret.Faults) == ""
 }
 
 // keys lists what values there are, and none of them.

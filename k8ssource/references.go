@@ -1,0 +1,54 @@
+package k8ssource
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// Reference names an object that other objects refer to.
+type Reference struct{ Kind, Namespace, Name string }
+
+// KindSecret is the kind of a Secret.
+const KindSecret = "Secret"
+
+// References returns what the objects that are used for the workload refer to and
+// Translate needs beside them, in order and without repetition.
+func References(objects *Objects, identity llmroute.Identity, options Options) []Reference {
+	t := newTranslation(objects, identity, options)
+	t.claimHosts(latest(t, KindLLMProvider, objects.Providers))
+	var out []Reference
+	for _, owner := range t.owners {
+		out = append(out, owner.item.Object.references()...)
+	}
+	slices.SortFunc(out, func(a, b Reference) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(out)
+}
+
+// references are the Secrets that the provider refers to, all in its namespace.
+func (p *LLMProvider) references() []Reference {
+	var out []Reference
+	add := func(ref *SecretKeyRef) {
+		if ref != nil && objectName.MatchString(ref.Name) {
+			out = append(out, Reference{KindSecret, p.Namespace, ref.Name})
+		}
+	}
+	addConfig := func(c *ProviderConfig) {
+		if c != nil && c.OpenAIConfig != nil {
+			add(c.OpenAIConfig.APIKeySecretRef)
+		}
+	}
+	if p.Spec.TLS != nil {
+		add(p.Spec.TLS.CASecretRef)
+	}
+	if configs := p.Spec.Configs; configs != nil {
+		addConfig(configs.DefaultConfig)
+		for _, c := range configs.RouteSpecificConfigs {
+			addConfig(&c)
+		}
+	}
+	return out
+}
