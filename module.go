@@ -7,6 +7,7 @@ package gateway
 import (
 	_ "github.com/caddy-llm/gateway/caddyfile"
 	_ "github.com/caddy-llm/gateway/k8ssource"
+	_ "github.com/caddy-llm/gateway/k8ssource/cluster"
 	_ "github.com/caddy-llm/gateway/llmprovider"
 	_ "github.com/caddy-llm/gateway/llmroute"
 )

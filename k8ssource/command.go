@@ -111,7 +111,7 @@ func readObjects(paths []string) (*Objects, error) {
 			if err != nil {
 				return nil, err
 			}
-			objects.add(decoded)
+			objects.Add(decoded)
 		}
 	}
 	return objects, nil

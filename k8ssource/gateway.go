@@ -99,7 +99,7 @@ func (b *gatewayBuilder) server(path string, spec *GatewayServer) {
 		b.warn(ReasonUnsupportedField, "%s.defaultEndpoint: not supported, and not used; leave it out", path)
 	}
 	if slices.ContainsFunc(b.faults[before:], func(f Fault) bool {
-		return f.Reason != ReasonUnsupportedField && f.Reason != ReasonSecretNotFound && f.Reason != ReasonInvalidSecret
+		return f.Reason != ReasonUnsupportedField && f.Reason != ReasonSecretNotFound && f.Reason != ReasonSecretForbidden && f.Reason != ReasonInvalidSecret
 	}) {
 		return
 	}

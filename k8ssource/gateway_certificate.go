@@ -29,12 +29,15 @@ func (b *gatewayBuilder) certificate(path, name string, clientAuth bool) *llmrou
 		return nil
 	}
 	secret := b.t.secrets[full]
-	switch {
-	case secret == nil:
+	if secret == nil {
 		b.warn(ReasonSecretNotFound, "%s: there is no Secret %s, so TLS handshakes fail; create it there with tls.crt and tls.key", path, bounded(full))
 		return nil
-	case len(secret.Faults) > 0:
-		b.warn(ReasonInvalidSecret, "%s: Secret %s cannot be used: %s", path, bounded(full), secret.Faults[0].Message)
+	}
+	faults, usable := secretFaults(path, secret)
+	for _, f := range faults {
+		b.warn(f.Reason, "%s", f.Message)
+	}
+	if !usable {
 		return nil
 	}
 	chain, key := first(secret, chainKeys), first(secret, privateKeys)

@@ -83,7 +83,9 @@ func (b *providerBuilder) secretValue(path string, ref *SecretKeyRef, defaultKey
 		b.fault(ReasonSecretNotFound, "%s: there is no Secret %s; create it there with the key %q", path, bounded(name), bounded(key))
 		return "", false
 	}
-	if !b.usable(path, secret) {
+	faults, usable := secretFaults(path, secret)
+	b.faults = append(b.faults, faults...)
+	if !usable {
 		return "", false
 	}
 	value, ok := secret.Object.value(key)
@@ -94,21 +96,21 @@ func (b *providerBuilder) secretValue(path string, ref *SecretKeyRef, defaultKey
 	return value, true
 }
 
-// usable reports what is wrong with a Secret, and tells whether its values can be
-// used all the same.
-func (b *providerBuilder) usable(path string, secret *Item[Secret]) bool {
+// secretFaults is what is wrong with a Secret, as said of an object that refers to
+// it at path, and whether its values can be used all the same.
+func secretFaults(path string, secret *Item[Secret]) (faults []Fault, usable bool) {
 	name := bounded(keyOf(&secret.Object))
-	for _, fault := range secret.Faults {
+	for _, f := range secret.Faults {
 		reason, what := ReasonInvalidSecret, "cannot be used"
-		if fault.Reason == ReasonSecretForbidden {
-			reason = fault.Reason
+		if f.Reason == ReasonSecretForbidden {
+			reason = f.Reason
 		}
-		if fault.Used {
+		if f.Used {
 			what = "is used as it was read last"
 		}
-		b.faults = append(b.faults, Fault{Reason: reason, Used: fault.Used, Message: fmt.Sprintf("%s: Secret %s %s: %s", path, name, what, fault.Message)})
+		faults = append(faults, Fault{Reason: reason, Used: f.Used, Message: fmt.Sprintf("%s: Secret %s %s: %s", path, name, what, f.Message)})
 	}
-	return refusal(secret.Faults) == ""
+	return faults, refusal(faults) == ""
 }
 
 // keys lists what values there are, and none of them.

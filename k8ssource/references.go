@@ -22,6 +22,11 @@ func References(objects *Objects, identity llmroute.Identity, options Options) [
 	for _, owner := range t.owners {
 		out = append(out, owner.item.Object.references()...)
 	}
+	for _, gateway := range latest(t, kindGateway, objects.Gateways) {
+		if t.selects(&gateway.Object) {
+			out = append(out, gateway.Object.references()...)
+		}
+	}
 	slices.SortFunc(out, func(a, b Reference) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
@@ -48,6 +53,21 @@ func (p *LLMProvider) references() []Reference {
 		addConfig(configs.DefaultConfig)
 		for _, c := range configs.RouteSpecificConfigs {
 			addConfig(&c)
+		}
+	}
+	return out
+}
+
+// references are the Secrets of the Gateway's certificates, all in its namespace.
+func (g *Gateway) references() []Reference {
+	var out []Reference
+	for _, server := range g.Spec.Servers {
+		if server.TLS == nil || !objectName.MatchString(server.TLS.CredentialName) {
+			continue
+		}
+		out = append(out, Reference{KindSecret, g.Namespace, server.TLS.CredentialName})
+		if server.TLS.Mode == "MUTUAL" {
+			out = append(out, Reference{KindSecret, g.Namespace, server.TLS.CredentialName + caSuffix})
 		}
 	}
 	return out

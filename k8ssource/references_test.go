@@ -46,6 +46,30 @@ metadata: {name: b, namespace: ns}
 spec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKeySecretRef: {name: key, key: k}}}}}
 `,
 		},
+		"certificates of a Gateway": {
+			objects: `metadata: {name: a, namespace: ns}
+spec: {host: a.example.com}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: g, namespace: gws}
+spec:
+  selector: {app: this}
+  servers:
+  - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: one}}
+  - {port: {number: 443, name: b, protocol: HTTPS}, hosts: [b], tls: {mode: MUTUAL, credentialName: two}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: other, namespace: gws}
+spec:
+  selector: {app: other}
+  servers:
+  - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: three}}
+`,
+			identity: llmroute.Identity{Namespace: "gws", Labels: map[string]string{"app": "this"}},
+			want:     []Reference{{"Secret", "gws", "one"}, {"Secret", "gws", "two"}, {"Secret", "gws", "two-cacert"}},
+		},
 		"what is no name": {objects: "metadata: {name: a, namespace: ns}\nspec: {host: a.example.com, tls: {caSecretRef: {name: ../other/key}}}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

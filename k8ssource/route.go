@@ -225,5 +225,10 @@ func (b *routeBuilder) checkGateways(path string, list []string) {
 // selects other workloads.
 func (t *translation) serves(table string) bool {
 	g := t.gateways[table]
-	return g == nil || !t.known || contains(t.identity.Labels, g.Object.Spec.Selector)
+	return g == nil || t.selects(&g.Object)
+}
+
+// selects tells whether a Gateway selects the workload.
+func (t *translation) selects(g *Gateway) bool {
+	return !t.known || contains(t.identity.Labels, g.Spec.Selector)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/cluster"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -47,6 +48,7 @@ func TestOptions(t *testing.T) {
 		{"llm_keys.md", ":8080 {\n\tllm_keys {\n\t\tnonsense\n\t}\n}\n"},
 		{"llm_mock.md", ":8080 {\n\tllm_mock {\n\t\tnonsense\n\t}\n}\n"},
 		{"source_files.md", "{\n\tllm {\n\t\tsource files a.yaml {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
+		{"source_kubernetes.md", "{\n\tllm {\n\t\tsource kubernetes {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm.md", "{\n\tllm {\n\t\tsource nonsense\n\t}\n}\n"},
 	}
 	list := regexp.MustCompile(`(?:expected one of|its options are|this build has:) ([\w, ]+), at `)
@@ -69,12 +71,13 @@ func TestOptions(t *testing.T) {
 // endpoint's answer, is on its page.
 func TestJSONFields(t *testing.T) {
 	for page, types := range map[string][]reflect.Type{
-		"llm.md":       {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[llmprovider.OpenAI](), reflect.TypeFor[llmprovider.ModelConfig]()},
-		"llm_route.md": {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[llmroute.HeaderValue]()},
-		"llm_model.md": {reflect.TypeFor[llmroute.ModelMatcher]()},
-		"llm_keys.md":  {reflect.TypeFor[llmroute.Keys]()},
-		"llm_mock.md":  {reflect.TypeFor[llmroute.Mock]()},
-		"observing.md": {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
+		"llm.md":               {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[llmprovider.OpenAI](), reflect.TypeFor[llmprovider.ModelConfig]()},
+		"llm_route.md":         {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[llmroute.HeaderValue]()},
+		"llm_model.md":         {reflect.TypeFor[llmroute.ModelMatcher]()},
+		"llm_keys.md":          {reflect.TypeFor[llmroute.Keys]()},
+		"llm_mock.md":          {reflect.TypeFor[llmroute.Mock]()},
+		"observing.md":         {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
+		"source_kubernetes.md": {reflect.TypeFor[cluster.Kubernetes](), reflect.TypeFor[k8ssource.SourceOptions]()},
 		"source_files.md": {
 			reflect.TypeFor[k8ssource.Files](), reflect.TypeFor[k8ssource.SourceOptions](), reflect.TypeFor[k8ssource.LLMProviderSpec](), reflect.TypeFor[k8ssource.LLMRouteSpec](), reflect.TypeFor[k8ssource.StringMatch](),
 		},

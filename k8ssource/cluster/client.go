@@ -1,0 +1,80 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+const (
+	// readRate and readBurst bound the requests a second that begin to follow
+	// something. Each Secret in use takes one at the start.
+	readRate  = 100
+	readBurst = 200
+)
+
+// clients are what the API server is talked to with. They share connections.
+type clients struct {
+	dynamic   dynamic.Interface
+	metadata  metadata.Interface
+	discovery rest.Interface
+}
+
+// restConfig is where the API server is, and the credentials for it.
+func (k *Kubernetes) restConfig() (*rest.Config, error) {
+	var config *rest.Config
+	var err error
+	if k.Kubeconfig == "" {
+		config, err = rest.InClusterConfig()
+		if errors.Is(err, rest.ErrNotInCluster) {
+			return nil, errors.New("the gateway does not run in a pod, so it does not know an API server; write the option kubeconfig with the path of a kubeconfig file")
+		}
+	} else {
+		config, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+			&clientcmd.ClientConfigLoadingRules{ExplicitPath: k.Kubeconfig}, &clientcmd.ConfigOverrides{CurrentContext: k.Context}).ClientConfig()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding the API server: %w", err)
+	}
+	config.UserAgent = "llm-gateway/" + version()
+	config.QPS, config.Burst = readRate, readBurst
+	config.WarningHandler = rest.NoWarnings{} // that a version is deprecated is nothing the gateway's users can change
+	return config, nil
+}
+
+func newClients(config *rest.Config) (*clients, error) {
+	d, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	m, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	discoverer, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &clients{dynamic: d, metadata: m, discovery: discoverer.RESTClient()}, nil
+}
+
+// version is the version of this module, as it was built.
+func version() string {
+	const module = "github.com/caddy-llm/gateway"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if m.Path == module && m.Version != "" && m.Version != "(devel)" {
+			return m.Version
+		}
+	}
+	return "devel"
+}

@@ -1,0 +1,209 @@
+package cluster
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+const (
+	// firstWait is how long the first state waits for the objects that others
+	// refer to, and laterWait how long a later one does.
+	firstWait = 30 * time.Second
+	laterWait = time.Second
+)
+
+// controller follows the objects and reports the states that follow from them.
+type controller struct {
+	options    k8ssource.SourceOptions
+	clients    *clients
+	report     func(*llmroute.State)
+	connection connection
+	wake       chan struct{} // holds a token after a change
+
+	mu        sync.Mutex
+	followers map[string]*follower // by kind
+	complete  bool                 // it is known of every kind whether it is served
+
+	references references
+	waiting    time.Time // since when for objects that others refer to
+	last       *llmroute.State
+	findings   k8ssource.FindingLog
+}
+
+func newController(options k8ssource.SourceOptions, clients *clients, report func(*llmroute.State)) *controller {
+	c := &controller{options: options, clients: clients, report: report, wake: make(chan struct{}, 1), followers: make(map[string]*follower)}
+	c.references = references{followers: make(map[k8ssource.Reference]*follower), begin: func(ctx context.Context, ref k8ssource.Reference) *follower {
+		k := referable[ref.Kind]
+		return clients.follow(ctx, k, k.versions[0], ref.Namespace, ref.Name, &c.connection, c.changed)
+	}}
+	return c
+}
+
+// changed tells run that the objects have changed.
+func (c *controller) changed() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run works until ctx is done.
+func (c *controller) run(ctx context.Context) {
+	go c.discover(ctx)
+	var changes debounce
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+			changes.change(time.Now())
+		case <-timer.C:
+			began := time.Now()
+			changes.begin()
+			again := c.update(ctx)
+			changes.end(began, time.Now())
+			if again > 0 {
+				time.AfterFunc(again, c.changed)
+			}
+		}
+		if at, ok := changes.due(); ok {
+			timer.Reset(time.Until(at))
+		}
+	}
+}
+
+// discover follows the kinds that are served, until ctx is done.
+func (c *controller) discover(ctx context.Context) {
+	d := &discoverer{clients: c.clients, served: make(map[string]string), absent: make(map[string]int)}
+	backoff, logged := retries(longestRetry), ""
+	for {
+		wait := discoveryTime
+		err := d.look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		c.connection.observe(err)
+		c.follow(ctx, d.served)
+		switch {
+		case err == nil:
+			backoff, logged = retries(longestRetry), ""
+		case answered(err) && err.Error() != logged:
+			logged = err.Error()
+			logger().Error("cannot find out which kinds the API server serves; the ClusterRole system:discovery allows it", zap.Error(err))
+			fallthrough
+		default:
+			wait = backoff.Step()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// follow follows the kinds in the versions that are served; one that is known not to
+// be served has an empty version.
+func (c *controller) follow(ctx context.Context, served map[string]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range kinds {
+		f := c.followers[k.key()]
+		version, known := served[k.key()]
+		if !known || f != nil && f.resource.Version == version || f == nil && version == "" {
+			continue
+		}
+		if f != nil {
+			f.stop()
+			delete(c.followers, k.key())
+		}
+		if version == "" {
+			logger().Warn("the kind is no longer served; its objects are gone", zap.String("kind", k.key()))
+		} else {
+			c.followers[k.key()] = c.clients.follow(ctx, k, version, "", "", &c.connection, c.changed)
+		}
+		c.changed()
+	}
+	if !c.complete && len(served) == len(kinds) {
+		c.complete = true
+		for _, k := range kinds {
+			if served[k.key()] == "" {
+				logger().Info("the kind is not served; it is followed once it is", zap.String("kind", k.key()))
+			}
+		}
+		c.changed()
+	}
+}
+
+// objects returns all objects but those that others refer to. It is not ok while
+// there is a kind of which not all are known.
+func (c *controller) objects() (out *k8ssource.Objects, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.complete {
+		return nil, false
+	}
+	out = new(k8ssource.Objects)
+	for _, k := range kinds {
+		f := c.followers[k.key()]
+		if f == nil {
+			continue
+		}
+		if !f.isSynced() {
+			return nil, false
+		}
+		for _, o := range f.list() {
+			out.Add(o.decoded)
+		}
+	}
+	return out, true
+}
+
+// update reports the state that follows from the objects, if it is another one. It
+// returns after what time to try again, or 0.
+func (c *controller) update(ctx context.Context) (again time.Duration) {
+	objects, ok := c.objects()
+	if !ok {
+		return 0 // what is missing will be a change
+	}
+	identity, options := c.options.Identity(), c.options.Options()
+	c.references.follow(ctx, k8ssource.References(objects, identity, options))
+	if left := c.patience(time.Now()); left > 0 {
+		return left
+	}
+	c.references.addTo(objects)
+	state := k8ssource.Translate(objects, identity, options)
+	if reflect.DeepEqual(state, c.last) {
+		return 0
+	}
+	c.findings.Log(logger(), state.Findings)
+	c.last = state
+	c.report(state)
+	return 0
+}
+
+// patience is how much longer the objects that others refer to are waited for.
+func (c *controller) patience(now time.Time) time.Duration {
+	if !c.references.pending() {
+		c.waiting = time.Time{}
+		return 0
+	}
+	if c.waiting.IsZero() {
+		c.waiting = now
+	}
+	most := laterWait
+	if c.last == nil {
+		most = firstWait
+	}
+	return max(0, most-now.Sub(c.waiting))
+}

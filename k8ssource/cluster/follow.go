@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+)
+
+const (
+	// longestRetry and longestRetryOfOne are the longest that is waited after
+	// failures, plus half of it: an API server that is back is noticed within
+	// seconds. There may be many followers of single objects.
+	longestRetry      = 3 * time.Second
+	longestRetryOfOne = 5 * time.Second
+
+	// enough is how many attempts in a row must fail before what was read once is
+	// reported: an API server that has just started refuses for a moment what it
+	// allows.
+	enough = 3
+)
+
+// retries is how long to wait after a failure.
+func retries(longest time.Duration) *wait.Backoff {
+	return &wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 10, Cap: longest}
+}
+
+// follower follows all objects of a kind, or a single one.
+type follower struct {
+	*store
+	resource        schema.GroupVersionResource
+	namespace, name string // of a single object
+	connection      *connection
+	stop            context.CancelFunc
+
+	mu       sync.Mutex
+	problem  error // of the last attempt, nil after success
+	attempts int   // in a row that failed
+}
+
+// api is the part of the dynamic and the metadata client that a follower needs.
+type api struct {
+	list  func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
+}
+
+// follow begins to follow the kind, or the object if it is named, until ctx is done
+// or the follower is stopped.
+func (c *clients) follow(ctx context.Context, k kind, version, namespace, name string, conn *connection, changed func()) *follower {
+	ctx, cancel := context.WithCancel(logr.NewContext(ctx, quietly))
+	f := &follower{store: newStore(k, changed), resource: k.at(version), namespace: namespace, name: name, connection: conn, stop: cancel}
+	a := c.api(f)
+	lw := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			f.narrow(&options)
+			list, err := a.list(ctx, options)
+			f.observe(ctx, err)
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			f.narrow(&options)
+			w, err := a.watch(ctx, options)
+			f.observe(ctx, err)
+			return w, err
+		},
+	}
+	longest := longestRetry
+	if name != "" {
+		longest = longestRetryOfOne
+	}
+	log := quietly
+	r := cache.NewReflectorWithOptions(lw, nil, f.store, cache.ReflectorOptions{Name: f.String(), TypeDescription: k.name, Logger: &log, Backoff: retries(longest)})
+	go r.RunWithContext(ctx)
+	return f
+}
+
+func (c *clients) api(f *follower) api {
+	if f.kind.metadata {
+		r := c.metadata.Resource(f.resource)
+		return api{
+			func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return r.List(ctx, o) },
+			func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return r.Watch(ctx, o) },
+		}
+	}
+	r := c.dynamic.Resource(f.resource).Namespace(f.namespace)
+	return api{
+		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return r.List(ctx, o) },
+		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return r.Watch(ctx, o) },
+	}
+}
+
+// narrow restricts a request to the single object. A Role that names it is enough
+// then.
+func (f *follower) narrow(options *metav1.ListOptions) {
+	if f.name != "" {
+		options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, f.name).String()
+	}
+}
+
+// String names what is followed.
+func (f *follower) String() string {
+	if f.name != "" {
+		return fmt.Sprintf("%s %s/%s", f.kind.name, f.namespace, f.name)
+	}
+	return f.resource.GroupResource().String()
+}
+
+// rule is what a Role needs for it, as it is written there.
+func (f *follower) rule() string {
+	if f.name != "" {
+		return fmt.Sprintf(`a Role in namespace %s needs the rule {apiGroups: [%q], resources: [%s], resourceNames: [%s], verbs: [list, watch]}`,
+			f.namespace, f.kind.group, f.kind.resource, f.name)
+	}
+	return fmt.Sprintf(`a ClusterRole needs the rule {apiGroups: [%q], resources: [%s], verbs: [list, watch]}`, f.kind.group, f.kind.resource)
+}
+
+// note keeps how a request went, and returns what was kept before, and how many
+// have failed in a row.
+func (f *follower) note(err error) (before error, attempts int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before, f.problem = f.problem, err
+	f.attempts++
+	if err == nil {
+		f.attempts = 0
+	}
+	return before, f.attempts
+}
+
+// failure is why the last attempts failed, and how many in a row.
+func (f *follower) failure() (error, int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.problem, f.attempts
+}
+
+// observe deals with how a request went.
+func (f *follower) observe(ctx context.Context, err error) {
+	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.IsInvalid(err) {
+		return // after these another kind of list is tried at once
+	}
+	f.connection.observe(err)
+	before, attempts := f.note(err)
+	switch {
+	case f.name != "":
+		if err != nil && attempts <= enough || err == nil && before != nil {
+			f.changed() // what the objects that refer to it are told
+		}
+	case err == nil && apierrors.IsForbidden(before):
+		logger().Info("may read the objects now", zap.String("kind", f.String()))
+	case err == nil || !answered(err) || apierrors.IsNotFound(err):
+		// A connection reports itself, and a kind that is gone is found out about.
+	case apierrors.IsForbidden(err) && !apierrors.IsForbidden(before):
+		logger().Error("may not read the objects, and waits until it may; "+f.rule(), zap.String("kind", f.String()), zap.Error(err))
+	case attempts == 1:
+		logger().Warn("cannot read the objects for now", zap.String("kind", f.String()), zap.Error(err))
+	}
+}

@@ -1,0 +1,38 @@
+package cluster
+
+import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+)
+
+// kind is a kind of objects that is followed in all namespaces.
+type kind struct {
+	group    string
+	versions []string // that can be read, the preferred one first
+	resource string
+	name     string
+
+	// metadata tells that no more than the metadata is needed.
+	metadata bool
+}
+
+// kinds are all that are followed. A group that is not served is no error: it is
+// looked for again and again, but for Kubernetes' own.
+var kinds = []kind{
+	{group: k8ssource.Group, versions: []string{"v1beta1", "v1"}, resource: "llmproviders", name: k8ssource.KindLLMProvider},
+	{group: k8ssource.Group, versions: []string{"v1beta1", "v1"}, resource: "llmroutes", name: k8ssource.KindLLMRoute},
+	{group: "networking.istio.io", versions: []string{"v1", "v1beta1", "v1alpha3"}, resource: "gateways", name: "Gateway"},
+	{versions: []string{"v1"}, resource: "services", name: "Service", metadata: true},
+}
+
+// referable are the kinds of which single objects are followed while others refer
+// to them.
+var referable = map[string]kind{
+	k8ssource.KindSecret: {versions: []string{"v1"}, resource: "secrets", name: k8ssource.KindSecret},
+}
+
+// at returns the resource in a version.
+func (k kind) at(version string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: k.group, Version: version, Resource: k.resource}
+}

@@ -1,0 +1,109 @@
+// Package cluster is the source that follows Kubernetes objects at the API
+// server. It is the only package that needs client-go.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+func init() {
+	caddy.RegisterModule(new(Kubernetes))
+}
+
+// defaultLabelsFile is where examples mount the pod's labels.
+const defaultLabelsFile = "/etc/podinfo/labels"
+
+// Kubernetes takes providers and routes from the LLMProvider and LLMRoute objects
+// of a cluster, and follows them as they change. Services and Istio Gateways are
+// heeded, and of the Secrets only those that the objects refer to are read.
+//
+// A change is in force within a second. While the API server cannot be reached,
+// what was read last stays in use; before anything was read, requests are answered
+// with 503. An object that is wrong is left out and reported; requests for its host
+// are answered with 503.
+type Kubernetes struct {
+	// The kubeconfig file with the address of the API server and the credentials.
+	// Default: those of the pod.
+	Kubeconfig string `json:"kubeconfig,omitempty"`
+
+	// The context of the kubeconfig file. Default: its current context.
+	Context string `json:"context,omitempty"`
+
+	// Which workload the gateway acts for. What is not set is taken from
+	// `LLM_NAMESPACE`, `LLM_LABELS` (`a=b,c=d`) and `LLM_WORKLOAD`, and then from
+	// the pod: its namespace from the ServiceAccount, its labels from the file
+	// below, its workload's name from the labels `service.istio.io/canonical-name`,
+	// `app.kubernetes.io/name` or `app`. Namespace and labels are required.
+	k8ssource.SourceOptions
+
+	// The file with the pod's labels, which a volume of the type `downwardAPI`
+	// makes. Default: `/etc/podinfo/labels`.
+	LabelsFile string `json:"labels_file,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Kubernetes) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "llm.sources.kubernetes",
+		New: func() caddy.Module { return new(Kubernetes) },
+	}
+}
+
+// Provision fills in the defaults. It reads no file and contacts nobody.
+func (k *Kubernetes) Provision(caddy.Context) error {
+	k.Defaults()
+	if k.LabelsFile == "" {
+		k.LabelsFile = defaultLabelsFile
+	}
+	return nil
+}
+
+// Validate checks the settings.
+func (k *Kubernetes) Validate() error {
+	if k.Context != "" && k.Kubeconfig == "" {
+		return errors.New("there is a context, but no kubeconfig file that it could be in; write kubeconfig too")
+	}
+	return nil
+}
+
+// Start implements llmroute.Source. The error is a workload that is not known, or
+// settings without which the API server cannot be found. An API server that does
+// not answer is none.
+func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) error {
+	options, err := k.workload()
+	if err != nil {
+		return err
+	}
+	config, err := k.restConfig()
+	if err != nil {
+		return err
+	}
+	logToZap()
+	clients, err := newClients(config)
+	if err != nil {
+		return fmt.Errorf("setting up the connection to the API server: %w", err)
+	}
+	logger().Info("following the cluster's objects", zap.String("server", config.Host), zap.String("namespace", options.Namespace),
+		zap.Any("labels", options.Labels), zap.String("workload", options.Workload))
+	go newController(options, clients, report).run(ctx)
+	return nil
+}
+
+// logger is the process's logger as it is now: the source outlives the
+// configuration it came with, and the logs of that.
+func logger() *zap.Logger { return caddy.Log().Named("llm.sources.kubernetes") }
+
+// Interface guards
+var (
+	_ llmroute.Source   = (*Kubernetes)(nil)
+	_ caddy.Provisioner = (*Kubernetes)(nil)
+	_ caddy.Validator   = (*Kubernetes)(nil)
+)

@@ -1,0 +1,56 @@
+package cluster
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+)
+
+// UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
+//
+//	source kubernetes {
+//		kubeconfig     <file>
+//		context        <name>
+//		namespace      <namespace>
+//		labels         <name>=<value> ...
+//		workload       <name>
+//		root_namespace <namespace>
+//		port_map       <port>:<port> ...
+//		labels_file    <file>
+//	}
+func (k *Kubernetes) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the module's name
+	if d.NextArg() {
+		return d.Errf("source kubernetes takes no argument such as %q; write its options in a block", d.Val())
+	}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if seen[option] {
+			return d.Errf("%s is given twice; keep one of them", option)
+		}
+		seen[option] = true
+		if err := k.option(d, option, d.RemainingArgs()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string) error {
+	if known, err := k.CaddyfileOption(d, option, args); known {
+		return err
+	}
+	to := map[string]*string{"kubeconfig": &k.Kubeconfig, "context": &k.Context, "labels_file": &k.LabelsFile}[option]
+	switch {
+	case to == nil:
+		return d.Errf("source kubernetes has no option %q; its options are %s, kubeconfig, context and labels_file", option, k8ssource.SourceOptionNames)
+	case len(args) != 1 || args[0] == "":
+		return d.Errf("%s takes one value", option)
+	}
+	*to = args[0]
+	return nil
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*Kubernetes)(nil)

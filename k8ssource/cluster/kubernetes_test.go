@@ -1,0 +1,79 @@
+package cluster
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+func TestCaddyfile(t *testing.T) {
+	k := new(Kubernetes)
+	d := caddyfile.NewTestDispenser("kubernetes {\n kubeconfig /kube/config\n context dev\n namespace istio-system\n labels istio=ingressgateway\n workload gw\n root_namespace root\n labels_file /labels\n}")
+	if err := k.UnmarshalCaddyfile(d); err != nil {
+		t.Fatal(err)
+	}
+	want := &Kubernetes{
+		Kubeconfig: "/kube/config", Context: "dev", LabelsFile: "/labels",
+		SourceOptions: k8ssource.SourceOptions{Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway"}, Workload: "gw", RootNamespace: "root"},
+	}
+	if !reflect.DeepEqual(k, want) {
+		t.Errorf("got %+v", k)
+	}
+	for text, want := range map[string]string{
+		"kubernetes x":                            "source kubernetes takes no argument such as \"x\"; write its options in a block",
+		"kubernetes {\n labels\n}":                "labels needs at least one label, such as app=sleep",
+		"kubernetes {\n context\n}":               "context takes one value",
+		"kubernetes {\n kubeconfig a b\n}":        "kubeconfig takes one value",
+		"kubernetes {\n context a\n context b\n}": "context is given twice; keep one of them",
+		"kubernetes {\n kube_config a\n}":         `source kubernetes has no option "kube_config"; its options are namespace,`,
+	} {
+		err := new(Kubernetes).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "at Testfile:") {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestRefusesToStart(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "config")
+	if err := os.WriteFile(config, []byte(`{"current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "a"}}], "clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1:1"}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	known := k8ssource.SourceOptions{Namespace: "ns", Labels: map[string]string{"app": "gw"}}
+	for name, test := range map[string]struct {
+		source Kubernetes
+		want   string
+	}{
+		"no workload":     {Kubernetes{Kubeconfig: config}, "the namespace of the gateway's workload is not known; write the option namespace"},
+		"no API server":   {Kubernetes{SourceOptions: known}, "the gateway does not run in a pod, so it does not know an API server; write the option kubeconfig"},
+		"no file":         {Kubernetes{SourceOptions: known, Kubeconfig: config + "x"}, "finding the API server: "},
+		"no such context": {Kubernetes{SourceOptions: known, Kubeconfig: config, Context: "b"}, "finding the API server: context \"b\" does not exist"},
+		"no kubeconfig":   {Kubernetes{SourceOptions: known, Context: "b"}, "there is a context, but no kubeconfig file"},
+		"a silent server": {Kubernetes{SourceOptions: known, Kubeconfig: config}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			err := test.source.Provision(caddy.Context{})
+			if err == nil {
+				err = test.source.Validate()
+			}
+			if err == nil {
+				err = test.source.Start(ctx, func(*llmroute.State) { t.Error("a state was reported") })
+			}
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}

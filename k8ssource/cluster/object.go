@@ -1,0 +1,63 @@
+package cluster
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+)
+
+// lastApplied is where kubectl keeps a copy of the object, keys included.
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// object is one object of the API server in its decoded form, the only one that is
+// kept.
+type object struct {
+	uid             types.UID
+	resourceVersion string
+	// content is a hash of what the configuration can depend on: all but the
+	// status and the notes of the API server.
+	content [sha256.Size]byte
+	decoded *k8ssource.Objects
+}
+
+// decode makes an object of what the API server has sent, which it may change.
+func (k kind) decode(from runtime.Object) (*object, error) {
+	var tree map[string]any
+	switch from := from.(type) {
+	case *unstructured.Unstructured:
+		tree = from.Object
+	case *metav1.PartialObjectMetadata:
+		// Of these only the name counts.
+		tree = map[string]any{"apiVersion": k.versions[0], "kind": k.name, "metadata": map[string]any{
+			"name": from.Name, "namespace": from.Namespace, "uid": string(from.UID), "resourceVersion": from.ResourceVersion,
+		}}
+	default:
+		return nil, fmt.Errorf("the API server sent a %T", from)
+	}
+	meta := unstructured.Unstructured{Object: tree}
+	o := &object{uid: meta.GetUID(), resourceVersion: meta.GetResourceVersion()}
+	meta.SetManagedFields(nil)
+	unstructured.RemoveNestedField(tree, "metadata", "annotations", lastApplied)
+	data, err := json.Marshal(tree)
+	if err != nil {
+		return nil, err
+	}
+	// Numbers are those of JSON again, as in a file.
+	if o.decoded, err = k8ssource.DecodeObject(data); err != nil {
+		return nil, err
+	}
+	delete(tree, "status")
+	meta.SetResourceVersion("")
+	if data, err = json.Marshal(tree); err != nil {
+		return nil, err
+	}
+	o.content = sha256.Sum256(data)
+	return o, nil
+}

@@ -1,0 +1,79 @@
+package cluster
+
+import (
+	"context"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+)
+
+// references follows the single objects that others refer to, each by a watch of
+// its own, so that no others are read. It is not safe for concurrent use.
+type references struct {
+	begin     func(context.Context, k8ssource.Reference) *follower
+	followers map[k8ssource.Reference]*follower
+}
+
+// follow begins to follow what is new in the list, and stops with what is no longer
+// in it.
+func (r *references) follow(ctx context.Context, list []k8ssource.Reference) {
+	wanted := make(map[k8ssource.Reference]bool, len(list))
+	for _, ref := range list {
+		wanted[ref] = true
+		if r.followers[ref] == nil {
+			r.followers[ref] = r.begin(ctx, ref)
+		}
+	}
+	for ref, f := range r.followers {
+		if !wanted[ref] {
+			f.stop()
+			delete(r.followers, ref)
+		}
+	}
+}
+
+// pending tells whether there is an object of which nothing is known yet, not even
+// that it may not be read.
+func (r *references) pending() bool {
+	for _, f := range r.followers {
+		if err, _ := f.failure(); !f.isSynced() && !apierrors.IsForbidden(err) {
+			return true
+		}
+	}
+	return false
+}
+
+// addTo adds the objects to others.
+func (r *references) addTo(objects *k8ssource.Objects) {
+	for ref, f := range r.followers {
+		found := new(k8ssource.Objects)
+		for _, o := range f.list() {
+			found.Add(o.decoded)
+		}
+		if fault := f.fault(); fault != nil && ref.Kind == k8ssource.KindSecret {
+			item := new(k8ssource.Item[k8ssource.Secret])
+			if len(found.Secrets) > 0 {
+				*item = *found.Secrets[0]
+			}
+			item.Object.Namespace, item.Object.Name = ref.Namespace, ref.Name
+			item.Faults = append(item.Faults[:len(item.Faults):len(item.Faults)], *fault)
+			found.Secrets = []*k8ssource.Item[k8ssource.Secret]{item}
+		}
+		objects.Add(found)
+	}
+}
+
+// fault is what is to be said of a single object that cannot be read. What was read
+// before stays in use.
+func (f *follower) fault() *k8ssource.Fault {
+	err, attempts := f.failure()
+	synced := f.isSynced()
+	switch {
+	case apierrors.IsForbidden(err) && (!synced || attempts >= enough):
+		return &k8ssource.Fault{Reason: k8ssource.ReasonSecretForbidden, Message: "the gateway may not read it; " + f.rule(), Used: synced && len(f.list()) > 0}
+	case !synced:
+		return &k8ssource.Fault{Reason: k8ssource.ReasonInvalidSecret, Message: "the API server has not given it yet"}
+	}
+	return nil
+}

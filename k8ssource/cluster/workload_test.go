@@ -1,0 +1,82 @@
+package cluster
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+)
+
+func TestParseDownwardLabels(t *testing.T) {
+	got, err := parseDownwardLabels([]byte("app=\"sleep\"\nempty=\"\"\n\nexample.com/x=\"a \\\"b\\\" \\u00e4\""))
+	want := map[string]string{"app": "sleep", "empty": "", "example.com/x": `a "b" ä`}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for text, want := range map[string]string{
+		"app=sleep":      `line 1 is not of the form name="value"`,
+		"a=\"b\"\nc":     `line 2 is not of the form name="value"`,
+		"=\"b\"":         `line 1 is not of the form name="value"`,
+		"app=\"sleep\"x": `line 1 is not of the form name="value"`,
+	} {
+		if _, err := parseDownwardLabels([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestWorkload(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "labels")
+	if err := os.WriteFile(file, []byte("app=\"gw\"\napp.kubernetes.io/name=\"gateway\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fromFile := map[string]string{"app": "gw", "app.kubernetes.io/name": "gateway"}
+	for name, test := range map[string]struct {
+		options k8ssource.SourceOptions
+		file    string
+		env     map[string]string
+		want    k8ssource.SourceOptions
+		err     string
+	}{
+		"the file": {
+			options: k8ssource.SourceOptions{Namespace: "ns"}, file: file,
+			want: k8ssource.SourceOptions{Namespace: "ns", Labels: fromFile, Workload: "gateway"},
+		},
+		"the environment before the file": {
+			file: file, env: map[string]string{"LLM_NAMESPACE": "ns", "LLM_LABELS": "app=x"},
+			want: k8ssource.SourceOptions{Namespace: "ns", Labels: map[string]string{"app": "x"}, Workload: "x"},
+		},
+		"options before all": {
+			options: k8ssource.SourceOptions{Namespace: "ns", Labels: map[string]string{"a": "b"}, Workload: "w"}, file: file,
+			env:  map[string]string{"LLM_NAMESPACE": "other", "LLM_LABELS": "app=x", "LLM_WORKLOAD": "y"},
+			want: k8ssource.SourceOptions{Namespace: "ns", Labels: map[string]string{"a": "b"}, Workload: "w"},
+		},
+		"no namespace": {
+			file: file, err: "the namespace of the gateway's workload is not known; write the option namespace, or set LLM_NAMESPACE (open /var/run/secrets",
+		},
+		"no labels": {
+			options: k8ssource.SourceOptions{Namespace: "ns"}, file: file + "-missing",
+			err: "the labels of the gateway's workload are not known; write the option labels, set LLM_LABELS, or mount the pod's labels there with a downwardAPI volume (open " + file + "-missing",
+		},
+		"wrong labels": {env: map[string]string{"LLM_NAMESPACE": "ns", "LLM_LABELS": "app"}, err: `LLM_LABELS: "app" is not a label`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for name, value := range test.env {
+				t.Setenv(name, value)
+			}
+			k := &Kubernetes{SourceOptions: test.options, LabelsFile: test.file}
+			got, err := k.workload()
+			switch {
+			case test.err != "":
+				if err == nil || !strings.HasPrefix(err.Error(), test.err) {
+					t.Errorf("got %v, want %s", err, test.err)
+				}
+			case err != nil || !reflect.DeepEqual(got, test.want):
+				t.Errorf("got %+v, %v; want %+v", got, err, test.want)
+			}
+		})
+	}
+}
