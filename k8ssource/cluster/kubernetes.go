@@ -71,7 +71,7 @@ func (k *Kubernetes) Validate() error {
 	if k.Context != "" && k.Kubeconfig == "" {
 		return errors.New("there is a context, but no kubeconfig file that it could be in; write kubeconfig too")
 	}
-	return nil
+	return k.SourceOptions.Validate()
 }
 
 // Start implements llmroute.Source. The error is a workload that is not known, or

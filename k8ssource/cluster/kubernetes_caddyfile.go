@@ -16,6 +16,7 @@ import (
 //		workload       <name>
 //		root_namespace <namespace>
 //		port_map       <port>:<port> ...
+//		mesh_listen    <address>
 //		labels_file    <file>
 //	}
 func (k *Kubernetes) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
