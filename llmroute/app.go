@@ -37,6 +37,10 @@ type App struct {
 	// Routes by table, for `llm_route` handlers that name a table.
 	Routes map[string][]*Route `json:"routes,omitempty"`
 
+	// Whether requests at the gateway's own listeners are logged, by the logger
+	// `http.log.access` and without credentials and queries. Default: no.
+	AccessLog bool `json:"access_log,omitempty"`
+
 	// What the gateway listens on by itself, beside the sites. A source may add
 	// others.
 	Listeners []*Listener `json:"listeners,omitempty"`

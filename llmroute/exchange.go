@@ -186,48 +186,6 @@ func (x *exchange) operation() llmprovider.Operation {
 	return x.in.Endpoint.Operation
 }
 
-// setLogFields adds what the access log says of the exchange.
-func (x *exchange) setLogFields() {
-	if server, ok := x.r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Logs == nil {
-		return // there is no access log
-	}
-	extra, ok := x.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
-	if !ok {
-		return
-	}
-	if x.rule != nil && x.rule.Name != "" {
-		extra.Set(zap.String("rule", x.rule.Name))
-	}
-	if x.client != nil {
-		extra.Set(zap.String("client", x.client.Name))
-	}
-	switch {
-	case x.failure != nil:
-		extra.Set(zap.String("llm_error", x.failure.Code))
-	case x.erred:
-		extra.Set(zap.String("llm_error", errorInside))
-	}
-	if x.provider == nil {
-		return
-	}
-	extra.Set(zap.String("provider", x.provider.name))
-	extra.Set(zap.String("request_model", x.model))
-	extra.Set(zap.Int("attempts", x.attempts))
-	if x.usage.Known {
-		extra.Set(zap.Int64("request_prompt_tokens", x.usage.PromptTokens))
-		extra.Set(zap.Int64("request_completion_tokens", x.usage.CompletionTokens))
-	}
-	if x.stream && x.firstByte > 0 {
-		extra.Set(zap.Float64("time_to_first_token", x.firstByte.Seconds()))
-	}
-	if x.usage.FinishReason != "" {
-		extra.Set(zap.String("finish_reason", x.usage.FinishReason))
-	}
-	if x.aborted {
-		extra.Set(zap.Bool("aborted", true))
-	}
-}
-
 // placeholder gives the values of {http.llm.*}.
 func (x *exchange) placeholder(key string) (any, bool) {
 	const prefix = "http.llm."

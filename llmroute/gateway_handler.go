@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 )
@@ -22,7 +23,8 @@ type gatewayHandler struct {
 	// The address of the listener.
 	Address string `json:"address,omitempty"`
 
-	route Handler
+	route     Handler
+	accessLog *zap.Logger // nil without one
 }
 
 // CaddyModule returns the Caddy module information.
@@ -34,15 +36,28 @@ func (*gatewayHandler) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision sets up the handler.
-func (g *gatewayHandler) Provision(ctx caddy.Context) error { return g.route.Provision(ctx) }
+func (g *gatewayHandler) Provision(ctx caddy.Context) error {
+	if err := g.route.Provision(ctx); err != nil {
+		return err
+	}
+	if g.route.app.AccessLog {
+		g.accessLog = ctx.Logger(accessLog(""))
+	}
+	return nil
+}
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
-func (g *gatewayHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+func (g *gatewayHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) (err error) {
 	x := newExchange(&g.route, w, r)
+	if g.accessLog != nil {
+		line := newAccessLine(g.accessLog, w, r)
+		x.w = line
+		defer func() { line.write(err, x.accessFields()) }()
+	}
 	server, refused := x.snap.server(g.Address, r)
 	if refused == nil {
 		if server.HTTPSRedirect && r.TLS == nil {
-			http.Redirect(w, r, "https://"+withoutPort(r.Host)+r.URL.RequestURI(), http.StatusMovedPermanently)
+			http.Redirect(x.w, r, "https://"+withoutPort(r.Host)+r.URL.RequestURI(), http.StatusMovedPermanently)
 			return nil
 		}
 		x.table = server.Table

@@ -104,7 +104,7 @@ func TestNames(t *testing.T) {
 		{"observing.md", "metrics", "llmroute/metrics.go", `metric\w+ += "(\w+)"`, ""},
 		{"observing.md", "labels", "llmroute/metrics.go", `"(llmproxy_\w+|gen_ai_\w+|server_address|error_type|outcome)"`, ""},
 		{"observing.md", "operations", "llmprovider/endpoint.go", `Operation = "(\w+)"`, ""},
-		{"observing.md", "access log fields", "llmroute/exchange.go", `extra\.Set\(zap\.\w+\("(\w+)"`, ""},
+		{"observing.md", "access log fields", "llmroute/accesslog_fields.go", `zap\.\w+\("(\w+)"`, ""},
 		{"observing.md", "placeholders", "llmroute/exchange.go", `case "([a-z_.]+)":`, "http.llm."},
 		{"llm_keys.md", "flags", "llmroute/command_hashkey.go", `Flags\(\)\.(?:Bool|String)\("(\w+)"`, "--"},
 		{"llm_status.md", "paths", "llmroute/status.go", `case "(/\w+)":`, ""},

@@ -176,6 +176,15 @@ func (w *world) answers(c *http.Client, url, host string, want int) {
 	})
 }
 
+// answersAnew is answers with a connection of its own for each request.
+func (w *world) answersAnew(config *tls.Config, host string, want int) {
+	w.t.Helper()
+	until(w.t, fmt.Sprintf("%d for %s", want, host), func() (bool, string) {
+		status, body := post(client(w.t, w.https, config.Clone()), "https://"+host, host)
+		return status == want, fmt.Sprint(status, " ", body)
+	})
+}
+
 // listeners is what GET /llm says of the gateway's own listeners.
 func (w *world) listeners() (out []struct {
 	Address string `json:"address"`

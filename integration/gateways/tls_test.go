@@ -51,7 +51,7 @@ func TestCertificates(t *testing.T) {
 	// Without its Secret a name has no certificate, and the other name works.
 	b, bKey := ca.issue(t, 2, "*.b.example.com")
 	w.apply(secretObject("b", "tls.crt", b, "tls.key", bKey) + object)
-	w.answers(client(t, w.https, ca.trusting(t)), "https://a.example.com", "a.example.com", 0)
+	w.answersAnew(ca.trusting(t), "a.example.com", 0)
 	w.answers(c, "https://x.b.example.com", "x.b.example.com", 200)
 }
 
@@ -88,8 +88,8 @@ func TestClientCertificates(t *testing.T) {
 	}
 
 	w.apply(manifests(others.pem))
-	w.answers(client(t, w.https, wrong.Clone()), "https://closed.example.com", "closed.example.com", 200)
-	w.answers(client(t, w.https, known.Clone()), "https://closed.example.com", "closed.example.com", 0)
+	w.answersAnew(wrong, "closed.example.com", 200)
+	w.answersAnew(known, "closed.example.com", 0)
 }
 
 // TestLowestVersion has a server that takes TLS 1.3 alone.
