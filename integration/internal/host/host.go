@@ -4,7 +4,9 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -16,12 +18,26 @@ const module = "github.com/caddy-llm/gateway"
 // ModuleRoot finds the gateway's source from the test's directory, which may
 // lie in another module.
 func ModuleRoot() (string, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-	dir := strings.TrimSpace(string(out))
-	if err != nil || dir == "" {
-		return "", fmt.Errorf("finding the source of %s (go list -m): %w", module, err)
+	dir, err := Go("", "list", "-m", "-f", "{{.Dir}}", module)
+	if err == nil && dir == "" {
+		err = fmt.Errorf("go list -m knows no folder of %s", module)
 	}
-	return dir, nil
+	return dir, err
+}
+
+// Go runs the go command in a folder and returns what it printed.
+func Go(dir string, args ...string) (string, error) {
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	out, err := cmd.Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, exit.Stderr)
+	}
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+	}
+	return strings.TrimSpace(string(out)), nil
 }
 
 // Start starts a program that dies with this process. When it ends, ended is

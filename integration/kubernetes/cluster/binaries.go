@@ -102,7 +102,7 @@ func build(ctx context.Context) (string, error) {
 	return dir, compile(ctx, lab, version, dir)
 }
 
-// compile builds all programs, or leaves no folder.
+// compile builds the programs. The folder appears when all are there.
 func compile(ctx context.Context, lab, version, dir string) error {
 	unfinished := dir + ".unfinished"
 	const pkg = "-X k8s.io/component-base/version."
@@ -120,6 +120,7 @@ func compile(ctx context.Context, lab, version, dir string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = lab
 	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.WaitDelay = time.Second // compilers it started may still run when the time is over
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return errors.Join(ctx.Err(), fmt.Errorf("go build: %w\n%s", err, tail(out)))
 	}
@@ -151,7 +152,7 @@ func fingerprint(lab string) (version, sum string, err error) {
 		}
 		fmt.Fprintf(h, "%d %s\n", len(b), b)
 	}
-	goVersion, err := goCommand(lab, "env", "GOVERSION")
+	goVersion, err := host.Go(lab, "env", "GOVERSION")
 	if err != nil {
 		return "", "", err
 	}
@@ -163,21 +164,6 @@ func fingerprint(lab string) (version, sum string, err error) {
 func labDir() (string, error) {
 	root, err := host.ModuleRoot()
 	return filepath.Join(root, "integration", "kubernetes", "lab"), err
-}
-
-// goCommand runs the go command in a folder and returns what it printed.
-func goCommand(dir string, args ...string) (string, error) {
-	cmd := exec.Command("go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off")
-	out, err := cmd.Output()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		err = fmt.Errorf("%w: %s", err, tail(exit.Stderr))
-	}
-	if err != nil {
-		return "", fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
-	}
-	return strings.TrimSpace(string(out)), nil
 }
 
 // tail is the end of a program's output.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-llm/gateway/integration/internal/host"
 )
 
 // InstallCRDs applies the CustomResourceDefinitions in a YAML file or folder,
@@ -51,7 +53,7 @@ func moduleDir(module string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := goCommand(lab, "mod", "download", "-json", module)
+	out, err := host.Go(lab, "mod", "download", "-json", module)
 	if err != nil {
 		return "", err
 	}
