@@ -114,14 +114,15 @@ func logger() *zap.Logger { return caddy.Log().Named("llm.sources.files") }
 
 // publisher turns what a follower has read into states.
 type publisher struct {
-	settings *Files
-	report   func(*llmroute.State)
-	findings FindingLog
+	translator Translator
+	settings   *Files
+	report     func(*llmroute.State)
+	findings   FindingLog
 }
 
 // publish reports the state that follows from the files as they are.
 func (p *publisher) publish(w *follower) {
-	state := Translate(w.objects(), p.settings.Identity(), p.settings.Options())
+	state := p.translator.Translate(w.objects(), p.settings.Identity(), p.settings.Options())
 	p.findings.Log(logger(), state.Findings)
 	state.Findings = append(w.findings(), state.Findings...) // which are logged already
 	p.report(state)

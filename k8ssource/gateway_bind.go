@@ -2,9 +2,8 @@ package k8ssource
 
 import (
 	"reflect"
+	"slices"
 	"strings"
-
-	"github.com/caddy-llm/gateway/llmroute"
 )
 
 // binding is a table that a route is in, with its hosts there.
@@ -72,26 +71,30 @@ func covers(wide, narrow string) bool {
 	return wide == narrow || ok && strings.HasSuffix(narrow, suffix) && narrow != suffix
 }
 
-// enter puts the hosts of a claim into a table. They are one route with those
-// that are there already, unless the claim has other rules for another gateway.
-func (t *translation) enter(c *claim, in binding, hosts []string) {
-	route := c.route(in.from, hosts)
-	list := t.state.Tables[in.table]
-	if n := len(list); n > 0 && list[n-1].Origin == route.Origin {
-		if reflect.DeepEqual(list[n-1].Rules, route.Rules) {
-			list[n-1].Hosts = append(list[n-1].Hosts, hosts...)
-			return
+// enter puts a claim into the tables where it has hosts. Those in one table are one
+// route, unless there are other rules for another gateway.
+func (t *translation) enter(c *claim) {
+	type place struct{ table, from string }
+	var places []place
+	hosts := make(map[place][]string, len(c.in))
+	for _, in := range c.in {
+		at := place{in.table, in.from}
+		for _, other := range places {
+			if other.table == in.table && (other.from == in.from || reflect.DeepEqual(c.builder.rulesFor(other.from), c.builder.rulesFor(in.from))) {
+				at = other
+				break
+			}
 		}
-		route.Origin += " at " + in.from
+		if hosts[at] == nil {
+			places = append(places, at)
+		}
+		hosts[at] = append(hosts[at], in.hosts...)
 	}
-	t.state.Tables[in.table] = append(list, route)
-}
-
-// route is what a claim says for hosts of a table, with its rules for a gateway.
-func (c *claim) route(gateway string, hosts []string) *llmroute.Route {
-	route := &llmroute.Route{Hosts: hosts, Origin: c.stable(), Unusable: c.unusable}
-	if c.unusable == "" {
-		route.Rules = c.builder.rulesFor(gateway)
+	for i, at := range places {
+		origin := c.stable()
+		if slices.ContainsFunc(places[:i], func(p place) bool { return p.table == at.table }) {
+			origin += " at " + at.from
+		}
+		t.state.Tables[at.table] = append(t.state.Tables[at.table], c.entry(at.table, at.from, origin, hosts[at]))
 	}
-	return route
 }

@@ -75,16 +75,10 @@ func (t *translation) applies(p *LLMProvider) bool {
 func (t *translation) translateProviders() {
 	for _, host := range t.hosts {
 		owner := t.owners[host]
-		o := origins(KindLLMProvider, owner.item)
-		faults := owner.item.Faults
-		config, more := t.provider(&owner.item.Object)
-		if len(faults) == 0 {
-			// What does not fit its type is missing, and not wrong again.
-			faults = more
-		}
-		t.report(o, faults)
-		if owner.unusable = refusal(faults); owner.unusable == "" {
-			t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{Name: keyOf(&owner.item.Object), Origin: o.stable(), Provider: config})
+		built := t.builtProvider(owner.item)
+		t.report(origins(KindLLMProvider, owner.item), built.faults)
+		if owner.unusable = refusal(built.faults); owner.unusable == "" {
+			t.state.Providers = append(t.state.Providers, built.spec)
 		}
 		if strings.HasPrefix(host, " ") {
 			delete(t.owners, host)

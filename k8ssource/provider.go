@@ -28,18 +28,18 @@ type providerBuilder struct {
 	object *LLMProvider
 	out    *llmprovider.OpenAI
 	faults []Fault
+	// secrets are those that were looked for, nil where there was none.
+	secrets map[string]*Item[Secret]
 }
 
-// provider returns the configuration that the object describes. It is complete
-// only if no fault refuses it.
-func (t *translation) provider(object *LLMProvider) (*llmprovider.OpenAI, []Fault) {
-	b := &providerBuilder{t: t, object: object, out: new(llmprovider.OpenAI)}
+// build fills in the configuration that the object describes. It is complete only
+// if no fault refuses it.
+func (b *providerBuilder) build() {
 	b.address()
 	b.tls()
 	b.timeouts()
 	b.headers()
 	b.configs()
-	return b.out, b.faults
 }
 
 func (b *providerBuilder) fault(reason, format string, args ...any) {

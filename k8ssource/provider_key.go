@@ -79,6 +79,7 @@ func (b *providerBuilder) secretValue(path string, ref *SecretKeyRef, defaultKey
 	// may read its Secrets, and no others.
 	name := b.object.Namespace + "/" + ref.Name
 	secret := b.t.secrets[name]
+	b.secrets[name] = secret
 	if secret == nil {
 		b.fault(ReasonSecretNotFound, "%s: there is no Secret %s; create it there with the key %q", path, bounded(name), bounded(key))
 		return "", false

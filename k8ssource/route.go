@@ -30,22 +30,12 @@ type builtRule struct {
 // translateRoutes sets up the tables from the LLMRoutes.
 func (t *translation) translateRoutes(items []*Item[LLMRoute]) {
 	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[LLMRoute]) int { return compare(&a.Object, &b.Object) })
+	same := t.sameEnvironment()
 	var good, refused []*claim
 	for _, item := range items {
-		b := &routeBuilder{t: t, object: &item.Object}
-		b.build()
-		bindings := b.bindings()
-		faults := item.Faults
-		if len(faults) == 0 {
-			faults = b.faults
-		}
-		if len(bindings) == 0 {
-			// For other workloads: what this one lacks for it says nothing.
-			faults = slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return f.Used })
-		}
-		o := origins(KindLLMRoute, item)
-		t.report(o, faults)
-		if c := (&claim{origin: o, meta: &item.Object, builder: b, bindings: bindings, unusable: refusal(faults)}); c.unusable == "" {
+		c := &claim{builtRoute: t.builtRoute(item, same), meta: &item.Object}
+		t.report(c.origin, c.faults)
+		if c.unusable == "" {
 			good = append(good, c)
 		} else {
 			refused = append(refused, c)
@@ -58,11 +48,8 @@ func (t *translation) translateRoutes(items []*Item[LLMRoute]) {
 
 // claim is an LLMRoute that claims its host in its tables.
 type claim struct {
-	origin
-	meta     metav1.Object
-	builder  *routeBuilder
-	bindings []binding
-	unusable string
+	*builtRoute
+	meta metav1.Object
 
 	in       []binding // tables that have hosts of it
 	kept     int       // hosts in tables that are routed by
@@ -93,10 +80,11 @@ func (t *translation) fillTables(claims []*claim) {
 				}
 			}
 			if len(hosts) > 0 {
-				t.enter(c, in, hosts)
+				in.hosts = hosts
 				c.in = append(c.in, in)
 			}
 		}
+		t.enter(c)
 		if c.conflict != nil && c.unusable == "" {
 			c.conflict.Used = c.kept > 0
 			t.report(c.origin, []Fault{*c.conflict})

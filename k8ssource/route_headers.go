@@ -46,13 +46,16 @@ func (t *translation) expectHeaders(claims []*claim) {
 		}
 	}
 	for _, c := range claims {
-		lost := make(map[string]bool)
+		var lost map[string]bool
 		for _, in := range c.in {
 			for _, h := range c.builder.matched {
 				l := listeners[in.table]
 				switch {
 				case !h.dropped(), !in.own && len(t.bound[in.from]) > 0:
 				case l == nil || dashed[use{l, h.dashed()}]:
+					if lost == nil {
+						lost = make(map[string]bool)
+					}
 					lost[h.path] = true
 				case !slices.Contains(l.Headers, h.name):
 					l.Headers = append(l.Headers, h.name)

@@ -43,7 +43,12 @@ type Options struct {
 // alone, and does not keep or change them. An identity without namespace and
 // labels is one that is not known: then every object applies.
 func Translate(objects *Objects, identity llmroute.Identity, options Options) *llmroute.State {
-	t := newTranslation(objects, identity, options)
+	return new(Translator).Translate(objects, identity, options)
+}
+
+// run does the work.
+func (t *translation) run() *llmroute.State {
+	objects := t.objects
 	for _, stray := range objects.Strays {
 		t.report(origins(strayKind(stray), stray), stray.Faults)
 	}
@@ -87,6 +92,10 @@ type translation struct {
 
 	state    *llmroute.State
 	findings []finding
+
+	// before is what can be taken over, and after what a later one can take over.
+	before *Translator
+	after  Translator
 }
 
 // finding is a fault with its object.
@@ -113,6 +122,9 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 		others:   make(map[string]string),
 		bound:    make(map[string][]*boundServer),
 		state:    &llmroute.State{Identity: identity, Tables: make(map[string][]*llmroute.Route)},
+		after: Translator{
+			providers: make(map[*Item[LLMProvider]]*builtProvider, len(objects.Providers)), routes: make(map[*Item[LLMRoute]]*builtRoute, len(objects.Routes)),
+		},
 	}
 	if t.known && t.identity.Namespace == "" {
 		t.identity.Namespace = defaultNamespace

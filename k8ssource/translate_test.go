@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -131,23 +130,15 @@ func TestTranslateGivesEqualProvidersForEqualObjects(t *testing.T) {
 // BenchmarkFiles measures what one change costs with 1,000 providers and 5,000
 // routes.
 func BenchmarkFiles(b *testing.B) {
-	var text bytes.Buffer
-	for i := range 1000 {
-		fmt.Fprintf(&text, "---\napiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: p-%d}\nspec:\n  host: p-%d.example.com\n"+
-			"  configs: {defaultConfig: {openAIConfig: {model: m, apiKey: sk-%d}}}\n", i, i, i)
-	}
-	for i := range 5000 {
-		fmt.Fprintf(&text, "---\napiVersion: istio.alibabacloud.com/v1\nkind: LLMRoute\nmetadata: {name: r-%d}\nspec:\n  host: r-%d\n  rules:\n"+
-			"  - matches: [{headers: {user-type: {exact: subscriber}}}]\n    backendRefs: [{providerHost: p-%d.example.com}]\n  - backendRefs: [{providerHost: p-0.example.com}]\n", i, i, i%1000)
-	}
-	objects, err := Decode("x.yaml", text.Bytes())
+	text := manyObjects(1000, 5000)
+	objects, err := Decode("x.yaml", text)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			_, _ = Decode("x.yaml", text.Bytes())
+			_, _ = Decode("x.yaml", text)
 		}
 	})
 	b.Run("translate", func(b *testing.B) {

@@ -31,6 +31,7 @@ type controller struct {
 	followers map[string]*follower // by kind
 	complete  bool                 // it is known of every kind whether it is served
 
+	translator k8ssource.Translator
 	references references
 	waiting    time.Time // since when for objects that others refer to
 	last       *llmroute.State
@@ -182,7 +183,7 @@ func (c *controller) update(ctx context.Context) (again time.Duration) {
 		return left
 	}
 	c.references.addTo(objects)
-	state := k8ssource.Translate(objects, identity, options)
+	state := c.translator.Translate(objects, identity, options)
 	if reflect.DeepEqual(state, c.last) {
 		return 0
 	}
