@@ -16,7 +16,7 @@ XCADDY_VERSION=v0.4.6
 FUZZ_TIME=${FUZZ_TIME:-5s}
 
 # Cheap ones first; clean is last because it looks at what the others left.
-ALL_STEPS=(fmt mod vet lint unit integration kubernetes modules node xcaddy fuzz clean)
+ALL_STEPS=(fmt generate mod vet lint unit integration kubernetes modules node xcaddy fuzz clean)
 
 SKIPPED=77 # exit code of a skipped step, as in automake
 
@@ -25,6 +25,7 @@ usage() {
 usage: bash integration/run.sh [STEP...]
 
   fmt      gofmt would change nothing
+  generate the CustomResourceDefinitions are what the Go types make
   mod      go.mod and go.sum are tidy, downloaded modules are what go.sum says
   vet      go vet
   lint     golangci-lint, built on first use
@@ -97,6 +98,11 @@ step_fmt() {
   local unformatted
   unformatted=$(files '*.go' | xargs -r gofmt -l)
   [[ -z $unformatted ]] || { printf 'gofmt -w these:\n%s\n' "$unformatted"; return 1; }
+}
+
+step_generate() {
+  go run -C k8ssource/crdgen . "$tmp/crds"
+  diff -r examples/kubernetes/crds "$tmp/crds" || { echo "run this and commit what changes: go generate ./k8ssource"; return 1; }
 }
 
 step_mod() {

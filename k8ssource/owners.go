@@ -17,7 +17,7 @@ func (t *translation) claimHosts(items []*Item[LLMProvider]) {
 		if t.applies(&item.Object) {
 			applying = append(applying, item)
 		} else {
-			t.others[canonicalHost(item.Object.Spec.Host)] = keyOf(&item.Object)
+			t.others[canonicalHost(string(item.Object.Spec.Host))] = keyOf(&item.Object)
 		}
 	}
 	slices.SortFunc(applying, func(a, b *Item[LLMProvider]) int {
@@ -30,7 +30,7 @@ func (t *translation) claimHosts(items []*Item[LLMProvider]) {
 		return compare(&a.Object, &b.Object)
 	})
 	for _, item := range applying {
-		host := canonicalHost(item.Object.Spec.Host)
+		host := canonicalHost(string(item.Object.Spec.Host))
 		owner := t.owners[host]
 		if owner == nil || host == "" {
 			// One without a host owns none, and is reported for it.

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,12 +13,8 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
-const (
-	// maxTimeout bounds a provider's time limits.
-	maxTimeout = 24 * time.Hour
-	// maxPath is the longest path, in bytes.
-	maxPath = 4 << 10
-)
+// maxTimeout bounds a provider's time limits.
+const maxTimeout = 24 * time.Hour
 
 // providerBuilder turns one LLMProvider into a configuration, and collects what
 // is wrong with it.
@@ -48,12 +43,12 @@ func (b *providerBuilder) fault(reason, format string, args ...any) {
 
 func (b *providerBuilder) address() {
 	spec := &b.object.Spec
-	b.out.Host = canonicalHost(spec.Host)
-	if err := checkHost(b.out.Host); err != nil {
+	b.out.Host = canonicalHost(string(spec.Host))
+	if err := checkHost(string(spec.Host)); err != nil {
 		b.fault(ReasonInvalidField, "spec.host: %s", err)
 	}
 	if len(spec.Path) > maxPath {
-		b.fault(ReasonInvalidField, "spec.path: over %d bytes; write a shorter one", maxPath)
+		b.fault(ReasonInvalidField, "spec.path: "+tooLong, maxPath)
 	} else if spec.Path != "" {
 		if _, err := llmprovider.ParsePath(spec.Path); err != nil {
 			b.fault(ReasonInvalidField, "spec.path: %s; write one such as %s", err, llmprovider.DefaultPath)
@@ -67,7 +62,7 @@ func (b *providerBuilder) address() {
 		b.fault(ReasonInvalidField, "spec.scheme: %q is not supported; write https or http", bounded(spec.Scheme))
 	}
 	if spec.Port < 0 || spec.Port > 65535 {
-		b.fault(ReasonInvalidField, "spec.port: %d is out of range; write 1 to 65535", spec.Port)
+		b.fault(ReasonInvalidField, "spec.port: this is no port; write 1 to 65535")
 	}
 	b.out.Port = int(spec.Port)
 	if !b.t.options.AllowAnyHost {
@@ -79,23 +74,23 @@ func (b *providerBuilder) address() {
 
 // checkHost tells what is wrong with the host of a provider, if anything.
 func checkHost(host string) error {
-	if len(host) > 253 {
-		return fmt.Errorf("%d letters are too many for a DNS name", len(host))
+	if len(host) > maxHost {
+		return fmt.Errorf(tooLong, maxHost)
 	}
 	if err := llmprovider.CheckHost(host); err != nil {
 		return err
 	}
 	// Some resolvers read 0x7f.1 or 2130706433 as an address.
-	last := host[strings.LastIndexByte(host, '.')+1:]
-	if _, err := netip.ParseAddr(host); err != nil && (isNumber(last) || strings.HasPrefix(last, "0x")) {
+	canonical := canonicalHost(host)
+	last := canonical[strings.LastIndexByte(canonical, '.')+1:]
+	if _, err := netip.ParseAddr(canonical); err != nil && (isNumber(last) || strings.HasPrefix(last, "0x")) {
 		return fmt.Errorf("host %q is neither a DNS name nor an IP address", host)
 	}
 	return nil
 }
 
 func isNumber(s string) bool {
-	_, err := strconv.ParseUint(s, 10, 64)
-	return err == nil
+	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
 // adminPort is the port of Caddy's admin endpoint unless it is moved.
@@ -134,8 +129,9 @@ func (b *providerBuilder) timeouts() {
 		return
 	}
 	for _, limit := range []struct {
-		name, value string
-		to          *caddy.Duration
+		name  string
+		value Duration
+		to    *caddy.Duration
 	}{
 		{"connect", limits.Connect, &b.out.DialTimeout},
 		{"firstByte", limits.FirstByte, &b.out.FirstByteTimeout},
@@ -144,9 +140,9 @@ func (b *providerBuilder) timeouts() {
 		if limit.value == "" {
 			continue
 		}
-		d, err := time.ParseDuration(limit.value)
+		d, err := time.ParseDuration(string(limit.value))
 		if err != nil || d <= 0 || d > maxTimeout {
-			b.fault(ReasonInvalidField, "spec.timeouts.%s: %q is not a duration above zero and up to 24h; write one such as 30s or 10m", limit.name, bounded(limit.value))
+			b.fault(ReasonInvalidField, "spec.timeouts.%s: %q is not a duration above zero and up to 24h; write one such as 30s or 10m", limit.name, bounded(string(limit.value)))
 			continue
 		}
 		*limit.to = caddy.Duration(d)
@@ -162,10 +158,13 @@ func (b *providerBuilder) configs() {
 	if c := configs.DefaultConfig; c != nil && c.OpenAIConfig != nil {
 		b.out.Config = b.modelConfig("spec.configs.defaultConfig.openAIConfig", c.OpenAIConfig)
 	}
+	if len(configs.RouteSpecificConfigs) > maxRuleConfigs {
+		b.fault(ReasonInvalidField, "spec.configs.routeSpecificConfigs: "+tooMany, maxRuleConfigs)
+	}
 	for _, rule := range slices.Sorted(maps.Keys(configs.RouteSpecificConfigs)) {
 		config := llmprovider.ModelConfig{}
 		if c := configs.RouteSpecificConfigs[rule].OpenAIConfig; c != nil {
-			config = b.modelConfig("spec.configs.routeSpecificConfigs."+bounded(rule)+".openAIConfig", c)
+			config = b.modelConfig("spec.configs.routeSpecificConfigs["+bounded(rule)+"].openAIConfig", c)
 		}
 		if b.out.Rules == nil {
 			b.out.Rules = make(map[string]llmprovider.ModelConfig, len(configs.RouteSpecificConfigs))
@@ -182,6 +181,8 @@ func (b *providerBuilder) modelConfig(path string, c *OpenAIConfig) llmprovider.
 	case c.APIKey != nil && strings.TrimSpace(*c.APIKey) == "":
 		none := ""
 		out.APIKey = &none // takes back the key of the default
+	case c.APIKey != nil && len(*c.APIKey) > maxInlineKey:
+		b.fault(ReasonInvalidKey, "%s.apiKey: "+tooLong, path, maxInlineKey)
 	case c.APIKey != nil:
 		out.Key = b.key(path+".apiKey", *c.APIKey, "write the API key itself, or name a Secret with apiKeySecretRef")
 	case c.APIKeySecretRef != nil:

@@ -33,10 +33,10 @@ func (b *providerBuilder) tls() {
 	config := &reverseproxy.TLSConfig{InsecureSkipVerify: settings.InsecureSkipVerify}
 	if settings.ServerName != "" {
 		// Caddy expands placeholders in it, which no DNS name holds.
-		if err := checkHost(settings.ServerName); err != nil {
+		if err := checkHost(string(settings.ServerName)); err != nil {
 			b.fault(ReasonInvalidField, "spec.tls.serverName: %s", err)
 		}
-		config.ServerName = settings.ServerName
+		config.ServerName = string(settings.ServerName)
 	}
 	if ref := settings.CASecretRef; ref != nil {
 		const path = "spec.tls.caSecretRef"
@@ -88,7 +88,7 @@ func (b *providerBuilder) headers() {
 	seen := make(map[string]bool, len(b.object.Spec.Headers))
 	for _, name := range slices.Sorted(maps.Keys(b.object.Spec.Headers)) {
 		value := b.object.Spec.Headers[name]
-		path := "spec.headers." + bounded(name)
+		path := "spec.headers[" + bounded(name) + "]"
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case !httpguts.ValidHeaderFieldName(name):

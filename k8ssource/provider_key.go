@@ -66,10 +66,10 @@ func (b *providerBuilder) secretValue(path string, ref *SecretKeyRef, defaultKey
 	}
 	switch {
 	case ref.Name == "":
-		b.fault(ReasonInvalidField, "%s.name: a name is required; write that of a Secret in namespace %s", path, b.object.Namespace)
+		b.fault(ReasonInvalidField, "%s.name: a name is required; write that of a Secret in the object's own namespace", path)
 		return "", false
 	case !objectName.MatchString(ref.Name):
-		b.fault(ReasonInvalidField, "%s.name: %q is not the name of a Secret; write one of namespace %s, since no others are read", path, bounded(ref.Name), b.object.Namespace)
+		b.fault(ReasonInvalidField, "%s.name: %q is not the name of a Secret; write one of the object's own namespace, since no others are read", path, bounded(ref.Name))
 		return "", false
 	case key == "":
 		b.fault(ReasonInvalidField, "%s.key: a key is required; write under which one the Secret has the value", path)

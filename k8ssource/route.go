@@ -100,13 +100,19 @@ func (b *routeBuilder) build() {
 		b.fault(ReasonInvalidField, "spec.host: %s", err)
 	}
 	b.checkGateways("spec.gateways", spec.Gateways)
-	if len(spec.Rules) == 0 {
+	if len(spec.Gateways) > maxGateways {
+		b.fault(ReasonInvalidField, "spec.gateways: "+tooMany, maxGateways)
+	}
+	switch {
+	case len(spec.Rules) > maxRules:
+		b.fault(ReasonInvalidField, "spec.rules: "+tooMany, maxRules)
+	case len(spec.Rules) == 0:
 		b.fault(ReasonInvalidField, "spec.rules: there are none, so every request would be answered with 404; write at least one rule with backendRefs")
 	}
 	for i := range spec.Rules {
 		b.rule(i, &spec.Rules[i])
 	}
-	if canonicalHost(spec.Host) == "*" && slices.Contains(b.tables(), MeshTable) {
+	if spec.Host == "*" && slices.Contains(b.tables(), MeshTable) {
 		b.warn(ReasonCatchAllHost, "spec.host: * takes every request of a sidecar, those to other services included; name a host, or the gateways that the route is for")
 	}
 }
@@ -202,7 +208,7 @@ func (b *routeBuilder) checkGateways(path string, list []string) {
 		switch {
 		case name == MeshTable:
 		case !objectName.MatchString(namespace) || !objectName.MatchString(short):
-			b.fault(ReasonInvalidField, "%s[%d]: %q is not the name of a Gateway; write namespace/name, name for one in namespace %s, or mesh", path, i, bounded(name), b.object.Namespace)
+			b.fault(ReasonInvalidField, "%s[%d]: %q is not the name of a Gateway; write namespace/name, name for one in the route's own namespace, or mesh", path, i, bounded(name))
 		case b.t.gateways[namespace+"/"+short] == nil:
 			b.warn(ReasonGatewayNotFound, "%s[%d]: there is no Gateway %s/%s; create it, or serve the table of that name from a site of your own", path, i, namespace, short)
 		}

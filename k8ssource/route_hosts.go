@@ -16,14 +16,17 @@ func checkRouteHost(host string) string {
 	case "*":
 		return ""
 	}
+	if len(host) > maxRouteHost {
+		return fmt.Sprintf(tooLong, maxRouteHost)
+	}
 	name, _ := strings.CutPrefix(host, "*.")
-	if strings.Contains(name, "*") {
+	if strings.Contains(name, "*") || name == "" {
 		return fmt.Sprintf("%q has a star in a place where there can be none; write a name, *.suffix, or \"*\"", bounded(host))
 	}
 	if _, port, ok := strings.Cut(name, ":"); ok && isNumber(port) {
 		return fmt.Sprintf("%q has a port, and routes are for all ports; write the name alone", bounded(host))
 	}
-	if err := checkHost(canonicalHost(name)); err != nil {
+	if err := checkHost(name); err != nil {
 		return err.Error()
 	}
 	return ""

@@ -13,13 +13,6 @@ import (
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
-const (
-	// maxBackends is the most backends of a rule that llmroute takes.
-	maxBackends = 64
-	// maxWeight is the largest weight that llmroute takes.
-	maxWeight = 1 << 30
-)
-
 // builtMatch is one entry of a rule's matches.
 type builtMatch struct {
 	// matcher is nil if the entry matches everything.
@@ -43,13 +36,19 @@ func (b *routeBuilder) rule(i int, rule *LLMRouteRule) {
 	path := fmt.Sprintf("spec.rules[%d]", i)
 	built := builtRule{rule: &llmroute.Rule{Name: rule.Name, Backends: b.backends(path, rule.BackendRefs), Attempts: int(rule.Attempts)}}
 	if rule.Attempts < 0 {
-		b.fault(ReasonInvalidField, "%s.attempts: %d is negative; write how many backends may be tried", path, rule.Attempts)
+		b.fault(ReasonInvalidField, "%s.attempts: this is negative; write how many backends may be tried", path)
+	}
+	if len(rule.RetryOn) > maxRetryOn {
+		b.fault(ReasonInvalidField, "%s.retryOn: "+tooMany, path, maxRetryOn)
 	}
 	for j, status := range rule.RetryOn {
 		if status < 400 || status > 599 {
-			b.fault(ReasonInvalidField, "%s.retryOn[%d]: %d is no error status; write a number from 400 to 599", path, j, status)
+			b.fault(ReasonInvalidField, "%s.retryOn[%d]: this is no error status; write a number from 400 to 599", path, j)
 		}
 		built.rule.RetryOn = append(built.rule.RetryOn, int(status))
+	}
+	if len(rule.Matches) > maxMatches {
+		b.fault(ReasonInvalidMatch, "%s.matches: "+tooMany, path, maxMatches)
 	}
 	for j := range rule.Matches {
 		built.matches = append(built.matches, b.match(fmt.Sprintf("%s.matches[%d]", path, j), &rule.Matches[j]))
@@ -75,9 +74,12 @@ func (b *routeBuilder) headers(path string, headers map[string]StringMatch) cadd
 	if len(headers) == 0 {
 		return nil
 	}
+	if len(headers) > maxHeaders {
+		b.fault(ReasonInvalidMatch, "%s: "+tooMany, path, maxHeaders)
+	}
 	values := make(map[string]llmroute.HeaderValue, len(headers))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		path := path + "." + bounded(name)
+		path := path + "[" + bounded(name) + "]"
 		lower := strings.ToLower(name)
 		_, twice := values[lower]
 		switch {
@@ -112,6 +114,8 @@ func (b *routeBuilder) headerValue(path, name string, match StringMatch) llmrout
 		b.fault(ReasonInvalidMatch, "%s: more than one of exact, prefix and regex is set; keep one of them", path)
 	case set == 0 || match.Regex != nil && *match.Regex == "*":
 		return llmroute.HeaderValue{Present: true}
+	case match.Regex != nil && len(*match.Regex) > maxRegex:
+		b.fault(ReasonInvalidMatch, "%s.regex: "+tooLong, path, maxRegex)
 	case match.Regex != nil:
 		if _, err := llmroute.CompileFullMatch(*match.Regex, name == "host"); err != nil {
 			b.fault(ReasonInvalidMatch, "%s.regex: %s", path, err)
@@ -137,7 +141,7 @@ func (b *routeBuilder) backends(path string, refs []LLMBackendRef) []*llmroute.B
 	case len(refs) == 0:
 		b.fault(ReasonInvalidBackend, "%s.backendRefs: there are none; write at least one with a providerHost", path)
 	case len(refs) > maxBackends:
-		b.fault(ReasonInvalidBackend, "%s.backendRefs: there are %d; write at most %d", path, len(refs), maxBackends)
+		b.fault(ReasonInvalidBackend, "%s.backendRefs: "+tooMany, path, maxBackends)
 	}
 	out := make([]*llmroute.Backend, 0, len(refs))
 	for i := range refs {
@@ -158,9 +162,13 @@ func (b *routeBuilder) weights(path string, refs []LLMBackendRef, backends []*ll
 		}
 		set = true
 		sum += int64(*w)
-		if *w < 0 || *w > maxWeight {
+		switch {
+		case *w < 0:
 			wrong = true
-			b.fault(ReasonInvalidWeights, "%s.backendRefs[%d].weight: %d is out of range; write 0 or more", path, i, *w)
+			b.fault(ReasonInvalidWeights, "%s.backendRefs[%d].weight: this is negative; write 0 or more", path, i)
+		case *w > maxWeight:
+			wrong = true
+			b.fault(ReasonInvalidWeights, "%s.backendRefs[%d].weight: this is too large; write at most %d", path, i, maxWeight)
 		}
 	}
 	if !set || wrong || len(refs) == 1 {
@@ -182,7 +190,7 @@ func (b *routeBuilder) backend(path string, ref *LLMBackendRef) *llmroute.Backen
 	out := &llmroute.Backend{Priority: int(ref.Priority)}
 	switch {
 	case ref.Priority < 0:
-		b.fault(ReasonInvalidBackend, "%s.priority: %d is negative; write 0 for the first choice and higher numbers for standbys", path, ref.Priority)
+		b.fault(ReasonInvalidBackend, "%s.priority: this is negative; write 0 for the first choice and higher numbers for standbys", path)
 	case ref.ProviderHost != "" && ref.BackendRef != nil:
 		b.fault(ReasonInvalidBackend, "%s: providerHost and backendRef are both set; keep one of them", path)
 	case ref.BackendRef != nil:

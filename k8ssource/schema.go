@@ -66,7 +66,7 @@ func (c *schemaChecker) check(value any, t reflect.Type, path string) {
 	case reflect.Map:
 		if entries, ok := value.(map[string]any); ok {
 			for _, key := range slices.Sorted(maps.Keys(entries)) {
-				c.check(entries[key], t.Elem(), path+"."+bounded(key))
+				c.check(entries[key], t.Elem(), path+"["+bounded(key)+"]")
 			}
 			return
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -160,8 +161,8 @@ func FuzzTranslate(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	for _, bad := range badObjects {
-		f.Add([]byte("apiVersion: istio.alibabacloud.com/v1\nkind: " + bad.kind + "\nmetadata: {name: a}\nspec:\n  " + bad.spec))
+	for _, bad := range badobjects.All(f) {
+		f.Add([]byte(bad.Manifest(f)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		objects, err := Decode("x.yaml", data)

@@ -5,6 +5,11 @@ package k8ssource
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+// The CustomResourceDefinitions are made from these types: the comments are
+// what kubectl explain prints, and the markers what kubectl apply refuses, in
+// the words of the findings.
+//go:generate go run -C crdgen . ../../examples/kubernetes/crds
+
 const (
 	// Group is the API group of LLMProvider and LLMRoute.
 	Group = "istio.alibabacloud.com"
@@ -22,17 +27,36 @@ var versions = []string{"v1beta1", "v1"}
 
 // LLMProvider is an account at an LLM API that gateways and sidecars send
 // requests to.
+//
+// +kubebuilder:resource:shortName=llmp,categories=llm
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name=Host,type=string,JSONPath=`.spec.host`
+// +kubebuilder:printcolumn:name=Model,type=string,JSONPath=`.spec.configs.defaultConfig.openAIConfig.model`
+// +kubebuilder:printcolumn:name=Accepted,type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name=Programmed,type=string,JSONPath=`.status.conditions[?(@.type=="Programmed")].status`
+// +kubebuilder:printcolumn:name=Reason,type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Accepted")].reason`
+// +kubebuilder:printcolumn:name=Workload,type=string,priority=1,JSONPath=`.status.workload`
+// +kubebuilder:printcolumn:name=Age,type=date,JSONPath=`.metadata.creationTimestamp`
 type LLMProvider struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
+	// Where the provider is, and what is filled into requests to it. Required.
+	//
+	// +required
 	Spec LLMProviderSpec `json:"spec,omitzero"`
 
 	// What a gateway made of the object. Gateways write it.
+	//
+	// +optional
 	Status Status `json:"status,omitzero"`
 }
 
 // LLMProviderSpec says where the provider is and what is filled into requests.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.host) && self.host != ""`,message="a host is required; write the provider's DNS name, such as api.example.com",fieldPath=.host
+// +kubebuilder:validation:XValidation:rule=`!has(self.tls) || !has(self.scheme) || self.scheme != 'http'`,message="there are TLS settings, but scheme is http; write https, or leave one of them out",fieldPath=.tls
 type LLMProviderSpec struct {
 	// Which gateways and sidecars get the provider. Without it, those of the
 	// object's namespace; from the root namespace, all.
@@ -40,19 +64,27 @@ type LLMProviderSpec struct {
 
 	// The provider's DNS name, which clients may call and `providerHost` refers
 	// to. It belongs to one provider per workload. Required.
-	Host string `json:"host,omitempty"`
+	Host Host `json:"host,omitempty"`
 
 	// The path of the provider's chat completions endpoint. It replaces the
 	// client's. Default: `/v1/chat/completions`.
+	//
+	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule=`self == "" || self.matches('^/([^\\x00-\\x20\\x7f%?#]|%[0-9a-fA-F]{2})*([?][^\\x00-\\x20\\x7f#]*)?$')`,message="this is not a URL path; write one such as /v1/chat/completions",messageExpression=`'path ' + strings.quote(self) + (!self.startsWith('/') ? ' does not begin with a slash' : self.contains('#') ? ' has a fragment, which is never sent; leave it out' : ' is not a URL path') + '; write one such as /v1/chat/completions'`
 	Path string `json:"path,omitempty"`
 
 	// What is filled into requests.
 	Configs *ProviderConfigs `json:"configs,omitempty"`
 
 	// How the provider is reached: `https` or `http`. Default: `https`.
+	//
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule=`self in ["", 'https', 'http']`,message="not supported; write https or http",messageExpression=`strings.quote(self) + ' is not supported; write https or http'`
 	Scheme string `json:"scheme,omitempty"`
 
 	// The provider's TCP port. Default: 443 with https, 80 with http.
+	//
+	// +kubebuilder:validation:XValidation:rule=`self >= 0 && self <= 65535`,message="this is no port; write 1 to 65535"
 	Port int32 `json:"port,omitempty"`
 
 	// TLS settings. Default: the system's certificate authorities and the name
@@ -67,6 +99,13 @@ type LLMProviderSpec struct {
 	Timeouts *ProviderTimeouts `json:"timeouts,omitempty"`
 }
 
+// Host is a DNS name or an IP address.
+//
+// +kubebuilder:validation:MaxLength=253
+// +kubebuilder:validation:XValidation:rule=`self == "" || self.matches('^([a-zA-Z0-9_][a-zA-Z0-9._-]*|[0-9a-fA-F.]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$')`,message="this is not a DNS name",messageExpression=`'host ' + strings.quote(self) + (self.contains('://') ? ' has a scheme; write the DNS name alone' : self.contains('/') ? ' has a path; write the DNS name alone, and the path as path' : self.contains(':') ? ' has a port; write the DNS name alone, and the port as port' : self.matches('^[.-]') ? ' is not a DNS name' : " is not a DNS name: '" + self.find('[^a-zA-Z0-9._-]') + "' is not allowed in one")`
+// +kubebuilder:validation:XValidation:rule=`self.contains(':') || isIP(self) || !self.matches('(^|[.])([0-9]+|0[xX][^.]*)$')`,message="this is neither a DNS name nor an IP address",messageExpression=`'host ' + strings.quote(self) + ' is neither a DNS name nor an IP address'`
+type Host string
+
 // WorkloadSelector selects workloads by their labels.
 type WorkloadSelector struct {
 	// The labels a workload must have, all of them.
@@ -79,7 +118,9 @@ type ProviderConfigs struct {
 	DefaultConfig *ProviderConfig `json:"defaultConfig,omitempty"`
 
 	// For requests that matched the LLMRoute rule of that name. What an entry
-	// leaves unset is taken from `defaultConfig`.
+	// leaves unset is taken from `defaultConfig`. At most 128 entries.
+	//
+	// +kubebuilder:validation:MaxProperties=128
 	RouteSpecificConfigs map[string]ProviderConfig `json:"routeSpecificConfigs,omitempty"`
 }
 
@@ -91,6 +132,12 @@ type ProviderConfig struct {
 
 // OpenAIConfig is filled into requests to an OpenAI-compatible API. What is
 // unset leaves the client's value.
+//
+// The rules about apiKey stand here because those of a field print its value.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.apiKey) || !has(self.apiKeySecretRef)`,message="apiKey and apiKeySecretRef are both set; keep one of them"
+// +kubebuilder:validation:XValidation:rule=`!has(self.apiKey) || !self.apiKey.matches('(?s){{.*}}|[$]{.*}|^\\s*<.*>\\s*$|{([$]|(env|file|vars|http|system)[.])[^{}]*}') && self.apiKey.matches('^\\s*[^\\x00- \\x7f]*\\s*$')`,message="this is no API key; write the API key itself, or name a Secret with apiKeySecretRef",messageExpression=`(self.apiKey.matches('(?s){{.*}}') ? 'this is a template nobody has filled in ({{…}}), and placeholders are not expanded in objects' : self.apiKey.matches('(?s)[$]{.*}') ? 'this is a template nobody has filled in (${…}), and placeholders are not expanded in objects' : self.apiKey.matches('(?s)^\\s*<.*>\\s*$') ? 'this is a template nobody has filled in (<…>), and placeholders are not expanded in objects' : self.apiKey.matches('{([$]|(env|file|vars|http|system)[.])[^{}]*}') ? 'this is a template nobody has filled in ({…}), and placeholders are not expanded in objects' : 'the key has a space or a control character inside') + '; write the API key itself, or name a Secret with apiKeySecretRef'`,fieldPath=.apiKey
+// +kubebuilder:validation:XValidation:rule=`!has(self.apiKeySecretRef) || has(self.apiKeySecretRef.key) && self.apiKeySecretRef.key != ""`,message="a key is required; write under which one the Secret has the value",fieldPath=.apiKeySecretRef.key
 type OpenAIConfig struct {
 	// The model to ask for, whatever the client asked for.
 	Model *string `json:"model,omitempty"`
@@ -98,7 +145,9 @@ type OpenAIConfig struct {
 	// Whether to stream the answer, whatever the client asked for.
 	Stream *bool `json:"stream,omitempty"`
 
-	// The API key, as it is. Placeholders are not filled in.
+	// The API key, as it is. Placeholders are not filled in. At most 4096 bytes.
+	//
+	// +kubebuilder:validation:MaxLength=4096
 	APIKey *string `json:"apiKey,omitempty"`
 
 	// The Secret that holds the API key, in the object's own namespace. Not
@@ -107,11 +156,18 @@ type OpenAIConfig struct {
 }
 
 // SecretKeyRef names a value in a Secret of the object's own namespace.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.name) && self.name != ""`,message="a name is required; write that of a Secret in the object's own namespace",fieldPath=.name
 type SecretKeyRef struct {
 	// The Secret's name. Required.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule=`self == "" || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')`,message="this is not the name of a Secret; write one of the object's own namespace, since no others are read",messageExpression=`strings.quote(self) + ' is not the name of a Secret; write one of the object\'s own namespace, since no others are read'`
 	Name string `json:"name,omitempty"`
 
 	// The key of the value in the Secret.
+	//
+	// +kubebuilder:validation:MaxLength=253
 	Key string `json:"key,omitempty"`
 }
 
@@ -122,7 +178,7 @@ type ProviderTLS struct {
 	CASecretRef *SecretKeyRef `json:"caSecretRef,omitempty"`
 
 	// The name in the provider's certificate. Default: `host`.
-	ServerName string `json:"serverName,omitempty"`
+	ServerName Host `json:"serverName,omitempty"`
 
 	// Whether to accept any certificate. Only for tests: whoever is between the
 	// gateway and the provider can read the key.
@@ -133,11 +189,17 @@ type ProviderTLS struct {
 type ProviderTimeouts struct {
 	// How long a connection may take, for its TCP part and its TLS part each.
 	// Default: `3s`.
-	Connect string `json:"connect,omitempty"`
+	Connect Duration `json:"connect,omitempty"`
 
 	// How long the provider may take to begin its answer. Default: `10m`.
-	FirstByte string `json:"firstByte,omitempty"`
+	FirstByte Duration `json:"firstByte,omitempty"`
 
 	// How long the provider may be silent inside an answer. Default: `5m`.
-	Idle string `json:"idle,omitempty"`
+	Idle Duration `json:"idle,omitempty"`
 }
+
+// Duration is a time limit such as `30s` or `10m`, up to `24h`.
+//
+// +kubebuilder:validation:MaxLength=128
+// +kubebuilder:validation:XValidation:rule=`self == "" || self.matches('^[+-]?(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')`,message="this is not a duration above zero and up to 24h; write one such as 30s or 10m",messageExpression=`strings.quote(self) + ' is not a duration above zero and up to 24h; write one such as 30s or 10m'`
+type Duration string

@@ -7,6 +7,9 @@ type Status struct {
 	// `Accepted`: nothing is wrong with the object. `ResolvedRefs`: all that it
 	// refers to was found and can be used. `Programmed`: it is in use.
 	// `Conflict`: another object has its host.
+	//
+	// +listType=map
+	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// The workload whose gateway wrote the conditions, as `namespace/workload`.

@@ -191,7 +191,7 @@ func CheckHost(host string) error {
 	case strings.HasPrefix(host, ".") || strings.HasPrefix(host, "-") || len(host) > 253:
 		return fmt.Errorf("host %q is not a DNS name", host)
 	}
-	for _, c := range []byte(host) {
+	for _, c := range host {
 		if c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
 			return fmt.Errorf("host %q is not a DNS name: %q is not allowed in one", host, c)
 		}

@@ -1,0 +1,129 @@
+package k8ssource
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// schema is a node of a CustomResourceDefinition's schema.
+type schema map[string]any
+
+// at follows the names of fields; "[]" is a list's entry, "{}" a map's value.
+func (s schema) at(path string) schema {
+	for name := range strings.SplitSeq(path, ".") {
+		var next any
+		switch name {
+		case "[]":
+			next = s["items"]
+		case "{}":
+			next = s["additionalProperties"]
+		default:
+			properties, _ := s["properties"].(map[string]any)
+			next = properties[name]
+		}
+		s, _ = next.(map[string]any)
+	}
+	return s
+}
+
+// definition reads the schema of a kind, which must be the same in all
+// versions.
+func definition(t *testing.T, file string) schema {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "examples", "kubernetes", "crds", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var crd struct {
+		Spec struct {
+			Versions []struct {
+				Name            string
+				Served, Storage bool
+				Schema          struct{ OpenAPIV3Schema schema }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(data, &crd); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, v := range crd.Spec.Versions {
+		names = append(names, v.Name)
+		// The documents' manifests are v1beta1.
+		if !v.Served || v.Storage != (v.Name == "v1beta1") {
+			t.Errorf("%s: %s is served: %v, stored: %v", file, v.Name, v.Served, v.Storage)
+		}
+		if !reflect.DeepEqual(v.Schema, crd.Spec.Versions[0].Schema) {
+			t.Errorf("%s: the schema of %s is another one", file, v.Name)
+		}
+	}
+	if !reflect.DeepEqual(names, versions) {
+		t.Errorf("%s: the versions are %v, want %v", file, names, versions)
+	}
+	return crd.Spec.Versions[0].Schema.OpenAPIV3Schema
+}
+
+// TestLimits holds that the definitions have the limits of the findings.
+func TestLimits(t *testing.T) {
+	provider, route := definition(t, "llmproviders.yaml"), definition(t, "llmroutes.yaml")
+	for _, test := range []struct {
+		at   schema
+		name string
+		want int
+	}{
+		{provider.at("spec.host"), "maxLength", maxHost},
+		{provider.at("spec.path"), "maxLength", maxPath},
+		{provider.at("spec.configs.defaultConfig.openAIConfig.apiKey"), "maxLength", maxInlineKey},
+		{provider.at("spec.configs.routeSpecificConfigs"), "maxProperties", maxRuleConfigs},
+		{route.at("spec.host"), "maxLength", maxRouteHost},
+		{route.at("spec.gateways"), "maxItems", maxGateways},
+		{route.at("spec.rules"), "maxItems", maxRules},
+		{route.at("spec.rules.[].matches"), "maxItems", maxMatches},
+		{route.at("spec.rules.[].matches.[].headers"), "maxProperties", maxHeaders},
+		{route.at("spec.rules.[].matches.[].headers.{}.regex"), "maxLength", maxRegex},
+		{route.at("spec.rules.[].backendRefs"), "maxItems", maxBackends},
+		{route.at("spec.rules.[].retryOn"), "maxItems", maxRetryOn},
+	} {
+		if got, _ := test.at[test.name].(float64); int(got) != test.want {
+			t.Errorf("%s of %q is %v, want %d", test.name, test.at["description"], got, test.want)
+		}
+	}
+}
+
+// TestDescriptions holds that kubectl explain has something to say about every
+// field, and that unknown fields are refused.
+func TestDescriptions(t *testing.T) {
+	for _, file := range []string{"llmproviders.yaml", "llmroutes.yaml"} {
+		root := definition(t, file)
+		if root["description"] == "" {
+			t.Errorf("%s: the kind is not described", file)
+		}
+		for _, part := range []string{"spec", "status"} {
+			describes(t, file+": "+part, root.at(part))
+		}
+	}
+}
+
+func describes(t *testing.T, path string, s schema) {
+	t.Helper()
+	if text, _ := s["description"].(string); text == "" || strings.Contains(text, "+") {
+		t.Errorf("%s: the description is %q", path, text)
+	}
+	if s["x-kubernetes-preserve-unknown-fields"] != nil {
+		t.Errorf("%s: unknown fields are kept", path)
+	}
+	properties, _ := s["properties"].(map[string]any)
+	for name, field := range properties {
+		describes(t, path+"."+name, field.(map[string]any))
+	}
+	for _, inner := range []string{"items", "additionalProperties"} {
+		if field, _ := s[inner].(map[string]any); field["properties"] != nil {
+			describes(t, path+"."+inner, field)
+		}
+	}
+}

@@ -1,0 +1,26 @@
+package k8ssource
+
+// The limits of an LLMProvider and an LLMRoute. The markers of the types have
+// them too, so that a cluster takes no object that files may not hold: it
+// cannot tell what its rules cost without them.
+const (
+	maxHost        = 253 // bytes
+	maxRouteHost   = maxHost + len("*.")
+	maxPath        = 4 << 10 // bytes
+	maxInlineKey   = 4 << 10 // bytes, of a key in an object
+	maxRegex       = 4 << 10 // bytes
+	maxRuleConfigs = 128     // in routeSpecificConfigs
+	maxGateways    = 64      // of a route
+	maxRules       = 1024    // of a route
+	maxMatches     = 64      // of a rule
+	maxHeaders     = 16      // of an entry of matches
+	maxBackends    = 64      // of a rule, and of llmroute's
+	maxWeight      = 1 << 30 // of a backend, and of llmroute's
+	maxRetryOn     = 200     // of a rule: there are no more error statuses
+)
+
+// What findings say of lengths and numbers, in the words of an API server.
+const (
+	tooLong = "may not be more than %d bytes"
+	tooMany = "must have at most %d items"
+)
