@@ -110,7 +110,19 @@ func (s *snapshot) addListeners(listeners []*Listener, served func(gateway strin
 	}
 }
 
-// settings are what a running server cannot change.
+// listensFor tells whether a listener routes by the table.
+func (s *snapshot) listensFor(table string) bool {
+	for _, l := range s.listeners {
+		for _, server := range l.Servers {
+			if server.Table == table {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// listenerSettings are what a running server cannot change.
 type listenerSettings struct {
 	address string
 	tls     bool

@@ -86,8 +86,8 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 	}
 	next.addListeners(a.Listeners, a.isServed)
 	if state != nil {
-		a.addLive(next, old, entries)
 		next.addListeners(state.Listeners, a.isServed)
+		a.addLive(next, old, entries)
 	}
 	for name, list := range entries {
 		next.tables[name] = newTable(list)
@@ -107,6 +107,9 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 		}
 	}
 	for name, routes := range next.state.Tables {
+		if !a.isServed(name) && !next.listensFor(name) && name != meshTable {
+			continue // a Gateway's table for sites, of which none has it
+		}
 		for _, route := range routes {
 			ready, err := next.liveRoute(ctx, old, name, route)
 			if err != nil {
