@@ -24,6 +24,7 @@ const startTime = 2 * time.Minute
 // server is an API server with its etcd.
 type server struct {
 	programs, dir string
+	remove        func() // the folder
 	etcdURL, url  string
 	port          int
 	token         string
@@ -32,11 +33,11 @@ type server struct {
 }
 
 func newServer(t testing.TB, programs string) (*server, error) {
-	dir, err := os.MkdirTemp("", "llm-kubernetes-")
+	dir, remove, err := host.TempDir("llm-gateway-kubernetes")
 	if err != nil {
 		return nil, err
 	}
-	s := &server{programs: programs, dir: dir, token: rand.Text(), port: gateway.FreePort(t)}
+	s := &server{programs: programs, dir: dir, remove: remove, token: rand.Text(), port: gateway.FreePort(t)}
 	s.url = fmt.Sprintf("https://127.0.0.1:%d", s.port)
 	err = s.writeFiles()
 	if err == nil {
@@ -141,7 +142,7 @@ func (s *server) end() {
 			p.kill()
 		}
 	}
-	_ = os.RemoveAll(s.dir)
+	s.remove()
 }
 
 // process is a running program whose output goes to a file.
