@@ -15,6 +15,21 @@ func admin(c *cluster.Cluster) []string {
 	return []string{"KUBECONFIG=" + c.Kubeconfig(c.AdminToken)}
 }
 
+// shared returns the cluster of all tests, with the CRDs.
+func shared(t *testing.T) *cluster.Cluster {
+	t.Helper()
+	c := cluster.Shared(t)
+	c.InstallCRDs(examples + "/crds")
+	return c
+}
+
+// install installs the chart as "edge", without the CRDs: they can be of one
+// release only.
+func install(t *testing.T, c *cluster.Cluster, namespace string, args ...string) {
+	t.Helper()
+	mustHelm(t, admin(c), append([]string{"install", "edge", chartDir, "--namespace", namespace, "--set", "crds.install=false"}, args...)...)
+}
+
 // mustHelm is helm for what has to work.
 func mustHelm(t *testing.T, env []string, args ...string) string {
 	t.Helper()
@@ -51,7 +66,7 @@ func TestObjectsAreValid(t *testing.T) {
 }
 
 func TestInstallUpgradeUninstall(t *testing.T) {
-	c := cluster.Shared(t)
+	c := cluster.Start(t) // no other test installs the CRDs here
 	ns, env := c.Namespace(), admin(c)
 	common := []string{"edge", chartDir, "--namespace", ns}
 
@@ -63,6 +78,9 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	}
 	if got := get(c, ns, "deployment/edge", ".spec.replicas"); got != "2" {
 		t.Errorf("%q replicas", got)
+	}
+	if r := c.Kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/llmproviders.istio.alibabacloud.com", "crd/llmroutes.istio.alibabacloud.com"); r.Code != 0 {
+		t.Errorf("the CRDs: %s", r.Stderr)
 	}
 
 	notes = mustHelm(t, env, append([]string{"upgrade"}, append(common, "--set", "autoscaling.enabled=true", "--set", "service.loadBalancerSourceRanges={203.0.113.0/24}")...)...)
@@ -81,6 +99,9 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		"-A", "-l", "app.kubernetes.io/instance=edge", "-o", "name")
 	if left.Code != 0 || left.Stdout != "" {
 		t.Errorf("left behind: %s%s", left.Stdout, left.Stderr)
+	}
+	if got := c.Kubectl("get", "llmproviders", "-A"); got.Code != 0 { // with the CRD, all LLMProviders would be gone
+		t.Errorf("the CRDs are gone too: %s", got.Stderr)
 	}
 }
 

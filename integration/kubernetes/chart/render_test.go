@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,7 +16,7 @@ import (
 func matches(t *testing.T, file, rendered string) {
 	t.Helper()
 	if *update {
-		if err := os.WriteFile(file, []byte(rendered), 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(file, []byte(rendered), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -38,6 +39,44 @@ func TestPlainManifests(t *testing.T) {
 
 func TestAllOptions(t *testing.T) {
 	matches(t, "testdata/all.yaml", render(t, "--set", "crds.install=false", "--values", "testdata/all-values.yaml"))
+}
+
+// TestCRDs holds that the chart, also as a package, has the CRDs as they are made
+// from the Go types, and that they outlive the release.
+func TestCRDs(t *testing.T) {
+	dir := t.TempDir()
+	if r := helm(t, nil, "package", chartDir, "--destination", dir); r.failed {
+		t.Fatal(r.stderr)
+	}
+	packages, err := filepath.Glob(dir + "/*.tgz")
+	if err != nil || len(packages) != 1 {
+		t.Fatalf("%v, %v", packages, err)
+	}
+	files, err := filepath.Glob(examples + "/crds/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	r := helm(t, nil, "template", "llm-gateway", packages[0], kubeVersion)
+	if r.failed {
+		t.Fatal(r.stderr)
+	}
+	rendered := objects(t, r.stdout)
+	for _, file := range files {
+		for _, want := range objects(t, read(t, file)) {
+			got := find(t, rendered, "CustomResourceDefinition", want.name())
+			annotations, _ := got.at("metadata", "annotations").(map[string]any)
+			if annotations["helm.sh/resource-policy"] != "keep" {
+				t.Errorf("%s: would be deleted with the release", want.name())
+			}
+			delete(annotations, "helm.sh/resource-policy")
+			if want.at("metadata", "annotations") == nil {
+				delete(got["metadata"].(map[string]any), "annotations")
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s is not as in %s", want.name(), file)
+			}
+		}
+	}
 }
 
 func TestLint(t *testing.T) {

@@ -26,6 +26,9 @@ type Result struct {
 	Code           int
 }
 
+// KubectlPath is the program itself, for scripts.
+func (c *Cluster) KubectlPath() string { return filepath.Join(c.server.programs, "kubectl") }
+
 // Kubectl runs kubectl as the administrator. With --kubeconfig=FILE among the
 // arguments it runs as someone else, see Kubeconfig.
 func (c *Cluster) Kubectl(args ...string) Result {
@@ -39,7 +42,7 @@ func (c *Cluster) KubectlInput(stdin string, args ...string) Result {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, filepath.Join(c.server.programs, "kubectl"), args...)
+	cmd := exec.CommandContext(ctx, c.KubectlPath(), args...)
 	cmd.Env = []string{
 		"HOME=" + c.server.dir, "PATH=" + os.Getenv("PATH"), "KUBECONFIG=" + c.server.file("admin.kubeconfig"),
 	}
