@@ -2,11 +2,14 @@ package k8ssource
 
 import (
 	"bytes"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
 )
 
 // runCommand runs a command with arguments.
@@ -70,6 +73,25 @@ b.yaml:18: LLMRoute default/wrong: not used: InvalidField: spec.rules: there are
 	out, err = runCommand(t, newCheckCommand(), filepath.Join(dir, "a.yaml"), "--namespace", "default")
 	if err != nil || !strings.Contains(out, "LLMProvider default/full: is for other workloads\n") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestCheckSaysWhatEverythingSays holds that the command finds in bad objects
+// what all others do.
+func TestCheckSaysWhatEverythingSays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	line := strings.Count(badobjects.Beside, "\n") + 2
+	for _, bad := range badobjects.All(t) {
+		write(t, path, badobjects.Beside+"---\n"+bad.Manifest(t))
+		out, err := runCommand(t, newCheckCommand(), path, "--namespace", "default")
+		how := "not used"
+		if bad.Used {
+			how = "warning"
+		}
+		want := fmt.Sprintf("%s:%d: %s default/bad: %s: %s: %s\n", path, line, bad.Kind, how, bad.Reason, bad.Message("default"))
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("%s: %v\n%s\nwant %s", bad.Name, err, out, want)
+		}
 	}
 }
 

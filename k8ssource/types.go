@@ -103,7 +103,7 @@ type LLMProviderSpec struct {
 //
 // +kubebuilder:validation:MaxLength=253
 // +kubebuilder:validation:XValidation:rule=`self == "" || self.matches('^([a-zA-Z0-9_][a-zA-Z0-9._-]*|[0-9a-fA-F.]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$')`,message="this is not a DNS name",messageExpression=`'host ' + strings.quote(self) + (self.contains('://') ? ' has a scheme; write the DNS name alone' : self.contains('/') ? ' has a path; write the DNS name alone, and the path as path' : self.contains(':') ? ' has a port; write the DNS name alone, and the port as port' : self.matches('^[.-]') ? ' is not a DNS name' : " is not a DNS name: '" + self.find('[^a-zA-Z0-9._-]') + "' is not allowed in one")`
-// +kubebuilder:validation:XValidation:rule=`self.contains(':') || isIP(self) || !self.matches('(^|[.])([0-9]+|0[xX][^.]*)$')`,message="this is neither a DNS name nor an IP address",messageExpression=`'host ' + strings.quote(self) + ' is neither a DNS name nor an IP address'`
+// +kubebuilder:validation:XValidation:rule=`self.contains(':') || self.matches('^((25[0-5]|(2[0-4]|1?[0-9])?[0-9])([.]|$)){4}$') || !self.matches('(^|[.])([0-9]+|0[xX][^.]*)$')`,message="this is neither a DNS name nor an IP address",messageExpression=`'host ' + strings.quote(self) + ' is neither a DNS name nor an IP address'`
 type Host string
 
 // WorkloadSelector selects workloads by their labels.

@@ -25,11 +25,11 @@ func TestScenarios(t *testing.T) {
 	if err != nil || len(inputs) < 10 {
 		t.Fatalf("found %d scenarios: %v", len(inputs), err)
 	}
-	tried := 0
 	for _, input := range inputs {
 		dir := filepath.Dir(input)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			refused := refusals(t, filepath.Join(dir, "expected.json"))
+			tried := 0
 			for _, document := range strings.Split("\n"+read(t, input), "\n---") {
 				object, llm := identify(t, document)
 				if object == "" || refused[object] || !llm && !strings.HasPrefix(filepath.Base(dir), "documented-") {
@@ -40,10 +40,10 @@ func TestScenarios(t *testing.T) {
 					t.Errorf("%s is refused: %s", object, r.Stderr)
 				}
 			}
+			if tried == 0 && len(refused) == 0 {
+				t.Error("no object was tried")
+			}
 		})
-	}
-	if tried < 50 {
-		t.Errorf("only %d objects were tried", tried)
 	}
 }
 
