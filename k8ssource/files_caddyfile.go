@@ -14,6 +14,7 @@ import (
 //		root_namespace <namespace>
 //		port_map       <port>:<port> ...
 //		mesh_listen    <address>
+//		allow_any_host
 //		interval       <duration>
 //	}
 func (f *Files) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

@@ -504,7 +504,7 @@ func TestFilesIdentity(t *testing.T) {
 
 func TestFilesCaddyfile(t *testing.T) {
 	f := new(Files)
-	d := caddyfile.NewTestDispenser("files /etc/llm a.yaml {\n namespace istio-system\n labels istio=ingressgateway app=gw empty=\n workload gw\n root_namespace root\n port_map 80:8080 443:8443\n mesh_listen :15001\n interval 1s\n}")
+	d := caddyfile.NewTestDispenser("files /etc/llm a.yaml {\n namespace istio-system\n labels istio=ingressgateway app=gw empty=\n workload gw\n root_namespace root\n port_map 80:8080 443:8443\n mesh_listen :15001\n allow_any_host\n interval 1s\n}")
 	if err := f.UnmarshalCaddyfile(d); err != nil {
 		t.Fatal(err)
 	}
@@ -512,7 +512,7 @@ func TestFilesCaddyfile(t *testing.T) {
 		Paths: []string{"/etc/llm", "a.yaml"}, Interval: caddy.Duration(time.Second),
 		SourceOptions: SourceOptions{
 			Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway", "app": "gw", "empty": ""}, Workload: "gw", RootNamespace: "root",
-			PortMap: map[int]int{80: 8080, 443: 8443}, MeshListen: ":15001",
+			PortMap: map[int]int{80: 8080, 443: 8443}, MeshListen: ":15001", AllowAnyHost: true,
 		},
 	}
 	if !reflect.DeepEqual(f, want) {
@@ -528,11 +528,12 @@ func TestFilesCaddyfile(t *testing.T) {
 		"files a {\n port_map 80\n}":             `port_map: "80" is not a pair of ports; write the one that Gateways name and the one to listen on, such as 80:8080`,
 		"files a {\n port_map 80:1 80:2\n}":      `port_map: the port 80 is mapped twice; keep one of them`,
 		"files a {\n port_map 80:70000\n}":       `port_map: "80:70000" is not a pair of ports`,
+		"files a {\n allow_any_host yes\n}":      "allow_any_host takes no value; its presence turns it on",
 		"files a {\n mesh_listen nowhere\n}":     `mesh_listen "nowhere" is not an address with a port; write one such as :15001`,
 		"files a {\n interval\n}":                "interval takes one duration, such as 250ms",
 		"files a {\n interval soon\n}":           `interval "soon" is not a duration of at least 10ms; write one such as 250ms`,
 		"files a {\n workload a\n workload b\n}": "workload is given twice; keep one of them",
-		"files a {\n label a=b\n}":               `source files has no option "label"; its options are namespace, labels, workload, root_namespace, port_map, mesh_listen and interval`,
+		"files a {\n label a=b\n}":               `source files has no option "label"; its options are namespace, labels, workload, root_namespace, port_map, mesh_listen, allow_any_host and interval`,
 	} {
 		err := new(Files).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "at Testfile:") {

@@ -33,10 +33,15 @@ type SourceOptions struct {
 	// Where to listen for the routes of sidecars, such as `:15001`. Default:
 	// nowhere, unless a site routes by the table `mesh`.
 	MeshListen string `json:"mesh_listen,omitempty"`
+
+	// Whether providers may be at Caddy's admin endpoint, and at the addresses
+	// where clouds serve credentials to their machines. Whoever may write objects
+	// could then use the gateway to read there. Default: no.
+	AllowAnyHost bool `json:"allow_any_host,omitempty"`
 }
 
 // SourceOptionNames are the options that CaddyfileOption takes.
-const SourceOptionNames = "namespace, labels, workload, root_namespace, port_map, mesh_listen"
+const SourceOptionNames = "namespace, labels, workload, root_namespace, port_map, mesh_listen, allow_any_host"
 
 // Defaults fills in what is not set.
 func (o *SourceOptions) Defaults() {
@@ -66,7 +71,7 @@ func (o *SourceOptions) Identity() llmroute.Identity {
 
 // Options are the settings of Translate.
 func (o *SourceOptions) Options() Options {
-	return Options{RootNamespace: o.RootNamespace, PortMap: o.PortMap, MeshListen: o.MeshListen}
+	return Options{RootNamespace: o.RootNamespace, PortMap: o.PortMap, MeshListen: o.MeshListen, AllowAnyHost: o.AllowAnyHost}
 }
 
 // CaddyfileOption takes an option of a Caddyfile, if it is one of these.
@@ -95,6 +100,12 @@ func (o *SourceOptions) CaddyfileOption(d *caddyfile.Dispenser, option string, a
 		if err != nil {
 			return true, d.WrapErr(fmt.Errorf("port_map: %w", err))
 		}
+		return true, nil
+	case option == "allow_any_host":
+		if len(args) > 0 {
+			return true, d.Err("allow_any_host takes no value; its presence turns it on")
+		}
+		o.AllowAnyHost = true
 		return true, nil
 	}
 	return false, nil

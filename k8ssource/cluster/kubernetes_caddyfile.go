@@ -17,6 +17,7 @@ import (
 //		root_namespace <namespace>
 //		port_map       <port>:<port> ...
 //		mesh_listen    <address>
+//		allow_any_host
 //		labels_file    <file>
 //	}
 func (k *Kubernetes) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
