@@ -24,13 +24,16 @@ const (
 	ConditionConflict = "Conflict"
 )
 
+// ReasonNotSelected is the reason of ConditionProgrammed where an object is for
+// other workloads.
+const ReasonNotSelected = "NotSelected"
+
 // The reasons of conditions that no finding gives a reason to.
 const (
 	reasonAccepted     = "Accepted"
 	reasonResolvedRefs = "ResolvedRefs"
 	reasonProgrammed   = "Programmed"
 	reasonNotAccepted  = "NotAccepted"
-	reasonNotSelected  = "NotSelected"
 	reasonNoConflict   = "NoConflict"
 )
 
@@ -77,7 +80,7 @@ func Conditions(findings []llmroute.Finding, applies bool, generation int64) []m
 	case len(refusals) > 0:
 		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: reasonNotAccepted, Message: "the object is not used; the condition Accepted says why"}
 	case !applies:
-		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: reasonNotSelected, Message: "the object is for other workloads"}
+		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: ReasonNotSelected, Message: "the object is for other workloads"}
 	}
 	conflict := metav1.Condition{Status: metav1.ConditionFalse, Reason: reasonNoConflict}
 	if len(conflicts) > 0 {

@@ -7,6 +7,8 @@ import (
 
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
+	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	events "k8s.io/client-go/kubernetes/typed/events/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -24,6 +26,11 @@ type clients struct {
 	dynamic   dynamic.Interface
 	metadata  metadata.Interface
 	discovery rest.Interface
+
+	// Those that write have a rate of their own.
+	statuses dynamic.Interface
+	leases   coordination.CoordinationV1Interface
+	events   events.EventsV1Interface
 }
 
 // restConfig is where the API server is, and the credentials for it.
@@ -49,19 +56,20 @@ func (k *Kubernetes) restConfig() (*rest.Config, error) {
 }
 
 func newClients(config *rest.Config) (*clients, error) {
-	d, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return nil, err
-	}
-	m, err := metadata.NewForConfig(config)
-	if err != nil {
-		return nil, err
-	}
+	c := new(clients)
+	var errs [6]error
+	c.dynamic, errs[0] = dynamic.NewForConfig(config)
+	c.metadata, errs[1] = metadata.NewForConfig(config)
 	discoverer, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return nil, err
+	if errs[2] = err; err == nil {
+		c.discovery = discoverer.RESTClient()
 	}
-	return &clients{dynamic: d, metadata: m, discovery: discoverer.RESTClient()}, nil
+	writing := rest.CopyConfig(config)
+	writing.QPS, writing.Burst = writeRate, writeBurst
+	c.statuses, errs[3] = dynamic.NewForConfig(writing)
+	c.leases, errs[4] = coordination.NewForConfig(writing)
+	c.events, errs[5] = events.NewForConfig(writing)
+	return c, errors.Join(errs[:]...)
 }
 
 // version is the version of this module, as it was built.

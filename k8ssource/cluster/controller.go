@@ -24,6 +24,7 @@ type controller struct {
 	options    k8ssource.SourceOptions
 	clients    *clients
 	report     func(*llmroute.State)
+	status     *statusWriter // nil if nothing is written
 	connection connection
 	wake       chan struct{} // holds a token after a change
 
@@ -42,7 +43,7 @@ func newController(options k8ssource.SourceOptions, clients *clients, report fun
 	c := &controller{options: options, clients: clients, report: report, wake: make(chan struct{}, 1), followers: make(map[string]*follower)}
 	c.references = references{followers: make(map[k8ssource.Reference]*follower), begin: func(ctx context.Context, ref k8ssource.Reference) *follower {
 		k := referable[ref.Kind]
-		return clients.follow(ctx, k, k.versions[0], ref.Namespace, ref.Name, &c.connection, c.changed)
+		return clients.follow(ctx, target{k, k.versions[0], ref.Namespace, ref.Name}, &c.connection, hooks{c.changed, func() {}})
 	}}
 	return c
 }
@@ -53,6 +54,25 @@ func (c *controller) changed() {
 	case c.wake <- struct{}{}:
 	default:
 	}
+}
+
+// touched tells that a status may be another.
+func (c *controller) touched() {
+	if c.status != nil {
+		c.status.touched()
+	}
+}
+
+// follower returns that of a kind, or nil if the kind is not followed.
+func (c *controller) follower(name string) *follower {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range kinds {
+		if k.name == name {
+			return c.followers[k.key()]
+		}
+	}
+	return nil
 }
 
 // run works until ctx is done.
@@ -131,7 +151,7 @@ func (c *controller) follow(ctx context.Context, served map[string]string) {
 		if version == "" {
 			logger().Warn("the kind is no longer served; its objects are gone", zap.String("kind", k.key()))
 		} else {
-			c.followers[k.key()] = c.clients.follow(ctx, k, version, "", "", &c.connection, c.changed)
+			c.followers[k.key()] = c.clients.follow(ctx, target{kind: k, version: version}, &c.connection, hooks{c.changed, c.touched})
 		}
 		c.changed()
 	}
@@ -184,6 +204,9 @@ func (c *controller) update(ctx context.Context) (again time.Duration) {
 	}
 	c.references.addTo(objects)
 	state := c.translator.Translate(objects, identity, options)
+	if c.status != nil {
+		c.status.offer(objects, state)
+	}
 	if reflect.DeepEqual(state, c.last) {
 		return 0
 	}

@@ -36,13 +36,20 @@ func retries(longest time.Duration) *wait.Backoff {
 	return &wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 10, Cap: longest}
 }
 
-// follower follows all objects of a kind, or a single one.
+// target is what is followed: all objects of a kind, or a single one.
+type target struct {
+	kind            kind
+	version         string
+	namespace, name string // of a single object
+}
+
+// follower follows a target.
 type follower struct {
 	*store
-	resource        schema.GroupVersionResource
-	namespace, name string // of a single object
-	connection      *connection
-	stop            context.CancelFunc
+	target
+	resource   schema.GroupVersionResource
+	connection *connection
+	stop       context.CancelFunc
 
 	mu       sync.Mutex
 	problem  error // of the last attempt, nil after success
@@ -55,11 +62,10 @@ type api struct {
 	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
 }
 
-// follow begins to follow the kind, or the object if it is named, until ctx is done
-// or the follower is stopped.
-func (c *clients) follow(ctx context.Context, k kind, version, namespace, name string, conn *connection, changed func()) *follower {
+// follow begins to follow a target, until ctx is done or the follower is stopped.
+func (c *clients) follow(ctx context.Context, t target, conn *connection, h hooks) *follower {
 	ctx, cancel := context.WithCancel(logr.NewContext(ctx, quietly))
-	f := &follower{store: newStore(k, changed), resource: k.at(version), namespace: namespace, name: name, connection: conn, stop: cancel}
+	f := &follower{store: newStore(t.kind, h), target: t, resource: t.kind.at(t.version), connection: conn, stop: cancel}
 	a := c.api(f)
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
@@ -76,11 +82,11 @@ func (c *clients) follow(ctx context.Context, k kind, version, namespace, name s
 		},
 	}
 	longest := longestRetry
-	if name != "" {
+	if t.name != "" {
 		longest = longestRetryOfOne
 	}
 	log := quietly
-	r := cache.NewReflectorWithOptions(lw, nil, f.store, cache.ReflectorOptions{Name: f.String(), TypeDescription: k.name, Logger: &log, Backoff: retries(longest)})
+	r := cache.NewReflectorWithOptions(lw, nil, f.store, cache.ReflectorOptions{Name: f.String(), TypeDescription: t.kind.name, Logger: &log, Backoff: retries(longest)})
 	go r.RunWithContext(ctx)
 	return f
 }

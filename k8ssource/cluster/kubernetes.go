@@ -47,6 +47,15 @@ type Kubernetes struct {
 	// The file with the pod's labels, which a volume of the type `downwardAPI`
 	// makes. Default: `/etc/podinfo/labels`.
 	LabelsFile string `json:"labels_file,omitempty"`
+
+	// Whether what became of the objects is written into their status, and events
+	// about what is wrong with them: `on` or `off`. One gateway of the workload does
+	// it. Default: `on`.
+	Status string `json:"status,omitempty"`
+
+	// The Lease in the workload's namespace by which its gateways decide which of
+	// them writes. Default: `llm-gateway-` and the workload's name.
+	Lease string `json:"lease,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -71,6 +80,9 @@ func (k *Kubernetes) Validate() error {
 	if k.Context != "" && k.Kubeconfig == "" {
 		return errors.New("there is a context, but no kubeconfig file that it could be in; write kubeconfig too")
 	}
+	if k.Status != "" && k.Status != "on" && k.Status != "off" {
+		return fmt.Errorf("status %q is neither on nor off", k.Status)
+	}
 	return k.SourceOptions.Validate()
 }
 
@@ -93,8 +105,31 @@ func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) er
 	}
 	logger().Info("following the cluster's objects", zap.String("server", config.Host), zap.String("namespace", options.Namespace),
 		zap.Any("labels", options.Labels), zap.String("workload", options.Workload))
-	go newController(options, clients, report).run(ctx)
+	c := newController(options, clients, report)
+	c.status = k.writeStatus(ctx, options, clients, c.follower)
+	go c.run(ctx)
 	return nil
+}
+
+// writeStatus begins to write statuses whenever this gateway is the one that does. It
+// returns nil if that is not wanted.
+func (k *Kubernetes) writeStatus(ctx context.Context, options k8ssource.SourceOptions, c *clients, follower func(string) *follower) *statusWriter {
+	switch {
+	case k.Status == "off":
+		return nil
+	case options.Workload == "":
+		logger().Warn("the status of objects is not written: the workload's name is not known; write the option workload, or set " + k8ssource.EnvWorkload)
+		return nil
+	}
+	w := &statusWriter{
+		client: c.statuses, events: newEventWriter(c.events), workload: options.Namespace + "/" + options.Workload, follower: follower, wake: make(chan struct{}, 1),
+	}
+	e := &election{client: c.leases, namespace: options.Namespace, name: k.Lease}
+	if e.name == "" {
+		e.name = leaseName(options.Workload)
+	}
+	go e.run(ctx, w.run)
+	return w
 }
 
 // logger is the process's logger as it is now: the source outlives the

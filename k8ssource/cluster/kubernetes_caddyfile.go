@@ -19,6 +19,8 @@ import (
 //		mesh_listen    <address>
 //		allow_any_host
 //		labels_file    <file>
+//		status         on|off
+//		lease          <name>
 //	}
 func (k *Kubernetes) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
@@ -43,14 +45,17 @@ func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string
 	if known, err := k.CaddyfileOption(d, option, args); known {
 		return err
 	}
-	to := map[string]*string{"kubeconfig": &k.Kubeconfig, "context": &k.Context, "labels_file": &k.LabelsFile}[option]
+	to := map[string]*string{"kubeconfig": &k.Kubeconfig, "context": &k.Context, "labels_file": &k.LabelsFile, "status": &k.Status, "lease": &k.Lease}[option]
 	switch {
 	case to == nil:
-		return d.Errf("source kubernetes has no option %q; its options are %s, kubeconfig, context and labels_file", option, k8ssource.SourceOptionNames)
+		return d.Errf("source kubernetes has no option %q; its options are %s, kubeconfig, context, labels_file, status and lease", option, k8ssource.SourceOptionNames)
 	case len(args) != 1 || args[0] == "":
 		return d.Errf("%s takes one value", option)
 	}
 	*to = args[0]
+	if option == "status" && *to != "on" && *to != "off" {
+		return d.Errf("status %q is neither on nor off", *to)
+	}
 	return nil
 }
 

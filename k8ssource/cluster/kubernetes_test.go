@@ -17,12 +17,12 @@ import (
 
 func TestCaddyfile(t *testing.T) {
 	k := new(Kubernetes)
-	d := caddyfile.NewTestDispenser("kubernetes {\n kubeconfig /kube/config\n context dev\n namespace istio-system\n labels istio=ingressgateway\n workload gw\n root_namespace root\n labels_file /labels\n}")
+	d := caddyfile.NewTestDispenser("kubernetes {\n kubeconfig /kube/config\n context dev\n namespace istio-system\n labels istio=ingressgateway\n workload gw\n root_namespace root\n labels_file /labels\n status off\n lease gw\n}")
 	if err := k.UnmarshalCaddyfile(d); err != nil {
 		t.Fatal(err)
 	}
 	want := &Kubernetes{
-		Kubeconfig: "/kube/config", Context: "dev", LabelsFile: "/labels",
+		Kubeconfig: "/kube/config", Context: "dev", LabelsFile: "/labels", Status: "off", Lease: "gw",
 		SourceOptions: k8ssource.SourceOptions{Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway"}, Workload: "gw", RootNamespace: "root"},
 	}
 	if !reflect.DeepEqual(k, want) {
@@ -34,6 +34,7 @@ func TestCaddyfile(t *testing.T) {
 		"kubernetes {\n context\n}":               "context takes one value",
 		"kubernetes {\n kubeconfig a b\n}":        "kubeconfig takes one value",
 		"kubernetes {\n context a\n context b\n}": "context is given twice; keep one of them",
+		"kubernetes {\n status maybe\n}":          `status "maybe" is neither on nor off`,
 		"kubernetes {\n kube_config a\n}":         `source kubernetes has no option "kube_config"; its options are namespace,`,
 	} {
 		err := new(Kubernetes).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))

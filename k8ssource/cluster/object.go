@@ -24,7 +24,11 @@ type object struct {
 	// content is a hash of what the configuration can depend on: all but the
 	// status and the notes of the API server.
 	content [sha256.Size]byte
+	// decoded is the same for as long as the content is.
 	decoded *k8ssource.Objects
+
+	generation int64
+	status     k8ssource.Status
 }
 
 // decode makes an object of what the API server has sent, which it may change.
@@ -42,7 +46,7 @@ func (k kind) decode(from runtime.Object) (*object, error) {
 		return nil, fmt.Errorf("the API server sent a %T", from)
 	}
 	meta := unstructured.Unstructured{Object: tree}
-	o := &object{uid: meta.GetUID(), resourceVersion: meta.GetResourceVersion()}
+	o := &object{uid: meta.GetUID(), resourceVersion: meta.GetResourceVersion(), generation: meta.GetGeneration()}
 	meta.SetManagedFields(nil)
 	unstructured.RemoveNestedField(tree, "metadata", "annotations", lastApplied)
 	data, err := json.Marshal(tree)
@@ -53,6 +57,7 @@ func (k kind) decode(from runtime.Object) (*object, error) {
 	if o.decoded, err = k8ssource.DecodeObject(data); err != nil {
 		return nil, err
 	}
+	o.takeStatus()
 	delete(tree, "status")
 	meta.SetResourceVersion("")
 	if data, err = json.Marshal(tree); err != nil {
@@ -60,4 +65,14 @@ func (k kind) decode(from runtime.Object) (*object, error) {
 	}
 	o.content = sha256.Sum256(data)
 	return o, nil
+}
+
+// takeStatus keeps the status of an LLMProvider or LLMRoute.
+func (o *object) takeStatus() {
+	switch d := o.decoded; {
+	case len(d.Providers) > 0:
+		o.status = d.Providers[0].Object.Status
+	case len(d.Routes) > 0:
+		o.status = d.Routes[0].Object.Status
+	}
 }

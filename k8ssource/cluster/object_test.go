@@ -37,7 +37,7 @@ func TestDecode(t *testing.T) {
 		t.Fatalf("got %+v", first.decoded)
 	}
 	item := first.decoded.Providers[0]
-	if p := item.Object; len(item.Faults) > 0 || p.Spec.Host != "a.example.com" || p.Spec.Port != 8443 || p.ResourceVersion != "1" || p.Generation != 1 || p.Status.Workload != "n/gw" {
+	if p := item.Object; len(item.Faults) > 0 || p.Spec.Host != "a.example.com" || p.Spec.Port != 8443 || p.ResourceVersion != "1" || p.Generation != 1 || first.status.Workload != "n/gw" || first.generation != 1 {
 		t.Errorf("got %+v with %v", p, item.Faults)
 	}
 	if m := item.Object.ObjectMeta; len(m.ManagedFields) > 0 || len(m.Annotations) > 0 {
@@ -76,5 +76,42 @@ func TestDecodeMetadata(t *testing.T) {
 	o, err := service.decode(&from)
 	if err != nil || len(o.decoded.Services) != 1 || o.decoded.Services[0].Object.Name != "a" || o.decoded.Services[0].Object.Namespace != "n" {
 		t.Errorf("got %+v, %v", o, err)
+	}
+}
+
+// TestStoreKeepsWhatDidNotChange holds that an object of which only the status is
+// another is not translated again.
+func TestStoreKeepsWhatDidNotChange(t *testing.T) {
+	changed, touched := 0, 0
+	s := newStore(kinds[0], hooks{func() { changed++ }, func() { touched++ }})
+	put := func(change func(*unstructured.Unstructured)) *object {
+		t.Helper()
+		u := new(unstructured.Unstructured)
+		if err := u.UnmarshalJSON([]byte(testProvider)); err != nil {
+			t.Fatal(err)
+		}
+		change(u)
+		if err := s.Update(u); err != nil {
+			t.Fatal(err)
+		}
+		return s.get("n/a")
+	}
+	first := put(func(*unstructured.Unstructured) {})
+	if same := put(func(*unstructured.Unstructured) {}); same != first || changed != 1 || touched != 0 {
+		t.Errorf("the same version: %d changes, %d touches", changed, touched)
+	}
+	second := put(func(u *unstructured.Unstructured) {
+		u.SetResourceVersion("2")
+		_ = unstructured.SetNestedField(u.Object, "n/other", "status", "workload")
+	})
+	if second.decoded != first.decoded || second.status.Workload != "n/other" || second.resourceVersion != "2" || changed != 1 || touched != 1 {
+		t.Errorf("another status: %+v, %d changes, %d touches", second.status, changed, touched)
+	}
+	third := put(func(u *unstructured.Unstructured) {
+		u.SetResourceVersion("3")
+		_ = unstructured.SetNestedField(u.Object, "b.example.com", "spec", "host")
+	})
+	if third.decoded == first.decoded || changed != 2 {
+		t.Errorf("another host: %d changes", changed)
 	}
 }

@@ -17,16 +17,22 @@ import (
 // store holds the objects of one list and watch, decoded. It is what a reflector
 // writes to.
 type store struct {
-	kind    kind
-	changed func() // is called when the content is another
+	hooks
+	of kind
 
 	mu      sync.Mutex
 	objects map[string]*object // by namespace/name
 	synced  bool               // there was a complete list
 }
 
-func newStore(k kind, changed func()) *store {
-	return &store{kind: k, changed: changed, objects: make(map[string]*object)}
+// hooks are called when there is news.
+type hooks struct {
+	changed func() // the content is another, or it is known now that there is none
+	touched func() // something else of an object is, such as its status
+}
+
+func newStore(k kind, h hooks) *store {
+	return &store{hooks: h, of: k, objects: make(map[string]*object)}
 }
 
 // Add implements cache.ReflectorStore.
@@ -42,8 +48,11 @@ func (s *store) Update(obj any) error {
 	old := s.objects[key]
 	s.objects[key] = o
 	s.mu.Unlock()
-	if old == nil || old.content != o.content {
+	switch {
+	case old == nil || old.content != o.content:
 		s.changed()
+	case old != o:
+		s.touched()
 	}
 	return nil
 }
@@ -86,6 +95,7 @@ func (s *store) Replace(list []any, _ string) error {
 	if changed {
 		s.changed()
 	}
+	s.touched()
 	return nil
 }
 
@@ -108,14 +118,18 @@ func (s *store) decode(obj any) (key string, o *object, err error) {
 		return "", nil, err
 	}
 	key = accessor.GetNamespace() + "/" + accessor.GetName()
-	if old := s.get(key); old != nil && old.uid == accessor.GetUID() && old.resourceVersion == accessor.GetResourceVersion() {
+	old := s.get(key)
+	if old != nil && old.uid == accessor.GetUID() && old.resourceVersion == accessor.GetResourceVersion() {
 		return key, old, nil
 	}
-	if o, err = s.kind.decode(from); err != nil {
+	if o, err = s.of.decode(from); err != nil {
 		// The API server takes nothing that cannot be read. If it ever does, the
 		// object is as good as not there.
-		logger().Error("object cannot be read", zap.String("kind", s.kind.name), zap.String("object", key), zap.Error(err))
+		logger().Error("object cannot be read", zap.String("kind", s.of.name), zap.String("object", key), zap.Error(err))
 		o = &object{uid: accessor.GetUID(), resourceVersion: accessor.GetResourceVersion(), decoded: new(k8ssource.Objects)}
+	}
+	if old != nil && old.content == o.content {
+		o.decoded = old.decoded // what was made of it is known by its address
 	}
 	return key, o, nil
 }

@@ -1,0 +1,58 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+)
+
+// ours are the types of the conditions that the gateway writes.
+var ours = []string{k8ssource.ConditionAccepted, k8ssource.ConditionResolvedRefs, k8ssource.ConditionProgrammed, k8ssource.ConditionConflict}
+
+// mayWrite tells whether a status is this workload's to write. One that the gateway
+// of another workload wrote for the object as it is stays, unless it says that the
+// object is not for that workload.
+func mayWrite(current k8ssource.Status, workload string, applies bool, generation int64) bool {
+	if current.Workload == "" || current.Workload == workload {
+		return applies || current.Workload == workload
+	}
+	programmed := meta.FindStatusCondition(current.Conditions, k8ssource.ConditionProgrammed)
+	return applies && (programmed == nil || programmed.ObservedGeneration != generation || programmed.Reason == k8ssource.ReasonNotSelected)
+}
+
+// settled tells whether a status says what it should.
+func settled(current k8ssource.Status, want []metav1.Condition, workload string) bool {
+	if current.Workload != workload {
+		return false
+	}
+	for _, w := range want {
+		c := meta.FindStatusCondition(current.Conditions, w.Type)
+		if c == nil || c.Status != w.Status || c.Reason != w.Reason || c.Message != w.Message || c.ObservedGeneration != w.ObservedGeneration {
+			return false
+		}
+	}
+	return true
+}
+
+// nextConditions are the conditions to write: those wanted, with the time of their
+// last transition, and those of other writers.
+func nextConditions(current, want []metav1.Condition, now time.Time) []metav1.Condition {
+	var out []metav1.Condition
+	for _, w := range want {
+		w.LastTransitionTime = metav1.NewTime(now)
+		if c := meta.FindStatusCondition(current, w.Type); c != nil && c.Status == w.Status {
+			w.LastTransitionTime = c.LastTransitionTime
+		}
+		out = append(out, w)
+	}
+	for _, c := range current {
+		if !slices.Contains(ours, c.Type) {
+			out = append(out, c)
+		}
+	}
+	return out
+}

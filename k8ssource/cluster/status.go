@@ -1,0 +1,185 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+const (
+	// writeRate and writeBurst bound the requests a second that write.
+	writeRate  = 20
+	writeBurst = 40
+	// passPause is the least time between two looks at all statuses.
+	passPause = 200 * time.Millisecond
+	// failurePause is how long a kind is left alone after a failure.
+	failurePause = 30 * time.Second
+	// missingPause is how long to wait for the news that an object was deleted.
+	missingPause = 2 * time.Second
+
+	// fieldManager is who writes, as the API server notes it.
+	fieldManager = "llm-gateway"
+)
+
+// translated is a state with the objects it was made of.
+type translated struct {
+	objects *k8ssource.Objects
+	state   *llmroute.State
+}
+
+// statusWriter writes what became of the objects into their status, and events about
+// findings. It compares what there is with what should be, again after each change.
+type statusWriter struct {
+	client   dynamic.Interface
+	events   *eventWriter
+	workload string
+	follower func(kind string) *follower // of a kind, nil if it is not followed
+
+	latest atomic.Pointer[translated]
+	wake   chan struct{} // holds a token when there may be something to write
+
+	// sent holds what was last written over which version, until a newer one is
+	// seen: the API server may also have found nothing to change.
+	sent    map[types.UID]sent
+	missing map[types.UID]bool   // statuses that were not found
+	paused  map[string]time.Time // until when kinds are left alone
+	logged  map[string]bool      // kinds whose problem is logged
+}
+
+// sent is a status that was written.
+type sent struct {
+	over string // the version that it was written over
+	want []metav1.Condition
+}
+
+// offer hands over what there is to say.
+func (w *statusWriter) offer(objects *k8ssource.Objects, state *llmroute.State) {
+	w.latest.Store(&translated{objects, state})
+	w.touched()
+}
+
+// touched tells that the status of an object may have changed.
+func (w *statusWriter) touched() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes until ctx is done.
+func (w *statusWriter) run(ctx context.Context) {
+	w.sent, w.missing = make(map[types.UID]sent), make(map[types.UID]bool)
+	w.paused, w.logged = make(map[string]time.Time), make(map[string]bool)
+	w.events.begin(w.touched)
+	w.touched()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		}
+		if t := w.latest.Load(); t != nil {
+			w.pass(ctx, t)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(passPause):
+		}
+	}
+}
+
+// pass writes what is not as it should be.
+func (w *statusWriter) pass(ctx context.Context, t *translated) {
+	w.events.pass(ctx, t.state.Findings, w.follower)
+	seen := make(map[types.UID]bool)
+	for _, outcome := range k8ssource.Outcomes(t.objects, t.state) {
+		seen[outcome.Object.GetUID()] = true
+		if time.Now().Before(w.paused[outcome.Kind]) {
+			continue
+		}
+		if err := w.write(ctx, outcome); err != nil {
+			w.failed(outcome.Kind, err)
+		}
+		if ctx.Err() != nil || w.latest.Load() != t {
+			return // there is something newer to say
+		}
+	}
+	maps.DeleteFunc(w.sent, func(uid types.UID, _ sent) bool { return !seen[uid] })
+	maps.DeleteFunc(w.missing, func(uid types.UID, _ bool) bool { return !seen[uid] })
+}
+
+// write writes one status if it is not as it should be.
+func (w *statusWriter) write(ctx context.Context, outcome k8ssource.Outcome) error {
+	f := w.follower(outcome.Kind)
+	if f == nil {
+		return nil
+	}
+	name := types.NamespacedName{Namespace: outcome.Object.GetNamespace(), Name: outcome.Object.GetName()}
+	current := f.get(name.String())
+	if current == nil || current.uid != outcome.Object.GetUID() {
+		return nil
+	}
+	// What was translated may be older than what there is. Then it is about to be
+	// translated again.
+	status := current.status
+	if current.generation != outcome.Object.GetGeneration() || !mayWrite(status, w.workload, outcome.Applies, current.generation) || settled(status, outcome.Conditions, w.workload) {
+		return nil
+	}
+	if last := w.sent[current.uid]; last.over == current.resourceVersion && reflect.DeepEqual(last.want, outcome.Conditions) {
+		return nil
+	}
+	data, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": current.uid, "resourceVersion": current.resourceVersion},
+		"status":   k8ssource.Status{Workload: w.workload, Conditions: nextConditions(status.Conditions, outcome.Conditions, time.Now())},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = w.client.Resource(f.resource).Namespace(name.Namespace).Patch(ctx, name.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
+	switch {
+	case err == nil:
+		w.sent[current.uid] = sent{current.resourceVersion, outcome.Conditions}
+	case apierrors.IsConflict(err):
+		return nil // the version that was in the way is about to be seen
+	case apierrors.IsNotFound(err) && !w.missing[current.uid]:
+		// The object was deleted, or its kind has no status.
+		w.missing[current.uid] = true
+		time.AfterFunc(missingPause, w.touched)
+		return nil
+	}
+	return err
+}
+
+// failed leaves a kind alone for a while, and logs once why.
+func (w *statusWriter) failed(kind string, err error) {
+	w.paused[kind] = time.Now().Add(failurePause)
+	time.AfterFunc(failurePause, w.touched)
+	f := w.follower(kind)
+	if w.logged[kind] || !answered(err) || f == nil {
+		return
+	}
+	w.logged[kind] = true
+	switch {
+	case apierrors.IsForbidden(err):
+		logger().Warn(fmt.Sprintf("may not write the status of objects; a ClusterRole needs the rule {apiGroups: [%s], resources: [%s/status], verbs: [patch]}, or write the option status off",
+			f.kind.group, f.kind.resource), zap.String("kind", kind), zap.Error(err))
+	case apierrors.IsNotFound(err):
+		logger().Warn("the kind has no status; install the gateway's own CRDs, or write the option status off", zap.String("kind", kind), zap.Error(err))
+	default:
+		logger().Warn("cannot write the status of objects for now", zap.String("kind", kind), zap.Error(err))
+	}
+}

@@ -1,0 +1,91 @@
+package k8ssource
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+func TestOutcomes(t *testing.T) {
+	const manifests = `apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMProvider
+metadata: {name: good, namespace: ns, generation: 3}
+spec: {host: a.example.com}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMProvider
+metadata: {name: late, namespace: ns}
+spec: {host: a.example.com}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMProvider
+metadata: {name: bad, namespace: ns}
+spec: {host: b.example.com, port: 70000}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMProvider
+metadata: {name: no-host, namespace: ns}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMProvider
+metadata: {name: other, namespace: ns}
+spec: {host: c.example.com, port: 70000, workloadSelector: {labels: {app: other}}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: other, namespace: ns}
+spec: {selector: {app: other}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: governs, namespace: ns}
+spec: {host: a.example.com, rules: [{backendRefs: [{providerHost: a.example.com}]}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: lost, namespace: ns}
+spec: {host: a.example.com, rules: [{backendRefs: [{providerHost: a.example.com}]}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: refused, namespace: ns}
+spec: {host: d.example.com}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: elsewhere, namespace: ns}
+spec: {host: e.example.com, gateways: [other], rules: [{backendRefs: [{providerHost: a.example.com}]}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: refused-elsewhere, namespace: ns}
+spec: {host: e.example.com, gateways: [other]}
+`
+	objects, err := Decode("a.yaml", []byte(manifests))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := Translate(objects, llmroute.Identity{Namespace: "ns", Labels: map[string]string{"app": "this"}}, Options{})
+	want := map[string]struct {
+		applies bool
+		reason  string // of Programmed
+	}{
+		"LLMProvider good": {true, "Programmed"}, "LLMProvider late": {true, "NotAccepted"}, "LLMProvider bad": {true, "NotAccepted"},
+		"LLMProvider no-host": {true, "NotAccepted"}, "LLMProvider other": {false, "NotSelected"},
+		"LLMRoute governs": {true, "Programmed"}, "LLMRoute lost": {true, "NotAccepted"}, "LLMRoute refused": {true, "NotAccepted"},
+		"LLMRoute elsewhere": {false, "NotSelected"}, "LLMRoute refused-elsewhere": {false, "NotAccepted"},
+	}
+	outcomes := Outcomes(objects, state)
+	if len(outcomes) != len(want) {
+		t.Errorf("%d outcomes, want %d", len(outcomes), len(want))
+	}
+	for _, o := range outcomes {
+		name := o.Kind + " " + o.Object.GetName()
+		programmed := meta.FindStatusCondition(o.Conditions, ConditionProgrammed)
+		if w := want[name]; o.Applies != w.applies || programmed.Reason != w.reason || programmed.ObservedGeneration != o.Object.GetGeneration() {
+			t.Errorf("%s: applies %v, %+v; want %v, %s", name, o.Applies, programmed, w.applies, w.reason)
+		}
+	}
+}
