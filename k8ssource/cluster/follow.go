@@ -131,9 +131,9 @@ func (f *follower) rule() string {
 	return fmt.Sprintf(`a ClusterRole needs the rule {apiGroups: [%q], resources: [%s], verbs: [list, watch]}`, f.kind.group, f.kind.resource)
 }
 
-// note keeps how a request went, and returns what was kept before, and how many
-// have failed in a row.
-func (f *follower) note(err error) (before error, attempts int) {
+// note keeps how a request went, and returns how many have failed in a row, and what
+// was kept before.
+func (f *follower) note(err error) (attempts int, before error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	before, f.problem = f.problem, err
@@ -141,14 +141,14 @@ func (f *follower) note(err error) (before error, attempts int) {
 	if err == nil {
 		f.attempts = 0
 	}
-	return before, f.attempts
+	return f.attempts, before
 }
 
-// failure is why the last attempts failed, and how many in a row.
-func (f *follower) failure() (error, int) {
+// failure is how many attempts in a row have failed, and why the last one did.
+func (f *follower) failure() (attempts int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.problem, f.attempts
+	return f.attempts, f.problem
 }
 
 // observe deals with how a request went.
@@ -157,7 +157,7 @@ func (f *follower) observe(ctx context.Context, err error) {
 		return // after these another kind of list is tried at once
 	}
 	f.connection.observe(err)
-	before, attempts := f.note(err)
+	attempts, before := f.note(err)
 	switch {
 	case f.name != "":
 		if err != nil && attempts <= enough || err == nil && before != nil {

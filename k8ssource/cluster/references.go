@@ -37,7 +37,7 @@ func (r *references) follow(ctx context.Context, list []k8ssource.Reference) {
 // that it may not be read.
 func (r *references) pending() bool {
 	for _, f := range r.followers {
-		if err, _ := f.failure(); !f.isSynced() && !apierrors.IsForbidden(err) {
+		if _, err := f.failure(); !f.isSynced() && !apierrors.IsForbidden(err) {
 			return true
 		}
 	}
@@ -67,7 +67,7 @@ func (r *references) addTo(objects *k8ssource.Objects) {
 // fault is what is to be said of a single object that cannot be read. What was read
 // before stays in use.
 func (f *follower) fault() *k8ssource.Fault {
-	err, attempts := f.failure()
+	attempts, err := f.failure()
 	synced := f.isSynced()
 	switch {
 	case apierrors.IsForbidden(err) && (!synced || attempts >= enough):
