@@ -100,7 +100,7 @@ func (p *page) block(commands string) {
 	case strings.Contains(commands, "curl "):
 		want = `"model":"qwen1.5-72b-chat"`
 	case strings.Contains(commands, "get llmproviders,"):
-		want = "dashscope"
+		want = "True"
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		out, err := p.run(commands)

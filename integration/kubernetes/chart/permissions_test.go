@@ -29,12 +29,12 @@ func TestPermissions(t *testing.T) {
 		return lines
 	}
 	everywhere := []string{
-		"events.events.k8s.io [] [] [create patch]",
+		"events.events.k8s.io [] [] [create]",
 		"gateways.networking.istio.io [] [] [list watch]",
 		"llmproviders.istio.alibabacloud.com [] [] [list watch]",
-		"llmproviders.istio.alibabacloud.com/status [] [] [patch update]",
+		"llmproviders.istio.alibabacloud.com/status [] [] [patch]",
 		"llmroutes.istio.alibabacloud.com [] [] [list watch]",
-		"llmroutes.istio.alibabacloud.com/status [] [] [patch update]",
+		"llmroutes.istio.alibabacloud.com/status [] [] [patch]",
 		"services [] [] [list watch]",
 	}
 	at := append(slices.Clone(everywhere),

@@ -154,6 +154,20 @@ func TestPodServes(t *testing.T) {
 		}
 	}
 
+	// What it says of that shows that it may write.
+	for _, written := range []string{
+		"llmprovider/dashscope-qwen -o jsonpath={.status.conditions[*].reason}",
+		"events.events.k8s.io -o jsonpath={.items[*].reason}",
+	} {
+		d.until("says why in "+written, func() bool {
+			r := d.cluster.Kubectl(append([]string{"-n", d.namespace, "get"}, strings.Fields(written)...)...)
+			return strings.Contains(r.Stdout, "SecretForbidden")
+		})
+	}
+	if got := get(d.cluster, d.namespace, "lease/edge", ".spec.holderIdentity"); got == "" {
+		t.Error("nobody holds the Lease that the Role names")
+	}
+
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200} {
 		if got := d.probe(path); got != want {
 			t.Errorf("%s: %d", path, got)

@@ -61,6 +61,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 			labels_file /etc/podinfo/labels
 			workload {{ include "llm-gateway.fullname" . }}
 			root_namespace {{ default .Release.Namespace .Values.rootNamespace }}
+			lease {{ include "llm-gateway.fullname" . }}
 			{{- with include "llm-gateway.portMap" . }}
 			port_map {{ . }}
 			{{- end }}
