@@ -141,7 +141,11 @@ func (p *page) settle() {
 	p.status("service", `{"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}`)
 	p.pod = startPod(p.t, p.c, "istio-system", "llm-gateway", map[string]string{"/etc/authorities/ca.crt": read(p.t, p.provider.CAFile())},
 		"HTTPS_PROXY="+p.proxy.URL(), "SSL_CERT_FILE=/etc/authorities/ca.crt")
-	p.program("curl", fmt.Sprintf(`exec /usr/bin/curl --silent --connect-to :80:127.0.0.1:%d --connect-to :443:127.0.0.1:%d "$@"`, p.pod.ports["http"], p.pod.ports["https"]))
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.program("curl", fmt.Sprintf(`exec %q --silent --connect-to :80:127.0.0.1:%d --connect-to :443:127.0.0.1:%d "$@"`, curl, p.pod.ports["http"], p.pod.ports["https"]))
 	p.certificate()
 }
 

@@ -207,3 +207,12 @@ func TestPorts(t *testing.T) {
 		t.Errorf("%d ports", len(ports))
 	}
 }
+
+// TestIstioVersion holds that the page installs the CRDs of Istio that are tested.
+func TestIstioVersion(t *testing.T) {
+	page := regexp.MustCompile(`/istio/api/(v[\d.]+)/`).FindStringSubmatch(read(t, examples+"/README.md"))
+	tested := regexp.MustCompile(`(?m)^\s+istio\.io/api (v[\d.]+)$`).FindStringSubmatch(read(t, "../lab/go.mod"))
+	if page == nil || tested == nil || page[1] != tested[1] {
+		t.Errorf("the page has %v, the tests %v", page, tested)
+	}
+}
