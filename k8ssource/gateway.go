@@ -35,11 +35,7 @@ type boundHost struct{ name, namespace string }
 // translateGateways sets up the listeners of the Gateways that are for the
 // workload, and the one for its sidecar routes.
 func (t *translation) translateGateways(items []*Item[Gateway]) {
-	if address := t.options.MeshListen; address != "" {
-		t.state.Listeners = append(t.state.Listeners, &llmroute.Listener{Address: address, Servers: []*llmroute.Server{
-			{Hosts: []string{"*"}, Table: MeshTable, Gateway: MeshTable, Origin: "mesh_listen"},
-		}})
-	}
+	t.state.Listeners = (&SourceOptions{MeshListen: t.options.MeshListen}).Listeners()
 	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[Gateway]) int { return compare(&a.Object, &b.Object) })
 	for _, item := range items {
 		if !t.serves(keyOf(&item.Object)) {
@@ -145,12 +141,14 @@ func (b *gatewayBuilder) address(path string, spec *GatewayServer) string {
 		port = mapped
 	}
 	host := ""
-	if spec.Bind != "" && spec.Bind != "0.0.0.0" {
+	if spec.Bind != "" {
 		ip, err := netip.ParseAddr(spec.Bind)
 		if err != nil {
 			b.warn(ReasonInvalidField, "%s.bind: %q is not an IP address, and the server is left out; write one, or leave bind out to listen on all", path, bounded(spec.Bind))
 		}
-		host = ip.String()
+		if !ip.IsUnspecified() { // which is all addresses
+			host = ip.String()
+		}
 	}
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
@@ -208,6 +206,7 @@ func (b *gatewayBuilder) tls(path string, spec *GatewayTLS, secure bool, to *llm
 			b.warn(ReasonUnsupportedServer, "%s.mode: without it TLS is passed through, which is not supported, and the server is left out; write SIMPLE or MUTUAL", path)
 			return
 		}
+		b.warn(ReasonUnsupportedField, "%s.mode: without it Istio passes TLS through; because there is a credentialName it is taken for SIMPLE; write SIMPLE", path)
 	default:
 		b.warn(ReasonUnsupportedServer, "%s.mode: %q is not supported, and the server is left out; write SIMPLE or MUTUAL", path, bounded(spec.Mode))
 		return

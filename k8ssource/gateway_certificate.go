@@ -45,23 +45,44 @@ func (b *gatewayBuilder) certificate(path, name string, clientAuth bool) *llmrou
 		b.warn(ReasonInvalidSecret, "%s: Secret %s has no tls.crt or no tls.key, so TLS handshakes fail; its keys are: %s", path, bounded(full), secret.Object.keys())
 		return nil
 	}
-	authorities := first(secret, authorityKeys)
-	if other := b.t.secrets[full+caSuffix]; other != nil && len(other.Faults) == 0 {
-		if value := first(other, authorityKeys); value != "" {
-			authorities = value
-		}
+	var authorities string
+	other := b.t.secrets[full+caSuffix]
+	if clientAuth {
+		authorities = b.authorities(path, secret, other)
 	}
-	if !clientAuth {
-		authorities = ""
-	} else if authorities == "" {
-		b.warn(ReasonInvalidSecret, "%s: Secret %s has no ca.crt, so no client certificate is accepted; add the authorities of client certificates", path, bounded(full))
+	built := builtCertificate{secret, other, clientAuth}
+	if certificate := b.t.before.certificates[built]; certificate != nil {
+		b.t.after.certificates[built] = certificate
+		return certificate
 	}
 	certificate, err := llmroute.NewCertificate("Secret "+full, []byte(chain), []byte(key), []byte(authorities))
 	if err != nil {
 		b.warn(ReasonInvalidSecret, "%s: Secret %s cannot be used, so TLS handshakes fail: %s", path, bounded(full), strings.TrimPrefix(err.Error(), "tls: "))
 		return nil
 	}
+	b.t.after.certificates[built] = certificate
 	return certificate
+}
+
+// authorities are those of clients' certificates. If there is a Secret for them,
+// nothing else takes its place: others would let in other clients.
+func (b *gatewayBuilder) authorities(path string, secret, other *Item[Secret]) string {
+	from := secret
+	if other != nil {
+		faults, usable := secretFaults(path, other)
+		for _, f := range faults {
+			b.warn(f.Reason, "%s", f.Message)
+		}
+		if !usable {
+			return ""
+		}
+		from = other
+	}
+	authorities := first(from, authorityKeys)
+	if authorities == "" {
+		b.warn(ReasonInvalidSecret, "%s: Secret %s has no ca.crt, so no client certificate is accepted; add the authorities of client certificates", path, bounded(keyOf(&from.Object)))
+	}
+	return authorities
 }
 
 // first returns the first of a Secret's values that is there.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -20,6 +21,20 @@ func (h *matchedHeader) dropped() bool { return strings.ContainsAny(h.name, "_."
 // dashed is the name that Caddy drops in exchange where this one is expected.
 func (h *matchedHeader) dashed() string {
 	return strings.NewReplacer("_", "-", ".", "-").Replace(h.name)
+}
+
+// expectable tells whether a listener can expect the header. Caddy drops the one
+// with dashes then, which must not be one that requests need.
+func (h *matchedHeader) expectable() bool {
+	name := h.dashed()
+	return !llmprovider.IsCredentialHeader(name) && !needed[name]
+}
+
+// needed are headers with dashes that requests of other routes may have to keep.
+var needed = map[string]bool{
+	"accept-encoding": true, "accept-language": true, "content-encoding": true, "content-length": true, "content-type": true, "idempotency-key": true,
+	"proxy-connection": true, "transfer-encoding": true, "user-agent": true, "x-forwarded-for": true, "x-forwarded-host": true, "x-forwarded-proto": true,
+	"x-idempotency-key": true, "x-real-ip": true, "x-request-id": true,
 }
 
 // expectHeaders makes the listeners expect the headers that their routes match
@@ -52,7 +67,7 @@ func (t *translation) expectHeaders(claims []*claim) {
 				l := listeners[in.table]
 				switch {
 				case !h.dropped(), !in.own && len(t.bound[in.from]) > 0:
-				case l == nil || dashed[use{l, h.dashed()}]:
+				case l == nil || !h.expectable() || dashed[use{l, h.dashed()}]:
 					if lost == nil {
 						lost = make(map[string]bool)
 					}
@@ -64,7 +79,7 @@ func (t *translation) expectHeaders(claims []*claim) {
 		}
 		for _, h := range c.builder.matched {
 			if lost[h.path] && c.unusable == "" {
-				f := faultf(ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name before routes see them, because a name with dashes is used as well or the "+
+				f := faultf(ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name before routes see them, because the name with dashes is needed as well or the "+
 					"listener is a site's; use a name with dashes, or list this one in the site's expected_underscore_headers or expected_dot_headers", h.path)
 				f.Used = true
 				t.report(c.origin, []Fault{*f})

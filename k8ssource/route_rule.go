@@ -87,7 +87,7 @@ func (b *routeBuilder) headers(path string, headers map[string]StringMatch) cadd
 			b.fault(ReasonInvalidMatch, "%s: claims of a token are not matched; write the name of a header", path)
 		case strings.HasPrefix(name, ":"):
 			b.fault(ReasonInvalidMatch, "%s: this is not a header name; write host for the request's host", path)
-		case !httpguts.ValidHeaderFieldName(name):
+		case !httpguts.ValidHeaderFieldName(name) || strings.Contains(name, "*"): // a legal letter, which Caddy takes for a pattern
 			b.fault(ReasonInvalidMatch, "%s: this is not a header name", path)
 		case twice:
 			b.fault(ReasonInvalidMatch, "%s: the header is named twice, written in two ways; keep one of them", path)

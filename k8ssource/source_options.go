@@ -69,6 +69,16 @@ func (o *SourceOptions) Identity() llmroute.Identity {
 	return llmroute.Identity{Namespace: o.Namespace, Workload: o.Workload, Labels: o.Labels}
 }
 
+// Listeners implements llmroute.EarlyListener.
+func (o *SourceOptions) Listeners() []*llmroute.Listener {
+	if o.MeshListen == "" {
+		return nil
+	}
+	return []*llmroute.Listener{{Address: o.MeshListen, Servers: []*llmroute.Server{
+		{Hosts: []string{"*"}, Table: MeshTable, Gateway: MeshTable, Origin: "mesh_listen"},
+	}}}
+}
+
 // Options are the settings of Translate.
 func (o *SourceOptions) Options() Options {
 	return Options{RootNamespace: o.RootNamespace, PortMap: o.PortMap, MeshListen: o.MeshListen, AllowAnyHost: o.AllowAnyHost}

@@ -124,6 +124,7 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 		state:    &llmroute.State{Identity: identity, Tables: make(map[string][]*llmroute.Route)},
 		after: Translator{
 			providers: make(map[*Item[LLMProvider]]*builtProvider, len(objects.Providers)), routes: make(map[*Item[LLMRoute]]*builtRoute, len(objects.Routes)),
+			certificates: make(map[builtCertificate]*llmroute.Certificate),
 		},
 	}
 	if t.known && t.identity.Namespace == "" {

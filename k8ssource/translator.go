@@ -18,6 +18,15 @@ type Translator struct {
 	environment *environment
 	providers   map[*Item[LLMProvider]]*builtProvider
 	routes      map[*Item[LLMRoute]]*builtRoute
+	// certificates are those of servers, which would never be found equal.
+	certificates map[builtCertificate]*llmroute.Certificate
+}
+
+// builtCertificate is what a certificate was made of: its Secret, that of the
+// authorities of clients, if there is one, and whether these are asked for.
+type builtCertificate struct {
+	secret, authorities *Item[Secret]
+	clientAuth          bool
 }
 
 // builtProvider is what was made of an LLMProvider.

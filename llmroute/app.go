@@ -232,16 +232,25 @@ func (a *App) Stop() error {
 	// the gateway is not ready, and not nothing. Stopping it would also wait for
 	// requests of earlier configurations, with the sites still open if the http
 	// app is stopped after this one.
+	return a.stopListeners()
+}
+
+func (a *App) stopListeners() error {
 	a.gateways.end()
-	if a.status != nil && !caddy.Exiting() {
-		return a.status.stop()
+	if a.status == nil || caddy.Exiting() {
+		return nil
 	}
-	return nil
+	status := a.status
+	a.status = nil
+	return status.stop()
 }
 
 // Cleanup gives back what Provision acquired. Requests in flight go on.
 func (a *App) Cleanup() error {
 	a.stopOnce.Do(func() { close(a.done) })
+	if err := a.stopListeners(); err != nil { // Caddy stops no app whose Start failed
+		a.logger.Error("closing listeners", zap.Error(err))
+	}
 	a.gateways.wait() // nothing but the end of the process ends the requests then
 	a.mu.Lock()
 	if a.closed {
@@ -274,9 +283,6 @@ func (a *App) register(h *Handler) int {
 	a.handlers = append(a.handlers, h)
 	return len(a.handlers) - 1
 }
-
-// isServed tells whether a site of the configuration routes by the table.
-func (a *App) isServed(table string) bool { return a.served[table] }
 
 // snapshot returns what requests are routed by now.
 func (a *App) snapshot() *snapshot {

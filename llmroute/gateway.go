@@ -3,9 +3,9 @@ package llmroute
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 )
 
 // Listener is an address that the gateway listens on by itself, beside the sites
@@ -68,6 +68,9 @@ func (l *Listener) validate() error {
 	if _, err := caddy.ParseNetworkAddress(l.Address); err != nil {
 		return fmt.Errorf("address: %w", err)
 	}
+	if l.TLS {
+		return errors.New("listeners with TLS have their certificates from a source; write a site, or a Gateway for the source")
+	}
 	if len(l.Servers) == 0 {
 		return errors.New("no servers; write at least one with hosts and a table")
 	}
@@ -85,9 +88,9 @@ type liveListener struct {
 	hostIndex[Server]
 }
 
-// addListeners adds the listeners of a configuration or a source, without the
+// addListeners adds listeners to a snapshot, without the
 // servers whose gateway a site serves by itself. Those of one address share it.
-func (s *snapshot) addListeners(listeners []*Listener, served func(gateway string) bool) {
+func (a *App) addListeners(s *snapshot, listeners []*Listener) {
 	for _, l := range listeners {
 		live := s.listeners[l.Address]
 		if live == nil {
@@ -95,8 +98,13 @@ func (s *snapshot) addListeners(listeners []*Listener, served func(gateway strin
 			own.Servers = nil
 			live = &liveListener{&own, newHostIndex[Server](len(l.Servers))}
 		}
+		if live.TLS != l.TLS {
+			a.logger.Error("an address is to be listened at with TLS and without; the one of the configuration is used", zap.String("address", l.Address))
+			continue
+		}
+		live.Headers = union(live.Headers, l.Headers)
 		for _, server := range l.Servers {
-			if server.Gateway != "" && served(server.Gateway) {
+			if server.Gateway != "" && a.served[server.Gateway] {
 				continue
 			}
 			live.Servers = append(live.Servers, server)
@@ -120,17 +128,4 @@ func (s *snapshot) listensFor(table string) bool {
 		}
 	}
 	return false
-}
-
-// listenerSettings are what a running server cannot change.
-type listenerSettings struct {
-	address string
-	tls     bool
-	headers string
-}
-
-func (l *Listener) settings() listenerSettings {
-	headers := slices.Clone(l.Headers)
-	slices.Sort(headers)
-	return listenerSettings{l.Address, l.TLS, fmt.Sprint(headers)}
 }

@@ -46,20 +46,34 @@ func (g *gatewayHandler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// ServeHTTP implements caddyhttp.MiddlewareHandler.
-func (g *gatewayHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) (err error) {
+// ServeHTTP implements caddyhttp.MiddlewareHandler. It returns no error: Caddy would
+// log it with the whole request, credentials included.
+func (g *gatewayHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	x := newExchange(&g.route, w, r)
+	var err error
 	if g.accessLog != nil {
 		line := newAccessLine(g.accessLog, w, r)
 		x.w = line
 		defer func() { line.write(err, x.accessFields()) }()
 	}
-	server, refused := x.snap.server(g.Address, r)
-	if refused == nil {
-		if server.HTTPSRedirect && r.TLS == nil {
-			http.Redirect(x.w, r, "https://"+withoutPort(r.Host)+r.URL.RequestURI(), http.StatusMovedPermanently)
-			return nil
+	if err = g.serve(x); err != nil {
+		if c := g.route.logger.Check(zap.DebugLevel, "request ended with an error"); c != nil {
+			c.Write(zap.Error(err))
 		}
+	}
+	return nil
+}
+
+func (g *gatewayHandler) serve(x *exchange) error {
+	server, refused := x.snap.server(g.Address, x.r)
+	switch {
+	case refused != nil && refused.Status == http.StatusMisdirectedRequest:
+		x.w.Header().Set("Connection", "close")
+	case refused != nil:
+	case server.HTTPSRedirect && x.r.TLS == nil:
+		http.Redirect(x.w, x.r, "https://"+withoutPort(x.r.Host)+x.r.URL.RequestURI(), http.StatusMovedPermanently)
+		return nil
+	default:
 		x.table = server.Table
 	}
 	return g.route.serve(x, refused)
@@ -75,9 +89,10 @@ func (s *snapshot) server(address string, r *http.Request) (*Server, *llmprovide
 	switch {
 	case server == nil:
 		return nil, errNoRoute(r)
-	case r.TLS != nil && listener.lookup(normalizeHost(r.TLS.ServerName)) != server:
+	case listener.TLS != (r.TLS != nil), r.TLS != nil && (listener.lookup(normalizeHost(r.TLS.ServerName)) != server || !server.admits(r.TLS)):
 		// What the handshake was held to, such as the client's certificate, says
-		// nothing about another server (RFC 9110, section 15.5.20).
+		// nothing about another server (RFC 9110, section 15.5.20), nor about this
+		// one if it asks for something else by now.
 		return nil, errMisdirected(r)
 	}
 	return server, nil
@@ -94,7 +109,7 @@ func withoutPort(host string) string {
 func errMisdirected(r *http.Request) *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusMisdirectedRequest, Type: llmprovider.TypeInvalidRequest, Code: "misdirected_request",
-		Message: fmt.Sprintf("this connection was opened for the server name %q, not for host %q; open another one", bounded(r.TLS.ServerName), bounded(r.Host)),
+		Message: fmt.Sprintf("this connection may not be used for host %q, or not any more; open another one", bounded(r.Host)),
 	}
 }
 

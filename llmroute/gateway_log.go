@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // accessLine writes the access log of the gateway's own listeners, in Caddy's
@@ -45,35 +47,40 @@ func (l *accessLine) write(err error, fields []zap.Field) {
 		zap.Duration("duration", time.Since(l.began)),
 		zap.Int("size", l.Size()),
 		zap.Int("status", status),
-		zap.Object("resp_headers", caddyhttp.LoggableHTTPHeader{Header: l.Header()}),
+		zap.Object("resp_headers", caddyhttp.LoggableHTTPHeader{Header: loggedHeader(l.Header())}),
 	}, fields...)...)
 }
 
 // loggedRequest is a request as logs may show it.
 type loggedRequest struct{ *http.Request }
 
-// secretHeaders are those of clients' headers that hold credentials and that
-// Caddy shows.
-var secretHeaders = []string{"X-Api-Key", "Api-Key", "X-Goog-Api-Key"}
-
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (l loggedRequest) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	shown := *l.Request
-	for _, name := range secretHeaders {
-		if _, ok := shown.Header[name]; ok {
-			shown.Header = shown.Header.Clone()
-			break
-		}
-	}
-	for _, name := range secretHeaders {
-		if _, ok := shown.Header[name]; ok {
-			shown.Header[name] = []string{"REDACTED"}
-		}
-	}
-	if path, _, ok := strings.Cut(shown.RequestURI, "?"); ok {
-		shown.RequestURI = path + "?REDACTED"
-	}
+	shown.Header = loggedHeader(shown.Header)
+	shown.RequestURI = withoutQuery(shown.RequestURI)
 	return caddyhttp.LoggableHTTPRequest{Request: &shown}.MarshalLogObject(enc)
+}
+
+// loggedHeader is a header as logs may show it.
+func loggedHeader(header http.Header) http.Header {
+	out := header.Clone() // which the handler may not see changed
+	for name := range out {
+		switch {
+		case llmprovider.IsCredentialHeader(name):
+			out[name] = []string{"REDACTED"}
+		case name == "Location":
+			out[name] = []string{withoutQuery(header.Get(name))}
+		}
+	}
+	return out
+}
+
+func withoutQuery(uri string) string {
+	if path, _, ok := strings.Cut(uri, "?"); ok {
+		return path + "?REDACTED"
+	}
+	return uri
 }
 
 // Interface guards

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
@@ -21,6 +22,11 @@ type Certificate struct {
 	origin    string
 	chain     tls.Certificate
 	authority *x509.CertPool
+
+	// knows is verify for the requests of a connection: what was found out is
+	// kept. Being a func, it makes no two certificates equal, whose states would
+	// have to be compared.
+	knows func(presented []*x509.Certificate) bool
 }
 
 // NewCertificate reads a certificate chain with its key, and the authorities of
@@ -32,6 +38,7 @@ func NewCertificate(origin string, chain, key, authorities []byte) (*Certificate
 		return nil, err
 	}
 	c := &Certificate{origin: origin, chain: pair}
+	c.knows = c.remembering()
 	if len(authorities) > 0 {
 		c.authority = x509.NewCertPool()
 		if !c.authority.AppendCertsFromPEM(authorities) {
@@ -63,6 +70,36 @@ func (c *Certificate) verify(presented []*x509.Certificate) error {
 	}
 	_, err := presented[0].Verify(options)
 	return err
+}
+
+// admits tells whether a connection fulfils what the server asks for now.
+func (s *Server) admits(state *tls.ConnectionState) bool {
+	return state.Version >= s.MinVersion && (!s.ClientAuth || s.Certificate != nil && s.Certificate.knows(state.PeerCertificates))
+}
+
+// maxKnown is the most client certificates that a Certificate remembers.
+const maxKnown = 4096
+
+// remembering is verify with a memory.
+func (c *Certificate) remembering() func([]*x509.Certificate) bool {
+	var mu sync.Mutex
+	known := make(map[*x509.Certificate]bool)
+	return func(presented []*x509.Certificate) bool {
+		if len(presented) == 0 {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		good, ok := known[presented[0]]
+		if !ok {
+			good = c.verify(presented) == nil
+			if len(known) >= maxKnown {
+				clear(known)
+			}
+			known[presented[0]] = good
+		}
+		return good
+	}
 }
 
 // matchClientAuth matches handshakes for servers that ask for a certificate of

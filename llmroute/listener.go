@@ -29,8 +29,8 @@ func (a *App) startStatus() (*listener, error) {
 	return a.startListener("llm_status", &caddyhttp.Server{Listen: []string{a.StatusListen}, Protocols: []string{"h1"}}, nil)
 }
 
-// startGateway starts a listener of a source.
-func (a *App) startGateway(l *Listener) (*listener, error) {
+// startGateway starts a listener of a source, whose server expects the headers.
+func (a *App) startGateway(l *Listener, headers []string) (*listener, error) {
 	if err := a.checkFree(l.Address); err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (a *App) startGateway(l *Listener) (*listener, error) {
 	server := &caddyhttp.Server{
 		Listen: []string{l.Address}, MaxHeaderBytes: maxHeaderBytes, StrictSNIHost: &strict, Protocols: []string{"h1", "h2c"},
 	}
-	for _, name := range l.Headers {
+	for _, name := range headers {
 		if strings.Contains(name, "_") {
 			server.ExpectedUnderscoreHeaders = append(server.ExpectedUnderscoreHeaders, name)
 		}
@@ -56,27 +56,32 @@ func (a *App) startGateway(l *Listener) (*listener, error) {
 	return a.startListener("llm_gateway", server, map[string]string{"address": l.Address})
 }
 
-// checkFree tells whether a site of the configuration has the address. The
+// checkFree tells whether the status listener or a site has the address. The
 // operating system would let both have it, and share connections out at random.
 func (a *App) checkFree(address string) error {
+	if a.StatusListen != "off" && overlap(address, a.StatusListen) {
+		return fmt.Errorf("the status listener has %s; use another port, or move it with status_listen", a.StatusListen)
+	}
 	app, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
 		return nil //nolint:nilerr // there are no sites
 	}
-	wanted, err := caddy.ParseNetworkAddress(address)
-	if err != nil {
-		return fmt.Errorf("address %s: %w", address, err)
-	}
 	for name, server := range app.(*caddyhttp.App).Servers {
 		for _, other := range server.Listen {
-			taken, err := caddy.ParseNetworkAddress(other)
-			if err == nil && taken.Network == wanted.Network && (taken.Host == wanted.Host || taken.Host == "" || wanted.Host == "") &&
-				taken.StartPort <= wanted.EndPort && wanted.StartPort <= taken.EndPort {
+			if overlap(address, other) {
 				return fmt.Errorf("the sites of server %s listen at %s; move one of them, or route by the gateway's table from a site", name, other)
 			}
 		}
 	}
 	return nil
+}
+
+// overlap tells whether two addresses have a port of the same network in common.
+func overlap(a, b string) bool {
+	x, errX := caddy.ParseNetworkAddress(a)
+	y, errY := caddy.ParseNetworkAddress(b)
+	return errX == nil && errY == nil && x.Network == y.Network && (x.Host == y.Host || x.Host == "" || y.Host == "") &&
+		x.StartPort <= y.EndPort && y.StartPort <= x.EndPort
 }
 
 // startListener starts a server with the named handler, and its settings, for

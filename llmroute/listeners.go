@@ -1,7 +1,6 @@
 package llmroute
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -18,16 +17,28 @@ const listenRetry = 5 * time.Second
 type listeners struct {
 	mu      sync.Mutex
 	app     *App // nil before begin and after end
-	running map[listenerSettings]*listener
-	failed  map[string]string // by address: why there is none
+	running map[listenerKey]*runningListener
+	failed  map[string]string // by address: why there is none, or not the one that is wanted
 	retry   *time.Timer
 	ended   sync.WaitGroup
+}
+
+// listenerKey tells running listeners apart.
+type listenerKey struct {
+	address string
+	tls     bool
+}
+
+// runningListener is a listener, with the headers that its server expects.
+type runningListener struct {
+	*listener
+	headers []string
 }
 
 // begin starts the listeners of the snapshot in use, and keeps to later ones.
 func (g *listeners) begin(a *App) {
 	g.mu.Lock()
-	g.app, g.running, g.failed = a, make(map[listenerSettings]*listener), make(map[string]string)
+	g.app, g.running, g.failed = a, make(map[listenerKey]*runningListener), make(map[string]string)
 	g.mu.Unlock()
 	g.change()
 }
@@ -40,35 +51,45 @@ func (g *listeners) change() {
 	if g.app == nil {
 		return
 	}
-	wanted := make(map[listenerSettings]*Listener)
+	logger := g.app.logger
+	wanted, failed := make(map[listenerKey]bool), make(map[string]string)
+	var replaced []*runningListener
 	for _, l := range g.app.current.Load().listeners {
-		wanted[l.settings()] = l.Listener
-	}
-	failed := make(map[string]string)
-	for settings, l := range wanted {
-		if g.running[settings] != nil {
-			continue
+		key := listenerKey{l.Address, l.TLS}
+		wanted[key] = true
+		headers, old := l.Headers, g.running[key]
+		if old != nil {
+			// A header that is no longer matched by does no harm; another server
+			// would close connections.
+			if headers = union(old.headers, headers); len(headers) == len(old.headers) {
+				continue
+			}
 		}
-		started, err := g.app.startGateway(l)
+		started, err := g.app.startGateway(l.Listener, headers)
 		if err != nil {
 			failed[l.Address] = err.Error()
 			if g.failed[l.Address] != err.Error() {
-				g.app.logger.Error("cannot listen for a gateway; trying again", zap.String("address", l.Address), zap.Duration("every", listenRetry), zap.Error(err))
+				logger.Error("cannot listen for a gateway; trying again", zap.String("address", l.Address), zap.Duration("every", listenRetry), zap.Error(err))
 			}
-			continue
+			continue // with the old one, if there is one
 		}
-		g.app.logger.Info("listening for a gateway", zap.String("address", l.Address), zap.Bool("tls", l.TLS))
-		g.running[settings] = started
+		logger.Info("listening for a gateway", zap.String("address", l.Address), zap.Bool("tls", l.TLS), zap.Strings("expected_headers", headers))
+		g.running[key] = &runningListener{started, headers}
+		if old != nil {
+			replaced = append(replaced, old)
+		}
 	}
 	// After the new ones are there, so that no address is without a listener.
-	for settings, l := range g.running {
-		if wanted[settings] != nil {
-			continue
+	for key, l := range g.running {
+		if !wanted[key] {
+			delete(g.running, key)
+			logger.Info("no longer listening for a gateway", zap.String("address", key.address), zap.Bool("tls", key.tls))
+			replaced = append(replaced, l)
 		}
-		delete(g.running, settings)
-		g.app.logger.Info("no longer listening for a gateway", zap.String("address", settings.address))
+	}
+	for _, l := range replaced {
 		if err := l.stop(); err != nil {
-			g.app.logger.Error("closing a listener", zap.String("address", settings.address), zap.Error(err))
+			logger.Error("closing a listener", zap.Error(err))
 		}
 	}
 	g.failed = failed
@@ -99,11 +120,10 @@ func (g *listeners) end() {
 	}
 	logger := g.app.logger
 	g.app = nil
-	for _, settings := range slices.Collect(maps.Keys(g.running)) {
-		l := g.running[settings]
+	for key, l := range g.running {
 		stop := func() {
 			if err := l.stop(); err != nil {
-				logger.Error("closing a listener", zap.String("address", settings.address), zap.Error(err))
+				logger.Error("closing a listener", zap.String("address", key.address), zap.Error(err))
 			}
 		}
 		if caddy.Exiting() {
@@ -119,3 +139,10 @@ func (g *listeners) end() {
 
 // wait waits for the requests that were open at the end.
 func (g *listeners) wait() { g.ended.Wait() }
+
+// union is sorted and has each entry once.
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}

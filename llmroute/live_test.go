@@ -24,7 +24,15 @@ func init() { caddy.RegisterModule(new(testSource)) }
 
 // testSource is a source whose states a test supplies.
 type testSource struct {
-	Key string `json:"key"`
+	Key    string `json:"key"`
+	Listen string `json:"listen,omitempty"`
+}
+
+func (s *testSource) Listeners() []*Listener {
+	if s.Listen == "" {
+		return nil
+	}
+	return []*Listener{{Address: s.Listen, Servers: []*Server{{Hosts: []string{"*"}, Table: "mesh"}}}}
 }
 
 var testFeeds sync.Map // key to *testFeed

@@ -84,10 +84,12 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 			entries[name] = append(entries[name], &routeEntry{route, next.resolve(route.Rules)})
 		}
 	}
-	next.addListeners(a.Listeners, a.isServed)
+	a.addListeners(next, a.Listeners)
 	if state != nil {
-		next.addListeners(state.Listeners, a.isServed)
+		a.addListeners(next, state.Listeners)
 		a.addLive(next, old, entries)
+	} else if first, ok := a.source.(EarlyListener); ok {
+		a.addListeners(next, first.Listeners())
 	}
 	for name, list := range entries {
 		next.tables[name] = newTable(list)
@@ -107,7 +109,7 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 		}
 	}
 	for name, routes := range next.state.Tables {
-		if !a.isServed(name) && !next.listensFor(name) && name != meshTable {
+		if !a.served[name] && !next.listensFor(name) && name != meshTable {
 			continue // a Gateway's table for sites, of which none has it
 		}
 		for _, route := range routes {

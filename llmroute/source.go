@@ -23,6 +23,12 @@ type Source interface {
 	Start(ctx context.Context, report func(*State)) error
 }
 
+// EarlyListener is a Source that knows what to listen on before its first state.
+// Until then requests there are answered with 503.
+type EarlyListener interface {
+	Listeners() []*Listener
+}
+
 // State is everything a source knows at one time. It is immutable once
 // reported.
 type State struct {

@@ -87,6 +87,13 @@ func TestClientCertificates(t *testing.T) {
 		})
 	}
 
+	// Connections that are open are held to what the server asks for now.
+	open1, open2 := client(t, w.https, known.Clone()), client(t, w.https, none.Clone())
+	w.answers(open1, "https://closed.example.com", "closed.example.com", 200)
+	w.answers(open2, "https://open.example.com", "open.example.com", 200)
+	w.apply(strings.Replace(manifests(others.pem), "tls: {mode: SIMPLE, credentialName: open}", "tls: {mode: MUTUAL, credentialName: closed}", 1))
+	w.answers(open1, "https://closed.example.com", "closed.example.com", 421)
+	w.answers(open2, "https://open.example.com", "open.example.com", 421)
 	w.apply(manifests(others.pem))
 	w.answersAnew(wrong, "closed.example.com", 200)
 	w.answersAnew(known, "closed.example.com", 0)
