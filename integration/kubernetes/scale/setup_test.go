@@ -128,7 +128,7 @@ const config = `{
 		}
 	}
 }
-http://127.0.0.1:{{.Mock}} {
+http://:{{.Mock}} {
 	bind 127.0.0.1
 	llm_mock
 }
