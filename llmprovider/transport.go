@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -38,21 +39,34 @@ var transports = caddy.NewUsagePool()
 // transport is a provider's way out. Its connections are pooled unless a
 // setting belongs to one configuration.
 type transport struct {
-	*reverseproxy.HTTPTransport
+	*connections
 	key      string // in transports; empty when not pooled
 	released bool
 }
 
+// connections are the connections of one set of settings.
+type connections struct {
+	*reverseproxy.HTTPTransport
+	busy atomic.Int32 // requests whose answer has not begun
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c *connections) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.busy.Add(1)
+	defer c.busy.Add(-1)
+	return c.HTTPTransport.RoundTrip(r)
+}
+
 // pooled is the value kept in transports.
 type pooled struct {
-	settings *reverseproxy.HTTPTransport
-	cancel   context.CancelFunc
+	*connections
+	cancel context.CancelFunc
 }
 
 // Destruct implements caddy.Destructor. Requests in flight go on.
 func (p *pooled) Destruct() error {
 	p.cancel()
-	return p.settings.Cleanup()
+	return p.Cleanup()
 }
 
 // acquireTransport returns the transport for the settings, which may be nil.
@@ -65,10 +79,11 @@ func acquireTransport(ctx caddy.Context, settings *reverseproxy.HTTPTransport, u
 	if belongsToConfig(own) {
 		// Guest modules were provisioned, or are to be, in this configuration's
 		// context and end with it.
-		if err := provisionTransport(ctx, own); err != nil {
+		c, err := connect(ctx, own)
+		if err != nil {
 			return nil, err
 		}
-		return &transport{HTTPTransport: own}, nil
+		return &transport{connections: c}, nil
 	}
 	key, err := transportKey(own)
 	if err != nil {
@@ -77,16 +92,17 @@ func acquireTransport(ctx caddy.Context, settings *reverseproxy.HTTPTransport, u
 	value, _, err := transports.LoadOrNew(key, func() (caddy.Destructor, error) {
 		// The pool outlives this configuration, so its context must as well.
 		poolCtx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-		if err := provisionTransport(poolCtx, own); err != nil {
+		c, err := connect(poolCtx, own)
+		if err != nil {
 			cancel()
 			return nil, err
 		}
-		return &pooled{settings: own, cancel: cancel}, nil
+		return &pooled{connections: c, cancel: cancel}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &transport{HTTPTransport: value.(*pooled).settings, key: key}, nil
+	return &transport{connections: value.(*pooled).connections, key: key}, nil
 }
 
 // release gives the connections back. It is safe to call more than once.
@@ -154,41 +170,43 @@ func withDefaults(settings *reverseproxy.HTTPTransport, useTLS bool, dialTimeout
 	return own, nil
 }
 
-func provisionTransport(ctx caddy.Context, own *reverseproxy.HTTPTransport) error {
+// connect sets up the connections, and makes none yet.
+func connect(ctx caddy.Context, own *reverseproxy.HTTPTransport) (*connections, error) {
 	if err := own.Provision(ctx); err != nil {
-		return fmt.Errorf("setting up the transport: %w", err)
+		return nil, fmt.Errorf("setting up the transport: %w", err)
 	}
+	c := &connections{HTTPTransport: own}
 	own.Transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
 	if own.TLS != nil && own.Transport.DialTLSContext == nil {
-		own.Transport.DialTLSContext = dialTLS(own.Transport, time.Duration(own.DialTimeout))
+		own.Transport.DialTLSContext = c.dialTLS
 	}
-	return nil
+	return c, nil
 }
 
 // dialTLS connects, TLS included, within the limit; net/http by itself would
 // bound the two parts one by one.
-func dialTLS(t *http.Transport, limit time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		conn, err := t.DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		config := t.TLSClientConfig.Clone()
-		if config.ServerName == "" {
-			if config.ServerName, _, err = net.SplitHostPort(addr); err != nil {
-				_ = conn.Close()
-				return nil, err
-			}
-		}
-		secured := tls.Client(conn, config)
-		if err := secured.HandshakeContext(ctx); err != nil {
+func (c *connections) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.DialTimeout))
+	defer cancel()
+	conn, err := c.Transport.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	config := c.Transport.TLSClientConfig.Clone()
+	if config.ServerName == "" {
+		if config.ServerName, _, err = net.SplitHostPort(addr); err != nil {
 			_ = conn.Close()
 			return nil, err
 		}
-		return secured, nil
 	}
+	batched := newBatchConn(conn, &c.busy)
+	secured := tls.Client(batched, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	batched.shared = secured.ConnectionState().NegotiatedProtocol == "h2"
+	return secured, nil
 }
 
 // belongsToConfig tells whether a guest module ties the settings to the
