@@ -94,13 +94,9 @@ var (
 // note remembers the member if its name is one of those the gateway rewrites.
 // quoted is the name as it stands in the body, with its quotes.
 func (m *members) note(quoted []byte, at member) error {
-	name := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(name, '\\') >= 0 {
-		var decoded string
-		if json.Unmarshal(quoted, &decoded) != nil {
-			return fmt.Errorf("the request body is not a JSON object: the member name at byte %d has an escape that JSON does not know", at.key)
-		}
-		name = []byte(decoded)
+	name, ok := memberName(quoted)
+	if !ok {
+		return fmt.Errorf("the request body is not a JSON object: the member name at byte %d has an escape that JSON does not know", at.key)
 	}
 	var slot *member
 	var canonical []byte
@@ -122,6 +118,50 @@ func (m *members) note(quoted []byte, at member) error {
 	}
 	*slot = at
 	return nil
+}
+
+// memberName is the name that stands quoted in a document.
+func memberName(quoted []byte) (name []byte, ok bool) {
+	name = quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		var decoded string
+		if json.Unmarshal(quoted, &decoded) != nil {
+			return nil, false
+		}
+		name = []byte(decoded)
+	}
+	return name, true
+}
+
+// eachMember calls f with each member of a JSON object, up to where it is none.
+func eachMember(object []byte, f func(name, value []byte)) {
+	i := skipSpace(object, 0)
+	if i == len(object) || object[i] != '{' {
+		return
+	}
+	for {
+		key := skipSpace(object, i+1)
+		if key == len(object) || object[key] != '"' {
+			return
+		}
+		end, ok := skipString(object, key)
+		if !ok {
+			return
+		}
+		if i = skipSpace(object, end); i == len(object) || object[i] != ':' {
+			return
+		}
+		start := skipSpace(object, i+1)
+		if i = skipValue(object, start); i <= start {
+			return
+		}
+		if name, ok := memberName(object[key:end]); ok {
+			f(name, object[start:i])
+		}
+		if i = skipSpace(object, i); i == len(object) || object[i] != ',' {
+			return
+		}
+	}
 }
 
 func checkEnd(body []byte, i int) error {

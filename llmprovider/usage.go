@@ -1,9 +1,8 @@
 package llmprovider
 
 import (
+	"strconv"
 	"strings"
-
-	"github.com/tidwall/gjson"
 )
 
 // Usage is what a provider's answer says of itself. It comes from the provider,
@@ -40,30 +39,36 @@ func (u *Usage) readUsage(raw []byte) {
 	}
 	found := Usage{Known: true, PromptTokens: -1, CompletionTokens: -1, Model: u.Model, FinishReason: u.FinishReason}
 	ok := true
-	number := func(into *int64, v gjson.Result) {
-		if v.Type != gjson.Number {
-			return
-		}
-		if n := v.Num; n >= 0 && n <= maxTokens {
+	count := func(into *int64, value []byte) {
+		switch n, isNumber := number(value); {
+		case !isNumber:
+		case n >= 0 && n <= maxTokens:
 			*into = int64(n)
-		} else {
+		default:
 			ok = false
 		}
 	}
-	gjson.ParseBytes(raw).ForEach(func(key, v gjson.Result) bool {
-		switch key.Str {
+	eachMember(raw, func(name, value []byte) {
+		switch string(name) {
 		case "prompt_tokens", "input_tokens":
-			number(&found.PromptTokens, v)
+			count(&found.PromptTokens, value)
 		case "completion_tokens", "output_tokens":
-			number(&found.CompletionTokens, v)
+			count(&found.CompletionTokens, value)
 		case "prompt_tokens_details", "input_tokens_details":
-			number(&found.CachedTokens, v.Get("cached_tokens"))
+			eachMember(value, func(name, value []byte) {
+				if string(name) == "cached_tokens" {
+					count(&found.CachedTokens, value)
+				}
+			})
 		case "completion_tokens_details", "output_tokens_details":
-			number(&found.ReasoningTokens, v.Get("reasoning_tokens"))
+			eachMember(value, func(name, value []byte) {
+				if string(name) == "reasoning_tokens" {
+					count(&found.ReasoningTokens, value)
+				}
+			})
 		case "prompt_cache_hit_tokens", "cached_tokens": // DeepSeek, Moonshot
-			number(&found.CachedTokens, v)
+			count(&found.CachedTokens, value)
 		}
-		return true
 	})
 	if !ok || found.PromptTokens < 0 && found.CompletionTokens < 0 {
 		return
@@ -71,6 +76,27 @@ func (u *Usage) readUsage(raw []byte) {
 	found.PromptTokens = max(found.PromptTokens, 0)
 	found.CompletionTokens = max(found.CompletionTokens, 0)
 	*u = found
+}
+
+// number reads a JSON number, as long as it can be told from other values.
+func number(value []byte) (n float64, ok bool) {
+	if len(value) == 0 || value[0] != '-' && (value[0] < '0' || value[0] > '9') {
+		return 0, false
+	}
+	if len(value) < 16 { // token counts are whole numbers
+		for _, c := range value {
+			if c < '0' || c > '9' {
+				n = -1
+				break
+			}
+			n = 10*n + float64(c-'0')
+		}
+		if n >= 0 {
+			return n, true
+		}
+	}
+	n, err := strconv.ParseFloat(string(value), 64)
+	return n, err == nil
 }
 
 // maxFinishReason bounds a believable finish reason, in bytes.
