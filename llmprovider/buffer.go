@@ -118,20 +118,24 @@ func (b *buffer) grow(length, limit int64) *buffer {
 // only for readers it knows.
 const maxJoined = 3 << 10
 
-// requestBody returns a body's segments as the body of a request, and what sends
-// it once more. That is called inside RoundTrip, while the handler holds buf.
-func requestBody(segs *segments, buf *buffer) (body io.ReadCloser, again func() (io.ReadCloser, error)) {
+// setBody gives the attempt's request its body, and what lets the transport send
+// it once more: on another connection, when the one that it picked turns out
+// closed before anything was written. That is called inside RoundTrip, while the
+// handler holds buf.
+func (a *Attempt) setBody(segs *segments, buf *buffer) {
 	if segs.size > maxJoined {
 		r := newSegmentReader(segs, buf)
-		return r, func() (io.ReadCloser, error) { return newSegmentReader(&r.segs, buf), nil }
+		a.request.Body = r
+		a.request.GetBody = func() (io.ReadCloser, error) { return newSegmentReader(&r.segs, buf), nil }
+		return
 	}
 	joined := make([]byte, 0, segs.size)
 	for _, part := range segs.part[:segs.n] {
 		joined = append(joined, part...)
 	}
-	again = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(joined)), nil }
-	body, _ = again()
-	return body, again
+	a.joined.Reset(joined)
+	a.request.Body = io.NopCloser(&a.joined)
+	a.request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(joined)), nil }
 }
 
 // segmentReader sends a body's segments. The transport closes it when it has

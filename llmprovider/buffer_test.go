@@ -107,8 +107,10 @@ func TestABufferIsReusedOnlyAfterTheLastReference(t *testing.T) {
 	}
 	var segs segments
 	segs.add(buf.b)
-	body, again := requestBody(&segs, buf)
-	second, err := again()
+	var a Attempt
+	a.setBody(&segs, buf)
+	body := a.request.Body
+	second, err := a.request.GetBody()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,12 +178,13 @@ func TestASmallBodyNeedsNoBuffer(t *testing.T) {
 	var segs segments
 	segs.add(buf.b[:1])
 	segs.add(buf.b[1:])
-	body, _ := requestBody(&segs, buf)
+	var a Attempt
+	a.setBody(&segs, buf)
 	if n := buf.refs.Load(); n != 1 {
 		t.Errorf("%d references, want the handler's alone", n)
 	}
 	copy(buf.b, "#######") // the next request takes the memory
-	if got, err := io.ReadAll(body); string(got) != `{"a":1}` || err != nil {
+	if got, err := io.ReadAll(a.request.Body); string(got) != `{"a":1}` || err != nil {
 		t.Errorf("read %q (%v)", got, err)
 	}
 }

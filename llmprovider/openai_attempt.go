@@ -45,15 +45,12 @@ func (p *OpenAI) NewAttempt(ctx context.Context, in *Inbound, rule string) (*Att
 	} else {
 		segs.add(in.body.b)
 	}
-	body, again := requestBody(&segs, in.body)
-	a.Request = (&http.Request{
+	a.request = *(&http.Request{
 		Method: http.MethodPost, URL: target, Host: p.ready.hostport, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: body, ContentLength: segs.size,
-		// Lets the transport send the request again on another connection when
-		// the one it picked turns out closed before anything was written.
-		GetBody: again,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: segs.size,
 	}).WithContext(ctx)
+	a.Request = &a.request
+	a.setBody(&segs, in.body)
 	return a, nil
 }
 
@@ -84,18 +81,18 @@ func (p *OpenAI) authorize(header http.Header, f *filled) *Error {
 		header[h.name] = h.value
 	}
 	for _, h := range p.ready.secrets {
-		value, err := h.value.Value()
+		value, err := h.value.headerValue()
 		if err != nil {
 			return missingKey(err)
 		}
-		header[h.name] = []string{value}
+		header[h.name] = value
 	}
 	if f.key != nil {
-		value, err := f.key.Value()
+		value, err := f.key.headerValue()
 		if err != nil {
 			return missingKey(err)
 		}
-		header["Authorization"] = []string{value}
+		header["Authorization"] = value
 	}
 	return nil
 }

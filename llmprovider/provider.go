@@ -4,6 +4,7 @@
 package llmprovider
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"time"
@@ -78,6 +79,8 @@ type Attempt struct {
 	StreamForced bool
 
 	hideUsage bool
+	request   http.Request // Request, in the same piece of memory
+	joined    bytes.Reader // its body, if it is small
 }
 
 // Reader passes a response's body on and reads its usage on the way.

@@ -27,9 +27,9 @@ const maxSecretSize = 64 << 10
 type Secret struct {
 	parts   []secretPart
 	fixed   bool
-	current atomic.Pointer[string]
-	next    atomic.Int64 // when to read again, in nanoseconds of the process's clock
-	failed  atomic.Bool  // the last reading failed, so an earlier value is used
+	current atomic.Pointer[[1]string] // as the value of a header, made once
+	next    atomic.Int64              // when to read again, in nanoseconds of the process's clock
+	failed  atomic.Bool               // the last reading failed, so an earlier value is used
 
 	// report, if set, is told once that the secret cannot be read any more while
 	// an earlier value stays in force, and, with nil, that it can be again.
@@ -100,34 +100,53 @@ func (s *Secret) WithPrefix(text string) *Secret {
 // none, and what to do; the last good value stays in force while its file
 // cannot be read.
 func (s *Secret) Value() (string, error) {
+	value, err := s.load()
+	if err != nil {
+		return "", err
+	}
+	return value[0], nil
+}
+
+// headerValue is Value as the value of a header. It is shared and not to be
+// changed.
+func (s *Secret) headerValue() ([]string, error) {
+	value, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	return value[:], nil
+}
+
+func (s *Secret) load() (*[1]string, error) {
 	cur := s.current.Load()
 	if cur != nil && s.fixed {
-		return *cur, nil
+		return cur, nil
 	}
 	now := int64(time.Since(processStart))
 	next := s.next.Load()
 	if cur != nil && (now < next || !s.next.CompareAndSwap(next, now+int64(secretRefresh))) {
-		return *cur, nil
+		return cur, nil
 	}
-	value, err := s.resolve()
+	text, err := s.resolve()
 	if err == nil {
 		if s.failed.Swap(false) && cur != nil && s.report != nil {
 			s.report(nil)
 		}
-		if cur == nil || *cur != value {
-			s.current.Store(&value)
+		if cur == nil || cur[0] != text {
+			cur = &[1]string{text}
+			s.current.Store(cur)
 		}
 		s.next.Store(now + int64(secretRefresh))
-		return value, nil
+		return cur, nil
 	}
 	already := s.failed.Swap(true)
 	if cur == nil {
-		return "", err
+		return nil, err
 	}
 	if !already && s.report != nil {
 		s.report(err)
 	}
-	return *cur, nil
+	return cur, nil
 }
 
 // String returns the reference, never the value.
