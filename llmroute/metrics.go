@@ -109,9 +109,13 @@ func (m *metrics) identify(id Identity) {
 // providerMetrics are the label sets that were used so far of one provider.
 type providerMetrics struct {
 	series   sync.Map // seriesKey to *series
-	outcomes sync.Map // outcomeKey to prometheus.Counter
+	outcomes sync.Map // outcomeKey to *outcome
 	models   sync.Map // names that providers gave, not the configuration
 	count    atomic.Int64
+
+	// The ones used last are mostly those used next.
+	lastSeries  atomic.Pointer[series]
+	lastOutcome atomic.Pointer[outcome]
 }
 
 // known tells whether a name that the provider gave has a label, or may have
@@ -135,17 +139,31 @@ type seriesKey struct {
 	identity  *Identity
 }
 
-type outcomeKey struct{ rule, outcome string }
+type outcomeKey struct{ rule, result string }
 
-// series are the metrics of one label set, resolved once.
-type series struct {
-	prompt, completion         prometheus.Counter
-	duration                   prometheus.Observer
-	firstToken, perToken       prometheus.Observer
-	inputTokens, outputTokens  prometheus.Observer
-	cachedTokens, reasonTokens prometheus.Observer
-	missing                    prometheus.Counter
+type outcome struct {
+	key outcomeKey
+	prometheus.Counter
 }
+
+// series are the metrics of one label set, resolved once. Those of tokens and
+// streams are made when there is something to count: a request that failed has
+// neither.
+type series struct {
+	key               seriesKey
+	documented, genAI []string // labels
+	duration          prometheus.Observer
+	missing           prometheus.Counter
+	tokens            atomic.Pointer[tokenSeries]
+	stream            atomic.Pointer[streamSeries]
+}
+
+type tokenSeries struct {
+	prompt, completion               prometheus.Counter
+	input, output, cached, reasoning prometheus.Observer
+}
+
+type streamSeries struct{ firstToken, perToken prometheus.Observer }
 
 // label is the model's name as a label: what the configuration or the provider
 // calls it, never the client's own text.
@@ -162,34 +180,67 @@ func label(x *exchange) string {
 // of returns the metrics of a provider under the key's labels.
 func (m *metrics) of(p *provider, key seriesKey) *series {
 	cache := &p.state.usage
+	if s := cache.lastSeries.Load(); s != nil && s.key == key {
+		return s
+	}
 	if s, ok := cache.series.Load(key); ok {
+		cache.lastSeries.Store(s.(*series))
 		return s.(*series)
 	}
-	id := key.identity
-	documented := []string{id.Workload, id.Namespace, key.host, key.model}
-	genAI := []string{string(key.operation), p.name, key.model, key.host}
-	with := func(v *prometheus.HistogramVec, more ...string) prometheus.Observer {
-		return v.WithLabelValues(append(genAI[:4:4], more...)...)
-	}
 	s := &series{
-		prompt: m.promptTokens.WithLabelValues(documented...), completion: m.completionTokens.WithLabelValues(documented...),
-		duration: with(m.duration, key.failure), firstToken: with(m.firstToken), perToken: with(m.perToken),
-		inputTokens: with(m.tokenUsage, "input"), outputTokens: with(m.tokenUsage, "output"),
-		cachedTokens: with(m.tokenUsage, "cached"), reasonTokens: with(m.tokenUsage, "reasoning"),
-		missing: m.usageMissing.WithLabelValues(p.name, string(key.operation)),
+		key:        key,
+		documented: []string{key.identity.Workload, key.identity.Namespace, key.host, key.model},
+		genAI:      []string{string(key.operation), p.name, key.model, key.host},
+		missing:    m.usageMissing.WithLabelValues(p.name, string(key.operation)),
 	}
+	s.duration = s.observer(m.duration, key.failure)
 	actual, _ := cache.series.LoadOrStore(key, s)
-	return actual.(*series)
+	s = actual.(*series)
+	cache.lastSeries.Store(s)
+	return s
+}
+
+func (s *series) observer(v *prometheus.HistogramVec, more ...string) prometheus.Observer {
+	return v.WithLabelValues(append(s.genAI[:len(s.genAI):len(s.genAI)], more...)...)
+}
+
+// tokensOf returns the metrics of tokens.
+func (m *metrics) tokensOf(s *series) *tokenSeries {
+	t := s.tokens.Load()
+	if t == nil {
+		t = &tokenSeries{
+			prompt: m.promptTokens.WithLabelValues(s.documented...), completion: m.completionTokens.WithLabelValues(s.documented...),
+			input: s.observer(m.tokenUsage, "input"), output: s.observer(m.tokenUsage, "output"),
+			cached: s.observer(m.tokenUsage, "cached"), reasoning: s.observer(m.tokenUsage, "reasoning"),
+		}
+		s.tokens.Store(t)
+	}
+	return t
+}
+
+// streamOf returns the metrics of streams.
+func (m *metrics) streamOf(s *series) *streamSeries {
+	t := s.stream.Load()
+	if t == nil {
+		t = &streamSeries{firstToken: s.observer(m.firstToken), perToken: s.observer(m.perToken)}
+		s.stream.Store(t)
+	}
+	return t
 }
 
 // attempt counts one attempt.
-func (m *metrics) attempt(p *provider, rule, outcome string) {
-	key := outcomeKey{rule, outcome}
-	c, ok := p.state.usage.outcomes.Load(key)
-	if !ok {
-		c, _ = p.state.usage.outcomes.LoadOrStore(key, m.attempts.WithLabelValues(p.name, rule, outcome))
+func (m *metrics) attempt(p *provider, rule, result string) {
+	cache, key := &p.state.usage, outcomeKey{rule, result}
+	c := cache.lastOutcome.Load()
+	if c == nil || c.key != key {
+		known, ok := cache.outcomes.Load(key)
+		if !ok {
+			known, _ = cache.outcomes.LoadOrStore(key, &outcome{key, m.attempts.WithLabelValues(p.name, rule, result)})
+		}
+		c = known.(*outcome)
+		cache.lastOutcome.Store(c)
 	}
-	c.(prometheus.Counter).Inc()
+	c.Inc()
 }
 
 // statusText is an HTTP status as a label, without an allocation for the usual
@@ -221,7 +272,7 @@ func (m *metrics) observe(x *exchange) {
 	s := m.of(x.provider, seriesKey{x.provider.host, x.operation(), label(x), failure, m.identity.Load()})
 	s.duration.Observe(took.Seconds())
 	if x.stream && x.firstByte > 0 {
-		s.firstToken.Observe(x.firstByte.Seconds())
+		m.streamOf(s).firstToken.Observe(x.firstByte.Seconds())
 	}
 	u := &x.usage
 	if !u.Known {
@@ -230,17 +281,18 @@ func (m *metrics) observe(x *exchange) {
 		}
 		return
 	}
-	s.prompt.Add(float64(u.PromptTokens))
-	s.completion.Add(float64(u.CompletionTokens))
-	s.inputTokens.Observe(float64(u.PromptTokens))
-	s.outputTokens.Observe(float64(u.CompletionTokens))
+	t := m.tokensOf(s)
+	t.prompt.Add(float64(u.PromptTokens))
+	t.completion.Add(float64(u.CompletionTokens))
+	t.input.Observe(float64(u.PromptTokens))
+	t.output.Observe(float64(u.CompletionTokens))
 	if u.CachedTokens > 0 {
-		s.cachedTokens.Observe(float64(u.CachedTokens))
+		t.cached.Observe(float64(u.CachedTokens))
 	}
 	if u.ReasoningTokens > 0 {
-		s.reasonTokens.Observe(float64(u.ReasoningTokens))
+		t.reasoning.Observe(float64(u.ReasoningTokens))
 	}
 	if x.stream && u.CompletionTokens > 1 && x.firstByte > 0 {
-		s.perToken.Observe((took - x.firstByte).Seconds() / float64(u.CompletionTokens-1))
+		m.streamOf(s).perToken.Observe((took - x.firstByte).Seconds() / float64(u.CompletionTokens-1))
 	}
 }
