@@ -1,10 +1,8 @@
 package llmroute
 
 import (
-	"context"
 	"io"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -33,36 +31,38 @@ type keptAnswer struct {
 // attempt tries the rule's backends until one answers or none is left.
 func (x *exchange) attempt() error {
 	var kept *keptAnswer
-	next, refused := x.pick()
-	if refused != nil {
+	var refused *llmprovider.Error
+	if x.next, refused = x.pick(); refused != nil {
 		return x.refuse(refused)
 	}
 	for {
-		t := &x.targets[next]
-		x.tried |= 1 << next
-		next = -1 // of a further attempt; found out only when it is needed
-		more := func() bool {
-			if x.attempts < x.rule.Attempts && !x.clientGone() {
-				if i, none := x.pick(); none == nil {
-					next = i
-				}
-			}
-			return next >= 0
-		}
-		done, answer, failure, err := x.try(t, more)
+		t := &x.targets[x.next]
+		x.tried |= 1 << x.next
+		x.next = -1 // of a further attempt; found out only when it is needed
+		done, answer, failure, err := x.try(t)
 		if done {
 			return err
 		}
 		if answer != nil {
 			kept = answer
 		}
-		if next < 0 && (failure == nil || !more()) {
+		if x.next < 0 && (failure == nil || !x.more()) {
 			if kept != nil {
 				return x.sendKept(kept)
 			}
 			return x.refuse(failure)
 		}
 	}
+}
+
+// more picks the backend of a further attempt, and tells whether there is one.
+func (x *exchange) more() bool {
+	if x.attempts < x.rule.Attempts && !x.clientGone() {
+		if i, none := x.pick(); none == nil {
+			x.next = i
+		}
+	}
+	return x.next >= 0
 }
 
 // pick chooses a backend that was not tried yet. The error says why there is
@@ -78,11 +78,10 @@ func (x *exchange) pick() (int, *llmprovider.Error) {
 		}
 		return 0, nil
 	}
-	var room [8]Candidate
 	now := time.Now()
-	candidates := x.candidates(room[:0], now, true)
+	candidates := x.candidates(x.room[:0], now, true)
 	if len(candidates) == 0 {
-		candidates = x.candidates(room[:0], now, false)
+		candidates = x.candidates(x.room[:0], now, false)
 	}
 	switch len(candidates) {
 	case 0:
@@ -137,9 +136,8 @@ func (x *exchange) notAllowed(t *target) *llmprovider.Error {
 
 // try makes one attempt. done tells that the client has its answer, with err as
 // the handler's result. Otherwise answer is what the provider said, if it said
-// anything, and failure what is to be told if nothing better comes. more tells
-// whether there is another backend to try.
-func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
+// anything, and failure what is to be told if nothing better comes.
+func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	p := t.provider
 	x.provider = p
 	x.attempts++
@@ -160,8 +158,7 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 		}
 	}
 	limits := p.Timeouts()
-	dog := watchdog{cancel: cancel}
-	dog.start(limits.FirstByte)
+	dog := startWatchdog(limits.FirstByte, cancel)
 	p.state.inFlight.Add(1)
 	defer func() {
 		p.state.inFlight.Add(-1)
@@ -184,7 +181,7 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 	x.h.app.metrics.attempt(p, x.rule.Name, statusText(res.StatusCode))
 	if res.StatusCode < 400 {
 		p.state.succeeded()
-		return true, nil, nil, x.respond(ctx, res, attempt, &dog, limits.Idle)
+		return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
 	}
 
 	if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
@@ -193,7 +190,7 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 	if x.rule.retries(res.StatusCode) {
 		pause := p.state.failed(time.Now(), res.StatusCode, res.Header)
 		x.logAttempt(res.StatusCode, nil, pause)
-		if more() {
+		if x.more() {
 			dog.restart(keptTime, errFirstByte)
 			answer := keep(res)
 			if answer != nil {
@@ -204,7 +201,7 @@ func (x *exchange) try(t *target, more func() bool) (done bool, answer *keptAnsw
 	} else {
 		x.logAttempt(res.StatusCode, nil, 0)
 	}
-	return true, nil, nil, x.respond(ctx, res, attempt, &dog, limits.Idle)
+	return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
 }
 
 // keep reads an error answer whole, so that its connection can be used again.
@@ -254,64 +251,4 @@ func (x *exchange) logRejectedKey(status int) {
 	if c := x.h.logger.Check(zapcore.ErrorLevel, "the provider rejected the gateway's key; check where it comes from"); c != nil {
 		c.Write(append(x.logFields(), zap.Int("status", status), zap.String("key_from", x.provider.CredentialRef(x.rule.Name)))...)
 	}
-}
-
-// watchdog cancels an attempt whose provider takes too long. Waiting for a piece
-// of the answer costs it no more than a look at the clock: the timer is set
-// again only when it runs out.
-type watchdog struct {
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	limit  time.Duration
-	cause  error
-	began  time.Time
-	since  atomic.Int64 // when the wait began, in nanoseconds after began, or one of the below
-}
-
-const (
-	resting = -1 // nothing is waited for
-	ended   = -2 // nothing will be any more
-)
-
-// start begins the wait for the answer's first byte.
-func (d *watchdog) start(limit time.Duration) {
-	d.began, d.limit, d.cause = time.Now(), limit, errFirstByte
-	d.timer = time.AfterFunc(limit, d.bark)
-}
-
-// restart begins another wait, with another limit.
-func (d *watchdog) restart(limit time.Duration, cause error) {
-	if !d.timer.Stop() {
-		return // the attempt is being cancelled
-	}
-	d.limit, d.cause = limit, cause
-	d.wait()
-	d.timer.Reset(limit)
-}
-
-// wait begins the wait for the next piece of the answer.
-func (d *watchdog) wait() { d.since.Store(int64(time.Since(d.began))) }
-
-// rest ends it: what takes time now is not the provider.
-func (d *watchdog) rest() { d.since.Store(resting) }
-
-func (d *watchdog) bark() {
-	waited := time.Duration(0)
-	switch since := d.since.Load(); since {
-	case ended:
-		return
-	case resting:
-	default:
-		waited = time.Since(d.began) - time.Duration(since)
-	}
-	if waited >= d.limit {
-		d.cancel(d.cause)
-		return
-	}
-	d.timer.Reset(d.limit - waited)
-}
-
-func (d *watchdog) stop() {
-	d.since.Store(ended)
-	d.timer.Stop()
 }

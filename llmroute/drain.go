@@ -2,6 +2,7 @@ package llmroute
 
 import (
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -21,25 +22,42 @@ type openRequests struct{ shards [openShards]openShard }
 const openShards = 16
 
 type openShard struct {
-	mu   sync.Mutex
-	open map[*exchange]struct{}
-	_    [48]byte // keeps neighbours out of one cache line
+	mu    sync.Mutex
+	first *exchange
+	n     int
+	_     [40]byte // keeps neighbours out of one cache line
+}
+
+// openLink is an exchange's place among the open requests.
+type openLink struct {
+	shard            *openShard
+	earlier, further *exchange
 }
 
 func (o *openRequests) add(x *exchange) {
-	s := &o.shards[x.shard]
+	s := &o.shards[rand.Uint32()%openShards]
 	s.mu.Lock()
-	if s.open == nil {
-		s.open = make(map[*exchange]struct{})
+	x.shard, x.further = s, s.first
+	if s.first != nil {
+		s.first.earlier = x
 	}
-	s.open[x] = struct{}{}
+	s.first = x
+	s.n++
 	s.mu.Unlock()
 }
 
 func (o *openRequests) remove(x *exchange) {
-	s := &o.shards[x.shard]
+	s := x.shard
 	s.mu.Lock()
-	delete(s.open, x)
+	if x.earlier != nil {
+		x.earlier.further = x.further
+	} else {
+		s.first = x.further
+	}
+	if x.further != nil {
+		x.further.earlier = x.earlier
+	}
+	s.n--
 	s.mu.Unlock()
 }
 
@@ -49,7 +67,7 @@ func (o *openRequests) count() int {
 	for i := range o.shards {
 		s := &o.shards[i]
 		s.mu.Lock()
-		n += len(s.open)
+		n += s.n
 		s.mu.Unlock()
 	}
 	return n
@@ -61,7 +79,7 @@ func (o *openRequests) drain() int {
 	for i := range o.shards {
 		s := &o.shards[i]
 		s.mu.Lock()
-		for x := range s.open {
+		for x := s.first; x != nil; x = x.further {
 			x.drain()
 			n++
 		}

@@ -2,7 +2,6 @@ package llmroute
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
@@ -19,7 +18,6 @@ import (
 // exchange is one client request and what became of it.
 type exchange struct {
 	h       *Handler
-	shard   uint8 // of the open requests
 	w       http.ResponseWriter
 	r       *http.Request
 	in      *llmprovider.Inbound
@@ -30,13 +28,17 @@ type exchange struct {
 	client  *Client // known by its virtual key, or nil
 	shared  bool    // matchers can find this exchange
 
+	openLink // among the open requests
+
 	mu      sync.Mutex // guards cancel and drained
 	cancel  context.CancelCauseFunc
 	drained bool
 
 	rule    *Rule
 	targets []target
-	tried   uint64 // a bit for each target
+	tried   uint64       // a bit for each target
+	next    int          // the target to try, -1 if none was picked
+	room    [8]Candidate // for pick
 
 	provider   *provider // of the last attempt
 	model      string    // asked of it
@@ -53,7 +55,7 @@ type exchange struct {
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
-	return &exchange{h: h, shard: uint8(rand.Uint32() % openShards), w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot()}
+	return &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot()}
 }
 
 // serve answers the request.

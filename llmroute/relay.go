@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"runtime"
 	"sync"
 	"time"
 
@@ -80,10 +79,6 @@ func (r *relay) run() error {
 // the buffer no longer fits what comes; more tells that the body goes on.
 func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 	for {
-		if r.flushes {
-			// What has arrived meanwhile is then read, and flushed, at once.
-			runtime.Gosched()
-		}
 		r.dog.wait()
 		n, readErr := r.body.Read(buf)
 		r.dog.rest() // a slow client is not the provider's silence

@@ -38,9 +38,9 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	x.status = res.StatusCode
 	x.w.WriteHeader(res.StatusCode)
 
-	r := relay{
-		x: x, body: res.Body, reader: reader, dog: dog, out: http.NewResponseController(x.w),
-		stream: stream, flushes: stream || res.ContentLength < 0,
+	r := relay{x: x, body: res.Body, reader: reader, dog: dog, stream: stream}
+	if r.flushes = stream || res.ContentLength < 0; r.flushes {
+		r.out = http.NewResponseController(x.w)
 	}
 	err := r.run()
 	x.usage = *reader.Usage()
@@ -58,7 +58,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	if err == nil || stream && reader.Ended() {
 		return nil
 	}
-	return x.abort(ctx, r.out, stream, err)
+	return x.abort(ctx, stream, err)
 }
 
 // cutShort tells whether an answer whose end is the end of its connection broke
@@ -77,7 +77,7 @@ func cutShort(res *http.Response, reader llmprovider.Reader) bool {
 // abort ends an answer that has begun and cannot be finished, so that the
 // client sees that it is not whole: a stream by an error event, and the
 // connection by being cut.
-func (x *exchange) abort(ctx context.Context, flusher *http.ResponseController, stream bool, err error) error {
+func (x *exchange) abort(ctx context.Context, stream bool, err error) error {
 	x.aborted = true
 	var write errClientWrite
 	if errors.As(err, &write) || x.clientGone() {
@@ -95,7 +95,7 @@ func (x *exchange) abort(ctx context.Context, flusher *http.ResponseController, 
 	if stream {
 		_, _ = x.w.Write(x.failure.Event())
 	}
-	_ = flusher.Flush()
+	_ = http.NewResponseController(x.w).Flush()
 	panic(http.ErrAbortHandler)
 }
 
