@@ -17,6 +17,9 @@ const (
 	// largeBuffer is the buffer of other answers, and of streams while what
 	// comes fills the small one.
 	largeBuffer = 32 << 10
+	// hugeBuffer is the buffer of answers that are known to be longer than that.
+	// Each read of an HTTP/2 answer is acknowledged to the provider by itself.
+	hugeBuffer = 128 << 10
 
 	// headWait is how long a stream's headers wait for its first event, to be
 	// sent with it. Then the client is to know that the stream is open.
@@ -26,12 +29,14 @@ const (
 var (
 	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
 	largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+	hugeBuffers  = sync.Pool{New: func() any { return new([hugeBuffer]byte) }}
 )
 
 // relay passes the body of one answer on to the client.
 type relay struct {
 	x       *exchange
 	body    io.Reader
+	length  int64 // of the body, -1 if it is not known
 	reader  llmprovider.Reader
 	dog     *watchdog
 	out     *http.ResponseController
@@ -50,10 +55,7 @@ type relay struct {
 func (r *relay) run() error {
 	r.pass = r.write
 	if !r.stream {
-		b := largeBuffers.Get().(*[largeBuffer]byte)
-		defer largeBuffers.Put(b)
-		_, err := r.copy(b[:], func(int) bool { return true })
-		return err
+		return r.copyAll()
 	}
 	r.sendHeadSoon()
 	defer r.headIsDone()
@@ -73,6 +75,22 @@ func (r *relay) run() error {
 			return err
 		}
 	}
+}
+
+// copyAll passes on the body of an answer that is no stream.
+func (r *relay) copyAll() error {
+	var buf []byte
+	if r.length > largeBuffer {
+		b := hugeBuffers.Get().(*[hugeBuffer]byte)
+		defer hugeBuffers.Put(b)
+		buf = b[:]
+	} else {
+		b := largeBuffers.Get().(*[largeBuffer]byte)
+		defer largeBuffers.Put(b)
+		buf = b[:]
+	}
+	_, err := r.copy(buf, func(int) bool { return true })
+	return err
 }
 
 // copy passes the body on until it ends, or until a read of n bytes shows that

@@ -38,7 +38,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	x.status = res.StatusCode
 	x.w.WriteHeader(res.StatusCode)
 
-	r := relay{x: x, body: res.Body, reader: reader, dog: dog, stream: stream}
+	r := relay{x: x, body: res.Body, length: res.ContentLength, reader: reader, dog: dog, stream: stream}
 	if r.flushes = stream || res.ContentLength < 0; r.flushes {
 		r.out = http.NewResponseController(x.w)
 	}
