@@ -197,6 +197,9 @@ func TestFixturesInAccessLogsAndMetrics(t *testing.T) {
 				if s.labels["llmproxy_source_workload"] != "gateway" || s.labels["llmproxy_source_workload_namespace"] != "prod" {
 					t.Errorf("%s has the labels %v", name, s.labels)
 				}
+				if s.labels["llmproxy_model"] == "" {
+					t.Errorf("%s has a series of no model, as if a request that failed had tokens", name)
+				}
 				if s.value != 0 {
 					got[s.labels["llmproxy_destination_service"]+" "+s.labels["llmproxy_model"]] += int64(s.value)
 				}
