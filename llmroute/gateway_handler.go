@@ -53,7 +53,7 @@ func (g *gatewayHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 	var err error
 	if g.accessLog != nil {
 		line := newAccessLine(g.accessLog, w, r)
-		x.w = line
+		x.w = line.recorder // itself, so that its Flush is found
 		defer func() { line.write(err, x.accessFields()) }()
 	}
 	if err = g.serve(x); err != nil {

@@ -17,10 +17,10 @@ import (
 // words. Caddy itself would show the credentials that it does not know of, and
 // whatever stands in a query.
 type accessLine struct {
-	caddyhttp.ResponseRecorder
-	logger *zap.Logger
-	r      *http.Request
-	began  time.Time
+	recorder caddyhttp.ResponseRecorder
+	logger   *zap.Logger
+	r        *http.Request
+	began    time.Time
 }
 
 func newAccessLine(logger *zap.Logger, w http.ResponseWriter, r *http.Request) *accessLine {
@@ -29,7 +29,7 @@ func newAccessLine(logger *zap.Logger, w http.ResponseWriter, r *http.Request) *
 
 // write writes the line; err is what the handler returned.
 func (l *accessLine) write(err error, fields []zap.Field) {
-	status := l.Status()
+	status := l.recorder.Status()
 	var failed caddyhttp.HandlerError
 	if errors.As(err, &failed) && status == 0 {
 		status = failed.StatusCode
@@ -45,9 +45,9 @@ func (l *accessLine) write(err error, fields []zap.Field) {
 	c.Write(append([]zap.Field{
 		zap.Object("request", loggedRequest{l.r}),
 		zap.Duration("duration", time.Since(l.began)),
-		zap.Int("size", l.Size()),
+		zap.Int("size", l.recorder.Size()),
 		zap.Int("status", status),
-		zap.Object("resp_headers", caddyhttp.LoggableHTTPHeader{Header: loggedHeader(l.Header())}),
+		zap.Object("resp_headers", caddyhttp.LoggableHTTPHeader{Header: loggedHeader(l.recorder.Header())}),
 	}, fields...)...)
 }
 

@@ -1,11 +1,15 @@
 package gateways_test
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddy-llm/gateway/integration/fakeprovider"
 	"github.com/caddy-llm/gateway/integration/gateway"
 )
 
@@ -18,6 +22,7 @@ func TestAccessLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.answers(client(t, w.http, nil), "http://gw", "a.example.com", 200)
+	t.Run("events are not held back", func(t *testing.T) { firstOfTwoEvents(t, w) })
 	req, _ := http.NewRequest(http.MethodPost, "http://gw/v1/chat/completions?key=secret-1", strings.NewReader(chat))
 	for _, name := range []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Cookie"} {
 		req.Header.Set(name, "secret-2")
@@ -42,5 +47,28 @@ func TestAccessLog(t *testing.T) {
 		if line.Logger != "http.log.access" || got.Status != 200 || got.Model != "qwen1.5-72b-chat" || got.Prompt == 0 || got.Request.Method != "POST" || strings.Contains(line.Raw, "secret-") {
 			t.Errorf("the line is %s", line.Raw)
 		}
+	}
+}
+
+// firstOfTwoEvents reads an event of a stream that does not go on.
+func firstOfTwoEvents(t *testing.T, w *world) {
+	t.Helper()
+	const event = `data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"x"}}]}` + "\n\n"
+	w.provider.Script(fakeprovider.Always(fakeprovider.SSE(event, event).HangAfter(1)))
+	defer w.provider.Script(fakeprovider.Default)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.http, strings.NewReader(`{"stream":true,"messages":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if line, err := bufio.NewReader(res.Body).ReadString('\n'); err != nil || line+"\n" != event {
+		t.Errorf("got %q, %v", line, err)
 	}
 }

@@ -53,7 +53,7 @@ func TestObjectsAreValid(t *testing.T) {
 		"all options": {
 			"--values", "testdata/all-values.yaml",
 			// Their CRD, and their namespace, are not there.
-			"--set", "serviceMonitor.enabled=false", "--set", "secrets[1].namespace=" + ns,
+			"--set", "serviceMonitor.enabled=false", "--set", "secrets[1].namespace=" + c.Namespace(),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,6 +68,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 		}
 		status_listen :15021
 		drain_timeout {{ int .Values.drain.timeoutSeconds }}s
+		{{- if .Values.accessLog }}
+		access_log
+		{{- end }}
 	}
 	{{- with .Values.globalOptions }}
 {{ regexReplaceAll "(?m)^(.)" (trim .) "\t${1}" }}
