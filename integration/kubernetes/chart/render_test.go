@@ -100,6 +100,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"port", "service.ports[0].port=70000,service.ports[0].name=http,service.ports[0].targetPort=8080", "/service/ports/0/port"},
 		{"port of the status listener", "service.ports[0].port=15021,service.ports[0].name=http,service.ports[0].targetPort=15021", "/service/ports/0/targetPort"},
 		{"Secrets without names", "secrets[0].namespace=team-a", "/secrets/0"},
+		{"two entries for a namespace", "secrets[0].names={a},secrets[1].names={b}", "is there twice"},
 		{"all Secrets", "secrets[0].names={*}", "/secrets/0/names/0"},
 		{"range of addresses", "service.loadBalancerSourceRanges={203.0.113.1}", "/service/loadBalancerSourceRanges/0"},
 		{"digest", "image.digest=0123", "/image/digest"},
