@@ -89,3 +89,47 @@ spec: {host: e.example.com, gateways: [other]}
 		}
 	}
 }
+
+// TestOutcomesAtTheEdge has a workload that serves a Gateway.
+func TestOutcomesAtTheEdge(t *testing.T) {
+	const manifests = `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: ns}
+spec: {selector: {app: this}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: sidecars, namespace: ns}
+spec: {host: a.example.com, gateways: [mesh], rules: [{backendRefs: [{providerHost: a.example.com}]}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: edge, namespace: ns}
+spec: {host: b.example.com, gateways: [gw], rules: [{backendRefs: [{providerHost: b.example.com}]}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: both, namespace: ns}
+spec: {host: c.example.com, rules: [{matches: [{gateways: [gw]}, {}], backendRefs: [{providerHost: c.example.com}]}]}
+`
+	objects, err := Decode("a.yaml", []byte(manifests))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		labels  map[string]string
+		options Options
+		want    map[string]bool
+	}{
+		"edge":             {map[string]string{"app": "this"}, Options{}, map[string]bool{"edge": true, "both": true}},
+		"edge and sidecar": {map[string]string{"app": "this"}, Options{MeshListen: ":15001"}, map[string]bool{"sidecars": true, "edge": true, "both": true}},
+		"sidecar":          {map[string]string{"app": "other"}, Options{}, map[string]bool{"sidecars": true, "both": true}},
+	} {
+		state := Translate(objects, llmroute.Identity{Namespace: "ns", Labels: test.labels}, test.options)
+		for _, o := range Outcomes(objects, state) {
+			if got := o.Object.GetName(); o.Applies != test.want[got] {
+				t.Errorf("%s: %s applies %v", name, got, o.Applies)
+			}
+		}
+	}
+}

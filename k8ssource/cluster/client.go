@@ -16,7 +16,8 @@ import (
 
 const (
 	// readRate and readBurst bound the requests a second that begin to follow
-	// something. Each Secret in use takes one at the start.
+	// something, those for single objects apart. Each Secret in use takes one at
+	// the start.
 	readRate  = 100
 	readBurst = 200
 )
@@ -24,6 +25,7 @@ const (
 // clients are what the API server is talked to with. They share connections.
 type clients struct {
 	dynamic   dynamic.Interface
+	single    dynamic.Interface // for single objects, of which there may be many
 	metadata  metadata.Interface
 	discovery rest.Interface
 
@@ -57,18 +59,19 @@ func (k *Kubernetes) restConfig() (*rest.Config, error) {
 
 func newClients(config *rest.Config) (*clients, error) {
 	c := new(clients)
-	var errs [6]error
+	var errs [7]error
 	c.dynamic, errs[0] = dynamic.NewForConfig(config)
-	c.metadata, errs[1] = metadata.NewForConfig(config)
+	c.single, errs[1] = dynamic.NewForConfig(config)
+	c.metadata, errs[2] = metadata.NewForConfig(config)
 	discoverer, err := discovery.NewDiscoveryClientForConfig(config)
-	if errs[2] = err; err == nil {
+	if errs[3] = err; err == nil {
 		c.discovery = discoverer.RESTClient()
 	}
 	writing := rest.CopyConfig(config)
 	writing.QPS, writing.Burst = writeRate, writeBurst
-	c.statuses, errs[3] = dynamic.NewForConfig(writing)
-	c.leases, errs[4] = coordination.NewForConfig(writing)
-	c.events, errs[5] = events.NewForConfig(writing)
+	c.statuses, errs[4] = dynamic.NewForConfig(writing)
+	c.leases, errs[5] = coordination.NewForConfig(writing)
+	c.events, errs[6] = events.NewForConfig(writing)
 	return c, errors.Join(errs[:]...)
 }
 

@@ -120,7 +120,7 @@ func (c *controller) discover(ctx context.Context) {
 			backoff, logged = retries(longestRetry), ""
 		case answered(err) && err.Error() != logged:
 			logged = err.Error()
-			logger().Error("cannot find out which kinds the API server serves; the ClusterRole system:discovery allows it", zap.Error(err))
+			logger().Error("cannot find out which kinds the API server serves; the credentials must be valid, and allow what the ClusterRole system:discovery does", zap.Error(err))
 			fallthrough
 		default:
 			wait = backoff.Step()

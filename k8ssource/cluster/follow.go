@@ -99,7 +99,11 @@ func (c *clients) api(f *follower) api {
 			func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return r.Watch(ctx, o) },
 		}
 	}
-	r := c.dynamic.Resource(f.resource).Namespace(f.namespace)
+	client := c.dynamic
+	if f.name != "" {
+		client = c.single
+	}
+	r := client.Resource(f.resource).Namespace(f.namespace)
 	return api{
 		func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return r.List(ctx, o) },
 		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return r.Watch(ctx, o) },

@@ -40,24 +40,28 @@ type election struct {
 	client    coordination.LeasesGetter
 	namespace string
 	name      string
-	refused   sync.Once // is logged
+	refused   sync.Once  // is logged
+	leading   sync.Mutex // is held while lead runs
 }
 
 // run calls lead whenever this gateway is the one that writes, with a context that
 // ends when it no longer is. It ends when ctx does.
 func (e *election) run(ctx context.Context, lead func(context.Context)) {
 	host, _ := os.Hostname()
+	identity := host + "_" + uuid.NewString()
 	ctx = logr.NewContext(ctx, quietly)
 	for ctx.Err() == nil {
 		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 			Lock: &observedLock{e, &resourcelock.LeaseLock{
 				LeaseMeta:  metav1.ObjectMeta{Namespace: e.namespace, Name: e.name},
 				Client:     e.client,
-				LockConfig: resourcelock.ResourceLockConfig{Identity: host + "_" + uuid.NewString()},
+				LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
 			}},
 			LeaseDuration: leaseTime, RenewDeadline: renewTime, RetryPeriod: retryTime, ReleaseOnCancel: true,
 			Callbacks: leaderelection.LeaderCallbacks{
 				OnStartedLeading: func(ctx context.Context) {
+					e.leading.Lock() // until the last one has noticed its end
+					defer e.leading.Unlock()
 					logger().Info("this gateway writes the status of objects from now on", zap.String("lease", e.namespace+"/"+e.name))
 					lead(ctx)
 				},
