@@ -37,6 +37,13 @@ func TestSecretRotation(t *testing.T) {
 			return w.lastKey() == "Bearer "+key, w.lastKey()
 		}))
 	}
+	w.apply(secretObject("more", "sk-more"), providerObject("second", "second."+w.host, secretRef("more")))
+	until(t, "second provider", func() (bool, string) { a := g.post("second." + w.host); return a.status == 502, a.body })
+	for _, line := range g.Logs() {
+		if line.Message == "object is not used" {
+			t.Errorf("an object was refused while its Secret was on the way: %s", line.Raw)
+		}
+	}
 	t.Logf("5 rotations; the slowest was in use %v after kubectl returned", slowest.Round(time.Millisecond))
 
 	w.Kubectl("delete", "secret", "keys", "-n", w.ns)

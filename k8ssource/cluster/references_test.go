@@ -1,0 +1,102 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/caddy-llm/gateway/k8ssource"
+)
+
+// newTestReferences follows nothing, and notes what was begun and stopped.
+func newTestReferences(log *[]string) *references {
+	return &references{followers: make(map[k8ssource.Reference]*follower), begin: func(_ context.Context, ref k8ssource.Reference) *follower {
+		*log = append(*log, "begin "+ref.Name)
+		return &follower{
+			store:  newStore(referable[ref.Kind], hooks{func() {}, func() {}}),
+			target: target{kind: referable[ref.Kind], namespace: ref.Namespace, name: ref.Name},
+			stop:   func() { *log = append(*log, "stop "+ref.Name) },
+		}
+	}}
+}
+
+func TestReferencesComeAndGo(t *testing.T) {
+	var log []string
+	r := newTestReferences(&log)
+	a, b := k8ssource.Reference{Kind: "Secret", Namespace: "ns", Name: "a"}, k8ssource.Reference{Kind: "Secret", Namespace: "ns", Name: "b"}
+	r.follow(t.Context(), []k8ssource.Reference{a})
+	r.follow(t.Context(), []k8ssource.Reference{a, b})
+	r.follow(t.Context(), []k8ssource.Reference{b})
+	r.follow(t.Context(), nil)
+	if want := []string{"begin a", "begin b", "stop a", "stop b"}; !slices.Equal(log, want) {
+		t.Errorf("got %v, want %v", log, want)
+	}
+}
+
+func TestReferencesFaults(t *testing.T) {
+	const rule = `a Role in namespace ns needs the rule {apiGroups: [""], resources: [secrets], resourceNames: [a], verbs: [list, watch]}`
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "a", errors.New("RBAC"))
+	ref := k8ssource.Reference{Kind: "Secret", Namespace: "ns", Name: "a"}
+	secret := []any{&unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "a", "namespace": "ns"}, "data": map[string]any{"key": "c2s="},
+	}}}
+	for name, test := range map[string]struct {
+		list     []any   // what was read, nil if nothing was
+		attempts []error // after that
+		pending  bool
+		secrets  int
+		want     *k8ssource.Fault
+	}{
+		"nothing known yet":    {pending: true, secrets: 1, want: &k8ssource.Fault{Reason: "InvalidSecret", Message: "the API server has not given it yet"}},
+		"not reached":          {attempts: []error{errors.New("refused")}, pending: true, secrets: 1, want: &k8ssource.Fault{Reason: "InvalidSecret", Message: "the API server has not given it yet"}},
+		"forbidden":            {attempts: []error{forbidden}, secrets: 1, want: &k8ssource.Fault{Reason: "SecretForbidden", Message: "the gateway may not read it; " + rule}},
+		"not there":            {list: []any{}},
+		"there":                {list: secret, secrets: 1},
+		"there, not reached":   {list: secret, attempts: []error{errors.New("refused"), errors.New("refused"), errors.New("refused")}, secrets: 1},
+		"refused for a moment": {list: secret, attempts: []error{forbidden}, secrets: 1},
+		"no longer allowed": {list: secret, attempts: []error{forbidden, forbidden, forbidden}, secrets: 1,
+			want: &k8ssource.Fault{Reason: "SecretForbidden", Message: "the gateway may not read it; " + rule, Used: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestReferences(new([]string))
+			r.follow(t.Context(), []k8ssource.Reference{ref})
+			f := r.followers[ref]
+			if test.list != nil {
+				if err := f.Replace(test.list, "1"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, err := range test.attempts {
+				f.note(err)
+			}
+			if got := r.pending(); got != test.pending {
+				t.Errorf("pending %v", got)
+			}
+			var objects k8ssource.Objects
+			r.addTo(&objects)
+			if len(objects.Secrets) != test.secrets {
+				t.Fatalf("%d Secrets, want %d", len(objects.Secrets), test.secrets)
+			}
+			if test.secrets == 0 {
+				return
+			}
+			var want []k8ssource.Fault
+			if test.want != nil {
+				want = []k8ssource.Fault{*test.want}
+			}
+			item := objects.Secrets[0]
+			if !reflect.DeepEqual(item.Faults, want) || item.Object.Name != "a" || item.Object.Namespace != "ns" {
+				t.Errorf("got %+v of %s, want %+v", item.Faults, item.Object.Name, want)
+			}
+			if (test.list != nil) != (string(item.Object.Data["key"]) == "sk") {
+				t.Errorf("the value is %q", item.Object.Data["key"])
+			}
+		})
+	}
+}
