@@ -20,44 +20,47 @@ type Outcome struct {
 }
 
 // Outcomes returns what became of each LLMProvider and LLMRoute in the state that
-// Translate made of the objects, in their order.
-func Outcomes(objects *Objects, state *llmroute.State) []Outcome {
+// Translate made of the objects with the options, in their order.
+func Outcomes(objects *Objects, state *llmroute.State, options Options) []Outcome {
 	findings := make(map[string][]llmroute.Finding)
 	for _, f := range state.Findings {
 		findings[f.Object] = append(findings[f.Object], f)
 	}
-	used := make(map[string]bool, len(objects.Providers)+len(objects.Routes))
-	for _, spec := range state.Providers {
-		used[spec.Origin] = true
+	t := newTranslation(objects, state.Identity, options)
+	for _, item := range objects.Gateways {
+		t.gateways[keyOf(&item.Object)] = item
 	}
-	for _, table := range state.Tables {
-		for _, route := range table {
-			used[route.Origin] = true
-		}
-	}
-	edge := isEdge(state)
 	out := make([]Outcome, 0, len(objects.Providers)+len(objects.Routes))
-	add := func(kind string, object metav1.Object, o origin, elsewhere bool) {
-		found := findings[o.object]
-		// One that lost all its hosts is in no table.
-		applies := !elsewhere && (used[o.stable()] || slices.ContainsFunc(found, func(f llmroute.Finding) bool { return f.Reason == ReasonConflict }))
-		out = append(out, Outcome{kind, object, applies, Conditions(found, applies, object.GetGeneration())})
+	add := func(kind string, object metav1.Object, o origin, applies bool) {
+		out = append(out, Outcome{kind, object, applies, Conditions(findings[o.object], applies, object.GetGeneration())})
 	}
 	for _, item := range objects.Providers {
-		// Nothing is said of a provider for other workloads, and one without a
-		// host has no route.
-		o := origins(KindLLMProvider, item)
-		used[o.stable()] = used[o.stable()] || len(findings[o.object]) > 0
-		add(KindLLMProvider, &item.Object, o, false)
+		add(KindLLMProvider, &item.Object, origins(KindLLMProvider, item), t.applies(&item.Object))
 	}
+	edge := isEdge(state)
 	for _, item := range objects.Routes {
-		add(KindLLMRoute, &item.Object, origins(KindLLMRoute, item), edge && item.Object.isForMesh())
+		applies := slices.ContainsFunc(t.tablesOf(&item.Object), func(table string) bool { return t.serves(table) && (table != MeshTable || !edge) })
+		add(KindLLMRoute, &item.Object, origins(KindLLMRoute, item), applies)
 	}
 	return out
 }
 
-// isEdge tells whether the workload serves Gateways and no sidecar routes. What such
-// a one lacks for a sidecar's route says nothing about the route.
+// tablesOf are the tables that a route names, good or not.
+func (t *translation) tablesOf(route *LLMRoute) []string {
+	b := &routeBuilder{t: t, object: route}
+	out := b.gateways(route.Spec.Gateways)
+	for _, rule := range route.Spec.Rules {
+		for _, m := range rule.Matches {
+			if len(m.Gateways) > 0 {
+				out = append(out, b.gateways(m.Gateways)...)
+			}
+		}
+	}
+	return out
+}
+
+// isEdge tells whether the workload serves Gateways and no sidecars' routes. What
+// such a one lacks for a sidecar's route says nothing about the route.
 func isEdge(state *llmroute.State) bool {
 	edge := false
 	for _, l := range state.Listeners {
@@ -69,15 +72,4 @@ func isEdge(state *llmroute.State) bool {
 		}
 	}
 	return edge
-}
-
-// isForMesh tells whether the route is for sidecars alone.
-func (r *LLMRoute) isForMesh() bool {
-	named := slices.Clone(r.Spec.Gateways)
-	for _, rule := range r.Spec.Rules {
-		for _, m := range rule.Matches {
-			named = append(named, m.Gateways...)
-		}
-	}
-	return !slices.ContainsFunc(named, func(name string) bool { return name != MeshTable })
 }

@@ -55,6 +55,11 @@ spec: {host: d.example.com}
 ---
 apiVersion: istio.alibabacloud.com/v1beta1
 kind: LLMRoute
+metadata: {name: no-host, namespace: ns}
+spec: {rules: [{backendRefs: [{providerHost: a.example.com}]}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
 metadata: {name: elsewhere, namespace: ns}
 spec: {host: e.example.com, gateways: [other], rules: [{backendRefs: [{providerHost: a.example.com}]}]}
 ---
@@ -74,10 +79,10 @@ spec: {host: e.example.com, gateways: [other]}
 	}{
 		"LLMProvider good": {true, "Programmed"}, "LLMProvider late": {true, "NotAccepted"}, "LLMProvider bad": {true, "NotAccepted"},
 		"LLMProvider no-host": {true, "NotAccepted"}, "LLMProvider other": {false, "NotSelected"},
-		"LLMRoute governs": {true, "Programmed"}, "LLMRoute lost": {true, "NotAccepted"}, "LLMRoute refused": {true, "NotAccepted"},
+		"LLMRoute governs": {true, "Programmed"}, "LLMRoute lost": {true, "NotAccepted"}, "LLMRoute refused": {true, "NotAccepted"}, "LLMRoute no-host": {true, "NotAccepted"},
 		"LLMRoute elsewhere": {false, "NotSelected"}, "LLMRoute refused-elsewhere": {false, "NotAccepted"},
 	}
-	outcomes := Outcomes(objects, state)
+	outcomes := Outcomes(objects, state, Options{})
 	if len(outcomes) != len(want) {
 		t.Errorf("%d outcomes, want %d", len(outcomes), len(want))
 	}
@@ -126,7 +131,7 @@ spec: {host: c.example.com, rules: [{matches: [{gateways: [gw]}, {}], backendRef
 		"sidecar":          {map[string]string{"app": "other"}, Options{}, map[string]bool{"sidecars": true, "both": true}},
 	} {
 		state := Translate(objects, llmroute.Identity{Namespace: "ns", Labels: test.labels}, test.options)
-		for _, o := range Outcomes(objects, state) {
+		for _, o := range Outcomes(objects, state, test.options) {
 			if got := o.Object.GetName(); o.Applies != test.want[got] {
 				t.Errorf("%s: %s applies %v", name, got, o.Applies)
 			}

@@ -122,7 +122,8 @@ func (k *Kubernetes) writeStatus(ctx context.Context, options k8ssource.SourceOp
 		return nil
 	}
 	w := &statusWriter{
-		client: c.statuses, events: newEventWriter(c.events), workload: options.Namespace + "/" + options.Workload, follower: follower, wake: make(chan struct{}, 1),
+		client: c.statuses, events: newEventWriter(c.events), options: options.Options(), workload: options.Namespace + "/" + options.Workload,
+		follower: follower, wake: make(chan struct{}, 1),
 	}
 	e := &election{client: c.leases, namespace: options.Namespace, name: k.Lease}
 	if e.name == "" {

@@ -73,7 +73,7 @@ func TestReferencesFaults(t *testing.T) {
 				}
 			}
 			for _, err := range test.attempts {
-				f.note(err)
+				_, _ = f.note(err)
 			}
 			if got := r.pending(); got != test.pending {
 				t.Errorf("pending %v", got)

@@ -45,6 +45,7 @@ type translated struct {
 type statusWriter struct {
 	client   dynamic.Interface
 	events   *eventWriter
+	options  k8ssource.Options
 	workload string
 	follower func(kind string) *follower // of a kind, nil if it is not followed
 
@@ -105,7 +106,7 @@ func (w *statusWriter) run(ctx context.Context) {
 // pass writes what is not as it should be.
 func (w *statusWriter) pass(ctx context.Context, t *translated) {
 	seen := make(map[types.UID]bool)
-	outcomes := k8ssource.Outcomes(t.objects, t.state)
+	outcomes := k8ssource.Outcomes(t.objects, t.state, w.options)
 	w.events.pass(ctx, ownFindings(t.state.Findings, outcomes), w.follower)
 	for _, outcome := range outcomes {
 		seen[outcome.Object.GetUID()] = true
