@@ -105,32 +105,42 @@ func (c *controller) run(ctx context.Context) {
 
 // discover follows the kinds that are served, until ctx is done.
 func (c *controller) discover(ctx context.Context) {
-	d := &discoverer{clients: c.clients, served: make(map[string]string), absent: make(map[string]int)}
-	backoff, logged := retries(longestRetry), ""
-	for {
-		wait := discoveryTime
+	d := newDiscoverer(c.clients)
+	var looked time.Time
+	for wait := time.Duration(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = discoveryTime
+		if time.Since(looked) < settledTime && c.settled() {
+			continue
+		}
 		err := d.look(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		c.connection.observe(err)
 		c.follow(ctx, d.served)
-		switch {
-		case err == nil:
-			backoff, logged = retries(longestRetry), ""
-		case answered(err) && err.Error() != logged:
-			logged = err.Error()
-			logger().Error("cannot find out which kinds the API server serves; the credentials must be valid, and allow what the ClusterRole system:discovery does", zap.Error(err))
-			fallthrough
-		default:
-			wait = backoff.Step()
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
+		if err != nil {
+			wait = d.failed(err)
+		} else {
+			looked = time.Now()
 		}
 	}
+}
+
+// settled tells whether all kinds are followed, and none is gone.
+func (c *controller) settled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range kinds {
+		if f := c.followers[k.key()]; f == nil || f.isGone() {
+			return false
+		}
+	}
+	return true
 }
 
 // follow follows the kinds in the versions that are served; one that is known not to
@@ -141,10 +151,12 @@ func (c *controller) follow(ctx context.Context, served map[string]string) {
 	for _, k := range kinds {
 		f := c.followers[k.key()]
 		version, known := served[k.key()]
-		if !known || f != nil && f.resource.Version == version || f == nil && version == "" {
+		switch {
+		case !known || f != nil && f.resource.Version == version || f == nil && version == "":
 			continue
-		}
-		if f != nil {
+		case f != nil && version == "" && !f.isGone():
+			continue // what is still being read is there, whatever is said of it
+		case f != nil:
 			f.stop()
 			delete(c.followers, k.key())
 		}

@@ -4,13 +4,17 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 const (
-	// discoveryTime is how often it is looked which kinds are served.
+	// discoveryTime is how often it is looked which kinds are served while one is
+	// not, and settledTime how often while all are.
 	discoveryTime = 5 * time.Second
+	settledTime   = 30 * time.Second
 	// absences is how often in a row a kind must not be served before its objects
 	// are forgotten: an API server that has just started does not serve all yet.
 	absences = 2
@@ -22,6 +26,13 @@ type discoverer struct {
 
 	served map[string]string // the version of each kind by resource and group
 	absent map[string]int    // how often in a row a kind was not found
+
+	backoff *wait.Backoff
+	logged  string // the last failure
+}
+
+func newDiscoverer(c *clients) *discoverer {
+	return &discoverer{clients: c, served: make(map[string]string), absent: make(map[string]int), backoff: retries(longestRetry)}
 }
 
 // key is a kind as discoverer knows it.
@@ -45,7 +56,20 @@ func (d *discoverer) look(ctx context.Context) error {
 			}
 		}
 	}
+	if failed == nil {
+		d.backoff, d.logged = retries(longestRetry), ""
+	}
 	return failed
+}
+
+// failed logs a failure unless it is the last one again, and returns how long to wait
+// before the next look.
+func (d *discoverer) failed(err error) time.Duration {
+	if answered(err) && err.Error() != d.logged {
+		d.logged = err.Error()
+		logger().Error("cannot find out which kinds the API server serves; the credentials must be valid, and allow what the ClusterRole system:discovery does", zap.Error(err))
+	}
+	return d.backoff.Step()
 }
 
 // version returns the version that a kind is to be read in, or none if it is not

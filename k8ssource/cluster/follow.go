@@ -155,6 +155,12 @@ func (f *follower) failure() (attempts int, err error) {
 	return f.attempts, f.problem
 }
 
+// isGone tells whether the API server no longer knows what is followed.
+func (f *follower) isGone() bool {
+	_, err := f.failure()
+	return apierrors.IsNotFound(err)
+}
+
 // observe deals with how a request went.
 func (f *follower) observe(ctx context.Context, err error) {
 	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.IsInvalid(err) {
