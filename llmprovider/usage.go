@@ -1,6 +1,7 @@
 package llmprovider
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -96,7 +97,7 @@ func number(value []byte) (n float64, ok bool) {
 		}
 	}
 	n, err := strconv.ParseFloat(string(value), 64)
-	return n, err == nil
+	return n, err == nil || errors.Is(err, strconv.ErrRange) // beyond every number is infinite
 }
 
 // maxFinishReason bounds a believable finish reason, in bytes.
