@@ -89,7 +89,11 @@ func EndpointOf(method, path string) (Endpoint, *Error) {
 		return suffixes[0], nil
 	}
 	if method == http.MethodGet || method == http.MethodHead {
-		if _, name, ok := strings.Cut(path, "/v1/models/"); ok { // which may have slashes
+		name, ok := strings.CutPrefix(path, "/models/") // a name may have slashes
+		if !ok {
+			_, name, ok = strings.Cut(path, "/v1/models/")
+		}
+		if ok {
 			return Endpoint{ListModels, "/models/" + name}, nil
 		}
 		if strings.HasSuffix(path, "/models") {

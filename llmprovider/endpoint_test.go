@@ -51,6 +51,10 @@ func TestEndpointOfPath(t *testing.T) {
 		{"HEAD", "/compatible-mode/v1/models", Endpoint{ListModels, "/models"}},
 		{"GET", "/v1/models/gpt-4o", Endpoint{ListModels, "/models/gpt-4o"}},
 		{"GET", "/v1/models/meta-llama/Llama-3", Endpoint{ListModels, "/models/meta-llama/Llama-3"}},
+		{"GET", "/models/gpt-4o", Endpoint{ListModels, "/models/gpt-4o"}},
+		{"HEAD", "/models/meta-llama/Llama-3/", Endpoint{ListModels, "/models/meta-llama/Llama-3"}},
+		{"GET", "/models/a/v1/models/b", Endpoint{ListModels, "/models/a/v1/models/b"}},
+		{"POST", "/models/gpt-4o", Endpoint{Chat, ""}},
 		{"GET", "/v1/models/ft:x/models", Endpoint{ListModels, "/models/ft:x/models"}},
 	} {
 		got, err := EndpointOf(test.method, test.path)
