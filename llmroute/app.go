@@ -318,6 +318,7 @@ func (a *App) replace(onlyFirst bool) {
 	}
 	began := time.Now()
 	next := a.build(old, state)
+	next.number = a.metrics.snapshots.Add(1)
 	a.current.Store(next)
 	if old != nil {
 		for name, p := range old.providers {
@@ -328,6 +329,11 @@ func (a *App) replace(onlyFirst bool) {
 	}
 	a.metrics.identify(a.identity(state))
 	a.gateways.change()
+	var findings []Finding
+	if state != nil {
+		findings = state.Findings
+	}
+	a.metrics.find(findings)
 	if state != nil {
 		a.logger.Info("configuration from the source is in use", zap.Uint64("snapshot", next.number), zap.Int("providers", len(next.providers)),
 			zap.Int("routes", len(next.routes)), zap.Int("findings", len(state.Findings)), zap.Duration("took", time.Since(began)))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -112,6 +113,53 @@ func TestChangesTakeEffectAtOnce(t *testing.T) {
 	feed.report(liveState(u, "b.example", "m", "k"))
 	if res, _ := g.post(t, chat, "Host", "a.example"); res.StatusCode != 404 {
 		t.Errorf("a route that was removed: %d, want 404", res.StatusCode)
+	}
+}
+
+func TestFindingsAreCounted(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	g, feed := newLive(t, liveState(u, "a.example", "m", "k"))
+	count := func() map[string]float64 {
+		got := make(map[string]float64)
+		families, err := g.app.ctx.GetMetricsRegistry().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			for _, m := range family.GetMetric() {
+				if family.GetName() == metricFindings {
+					got[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] = m.GetGauge().GetValue()
+				}
+			}
+		}
+		return got
+	}
+	for _, step := range []struct {
+		findings []Finding
+		want     map[string]float64
+	}{
+		{[]Finding{{Reason: "Conflict"}, {Reason: "Conflict"}, {Reason: "UnknownField", Used: true}}, map[string]float64{"Conflict false": 2, "UnknownField true": 1}},
+		{[]Finding{{Reason: "Conflict"}}, map[string]float64{"Conflict false": 1, "UnknownField true": 0}},
+		{nil, map[string]float64{"Conflict false": 0, "UnknownField true": 0}},
+	} {
+		state := liveState(u, "a.example", "m", "k")
+		state.Findings = step.findings
+		feed.report(state)
+		if got := count(); !maps.Equal(got, step.want) {
+			t.Errorf("after %v there are %v, want %v", step.findings, got, step.want)
+		}
+	}
+}
+
+func TestSnapshotsAreNumberedThroughReloads(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	first, feed := newLive(t, liveState(u, "a.example", "m", "k"))
+	before := first.app.View().Snapshot
+	feed.report(liveState(u, "b.example", "m", "k"))
+	changed := first.app.View().Snapshot
+	second, _ := newLive(t, liveState(u, "a.example", "m", "k"))
+	if after := second.app.View().Snapshot; before == 0 || changed <= before || after <= changed {
+		t.Errorf("the numbers are %d, after a change %d, of the next configuration %d", before, changed, after)
 	}
 }
 

@@ -3,16 +3,12 @@ package llmroute
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // The names of all metrics, in one place because the OpenTelemetry GenAI
@@ -23,6 +19,7 @@ const (
 	metricCompletionTokens = "asm_llm_proxy_completion_tokens"
 	metricAttempts         = "llm_attempts_total"
 	metricUsageMissing     = "llm_usage_missing_total"
+	metricFindings         = "llm_source_findings"
 	metricDuration         = "gen_ai_client_operation_duration_seconds"
 	metricFirstToken       = "gen_ai_server_time_to_first_token_seconds"
 	metricPerOutputToken   = "gen_ai_server_time_per_output_token_seconds"
@@ -58,8 +55,18 @@ type metrics struct {
 	attempts, usageMissing         *prometheus.CounterVec
 	duration, firstToken, perToken *prometheus.HistogramVec
 	tokenUsage                     *prometheus.HistogramVec
+	findings                       *prometheus.GaugeVec
 
-	identity atomic.Pointer[Identity]
+	identity  atomic.Pointer[Identity]
+	snapshots atomic.Uint64 // that were in use so far
+
+	mu    sync.Mutex // guards found
+	found map[findingKey]int
+}
+
+type findingKey struct {
+	reason string
+	used   bool
 }
 
 // acquireMetrics returns the collectors, registered with the registry. They are
@@ -67,7 +74,7 @@ type metrics struct {
 func acquireMetrics(registry *prometheus.Registry) (*metrics, error) {
 	value, _ := collectors.LoadOrStore("llm", newMetrics())
 	m := value.(*metrics)
-	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage} {
+	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage, m.findings} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -93,7 +100,10 @@ func newMetrics() *metrics {
 		duration:         histogram(metricDuration, "Time from the request to the end of its answer.", durationBuckets, "error_type"),
 		firstToken:       histogram(metricFirstToken, "Time from the request to the first bytes of its streamed answer.", firstBuckets),
 		perToken:         histogram(metricPerOutputToken, "Time for each output token after the first of a streamed answer.", perTokenBuckets),
-		tokenUsage:       histogram(metricTokenUsage, "Tokens of a request, by type.", tokenBuckets, "gen_ai_token_type"),
+		findings: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: metricFindings, Help: "What is wrong with objects of the source now, by reason, and whether the object is used all the same.",
+		}, []string{"reason", "used"}),
+		tokenUsage: histogram(metricTokenUsage, "Tokens of a request, by type.", tokenBuckets, "gen_ai_token_type"),
 	}
 	m.identity.Store(new(Identity))
 	return m
@@ -106,193 +116,21 @@ func (m *metrics) identify(id Identity) {
 	}
 }
 
-// providerMetrics are the label sets that were used so far of one provider.
-type providerMetrics struct {
-	series   sync.Map // seriesKey to *series
-	outcomes sync.Map // outcomeKey to *outcome
-	models   sync.Map // names that providers gave, not the configuration
-	count    atomic.Int64
-
-	// The ones used last are mostly those used next.
-	lastSeries  atomic.Pointer[series]
-	lastOutcome atomic.Pointer[outcome]
-}
-
-// known tells whether a name that the provider gave has a label, or may have
-// one.
-func (p *providerMetrics) known(model string) bool {
-	if _, ok := p.models.Load(model); ok {
-		return true
+// find sets what is wrong with the source's objects from now on.
+func (m *metrics) find(findings []Finding) {
+	now := make(map[findingKey]int)
+	for _, f := range findings {
+		now[findingKey{f.Reason, f.Used}]++
 	}
-	if p.count.Add(1) > maxModelLabels {
-		return false
-	}
-	p.models.Store(model, nil)
-	return true
-}
-
-type seriesKey struct {
-	host      string
-	operation llmprovider.Operation
-	model     string
-	failure   string
-	identity  *Identity
-}
-
-type outcomeKey struct{ rule, result string }
-
-type outcome struct {
-	key outcomeKey
-	prometheus.Counter
-}
-
-// series are the metrics of one label set, resolved once. Those of tokens and
-// streams are made when there is something to count: a request that failed has
-// neither.
-type series struct {
-	key               seriesKey
-	documented, genAI []string // labels
-	duration          prometheus.Observer
-	missing           prometheus.Counter
-	tokens            atomic.Pointer[tokenSeries]
-	stream            atomic.Pointer[streamSeries]
-}
-
-type tokenSeries struct {
-	prompt, completion               prometheus.Counter
-	input, output, cached, reasoning prometheus.Observer
-}
-
-type streamSeries struct{ firstToken, perToken prometheus.Observer }
-
-// label is the model's name as a label: what the configuration or the provider
-// calls it, never the client's own text.
-func label(x *exchange) string {
-	if x.fixedModel {
-		return x.model
-	}
-	if name := x.usage.Model; name == "" || x.provider.state.usage.known(name) {
-		return name
-	}
-	return otherModels
-}
-
-// of returns the metrics of a provider under the key's labels.
-func (m *metrics) of(p *provider, key seriesKey) *series {
-	cache := &p.state.usage
-	if s := cache.lastSeries.Load(); s != nil && s.key == key {
-		return s
-	}
-	if s, ok := cache.series.Load(key); ok {
-		cache.lastSeries.Store(s.(*series))
-		return s.(*series)
-	}
-	s := &series{
-		key:        key,
-		documented: []string{key.identity.Workload, key.identity.Namespace, key.host, key.model},
-		genAI:      []string{string(key.operation), p.name, key.model, key.host},
-		missing:    m.usageMissing.WithLabelValues(p.name, string(key.operation)),
-	}
-	s.duration = s.observer(m.duration, key.failure)
-	actual, _ := cache.series.LoadOrStore(key, s)
-	s = actual.(*series)
-	cache.lastSeries.Store(s)
-	return s
-}
-
-func (s *series) observer(v *prometheus.HistogramVec, more ...string) prometheus.Observer {
-	return v.WithLabelValues(append(s.genAI[:len(s.genAI):len(s.genAI)], more...)...)
-}
-
-// tokensOf returns the metrics of tokens.
-func (m *metrics) tokensOf(s *series) *tokenSeries {
-	t := s.tokens.Load()
-	if t == nil {
-		t = &tokenSeries{
-			prompt: m.promptTokens.WithLabelValues(s.documented...), completion: m.completionTokens.WithLabelValues(s.documented...),
-			input: s.observer(m.tokenUsage, "input"), output: s.observer(m.tokenUsage, "output"),
-			cached: s.observer(m.tokenUsage, "cached"), reasoning: s.observer(m.tokenUsage, "reasoning"),
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key := range m.found {
+		if now[key] == 0 {
+			now[key] = 0 // a series that goes away would leave an alert undecided
 		}
-		s.tokens.Store(t)
 	}
-	return t
-}
-
-// streamOf returns the metrics of streams.
-func (m *metrics) streamOf(s *series) *streamSeries {
-	t := s.stream.Load()
-	if t == nil {
-		t = &streamSeries{firstToken: s.observer(m.firstToken), perToken: s.observer(m.perToken)}
-		s.stream.Store(t)
-	}
-	return t
-}
-
-// attempt counts one attempt.
-func (m *metrics) attempt(p *provider, rule, result string) {
-	cache, key := &p.state.usage, outcomeKey{rule, result}
-	c := cache.lastOutcome.Load()
-	if c == nil || c.key != key {
-		known, ok := cache.outcomes.Load(key)
-		if !ok {
-			known, _ = cache.outcomes.LoadOrStore(key, &outcome{key, m.attempts.WithLabelValues(p.name, rule, result)})
-		}
-		c = known.(*outcome)
-		cache.lastOutcome.Store(c)
-	}
-	c.Inc()
-}
-
-// statusText is an HTTP status as a label, without an allocation for the usual
-// ones.
-func statusText(status int) string {
-	if status == http.StatusOK {
-		return "200"
-	}
-	return strconv.Itoa(status)
-}
-
-// observe counts an exchange that has ended.
-func (m *metrics) observe(x *exchange) {
-	if x.provider == nil {
-		return
-	}
-	took := time.Since(x.began)
-	failure := ""
-	switch {
-	case x.gone:
-		failure = "client_gone"
-	case x.failure != nil:
-		failure = x.failure.Code
-	case x.erred:
-		failure = errorInside
-	case x.status >= 400:
-		failure = statusText(x.status)
-	}
-	s := m.of(x.provider, seriesKey{x.provider.host, x.operation(), label(x), failure, m.identity.Load()})
-	s.duration.Observe(took.Seconds())
-	if x.stream && x.firstByte > 0 {
-		m.streamOf(s).firstToken.Observe(x.firstByte.Seconds())
-	}
-	u := &x.usage
-	if !u.Known {
-		if failure == "" {
-			s.missing.Inc()
-		}
-		return
-	}
-	t := m.tokensOf(s)
-	t.prompt.Add(float64(u.PromptTokens))
-	t.completion.Add(float64(u.CompletionTokens))
-	t.input.Observe(float64(u.PromptTokens))
-	t.output.Observe(float64(u.CompletionTokens))
-	if u.CachedTokens > 0 {
-		t.cached.Observe(float64(u.CachedTokens))
-	}
-	if u.ReasoningTokens > 0 {
-		t.reasoning.Observe(float64(u.ReasoningTokens))
-	}
-	if x.stream && u.CompletionTokens > 1 && x.firstByte > 0 {
-		m.streamOf(s).perToken.Observe((took - x.firstByte).Seconds() / float64(u.CompletionTokens-1))
+	m.found = now
+	for key, n := range now {
+		m.findings.WithLabelValues(key.reason, strconv.FormatBool(key.used)).Set(float64(n))
 	}
 }

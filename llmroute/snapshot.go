@@ -23,7 +23,7 @@ type snapshot struct {
 	state     *State                   // what the source said, nil without one
 	routes    map[string]*liveRoute    // the source's, by table and origin
 	made      time.Time
-	number    uint64
+	number    uint64 // in the order of use, through reloads
 }
 
 // provider is a provider in use.
@@ -68,9 +68,6 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 	next := &snapshot{
 		providers: make(map[string]*provider), byHost: make(map[string]*provider), tables: make(map[string]*table),
 		listeners: make(map[string]*liveListener), routes: make(map[string]*liveRoute), state: state, made: time.Now(),
-	}
-	if old != nil {
-		next.number = old.number + 1
 	}
 	for name, p := range a.static {
 		next.add(name, p)
