@@ -106,6 +106,9 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 	case http.StatusRequestEntityTooLarge:
 		return x.refuseBody(err)
 	}
+	if x.in == nil || x.in.Body() == nil {
+		askForNoBody(x.w, x.r)
+	}
 	return err.Write(x.w)
 }
 

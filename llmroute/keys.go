@@ -103,7 +103,7 @@ func (k *Keys) Provision(ctx caddy.Context) error {
 func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	client, presented := identify(r.Header, k.keys.clients())
 	if client == nil {
-		return k.refuse(w, presented)
+		return k.refuse(w, r, presented)
 	}
 	caddyhttp.SetVar(r.Context(), clientVar, client)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
@@ -151,7 +151,7 @@ func keyIn(name, value string) string {
 // refuse answers a request that has no known key. The type and code are what
 // OpenAI's API answers to an unknown key. They are the same without any key,
 // where OpenAI sends no code, so that a program can test for one thing.
-func (k *Keys) refuse(w http.ResponseWriter, presented bool) error {
+func (k *Keys) refuse(w http.ResponseWriter, r *http.Request, presented bool) error {
 	refused := &llmprovider.Error{
 		Status: http.StatusUnauthorized, Type: llmprovider.TypeInvalidRequest, Code: "invalid_api_key",
 		Message: "this gateway needs an API key; send the one its operator gave you in the header Authorization: Bearer KEY, " +
@@ -165,6 +165,7 @@ func (k *Keys) refuse(w http.ResponseWriter, presented bool) error {
 		c.Write(zap.Int("status", refused.Status), zap.String("code", refused.Code), zap.Bool("key_presented", presented))
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
+	askForNoBody(w, r)
 	return refused.Write(w)
 }
 

@@ -15,6 +15,15 @@ const (
 	lingerSize = 64 << 20
 )
 
+// askForNoBody lets a client that waits to be asked for its body have the answer
+// without sending it. net/http would see to that, but does not know its own body
+// inside of Caddy's, and would read it before it lets the answer out.
+func askForNoBody(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+		w.Header().Set("Connection", "close")
+	}
+}
+
 // refuseBody answers a request whose body is too large, and then reads on for a
 // while. Many clients look for an answer only when they have sent all they have,
 // and a connection that is closed with unread data in it is reset: they would

@@ -3,6 +3,7 @@ package hostile_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -176,4 +177,39 @@ func TestDeepNesting(t *testing.T) {
 			s.serves(t)
 		})
 	}
+}
+
+// Clients that wait to be asked for their body get a refusal without sending it.
+func TestRefusalsBeforeTheBody(t *testing.T) {
+	s := start(t, plainProvider(t))
+	for _, tc := range []struct {
+		name, head, code string
+		status           int
+	}{
+		{"of the method", "PUT / HTTP/1.1\r\nContent-Type: application/json\r\n", "method_not_allowed", http.StatusMethodNotAllowed},
+		{"of the endpoint", "POST /v1/files HTTP/1.1\r\nContent-Type: application/json\r\n", "unsupported_endpoint", http.StatusNotFound},
+		{"of the type", "POST / HTTP/1.1\r\nContent-Type: text/plain\r\n", "unsupported_media_type", http.StatusUnsupportedMediaType},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := s.dial(t)
+			_ = c.SetReadDeadline(time.Now().Add(patience / 2)) // a server gives up on a body later
+			if _, err := io.WriteString(c, tc.head+"Host: gateway\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			all := answers(t, c) // a 100 would be the first of them
+			if len(all) != 1 {
+				t.Fatalf("answers %v", statuses(all))
+			}
+			all[0].refused(t, tc.status, tc.code)
+		})
+	}
+	t.Run("but not of the body itself", func(t *testing.T) {
+		c := s.dial(t)
+		go func() {
+			_, _ = io.WriteString(c, headed(fmt.Sprintf("Host: gateway\nContent-Type: application/json\nExpect: 100-continue\nConnection: close\nContent-Length: %d", len(hello)), hello))
+		}()
+		if all := answers(t, c); len(all) != 2 || all[0].status != http.StatusContinue || all[1].status != http.StatusOK {
+			t.Errorf("answers %v, want 100 and 200", statuses(all))
+		}
+	})
 }
