@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -54,6 +55,46 @@ func TestFallback(t *testing.T) {
 			}
 			if n := second.count(); n != test.second {
 				t.Errorf("the second provider got %d requests, want %d", n, test.second)
+			}
+		})
+	}
+}
+
+// TestAConnectionThatIsClosedWhenItIsUsedAgain has a provider close a kept
+// connection without an answer to the second request on it. Nobody can tell
+// whether that request was worked on, and paid for, so it is sent again only if
+// the rule names the provider twice.
+func TestAConnectionThatIsClosedWhenItIsUsedAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		twice  bool
+		status int
+		sent   int
+	}{
+		"named once":  {false, 502, 2},
+		"named twice": {true, 200, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int32
+			u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				if requests.Add(1) == 2 {
+					panic(http.ErrAbortHandler)
+				}
+				answers("x")(w, r)
+			})
+			p := unique("closing")
+			backends := fmt.Sprintf(`{"provider":%q}`, p)
+			if test.twice {
+				backends += fmt.Sprintf(`,{"provider":%q,"priority":1}`, p)
+			}
+			g := newGateway(t, providers(p, u.provider("")), `{"rules":[{"backends":[`+backends+`],"attempts":2}]}`)
+			if res, body := g.post(t, chat); res.StatusCode != 200 {
+				t.Fatalf("the first request: %d %s", res.StatusCode, body)
+			}
+			if res, body := g.post(t, chat); res.StatusCode != test.status {
+				t.Errorf("the second: %d %s, want %d", res.StatusCode, body, test.status)
+			}
+			if n := u.count(); n != test.sent {
+				t.Errorf("the provider got %d requests, want %d", n, test.sent)
 			}
 		})
 	}
