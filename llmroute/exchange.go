@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -46,6 +47,7 @@ type exchange struct {
 	stream     bool
 	attempts   int
 	status     int           // the provider's answer that the client got
+	complete   atomic.Bool   // a stream said itself that it is
 	firstByte  time.Duration // from began to the first byte of a body
 	usage      llmprovider.Usage
 	failure    *llmprovider.Error // the gateway's own error, if it answered with one
@@ -125,7 +127,13 @@ func (x *exchange) end() {
 // attemptContext returns a context for an attempt, which ends with the request,
 // or when the drain time is over.
 func (x *exchange) attemptContext() (context.Context, context.CancelCauseFunc) {
-	ctx, cancel := context.WithCancelCause(x.r.Context())
+	client := x.r.Context()
+	ctx, cancel := client, context.CancelCauseFunc(nil)
+	if x.in.Stream {
+		ctx, cancel = x.streamContext(client)
+	} else {
+		ctx, cancel = context.WithCancelCause(client)
+	}
 	x.mu.Lock()
 	x.cancel = cancel
 	drained := x.drained
@@ -134,6 +142,25 @@ func (x *exchange) attemptContext() (context.Context, context.CancelCauseFunc) {
 		cancel(errDrained)
 	}
 	return ctx, cancel
+}
+
+// streamContext returns a context that ends with the client's, but a moment
+// later if the client leaves at the event that says that the stream is complete,
+// as the Go SDK does: a connection whose answer was not read to its end could
+// not be used again.
+func (x *exchange) streamContext(client context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(client))
+	stop := context.AfterFunc(client, func() {
+		if x.complete.Load() {
+			time.AfterFunc(restTime, func() { cancel(context.Canceled) })
+			return
+		}
+		cancel(context.Cause(client))
+	})
+	return ctx, func(cause error) {
+		stop()
+		cancel(cause)
+	}
 }
 
 // drain ends the exchange because the process exits. Called again, it also ends

@@ -108,6 +108,9 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 			if err := r.reader.Write(buf[:n], r.pass); err != nil {
 				return false, err
 			}
+			if r.stream && r.reader.Ended() {
+				r.x.complete.Store(true)
+			}
 			if readErr == nil && r.flushes {
 				if err := r.flush(); err != nil {
 					return false, err

@@ -15,6 +15,13 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
+const (
+	// restTime bounds how long the rest of a complete stream is read when the
+	// client has left, and restSize how much of it, in bytes.
+	restTime = time.Second
+	restSize = 64 << 10
+)
+
 // errClientWrite marks a failure to write to the client.
 type errClientWrite struct{ error }
 
@@ -55,7 +62,12 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	}
 	// What comes after the event that ends a stream is of no interest: the Go SDK
 	// leaves at that event, and some providers cut the connection there.
-	if err == nil || stream && reader.Ended() {
+	if err == nil {
+		return nil
+	}
+	if stream && reader.Ended() {
+		dog.restart(restTime, errIdle)
+		_, _ = io.CopyN(io.Discard, res.Body, restSize) // for the connection's sake
 		return nil
 	}
 	return x.abort(ctx, stream, err)

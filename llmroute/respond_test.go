@@ -114,6 +114,53 @@ func TestClientThatLeavesCancelsTheProvider(t *testing.T) {
 	}
 }
 
+// TestClientThatLeavesACompleteStream leaves at the event that ends a stream, as
+// the Go SDK does, while the provider has yet to end its answer.
+func TestClientThatLeavesACompleteStream(t *testing.T) {
+	for name, test := range map[string]struct {
+		takes time.Duration // until the provider ends its answer
+		kept  bool
+	}{
+		"and its connection is used again":   {200 * time.Millisecond, true},
+		"whose provider does not end it":     {time.Minute, false},
+		"whose provider has ended it by now": {0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from := make(chan string, 2)
+			u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				from <- r.RemoteAddr
+				send := streams(w)
+				send(event("a"))
+				send("data: [DONE]\n\n")
+				select {
+				case <-r.Context().Done():
+				case <-time.After(test.takes):
+				}
+			})
+			g := one(t, u, "")
+			for range 2 {
+				ctx, leave := context.WithCancel(context.Background())
+				_, body := g.stream(t, ctx, streamChat)
+				for line := ""; !strings.Contains(line, "[DONE]"); {
+					var err error
+					if line, err = body.ReadString('\n'); err != nil {
+						t.Fatal(err)
+					}
+				}
+				leave()
+				for deadline := time.Now().Add(10 * time.Second); g.app.open.count() > 0; time.Sleep(time.Millisecond) {
+					if time.Now().After(deadline) {
+						t.Fatal("the request goes on without its client")
+					}
+				}
+			}
+			if first, second := <-from, <-from; (first == second) != test.kept {
+				t.Errorf("the provider was called from %s and %s, same connection wanted: %v", first, second, test.kept)
+			}
+		})
+	}
+}
+
 func TestProviderThatDiesInsideAStreamIsSeen(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"cut": func(w http.ResponseWriter, r *http.Request) {
