@@ -127,13 +127,11 @@ func (x *exchange) end() {
 // attemptContext returns a context for an attempt, which ends with the request,
 // or when the drain time is over.
 func (x *exchange) attemptContext() (context.Context, context.CancelCauseFunc) {
-	client := x.r.Context()
-	ctx, cancel := client, context.CancelCauseFunc(nil)
+	begin := context.WithCancelCause
 	if x.in.Stream {
-		ctx, cancel = x.streamContext(client)
-	} else {
-		ctx, cancel = context.WithCancelCause(client)
+		begin = x.streamContext
 	}
+	ctx, cancel := begin(x.r.Context())
 	x.mu.Lock()
 	x.cancel = cancel
 	drained := x.drained
