@@ -127,24 +127,24 @@ func runTranslate(cmd *cobra.Command, _ *Objects, state *llmroute.State) error {
 }
 
 func runCheck(cmd *cobra.Command, objects *Objects, state *llmroute.State) error {
-	var lines []Description
+	var lines []description
 	wrong := make(map[string]bool)
 	for _, f := range state.Findings {
 		what := "not used: "
 		if f.Used {
 			what = "warning: "
 		}
-		lines = append(lines, Description{f.Object, f.Origin, what + f.Reason + ": " + f.Message})
+		lines = append(lines, description{f.Object, f.Origin, what + f.Reason + ": " + f.Message})
 		wrong[f.Object+f.Origin] = true
 	}
-	lines = append(lines, Describe(objects, state)...)
-	slices.SortStableFunc(lines, func(a, b Description) int {
-		aFile, aLine := splitOrigin(a.Origin)
-		bFile, bLine := splitOrigin(b.Origin)
+	lines = append(lines, describe(objects, state)...)
+	slices.SortStableFunc(lines, func(a, b description) int {
+		aFile, aLine := splitOrigin(a.origin)
+		bFile, bLine := splitOrigin(b.origin)
 		return cmp.Or(strings.Compare(aFile, bFile), cmp.Compare(aLine, bLine))
 	})
 	for _, d := range lines {
-		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s: %s\n", d.Origin, d.Object, d.Effect); err != nil {
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s: %s\n", d.origin, d.object, d.effect); err != nil {
 			return err
 		}
 	}

@@ -10,20 +10,20 @@ import (
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
-// Description says what one object does.
-type Description struct {
-	// Object is its kind, namespace and name.
-	Object string
-	// Origin tells where it is.
-	Origin string
-	// Effect is what it does, or that it does nothing.
-	Effect string
+// description says what one object does.
+type description struct {
+	// object is its kind, namespace and name.
+	object string
+	// origin tells where it is.
+	origin string
+	// effect is what it does, or that it does nothing.
+	effect string
 }
 
-// Describe says of each LLMProvider, LLMRoute and Gateway what it does in the
+// describe says of each LLMProvider, LLMRoute and Gateway what it does in the
 // state that follows from the objects. Those that are not used are left out: the
 // state's findings are about them.
-func Describe(objects *Objects, state *llmroute.State) []Description {
+func describe(objects *Objects, state *llmroute.State) []description {
 	d := &describer{state: state, refused: make(map[string]bool), listening: make(map[string]bool)}
 	for _, l := range state.Listeners {
 		for _, server := range l.Servers {
@@ -53,12 +53,12 @@ type describer struct {
 	// listening holds the tables of Gateways whose servers have tables of their
 	// own: only a site would route by them.
 	listening map[string]bool
-	out       []Description
+	out       []description
 }
 
 func (d *describer) add(o origin, effect string) {
 	if !d.refused[o.object+" "+o.place] {
-		d.out = append(d.out, Description{o.object, o.place, effect})
+		d.out = append(d.out, description{o.object, o.place, effect})
 	}
 }
 
