@@ -24,6 +24,9 @@ const (
 	// idlePerHost is how many idle connections are kept to a provider. Caddy's
 	// default of 32 means a handshake for each request above it.
 	idlePerHost = 1024
+	// connBuffer is each of the two buffers that an HTTP/1.1 connection holds as
+	// long as it is open, in bytes. What is larger goes past them.
+	connBuffer = 2 << 10
 	// maxResponseHeader bounds a provider's response headers, in bytes.
 	maxResponseHeader = 256 << 10
 	// pingAfter is how long an HTTP/2 connection may be silent before it is
@@ -158,6 +161,12 @@ func withDefaults(settings *reverseproxy.HTTPTransport, useTLS bool, dialTimeout
 	}
 	if own.KeepAlive.MaxIdleConnsPerHost == 0 {
 		own.KeepAlive.MaxIdleConnsPerHost = idlePerHost
+	}
+	if own.ReadBufferSize == 0 {
+		own.ReadBufferSize = connBuffer
+	}
+	if own.WriteBufferSize == 0 {
+		own.WriteBufferSize = connBuffer
 	}
 	if own.MaxResponseHeaderSize == 0 {
 		own.MaxResponseHeaderSize = maxResponseHeader
