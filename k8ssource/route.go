@@ -1,6 +1,8 @@
 package k8ssource
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -54,12 +56,24 @@ type claim struct {
 	in       []binding // tables that have hosts of it
 	kept     int       // hosts in tables that are routed by
 	conflict *Fault    // about the first one lost
+	outdone  *Fault    // about the first one lost to a route for less than this one
 }
 
-// fillTables gives each host of each table to the first that claims it.
+// exactness is how exact the host of the claim's route is.
+func (c *claim) exactness() int {
+	host := c.builder.object.Spec.Host
+	if !strings.HasPrefix(host, "*") {
+		return math.MaxInt
+	}
+	return len(strings.TrimSuffix(host, "."))
+}
+
+// fillTables gives each host of each table to the first that claims it. Where a server
+// has fewer hosts than two routes, both claim the same ones, and the route with
+// the more exact host gets them.
 func (t *translation) fillTables(claims []*claim) {
 	owners := make(map[string]map[string]*claim) // by table and host
-	for _, c := range claims {
+	for _, c := range slices.SortedStableFunc(slices.Values(claims), func(a, b *claim) int { return cmp.Compare(b.exactness(), a.exactness()) }) {
 		for _, in := range c.bindings {
 			if owners[in.table] == nil {
 				owners[in.table] = make(map[string]*claim)
@@ -74,7 +88,13 @@ func (t *translation) fillTables(claims []*claim) {
 					if in.own || len(t.bound[in.from]) == 0 {
 						c.kept++
 					}
-				case owner != c && c.conflict == nil:
+				case owner == c:
+				case owner.exactness() > c.exactness():
+					if c.outdone == nil {
+						c.outdone = faultf(ReasonConflict, "the host %s in %s belongs to LLMRoute %s, whose host is more exact; use another host, or add the rules there",
+							bounded(host), in.table, keyOf(owner.meta))
+					}
+				case c.conflict == nil:
 					c.conflict = faultf(ReasonConflict, "the host %s in %s belongs to LLMRoute %s, which %s; use another host, or add the rules there",
 						bounded(host), in.table, keyOf(owner.meta), advantage(owner.meta, c.meta))
 				}
@@ -84,7 +104,12 @@ func (t *translation) fillTables(claims []*claim) {
 				c.in = append(c.in, in)
 			}
 		}
+	}
+	for _, c := range claims {
 		t.enter(c)
+		if c.kept == 0 && c.conflict == nil {
+			c.conflict = c.outdone // else it is as it should be
+		}
 		if c.conflict != nil && c.unusable == "" {
 			c.conflict.Used = c.kept > 0
 			t.report(c.origin, []Fault{*c.conflict})
