@@ -39,8 +39,11 @@ func Outcomes(objects *Objects, state *llmroute.State, options Options) []Outcom
 	}
 	edge := isEdge(state)
 	for _, item := range objects.Routes {
-		applies := slices.ContainsFunc(t.tablesOf(&item.Object), func(table string) bool { return t.serves(table) && (table != MeshTable || !edge) })
-		add(KindLLMRoute, &item.Object, origins(KindLLMRoute, item), applies)
+		o := origins(KindLLMRoute, item)
+		// One for sidecars, which write nothing, is refused here as it is there.
+		refused := slices.ContainsFunc(findings[o.object], func(f llmroute.Finding) bool { return !f.Used })
+		applies := slices.ContainsFunc(t.tablesOf(&item.Object), func(table string) bool { return t.serves(table) && (table != MeshTable || !edge || refused) })
+		add(KindLLMRoute, &item.Object, o, applies)
 	}
 	return out
 }

@@ -116,6 +116,11 @@ apiVersion: istio.alibabacloud.com/v1beta1
 kind: LLMRoute
 metadata: {name: both, namespace: ns}
 spec: {host: c.example.com, rules: [{matches: [{gateways: [gw]}, {}], backendRefs: [{providerHost: c.example.com}]}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: refused, namespace: ns}
+spec: {host: d.example.com}
 `
 	objects, err := Decode("a.yaml", []byte(manifests))
 	if err != nil {
@@ -126,9 +131,9 @@ spec: {host: c.example.com, rules: [{matches: [{gateways: [gw]}, {}], backendRef
 		options Options
 		want    map[string]bool
 	}{
-		"edge":             {map[string]string{"app": "this"}, Options{}, map[string]bool{"edge": true, "both": true}},
-		"edge and sidecar": {map[string]string{"app": "this"}, Options{MeshListen: ":15001"}, map[string]bool{"sidecars": true, "edge": true, "both": true}},
-		"sidecar":          {map[string]string{"app": "other"}, Options{}, map[string]bool{"sidecars": true, "both": true}},
+		"edge":             {map[string]string{"app": "this"}, Options{}, map[string]bool{"edge": true, "both": true, "refused": true}},
+		"edge and sidecar": {map[string]string{"app": "this"}, Options{MeshListen: ":15001"}, map[string]bool{"sidecars": true, "edge": true, "both": true, "refused": true}},
+		"sidecar":          {map[string]string{"app": "other"}, Options{}, map[string]bool{"sidecars": true, "both": true, "refused": true}},
 	} {
 		state := Translate(objects, llmroute.Identity{Namespace: "ns", Labels: test.labels}, test.options)
 		for _, o := range Outcomes(objects, state, test.options) {

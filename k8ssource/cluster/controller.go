@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"sync"
 	"time"
@@ -216,6 +217,9 @@ func (c *controller) update(ctx context.Context) (again time.Duration) {
 	}
 	c.references.addTo(objects)
 	state := c.translator.Translate(objects, identity, options)
+	if len(state.Findings) > 0 {
+		state.Findings = ownFindings(state.Findings, k8ssource.Outcomes(objects, state, options))
+	}
 	if c.status != nil {
 		c.status.offer(objects, state)
 	}
@@ -226,6 +230,23 @@ func (c *controller) update(ctx context.Context) (again time.Duration) {
 	c.last = state
 	c.report(state)
 	return 0
+}
+
+// ownFindings are those about objects that are for this workload.
+func ownFindings(findings []llmroute.Finding, outcomes []k8ssource.Outcome) []llmroute.Finding {
+	others := make(map[string]bool)
+	for _, o := range outcomes {
+		if !o.Applies {
+			others[fmt.Sprintf("%s %s/%s", o.Kind, o.Object.GetNamespace(), o.Object.GetName())] = true
+		}
+	}
+	var out []llmroute.Finding
+	for _, f := range findings {
+		if !others[f.Object] {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // patience is how much longer the objects that others refer to are waited for.

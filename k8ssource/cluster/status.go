@@ -107,7 +107,7 @@ func (w *statusWriter) run(ctx context.Context) {
 func (w *statusWriter) pass(ctx context.Context, t *translated) {
 	seen := make(map[types.UID]bool)
 	outcomes := k8ssource.Outcomes(t.objects, t.state, w.options)
-	w.events.pass(ctx, ownFindings(t.state.Findings, outcomes), w.follower)
+	w.events.pass(ctx, t.state.Findings, w.follower)
 	for _, outcome := range outcomes {
 		seen[outcome.Object.GetUID()] = true
 		if time.Now().Before(w.paused[outcome.Kind]) {
@@ -122,23 +122,6 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 	}
 	maps.DeleteFunc(w.sent, func(uid types.UID, _ sent) bool { return !seen[uid] })
 	maps.DeleteFunc(w.missing, func(uid types.UID, _ bool) bool { return !seen[uid] })
-}
-
-// ownFindings are those about objects that are for this workload.
-func ownFindings(findings []llmroute.Finding, outcomes []k8ssource.Outcome) []llmroute.Finding {
-	others := make(map[string]bool)
-	for _, o := range outcomes {
-		if !o.Applies {
-			others[fmt.Sprintf("%s %s/%s", o.Kind, o.Object.GetNamespace(), o.Object.GetName())] = true
-		}
-	}
-	var out []llmroute.Finding
-	for _, f := range findings {
-		if !others[f.Object] {
-			out = append(out, f)
-		}
-	}
-	return out
 }
 
 // write writes one status if it is not as it should be.
