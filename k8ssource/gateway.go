@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -194,8 +195,12 @@ func (b *gatewayBuilder) tls(path string, spec *GatewayTLS, secure bool, to *llm
 	case spec == nil:
 		return
 	case !secure:
-		to.HTTPSRedirect = spec.HTTPSRedirect
+		if to.HTTPSRedirect = spec.HTTPSRedirect; !reflect.DeepEqual(*spec, GatewayTLS{HTTPSRedirect: spec.HTTPSRedirect}) {
+			b.warn(ReasonUnsupportedServer, "%s: this is a port without TLS, and the server is left out; write HTTPS as port.protocol, or httpsRedirect alone here", path)
+		}
 		return
+	case spec.HTTPSRedirect:
+		b.warn(ReasonUnsupportedField, "%s.httpsRedirect: there is nothing to redirect at a port with TLS, and it is not used; write it for a server with the protocol HTTP", path)
 	}
 	switch spec.Mode {
 	case "SIMPLE":
@@ -252,6 +257,7 @@ func (b *gatewayBuilder) unsupportedTLS(path string, spec *GatewayTLS) {
 		{"caCertificates", spec.CACertificates != ""},
 		{"maxProtocolVersion", spec.MaxProtocolVersion != "" && spec.MaxProtocolVersion != "TLS_AUTO" && spec.MaxProtocolVersion != "TLSV1_3"},
 		{"cipherSuites", len(spec.CipherSuites) > 0},
+		{"insecureSkipVerify", spec.InsecureSkipVerify},
 	} {
 		if field.set {
 			b.warn(ReasonUnsupportedField, "%s.%s: not supported, and not used; leave it out", path, field.name)

@@ -87,4 +87,5 @@ type GatewayTLS struct {
 	VerifyCertificateHash []string `json:"verifyCertificateHash,omitempty"`
 	MaxProtocolVersion    string   `json:"maxProtocolVersion,omitempty"`
 	CipherSuites          []string `json:"cipherSuites,omitempty"`
+	InsecureSkipVerify    bool     `json:"insecureSkipVerify,omitempty"`
 }
