@@ -1,0 +1,130 @@
+// Package authz decides who may call: policies in the terms of Istio's
+// AuthorizationPolicy, tokens in those of its RequestAuthentication, and external
+// authorization over HTTP.
+//
+// Sources, for what a rule means: the reference of security.istio.io and of
+// MeshConfig's extensionProviders (https://istio.io/latest/docs/reference/config/),
+// and Envoy's jwt_authn, ext_authz and rbac filters for the answers.
+package authz
+
+import (
+	"net/http"
+
+	"go.uber.org/zap"
+)
+
+// Set is a Config in force. It is immutable, and safe for use by many requests
+// at once. What outlives it (fetched keys, connections to external services) is
+// shared with other sets that use the same, such as the one that replaces it.
+type Set struct {
+	policies *policies
+	tokens   *tokens
+	external map[string]*external
+	logger   *zap.Logger
+}
+
+// New makes a set of a configuration. It contacts nobody. What is wrong in the
+// configuration never lets more requests pass: an ALLOW rule that cannot be
+// understood is left out, and of a DENY rule only the value that cannot be. Each
+// such place is a problem.
+func New(config *Config, logger *zap.Logger) (*Set, []Problem) {
+	s := &Set{external: make(map[string]*external, len(config.ExtAuthz)), logger: logger}
+	var problems, more []Problem
+	s.policies, problems = compilePolicies(config)
+	s.tokens, more = compileTokens(config.JWT, logger)
+	problems = append(problems, more...)
+	for name, service := range config.ExtAuthz {
+		e, err := newExternal(name, service)
+		if err != nil {
+			problems = append(problems, Problem{Path: "ext_authz." + name, Message: err.Error()})
+			continue // policies that name it refuse what they match
+		}
+		s.external[name] = e
+	}
+	return s, problems
+}
+
+// Decision is what was decided of a request, and by what.
+type Decision struct {
+	// Refusal is the answer, nil if the request may pass.
+	Refusal *Refusal
+	// Policy is the name of the policy that decided, empty if none did: the
+	// request passes because nothing is against it, or is refused for its token,
+	// or since no ALLOW policy matches.
+	Policy string
+	// Rule is the rule of Policy that matched, from 0; -1 without one.
+	Rule int
+	// Reason says in a few words why, for logs. It has nothing of a token.
+	Reason string
+	// Token is the verified token, nil without one.
+	Token *Token
+}
+
+// Refusal is the answer to a request that may not pass.
+type Refusal struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// errDenied is Istio's answer to what a policy refuses.
+var errDenied = &Refusal{Status: http.StatusForbidden, Body: "RBAC: access denied"}
+
+// Write answers with the refusal.
+func (f *Refusal) Write(w http.ResponseWriter) error {
+	header := w.Header()
+	for name, values := range f.Header {
+		header[name] = values
+	}
+	if header["Content-Type"] == nil {
+		header["Content-Type"] = []string{"text/plain"}
+	}
+	w.WriteHeader(f.Status)
+	_, err := w.Write([]byte(f.Body))
+	return err
+}
+
+// Authorize decides whether a request may pass. port is the port that clients
+// know the listener by. A token that providers must not get is taken out of the
+// request, and the headers that the configuration asks for are put into it, and
+// into the header of the answer.
+func (s *Set) Authorize(answer http.Header, r *http.Request, port int) Decision {
+	req := s.policies.request(r, port)
+	defer req.release()
+	if d := s.custom(answer, req); d.Refusal != nil {
+		return d
+	}
+	token, refusal := s.tokens.verify(r)
+	if refusal != nil {
+		return Decision{Refusal: refusal, Rule: -1, Reason: refusal.Body}
+	}
+	// Before the other policies, which may look at the headers that come of it.
+	s.tokens.handOn(r, token)
+	req.token = token
+	d := s.policies.decide(req, s.logger)
+	d.Token = token
+	return d
+}
+
+// custom asks the external services of the CUSTOM policies that match.
+func (s *Set) custom(answer http.Header, req *request) Decision {
+	for _, p := range s.policies.custom {
+		rule := p.match(req)
+		if rule < 0 {
+			continue
+		}
+		if p.dryRun {
+			continue
+		}
+		d := Decision{Policy: p.name, Rule: rule, Reason: "external authorization " + p.provider}
+		if e := s.external[p.provider]; e != nil {
+			d.Refusal = e.check(answer, req.Request, s.logger)
+		} else {
+			d.Refusal, d.Reason = errDenied, "there is no external authorization "+p.provider
+		}
+		if d.Refusal != nil {
+			return d
+		}
+	}
+	return Decision{Rule: -1}
+}

@@ -1,0 +1,304 @@
+package authz
+
+import (
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Config says who may call. Its parts are those of Istio's AuthorizationPolicy,
+// RequestAuthentication and HTTP external authorization, with the same meaning,
+// and with their fields' names in snake case.
+//
+// A request is looked at in this order: policies with the action CUSTOM, the
+// token, policies with AUDIT, with DENY, with ALLOW. It passes if no DENY policy
+// matches and, where there are ALLOW policies, one of them does.
+type Config struct {
+	// Which tokens are accepted, and where a request may carry them. A request
+	// with a token that no rule accepts is refused; one without any passes here
+	// and has no identity that a policy could match.
+	JWT []*JWTRule `json:"jwt,omitempty"`
+
+	// The services that CUSTOM policies ask, by name.
+	ExtAuthz map[string]*ExtAuthz `json:"ext_authz,omitempty"`
+
+	// The policies. Their order means nothing.
+	Policies []*Policy `json:"policies,omitempty"`
+
+	// How many proxies in front of the gateway add the address that they were
+	// called from to `X-Forwarded-For`. With it, `remote.ip` is that many
+	// entries from the right of that header, and without it, or if there are
+	// fewer, the address of the connection's other end.
+	// In a site, Caddy's own `trusted_proxies` is used instead. Default: 0.
+	TrustedProxies int `json:"num_trusted_proxies,omitempty"`
+}
+
+// Action is what a policy does with the requests that it matches.
+type Action string
+
+// The actions of policies.
+const (
+	// Allow lets them pass; those that no such policy matches do not.
+	Allow Action = "ALLOW"
+	// Deny refuses them, whatever other policies say.
+	Deny Action = "DENY"
+	// Audit logs them.
+	Audit Action = "AUDIT"
+	// Custom asks an external service.
+	Custom Action = "CUSTOM"
+)
+
+// Policy is one authorization policy. It matches a request if any of its rules
+// does. Without rules it matches none, so that ALLOW without rules refuses
+// everything; a rule without parts matches all.
+type Policy struct {
+	// What logs call the policy, such as an object's namespace and name.
+	Name string `json:"name,omitempty"`
+
+	// Where the policy's namespace is one: that of a service account that a rule
+	// names without a namespace.
+	Namespace string `json:"namespace,omitempty"`
+
+	// What to do: ALLOW, DENY, AUDIT or CUSTOM. Default: ALLOW.
+	Action Action `json:"action,omitempty"`
+
+	// The service that a CUSTOM policy asks. If there is no such service, the
+	// requests that the policy matches are refused.
+	Provider string `json:"provider,omitempty"`
+
+	// Whether the policy only logs what it would do.
+	DryRun bool `json:"dry_run,omitempty"`
+
+	// The rules.
+	Rules []*Rule `json:"rules,omitempty"`
+}
+
+// Rule matches a request if any of its sources, any of its operations and all of
+// its conditions do. A part that is not there matches everything.
+type Rule struct {
+	// Who is calling.
+	From []*Source `json:"from,omitempty"`
+
+	// What is asked for.
+	To []*Operation `json:"to,omitempty"`
+
+	// What else must hold.
+	When []*Condition `json:"when,omitempty"`
+}
+
+// Source is who is calling. All fields that are set must match, each by any of
+// its values; a `not_` field by none of them. Values are exact, or `prefix*`,
+// `*suffix`, or `*` for whatever is there.
+//
+// What a request does not have matches no value, so that a `not_` field matches.
+type Source struct {
+	// The identity in the client's certificate, its SPIFFE ID without
+	// `spiffe://`, such as `cluster.local/ns/default/sa/sleep`.
+	Principals    []string `json:"principals,omitempty"`
+	NotPrincipals []string `json:"not_principals,omitempty"`
+
+	// The issuer and subject of the token, as `issuer/subject`.
+	RequestPrincipals    []string `json:"request_principals,omitempty"`
+	NotRequestPrincipals []string `json:"not_request_principals,omitempty"`
+
+	// The namespace in the client's certificate. A `*` stands for any text,
+	// wherever it is.
+	Namespaces    []string `json:"namespaces,omitempty"`
+	NotNamespaces []string `json:"not_namespaces,omitempty"`
+
+	// The service account in the client's certificate, as `namespace/name`, or
+	// as `name` for the policy's own namespace. Exact.
+	ServiceAccounts    []string `json:"service_accounts,omitempty"`
+	NotServiceAccounts []string `json:"not_service_accounts,omitempty"`
+
+	// The trust domain in the client's certificate.
+	TrustDomains    []string `json:"trust_domains,omitempty"`
+	NotTrustDomains []string `json:"not_trust_domains,omitempty"`
+
+	// The address of the connection's other end: addresses and CIDR ranges.
+	IPBlocks    []string `json:"ip_blocks,omitempty"`
+	NotIPBlocks []string `json:"not_ip_blocks,omitempty"`
+
+	// The address of the client behind trusted proxies: addresses and CIDR
+	// ranges.
+	RemoteIPBlocks    []string `json:"remote_ip_blocks,omitempty"`
+	NotRemoteIPBlocks []string `json:"not_remote_ip_blocks,omitempty"`
+}
+
+// Operation is what is asked for. All fields that are set must match, each by
+// any of its values; a `not_` field by none of them.
+type Operation struct {
+	// The host that the request names, whatever its case. A value without a port
+	// is for all ports.
+	Hosts    []string `json:"hosts,omitempty"`
+	NotHosts []string `json:"not_hosts,omitempty"`
+
+	// The port that clients know the listener by. Exact.
+	Ports    []string `json:"ports,omitempty"`
+	NotPorts []string `json:"not_ports,omitempty"`
+
+	// The HTTP method.
+	Methods    []string `json:"methods,omitempty"`
+	NotMethods []string `json:"not_methods,omitempty"`
+
+	// The path, without the query and with dot segments resolved. `{*}` stands
+	// for one segment, and `{**}`, after which there is no other, for any number
+	// of them.
+	Paths    []string `json:"paths,omitempty"`
+	NotPaths []string `json:"not_paths,omitempty"`
+}
+
+// Condition is one attribute of a request and what it may be.
+type Condition struct {
+	// The attribute: `request.headers[NAME]`, `source.ip`, `remote.ip`,
+	// `source.namespace`, `source.principal`, `source.serviceAccount`,
+	// `source.trustDomain`, `request.auth.principal`, `request.auth.audiences`,
+	// `request.auth.presenter`, `request.auth.claims[NAME]` (and
+	// `[NAME][NESTED]`), `destination.ip`, `destination.port` or
+	// `connection.sni`.
+	Key string `json:"key,omitempty"`
+
+	// The values of which it must have one.
+	Values []string `json:"values,omitempty"`
+
+	// The values of which it must have none.
+	NotValues []string `json:"not_values,omitempty"`
+}
+
+// JWTRule accepts the tokens of one issuer.
+type JWTRule struct {
+	// The `iss` claim. Required.
+	Issuer string `json:"issuer,omitempty"`
+
+	// The `aud` claim must have one of these. Default: any audience.
+	Audiences []string `json:"audiences,omitempty"`
+
+	// The issuer's public keys, as a JSON Web Key Set (RFC 7517).
+	JWKS string `json:"jwks,omitempty"`
+
+	// Where the issuer's public keys are, an http or https URL. They are fetched
+	// when they are first needed, again every 20 minutes, and when a token names
+	// a key that is not among them; while that fails, the last ones are used.
+	// Default, without JWKS: what the issuer's
+	// `/.well-known/openid-configuration` says.
+	JWKSURI string `json:"jwks_uri,omitempty"`
+
+	// The certificate authorities of JWKSURI's server, a PEM file. Default: the
+	// system's.
+	JWKSCA string `json:"jwks_ca,omitempty"`
+
+	// How long fetching the keys may take. Default: 5s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// The headers that may carry a token. If this, Params or Cookies is set, a
+	// token is looked for nowhere else. Default: `Authorization`, after
+	// `Bearer `, and the query parameter `access_token`.
+	FromHeaders []*JWTHeader `json:"from_headers,omitempty"`
+
+	// The query parameters that may carry a token.
+	FromParams []string `json:"from_params,omitempty"`
+
+	// The cookies that may carry a token.
+	FromCookies []string `json:"from_cookies,omitempty"`
+
+	// Whether a provider without a key of its own gets the token as well. A
+	// provider with a key never does. Default: no.
+	ForwardOriginalToken bool `json:"forward_original_token,omitempty"`
+
+	// The header that hands the token's payload on, in base64url.
+	OutputPayloadToHeader string `json:"output_payload_to_header,omitempty"`
+
+	// The headers that hand single claims on.
+	OutputClaimToHeaders []*ClaimToHeader `json:"output_claim_to_headers,omitempty"`
+
+	// Claims whose text is a list with spaces between its values, beside `scope`
+	// and `permission`.
+	SpaceDelimitedClaims []string `json:"space_delimited_claims,omitempty"`
+
+	// Whether a text that does not look like a JWT at all, such as a virtual key
+	// for `llm_keys`, is taken for no token instead of a wrong one. Default: no.
+	IgnoreOtherTokens bool `json:"ignore_other_tokens,omitempty"`
+
+	// Where the rule comes from, such as an object's namespace and name.
+	Origin string `json:"origin,omitempty"`
+}
+
+// JWTHeader is a header that may carry a token.
+type JWTHeader struct {
+	// The header's name.
+	Name string `json:"name,omitempty"`
+
+	// What stands before the token.
+	Prefix string `json:"prefix,omitempty"`
+}
+
+// ClaimToHeader hands a claim on as a header, in place of what the client sent.
+type ClaimToHeader struct {
+	// The header's name.
+	Header string `json:"header,omitempty"`
+
+	// The claim, with dots for claims inside of claims. Text, numbers and
+	// booleans are handed on.
+	Claim string `json:"claim,omitempty"`
+}
+
+// ExtAuthz is a service that is asked over HTTP whether a request may pass. Its
+// 200 says yes. Any other answer below 500 goes to the client as it is.
+type ExtAuthz struct {
+	// The service's host, `NAMESPACE/HOST`, or address. Required.
+	Service string `json:"service,omitempty"`
+
+	// The service's port. Required.
+	Port int `json:"port,omitempty"`
+
+	// How long it may take. Default: 600s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// What is put before the request's path.
+	PathPrefix string `json:"path_prefix,omitempty"`
+
+	// Whether requests pass while the service fails. Default: no.
+	FailOpen bool `json:"fail_open,omitempty"`
+
+	// The status while the service fails. Default: 403.
+	StatusOnError int `json:"status_on_error,omitempty"`
+
+	// The headers of the request that the service gets, beside `Host`, and
+	// `Authorization`: exact names, `prefix*` or `*suffix`.
+	IncludeRequestHeadersInCheck []string `json:"include_request_headers_in_check,omitempty"`
+
+	// Headers to add to what the service gets.
+	IncludeAdditionalHeadersInCheck map[string]string `json:"include_additional_headers_in_check,omitempty"`
+
+	// How much of the body the service gets. Default: nothing.
+	IncludeRequestBodyInCheck *ExtAuthzBody `json:"include_request_body_in_check,omitempty"`
+
+	// The headers of the service's 200 that replace those of the request.
+	HeadersToUpstreamOnAllow []string `json:"headers_to_upstream_on_allow,omitempty"`
+
+	// The headers of the service's 200 that the client gets with the answer.
+	HeadersToDownstreamOnAllow []string `json:"headers_to_downstream_on_allow,omitempty"`
+
+	// The headers of the service's refusal that the client gets. Default: all.
+	HeadersToDownstreamOnDeny []string `json:"headers_to_downstream_on_deny,omitempty"`
+}
+
+// ExtAuthzBody is what an external service gets of a request's body.
+type ExtAuthzBody struct {
+	// How much, in bytes. Required.
+	MaxRequestBytes int `json:"max_request_bytes,omitempty"`
+
+	// Whether it gets the beginning of a larger body, with the header
+	// `X-Envoy-Auth-Partial-Body: true`. Default: no, a larger body is answered with 413.
+	AllowPartialMessage bool `json:"allow_partial_message,omitempty"`
+}
+
+// Problem is something in a Config that is not used as it stands, with what
+// that means for requests.
+type Problem struct {
+	// Policy is the policy's or token rule's name.
+	Policy string
+	// Path is the field, such as rules[0].from[1].ip_blocks[0].
+	Path string
+	// Message says what is wrong, what to write instead, and what becomes of
+	// requests meanwhile.
+	Message string
+}
