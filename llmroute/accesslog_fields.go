@@ -34,6 +34,9 @@ func (x *exchange) accessFields() []zap.Field {
 	case x.erred:
 		fields = append(fields, zap.String("llm_error", errorInside))
 	}
+	if x.denied != nil {
+		fields = append(fields, x.denied.LogFields()...)
+	}
 	if x.provider == nil {
 		return fields
 	}

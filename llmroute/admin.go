@@ -55,6 +55,9 @@ type View struct {
 	Routes       []RouteView    `json:"routes"`
 	Listeners    []ListenerView `json:"listeners,omitempty"`
 	Findings     []Finding      `json:"findings,omitempty"`
+
+	// Authorization is nil if all requests may pass.
+	Authorization *AuthorizationView `json:"authorization,omitempty"`
 }
 
 // ProviderView is a provider in a View.
@@ -129,6 +132,7 @@ func (a *App) View() View {
 	}
 	if s.state != nil {
 		v.Findings = s.state.Findings
+		v.Authorization = a.authorizationView(s.state)
 	}
 	return v
 }

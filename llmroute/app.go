@@ -73,6 +73,7 @@ type App struct {
 	open     openRequests
 	status   *listener
 	gateways listeners
+	denials  denials
 	done     chan struct{}
 	stopOnce sync.Once
 

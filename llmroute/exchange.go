@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 // exchange is one client request and what became of it.
@@ -26,6 +27,8 @@ type exchange struct {
 	began   time.Time
 	maxBody int64
 	table   string  // to route by, empty without one
+	port    int     // that clients know the listener by, 0 if that is its own
+	governs bool    // policies of the source hold for the request
 	client  *Client // known by its virtual key, or nil
 	shared  bool    // matchers can find this exchange
 
@@ -51,13 +54,16 @@ type exchange struct {
 	firstByte  time.Duration // from began to the first byte of a body
 	usage      llmprovider.Usage
 	failure    *llmprovider.Error // the gateway's own error, if it answered with one
+	denied     *authz.Decision    // what did not let the request pass
 	aborted    bool               // the answer broke off after it had begun
 	gone       bool               // the client left
 	erred      bool               // the provider reported an error inside an answer that had begun well
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
-	return &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot()}
+	x := &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot()}
+	x.governs = x.snap.authz != nil && x.table != "" && x.table != meshTable && x.snap.state.Tables[x.table] != nil
+	return x
 }
 
 // serve answers the request.

@@ -3,6 +3,7 @@ package llmroute
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -116,6 +117,12 @@ func (a *App) addListeners(s *snapshot, listeners []*Listener) {
 			s.listeners[l.Address] = live
 		}
 	}
+}
+
+// governed tells whether policies hold for requests to the listener: those of a
+// sidecar are its own application's.
+func (l *liveListener) governed() bool {
+	return slices.ContainsFunc(l.Servers, func(s *Server) bool { return s.Gateway != "" && s.Gateway != meshTable })
 }
 
 // listensFor tells whether a listener routes by the table.

@@ -65,18 +65,24 @@ func (g *gatewayHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 }
 
 func (g *gatewayHandler) serve(x *exchange) error {
-	server, refused := x.snap.server(g.Address, x.r)
-	switch {
-	case refused != nil && refused.Status == http.StatusMisdirectedRequest:
-		x.w.Header().Set("Connection", "close")
-	case refused != nil:
-	case server.HTTPSRedirect && x.r.TLS == nil:
-		http.Redirect(x.w, x.r, "https://"+withoutPort(x.r.Host)+x.r.URL.RequestURI(), http.StatusMovedPermanently)
-		return nil
-	default:
-		x.table = server.Table
+	if l := x.snap.listeners[g.Address]; l != nil {
+		x.port, x.governs = l.Port, l.governed()
 	}
-	return g.route.serve(x, refused)
+	return g.route.serve(x, func() error {
+		server, refused := x.snap.server(g.Address, x.r)
+		switch {
+		case refused != nil && refused.Status == http.StatusMisdirectedRequest:
+			x.w.Header().Set("Connection", "close")
+			return x.refuse(refused)
+		case refused != nil:
+			return x.refuse(refused)
+		case server.HTTPSRedirect && x.r.TLS == nil:
+			http.Redirect(x.w, x.r, "https://"+withoutPort(x.r.Host)+x.r.URL.RequestURI(), http.StatusMovedPermanently)
+			return nil
+		}
+		x.table = server.Table
+		return x.serve()
+	})
 }
 
 // server finds the server for a request at a listener.

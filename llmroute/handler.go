@@ -104,17 +104,18 @@ func (h *Handler) Validate() error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	return h.serve(newExchange(h, w, r), nil)
+	x := newExchange(h, w, r)
+	return h.serve(x, x.serve)
 }
 
-// serve answers a request, or refuses it if that was decided before.
-func (h *Handler) serve(x *exchange, refused *llmprovider.Error) error {
+// serve answers a request, if policies let it pass.
+func (h *Handler) serve(x *exchange, answer func() error) error {
 	h.app.open.add(x)
 	defer x.end()
-	if refused != nil {
-		return x.refuse(refused)
+	if denied := x.authorize(); denied != nil {
+		return x.deny(denied)
 	}
-	return x.serve()
+	return answer()
 }
 
 // route finds the rule for the request and the targets of its backends. A nil

@@ -20,6 +20,7 @@ const (
 	metricAttempts         = "llm_attempts_total"
 	metricUsageMissing     = "llm_usage_missing_total"
 	metricFindings         = "llm_source_findings"
+	metricDenied           = "llm_authz_denied_total"
 	metricDuration         = "gen_ai_client_operation_duration_seconds"
 	metricFirstToken       = "gen_ai_server_time_to_first_token_seconds"
 	metricPerOutputToken   = "gen_ai_server_time_per_output_token_seconds"
@@ -52,7 +53,7 @@ var collectors = caddy.NewUsagePool()
 // metrics are the collectors and the workload they are labelled with.
 type metrics struct {
 	promptTokens, completionTokens *prometheus.CounterVec
-	attempts, usageMissing         *prometheus.CounterVec
+	attempts, usageMissing, denied *prometheus.CounterVec
 	duration, firstToken, perToken *prometheus.HistogramVec
 	tokenUsage                     *prometheus.HistogramVec
 	findings                       *prometheus.GaugeVec
@@ -74,7 +75,7 @@ type findingKey struct {
 func acquireMetrics(registry *prometheus.Registry) (*metrics, error) {
 	value, _ := collectors.LoadOrStore("llm", newMetrics())
 	m := value.(*metrics)
-	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage, m.findings} {
+	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage, m.findings, m.denied} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -97,6 +98,7 @@ func newMetrics() *metrics {
 		completionTokens: counter(metricCompletionTokens, "Output tokens that providers reported.", documented...),
 		attempts:         counter(metricAttempts, "Attempts by their outcome: an HTTP status, or the code of the gateway's own error.", "provider", "rule", "outcome"),
 		usageMissing:     counter(metricUsageMissing, "Successful answers that reported no usage.", "provider", "gen_ai_operation_name"),
+		denied:           counter(metricDenied, "Requests that policies did not let pass, by the policy and its rule.", "policy", "rule"),
 		duration:         histogram(metricDuration, "Time from the request to the end of its answer.", durationBuckets, "error_type"),
 		firstToken:       histogram(metricFirstToken, "Time from the request to the first bytes of its streamed answer.", firstBuckets),
 		perToken:         histogram(metricPerOutputToken, "Time for each output token after the first of a streamed answer.", perTokenBuckets),

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 // snapshot is everything that requests are routed by at one time. It is
@@ -20,6 +21,7 @@ type snapshot struct {
 	tables    map[string]*table
 	listeners map[string]*liveListener // by address
 	static    [][][]target             // the targets of each llm_route's own rules
+	authz     *authz.Set               // nil if all may pass
 	state     *State                   // what the source said, nil without one
 	routes    map[string]*liveRoute    // the source's, by table and origin
 	made      time.Time
@@ -85,6 +87,7 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 	if state != nil {
 		a.addListeners(next, state.Listeners)
 		a.addLive(next, old, entries)
+		next.authz = a.authorization(old, state)
 	} else if first, ok := a.source.(EarlyListener); ok {
 		a.addListeners(next, first.Listeners())
 	}

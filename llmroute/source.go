@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 // Source is a module in the llm.sources namespace. It watches objects outside
@@ -39,6 +40,10 @@ type State struct {
 	Tables map[string][]*Route
 	// Listeners are what the gateway listens on by itself.
 	Listeners []*Listener
+	// Authorization is what requests to the source's Gateways are held to, at the
+	// gateway's own listeners and at sites that route by a Gateway's table; nil
+	// if they may all pass.
+	Authorization *authz.Config
 	// Findings are what is wrong with single objects.
 	Findings []Finding
 }

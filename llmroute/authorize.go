@@ -1,0 +1,169 @@
+package llmroute
+
+import (
+	"net"
+	"net/http"
+	"reflect"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/authz"
+)
+
+// maxDenials is how many refusals the admin endpoint remembers.
+const maxDenials = 20
+
+// authorization is what the state asks of requests, taken over from old if that
+// asks the same; nil if it asks nothing.
+func (a *App) authorization(old *snapshot, state *State) *authz.Set {
+	if state.Authorization == nil {
+		return nil
+	}
+	if old != nil && old.authz != nil && reflect.DeepEqual(old.state.Authorization, state.Authorization) {
+		return old.authz
+	}
+	set, _ := authz.New(state.Authorization, a.logger.Named("authz")) // the source has found the problems
+	return set
+}
+
+// authorize holds the request to the policies in force. It returns what decided
+// against it, or nil.
+func (x *exchange) authorize() *authz.Decision {
+	if x.snap.authz == nil || !x.governs {
+		return nil
+	}
+	port := x.port
+	if port == 0 {
+		port = localPort(x.r)
+	}
+	d := x.snap.authz.Authorize(x.w.Header(), x.r, port)
+	if d.Refusal == nil {
+		return nil
+	}
+	return &d
+}
+
+// deny answers a request that policies do not let pass.
+func (x *exchange) deny(d *authz.Decision) error {
+	x.denied = d
+	x.failure = &llmprovider.Error{Status: d.Refusal.Status, Code: "access_denied", Message: d.Reason}
+	app := x.h.app
+	app.metrics.denied.WithLabelValues(d.Policy, ruleNumber(d.Rule)).Inc()
+	app.denials.add(x.r, d)
+	if c := x.h.logger.Check(zapcore.InfoLevel, "request denied"); c != nil {
+		c.Write(append(d.LogFields(), zap.Int("status", d.Refusal.Status), zap.String("remote_ip", peer(x.r)))...)
+	}
+	askForNoBody(x.w, x.r)
+	return d.Refusal.Write(x.w)
+}
+
+func ruleNumber(rule int) string {
+	if rule < 0 {
+		return ""
+	}
+	return strconv.Itoa(rule)
+}
+
+// localPort is the port that a request came in at.
+func localPort(r *http.Request) int {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		return local.Port
+	}
+	return 0
+}
+
+// peer is the address of the other end of a request's connection.
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// denials are the requests that were refused last.
+type denials struct {
+	mu   sync.Mutex
+	last [maxDenials]DenialView
+	n    int // that were added so far
+}
+
+func (d *denials) add(r *http.Request, decision *authz.Decision) {
+	v := DenialView{
+		Time: time.Now(), Policy: decision.Policy, Reason: decision.Reason, Status: decision.Refusal.Status,
+		Method: bounded(r.Method), Host: bounded(r.Host), Path: bounded(r.URL.Path), RemoteIP: peer(r),
+	}
+	if decision.Rule >= 0 {
+		v.Rule = &decision.Rule
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last[d.n%maxDenials] = v
+	d.n++
+}
+
+// view returns them, the latest first.
+func (d *denials) view() []DenialView {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make([]DenialView, 0, min(d.n, maxDenials))
+	for i := range min(d.n, maxDenials) {
+		out = append(out, d.last[(d.n-1-i)%maxDenials])
+	}
+	return out
+}
+
+// AuthorizationView is what requests are held to, in a View.
+type AuthorizationView struct {
+	Policies []PolicyView `json:"policies"`
+	Issuers  []string     `json:"issuers,omitempty"`
+	ExtAuthz []string     `json:"ext_authz,omitempty"`
+	// Denied are the requests that were refused last, the latest first.
+	Denied []DenialView `json:"denied"`
+}
+
+// PolicyView is a policy in a View.
+type PolicyView struct {
+	Name     string       `json:"name"`
+	Action   authz.Action `json:"action"`
+	Provider string       `json:"provider,omitempty"`
+	Rules    int          `json:"rules"`
+	DryRun   bool         `json:"dry_run,omitempty"`
+}
+
+// DenialView is a request that was refused, in a View.
+type DenialView struct {
+	Time     time.Time `json:"time"`
+	Status   int       `json:"status"`
+	Policy   string    `json:"policy,omitempty"`
+	Rule     *int      `json:"rule,omitempty"` // from 0
+	Reason   string    `json:"reason"`
+	Method   string    `json:"method"`
+	Host     string    `json:"host"`
+	Path     string    `json:"path"`
+	RemoteIP string    `json:"remote_ip"`
+}
+
+func (a *App) authorizationView(state *State) *AuthorizationView {
+	if state == nil || state.Authorization == nil {
+		return nil
+	}
+	config := state.Authorization
+	v := &AuthorizationView{Policies: make([]PolicyView, 0, len(config.Policies)), Denied: a.denials.view()}
+	for _, p := range config.Policies {
+		v.Policies = append(v.Policies, PolicyView{Name: p.Name, Action: p.Action, Provider: p.Provider, Rules: len(p.Rules), DryRun: p.DryRun})
+	}
+	for _, rule := range config.JWT {
+		v.Issuers = append(v.Issuers, rule.Issuer)
+	}
+	for name := range config.ExtAuthz {
+		v.ExtAuthz = append(v.ExtAuthz, name)
+	}
+	sorted(v.ExtAuthz)
+	return v
+}

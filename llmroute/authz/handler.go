@@ -1,0 +1,161 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+}
+
+// tokenVar is the request variable with the verified token.
+const tokenVar = "llm_token"
+
+// Handler lets only those requests pass that policies allow. Put it before
+// `llm_route`.
+//
+// The policies, tokens and external services are those that Istio has as
+// AuthorizationPolicy, RequestAuthentication and external authorizer, with the
+// same meaning. What may not pass is answered with `RBAC: access denied` and the
+// status 403, with 401 if its token is no good, or with the answer of the
+// external service. The log says which policy and rule decided, and nothing of a
+// token.
+//
+// For what Caddy's own matchers and `forward_auth` can do, they may be simpler.
+type Handler struct {
+	Config
+
+	set    *Set
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.llm_authz",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision resolves placeholders such as `{env.ISSUER}` and `{file./jwks.json}`
+// in what tokens and external services are configured with, and sets up the
+// policies. It contacts nobody.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	if err := h.resolve(caddy.NewReplacer()); err != nil {
+		return err
+	}
+	var problems []Problem
+	h.set, problems = New(&h.Config, h.logger)
+	var errs []error
+	for _, p := range problems {
+		errs = append(errs, p.Error())
+	}
+	return errors.Join(errs...)
+}
+
+// Error is the problem as an error.
+func (p Problem) Error() error {
+	switch {
+	case p.Policy == "":
+		return fmt.Errorf("%s: %s", p.Path, p.Message)
+	case p.Path == "":
+		return fmt.Errorf("%s: %s", p.Policy, p.Message)
+	}
+	return fmt.Errorf("%s: %s: %s", p.Policy, p.Path, p.Message)
+}
+
+func (h *Handler) resolve(repl *caddy.Replacer) error {
+	var fields []*string
+	for _, rule := range h.JWT {
+		fields = append(fields, &rule.Issuer, &rule.JWKS, &rule.JWKSURI, &rule.JWKSCA)
+		for i := range rule.Audiences {
+			fields = append(fields, &rule.Audiences[i])
+		}
+	}
+	for _, e := range h.ExtAuthz {
+		fields = append(fields, &e.Service)
+	}
+	for _, field := range fields {
+		value, err := repl.ReplaceOrErr(*field, true, true)
+		if err != nil {
+			return fmt.Errorf("%q: %w", *field, err)
+		}
+		*field = value
+	}
+	for _, e := range h.ExtAuthz {
+		for name, value := range e.IncludeAdditionalHeadersInCheck {
+			value, err := repl.ReplaceOrErr(value, true, true)
+			if err != nil {
+				return fmt.Errorf("header %s: %w", name, err)
+			}
+			e.IncludeAdditionalHeadersInCheck[name] = value
+		}
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	port := 0
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		port = local.Port
+	}
+	d := h.set.Authorize(w.Header(), r, port)
+	if d.Refusal != nil {
+		return h.refuse(w, r, &d)
+	}
+	if d.Token != nil {
+		caddyhttp.SetVar(r.Context(), tokenVar, d.Token)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *Decision) error {
+	fields := d.LogFields()
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		for _, field := range fields {
+			extra.Set(field)
+		}
+	}
+	if c := h.logger.Check(zap.InfoLevel, "request denied"); c != nil {
+		c.Write(append(fields, zap.Int("status", d.Refusal.Status), zap.String("remote_ip", remoteHost(r)))...)
+	}
+	return d.Refusal.Write(w)
+}
+
+// LogFields say in a log what decided.
+func (d *Decision) LogFields() []zap.Field {
+	fields := []zap.Field{zap.String("authz_reason", d.Reason)}
+	if d.Policy != "" {
+		fields = append(fields, zap.String("authz_policy", d.Policy), zap.Int("authz_rule", d.Rule))
+	}
+	return fields
+}
+
+// TokenOf is the token that Handler verified for the request, nil without one.
+func TokenOf(r *http.Request) *Token {
+	token, _ := caddyhttp.GetVar(r.Context(), tokenVar).(*Token)
+	return token
+}
+
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)
