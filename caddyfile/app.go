@@ -1,5 +1,6 @@
 // Package caddyfile is how the gateway is written in a Caddyfile: the global
-// option llm, and the directives llm_route, llm_keys, llm_status and llm_mock.
+// option llm, and the directives llm_route, llm_authz, llm_keys, llm_status and
+// llm_mock.
 package caddyfile
 
 import (

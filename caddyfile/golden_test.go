@@ -131,7 +131,7 @@ func TestGoldenForEveryOption(t *testing.T) {
 		"for":      modelOptions(new(llmprovider.ModelConfig), parseText),
 		"route":    newRouteBlock(httpcaddyfile.Helper{}, nil).options(),
 		"rule":     newRouteBlock(httpcaddyfile.Helper{}, nil).own.options(),
-		"keys":     keysOptions(nil),
+		"keys":     keysOptions(new(llmroute.Keys), nil),
 	}
 	for block, options := range blocks {
 		for _, o := range options {

@@ -2,16 +2,19 @@ package caddyfile
 
 import (
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-llm/gateway/llmroute"
 )
 
 func init() {
 	httpcaddyfile.RegisterDirective("llm_keys", keysDirective)
 	// Beside the other ways to authenticate, and so before handle and route,
 	// which may hold an llm_route of their own.
-	httpcaddyfile.RegisterDirectiveOrder("llm_keys", httpcaddyfile.After, "forward_auth")
+	httpcaddyfile.RegisterDirectiveOrder("llm_keys", httpcaddyfile.Before, "request_header")
 }
 
 // keysDirective reads the directive llm_keys, which lets clients with a virtual
@@ -20,6 +23,7 @@ func init() {
 //	llm_keys [<matcher>] <file>
 //	llm_keys [<matcher>] {
 //		file <file>
+//		or_token
 //	}
 func keysDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
@@ -28,29 +32,32 @@ func keysDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 		return nil, err
 	}
 	at := here(h.Dispenser)
-	var file string
-	parseFile := value(&file, "the path of a file with hashed keys", parseText)
+	var keys llmroute.Keys
+	parseFile := value(&keys.File, "the path of a file with hashed keys", parseText)
 	if h.CountRemainingArgs() > 0 {
 		if err := parseFile(h.Dispenser); err != nil {
 			return nil, err
 		}
 	}
-	if err := parseBlock(h.Dispenser, "llm_keys", keysOptions(parseFile)); err != nil {
+	if err := parseBlock(h.Dispenser, "llm_keys", keysOptions(&keys, parseFile)); err != nil {
 		return nil, err
 	}
-	if file == "" {
+	if keys.File == "" {
 		return nil, at.Errf("llm_keys needs a file with hashed keys; expected: llm_keys FILE")
 	}
 	route := caddyhttp.Route{}
 	if matcherSet != nil {
 		route.MatcherSetsRaw = append(route.MatcherSetsRaw, matcherSet)
 	}
-	route.HandlersRaw = append(route.HandlersRaw, h.JSON(map[string]string{"handler": "llm_keys", "file": file}))
+	route.HandlersRaw = append(route.HandlersRaw, caddyconfig.JSONModuleObject(keys, "handler", "llm_keys", nil))
 	return []httpcaddyfile.ConfigValue{{Class: "route", Value: route}}, nil
 }
 
-func keysOptions(parseFile func(*caddyfile.Dispenser) error) []option {
-	return []option{{name: "file", parse: parseFile}}
+func keysOptions(keys *llmroute.Keys, parseFile func(*caddyfile.Dispenser) error) []option {
+	return []option{
+		{name: "file", parse: parseFile},
+		{name: "or_token", parse: presence(&keys.OrToken)},
+	}
 }
 
 // keysMatcher takes the matcher off the line, if there is one. A single

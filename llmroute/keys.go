@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 func init() {
@@ -73,6 +74,11 @@ type Keys struct {
 	// configuration is loaded.
 	File string `json:"file,omitempty"`
 
+	// Whether a request passes without a key if `llm_authz`, which then runs
+	// before, has verified a token of it. Such a client may use all models.
+	// Default: no.
+	OrToken bool `json:"or_token,omitempty"`
+
 	keys   *keysFile
 	logger *zap.Logger
 }
@@ -102,6 +108,9 @@ func (k *Keys) Provision(ctx caddy.Context) error {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	client, presented := identify(r.Header, k.keys.clients())
+	if client == nil && k.OrToken && authz.TokenOf(r) != nil {
+		return next.ServeHTTP(w, r)
+	}
 	if client == nil {
 		return k.refuse(w, r, presented)
 	}

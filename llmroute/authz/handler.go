@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -75,7 +76,10 @@ func (p Problem) Error() error {
 func (h *Handler) resolve(repl *caddy.Replacer) error {
 	var fields []*string
 	for _, rule := range h.JWT {
-		fields = append(fields, &rule.Issuer, &rule.JWKS, &rule.JWKSURI, &rule.JWKSCA)
+		fields = append(fields, &rule.Issuer, &rule.JWKSURI, &rule.JWKSCA)
+		if !json.Valid([]byte(rule.JWKS)) { // its braces would pass for placeholders
+			fields = append(fields, &rule.JWKS)
+		}
 		for i := range rule.Audiences {
 			fields = append(fields, &rule.Audiences[i])
 		}
