@@ -1,9 +1,7 @@
 package authz
 
 import (
-	"net/http"
-
-	"go.uber.org/zap"
+	"strings"
 )
 
 // Token is a verified token.
@@ -17,22 +15,60 @@ type Token struct {
 	// Claims are all claims: text, json.Number, bool, []any, map[string]any.
 	Claims map[string]any
 
-	rule *JWTRule
+	text, payload      string // as the client sent it, and of that its claims
+	rule               *tokenRule
+	keys               *keySet // that verified it
+	notBefore, expires float64
+	others             []*Token // that the same request has
 }
 
 // claim is the texts of a claim, given as the names that lead to it, for policies: one for a
 // text, all for a list of texts, nil for what is neither or not there. What is in
 // scope, permission and the rule's SpaceDelimitedClaims is split at spaces.
-func (t *Token) claim(path []string) []string { return nil }
+func (t *Token) claim(path []string) []string {
+	switch value := find(t.Claims, path).(type) {
+	case string:
+		if len(path) == 1 && t.hasList(path[0]) {
+			return strings.FieldsFunc(value, func(r rune) bool { return r == ' ' })
+		}
+		return []string{value}
+	case []any:
+		var texts []string
+		for _, one := range value {
+			if text, ok := one.(string); ok {
+				texts = append(texts, text)
+			}
+		}
+		return texts
+	}
+	return nil
+}
 
-// tokens are the token rules of a Config, compiled.
-type tokens struct{}
+// hasList tells whether a claim's text is a list with spaces between its values.
+func (t *Token) hasList(name string) bool {
+	if name == "scope" || name == "permission" {
+		return true
+	}
+	if t.rule == nil {
+		return false
+	}
+	for _, claim := range t.rule.SpaceDelimitedClaims {
+		if claim == name {
+			return true
+		}
+	}
+	return false
+}
 
-func compileTokens([]*JWTRule, *zap.Logger) (*tokens, []Problem) { return &tokens{}, nil }
-
-// verify looks for a token. Both results are nil if there is none.
-func (t *tokens) verify(*http.Request) (*Token, *Refusal) { return nil, nil }
-
-// handOn sets the request's headers that rules hand on of the token, nil for
-// none, and takes the token out of it unless it is to be forwarded.
-func (t *tokens) handOn(*http.Request, *Token) {}
+// find is what is at the end of the path, nil for nothing.
+func find(claims map[string]any, path []string) any {
+	var value any = claims
+	for _, name := range path {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return nil
+		}
+		value = object[name]
+	}
+	return value
+}

@@ -1,0 +1,199 @@
+package authz
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/net/http/httpguts"
+)
+
+// compileTokens makes rules ready for use. A rule that cannot be used accepts no
+// token, but is there: tokens of its issuer are refused, and not passed on as if
+// nobody had asked for them to be looked at.
+func compileTokens(config []*JWTRule, logger *zap.Logger) (*tokens, []Problem) {
+	t := &tokens{now: time.Now, logger: logger}
+	var problems []Problem
+	for i, rule := range config {
+		c := &ruleCompiler{tokens: t, path: fmt.Sprintf("jwt[%d].", i), rule: &tokenRule{JWTRule: rule}}
+		c.compile()
+		t.rules = append(t.rules, c.rule)
+		problems = append(problems, c.problems...)
+	}
+	return t, problems
+}
+
+// ruleCompiler makes one rule ready for use.
+type ruleCompiler struct {
+	tokens   *tokens
+	rule     *tokenRule
+	path     string
+	problems []Problem
+}
+
+func (c *ruleCompiler) problem(field, format string, args ...any) {
+	c.problems = append(c.problems, Problem{Policy: c.rule.Origin, Path: c.path + field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (c *ruleCompiler) compile() {
+	r := c.rule
+	for _, audience := range r.Audiences {
+		r.audiences = append(r.audiences, bareAudience(audience))
+	}
+	if r.Issuer == "" {
+		c.problem("issuer", "there is no issuer; write the iss claim of the tokens to accept; meanwhile the rule accepts none")
+	} else {
+		c.keys()
+	}
+	c.places()
+	c.outputs()
+}
+
+// keys finds out where the keys are. Without any, the rule accepts no token.
+func (c *ruleCompiler) keys() {
+	r := c.rule
+	address := keyAddress{uri: r.JWKSURI, ca: r.JWKSCA, timeout: time.Duration(r.Timeout)}
+	switch {
+	case r.JWKS != "" && r.JWKSURI != "":
+		c.problem("jwks_uri", "there are jwks as well; write one of them; meanwhile tokens of this issuer are refused")
+		return
+	case r.JWKS != "":
+		set, err := parseKeySet([]byte(r.JWKS))
+		if err != nil {
+			c.problem("jwks", "%v; meanwhile tokens of this issuer are refused", err)
+			return
+		}
+		if set.unused > 0 {
+			c.problem("jwks", "%d of its keys are not used; it may have RSA keys of %d to %d bits, EC keys on P-256, P-384 or P-521, and Ed25519 keys, "+
+				"for signatures, and up to %d of them; tokens that the others have signed are refused", set.unused, minRSABits, maxRSABits, maxKeys)
+		}
+		r.inline = set
+		return
+	case r.JWKSURI != "" && !isURL(r.JWKSURI):
+		c.problem("jwks_uri", "it is not an http or https URL; meanwhile tokens of this issuer are refused")
+		return
+	case r.JWKSURI == "":
+		if !isURL(r.Issuer) {
+			c.problem("jwks_uri", "there are no keys, and the issuer is not a URL that could name them; write jwks or jwks_uri; "+
+				"meanwhile tokens of this issuer are refused")
+			return
+		}
+		address.issuer = r.Issuer
+	}
+	if address.timeout < 0 {
+		c.problem("timeout", "it is below zero; %s is used", keysTimeout)
+	}
+	if address.timeout <= 0 {
+		address.timeout = keysTimeout
+	}
+	if address.ca != "" {
+		if _, err := readCA(address.ca); err != nil {
+			c.problem("jwks_ca", "%v; tokens of this issuer are refused until it can be read", err)
+		}
+	}
+	r.source = sourceOf(address)
+}
+
+func isURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+// places notes where tokens of the rule may be.
+func (c *ruleCompiler) places() {
+	r := c.rule
+	if len(r.FromHeaders)+len(r.FromParams)+len(r.FromCookies) == 0 {
+		c.place("header", "Authorization", form{prefix: "Bearer ", anyCase: true})
+		c.place("query", "access_token", form{})
+		return
+	}
+	for i, from := range r.FromHeaders {
+		field := fmt.Sprintf("from_headers[%d]", i)
+		switch {
+		case from == nil || !httpguts.ValidHeaderFieldName(from.Name):
+			c.problem(field, "its name is not that of a header; meanwhile no token is looked for there")
+		case http.CanonicalHeaderKey(from.Name) == "Host":
+			c.problem(field, "the host cannot be a token; meanwhile no token is looked for there")
+		default:
+			c.place("header", http.CanonicalHeaderKey(from.Name), form{prefix: from.Prefix})
+		}
+	}
+	for i, name := range r.FromParams {
+		if name == "" {
+			c.problem(fmt.Sprintf("from_params[%d]", i), "the name is empty; meanwhile no token is looked for there")
+			continue
+		}
+		c.place("query", name, form{})
+	}
+	for i, name := range r.FromCookies {
+		if !httpguts.ValidHeaderFieldName(name) { // the same characters, RFC 6265, 4.1.1
+			c.problem(fmt.Sprintf("from_cookies[%d]", i), "it is not the name of a cookie; meanwhile no token is looked for there")
+			continue
+		}
+		c.place("cookie", name, form{})
+	}
+}
+
+// place adds the rule to a place.
+func (c *ruleCompiler) place(in, name string, wanted form) {
+	t := c.tokens
+	i := slices.IndexFunc(t.places, func(p *place) bool { return p.in == in && p.name == name })
+	if i < 0 {
+		i = len(t.places)
+		t.places = append(t.places, &place{in: in, name: name})
+	}
+	p := t.places[i]
+	i = slices.IndexFunc(p.forms, func(f *form) bool { return f.prefix == wanted.prefix && f.anyCase == wanted.anyCase })
+	if i < 0 {
+		i = len(p.forms)
+		p.forms = append(p.forms, &wanted)
+	}
+	f := p.forms[i]
+	f.rules = append(f.rules, c.rule)
+	f.ignoreOthers = f.ignoreOthers || c.rule.IgnoreOtherTokens
+}
+
+// outputs notes which headers the rule sets.
+func (c *ruleCompiler) outputs() {
+	r := c.rule
+	if r.OutputPayloadToHeader != "" {
+		r.payloadHeader = c.output("output_payload_to_header", r.OutputPayloadToHeader)
+	}
+	for i, output := range r.OutputClaimToHeaders {
+		field := fmt.Sprintf("output_claim_to_headers[%d]", i)
+		if output == nil || output.Claim == "" {
+			c.problem(field, "there is no claim; write the name of the claim to hand on; meanwhile nothing is")
+			continue
+		}
+		if name := c.output(field, output.Header); name != "" {
+			r.outputs = append(r.outputs, claimHeader{name: name, claim: output.Claim})
+		}
+	}
+}
+
+// output is the header's name in canonical form, empty if there can be no such
+// header.
+func (c *ruleCompiler) output(field, name string) string {
+	if !httpguts.ValidHeaderFieldName(name) {
+		c.problem(field, "%q is not the name of a header; meanwhile nothing is handed on in it", name)
+		return ""
+	}
+	name = http.CanonicalHeaderKey(name)
+	if slices.Contains(notForRules, name) {
+		c.problem(field, "%s is for the connection; choose another header; meanwhile nothing is handed on in it", name)
+		return ""
+	}
+	if !slices.Contains(c.tokens.outputs, name) {
+		c.tokens.outputs = append(c.tokens.outputs, name)
+	}
+	return name
+}
+
+// notForRules are the headers that say how a message is sent, and to whom.
+var notForRules = []string{
+	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}

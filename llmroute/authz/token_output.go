@@ -1,0 +1,77 @@
+package authz
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// claimHeader is a ClaimToHeader in use.
+type claimHeader struct {
+	name  string // in canonical form
+	claim string
+}
+
+// handOn sets the request's headers that rules hand on of the token, nil for
+// none, and takes the token out of it unless it is to be forwarded.
+func (t *tokens) handOn(r *http.Request, token *Token) {
+	// Whatever the request is: only rules may set them.
+	for _, name := range t.outputs {
+		delete(r.Header, name)
+	}
+	if token == nil {
+		return
+	}
+	all := append([]*Token{token}, token.others...)
+	for _, p := range t.places {
+		p.remove(r, func(value string) bool { return p.isOf(value, all) })
+	}
+	for _, one := range slices.Backward(all) { // the first one's stay
+		one.setHeaders(r.Header)
+	}
+}
+
+func (t *Token) setHeaders(header http.Header) {
+	if name := t.rule.payloadHeader; name != "" {
+		header[name] = []string{t.payload}
+	}
+	for _, output := range t.rule.outputs {
+		if value, ok := t.headerValue(output.claim); ok {
+			header[output.name] = []string{value}
+		}
+	}
+}
+
+// headerValue is a claim as a header's value. A claim whose own name has dots,
+// as those that are URLs, is found too.
+func (t *Token) headerValue(claim string) (string, bool) {
+	value, there := t.Claims[claim]
+	if !there {
+		value = find(t.Claims, strings.Split(claim, "."))
+	}
+	switch value := value.(type) {
+	case string:
+		return value, value != "" && httpguts.ValidHeaderFieldValue(value)
+	case bool:
+		return strconv.FormatBool(value), true
+	case json.Number:
+		return plainNumber(value), true
+	}
+	return "", false
+}
+
+// plainNumber writes a number without an exponent, which few expect in a header.
+func plainNumber(number json.Number) string {
+	if !strings.ContainsAny(number.String(), "eE.") {
+		return number.String()
+	}
+	value, err := number.Float64()
+	if err != nil {
+		return number.String()
+	}
+	return strconv.FormatFloat(value, 'f', -1, 64)
+}
