@@ -188,7 +188,7 @@ func newWorkFolder(t *testing.T) *strings.Replacer {
 	}
 	keys := write("keys.txt", find(t, "llm_keys.md", "text"))
 	return strings.NewReplacer(
-		`"keys.txt"`, `"`+keys+`"`, `"examples/`, `"`+examples+`/`, `"access.log"`, `"`+filepath.Join(dir, "access.log")+`"`,
+		`"keys.txt"`, `"`+keys+`"`, `"examples/`, `"`+examples+`/`, `{file.examples/`, `{file.`+examples+`/`, `"access.log"`, `"`+filepath.Join(dir, "access.log")+`"`,
 		`"/etc/ca.pem"`, `"`+write("ca.pem", certificate(t))+`"`,
 	)
 }

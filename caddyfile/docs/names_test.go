@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/cluster"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 var (
@@ -46,6 +47,12 @@ func TestOptions(t *testing.T) {
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\trule {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\tpolicy nonsense\n\t}\n}\n"},
 		{"llm_keys.md", ":8080 {\n\tllm_keys {\n\t\tnonsense\n\t}\n}\n"},
+		{"llm_authz.md", ":8080 {\n\tllm_authz {\n\t\tnonsense\n\t}\n}\n"},
+		{"llm_authz.md", ":8080 {\n\tllm_authz {\n\t\tdeny {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
+		{"llm_authz.md", ":8080 {\n\tllm_authz {\n\t\tdeny {\n\t\t\tfrom nonsense\n\t\t}\n\t}\n}\n"},
+		{"llm_authz.md", ":8080 {\n\tllm_authz {\n\t\tdeny {\n\t\t\tto nonsense\n\t\t}\n\t}\n}\n"},
+		{"llm_authz.md", ":8080 {\n\tllm_authz {\n\t\tjwt a {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
+		{"llm_authz.md", ":8080 {\n\tllm_authz {\n\t\text_authz a {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm_mock.md", ":8080 {\n\tllm_mock {\n\t\tnonsense\n\t}\n}\n"},
 		{"source_files.md", "{\n\tllm {\n\t\tsource files a.yaml {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"source_kubernetes.md", "{\n\tllm {\n\t\tsource kubernetes {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
@@ -71,10 +78,15 @@ func TestOptions(t *testing.T) {
 // endpoint's answer, is on its page.
 func TestJSONFields(t *testing.T) {
 	for page, types := range map[string][]reflect.Type{
-		"llm.md":               {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[llmprovider.OpenAI](), reflect.TypeFor[llmprovider.ModelConfig]()},
-		"llm_route.md":         {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[llmroute.HeaderValue]()},
-		"llm_model.md":         {reflect.TypeFor[llmroute.ModelMatcher]()},
-		"llm_keys.md":          {reflect.TypeFor[llmroute.Keys]()},
+		"llm.md":       {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[llmprovider.OpenAI](), reflect.TypeFor[llmprovider.ModelConfig]()},
+		"llm_route.md": {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[llmroute.HeaderValue]()},
+		"llm_model.md": {reflect.TypeFor[llmroute.ModelMatcher]()},
+		"llm_keys.md":  {reflect.TypeFor[llmroute.Keys]()},
+		"llm_authz.md": {
+			reflect.TypeFor[authz.Config](), reflect.TypeFor[authz.Policy](), reflect.TypeFor[authz.Rule](), reflect.TypeFor[authz.Source](), reflect.TypeFor[authz.Operation](),
+			reflect.TypeFor[authz.Condition](), reflect.TypeFor[authz.JWTRule](), reflect.TypeFor[authz.JWTHeader](), reflect.TypeFor[authz.ClaimToHeader](),
+			reflect.TypeFor[authz.ExtAuthz](), reflect.TypeFor[authz.ExtAuthzBody](),
+		},
 		"llm_mock.md":          {reflect.TypeFor[llmroute.Mock]()},
 		"observing.md":         {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
 		"source_kubernetes.md": {reflect.TypeFor[cluster.Kubernetes](), reflect.TypeFor[k8ssource.SourceOptions]()},

@@ -140,3 +140,34 @@ func TestStartsWithoutItsProviders(t *testing.T) {
 	}
 	g.WaitLog("DASHSCOPE_API_KEY")
 }
+
+// TestAuthorization holds that the example's tokens do what it says.
+func TestAuthorization(t *testing.T) {
+	url, _ := start(t, "authorization")
+	token := func(name string) string {
+		data, err := os.ReadFile(filepath.Join("../../examples/authorization", name+".jwt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "Bearer " + strings.TrimSpace(string(data))
+	}
+	const denied = "RBAC: access denied"
+	for _, test := range []struct {
+		name, authorization string
+		status              int
+		body                string // all of it, if it is not 200
+	}{
+		{"alice", token("alice"), 200, ""},
+		{"bob", token("bob"), 403, denied},
+		{"an SDK's made-up key", "Bearer unused", 401, "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
+		{"nobody", "", 403, denied},
+	} {
+		var header []string
+		if test.authorization != "" {
+			header = []string{"Authorization", test.authorization}
+		}
+		if status, body := call(t, url, hello, header...); status != test.status || status != 200 && body != test.body {
+			t.Errorf("%s: %d %q, want %d %q", test.name, status, body, test.status, test.body)
+		}
+	}
+}
