@@ -1,0 +1,173 @@
+package authz
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"go.uber.org/zap"
+)
+
+// partialHeader tells the service whether it has the beginning of the body only.
+const partialHeader = "X-Envoy-Auth-Partial-Body"
+
+// check asks the service. It puts what the service wants into the request and
+// into the header of the answer, and returns nil if the request may pass.
+func (e *external) check(answer http.Header, r *http.Request, logger *zap.Logger) *Refusal {
+	body, partial, refusal := e.body(r)
+	if refusal != nil {
+		return refusal
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), e.timeout)
+	defer cancel()
+	res, err := e.ask(ctx, r, body, partial)
+	if err != nil {
+		return e.failed(r, err, logger)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return e.refusal(res)
+	}
+	for name, values := range res.Header {
+		if ofConnection(res.Header, name) {
+			continue
+		}
+		if e.upstream.has(name) {
+			r.Header[name] = slices.Clone(values)
+		}
+		if e.downstream.has(name) {
+			answer[name] = append(slices.Clip(answer[name]), values...)
+		}
+	}
+	if res.ContentLength > 0 && res.ContentLength <= maxRefusalBody {
+		_, _ = io.Copy(io.Discard, res.Body) // so that the connection can be used again
+	}
+	return nil
+}
+
+// ask sends the request that asks. An answer of 500 or more is an error, for
+// Envoy too.
+func (e *external) ask(ctx context.Context, r *http.Request, body []byte, partial bool) (*http.Response, error) {
+	to := &url.URL{
+		Scheme: "http", Host: e.address, Path: e.plainPrefix + r.URL.Path, RawPath: e.PathPrefix + r.URL.EscapedPath(),
+		RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery,
+	}
+	question, err := http.NewRequestWithContext(ctx, r.Method, "http://"+e.address, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	question.URL, question.Host = to, r.Host
+	e.header(question.Header, r.Header)
+	if e.IncludeRequestBodyInCheck != nil {
+		question.Header[partialHeader] = []string{"false"}
+		if partial {
+			question.Header[partialHeader] = []string{"true"}
+		}
+	}
+	res, err := e.transport.RoundTrip(question) // which follows no redirects
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode < 200 || res.StatusCode >= 500 {
+		res.Body.Close()
+		return nil, fmt.Errorf("the service answers with status %d", res.StatusCode)
+	}
+	return res, nil
+}
+
+// header is what the service gets of the request's header. Authorization is
+// always a part of it, as in Envoy.
+func (e *external) header(to, from http.Header) {
+	to["User-Agent"] = nil // not Go's own
+	// Asking twice does no harm, for instance on a connection that the service
+	// has just closed. The header itself is not sent.
+	to["X-Idempotency-Key"] = nil
+	for name, values := range from {
+		if (name == "Authorization" || e.asked.has(name)) && !ofConnection(from, name) && name != partialHeader {
+			to[name] = values
+		}
+	}
+	for name, values := range e.added {
+		to[name] = values
+	}
+}
+
+// body reads as much of the body as the service gets, and puts it back for later
+// handlers.
+func (e *external) body(r *http.Request) (body []byte, partial bool, refusal *Refusal) {
+	config := e.IncludeRequestBodyInCheck
+	if config == nil || r.Body == nil || r.Body == http.NoBody {
+		return nil, false, nil
+	}
+	tooLarge := &Refusal{Status: http.StatusRequestEntityTooLarge, Body: "Payload Too Large"}
+	limit := int64(config.MaxRequestBytes)
+	if r.ContentLength > limit && !config.AllowPartialMessage {
+		return nil, false, tooLarge
+	}
+	// One byte more tells whether there is more, unless the length does.
+	more := int64(1)
+	if r.ContentLength >= 0 {
+		more = 0
+	}
+	var read bytes.Buffer
+	_, err := io.Copy(&read, io.LimitReader(r.Body, limit+more))
+	r.Body = &rereadBody{Reader: io.MultiReader(bytes.NewReader(read.Bytes()), r.Body), Closer: r.Body}
+	if err != nil {
+		var over *http.MaxBytesError
+		if errors.As(err, &over) {
+			return nil, false, tooLarge
+		}
+		return nil, false, &Refusal{Status: http.StatusBadRequest, Body: "the body cannot be read"}
+	}
+	partial = r.ContentLength > limit || int64(read.Len()) > limit
+	if partial && !config.AllowPartialMessage {
+		return nil, false, tooLarge
+	}
+	return read.Bytes()[:min(int64(read.Len()), limit)], partial, nil
+}
+
+// rereadBody is a body whose beginning was read before.
+type rereadBody struct {
+	io.Reader
+	io.Closer
+}
+
+// failed is what becomes of a request while the service fails. Envoy's answer
+// has no body either.
+func (e *external) failed(r *http.Request, err error, logger *zap.Logger) *Refusal {
+	refusal := &Refusal{Status: e.statusOnError}
+	if r.Context().Err() != nil { // the client has gone
+		return refusal
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("the service did not answer within %s", e.timeout)
+	}
+	fields := []zap.Field{zap.String("service", e.name), zap.String("address", e.address), zap.Error(err)}
+	if e.FailOpen {
+		logger.Error("external authorization failed; the request passes, as fail_open says", fields...)
+		return nil
+	}
+	logger.Error("external authorization failed; the request is refused", fields...)
+	return refusal
+}
+
+// refusal is the service's answer for the client.
+func (e *external) refusal(res *http.Response) *Refusal {
+	refusal := &Refusal{Status: res.StatusCode, Header: make(http.Header, len(res.Header))}
+	for name, values := range res.Header {
+		// With a list, Envoy adds what a refusal cannot do without.
+		listed := len(e.refused) == 0 || e.refused.has(name) || name == "Www-Authenticate" || name == "Location"
+		if listed && !ofConnection(res.Header, name) {
+			refusal.Header[name] = values
+		}
+	}
+	// An answer that breaks off is a refusal nevertheless.
+	body, _ := io.ReadAll(io.LimitReader(res.Body, maxRefusalBody))
+	refusal.Body = string(body)
+	return refusal
+}

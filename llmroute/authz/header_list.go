@@ -1,0 +1,66 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// headerList is a list of headers: names, the beginnings of names, and their ends.
+type headerList []headerPattern
+
+type headerPattern struct {
+	text           string
+	prefix, suffix bool
+}
+
+func newHeaderList(names []string) (headerList, error) {
+	list := make(headerList, 0, len(names))
+	for _, name := range names {
+		p := headerPattern{text: name}
+		if p.text, p.suffix = strings.CutPrefix(p.text, "*"); !p.suffix {
+			p.text, p.prefix = strings.CutSuffix(p.text, "*")
+		}
+		if p.text == "" {
+			return nil, errors.New("it cannot be all headers; write their names, prefix*, or *suffix")
+		}
+		if !httpguts.ValidHeaderFieldName(p.text) || strings.Contains(p.text, "*") {
+			return nil, fmt.Errorf("%q is neither the name of a header, nor prefix*, nor *suffix", name)
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// has tells whether a header is in the list.
+func (l headerList) has(name string) bool {
+	return slices.ContainsFunc(l, func(p headerPattern) bool {
+		part := name
+		if over := len(name) - len(p.text); over > 0 && p.prefix {
+			part = name[:len(p.text)]
+		} else if over > 0 && p.suffix {
+			part = name[over:]
+		}
+		return strings.EqualFold(part, p.text)
+	})
+}
+
+// ofConnection tells whether a header says how a message is sent, and is not for
+// who gets it from us. The header has the names of others such.
+func ofConnection(header http.Header, name string) bool {
+	if name == "Expect" || slices.Contains(notForRules, name) {
+		return true
+	}
+	for _, line := range header["Connection"] {
+		for named := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(named), name) {
+				return true
+			}
+		}
+	}
+	return false
+}
