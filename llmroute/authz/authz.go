@@ -114,6 +114,7 @@ func (s *Set) custom(answer http.Header, req *request) Decision {
 			continue
 		}
 		if p.dryRun {
+			p.log(s.logger, "policy would ask external authorization", rule)
 			continue
 		}
 		d := Decision{Policy: p.name, Rule: rule, Reason: "external authorization " + p.provider}

@@ -1,0 +1,106 @@
+package authz
+
+import (
+	"net/url"
+	"strings"
+)
+
+// sentPath is the path of a request as the client sent it, normalized as Istio
+// does by default (BASE): escapes of letters, digits, "-", ".", "_" and "~" are
+// decoded, backslashes are slashes, dot segments are resolved. Slashes are not
+// merged, and other escapes, such as %2F, stay.
+func sentPath(u *url.URL) string {
+	path := u.EscapedPath()
+	if strings.ContainsAny(u.RawPath, `\#`) { // EscapedPath would escape them
+		path, _, _ = strings.Cut(u.RawPath, "#")
+		path = strings.ReplaceAll(path, `\`, "/")
+	}
+	return resolve(decodeUnreserved(path))
+}
+
+// routedPath is the path that the gateway routes by: all escapes are decoded.
+func routedPath(u *url.URL) string {
+	return resolve(strings.ReplaceAll(u.Path, `\`, "/"))
+}
+
+// decodeUnreserved decodes the escapes that need not be, RFC 3986, 6.2.2.2.
+func decodeUnreserved(path string) string {
+	i := strings.IndexByte(path, '%')
+	if i < 0 {
+		return path
+	}
+	var b strings.Builder
+	b.Grow(len(path))
+	for {
+		b.WriteString(path[:i])
+		path = path[i:]
+		if c, ok := unescape(path); ok && isUnreserved(c) {
+			b.WriteByte(c)
+			path = path[3:]
+		} else {
+			b.WriteByte('%')
+			path = path[1:]
+		}
+		if i = strings.IndexByte(path, '%'); i < 0 {
+			b.WriteString(path)
+			return b.String()
+		}
+	}
+}
+
+// unescape is what the escape at the beginning of s stands for.
+func unescape(s string) (byte, bool) {
+	if len(s) < 3 {
+		return 0, false
+	}
+	high, low := unhex(s[1]), unhex(s[2])
+	return high<<4 | low, high < 16 && low < 16
+}
+
+// unhex is 16 for what is no hexadecimal digit.
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 16
+}
+
+func isUnreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+// resolve resolves dot segments, RFC 3986, 5.2.4. The path of OPTIONS * stays.
+func resolve(path string) string {
+	switch {
+	case path == "*":
+		return path
+	case !strings.HasPrefix(path, "/"):
+		path = "/" + path
+	}
+	if !strings.Contains(path, "/.") {
+		return path
+	}
+	var out []string
+	segments := strings.Split(path[1:], "/")
+	for i, segment := range segments {
+		last := i == len(segments)-1
+		switch segment {
+		case ".", "..":
+			if segment == ".." && len(out) > 0 {
+				out = out[:len(out)-1]
+			}
+			if last {
+				out = append(out, "")
+			}
+		default:
+			out = append(out, segment)
+		}
+	}
+	return "/" + strings.Join(out, "/")
+}

@@ -1,0 +1,213 @@
+package authz
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// ruleSet finds the first of many rules that matches a request. Where there are
+// many, each is filed under the values of one of its lists, if nothing but these
+// values can match it; the others are tried one after another.
+type ruleSet struct {
+	rules []*rule
+	files []*file
+	rest  []int32 // not filed
+}
+
+// key is a value of an attribute that a rule may be filed under.
+type key struct {
+	attribute *attribute
+	text      string
+	prefix    netip.Prefix
+}
+
+// file has the numbers of rules, in order, under values of one attribute.
+type file struct {
+	attribute *attribute
+	texts     map[string][]int32
+	prefixes  map[netip.Prefix][]int32
+	bits      []int // the lengths of prefixes
+}
+
+// fewRules are tried faster than looked up.
+const fewRules = 8
+
+func newRuleSet(rules []*rule) ruleSet {
+	s := ruleSet{rules: rules}
+	candidates := make([][][]key, len(rules))
+	count := make(map[key]int)
+	for i, r := range rules {
+		if len(rules) > fewRules {
+			candidates[i] = r.keys()
+		}
+		for _, keys := range candidates[i] {
+			for _, k := range keys {
+				count[k]++
+			}
+		}
+	}
+	files := make(map[*attribute]*file)
+	for i := range rules {
+		var best []key
+		cost := len(rules)
+		for _, keys := range candidates[i] {
+			sum := 0
+			for _, k := range keys {
+				sum += count[k]
+			}
+			if sum < cost {
+				best, cost = keys, sum
+			}
+		}
+		if best == nil {
+			s.rest = append(s.rest, int32(i))
+			continue
+		}
+		f := files[best[0].attribute]
+		if f == nil {
+			f = &file{
+				attribute: best[0].attribute,
+				texts:     make(map[string][]int32),
+				prefixes:  make(map[netip.Prefix][]int32),
+			}
+			files[f.attribute] = f
+			s.files = append(s.files, f)
+		}
+		for _, k := range best {
+			f.add(k, int32(i))
+		}
+	}
+	return s
+}
+
+func (f *file) add(k key, rule int32) {
+	if !k.prefix.IsValid() {
+		f.texts[k.text] = append(f.texts[k.text], rule)
+		return
+	}
+	f.prefixes[k.prefix] = append(f.prefixes[k.prefix], rule)
+	if !slices.Contains(f.bits, k.prefix.Bits()) {
+		f.bits = append(f.bits, k.prefix.Bits())
+	}
+}
+
+// keys are the lists of keys that the rule may be filed under, each of one
+// attribute.
+func (r *rule) keys() [][]key {
+	var lists [][]key
+	for _, alternatives := range [][][]check{r.to, r.from} {
+		if len(alternatives) == 0 {
+			continue
+		}
+		for _, first := range alternatives[0] {
+			// The attribute must be in all alternatives.
+			var union []key
+			for _, checks := range alternatives {
+				keys := keysOf(checks, first)
+				if keys == nil {
+					union = nil
+					break
+				}
+				union = append(union, keys...)
+			}
+			if union != nil {
+				lists = append(lists, union)
+			}
+		}
+	}
+	for _, c := range r.when {
+		if keys := keysOf(r.when, c); keys != nil {
+			lists = append(lists, keys)
+		}
+	}
+	return lists
+}
+
+// keysOf are the keys of the check that has the same attribute as another, nil
+// if there is none.
+func keysOf(checks []check, like check) []key {
+	if like.not {
+		return nil
+	}
+	likes := like.keys()
+	if len(likes) == 0 {
+		return nil
+	}
+	for _, c := range checks {
+		if c.not {
+			continue
+		}
+		if keys := c.keys(); len(keys) > 0 && keys[0].attribute == likes[0].attribute {
+			return keys
+		}
+	}
+	return nil
+}
+
+// findAny is the first rule that matches any reading of the request's path.
+func (s *ruleSet) findAny(r *request) *rule {
+	rule := s.find(r)
+	if rule == nil && r.readPaths() {
+		r.routed = true
+		rule = s.find(r)
+		r.routed = false
+	}
+	return rule
+}
+
+// findAll is the first rule that matches the request, whose path must match in
+// all its readings, if by different rules. Nil if one does not.
+func (s *ruleSet) findAll(r *request) *rule {
+	rule := s.find(r)
+	if rule != nil && r.readPaths() {
+		r.routed = true
+		if s.find(r) == nil {
+			rule = nil
+		}
+		r.routed = false
+	}
+	return rule
+}
+
+// find is the first rule that matches.
+func (s *ruleSet) find(r *request) *rule {
+	best := s.first(s.rest, r, int32(len(s.rules)))
+	for _, f := range s.files {
+		switch f.attribute.kind {
+		case attrSourceIP, attrRemoteIP, attrDestinationIP:
+			addr := r.address(f.attribute.kind)
+			for _, bits := range f.bits {
+				if prefix, err := addr.Prefix(bits); err == nil && addr.IsValid() {
+					best = s.first(f.prefixes[prefix], r, best)
+				}
+			}
+		case attrPath:
+			sent, reading := r.path()
+			best = s.first(f.texts[sent], r, best)
+			if reading != sent {
+				best = s.first(f.texts[reading], r, best)
+			}
+		default:
+			for _, text := range r.texts(f.attribute) {
+				best = s.first(f.texts[text], r, best)
+			}
+		}
+	}
+	if int(best) == len(s.rules) {
+		return nil
+	}
+	return s.rules[best]
+}
+
+// first is the first of the numbered rules before best that matches, else best.
+func (s *ruleSet) first(numbers []int32, r *request, best int32) int32 {
+	for _, number := range numbers {
+		if number >= best {
+			break
+		}
+		if s.rules[number].match(r) {
+			return number
+		}
+	}
+	return best
+}

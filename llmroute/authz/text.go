@@ -1,0 +1,104 @@
+package authz
+
+import (
+	"slices"
+	"strings"
+)
+
+// texts are values of a text: exact, prefix*, *suffix, or * for whatever is
+// there. An asterisk elsewhere stands for itself.
+type texts struct {
+	exact    []string // sorted
+	prefixes []string
+	suffixes []string
+	present  bool
+	emptyToo bool // present is also the empty text
+}
+
+func (t *texts) add(value string) {
+	switch {
+	case value == "*":
+		t.present = true
+	case strings.HasPrefix(value, "*"):
+		t.suffixes = append(t.suffixes, value[1:])
+	case strings.HasSuffix(value, "*"):
+		t.prefixes = append(t.prefixes, value[:len(value)-1])
+	default:
+		t.addExact(value)
+	}
+}
+
+func (t *texts) addExact(value string) {
+	if i, found := slices.BinarySearch(t.exact, value); !found {
+		t.exact = slices.Insert(t.exact, i, value)
+	}
+}
+
+func (t *texts) match(s string) bool {
+	if t.present && (s != "" || t.emptyToo) {
+		return true
+	}
+	switch len(t.exact) {
+	case 0:
+	case 1: // the usual case, and the fast one
+		if t.exact[0] == s {
+			return true
+		}
+	default:
+		if _, found := slices.BinarySearch(t.exact, s); found {
+			return true
+		}
+	}
+	for _, prefix := range t.prefixes {
+		if strings.HasPrefix(s, prefix) {
+			return true
+		}
+	}
+	for _, suffix := range t.suffixes {
+		if strings.HasSuffix(s, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// isExact says whether nothing but the exact values matches.
+func (t *texts) isExact() bool {
+	return !t.present && len(t.prefixes)+len(t.suffixes) == 0
+}
+
+// textTest tests an attribute that is a text, or several of which one will do.
+type textTest struct {
+	attribute *attribute
+	values    texts
+}
+
+func (t *textTest) add(value string) error {
+	t.values.add(value)
+	return nil
+}
+
+func (t *textTest) match(r *request) bool {
+	for _, s := range r.texts(t.attribute) {
+		if t.values.match(s) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *textTest) keys() []key {
+	if !t.values.isExact() {
+		return nil
+	}
+	keys := make([]key, len(t.values.exact))
+	for i, text := range t.values.exact {
+		keys[i] = key{attribute: t.attribute, text: text}
+	}
+	return keys
+}
+
+// serverNameTest tests the name in the client's TLS hello, in any case.
+type serverNameTest struct{ textTest }
+
+func (t *serverNameTest) add(value string) error { return t.textTest.add(strings.ToLower(value)) }
