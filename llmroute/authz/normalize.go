@@ -34,7 +34,7 @@ func decodeUnreserved(path string) string {
 	for {
 		b.WriteString(path[:i])
 		path = path[i:]
-		if c, ok := unescape(path); ok && isUnreserved(c) {
+		if c, ok := decodeEscape(path); ok && isUnreserved(c) {
 			b.WriteByte(c)
 			path = path[3:]
 		} else {
@@ -48,8 +48,8 @@ func decodeUnreserved(path string) string {
 	}
 }
 
-// unescape is what the escape at the beginning of s stands for.
-func unescape(s string) (byte, bool) {
+// decodeEscape is what the escape at the beginning of s stands for.
+func decodeEscape(s string) (byte, bool) {
 	if len(s) < 3 {
 		return 0, false
 	}
