@@ -2,6 +2,7 @@ package k8ssource
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +20,9 @@ const useFile = "the configuration would show it; give the adapter the name of a
 // inline is the app with everything that a state has, whose objects it changes.
 // Providers get names without a slash, as those of configurations have.
 func inline(state *llmroute.State) (*llmroute.App, error) {
+	if state.Authorization != nil {
+		return nil, errors.New("there are objects that say who may call, which only a source can have in force; give the adapter the name of a file, as in caddy run --adapter llm-manifests --config FILE")
+	}
 	app := &llmroute.App{
 		ProvidersRaw: make(map[string]json.RawMessage, len(state.Providers)), Routes: state.Tables, Listeners: state.Listeners, Identity: state.Identity,
 	}

@@ -162,6 +162,38 @@ func (d *decoder) object(t metav1.TypeMeta, data []byte, line int, faults []Faul
 		o.ConfigMaps = append(o.ConfigMaps, decode[ConfigMap](d, data, line, faults))
 	case group == "networking.istio.io" && t.Kind == "Gateway":
 		o.Gateways = append(o.Gateways, decode[Gateway](d, data, line, strictly[Gateway](d, data, faults)))
+	case group == securityGroup:
+		d.security(t, data, line, faults)
+	}
+}
+
+// security takes in an object that says who may call. One that is misspelt must not
+// go unnoticed. Of what does not fit nothing is read, so that what is read is what
+// is not reported.
+func (d *decoder) security(t metav1.TypeMeta, data []byte, line int, faults []Fault) {
+	kind := t.Kind
+	for k, plural := range map[string]string{KindAuthorizationPolicy: "AuthorizationPolicies", KindRequestAuthentication: "RequestAuthentications"} {
+		if t.Kind != k && (strings.EqualFold(t.Kind, k) || strings.EqualFold(t.Kind, plural)) {
+			kind = k
+			faults = append(faults, *faultf(ReasonInvalidObject, "there is no kind %q; write %s", bounded(t.Kind), kind))
+		}
+	}
+	o := d.objects
+	switch kind {
+	case KindAuthorizationPolicy:
+		data, faults = pruned[AuthorizationPolicy](d, data, faults)
+		item := decode[AuthorizationPolicy](d, data, line, faults)
+		item.Faults = append(item.Faults, item.Object.Spec.Selector.check()...)
+		o.Policies = append(o.Policies, item)
+	case KindRequestAuthentication:
+		data, faults = pruned[RequestAuthentication](d, data, faults)
+		item := decode[RequestAuthentication](d, data, line, faults)
+		item.Faults = append(item.Faults, item.Object.Spec.Selector.check()...)
+		o.Authentications = append(o.Authentications, item)
+	case "PeerAuthentication": // for sidecars of Istio's
+	default:
+		o.Strays = append(o.Strays, decode[Stray](d, data, line, append(faults,
+			*faultf(ReasonInvalidObject, "there is no kind %q of %s; write %s or %s", bounded(t.Kind), securityGroup, KindAuthorizationPolicy, KindRequestAuthentication))))
 	}
 }
 
@@ -195,12 +227,25 @@ func (d *decoder) ours(t metav1.TypeMeta, group, version string, data []byte, li
 
 // strictly adds what does not fit T, the status aside.
 func strictly[T any](d *decoder, data []byte, faults []Fault) []Fault {
+	_, faults = pruned[T](d, data, faults)
+	return faults
+}
+
+// pruned adds what does not fit T, the status aside, and returns the object without
+// the fields that T does not have.
+func pruned[T any](d *decoder, data []byte, faults []Fault) ([]byte, []Fault) {
 	var tree map[string]any
 	if err := json.Unmarshal(data, &tree); err != nil {
-		return append(faults, *faultf(ReasonInvalidObject, "the object cannot be read"))
+		return data, append(faults, *faultf(ReasonInvalidObject, "the object cannot be read"))
 	}
 	delete(tree, "status")
-	return append(faults, checkSchema[T](tree, d.schemas)...)
+	found := checkSchema[T](tree, d.schemas)
+	if len(found) > 0 {
+		if rest, err := json.Marshal(tree); err == nil {
+			data = rest
+		}
+	}
+	return data, append(faults, found...)
 }
 
 // decode reads as much of an object as fits T.

@@ -17,6 +17,9 @@ type Objects struct {
 	Secrets    []*Item[Secret]
 	ConfigMaps []*Item[ConfigMap]
 
+	Policies        []*Item[AuthorizationPolicy]
+	Authentications []*Item[RequestAuthentication]
+
 	// Strays are documents that were meant to be one of these and are not.
 	Strays []*Item[Stray]
 }
@@ -33,7 +36,8 @@ type Item[T any] struct {
 	Line int
 
 	// Faults are what reading found wrong with the object. One that has any is
-	// not used, but what could be read of it is still in Object.
+	// not used, but what could be read of it is still in Object. One that says who
+	// may call is used as far as it could be read, so that no more requests pass.
 	Faults []Fault
 }
 
@@ -79,6 +83,12 @@ const (
 	ReasonDroppedHeader      = "DroppedHeader"
 	ReasonUnknownIdentity    = "UnknownIdentity"
 	ReasonUnreadableFile     = "UnreadableFile"
+	ReasonUnsupportedTarget  = "UnsupportedTarget"
+	ReasonInvalidMesh        = "InvalidMeshConfig"
+	ReasonMeshForbidden      = "MeshConfigForbidden"
+
+	ReasonExtensionProviderNotFound = "ExtensionProviderNotFound"
+	ReasonExtensionProviderRefused  = "ExtensionProviderRefused"
 )
 
 // origin tells where the object is, with its line.
@@ -107,6 +117,8 @@ func (o *Objects) Add(other *Objects) {
 	o.Services = append(o.Services, other.Services...)
 	o.Secrets = append(o.Secrets, other.Secrets...)
 	o.ConfigMaps = append(o.ConfigMaps, other.ConfigMaps...)
+	o.Policies = append(o.Policies, other.Policies...)
+	o.Authentications = append(o.Authentications, other.Authentications...)
 	o.Strays = append(o.Strays, other.Strays...)
 }
 

@@ -3,10 +3,12 @@ package k8ssource
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 // redacted stands in place of keys.
@@ -18,7 +20,10 @@ type stateView struct {
 	Providers []providerView               `json:"providers"`
 	Tables    map[string][]*llmroute.Route `json:"tables"`
 	Listeners []*llmroute.Listener         `json:"listeners,omitempty"`
-	Findings  []llmroute.Finding           `json:"findings,omitempty"`
+
+	Authorization *authz.Config `json:"authorization,omitempty"`
+
+	Findings []llmroute.Finding `json:"findings,omitempty"`
 }
 
 type providerView struct {
@@ -30,7 +35,7 @@ type providerView struct {
 // Redacted returns the state as JSON, indented and without keys. The same state
 // gives the same text.
 func Redacted(state *llmroute.State) ([]byte, error) {
-	view := stateView{Identity: state.Identity, Providers: []providerView{}, Tables: state.Tables, Listeners: state.Listeners, Findings: state.Findings}
+	view := stateView{Identity: state.Identity, Providers: []providerView{}, Tables: state.Tables, Listeners: state.Listeners, Findings: state.Findings, Authorization: redactAuthorization(state.Authorization)}
 	for _, spec := range state.Providers {
 		config, err := redactProvider(spec.Provider)
 		if err != nil {
@@ -43,6 +48,32 @@ func Redacted(state *llmroute.State) ([]byte, error) {
 		return nil, fmt.Errorf("showing the state: %w", err)
 	}
 	return append(out, '\n'), nil
+}
+
+// redactAuthorization returns the configuration without what services are sent to
+// show who is asking.
+func redactAuthorization(config *authz.Config) *authz.Config {
+	if config == nil {
+		return nil
+	}
+	view := *config
+	view.ExtAuthz = maps.Clone(view.ExtAuthz)
+	for name, service := range view.ExtAuthz {
+		shown := *service
+		shown.IncludeAdditionalHeadersInCheck = redactHeaders(service.IncludeAdditionalHeadersInCheck)
+		view.ExtAuthz[name] = &shown
+	}
+	return &view
+}
+
+func redactHeaders(headers map[string]string) map[string]string {
+	shown := maps.Clone(headers)
+	for name := range shown {
+		if mayBeCredential(name) {
+			shown[name] = redacted
+		}
+	}
+	return shown
 }
 
 // redactProvider returns a provider's configuration with its key replaced and
@@ -67,14 +98,7 @@ func redactProvider(provider llmprovider.Provider) (map[string]any, error) {
 		}
 	}
 	if len(p.FixedHeaders) > 0 {
-		headers := make(map[string]any, len(p.FixedHeaders))
-		for name, value := range p.FixedHeaders {
-			if mayBeCredential(name) {
-				value = redacted
-			}
-			headers[name] = value
-		}
-		view["headers"] = headers
+		view["headers"] = redactHeaders(p.FixedHeaders)
 	}
 	return view, nil
 }

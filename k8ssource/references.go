@@ -27,6 +27,7 @@ func References(objects *Objects, identity llmroute.Identity, options Options) [
 			out = append(out, gateway.Object.references()...)
 		}
 	}
+	out = append(out, t.meshReference()...)
 	slices.SortFunc(out, func(a, b Reference) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})

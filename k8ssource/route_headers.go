@@ -37,8 +37,14 @@ var needed = map[string]bool{
 	"x-idempotency-key": true, "x-real-ip": true, "x-request-id": true,
 }
 
-// expectHeaders makes the listeners expect the headers that their routes match
-// by, and reports those that will not arrive.
+// headerUse is a header with dashes that routes or policies of a listener look at.
+type headerUse struct {
+	listener *llmroute.Listener
+	header   string
+}
+
+// expectHeaders makes the listeners expect the headers that their routes and
+// policies look at, and reports those that will not arrive.
 func (t *translation) expectHeaders(claims []*claim) {
 	listeners := make(map[string]*llmroute.Listener) // by table
 	for _, l := range t.state.Listeners {
@@ -46,16 +52,13 @@ func (t *translation) expectHeaders(claims []*claim) {
 			listeners[server.Table] = l
 		}
 	}
-	type use struct {
-		listener *llmroute.Listener
-		header   string
-	}
-	dashed := make(map[use]bool)
+	dashed := make(map[headerUse]bool)
+	t.authorization.dashed(t.governed(), dashed)
 	for _, c := range claims {
 		for _, in := range c.in {
 			for _, h := range c.builder.matched {
 				if l := listeners[in.table]; l != nil && !h.dropped() {
-					dashed[use{l, h.name}] = true
+					dashed[headerUse{l, h.name}] = true
 				}
 			}
 		}
@@ -67,7 +70,7 @@ func (t *translation) expectHeaders(claims []*claim) {
 				l := listeners[in.table]
 				switch {
 				case !h.dropped(), !in.own && len(t.bound[in.from]) > 0:
-				case l == nil || !h.expectable() || dashed[use{l, h.dashed()}]:
+				case l == nil || !h.expectable() || dashed[headerUse{l, h.dashed()}]:
 					if lost == nil {
 						lost = make(map[string]bool)
 					}
@@ -79,14 +82,20 @@ func (t *translation) expectHeaders(claims []*claim) {
 		}
 		for _, h := range c.builder.matched {
 			if lost[h.path] && c.unusable == "" {
-				f := faultf(ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name before routes see them, because the name with dashes is needed as well or the "+
-					"listener is a site's; use a name with dashes, or list this one in the site's expected_underscore_headers or expected_dot_headers", h.path)
-				f.Used = true
-				t.report(c.origin, []Fault{*f})
+				t.report(c.origin, []Fault{droppedHeader(h.path, "routes", "")})
 			}
 		}
 	}
+	t.expectPolicyHeaders(dashed)
 	for _, l := range t.state.Listeners {
 		slices.Sort(l.Headers)
 	}
+}
+
+// droppedHeader says that a header never arrives at those who look at it.
+func droppedHeader(path, who, meanwhile string) Fault {
+	f := faultf(ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name before %s see them, because the name with dashes is needed as well or the "+
+		"listener is a site's; use a name with dashes, or list this one in the site's expected_underscore_headers or expected_dot_headers%s", path, who, meanwhile)
+	f.Used = true
+	return *f
 }

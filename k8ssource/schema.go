@@ -18,8 +18,8 @@ import (
 const maxFaults = 20
 
 // checkSchema finds what in tree, an object decoded without a type, does not
-// fit T: fields that T does not have, and values of other types. Messages name
-// the field by its path and never repeat its value, which may be a key.
+// fit T: fields that T does not have, which it takes out, and values of other types.
+// Messages name the field by its path and never repeat its value, which may be a key.
 func checkSchema[T any](tree map[string]any, known schemas) []Fault {
 	c := &schemaChecker{known: known}
 	c.check(tree, reflect.TypeFor[T](), "")
@@ -56,6 +56,10 @@ func (c *schemaChecker) check(value any, t reflect.Type, path string) {
 		return
 	case reflect.TypeFor[metav1.FieldsV1]():
 		return // whatever the API server wrote about who owns which field
+	case reflect.TypeFor[TextNumber]():
+		if _, ok := value.(float64); ok {
+			return
+		}
 	}
 	switch t.Kind() {
 	case reflect.Struct:
@@ -109,6 +113,7 @@ func (c *schemaChecker) checkFields(fields map[string]any, t reflect.Type, path 
 		field, ok := known[name]
 		if !ok {
 			c.report(ReasonUnknownField, bounded(sub), "unknown field; %s", suggestion(name, known))
+			delete(fields, name)
 			continue
 		}
 		c.check(fields[name], field, sub)

@@ -59,8 +59,10 @@ func (t *translation) run() *llmroute.State {
 		t.gateways[keyOf(&g.Object)] = g
 	}
 	t.translateGateways(gateways)
+	t.readAuthorization()
 	t.translateRoutes(latest(t, KindLLMRoute, objects.Routes))
 	t.addImplicitRoutes()
+	t.authorize()
 	slices.SortStableFunc(t.findings, func(a, b finding) int {
 		return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.line, b.line), strings.Compare(a.object, b.object))
 	})
@@ -89,6 +91,8 @@ type translation struct {
 	bound map[string][]*boundServer
 	// others holds the providers that are for other workloads, by host.
 	others map[string]string
+
+	authorization authorization
 
 	state    *llmroute.State
 	findings []finding
@@ -125,6 +129,7 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 		after: Translator{
 			providers: make(map[*Item[LLMProvider]]*builtProvider, len(objects.Providers)), routes: make(map[*Item[LLMRoute]]*builtRoute, len(objects.Routes)),
 			certificates: make(map[builtCertificate]*llmroute.Certificate),
+			policies:     make(map[*Item[AuthorizationPolicy]]*builtPolicy, len(objects.Policies)), authentications: make(map[*Item[RequestAuthentication]]*builtAuthentication, len(objects.Authentications)),
 		},
 	}
 	if t.known && t.identity.Namespace == "" {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 // Translator is Translate for objects that change little by little. What follows
@@ -20,6 +21,10 @@ type Translator struct {
 	routes      map[*Item[LLMRoute]]*builtRoute
 	// certificates are those of servers, which would never be found equal.
 	certificates map[builtCertificate]*llmroute.Certificate
+
+	policies        map[*Item[AuthorizationPolicy]]*builtPolicy
+	authentications map[*Item[RequestAuthentication]]*builtAuthentication
+	authorization   *authz.Config // of the last time, nil without one
 }
 
 // builtCertificate is what a certificate was made of: its Secret, that of the

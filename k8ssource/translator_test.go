@@ -46,6 +46,13 @@ func newPool(t *testing.T) *pool {
 		add(fmt.Sprint("route", i), ours+`"LLMRoute","metadata":{"name":"r`+fmt.Sprint(i)+`"},"spec":{"host":"%s","gateways":["mesh","gw"],"rules":[{"matches":[{"headers":{"x_`+fmt.Sprint(i)+`":{"exact":"1"}}}],"backendRefs":[{"providerHost":"keyed.com"},{"providerHost":"plain.com"},{"providerHost":"other.com"}]}]}}`,
 			"a.com", "b.com", "svc.default", "keyed.com", "*")
 	}
+	const security = `{"apiVersion":"security.istio.io/v1","kind":`
+	add("deny", security+`"AuthorizationPolicy","metadata":{"name":"deny"},"spec":{"selector":{"matchLabels":{"app":"gw"}},"action":"DENY","rules":[{"from":[{"source":{%s}}],"when":[{"key":"request.headers[x_0]","values":["1"]}]}]}}`,
+		`"ipBlocks":["10.0.0.0/8"]`, `"remoteIpBlocks":["10.0.0.0/8"]`, `"ipBlock":["10.0.0.0/8"]`)
+	add("custom", security+`"AuthorizationPolicy","metadata":{"name":"custom"},"spec":{"action":"CUSTOM","provider":{"name":"%s"},"rules":[{"when":[{"key":"request.headers[x-1]","values":["1"]}]}]}}`, "a", "b")
+	add("tokens", security+`"RequestAuthentication","metadata":{"name":"tokens"},"spec":{"jwtRules":[{"issuer":"%s","jwks":"{\"keys\":[]}"}]}}`, "a", "b")
+	add("mesh", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"istio","namespace":"istio-system"},"data":{"mesh":"%s"}}`,
+		"extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a, port: 80}}]", "defaultConfig: {gatewayTopology: {numTrustedProxies: 1}}", "{")
 	return p
 }
 
@@ -56,9 +63,10 @@ func TestTranslatorIsTranslate(t *testing.T) {
 	p := newPool(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	chosen := make(map[string]int) // versions; the one past the last is none
-	names := []string{"secret", "service", "keyed", "plain", "elsewhere", "gateway", "route0", "route1", "route2", "route3"}
+	names := []string{"secret", "service", "keyed", "plain", "elsewhere", "gateway", "route0", "route1", "route2", "route3", "deny", "custom", "tokens", "mesh"}
 	translator := new(Translator)
 	identity := llmroute.Identity{Namespace: "default", Labels: map[string]string{"app": "gw"}}
+	authorized := 0
 	for step := range 3000 {
 		name := names[random.IntN(len(names))]
 		chosen[name] = random.IntN(len(p.texts[name]) + 1)
@@ -77,6 +85,12 @@ func TestTranslatorIsTranslate(t *testing.T) {
 			b, _ := Redacted(want)
 			t.Fatalf("step %d, %s: got\n%s\nwant\n%s", step, name, a, b)
 		}
+		if got.Authorization != nil {
+			authorized++
+		}
+	}
+	if authorized < 1000 {
+		t.Errorf("only %d states have policies", authorized)
 	}
 }
 
@@ -85,7 +99,7 @@ func TestTranslatorTakesOver(t *testing.T) {
 	p := newPool(t)
 	state := func(versions map[string]int) *Objects {
 		objects := new(Objects)
-		for _, name := range []string{"secret", "keyed", "plain", "gateway", "route0", "route1"} {
+		for _, name := range []string{"secret", "keyed", "plain", "gateway", "route0", "route1", "deny", "mesh"} {
 			objects.Add(p.object(p.texts[name][versions[name]]))
 		}
 		return objects
@@ -100,6 +114,9 @@ func TestTranslatorTakesOver(t *testing.T) {
 		}
 		if first.Tables["mesh"][0] != second.Tables["mesh"][0] || first.Tables[":80"][0] != second.Tables[":80"][0] {
 			t.Errorf("%s: another route was set up again", name)
+		}
+		if first.Authorization != second.Authorization {
+			t.Errorf("%s: the policies were set up again", name)
 		}
 		if reflect.DeepEqual(first, second) {
 			t.Errorf("%s: the change shows nowhere", name)

@@ -19,7 +19,13 @@ const (
 	// KindLLMRoute is the kind of an LLMRoute.
 	KindLLMRoute = "LLMRoute"
 
-	kindGateway = "Gateway"
+	// KindAuthorizationPolicy is the kind of an AuthorizationPolicy of Istio's.
+	KindAuthorizationPolicy = "AuthorizationPolicy"
+	// KindRequestAuthentication is the kind of a RequestAuthentication of Istio's.
+	KindRequestAuthentication = "RequestAuthentication"
+
+	kindGateway   = "Gateway"
+	securityGroup = "security.istio.io"
 )
 
 // versions are the versions of Group, which have the same schema.

@@ -1,0 +1,112 @@
+package k8ssource
+
+import (
+	"fmt"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute/authz"
+)
+
+// noKeys is a key set that accepts no token.
+const noKeys = `{"keys":[]}`
+
+// authenticationBuilder turns one RequestAuthentication into token rules, and
+// collects what is wrong with it. Tokens of a rule with a fault are refused: what
+// was meant to narrow down which are accepted may be what is wrong.
+type authenticationBuilder struct {
+	object *RequestAuthentication
+	faults []Fault
+}
+
+// builtAuthentication is what was made of a RequestAuthentication.
+type builtAuthentication struct {
+	rules   []*authz.JWTRule
+	faults  []Fault
+	headers []matchedHeader // that may carry a token
+}
+
+func buildAuthentication(item *Item[RequestAuthentication]) *builtAuthentication {
+	b := &authenticationBuilder{object: &item.Object}
+	out := new(builtAuthentication)
+	all := len(item.Faults) >= maxFaults
+	wrong := make(map[int]bool)
+	for _, f := range item.Faults {
+		rule := entryOf(f, "spec.jwtRules")
+		if rule < 0 {
+			all = true
+			f.Message += ". Until then its tokens are refused"
+		} else {
+			wrong[rule] = true
+			f.Message += ". Until then the issuer's tokens are refused"
+		}
+		b.faults = append(b.faults, f)
+	}
+	for i, in := range item.Object.Spec.JWTRules {
+		path := fmt.Sprintf("spec.jwtRules[%d]", i)
+		if in == nil {
+			in = new(JWTRule)
+		}
+		rule := b.rule(path, in)
+		if wrong[i] || all {
+			rule.JWKS, rule.JWKSURI = noKeys, ""
+		} else if rule.JWKS != noKeys {
+			b.check(path, rule)
+		}
+		out.rules = append(out.rules, rule)
+		for j, h := range in.FromHeaders {
+			out.headers = append(out.headers, matchedHeader{fmt.Sprintf("%s.fromHeaders[%d].name", path, j), strings.ToLower(h.Name)})
+		}
+	}
+	for i := range b.faults {
+		b.faults[i].Used = true
+	}
+	out.faults = b.faults
+	return out
+}
+
+func (b *authenticationBuilder) fault(path, format string, args ...any) {
+	b.faults = append(b.faults, *faultf(ReasonInvalidField, path+": "+format, args...))
+}
+
+// check adds what package authz finds wrong with a rule.
+func (b *authenticationBuilder) check(path string, rule *authz.JWTRule) {
+	_, problems := authz.New(&authz.Config{JWT: []*authz.JWTRule{rule}}, zap.NewNop())
+	for _, p := range problems {
+		at := path
+		if _, field, ok := strings.Cut(p.Path, "]."); ok && strings.HasPrefix(p.Path, "jwt[") {
+			at += "." + camel(field)
+		} else if p.Path != "" && !strings.HasPrefix(p.Path, "jwt[") {
+			at += "." + camel(p.Path)
+		}
+		b.fault(at, "%s", p.Message)
+	}
+}
+
+func (b *authenticationBuilder) rule(path string, in *JWTRule) *authz.JWTRule {
+	out := &authz.JWTRule{
+		Issuer: in.Issuer, Audiences: values(in.Audiences), JWKS: in.JWKS, JWKSURI: in.JWKSURI,
+		FromParams: values(in.FromParams), FromCookies: values(in.FromCookies), ForwardOriginalToken: in.ForwardOriginalToken,
+		OutputPayloadToHeader: in.OutputPayloadToHeader, SpaceDelimitedClaims: values(in.SpaceDelimitedClaims), Origin: keyOf(b.object),
+	}
+	for _, h := range in.FromHeaders {
+		out.FromHeaders = append(out.FromHeaders, &authz.JWTHeader{Name: h.Name, Prefix: h.Prefix})
+	}
+	for _, c := range in.OutputClaimToHeaders {
+		out.OutputClaimToHeaders = append(out.OutputClaimToHeaders, &authz.ClaimToHeader{Header: c.Header, Claim: c.Claim})
+	}
+	switch {
+	case in.JWKSURIAlias != "" && in.JWKSURI != "":
+		b.fault(path+".jwks_uri", "this is jwksUri under another name, and both are set; keep jwksUri. Until then the issuer's tokens are refused")
+		out.JWKS, out.JWKSURI = noKeys, ""
+	case in.JWKSURIAlias != "":
+		out.JWKSURI = in.JWKSURIAlias
+	}
+	timeout, err := parseDuration(in.Timeout)
+	if err != nil {
+		b.fault(path+".timeout", "%s. Until then it is 5s", err)
+	}
+	out.Timeout = timeout
+	return out
+}

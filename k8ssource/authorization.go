@@ -1,0 +1,178 @@
+package k8ssource
+
+import (
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/caddy-llm/gateway/llmroute/authz"
+)
+
+// authorization is what requests are held to, while it is worked out.
+type authorization struct {
+	policies        []*appliedPolicy
+	authentications []*appliedAuthentication
+	mesh            *mesh
+}
+
+// appliedPolicy is an AuthorizationPolicy for the workload.
+type appliedPolicy struct {
+	*builtPolicy
+	origin
+	policy *authz.Policy // builtPolicy's, or a changed copy
+}
+
+// appliedAuthentication is a RequestAuthentication for the workload.
+type appliedAuthentication struct {
+	*builtAuthentication
+	origin
+}
+
+// policyScope is what decides which workloads a policy is for.
+type policyScope struct {
+	namespace string
+	selector  *PolicySelector
+	targeted  bool
+	faults    []Fault // that reading found
+}
+
+func (p *AuthorizationPolicy) scope(faults []Fault) policyScope {
+	return policyScope{p.Namespace, p.Spec.Selector, p.Spec.TargetRef != nil || len(p.Spec.TargetRefs) > 0, faults}
+}
+
+func (r *RequestAuthentication) scope(faults []Fault) policyScope {
+	return policyScope{r.Namespace, r.Spec.Selector, r.Spec.TargetRef != nil || len(r.Spec.TargetRefs) > 0, faults}
+}
+
+// isFor tells whether a policy is for the workload. If it cannot be read for whom it
+// is, it is for this one.
+func (t *translation) isFor(s policyScope) bool {
+	switch {
+	case !t.known:
+		return true
+	case s.namespace != t.options.RootNamespace && s.namespace != t.identity.Namespace:
+		return false
+	case s.selector == nil || contains(t.identity.Labels, s.selector.MatchLabels):
+		return true
+	}
+	return len(s.faults) >= maxFaults || slices.ContainsFunc(s.faults, func(f Fault) bool {
+		return isWithin(f, "spec.selector") || !isWithin(f, "spec") && !isWithin(f, "metadata")
+	})
+}
+
+// check finds what is wrong with a selector beside its form.
+func (s *PolicySelector) check() []Fault {
+	if s == nil {
+		return nil
+	}
+	var out []Fault
+	for _, name := range slices.Sorted(maps.Keys(s.MatchLabels)) {
+		if strings.Contains(name+s.MatchLabels[name], "*") {
+			out = append(out, *faultf(ReasonInvalidField, "spec.selector.matchLabels[%s]: * is no wildcard here, and is in no label; write the whole label, or no selector for all workloads", bounded(name)))
+		}
+	}
+	return out
+}
+
+// targetFault says that a policy for objects of the Gateway API is for no workload
+// here.
+func targetFault() []Fault {
+	return []Fault{*faultf(ReasonUnsupportedTarget, "spec.targetRefs: they name objects of the Gateway API, which this gateway does not serve, and the object holds for no request here; write selector.matchLabels to select workloads")}
+}
+
+// readAuthorization takes in the policies for the workload. What depends on
+// listeners follows in translateRoutes.
+func (t *translation) readAuthorization() {
+	a := &t.authorization
+	a.mesh = t.readMesh()
+	for _, item := range inOrder(latest(t, KindAuthorizationPolicy, t.objects.Policies)) {
+		scope, o := item.Object.scope(item.Faults), origins(KindAuthorizationPolicy, item)
+		switch {
+		case !t.isFor(scope):
+		case scope.targeted:
+			t.report(o, targetFault())
+		default:
+			built := t.before.policies[item]
+			if built == nil {
+				built = buildPolicy(item)
+			}
+			t.after.policies[item] = built
+			t.report(o, built.faults)
+			a.policies = append(a.policies, &appliedPolicy{built, o, built.policy})
+		}
+	}
+	for _, item := range inOrder(latest(t, KindRequestAuthentication, t.objects.Authentications)) {
+		scope, o := item.Object.scope(item.Faults), origins(KindRequestAuthentication, item)
+		switch {
+		case !t.isFor(scope):
+		case scope.targeted:
+			t.report(o, targetFault())
+		default:
+			built := t.before.authentications[item]
+			if built == nil {
+				built = buildAuthentication(item)
+			}
+			t.after.authentications[item] = built
+			t.report(o, built.faults)
+			a.authentications = append(a.authentications, &appliedAuthentication{built, o})
+		}
+	}
+}
+
+// inOrder sorts objects by namespace and name.
+func inOrder[T any, P objectPointer[T]](items []*Item[T]) []*Item[T] {
+	return slices.SortedFunc(slices.Values(items), func(a, b *Item[T]) int {
+		x, y := metav1.Object(P(&a.Object)), metav1.Object(P(&b.Object))
+		return cmp.Or(strings.Compare(x.GetNamespace(), y.GetNamespace()), strings.Compare(x.GetName(), y.GetName()))
+	})
+}
+
+// authorize puts together what requests are held to, if there is anything.
+func (t *translation) authorize() {
+	a := &t.authorization
+	if len(a.policies)+len(a.authentications) == 0 {
+		return
+	}
+	config := &authz.Config{TrustedProxies: a.mesh.proxies}
+	for _, applied := range a.authentications {
+		config.JWT = append(config.JWT, applied.rules...)
+	}
+	for _, applied := range a.policies {
+		t.askMesh(applied, config)
+		config.Policies = append(config.Policies, applied.policy)
+	}
+	t.reportMesh()
+	if last := t.before.authorization; reflect.DeepEqual(last, config) {
+		config = last
+	}
+	t.after.authorization, t.state.Authorization = config, config
+}
+
+// change is a copy of the policy that may be changed, with the rules.
+func (p *appliedPolicy) change() *authz.Policy {
+	if p.policy == p.builtPolicy.policy {
+		changed := *p.policy
+		changed.Rules = slices.Clone(changed.Rules)
+		p.policy = &changed
+	}
+	return p.policy
+}
+
+// spoil has a rule of the policy fail closed for a part that can never be compared:
+// of ALLOW it is left out, and else the part. without takes the part out of a rule
+// that may be changed.
+func (p *appliedPolicy) spoil(rule int, without func(*authz.Rule)) {
+	rules := p.change().Rules
+	switch {
+	case p.policy.Action == authz.Allow || p.policy.Action == "":
+		rules[rule] = nil
+	case rules[rule] != nil:
+		changed := *rules[rule]
+		without(&changed)
+		rules[rule] = &changed
+	}
+}

@@ -1,0 +1,156 @@
+package k8ssource
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute/authz"
+)
+
+// dryRun is the annotation of a policy that only logs what it would do.
+const dryRun = "istio.io/dry-run"
+
+// policyBuilder turns one AuthorizationPolicy into a policy, and collects what is
+// wrong with it. What is wrong never lets more requests pass: of ALLOW the rule
+// matches nothing then, and of the others what cannot be understood restricts
+// nothing.
+type policyBuilder struct {
+	object  *AuthorizationPolicy
+	out     *authz.Policy
+	faults  []Fault
+	headers []policyHeader
+}
+
+// builtPolicy is what was made of an AuthorizationPolicy, apart from the mesh's
+// configuration and listeners.
+type builtPolicy struct {
+	policy  *authz.Policy
+	faults  []Fault
+	headers []policyHeader
+}
+
+// policyHeader is a header that a condition of a policy is about.
+type policyHeader struct {
+	matchedHeader
+	rule, condition int
+}
+
+func buildPolicy(item *Item[AuthorizationPolicy]) *builtPolicy {
+	object := &item.Object
+	b := &policyBuilder{object: object, faults: slices.Clone(item.Faults)}
+	b.out = &authz.Policy{Name: keyOf(object), Namespace: object.Namespace, Action: authz.Action(object.Spec.Action)}
+	if b.out.Action == "" {
+		b.out.Action = authz.Allow
+	}
+	if object.Spec.Provider != nil {
+		b.out.Provider = object.Spec.Provider.Name
+	}
+	b.build()
+	return &builtPolicy{b.out, b.faults, b.headers}
+}
+
+func (b *policyBuilder) build() {
+	for i, rule := range b.object.Spec.Rules {
+		b.out.Rules = append(b.out.Rules, b.rule(i, rule))
+	}
+	known := b.failClosed()
+	form := b.faults
+	if text, ok := b.object.Annotations[dryRun]; ok {
+		dry, err := strconv.ParseBool(text)
+		if err != nil {
+			b.fault("metadata.annotations["+dryRun+"]", `write "true" or "false". Until then the policy is in force`)
+		}
+		b.out.DryRun = dry
+	}
+	var problems []authz.Problem
+	if known {
+		_, problems = authz.New(&authz.Config{Policies: []*authz.Policy{b.out}}, zap.NewNop())
+	}
+	for _, p := range problems {
+		path := policyPath(p.Path)
+		if path == "spec.provider" && b.out.Action == authz.Custom && b.out.Provider != "" || isReported(form, path) {
+			continue // who is asked is looked up later
+		}
+		b.fault(path, "%s", strings.ReplaceAll(p.Message, "not_values", "notValues"))
+	}
+	for i := range b.faults {
+		b.faults[i].Used = true
+	}
+}
+
+func (b *policyBuilder) fault(path, format string, args ...any) {
+	b.faults = append(b.faults, *faultf(ReasonInvalidField, path+": "+format, args...))
+}
+
+// failClosed deals with faults of the object's form: rules that cannot be read as
+// they were meant, or may be missing. It tells whether any are left as they were.
+func (b *policyBuilder) failClosed() (known bool) {
+	policy := b.out
+	all := len(b.faults) >= maxFaults // of what else is wrong nothing is known
+	if isReported(b.faults, "spec.action") {
+		policy.Action, all = authz.Deny, true
+	}
+	allow := policy.Action == authz.Allow
+	missing := len(policy.Rules) == 0
+	for i := range b.faults {
+		f := &b.faults[i]
+		rule := entryOf(*f, "spec.rules")
+		switch {
+		case rule >= 0 && allow:
+			if rule < len(policy.Rules) {
+				policy.Rules[rule] = nil // lets nothing pass, and the others keep their numbers
+			}
+			f.Message += ". Until then the rule is left out, and lets no request pass"
+		case rule >= 0:
+			f.Message += ". Until then the policy " + verb(policy.Action) + " what the rest of the rule matches"
+		case allow:
+			all = true
+			f.Message += ". Until then the policy lets no request pass"
+		case missing, isWithin(*f, "spec.action"), isWithin(*f, "spec.rules"), !strings.HasPrefix(f.Message, "spec."): // the last may have been anything
+			all = true
+			f.Message += ". Until then the policy " + verb(policy.Action) + " every request"
+		}
+	}
+	switch {
+	case all && allow:
+		clear(policy.Rules)
+	case all:
+		policy.Rules = []*authz.Rule{{}}
+	}
+	return !all
+}
+
+// verb is what a policy does to requests, if it is not ALLOW.
+func verb(action authz.Action) string {
+	switch action {
+	case authz.Audit:
+		return "logs"
+	case authz.Custom:
+		return "asks about"
+	}
+	return "refuses" // what an unknown action does as well
+}
+
+// isReported tells whether one of the faults is about the field at a path, or about
+// one inside of it.
+func isReported(faults []Fault, path string) bool {
+	return slices.ContainsFunc(faults, func(f Fault) bool { return isWithin(f, path) })
+}
+
+func isWithin(f Fault, path string) bool {
+	rest, ok := strings.CutPrefix(f.Message, path)
+	return ok && rest != "" && strings.ContainsRune(".[:", rune(rest[0]))
+}
+
+// entryOf is the number of the entry of a list that a fault is about or in, or -1.
+func entryOf(f Fault, list string) int {
+	rest, ok := strings.CutPrefix(f.Message, list+"[")
+	number, _, _ := strings.Cut(rest, "]")
+	if n, err := strconv.Atoi(number); ok && err == nil {
+		return n
+	}
+	return -1
+}

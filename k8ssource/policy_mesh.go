@@ -1,0 +1,121 @@
+package k8ssource
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute/authz"
+)
+
+// readMesh reads the mesh's configuration.
+func (t *translation) readMesh() *mesh {
+	var item *Item[ConfigMap]
+	for _, c := range t.objects.ConfigMaps {
+		if c.Object.Namespace == t.options.RootNamespace && c.Object.Name == meshName {
+			item = c
+		}
+	}
+	return readMesh(item, KindConfigMap+" "+t.options.RootNamespace+"/"+meshName)
+}
+
+// askMesh adds to the configuration whom a policy asks, and has the policy fail closed
+// where it needs what is not known of the mesh.
+func (t *translation) askMesh(p *appliedPolicy, config *authz.Config) {
+	m := t.authorization.mesh
+	m.needed = m.needed || p.needsMesh()
+	if p.policy.Action == authz.Custom && p.policy.Provider != "" {
+		service, fault := m.extAuthz(p.policy.Provider)
+		if fault != nil {
+			t.report(p.origin, []Fault{*fault})
+		} else {
+			if config.ExtAuthz == nil {
+				config.ExtAuthz = make(map[string]*authz.ExtAuthz)
+			}
+			config.ExtAuthz[p.policy.Provider] = service
+		}
+	}
+	if !m.proxiesUnknown {
+		return
+	}
+	lost := false
+	for i, rule := range p.builtPolicy.policy.Rules {
+		if usesRemoteIP(rule) {
+			lost = true
+			p.spoil(i, withoutRemoteIP)
+		}
+	}
+	if lost {
+		f := faultf(ReasonInvalidMesh, "spec.rules: remoteIpBlocks and remote.ip cannot be compared, because %s cannot be read; see there%s", m.name, p.meanwhile())
+		f.Used = true
+		t.report(p.origin, []Fault{*f})
+	}
+}
+
+// needsMesh tells whether the policy needs the mesh's configuration.
+func (p *builtPolicy) needsMesh() bool {
+	return p.policy.Action == authz.Custom || slices.ContainsFunc(p.policy.Rules, usesRemoteIP)
+}
+
+// usesRemoteIP tells whether a rule looks at the address of the client behind proxies.
+func usesRemoteIP(rule *authz.Rule) bool {
+	return rule != nil && (slices.ContainsFunc(rule.From, func(s *authz.Source) bool { return len(s.RemoteIPBlocks)+len(s.NotRemoteIPBlocks) > 0 }) ||
+		slices.ContainsFunc(rule.When, isRemoteIP))
+}
+
+func isRemoteIP(c *authz.Condition) bool { return c != nil && c.Key == "remote.ip" }
+
+// withoutRemoteIP takes out what usesRemoteIP finds.
+func withoutRemoteIP(rule *authz.Rule) {
+	rule.From, rule.When = slices.Clone(rule.From), slices.Clone(rule.When)
+	for i, s := range rule.From {
+		source := *s
+		source.RemoteIPBlocks, source.NotRemoteIPBlocks = nil, nil
+		rule.From[i] = &source
+	}
+	for i, c := range rule.When {
+		if isRemoteIP(c) {
+			rule.When[i] = nil
+		}
+	}
+}
+
+// meanwhile says what becomes of requests while a part of a rule cannot be compared.
+func (p *builtPolicy) meanwhile() string {
+	if p.policy.Action == authz.Allow {
+		return ". Until then the rule is left out, and lets no request pass"
+	}
+	return ". Until then the policy " + verb(p.policy.Action) + " what the rest of the rule matches"
+}
+
+// reportMesh reports what is wrong with the mesh's configuration, if anyone needs it.
+func (t *translation) reportMesh() {
+	m := t.authorization.mesh
+	if !m.needed || len(m.faults) == 0 {
+		return
+	}
+	o := origin{object: m.name}
+	if m.item != nil {
+		o = origins(KindConfigMap, m.item)
+	}
+	t.report(o, m.faults)
+}
+
+// meshReference is the ConfigMap with the mesh's configuration, if a policy for the
+// workload needs it.
+func (t *translation) meshReference() []Reference {
+	for _, item := range t.objects.Policies {
+		scope := item.Object.scope(item.Faults)
+		if t.isFor(scope) && !scope.targeted && item.Object.mayNeedMesh() {
+			return []Reference{{KindConfigMap, t.options.RootNamespace, meshName}}
+		}
+	}
+	return nil
+}
+
+func (p *AuthorizationPolicy) mayNeedMesh() bool {
+	return p.Spec.Action == string(authz.Custom) || slices.ContainsFunc(p.Spec.Rules, func(r *PolicyRule) bool {
+		return r != nil && (slices.ContainsFunc(r.From, func(f *PolicyFrom) bool {
+			return f != nil && f.Source != nil && len(f.Source.RemoteIPBlocks)+len(f.Source.NotRemoteIPBlocks) > 0
+		}) || slices.ContainsFunc(r.When, func(w *PolicyCondition) bool { return w != nil && strings.TrimSpace(w.Key) == "remote.ip" }))
+	})
+}
