@@ -23,13 +23,16 @@ var kinds = []kind{
 	{group: k8ssource.Group, versions: []string{"v1beta1", "v1"}, resource: "llmproviders", name: k8ssource.KindLLMProvider},
 	{group: k8ssource.Group, versions: []string{"v1beta1", "v1"}, resource: "llmroutes", name: k8ssource.KindLLMRoute},
 	{group: "networking.istio.io", versions: []string{"v1", "v1beta1", "v1alpha3"}, resource: "gateways", name: "Gateway"},
+	{group: "security.istio.io", versions: []string{"v1", "v1beta1"}, resource: "authorizationpolicies", name: k8ssource.KindAuthorizationPolicy},
+	{group: "security.istio.io", versions: []string{"v1", "v1beta1"}, resource: "requestauthentications", name: k8ssource.KindRequestAuthentication},
 	{versions: []string{"v1"}, resource: "services", name: "Service", metadata: true},
 }
 
 // referable are the kinds of which single objects are followed while others refer
 // to them.
 var referable = map[string]kind{
-	k8ssource.KindSecret: {versions: []string{"v1"}, resource: "secrets", name: k8ssource.KindSecret},
+	k8ssource.KindSecret:    {versions: []string{"v1"}, resource: "secrets", name: k8ssource.KindSecret},
+	k8ssource.KindConfigMap: {versions: []string{"v1"}, resource: "configmaps", name: k8ssource.KindConfigMap},
 }
 
 // at returns the resource in a version.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource"
 )
@@ -51,17 +52,30 @@ func (r *references) addTo(objects *k8ssource.Objects) {
 		for _, o := range f.list() {
 			found.Add(o.decoded)
 		}
-		if fault := f.fault(); fault != nil && ref.Kind == k8ssource.KindSecret {
-			item := new(k8ssource.Item[k8ssource.Secret])
-			if len(found.Secrets) > 0 {
-				*item = *found.Secrets[0]
+		if fault := f.fault(); fault != nil {
+			if ref.Kind == k8ssource.KindSecret {
+				found.Secrets = faulty(found.Secrets, ref, fault)
+			} else {
+				found.ConfigMaps = faulty(found.ConfigMaps, ref, fault)
 			}
-			item.Object.Namespace, item.Object.Name = ref.Namespace, ref.Name
-			item.Faults = append(item.Faults[:len(item.Faults):len(item.Faults)], *fault)
-			found.Secrets = []*k8ssource.Item[k8ssource.Secret]{item}
 		}
 		objects.Add(found)
 	}
+}
+
+// faulty is the object that was read, or an empty one, with one fault more.
+func faulty[T any, P interface {
+	*T
+	metav1.Object
+}](read []*k8ssource.Item[T], ref k8ssource.Reference, fault *k8ssource.Fault) []*k8ssource.Item[T] {
+	item := new(k8ssource.Item[T])
+	if len(read) > 0 {
+		*item = *read[0]
+	}
+	P(&item.Object).SetNamespace(ref.Namespace)
+	P(&item.Object).SetName(ref.Name)
+	item.Faults = append(item.Faults[:len(item.Faults):len(item.Faults)], *fault)
+	return []*k8ssource.Item[T]{item}
 }
 
 // fault is what is to be said of a single object that cannot be read. What was read
@@ -69,11 +83,15 @@ func (r *references) addTo(objects *k8ssource.Objects) {
 func (f *follower) fault() *k8ssource.Fault {
 	attempts, err := f.failure()
 	synced := f.isSynced()
+	forbidden, unknown := k8ssource.ReasonSecretForbidden, k8ssource.ReasonInvalidSecret
+	if f.kind.name == k8ssource.KindConfigMap {
+		forbidden, unknown = k8ssource.ReasonMeshForbidden, k8ssource.ReasonInvalidMesh
+	}
 	switch {
 	case apierrors.IsForbidden(err) && (!synced || attempts >= enough):
-		return &k8ssource.Fault{Reason: k8ssource.ReasonSecretForbidden, Message: "the gateway may not read it; " + f.rule(), Used: synced && len(f.list()) > 0}
+		return &k8ssource.Fault{Reason: forbidden, Message: "the gateway may not read it; " + f.rule(), Used: synced && len(f.list()) > 0}
 	case !synced:
-		return &k8ssource.Fault{Reason: k8ssource.ReasonInvalidSecret, Message: "the API server has not given it yet"}
+		return &k8ssource.Fault{Reason: unknown, Message: "the API server has not given it yet"}
 	}
 	return nil
 }
