@@ -27,21 +27,36 @@ LLM_PORT_MAP. Without any, every object applies.
 A folder stands for the files directly in it whose names end in .yaml, .yml or
 .json.`
 
-const checkHelp = `Tells what each LLMProvider, LLMRoute and Gateway in the files would do, or why
-it would not be used, with its file and line. No cluster is needed, and nobody is
-contacted. If anything is wrong with any object, the exit status is 1.` + workloadHelp
+const checkHelp = `Tells what each LLMProvider, LLMRoute, Gateway, AuthorizationPolicy and
+RequestAuthentication in the files would do, or why it would not be used, with its
+file and line. No cluster is needed, and nobody is contacted. If anything is wrong
+with any object, the exit status is 1.
+
+With --request, it also tells whether a gateway would let that request pass, and
+which policy and rule decide. A token in a --header is verified where its keys are
+in the objects; no others are fetched.` + workloadHelp
 
 const translateHelp = `Prints the providers, routes and listeners that the objects in the files make up,
 and what is wrong with single ones, as JSON. Keys are not shown.` + workloadHelp
 
 // newCheckCommand builds `caddy llm check`.
 func newCheckCommand() *cobra.Command {
-	return manifestCommand(&cobra.Command{
-		Use:     "check <path...>",
-		Short:   "Tells what the objects in manifests would do, or why not",
-		Long:    checkHelp,
-		Example: "  caddy llm check manifests/ --namespace istio-system --labels istio=ingressgateway",
-	}, runCheck)
+	request := new(sampleRequest)
+	cmd := manifestCommand(&cobra.Command{
+		Use:   "check <path...>",
+		Short: "Tells what the objects in manifests would do, or why not",
+		Long:  checkHelp,
+		Example: "  caddy llm check manifests/ --namespace istio-system --labels istio=ingressgateway\n" +
+			"  caddy llm check manifests/ --request 'POST http://test.com/v1/chat/completions' --from 10.1.2.3",
+	}, func(cmd *cobra.Command, objects *Objects, state *llmroute.State) error {
+		err := runCheck(cmd, objects, state)
+		if request.line != "" {
+			err = errors.Join(request.explain(cmd.OutOrStdout(), objects, state), err)
+		}
+		return err
+	})
+	request.flags(cmd.Flags())
+	return cmd
 }
 
 // newTranslateCommand builds `caddy llm translate`.

@@ -20,8 +20,8 @@ type description struct {
 	effect string
 }
 
-// describe says of each LLMProvider, LLMRoute and Gateway what it does in the
-// state that follows from the objects. Those that are not used are left out: the
+// describe says of each LLMProvider, LLMRoute, Gateway, AuthorizationPolicy and
+// RequestAuthentication what it does in the state that follows from the objects. Those that are not used are left out: the
 // state's findings are about them.
 func describe(objects *Objects, state *llmroute.State) []description {
 	d := &describer{state: state, refused: make(map[string]bool), listening: make(map[string]bool)}
@@ -43,6 +43,12 @@ func describe(objects *Objects, state *llmroute.State) []description {
 	}
 	for _, item := range objects.Gateways {
 		d.add(origins(kindGateway, item), d.gateway(keyOf(&item.Object)))
+	}
+	for _, item := range objects.Policies {
+		d.add(origins(KindAuthorizationPolicy, item), d.policy(keyOf(&item.Object)))
+	}
+	for _, item := range objects.Authentications {
+		d.add(origins(KindRequestAuthentication, item), d.authentication(keyOf(&item.Object), len(item.Object.Spec.JWTRules)))
 	}
 	return d.out
 }

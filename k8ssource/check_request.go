@@ -1,0 +1,198 @@
+package k8ssource
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/authz"
+)
+
+// sampleRequest is a request that `caddy llm check` decides about.
+type sampleRequest struct {
+	line      string // method and URL, empty without one
+	headers   []string
+	from      string
+	principal string
+}
+
+func (s *sampleRequest) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&s.line, "request", "", "A request to decide about, as in 'POST http://test.com/v1/chat/completions'")
+	flags.StringArrayVar(&s.headers, "header", nil, "A header of the request, as in 'X-Team: a'; may be given several times")
+	flags.StringVar(&s.from, "from", "127.0.0.1", "The address that the request comes from")
+	flags.StringVar(&s.principal, "tls-principal", "", "The identity in the client's certificate, as in cluster.local/ns/default/sa/sleep")
+}
+
+// build makes the request, and the port that clients know the listener by.
+func (s *sampleRequest) build() (r *http.Request, port int, err error) {
+	method, target, found := strings.Cut(strings.TrimSpace(s.line), " ")
+	if !found {
+		method, target = http.MethodPost, method
+	}
+	u, err := url.Parse(target)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, 0, fmt.Errorf("--request %q has no URL; write a method and a URL, such as 'POST http://test.com/v1/chat/completions'", s.line)
+	}
+	if r, err = http.NewRequestWithContext(context.Background(), method, target, nil); err != nil {
+		return nil, 0, fmt.Errorf("--request: %w", err)
+	}
+	r.RequestURI = r.URL.RequestURI()
+	port = map[string]int{"http": 80, "https": 443}[u.Scheme]
+	if u.Port() != "" {
+		if port, err = strconv.Atoi(u.Port()); err != nil {
+			return nil, 0, fmt.Errorf("--request: port: %w", err)
+		}
+	}
+	from, err := netip.ParseAddr(s.from)
+	if err != nil {
+		return nil, 0, fmt.Errorf("--from %q is not an IP address", s.from)
+	}
+	r.RemoteAddr = net.JoinHostPort(from.String(), "49152")
+	for _, header := range s.headers {
+		name, value, ok := strings.Cut(header, ":")
+		if !ok || name == "" {
+			return nil, 0, errors.New("a --header has no colon; write name and value, such as 'X-Team: a'") // and no value, which may be a token
+		}
+		if value = strings.TrimSpace(value); strings.EqualFold(name, "host") {
+			r.Host = value
+			continue
+		}
+		r.Header.Add(name, value)
+	}
+	if s.principal != "" || u.Scheme == "https" {
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: u.Hostname()}
+	}
+	if s.principal != "" {
+		id, err := url.Parse("spiffe://" + strings.TrimPrefix(s.principal, "spiffe://"))
+		if err != nil {
+			return nil, 0, fmt.Errorf("--tls-principal: %w", err)
+		}
+		certificate := &x509.Certificate{URIs: []*url.URL{id}}
+		r.TLS.PeerCertificates, r.TLS.VerifiedChains = []*x509.Certificate{certificate}, [][]*x509.Certificate{{certificate}}
+	}
+	return r, port, nil
+}
+
+// explain writes what the policies decide about a request, and why. It contacts
+// nobody.
+func (s *sampleRequest) explain(out io.Writer, objects *Objects, state *llmroute.State) error {
+	r, port, err := s.build()
+	if err != nil {
+		return err
+	}
+	e := &explanation{objects: objects, config: state.Authorization}
+	if e.config == nil {
+		e.config = new(authz.Config)
+	}
+	e.decide(r, port)
+	for _, line := range e.lines {
+		if _, err := fmt.Fprintf(out, "request: %s\n", line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explanation is what becomes of a request.
+type explanation struct {
+	objects *Objects
+	config  *authz.Config
+	lines   []string
+}
+
+func (e *explanation) say(format string, args ...any) {
+	e.lines = append(e.lines, fmt.Sprintf(format, args...))
+}
+
+func (e *explanation) decide(r *http.Request, port int) {
+	rest := *e.config
+	rest.ExtAuthz, rest.Policies, rest.JWT = nil, nil, nil
+	for _, p := range e.config.Policies {
+		if p.Action != authz.Custom {
+			rest.Policies = append(rest.Policies, p)
+			continue
+		}
+		// Without the service, what a policy matches is refused.
+		alone := &authz.Config{Policies: []*authz.Policy{p}, TrustedProxies: e.config.TrustedProxies}
+		if d, _ := authorize(alone, r, port); d.Refusal == nil {
+			continue
+		} else if e.config.ExtAuthz[p.Provider] == nil {
+			e.say("refused with %d, since there is no %q to ask: %s", d.Refusal.Status, p.Provider, e.policy(d.Policy, d.Rule))
+			return
+		} else {
+			e.say("%s is asked, and if it agrees: %s", p.Provider, e.policy(d.Policy, d.Rule))
+		}
+	}
+	var unfetched []string
+	for _, rule := range e.config.JWT {
+		if rule.JWKS == "" {
+			unfetched = append(unfetched, bounded(rule.Issuer))
+			copied := *rule
+			copied.JWKS, copied.JWKSURI = noKeys, ""
+			rule = &copied
+		}
+		rest.JWT = append(rest.JWT, rule)
+	}
+	d, logs := authorize(&rest, r, port)
+	e.lines = append(e.lines, logs...)
+	switch {
+	case d.Refusal == nil && d.Policy == "":
+		e.say("passes: %s", d.Reason)
+	case d.Refusal == nil:
+		e.say("passes: %s: %s", d.Reason, e.policy(d.Policy, d.Rule))
+	case d.Policy != "":
+		e.say("refused with %d %s: %s: %s", d.Refusal.Status, d.Refusal.Body, d.Reason, e.policy(d.Policy, d.Rule))
+	default:
+		e.say("refused with %d %s: %s", d.Refusal.Status, d.Refusal.Body, d.Reason)
+		if len(unfetched) > 0 && d.Reason == d.Refusal.Body {
+			e.say("no keys are fetched here, so that tokens of %s are refused", strings.Join(unfetched, " and "))
+		}
+	}
+}
+
+// authorize decides, and returns what is logged meanwhile.
+func authorize(config *authz.Config, r *http.Request, port int) (authz.Decision, []string) {
+	var log bytes.Buffer
+	encoder := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "message", ConsoleSeparator: " "})
+	logger := zap.New(zapcore.NewCore(encoder, zapcore.AddSync(&log), zapcore.InfoLevel))
+	set, _ := authz.New(config, logger)
+	d := set.Authorize(make(http.Header), r, port)
+	var lines []string
+	for line := range strings.Lines(log.String()) {
+		lines = append(lines, "logged: "+strings.TrimSpace(line))
+	}
+	return d, lines
+}
+
+// policy names a rule, and says what it matches.
+func (e *explanation) policy(name string, rule int) string {
+	text := KindAuthorizationPolicy + " " + name
+	if i := slices.IndexFunc(e.objects.Policies, func(item *Item[AuthorizationPolicy]) bool { return keyOf(&item.Object) == name }); i >= 0 {
+		text += " at " + e.objects.Policies[i].origin()
+	}
+	if rule < 0 {
+		return text
+	}
+	text += fmt.Sprintf(", spec.rules[%d]", rule)
+	i := slices.IndexFunc(e.config.Policies, func(p *authz.Policy) bool { return p.Name == name })
+	if i >= 0 && rule < len(e.config.Policies[i].Rules) && e.config.Policies[i].Rules[rule] != nil {
+		text += ": " + ruleText(e.config.Policies[i].Rules[rule])
+	}
+	return text
+}

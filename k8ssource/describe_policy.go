@@ -1,0 +1,166 @@
+package k8ssource
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute/authz"
+)
+
+// maxDescribed is how many values of a list are described.
+const maxDescribed = 5
+
+// policy says what an AuthorizationPolicy does.
+func (d *describer) policy(key string) string {
+	if d.state.Authorization == nil {
+		return otherWorkloads
+	}
+	for _, p := range d.state.Authorization.Policies {
+		if p.Name == key {
+			return policyEffect(p)
+		}
+	}
+	return otherWorkloads
+}
+
+func policyEffect(p *authz.Policy) string {
+	var rules []string
+	for _, r := range p.Rules {
+		if r != nil {
+			rules = append(rules, ruleText(r))
+		}
+	}
+	what := strings.Join(rules, "; and ")
+	if what == "" {
+		what = "no requests"
+	}
+	var effect string
+	switch p.Action {
+	case authz.Allow:
+		effect = "allows " + what + ". Requests that no policy allows are refused"
+	case authz.Audit:
+		effect = "logs " + what
+	case authz.Custom:
+		effect = "asks " + p.Provider + " about " + what
+	default:
+		effect = "denies " + what
+	}
+	if p.DryRun {
+		effect = "is a dry run, and only logs that it " + effect
+	}
+	return effect
+}
+
+// ruleText says which requests a rule matches.
+func ruleText(r *authz.Rule) string {
+	parts := []string{"all requests"}
+	add := func(alternatives []string) {
+		if len(alternatives) > 0 && !slices.Contains(alternatives, "") { // an empty one is everything
+			parts[0] = "requests"
+			parts = append(parts, strings.Join(alternatives, " or "))
+		}
+	}
+	var to, from []string
+	for _, o := range r.To {
+		to = append(to, operationText(o))
+	}
+	for _, s := range r.From {
+		from = append(from, sourceText(s))
+	}
+	add(to)
+	add(from)
+	for _, c := range r.When {
+		if c != nil {
+			add([]string{listText("where "+c.Key+" is", c.Values, "where "+c.Key+" is not", c.NotValues)})
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+func operationText(o *authz.Operation) string {
+	return joined(
+		listText("with the method", o.Methods, "with a method other than", o.NotMethods),
+		listText("to", o.Hosts, "to hosts other than", o.NotHosts),
+		listText("at the port", o.Ports, "at ports other than", o.NotPorts),
+		listText("at the path", o.Paths, "at paths other than", o.NotPaths),
+	)
+}
+
+func sourceText(s *authz.Source) string {
+	return joined(
+		listText("from", s.IPBlocks, "not from", s.NotIPBlocks),
+		listText("from the client address", s.RemoteIPBlocks, "not from the client address", s.NotRemoteIPBlocks),
+		listText("by", s.Principals, "not by", s.NotPrincipals),
+		listText("from the namespace", s.Namespaces, "not from the namespace", s.NotNamespaces),
+		listText("by the service account", s.ServiceAccounts, "not by the service account", s.NotServiceAccounts),
+		listText("from the trust domain", s.TrustDomains, "not from the trust domain", s.NotTrustDomains),
+		listText("with a token of", s.RequestPrincipals, "without a token of", s.NotRequestPrincipals),
+	)
+}
+
+// listText says what a field and its negation ask for.
+func listText(is string, values []string, isNot string, notValues []string) string {
+	var out []string
+	if len(values) > 0 {
+		out = append(out, is+" "+someOf(values))
+	}
+	if len(notValues) > 0 {
+		out = append(out, isNot+" "+someOf(notValues))
+	}
+	return joined(out...)
+}
+
+// someOf are the first of the values.
+func someOf(values []string) string {
+	shown := make([]string, 0, maxDescribed)
+	for _, v := range values[:min(len(values), maxDescribed)] {
+		shown = append(shown, bounded(v))
+	}
+	text := strings.Join(shown, " or ")
+	if more := len(values) - maxDescribed; more > 0 {
+		text += fmt.Sprintf(" or %d more", more)
+	}
+	return text
+}
+
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
+}
+
+// authentication says which tokens a RequestAuthentication accepts.
+func (d *describer) authentication(key string, rules int) string {
+	var out []string
+	if d.state.Authorization != nil {
+		for _, r := range d.state.Authorization.JWT {
+			if r.Origin == key {
+				out = append(out, tokenEffect(r))
+			}
+		}
+	}
+	switch {
+	case len(out) == 0 && rules == 0:
+		return "accepts no tokens, since it has no jwtRules"
+	case len(out) == 0:
+		return otherWorkloads
+	}
+	return strings.Join(out, "; ")
+}
+
+func tokenEffect(r *authz.JWTRule) string {
+	effect := "accepts tokens of " + bounded(r.Issuer)
+	switch {
+	case r.JWKS == noKeys:
+		return "refuses tokens of " + bounded(r.Issuer)
+	case r.JWKS != "":
+		effect += " with the keys in it"
+	case r.JWKSURI != "":
+		effect += " with the keys from " + bounded(r.JWKSURI)
+	default:
+		effect += " with the keys that the issuer names"
+	}
+	if len(r.Audiences) > 0 {
+		effect += " for " + someOf(r.Audiences)
+	}
+	return effect
+}
