@@ -30,6 +30,10 @@ type Inbound struct {
 	// Stream tells whether the client asked for server-sent events.
 	Stream bool
 
+	// TokenHeaders are the names of headers that carry a token which was verified
+	// and is to be forwarded. Only a provider without a key of its own gets them.
+	TokenHeaders []string
+
 	body    *buffer
 	members members
 	isJSON  bool

@@ -31,6 +31,13 @@ func (p *OpenAI) NewAttempt(ctx context.Context, in *Inbound, rule string) (*Att
 	a.Model, a.FixedModel = p.RequestModel(in, rule)
 
 	header := outboundHeader(in.Header, p.ready.forward, len(p.ready.headers)+len(p.ready.secrets))
+	for _, name := range in.TokenHeaders {
+		if f.key == nil && len(p.ready.secrets) == 0 {
+			header[name] = in.Header[name]
+		} else {
+			delete(header, name)
+		}
+	}
 	if err := p.authorize(header, f); err != nil {
 		return nil, err
 	}

@@ -184,6 +184,28 @@ func TestTheClientsKeyGoesOnlyWhereItIsAskedFor(t *testing.T) {
 	}
 }
 
+func TestAForwardedTokenGoesOnlyToProvidersWithoutAKey(t *testing.T) {
+	t.Setenv("LLM_TEST_KEY", keyText)
+	for _, test := range []struct{ config, authorization, token string }{
+		{`{"host":"a.example"}`, "Bearer token", "token"},
+		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"}}`, "Bearer " + keyText, ""},
+		{`{"host":"a.example","headers":{"X-Key":"{env.LLM_TEST_KEY}"}}`, "", ""},
+	} {
+		r := post("/", "", `{}`)
+		r.Header.Set("Authorization", "Bearer token")
+		r.Header.Set("X-Token", "token")
+		in := read(t, r)
+		in.TokenHeaders = []string{"Authorization", "X-Token"}
+		header := attempt(t, provisioned(t, test.config), in, "").Request.Header
+		if got := header.Get("Authorization"); got != test.authorization {
+			t.Errorf("%s: Authorization is %q, want %q", test.config, got, test.authorization)
+		}
+		if got := header.Get("X-Token"); got != test.token {
+			t.Errorf("%s: X-Token is %q, want %q", test.config, got, test.token)
+		}
+	}
+}
+
 func TestProvidersNeverShareCredentials(t *testing.T) {
 	t.Setenv("LLM_TEST_ORG", "org-of-a")
 	a := parse(t, `{"host":"a.example","headers":{"X-Org":"{env.LLM_TEST_ORG}","Api-Key":"{env.LLM_TEST_ORG}"}}`)

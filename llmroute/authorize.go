@@ -43,6 +43,7 @@ func (x *exchange) authorize() *authz.Decision {
 	}
 	d := x.snap.authz.Authorize(x.w.Header(), x.r, port)
 	if d.Refusal == nil {
+		x.token = d.Token
 		return nil
 	}
 	return &d

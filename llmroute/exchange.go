@@ -55,6 +55,7 @@ type exchange struct {
 	usage      llmprovider.Usage
 	failure    *llmprovider.Error // the gateway's own error, if it answered with one
 	denied     *authz.Decision    // what did not let the request pass
+	token      *authz.Token       // that was verified, or nil
 	aborted    bool               // the answer broke off after it had begun
 	gone       bool               // the client left
 	erred      bool               // the provider reported an error inside an answer that had begun well
@@ -75,6 +76,12 @@ func (x *exchange) serve() error {
 		if x.in, refused = llmprovider.NewInbound(x.r); refused != nil {
 			return x.refuse(refused)
 		}
+	}
+	if x.token == nil {
+		x.token = authz.TokenOf(x.r)
+	}
+	if x.token != nil {
+		x.in.TokenHeaders = x.token.Forwarded()
 	}
 	if repl, ok := x.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(x.placeholder)

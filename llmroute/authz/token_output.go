@@ -75,3 +75,23 @@ func plainNumber(number json.Number) string {
 	}
 	return strconv.FormatFloat(value, 'f', -1, 64)
 }
+
+// Forwarded are the names of the request's headers that still carry the token,
+// or another of the same request, because its rule says so. A provider that has
+// a key must not get them.
+func (t *Token) Forwarded() []string {
+	var names []string
+	for _, one := range append([]*Token{t}, t.others...) {
+		rule := one.rule
+		if rule == nil || !rule.ForwardOriginalToken {
+			continue
+		}
+		for _, header := range rule.FromHeaders {
+			names = append(names, http.CanonicalHeaderKey(header.Name))
+		}
+		if len(rule.FromHeaders)+len(rule.FromParams)+len(rule.FromCookies) == 0 {
+			names = append(names, "Authorization")
+		}
+	}
+	return names
+}
