@@ -1,6 +1,8 @@
 package caddyfile
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -62,11 +64,11 @@ func keysOptions(keys *llmroute.Keys, parseFile func(*caddyfile.Dispenser) error
 
 // keysMatcher takes the matcher off the line, if there is one. A single
 // argument that begins with a slash would pass for a path to match, yet is the
-// file unless a block follows.
+// file unless a block names it.
 func keysMatcher(h httpcaddyfile.Helper) (caddy.ModuleMap, error) {
 	line := here(h.Dispenser)
-	args := len(line.RemainingArgs())
-	if args == 0 || args == 1 && !line.NextBlock(line.Nesting()) {
+	args := len(line.RemainingArgs()) // and line stands on the last of them
+	if args == 0 || args == 1 && strings.HasPrefix(line.Val(), "/") && !namesFile(line) {
 		return nil, nil
 	}
 	matcherSet, err := h.ExtractMatcherSet()
@@ -75,4 +77,15 @@ func keysMatcher(h httpcaddyfile.Helper) (caddy.ModuleMap, error) {
 	}
 	h.Next() // the directive's name again
 	return matcherSet, nil
+}
+
+// namesFile tells whether the block that follows has the option file.
+func namesFile(d *caddyfile.Dispenser) bool {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() == "file" {
+			return true
+		}
+		d.RemainingArgs()
+	}
+	return false
 }
