@@ -116,6 +116,9 @@ func (m *mesh) extAuthz(name string) (*authz.ExtAuthz, *Fault) {
 }
 
 func (m *mesh) lookUp(name string) (*authz.ExtAuthz, *Fault) {
+	if name == "" {
+		return nil, faultf(ReasonInvalidField, "a CUSTOM policy asks someone; write the name of one of the extensionProviders in %s, key %s", m.name, meshKey)
+	}
 	if m.tree == nil && len(m.faults) > 0 {
 		return nil, faultf(ReasonExtensionProviderNotFound, "%s cannot be read; see there", m.name)
 	}

@@ -71,7 +71,7 @@ func (b *policyBuilder) build() {
 	}
 	for _, p := range problems {
 		path := policyPath(p.Path)
-		if path == "spec.provider" && b.out.Action == authz.Custom && b.out.Provider != "" || isReported(form, path) {
+		if path == "spec.provider" && b.out.Action == authz.Custom || isReported(form, path) {
 			continue // who is asked is looked up later
 		}
 		b.fault(path, "%s", strings.ReplaceAll(p.Message, "not_values", "notValues"))

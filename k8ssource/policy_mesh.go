@@ -23,7 +23,7 @@ func (t *translation) readMesh() *mesh {
 func (t *translation) askMesh(p *appliedPolicy, config *authz.Config) {
 	m := t.authorization.mesh
 	m.needed = m.needed || p.needsMesh()
-	if p.policy.Action == authz.Custom && p.policy.Provider != "" {
+	if p.policy.Action == authz.Custom {
 		service, fault := m.extAuthz(p.policy.Provider)
 		if fault != nil {
 			t.report(p.origin, []Fault{*fault})
