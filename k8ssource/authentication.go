@@ -48,11 +48,13 @@ func buildAuthentication(item *Item[RequestAuthentication]) *builtAuthentication
 		if in == nil {
 			in = new(JWTRule)
 		}
+		if in.JWKSURIAlias != "" && in.JWKSURI != "" && !wrong[i] {
+			b.fault(path+".jwks_uri", "this is jwksUri under another name, and both are set; keep jwksUri. Until then the issuer's tokens are refused")
+			wrong[i] = true
+		}
 		rule := b.rule(path, in)
-		if wrong[i] || all {
+		if wrong[i] || all || !b.check(path, rule) {
 			rule.JWKS, rule.JWKSURI = noKeys, ""
-		} else if rule.JWKS != noKeys {
-			b.check(path, rule)
 		}
 		out.rules = append(out.rules, rule)
 		for j, h := range in.FromHeaders {
@@ -70,18 +72,17 @@ func (b *authenticationBuilder) fault(path, format string, args ...any) {
 	b.faults = append(b.faults, *faultf(ReasonInvalidField, path+": "+format, args...))
 }
 
-// check adds what package authz finds wrong with a rule.
-func (b *authenticationBuilder) check(path string, rule *authz.JWTRule) {
+// check adds what package authz finds wrong with a rule, and tells whether its keys
+// can be used.
+func (b *authenticationBuilder) check(path string, rule *authz.JWTRule) bool {
+	usable := true
 	_, problems := authz.New(&authz.Config{JWT: []*authz.JWTRule{rule}}, zap.NewNop())
 	for _, p := range problems {
-		at := path
-		if _, field, ok := strings.Cut(p.Path, "]."); ok && strings.HasPrefix(p.Path, "jwt[") {
-			at += "." + camel(field)
-		} else if p.Path != "" && !strings.HasPrefix(p.Path, "jwt[") {
-			at += "." + camel(p.Path)
-		}
-		b.fault(at, "%s", p.Message)
+		field := camel(strings.TrimPrefix(p.Path, "jwt[0]."))
+		b.fault(path+"."+field, "%s", p.Message)
+		usable = usable && field != "issuer" && field != "jwks" && field != "jwksUri"
 	}
+	return usable
 }
 
 func (b *authenticationBuilder) rule(path string, in *JWTRule) *authz.JWTRule {
@@ -96,11 +97,7 @@ func (b *authenticationBuilder) rule(path string, in *JWTRule) *authz.JWTRule {
 	for _, c := range in.OutputClaimToHeaders {
 		out.OutputClaimToHeaders = append(out.OutputClaimToHeaders, &authz.ClaimToHeader{Header: c.Header, Claim: c.Claim})
 	}
-	switch {
-	case in.JWKSURIAlias != "" && in.JWKSURI != "":
-		b.fault(path+".jwks_uri", "this is jwksUri under another name, and both are set; keep jwksUri. Until then the issuer's tokens are refused")
-		out.JWKS, out.JWKSURI = noKeys, ""
-	case in.JWKSURIAlias != "":
+	if in.JWKSURIAlias != "" {
 		out.JWKSURI = in.JWKSURIAlias
 	}
 	timeout, err := parseDuration(in.Timeout)

@@ -1,10 +1,12 @@
 package k8ssource
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
@@ -17,9 +19,16 @@ func (d *describer) policy(key string) string {
 		return otherWorkloads
 	}
 	for _, p := range d.state.Authorization.Policies {
-		if p.Name == key {
-			return policyEffect(p)
+		if p.Name != key {
+			continue
 		}
+		effect := policyEffect(p)
+		if p.Action != authz.Allow && slices.ContainsFunc(d.state.Findings, func(f llmroute.Finding) bool {
+			return f.Object == KindAuthorizationPolicy+" "+key && strings.HasPrefix(f.Message, "spec.rules[")
+		}) {
+			effect += ", and more as long as there are warnings"
+		}
+		return effect
 	}
 	return otherWorkloads
 }
@@ -42,7 +51,7 @@ func policyEffect(p *authz.Policy) string {
 	case authz.Audit:
 		effect = "logs " + what
 	case authz.Custom:
-		effect = "asks " + p.Provider + " about " + what
+		effect = "asks " + cmp.Or(p.Provider, "nobody") + " about " + what
 	default:
 		effect = "denies " + what
 	}
@@ -150,6 +159,8 @@ func (d *describer) authentication(key string, rules int) string {
 func tokenEffect(r *authz.JWTRule) string {
 	effect := "accepts tokens of " + bounded(r.Issuer)
 	switch {
+	case r.Issuer == "":
+		return "accepts no tokens, since there is no issuer"
 	case r.JWKS == noKeys:
 		return "refuses tokens of " + bounded(r.Issuer)
 	case r.JWKS != "":

@@ -75,6 +75,9 @@ func (b *policyBuilder) build() {
 			continue // who is asked is looked up later
 		}
 		b.fault(path, "%s", strings.ReplaceAll(p.Message, "not_values", "notValues"))
+		if b.out.Action == authz.Allow {
+			b.leaveOut(entryOf(b.faults[len(b.faults)-1], "spec.rules"))
+		}
 	}
 	for i := range b.faults {
 		b.faults[i].Used = true
@@ -100,9 +103,7 @@ func (b *policyBuilder) failClosed() (known bool) {
 		rule := entryOf(*f, "spec.rules")
 		switch {
 		case rule >= 0 && allow:
-			if rule < len(policy.Rules) {
-				policy.Rules[rule] = nil // lets nothing pass, and the others keep their numbers
-			}
+			b.leaveOut(rule)
 			f.Message += ". Until then the rule is left out, and lets no request pass"
 		case rule >= 0:
 			f.Message += ". Until then the policy " + verb(policy.Action) + " what the rest of the rule matches"
@@ -112,15 +113,27 @@ func (b *policyBuilder) failClosed() (known bool) {
 		case missing, isWithin(*f, "spec.action"), isWithin(*f, "spec.rules"), !strings.HasPrefix(f.Message, "spec."): // the last may have been anything
 			all = true
 			f.Message += ". Until then the policy " + verb(policy.Action) + " every request"
+		case isWithin(*f, "spec.selector"):
+			f.Message += ". Until then the policy is for all workloads"
 		}
 	}
 	switch {
 	case all && allow:
-		clear(policy.Rules)
+		b.leaveOut(-1)
 	case all:
 		policy.Rules = []*authz.Rule{{}}
 	}
 	return !all
+}
+
+// leaveOut leaves out a rule of an ALLOW policy, or all of them (-1). The others keep
+// their numbers.
+func (b *policyBuilder) leaveOut(rule int) {
+	for i := range b.out.Rules {
+		if i == rule || rule < 0 {
+			b.out.Rules[i] = nil
+		}
+	}
 }
 
 // verb is what a policy does to requests, if it is not ALLOW.

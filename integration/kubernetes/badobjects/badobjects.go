@@ -1,5 +1,5 @@
-// Package badobjects holds LLMProviders and LLMRoutes that are wrong, and what
-// is said of each, by whatever reads it: one table for all of them, so that the
+// Package badobjects holds LLMProviders, LLMRoutes and policies that are wrong, and
+// what is said of each, by whatever reads it: one table for all of them, so that the
 // reason is the same text everywhere.
 package badobjects
 
@@ -27,7 +27,7 @@ type Object struct {
 	// Name says in a few words what is wrong.
 	Name string `json:"name"`
 
-	// Kind is LLMProvider or LLMRoute.
+	// Kind is LLMProvider, LLMRoute, AuthorizationPolicy or RequestAuthentication.
 	Kind string `json:"kind"`
 
 	// Spec is the object's.
@@ -42,6 +42,9 @@ type Object struct {
 
 	// Refused tells that an API server refuses the object, saying the same.
 	Refused bool `json:"refused"`
+
+	// Says is what the API server says instead, where the definition is Istio's.
+	Says string `json:"says"`
 
 	// Used tells that the object is used all the same.
 	Used bool `json:"used"`
@@ -64,7 +67,7 @@ func All(t testing.TB) []Object {
 func (o *Object) Manifest(t testing.TB) string {
 	t.Helper()
 	data, err := yaml.Marshal(map[string]any{
-		"apiVersion": "istio.alibabacloud.com/v1beta1",
+		"apiVersion": o.apiVersion(),
 		"kind":       o.Kind,
 		"metadata":   map[string]string{"name": "bad"},
 		"spec":       o.Spec,
@@ -73,6 +76,16 @@ func (o *Object) Manifest(t testing.TB) string {
 		t.Fatalf("%s: %v", o.Name, err)
 	}
 	return string(data)
+}
+
+// Ours tells whether the object's kind is the gateway's own.
+func (o *Object) Ours() bool { return o.Kind == "LLMProvider" || o.Kind == "LLMRoute" }
+
+func (o *Object) apiVersion() string {
+	if o.Ours() {
+		return "istio.alibabacloud.com/v1beta1"
+	}
+	return "security.istio.io/v1beta1"
 }
 
 // Message is the finding's message for an object in a namespace.

@@ -24,6 +24,7 @@ func install(t *testing.T) *cluster.Cluster {
 // table says it does, with the words of the finding, and no others.
 func TestBadObjects(t *testing.T) {
 	c := install(t)
+	c.InstallIstioCRDs("AuthorizationPolicy", "RequestAuthentication")
 	ns := c.Namespace()
 	for _, bad := range badobjects.All(t) {
 		t.Run(bad.Name, func(t *testing.T) {
@@ -31,6 +32,10 @@ func TestBadObjects(t *testing.T) {
 			switch {
 			case (r.Code != 0) != bad.Refused:
 				t.Errorf("exit code %d, refused: %v\n%s", r.Code, bad.Refused, r.Stderr)
+			case bad.Says != "":
+				if !strings.Contains(r.Stderr, bad.Says) {
+					t.Errorf("got  %s\nwant %s", r.Stderr, bad.Says)
+				}
 			case bad.Refused && !says(r.Stderr, bad.Message(ns)):
 				t.Errorf("got  %s\nwant %s", r.Stderr, bad.Message(ns))
 			}
