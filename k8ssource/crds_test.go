@@ -1,6 +1,7 @@
 package k8ssource
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -80,6 +81,7 @@ func TestLimits(t *testing.T) {
 		{provider.at("spec.path"), "maxLength", maxPath},
 		{provider.at("spec.configs.defaultConfig.openAIConfig.apiKey"), "maxLength", maxInlineKey},
 		{provider.at("spec.configs.routeSpecificConfigs"), "maxProperties", maxRuleConfigs},
+		{provider.at("spec.headers"), "maxProperties", maxAdded},
 		{route.at("spec.host"), "maxLength", maxRouteHost},
 		{route.at("spec.gateways"), "maxItems", maxGateways},
 		{route.at("spec.rules"), "maxItems", maxRules},
@@ -91,6 +93,17 @@ func TestLimits(t *testing.T) {
 	} {
 		if got, _ := test.at[test.name].(float64); int(got) != test.want {
 			t.Errorf("%s of %q is %v, want %d", test.name, test.at["description"], got, test.want)
+		}
+	}
+}
+
+// TestHeadersOfTheGateway holds that the definition refuses the headers that findings
+// do.
+func TestHeadersOfTheGateway(t *testing.T) {
+	text := fmt.Sprint(definition(t, "llmproviders.yaml").at("spec.headers")["x-kubernetes-validations"])
+	for name := range writtenByGateway {
+		if !strings.Contains(text, "'"+strings.ToLower(name)+"'") {
+			t.Errorf("no rule is about %s", name)
 		}
 	}
 }

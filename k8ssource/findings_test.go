@@ -61,9 +61,14 @@ func TestObjectsOverTheLimits(t *testing.T) {
 	for i := range maxRuleConfigs + 1 {
 		fmt.Fprintf(&configs, "r%d: {}, ", i)
 	}
+	var headers strings.Builder
+	for i := range maxAdded + 1 {
+		fmt.Fprintf(&headers, "x%d: a, ", i)
+	}
 	for _, test := range []struct{ kind, spec, want string }{
 		{KindLLMProvider, "host: a, path: /" + strings.Repeat("a", maxPath), "InvalidField: spec.path: may not be more than 4096 bytes"},
 		{KindLLMProvider, "host: a, configs: {routeSpecificConfigs: {" + configs.String() + "}}", "InvalidField: spec.configs.routeSpecificConfigs: must have at most 128 items"},
+		{KindLLMProvider, "host: a, headers: {" + headers.String() + "}", "InvalidField: spec.headers: must have at most 64 items"},
 		{KindLLMRoute, "host: " + strings.Repeat("a", maxRouteHost+1) + ", rules: [{" + backends + "}]", "InvalidField: spec.host: may not be more than 255 bytes"},
 		{KindLLMRoute, "host: a, gateways: [" + many(maxGateways+1, "mesh") + "], rules: [{" + backends + "}]", "InvalidField: spec.gateways: must have at most 64 items"},
 		{KindLLMRoute, "host: a, rules: [" + many(maxRules+1, "{"+backends+"}") + "]", "InvalidField: spec.rules: must have at most 1024 items"},

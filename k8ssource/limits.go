@@ -2,7 +2,9 @@ package k8ssource
 
 // The limits of an LLMProvider and an LLMRoute. The markers of the types have
 // them too, so that a cluster takes no object that files may not hold: it
-// cannot tell what its rules cost without them.
+// cannot tell what its rules cost without them. Where a rule would cost too much
+// all the same, as for each regex and each Gateway of an entry of matches, there is
+// none, and findings alone tell what is wrong.
 const (
 	maxHost        = 253 // bytes
 	maxRouteHost   = maxHost + len("*.")
@@ -10,6 +12,7 @@ const (
 	maxInlineKey   = 4 << 10 // bytes, of a key in an object
 	maxRegex       = 4 << 10 // bytes
 	maxRuleConfigs = 128     // in routeSpecificConfigs
+	maxAdded       = 64      // headers of a provider
 	maxGateways    = 64      // of a route
 	maxRules       = 1024    // of a route
 	maxMatches     = 64      // of a rule

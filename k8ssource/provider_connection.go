@@ -85,6 +85,9 @@ var writtenByGateway = map[string]bool{
 }
 
 func (b *providerBuilder) headers() {
+	if len(b.object.Spec.Headers) > maxAdded {
+		b.fault(ReasonInvalidField, "spec.headers: "+tooMany, maxAdded)
+	}
 	seen := make(map[string]bool, len(b.object.Spec.Headers))
 	for _, name := range slices.Sorted(maps.Keys(b.object.Spec.Headers)) {
 		value := b.object.Spec.Headers[name]
