@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
+	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -120,7 +121,18 @@ func TestBadObjectsHoldNoKeyInFindings(t *testing.T) {
 
 func TestHostsThatOptionsAllow(t *testing.T) {
 	objects := mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: a}\nspec: {host: 169.254.169.254}\n")
-	if state := Translate(objects, llmroute.Identity{}, Options{AllowAnyHost: true}); len(state.Findings) > 0 || len(state.Providers) != 1 {
+	state := Translate(objects, llmroute.Identity{}, Options{AllowAnyHost: true})
+	if len(state.Findings) > 0 || len(state.Providers) != 1 || state.Providers[0].Provider.(*llmprovider.OpenAI).Guarded {
 		t.Errorf("got %+v", state.Findings)
+	}
+}
+
+// TestNamesOfInternalAddresses holds that what a host's name stands for is checked
+// when it is connected to.
+func TestNamesOfInternalAddresses(t *testing.T) {
+	objects := mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: a}\nspec: {host: a.example.com}\n")
+	state := Translate(objects, llmroute.Identity{}, Options{})
+	if !state.Providers[0].Provider.(*llmprovider.OpenAI).Guarded {
+		t.Error("a name may stand for any address")
 	}
 }

@@ -66,6 +66,7 @@ func (b *providerBuilder) address() {
 	}
 	b.out.Port = int(spec.Port)
 	if !b.t.options.AllowAnyHost {
+		b.out.Guarded = true
 		if what := forbidden(b.out.Host, b.out.Port); what != "" {
 			b.fault(ReasonHostNotAllowed, "spec.host: %s is %s, which manifests may not name; write the provider's own address", bounded(b.out.Host), what)
 		}
@@ -93,34 +94,20 @@ func isNumber(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// adminPort is the port of Caddy's admin endpoint unless it is moved.
-const adminPort = 2019
-
-// metadataAddresses are where clouds serve credentials to their machines, other
-// than link-local.
-var metadataAddresses = map[string]bool{"100.100.100.200": true, "192.0.0.192": true, "fd00:ec2::254": true, "fd20:ce::254": true}
-
 // forbidden says what a host is if requests for it would reach the gateway's
 // own secrets.
 func forbidden(host string, port int) string {
-	addr, err := netip.ParseAddr(host)
-	addr = addr.Unmap()
 	switch {
 	case host == "metadata.google.internal" || host == "metadata":
 		return "a cloud's metadata service"
 	case host == "localhost" || strings.HasSuffix(host, ".localhost"):
-		if port == adminPort {
-			return "the gateway's admin endpoint"
-		}
-	case err != nil:
-	case addr.IsLinkLocalUnicast() || metadataAddresses[addr.WithZone("").String()]:
-		return "an address of a cloud's metadata service"
-	case addr.IsMulticast() || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "not the address of one machine"
-	case (addr.IsLoopback() || addr.IsUnspecified()) && port == adminPort:
-		return "the gateway's admin endpoint"
+		host = "127.0.0.1"
 	}
-	return ""
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return "" // what a name stands for is seen when it is connected to
+	}
+	return llmprovider.Internal(addr, port)
 }
 
 func (b *providerBuilder) timeouts() {

@@ -88,6 +88,10 @@ type OpenAI struct {
 	// read values themselves set it instead of Headers.
 	FixedHeaders map[string]string `json:"-"`
 
+	// Guarded refuses connections to what Internal knows, whatever the host's name
+	// stands for. Sources set it, whose writers may not read the gateway's secrets.
+	Guarded bool `json:"-"`
+
 	ready *openAIReady
 }
 

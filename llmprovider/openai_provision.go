@@ -76,7 +76,7 @@ func (p *OpenAI) Provision(ctx caddy.Context) error {
 		}
 	}
 	ready.timeouts = Timeouts{FirstByte: orDefault(p.FirstByteTimeout, defaultFirstByte), Idle: orDefault(p.IdleTimeout, defaultIdle)}
-	if ready.transport, err = acquireTransport(ctx, p.Transport, useTLS, p.DialTimeout); err != nil {
+	if ready.transport, err = acquireTransport(ctx, p.Transport, useTLS, p.Guarded, p.DialTimeout); err != nil {
 		return err
 	}
 	p.ready = ready

@@ -73,8 +73,8 @@ func (p *pooled) Destruct() error {
 }
 
 // acquireTransport returns the transport for the settings, which may be nil.
-// They are not changed.
-func acquireTransport(ctx caddy.Context, settings *reverseproxy.HTTPTransport, useTLS bool, dialTimeout caddy.Duration) (*transport, error) {
+// They are not changed. guard is OpenAI's Guarded.
+func acquireTransport(ctx caddy.Context, settings *reverseproxy.HTTPTransport, useTLS, guard bool, dialTimeout caddy.Duration) (*transport, error) {
 	own, err := withDefaults(settings, useTLS, dialTimeout)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func acquireTransport(ctx caddy.Context, settings *reverseproxy.HTTPTransport, u
 	if belongsToConfig(own) {
 		// Guest modules were provisioned, or are to be, in this configuration's
 		// context and end with it.
-		c, err := connect(ctx, own)
+		c, err := connect(ctx, own, guard)
 		if err != nil {
 			return nil, err
 		}
@@ -92,10 +92,13 @@ func acquireTransport(ctx caddy.Context, settings *reverseproxy.HTTPTransport, u
 	if err != nil {
 		return nil, err
 	}
+	if guard {
+		key = "guarded " + key
+	}
 	value, _, err := transports.LoadOrNew(key, func() (caddy.Destructor, error) {
 		// The pool outlives this configuration, so its context must as well.
 		poolCtx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-		c, err := connect(poolCtx, own)
+		c, err := connect(poolCtx, own, guard)
 		if err != nil {
 			cancel()
 			return nil, err
@@ -180,12 +183,15 @@ func withDefaults(settings *reverseproxy.HTTPTransport, useTLS bool, dialTimeout
 }
 
 // connect sets up the connections, and makes none yet.
-func connect(ctx caddy.Context, own *reverseproxy.HTTPTransport) (*connections, error) {
+func connect(ctx caddy.Context, own *reverseproxy.HTTPTransport, guard bool) (*connections, error) {
 	if err := own.Provision(ctx); err != nil {
 		return nil, fmt.Errorf("setting up the transport: %w", err)
 	}
 	c := &connections{HTTPTransport: own}
 	own.Transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
+	if guard {
+		own.Transport.DialContext = guarded(own.Transport.DialContext)
+	}
 	if own.TLS != nil && own.Transport.DialTLSContext == nil {
 		own.Transport.DialTLSContext = c.dialTLS
 	}

@@ -38,7 +38,7 @@ func settings(t testing.TB, text string) *reverseproxy.HTTPTransport {
 
 func acquire(t testing.TB, text string, useTLS bool, dial caddy.Duration) *transport {
 	t.Helper()
-	tr, err := acquireTransport(newContext(t), settings(t, text), useTLS, dial)
+	tr, err := acquireTransport(newContext(t), settings(t, text), useTLS, false, dial)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,11 +86,11 @@ func TestTransportsAreSharedBySettings(t *testing.T) {
 }
 
 func TestTransportsOutliveTheirConfiguration(t *testing.T) {
-	first, err := acquireTransport(newContext(t), settings(t, `{"max_conns_per_host":77}`), true, 0)
+	first, err := acquireTransport(newContext(t), settings(t, `{"max_conns_per_host":77}`), true, false, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := acquireTransport(newContext(t), settings(t, `{"max_conns_per_host":77}`), true, 0)
+	second, err := acquireTransport(newContext(t), settings(t, `{"max_conns_per_host":77}`), true, false, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestTransportKeysHoldNoSecret(t *testing.T) {
 func TestSettingsAreNotChanged(t *testing.T) {
 	for _, text := range []string{`{}`, `{"tls":{}}`, `{"tls":{"server_name":"x"},"keep_alive":{"max_idle_conns":3}}`} {
 		s := settings(t, text)
-		tr, err := acquireTransport(newContext(t), s, true, caddy.Duration(time.Second))
+		tr, err := acquireTransport(newContext(t), s, true, false, caddy.Duration(time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestTransportsThatCannotBeSetUp(t *testing.T) {
 		{"a version that does not exist", `{"versions":["9"]}`, true, "unsupported HTTP version: 9"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := acquireTransport(newContext(t), settings(t, test.settings), test.useTLS, 0)
+			_, err := acquireTransport(newContext(t), settings(t, test.settings), test.useTLS, false, 0)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("the error is %v, want %q", err, test.want)
 			}
