@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -269,8 +270,13 @@ func TestCheckBodyTooLarge(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	}
+	broken := io.NopCloser(iotest.ErrReader(errors.New("broken")))
 	r := original("")
-	r.Body, r.ContentLength = io.NopCloser(iotest.ErrReader(errors.New("broken"))), -1
+	r.Body, r.ContentLength = broken, 11 // which need not be read
+	if got := e.check(http.Header{}, r, zap.NewNop()); got == nil || got.Status != http.StatusRequestEntityTooLarge {
+		t.Errorf("got %+v", got)
+	}
+	r.Body, r.ContentLength = broken, -1
 	if got := e.check(http.Header{}, r, zap.NewNop()); got == nil || got.Status != http.StatusBadRequest {
 		t.Errorf("got %+v", got)
 	}
@@ -341,6 +347,24 @@ func TestCheckThroughAServer(t *testing.T) {
 		res.Body.Close()
 		if got := <-questions; got.body != text[:min(limit, len(text))] {
 			t.Errorf("the service gets %d bytes", len(got.body))
+		}
+	}
+}
+
+// A service may close a connection just when it is to be used again.
+func TestCheckOnAClosedConnection(t *testing.T) {
+	var requests atomic.Int32
+	config, _ := service(t, func(w http.ResponseWriter, _ *http.Request) {
+		if requests.Add(1) == 2 {
+			connection, _, _ := http.NewResponseController(w).Hijack()
+			connection.Close()
+		}
+	})
+	config.IncludeRequestBodyInCheck = &ExtAuthzBody{MaxRequestBytes: 100}
+	e := newCheck(t, config)
+	for range 2 {
+		if refusal := e.check(http.Header{}, original("hello"), zap.NewNop()); refusal != nil {
+			t.Errorf("refused: %+v", refusal)
 		}
 	}
 }

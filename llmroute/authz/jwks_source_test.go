@@ -215,6 +215,26 @@ func TestKeyServerFails(t *testing.T) {
 	}
 }
 
+// Keys that anybody between could have replaced are not used.
+func TestKeysStayEncrypted(t *testing.T) {
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, jwks(jwk(testKeys().rsa, "rsa", "")))
+	}))
+	defer plain.Close()
+	server := newKeyServer(t)
+	server.handle(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/openid-configuration") {
+			fmt.Fprintf(w, `{"jwks_uri":%q}`, plain.URL)
+			return
+		}
+		http.Redirect(w, r, plain.URL, http.StatusFound)
+	})
+	expect(t, compile(t, &JWTRule{Issuer: testIssuer, JWKSURI: plain.URL}), bearer(good(t, nil)), "") // where that is said
+	expect(t, compile(t, server.rule()), bearer(good(t, nil)), string(errFetch))
+	discovered := compile(t, &JWTRule{Issuer: server.URL, JWKSCA: server.ca})
+	expect(t, discovered, bearer(good(t, map[string]any{"iss": server.URL})), string(errFetch))
+}
+
 func TestSlowKeyServer(t *testing.T) {
 	server := newKeyServer(t)
 	release := make(chan struct{})

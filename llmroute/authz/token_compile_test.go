@@ -68,6 +68,15 @@ func TestUnreadableCA(t *testing.T) {
 	expect(t, tokens, bearer(good(t, nil)), string(errFetch))
 }
 
+func TestNoIssuerAcceptsNoIssuer(t *testing.T) {
+	rule := rsaRule()
+	rule.Issuer = ""
+	tokens, _ := compileTokens([]*JWTRule{rule}, zap.NewNop())
+	for _, issuer := range []any{nil, ""} {
+		expect(t, tokens, bearer(good(t, map[string]any{"iss": issuer})), string(errUnknownIssuer))
+	}
+}
+
 // An unusable rule does not take a usable one for the same issuer with it.
 func TestUnusableRuleBesideAUsableOne(t *testing.T) {
 	broken := rsaRule()

@@ -36,23 +36,26 @@ func TestTokenRefusals(t *testing.T) {
 		changes["aud"] = "gateway.example"
 		return good(t, changes)
 	}
+	// The last character has bits that mean nothing.
+	respelled := parts[2][:len(parts[2])-1] + string(parts[2][len(parts[2])-1]+1)
 	for name, test := range map[string]struct{ token, want string }{
-		"good":          {token, ""},
-		"empty":         {"", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
-		"no dots":       {"sk-1234", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
-		"two parts":     {"a.b", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
-		"no signature":  {parts[0] + "." + parts[1] + ".", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
-		"JWE":           {"a.b.c.d.e", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
-		"too large":     {token + strings.Repeat("A", maxToken), "Jwt is too large"},
-		"header base64": {"!." + parts[1] + "." + parts[2], "Jwt header is an invalid Base64url encoded"},
-		"padding":       {parts[0] + "=." + parts[1] + "." + parts[2], "Jwt header is an invalid Base64url encoded"},
-		"header JSON":   {b64("alg") + "." + parts[1] + "." + parts[2], "Jwt header is an invalid JSON"},
-		"header null":   {b64("null") + "." + parts[1] + "." + parts[2], "Jwt header is an invalid JSON"},
-		"header twice":  {signedParts(t, `{"alg":"RS256","alg":"RS256"}`, payload), "Jwt header is an invalid JSON"},
-		"no alg":        {b64(`{}`) + "." + parts[1] + "." + parts[2], "Jwt header [alg] field is required and must be a string"},
-		"alg number":    {b64(`{"alg":1}`) + "." + parts[1] + "." + parts[2], "Jwt header [alg] field is required and must be a string"},
-		"alg none":      {b64(`{"alg":"none"}`) + "." + parts[1] + "." + parts[2], "Jwt header [alg] is not supported"},
-		"alg None":      {b64(`{"alg":"None"}`) + "." + parts[1] + "." + parts[2], "Jwt header [alg] is not supported"},
+		"another spelling": {parts[0] + "." + parts[1] + "." + respelled, "Jwt signature is an invalid Base64url encoded"},
+		"good":             {token, ""},
+		"empty":            {"", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
+		"no dots":          {"sk-1234", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
+		"two parts":        {"a.b", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
+		"no signature":     {parts[0] + "." + parts[1] + ".", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
+		"JWE":              {"a.b.c.d.e", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"},
+		"too large":        {token + strings.Repeat("A", maxToken), "Jwt is too large"},
+		"header base64":    {"!." + parts[1] + "." + parts[2], "Jwt header is an invalid Base64url encoded"},
+		"padding":          {parts[0] + "=." + parts[1] + "." + parts[2], "Jwt header is an invalid Base64url encoded"},
+		"header JSON":      {b64("alg") + "." + parts[1] + "." + parts[2], "Jwt header is an invalid JSON"},
+		"header null":      {b64("null") + "." + parts[1] + "." + parts[2], "Jwt header is an invalid JSON"},
+		"header twice":     {signedParts(t, `{"alg":"RS256","alg":"RS256"}`, payload), "Jwt header is an invalid JSON"},
+		"no alg":           {b64(`{}`) + "." + parts[1] + "." + parts[2], "Jwt header [alg] field is required and must be a string"},
+		"alg number":       {b64(`{"alg":1}`) + "." + parts[1] + "." + parts[2], "Jwt header [alg] field is required and must be a string"},
+		"alg none":         {b64(`{"alg":"none"}`) + "." + parts[1] + "." + parts[2], "Jwt header [alg] is not supported"},
+		"alg None":         {b64(`{"alg":"None"}`) + "." + parts[1] + "." + parts[2], "Jwt header [alg] is not supported"},
 		"HS256 with the public key as the secret": {sign(t, jose.HS256, public, "rsa", claims(nil), nil), "Jwt header [alg] is not supported"},
 		"kid number":      {b64(`{"alg":"RS256","kid":1}`) + "." + parts[1] + "." + parts[2], "Jwt header [kid] field is not a string"},
 		"crit":            {signedParts(t, `{"alg":"RS256","crit":["exp"],"exp":1}`, payload), "Jwt header [crit] is not supported"},
@@ -231,5 +234,20 @@ func TestRefusalRepeatsNoToken(t *testing.T) {
 	want := `Bearer realm="https://gateway.example/` + strings.Repeat("x", 255) + `", error="invalid_token"`
 	if got := refusal.Header.Get("WWW-Authenticate"); got != want {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What was verified for one place is not good in another.
+func TestRememberedTokenInAnotherPlace(t *testing.T) {
+	first, second := rsaRule(), rsaRule()
+	first.FromHeaders, second.FromHeaders, second.Issuer = []*JWTHeader{{Name: "x-first"}}, []*JWTHeader{{Name: "x-second"}}, "second"
+	tokens := compile(t, first, second)
+	for name, want := range map[string]string{"X-First": "", "X-Second": string(errUnknownIssuer)} {
+		token := good(t, nil)
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("X-First", token)
+		expect(t, tokens, r, "")
+		r.Header = http.Header{name: {token}}
+		expect(t, tokens, r, want)
 	}
 }
