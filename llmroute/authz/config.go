@@ -14,7 +14,9 @@ import (
 type Config struct {
 	// Which tokens are accepted, and where a request may carry them. A request
 	// with a token that no rule accepts is refused; one without any passes here
-	// and has no identity that a policy could match.
+	// and has no identity that a policy could match. If a request carries several
+	// tokens, all must be good, and the first, in the order of the rules and of
+	// the places that they name, is its identity. A token may have 16 KiB.
 	JWT []*JWTRule `json:"jwt,omitempty"`
 
 	// The services that CUSTOM policies ask, by name.
@@ -163,20 +165,25 @@ type Condition struct {
 	NotValues []string `json:"not_values,omitempty"`
 }
 
-// JWTRule accepts the tokens of one issuer.
+// JWTRule accepts the tokens of one issuer. Those signed with a shared secret, or
+// not at all, are not accepted. A rule whose keys or issuer are wrong accepts none:
+// tokens of its issuer are refused.
 type JWTRule struct {
 	// The `iss` claim. Required.
 	Issuer string `json:"issuer,omitempty"`
 
-	// The `aud` claim must have one of these. Default: any audience.
+	// The `aud` claim must have one of these. `http://` or `https://` before it and
+	// a slash after it mean nothing. Default: any audience.
 	Audiences []string `json:"audiences,omitempty"`
 
-	// The issuer's public keys, as a JSON Web Key Set (RFC 7517).
+	// The issuer's public keys, as a JSON Web Key Set (RFC 7517): RSA keys of 2048
+	// bits or more, EC keys on P-256, P-384 or P-521, and Ed25519 keys.
 	JWKS string `json:"jwks,omitempty"`
 
 	// Where the issuer's public keys are, an http or https URL. They are fetched
 	// when they are first needed, again every 20 minutes, and when a token names
-	// a key that is not among them; while that fails, the last ones are used.
+	// a key that is not among them, which they can do once a minute; while that
+	// fails, the last ones are used.
 	// Default, without JWKS: what the issuer's
 	// `/.well-known/openid-configuration` says.
 	JWKSURI string `json:"jwks_uri,omitempty"`
@@ -188,9 +195,10 @@ type JWTRule struct {
 	// How long fetching the keys may take. Default: 5s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// The headers that may carry a token. If this, Params or Cookies is set, a
-	// token is looked for nowhere else. Default: `Authorization`, after
-	// `Bearer `, and the query parameter `access_token`.
+	// The headers that may carry a token. If this, FromParams or FromCookies is
+	// set, a token is looked for nowhere else. Default: `Authorization`, after
+	// `Bearer `, and the query parameter `access_token`, which Caddy's access log
+	// does not hide.
 	FromHeaders []*JWTHeader `json:"from_headers,omitempty"`
 
 	// The query parameters that may carry a token.
@@ -213,8 +221,9 @@ type JWTRule struct {
 	// and `permission`.
 	SpaceDelimitedClaims []string `json:"space_delimited_claims,omitempty"`
 
-	// Whether a text that does not look like a JWT at all, such as a virtual key
-	// for `llm_keys`, is taken for no token instead of a wrong one. Default: no.
+	// Whether a text that does not look like a JWT at all, which has three parts
+	// with dots between them, is taken for no token instead of a wrong one. A
+	// virtual key for `llm_keys` is such a text. Default: no.
 	IgnoreOtherTokens bool `json:"ignore_other_tokens,omitempty"`
 
 	// Where the rule comes from, such as an object's namespace and name.
@@ -236,12 +245,13 @@ type ClaimToHeader struct {
 	Header string `json:"header,omitempty"`
 
 	// The claim, with dots for claims inside of claims. Text, numbers and
-	// booleans are handed on.
+	// booleans are handed on. A name that has dots of its own is found too.
 	Claim string `json:"claim,omitempty"`
 }
 
 // ExtAuthz is a service that is asked over HTTP whether a request may pass. Its
-// 200 says yes. Any other answer below 500 goes to the client as it is.
+// 200 says yes. Any other answer below 500 goes to the client as it is, with up
+// to 64 KiB of its body. No answer in time, and one of 500 or more, is a failure.
 type ExtAuthz struct {
 	// The service's host, `NAMESPACE/HOST`, or address. Required.
 	Service string `json:"service,omitempty"`
@@ -258,11 +268,12 @@ type ExtAuthz struct {
 	// Whether requests pass while the service fails. Default: no.
 	FailOpen bool `json:"fail_open,omitempty"`
 
-	// The status while the service fails. Default: 403.
+	// The status while the service fails, of an answer without a body.
+	// Default: 403.
 	StatusOnError int `json:"status_on_error,omitempty"`
 
-	// The headers of the request that the service gets, beside `Host`, and
-	// `Authorization`: exact names, `prefix*` or `*suffix`.
+	// The headers of the request that the service gets, beside `Host` and
+	// `Authorization`: exact names, `prefix*` or `*suffix`, whatever their case.
 	IncludeRequestHeadersInCheck []string `json:"include_request_headers_in_check,omitempty"`
 
 	// Headers to add to what the service gets.
@@ -271,13 +282,15 @@ type ExtAuthz struct {
 	// How much of the body the service gets. Default: nothing.
 	IncludeRequestBodyInCheck *ExtAuthzBody `json:"include_request_body_in_check,omitempty"`
 
-	// The headers of the service's 200 that replace those of the request.
+	// The headers of the service's 200 that replace those of the request. One that
+	// the service does not send stays as the client sent it.
 	HeadersToUpstreamOnAllow []string `json:"headers_to_upstream_on_allow,omitempty"`
 
 	// The headers of the service's 200 that the client gets with the answer.
 	HeadersToDownstreamOnAllow []string `json:"headers_to_downstream_on_allow,omitempty"`
 
-	// The headers of the service's refusal that the client gets. Default: all.
+	// The headers of the service's refusal that the client gets, beside
+	// `WWW-Authenticate` and `Location`. Default: all.
 	HeadersToDownstreamOnDeny []string `json:"headers_to_downstream_on_deny,omitempty"`
 }
 

@@ -18,6 +18,9 @@ func compileTokens(config []*JWTRule, logger *zap.Logger) (*tokens, []Problem) {
 	t := &tokens{now: time.Now, logger: logger}
 	var problems []Problem
 	for i, rule := range config {
+		if rule == nil {
+			rule = &JWTRule{}
+		}
 		c := &ruleCompiler{tokens: t, path: fmt.Sprintf("jwt[%d].", i), rule: &tokenRule{JWTRule: rule}}
 		c.compile()
 		t.rules = append(t.rules, c.rule)
