@@ -24,11 +24,11 @@ func TestEdge(t *testing.T) {
 kind: Gateway
 metadata: {name: gw}
 spec:
-  selector: {app: gw}
+  selector: {app: `+w.ns+`}
   servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
 ---
 `, routeObject("sidecars", "sidecars."+w.host, "unknown.example.com"), refused("(?=a)"))
-	g := w.start(settings{options: fmt.Sprint("port_map 80:", gateway.FreePort(t))})
+	g := w.start(settings{workload: w.ns, options: fmt.Sprint("port_map 80:", gateway.FreePort(t))})
 	w.awaits("llmroute", "refused", "Accepted", "False InvalidMatch 1")
 	until(t, "event", func() (bool, string) {
 		got := w.eventsOf("refused")
