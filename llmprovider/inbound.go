@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/tidwall/gjson"
 )
@@ -33,6 +34,9 @@ type Inbound struct {
 	// TokenHeaders are the names of headers that carry a token which was verified
 	// and is to be forwarded. Only a provider without a key of its own gets them.
 	TokenHeaders []string
+
+	// Took is how long the body took to arrive.
+	Took time.Duration
 
 	body    *buffer
 	members members
@@ -102,7 +106,9 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 	if refused != nil {
 		return refused
 	}
+	began := time.Now()
 	buf, err := readBody(r.Body, r.ContentLength, limit)
+	in.Took = time.Since(began)
 	if err != nil {
 		return readError(err, limit)
 	}

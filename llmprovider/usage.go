@@ -28,6 +28,15 @@ type Usage struct {
 	FinishReason string
 }
 
+// Add adds the tokens of another answer.
+func (u *Usage) Add(other *Usage) {
+	u.Known = u.Known || other.Known
+	u.PromptTokens += other.PromptTokens
+	u.CompletionTokens += other.CompletionTokens
+	u.CachedTokens += other.CachedTokens
+	u.ReasoningTokens += other.ReasoningTokens
+}
+
 // maxTokens bounds a believable token count; a larger or negative number is
 // taken as not reported.
 const maxTokens = 1 << 40

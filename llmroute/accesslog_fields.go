@@ -21,7 +21,7 @@ func (x *exchange) setLogFields() {
 
 // accessFields are what an access log says of the exchange.
 func (x *exchange) accessFields() []zap.Field {
-	fields := make([]zap.Field, 0, 12)
+	fields := make([]zap.Field, 0, 16)
 	if x.rule != nil && x.rule.Name != "" {
 		fields = append(fields, zap.String("rule", x.rule.Name))
 	}
@@ -41,8 +41,14 @@ func (x *exchange) accessFields() []zap.Field {
 		return fields
 	}
 	fields = append(fields, zap.String("provider", x.provider.name), zap.String("request_model", x.model), zap.Int("attempts", x.attempts))
-	if x.usage.Known {
-		fields = append(fields, zap.Int64("request_prompt_tokens", x.usage.PromptTokens), zap.Int64("request_completion_tokens", x.usage.CompletionTokens))
+	if u := x.total(); u.Known {
+		fields = append(fields, zap.Int64("request_prompt_tokens", u.PromptTokens), zap.Int64("request_completion_tokens", u.CompletionTokens))
+		if u.CachedTokens > 0 {
+			fields = append(fields, zap.Int64("request_cached_tokens", u.CachedTokens))
+		}
+		if u.ReasoningTokens > 0 {
+			fields = append(fields, zap.Int64("request_reasoning_tokens", u.ReasoningTokens))
+		}
 	}
 	if x.stream && x.firstByte > 0 {
 		fields = append(fields, zap.Float64("time_to_first_token", x.firstByte.Seconds()))

@@ -330,11 +330,7 @@ func (a *App) replace(onlyFirst bool) {
 	}
 	a.metrics.identify(a.identity(state))
 	a.gateways.change()
-	var findings []Finding
-	if state != nil {
-		findings = state.Findings
-	}
-	a.metrics.find(findings)
+	a.metrics.source.use(next)
 	if state != nil {
 		a.logger.Info("configuration from the source is in use", zap.Uint64("snapshot", next.number), zap.Int("providers", len(next.providers)),
 			zap.Int("routes", len(next.routes)), zap.Int("findings", len(state.Findings)), zap.Duration("took", time.Since(began)))

@@ -37,6 +37,9 @@ func (x *exchange) attempt() error {
 	}
 	for {
 		t := &x.targets[x.next]
+		if x.provider != nil {
+			x.h.app.metrics.fallbacks.WithLabelValues(x.rule.Name, x.provider.name, t.name).Inc()
+		}
 		x.tried |= 1 << x.next
 		x.next = -1 // of a further attempt; found out only when it is needed
 		done, answer, failure, err := x.try(t)
@@ -166,7 +169,9 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 		cancel(nil)
 	}()
 
+	sent := time.Now()
 	res, sendErr := p.RoundTrip(attempt.Request)
+	x.waited += time.Since(sent)
 	if sendErr != nil {
 		failure := attemptError(p, ctx, sendErr)
 		if x.clientGone() {
@@ -192,7 +197,9 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 		x.logAttempt(res.StatusCode, nil, pause)
 		if x.more() {
 			dog.restart(keptTime, errFirstByte)
-			answer := keep(res)
+			began := time.Now()
+			answer := x.keep(res, attempt)
+			x.waited += time.Since(began)
 			if answer != nil {
 				answer.provider, answer.model, answer.fixed = p, x.model, x.fixedModel
 			}
@@ -204,10 +211,17 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 	return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
 }
 
-// keep reads an error answer whole, so that its connection can be used again.
-func keep(res *http.Response) *keptAnswer {
+// keep reads an error answer whole, so that its connection can be used again,
+// and counts the tokens that it reports: they are paid for.
+func (x *exchange) keep(res *http.Response, attempt *llmprovider.Attempt) *keptAnswer {
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxKept+1))
+	reader := attempt.NewReader(res)
+	_ = reader.Write(body, func([]byte) error { return nil })
+	if u := reader.Usage(); u.Known {
+		x.h.app.metrics.count(x, u, statusText(res.StatusCode))
+		x.passedOver.Add(u)
+	}
 	if err != nil || len(body) > maxKept {
 		return nil
 	}

@@ -52,7 +52,10 @@ type exchange struct {
 	status     int           // the provider's answer that the client got
 	complete   atomic.Bool   // a stream said itself that it is
 	firstByte  time.Duration // from began to the first byte of a body
+	waited     time.Duration // for the request's body and for providers
+	overhead   time.Duration // the rest of the time until the answer's head
 	usage      llmprovider.Usage
+	passedOver llmprovider.Usage  // the usage of answers that were not given to the client
 	failure    *llmprovider.Error // the gateway's own error, if it answered with one
 	denied     *authz.Decision    // what did not let the request pass
 	token      *authz.Token       // that was verified, or nil
@@ -83,6 +86,7 @@ func (x *exchange) serve() error {
 	if x.token != nil {
 		x.in.TokenHeaders = x.token.Forwarded()
 	}
+	x.waited = -x.in.Took // what was read before does not count
 	if repl, ok := x.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(x.placeholder)
 	}
@@ -222,6 +226,13 @@ func (x *exchange) logFields() []zap.Field {
 	return append(fields, zap.String("operation", string(x.operation())))
 }
 
+func (x *exchange) ruleName() string {
+	if x.rule == nil {
+		return ""
+	}
+	return x.rule.Name
+}
+
 func (x *exchange) operation() llmprovider.Operation {
 	if x.in == nil {
 		return ""
@@ -235,6 +246,7 @@ func (x *exchange) placeholder(key string) (any, bool) {
 	if len(key) <= len(prefix) || key[:len(prefix)] != prefix {
 		return nil, false
 	}
+	u := x.total()
 	switch key[len(prefix):] {
 	case "provider":
 		if x.provider == nil {
@@ -244,30 +256,35 @@ func (x *exchange) placeholder(key string) (any, bool) {
 	case "model":
 		return x.model, true
 	case "rule":
-		if x.rule == nil {
-			return "", true
-		}
-		return x.rule.Name, true
+		return x.ruleName(), true
 	case "attempts":
 		return x.attempts, true
 	case "finish_reason":
 		return x.usage.FinishReason, true
 	case "usage.prompt_tokens":
-		return x.tokens(x.usage.PromptTokens), true
+		return tokens(u, u.PromptTokens), true
 	case "usage.completion_tokens":
-		return x.tokens(x.usage.CompletionTokens), true
+		return tokens(u, u.CompletionTokens), true
 	case "usage.cached_tokens":
-		return x.tokens(x.usage.CachedTokens), true
+		return tokens(u, u.CachedTokens), true
 	case "usage.reasoning_tokens":
-		return x.tokens(x.usage.ReasoningTokens), true
+		return tokens(u, u.ReasoningTokens), true
 	}
 	return nil, false
 }
 
 // tokens is a count as a placeholder's value: empty when it is not known.
-func (x *exchange) tokens(n int64) string {
-	if !x.usage.Known {
+func tokens(u llmprovider.Usage, n int64) string {
+	if !u.Known {
 		return ""
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// total is what all answers to the request reported: those that were passed
+// over as well as the one that the client got.
+func (x *exchange) total() llmprovider.Usage {
+	u := x.usage
+	u.Add(&x.passedOver)
+	return u
 }

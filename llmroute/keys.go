@@ -79,8 +79,9 @@ type Keys struct {
 	// Default: no.
 	OrToken bool `json:"or_token,omitempty"`
 
-	keys   *keysFile
-	logger *zap.Logger
+	keys    *keysFile
+	logger  *zap.Logger
+	metrics *metrics
 }
 
 // CaddyModule returns the Caddy module information.
@@ -100,6 +101,9 @@ func (k *Keys) Provision(ctx caddy.Context) error {
 	}
 	if path == "" {
 		return errors.New("llm_keys needs a file; name the file with the clients and the hashes of their keys")
+	}
+	if k.metrics, err = acquireMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
 	}
 	k.keys, err = openKeysFile(path, k.logger)
 	return err
@@ -172,6 +176,10 @@ func (k *Keys) refuse(w http.ResponseWriter, r *http.Request, presented bool) er
 	}
 	if c := k.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(zap.Int("status", refused.Status), zap.String("code", refused.Code), zap.Bool("key_presented", presented))
+	}
+	k.metrics.refuse("", refused.Code)
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.String("llm_error", refused.Code))
 	}
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	askForNoBody(w, r)

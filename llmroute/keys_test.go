@@ -39,7 +39,9 @@ func writeKeys(t testing.TB, lines ...string) string {
 func newKeys(t testing.TB, path string) *Keys {
 	t.Helper()
 	k := &Keys{File: path}
-	if err := k.Provision(caddy.Context{Context: context.Background()}); err != nil {
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	if err := k.Provision(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return k
@@ -167,7 +169,9 @@ func TestKeysProvisionRefusesMistakes(t *testing.T) {
 		{"a file that is too large", writeKeys(t, strings.Repeat("#", maxKeysFile+1)), "over the limit of 8388608 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := (&Keys{File: tc.file}).Provision(caddy.Context{Context: context.Background()})
+			ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+			defer cancel()
+			err := (&Keys{File: tc.file}).Provision(ctx)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("error is %v, want %q", err, tc.want)
 			}

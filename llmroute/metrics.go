@@ -3,8 +3,6 @@ package llmroute
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"sync"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -19,6 +17,15 @@ const (
 	metricCompletionTokens = "asm_llm_proxy_completion_tokens"
 	metricAttempts         = "llm_attempts_total"
 	metricUsageMissing     = "llm_usage_missing_total"
+	metricRefused          = "llm_refused_total"
+	metricFallbacks        = "llm_fallbacks_total"
+	metricCoolDowns        = "llm_cool_downs_total"
+	metricCooling          = "llm_provider_cooling"
+	metricInFlight         = "llm_attempts_in_flight"
+	metricOverhead         = "llm_overhead_seconds"
+	metricSnapshots        = "llm_snapshots_total"
+	metricSnapshotTime     = "llm_snapshot_timestamp_seconds"
+	metricObjects          = "llm_source_objects"
 	metricFindings         = "llm_source_findings"
 	metricDenied           = "llm_authz_denied_total"
 	metricDuration         = "gen_ai_client_operation_duration_seconds"
@@ -44,6 +51,7 @@ var (
 	tokenBuckets    = []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304}
 	firstBuckets    = []float64{.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 	perTokenBuckets = []float64{.01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5}
+	overheadBuckets = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1}
 )
 
 // collectors holds the collectors of the process: they count on through
@@ -53,21 +61,14 @@ var collectors = caddy.NewUsagePool()
 // metrics are the collectors and the workload they are labelled with.
 type metrics struct {
 	promptTokens, completionTokens *prometheus.CounterVec
-	attempts, usageMissing, denied *prometheus.CounterVec
+	attempts, usageMissing         *prometheus.CounterVec
+	refused, fallbacks, denied     *prometheus.CounterVec
 	duration, firstToken, perToken *prometheus.HistogramVec
-	tokenUsage                     *prometheus.HistogramVec
-	findings                       *prometheus.GaugeVec
+	tokenUsage, overhead           *prometheus.HistogramVec
+	source                         sourceMetrics
 
 	identity  atomic.Pointer[Identity]
 	snapshots atomic.Uint64 // that were in use so far
-
-	mu    sync.Mutex // guards found
-	found map[findingKey]int
-}
-
-type findingKey struct {
-	reason string
-	used   bool
 }
 
 // acquireMetrics returns the collectors, registered with the registry. They are
@@ -75,7 +76,8 @@ type findingKey struct {
 func acquireMetrics(registry *prometheus.Registry) (*metrics, error) {
 	value, _ := collectors.LoadOrStore("llm", newMetrics())
 	m := value.(*metrics)
-	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage, m.findings, m.denied} {
+	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage,
+		m.denied, m.refused, m.fallbacks, m.overhead, m.source.snapshots, m.source.since, m.source.objects, m.source.findings, stateCollector{}} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -86,26 +88,29 @@ func acquireMetrics(registry *prometheus.Registry) (*metrics, error) {
 
 func newMetrics() *metrics {
 	documented := []string{"llmproxy_source_workload", "llmproxy_source_workload_namespace", "llmproxy_destination_service", "llmproxy_model"}
-	genAI := []string{"gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "server_address"}
+	genAI := []string{"gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "server_address", "rule"}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, append(genAI[:4:4], labels...))
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, append(genAI[:len(genAI):len(genAI)], labels...))
 	}
 	m := &metrics{
 		promptTokens:     counter(metricPromptTokens, "Input tokens that providers reported.", documented...),
 		completionTokens: counter(metricCompletionTokens, "Output tokens that providers reported.", documented...),
 		attempts:         counter(metricAttempts, "Attempts by their outcome: an HTTP status, or the code of the gateway's own error.", "provider", "rule", "outcome"),
-		usageMissing:     counter(metricUsageMissing, "Successful answers that reported no usage.", "provider", "gen_ai_operation_name"),
+		usageMissing:     counter(metricUsageMissing, "Answers that reported no usage, or broke off before.", "provider", "gen_ai_operation_name", "reason"),
+		refused:          counter(metricRefused, "Requests that the gateway answered with an error of its own.", "rule", "code"),
+		fallbacks:        counter(metricFallbacks, "Requests that moved on from a provider to another one.", "rule", "from", "to"),
 		denied:           counter(metricDenied, "Requests that policies did not let pass, by the policy and its rule.", "policy", "rule"),
 		duration:         histogram(metricDuration, "Time from the request to the end of its answer.", durationBuckets, "error_type"),
 		firstToken:       histogram(metricFirstToken, "Time from the request to the first bytes of its streamed answer.", firstBuckets),
 		perToken:         histogram(metricPerOutputToken, "Time for each output token after the first of a streamed answer.", perTokenBuckets),
-		findings: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: metricFindings, Help: "What is wrong with objects of the source now, by reason, and whether the object is used all the same.",
-		}, []string{"reason", "used"}),
-		tokenUsage: histogram(metricTokenUsage, "Tokens of a request, by type.", tokenBuckets, "gen_ai_token_type"),
+		tokenUsage:       histogram(metricTokenUsage, "Tokens of an answer, by type.", tokenBuckets, "gen_ai_token_type"),
+		overhead: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: metricOverhead, Help: "Time from the request to the head of its answer, less the time that the request's body and the providers took.", Buckets: overheadBuckets,
+		}, []string{"provider", "rule"}),
+		source: newSourceMetrics(),
 	}
 	m.identity.Store(new(Identity))
 	return m
@@ -115,24 +120,5 @@ func newMetrics() *metrics {
 func (m *metrics) identify(id Identity) {
 	if old := m.identity.Load(); old.Namespace != id.Namespace || old.Workload != id.Workload {
 		m.identity.Store(&id)
-	}
-}
-
-// find sets what is wrong with the source's objects from now on.
-func (m *metrics) find(findings []Finding) {
-	now := make(map[findingKey]int)
-	for _, f := range findings {
-		now[findingKey{f.Reason, f.Used}]++
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for key := range m.found {
-		if now[key] == 0 {
-			now[key] = 0 // a series that goes away would leave an alert undecided
-		}
-	}
-	m.found = now
-	for key, n := range now {
-		m.findings.WithLabelValues(key.reason, strconv.FormatBool(key.used)).Set(float64(n))
 	}
 }

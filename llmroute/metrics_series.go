@@ -41,6 +41,7 @@ type seriesKey struct {
 	host      string
 	operation llmprovider.Operation
 	model     string
+	rule      string
 	failure   string
 	identity  *Identity
 }
@@ -59,7 +60,7 @@ type series struct {
 	key               seriesKey
 	documented, genAI []string // labels
 	duration          prometheus.Observer
-	missing           prometheus.Counter
+	overhead          prometheus.Observer
 	tokens            atomic.Pointer[tokenSeries]
 	stream            atomic.Pointer[streamSeries]
 }
@@ -73,12 +74,12 @@ type streamSeries struct{ firstToken, perToken prometheus.Observer }
 
 // label is the model's name as a label: what the configuration or the provider
 // calls it, never the client's own text.
-func label(x *exchange) string {
+func label(x *exchange, u *llmprovider.Usage) string {
 	if x.fixedModel {
 		return x.model
 	}
-	if name := x.usage.Model; name == "" || x.provider.state.usage.known(name) {
-		return name
+	if u.Model == "" || x.provider.state.usage.known(u.Model) {
+		return u.Model
 	}
 	return otherModels
 }
@@ -96,8 +97,8 @@ func (m *metrics) of(p *provider, key seriesKey) *series {
 	s := &series{
 		key:        key,
 		documented: []string{key.identity.Workload, key.identity.Namespace, key.host, key.model},
-		genAI:      []string{string(key.operation), p.name, key.model, key.host},
-		missing:    m.usageMissing.WithLabelValues(p.name, string(key.operation)),
+		genAI:      []string{string(key.operation), p.name, key.model, key.host, key.rule},
+		overhead:   m.overhead.WithLabelValues(p.name, key.rule),
 	}
 	s.duration = s.observer(m.duration, key.failure)
 	actual, _ := cache.series.LoadOrStore(key, s)
@@ -149,6 +150,9 @@ func (m *metrics) attempt(p *provider, rule, result string) {
 	c.Inc()
 }
 
+// refuse counts a request that the gateway answers with an error of its own.
+func (m *metrics) refuse(rule, code string) { m.refused.WithLabelValues(rule, code).Inc() }
+
 // statusText is an HTTP status as a label, without an allocation for the usual
 // ones.
 func statusText(status int) string {
@@ -160,6 +164,9 @@ func statusText(status int) string {
 
 // observe counts an exchange that has ended.
 func (m *metrics) observe(x *exchange) {
+	if x.failure != nil && x.status == 0 {
+		m.refuse(x.ruleName(), x.failure.Code)
+	}
 	if x.provider == nil {
 		return
 	}
@@ -175,18 +182,44 @@ func (m *metrics) observe(x *exchange) {
 	case x.status >= 400:
 		failure = statusText(x.status)
 	}
-	s := m.of(x.provider, seriesKey{x.provider.host, x.operation(), label(x), failure, m.identity.Load()})
+	u := &x.usage
+	s := m.seriesOf(x, u, failure)
 	s.duration.Observe(took.Seconds())
 	if x.stream && x.firstByte > 0 {
 		m.streamOf(s).firstToken.Observe(x.firstByte.Seconds())
 	}
-	u := &x.usage
-	if !u.Known {
-		if failure == "" {
-			s.missing.Inc()
-		}
-		return
+	if x.overhead > 0 {
+		s.overhead.Observe(x.overhead.Seconds())
 	}
+	switch {
+	case u.Known:
+		m.countTokens(s, u)
+	case failure == "":
+		m.usageMissing.WithLabelValues(x.provider.name, string(x.operation()), usageUnreported).Inc()
+	case x.status != 0 && x.status < 400:
+		m.usageMissing.WithLabelValues(x.provider.name, string(x.operation()), usageBrokeOff).Inc()
+	}
+	if x.stream && u.CompletionTokens > 1 && x.firstByte > 0 {
+		m.streamOf(s).perToken.Observe((took - x.firstByte).Seconds() / float64(u.CompletionTokens-1))
+	}
+}
+
+// Why usage is not known.
+const (
+	usageUnreported = "unreported"
+	usageBrokeOff   = "broke_off"
+)
+
+func (m *metrics) seriesOf(x *exchange, u *llmprovider.Usage, failure string) *series {
+	return m.of(x.provider, seriesKey{x.provider.host, x.operation(), label(x, u), x.ruleName(), failure, m.identity.Load()})
+}
+
+// count counts the usage that an answer reported which is passed over.
+func (m *metrics) count(x *exchange, u *llmprovider.Usage, failure string) {
+	m.countTokens(m.seriesOf(x, u, failure), u)
+}
+
+func (m *metrics) countTokens(s *series, u *llmprovider.Usage) {
 	t := m.tokensOf(s)
 	t.prompt.Add(float64(u.PromptTokens))
 	t.completion.Add(float64(u.CompletionTokens))
@@ -197,8 +230,5 @@ func (m *metrics) observe(x *exchange) {
 	}
 	if u.ReasoningTokens > 0 {
 		t.reasoning.Observe(float64(u.ReasoningTokens))
-	}
-	if x.stream && u.CompletionTokens > 1 && x.firstByte > 0 {
-		m.streamOf(s).perToken.Observe((took - x.firstByte).Seconds() / float64(u.CompletionTokens-1))
 	}
 }

@@ -43,6 +43,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 		}
 	}
 	x.status = res.StatusCode
+	x.overhead = time.Since(x.began) - x.waited - x.in.Took
 	x.w.WriteHeader(res.StatusCode)
 
 	r := relay{x: x, body: res.Body, length: res.ContentLength, reader: reader, dog: dog, stream: stream}

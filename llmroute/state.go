@@ -39,6 +39,9 @@ type providerState struct {
 	// nanoseconds; 0 when it is not cooling down.
 	coolUntil atomic.Int64
 
+	// coolDowns is the number of pauses so far.
+	coolDowns atomic.Int64
+
 	mu          sync.Mutex // guards what follows
 	failures    int        // in a row
 	rateLimited int        // 429 in a row
@@ -88,6 +91,9 @@ func (s *providerState) failed(now time.Time, status int, header http.Header) ti
 		pause = asked
 	}
 	if until := now.Add(pause).UnixNano(); pause > 0 && until > s.coolUntil.Load() {
+		if !s.cooling(now) {
+			s.coolDowns.Add(1)
+		}
 		s.coolUntil.Store(until)
 	}
 	return pause

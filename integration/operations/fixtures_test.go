@@ -215,7 +215,9 @@ func TestFixturesInAccessLogsAndMetrics(t *testing.T) {
 		}
 		var missed, ok float64
 		for _, s := range m["llm_usage_missing_total"] {
-			missed += s.value
+			if s.labels["reason"] == "unreported" {
+				missed += s.value
+			}
 		}
 		for _, s := range m["llm_attempts_total"] {
 			if s.labels["outcome"] == "200" {
