@@ -120,6 +120,13 @@ func (s *snapshot) objects() (accepted, rejected map[string]bool) {
 			}
 		}
 	}
+	if s.state.Authorization != nil {
+		for _, p := range s.state.Authorization.Policies {
+			if object := "AuthorizationPolicy " + p.Name; !rejected[object] { // one that is wrong still denies
+				accepted[object] = true
+			}
+		}
+	}
 	return accepted, rejected
 }
 

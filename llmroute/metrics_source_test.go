@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 func TestObjectsAreCounted(t *testing.T) {
@@ -24,7 +26,9 @@ func TestObjectsAreCounted(t *testing.T) {
 	m.use(&snapshot{
 		state: &State{
 			Providers: []*ProviderSpec{{Name: "default/p", Origin: "LLMProvider default/p in a.yaml"}, {Name: "default/q", Origin: "LLMProvider default/q in a.yaml"}},
+			Authorization: &authz.Config{Policies: []*authz.Policy{{Name: "default/one"}, {Name: "default/wrong"}}},
 			Findings: []Finding{
+				{Object: "AuthorizationPolicy default/wrong", Reason: "InvalidField"},
 				{Object: "LLMProvider default/refused", Reason: "InvalidKey"}, {Object: "LLMProvider default/p", Reason: "Conflict", Used: true},
 				{Object: "Gateway default/g", Reason: "UnsupportedServer"},
 			},
@@ -32,14 +36,34 @@ func TestObjectsAreCounted(t *testing.T) {
 		providers: map[string]*provider{"default/p": {}}, // q could not be set up
 		tables:    map[string]*table{"mesh": {entries: entries}},
 	})
+	first := []string{
+		"llm_snapshots_total partial 1",
+		"llm_source_findings Conflict true 1",
+		"llm_source_findings InvalidField false 1",
+		"llm_source_findings InvalidKey false 1",
+		"llm_source_findings UnsupportedServer false 1",
+		"llm_source_objects AuthorizationPolicy accepted 1",
+		"llm_source_objects AuthorizationPolicy rejected 1",
+		"llm_source_objects Gateway rejected 1",
+		"llm_source_objects LLMProvider accepted 1",
+		"llm_source_objects LLMProvider rejected 2",
+		"llm_source_objects LLMRoute accepted 2",
+		"llm_source_objects LLMRoute rejected 1",
+	}
+	if got := gather(t, registry); !slices.Equal(got, first) {
+		t.Errorf("got\n%s, want\n%s", strings.Join(got, "\n"), strings.Join(first, "\n"))
+	}
 	m.use(&snapshot{state: &State{Findings: []Finding{{Object: "LLMProvider default/p", Reason: "Conflict", Used: true}}}})
 	m.use(&snapshot{state: &State{}, tables: map[string]*table{"mesh": {entries: entries[:4]}}})
 	want := []string{
 		"llm_snapshots_total complete 1",
 		"llm_snapshots_total partial 2",
 		"llm_source_findings Conflict true 0", // a series that goes away would leave an alert undecided
+		"llm_source_findings InvalidField false 0",
 		"llm_source_findings InvalidKey false 0",
 		"llm_source_findings UnsupportedServer false 0",
+		"llm_source_objects AuthorizationPolicy accepted 0",
+		"llm_source_objects AuthorizationPolicy rejected 0",
 		"llm_source_objects Gateway rejected 0",
 		"llm_source_objects LLMProvider accepted 0",
 		"llm_source_objects LLMProvider rejected 0",
