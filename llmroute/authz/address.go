@@ -80,13 +80,19 @@ func parsePrefix(s string) (netip.Prefix, error) {
 // without a port and a zone. It is invalid if that is no address.
 func parseAddress(s string) netip.Addr {
 	s = strings.TrimSpace(s)
-	addr, err := netip.ParseAddr(strings.Trim(s, "[]"))
-	if err != nil {
+	var addr netip.Addr
+	// A wrong guess costs an allocation, the error.
+	if strings.HasPrefix(s, "[") && !strings.HasSuffix(s, "]") || strings.Count(s, ":") == 1 {
 		addrPort, err := netip.ParseAddrPort(s)
 		if err != nil {
 			return netip.Addr{}
 		}
 		addr = addrPort.Addr()
+	} else {
+		var err error
+		if addr, err = netip.ParseAddr(strings.Trim(s, "[]")); err != nil {
+			return netip.Addr{}
+		}
 	}
 	return addr.WithZone("").Unmap()
 }

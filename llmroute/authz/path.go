@@ -1,6 +1,9 @@
 package authz
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // pathTest tests a path. A value that has an escape itself, such as /a%2Fb, is
 // compared with the path as it was sent only, see request.path.
@@ -38,14 +41,12 @@ func (t *pathTest) match(r *request) bool {
 }
 
 func (t *pathTest) keys() []key {
-	if !t.plain.isExact() || !t.escaped.isExact() || len(t.plain.templates)+len(t.escaped.templates) > 0 {
+	if t.plain.present || t.escaped.present {
 		return nil
 	}
-	keys := make([]key, 0, len(t.plain.exact)+len(t.escaped.exact))
-	for _, exact := range [][]string{t.plain.exact, t.escaped.exact} {
-		for _, text := range exact {
-			keys = append(keys, key{attribute: t.attribute, text: text})
-		}
+	keys := append(t.plain.keys(t.attribute), t.escaped.keys(t.attribute)...)
+	for _, template := range slices.Concat(t.plain.templates, t.escaped.templates) {
+		keys = append(keys, key{attribute: t.attribute, form: textPrefix, text: template.begin()})
 	}
 	return keys
 }

@@ -36,6 +36,10 @@ func compilePolicies(config *Config) (*policies, []Problem) {
 	var deny, allow, dryAllow []*rule
 	for _, config := range config.Policies {
 		policy := c.compile(config)
+		rules := policy.rules.rules
+		if policy.action == Custom || policy.action == Audit || policy.action == Deny && policy.dryRun {
+			policy.rules = newRuleSet(rules) // the others' rules are filed together
+		}
 		switch {
 		case policy.action == Custom:
 			p.custom = append(p.custom, policy)
@@ -44,11 +48,11 @@ func compilePolicies(config *Config) (*policies, []Problem) {
 		case policy.action == Deny && policy.dryRun:
 			p.dryDeny = append(p.dryDeny, policy)
 		case policy.action == Deny:
-			deny = append(deny, policy.rules.rules...)
+			deny = append(deny, rules...)
 		case policy.dryRun:
-			dryAllow, p.hasDryAllow = append(dryAllow, policy.rules.rules...), true
+			dryAllow, p.hasDryAllow = append(dryAllow, rules...), true
 		default:
-			allow, p.hasAllow = append(allow, policy.rules.rules...), true
+			allow, p.hasAllow = append(allow, rules...), true
 		}
 	}
 	p.deny, p.allow, p.dryAllow = newRuleSet(deny), newRuleSet(allow), newRuleSet(dryAllow)

@@ -74,7 +74,7 @@ func (c *compiler) compile(config *Policy) *policy {
 			compiled = append(compiled, r)
 		}
 	}
-	c.policy.rules = newRuleSet(compiled)
+	c.policy.rules = ruleSet{rules: compiled}
 	return c.policy
 }
 

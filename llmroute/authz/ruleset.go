@@ -1,10 +1,5 @@
 package authz
 
-import (
-	"net/netip"
-	"slices"
-)
-
 // ruleSet finds the first of many rules that matches a request. Where there are
 // many, each is filed under the values of one of its lists, if nothing but these
 // values can match it; the others are tried one after another.
@@ -12,21 +7,6 @@ type ruleSet struct {
 	rules []*rule
 	files []*file
 	rest  []int32 // not filed
-}
-
-// key is a value of an attribute that a rule may be filed under.
-type key struct {
-	attribute *attribute
-	text      string
-	prefix    netip.Prefix
-}
-
-// file has the numbers of rules, in order, under values of one attribute.
-type file struct {
-	attribute *attribute
-	texts     map[string][]int32
-	prefixes  map[netip.Prefix][]int32
-	bits      []int // the lengths of prefixes
 }
 
 // fewRules are tried faster than looked up.
@@ -65,11 +45,7 @@ func newRuleSet(rules []*rule) ruleSet {
 		}
 		f := files[best[0].attribute]
 		if f == nil {
-			f = &file{
-				attribute: best[0].attribute,
-				texts:     make(map[string][]int32),
-				prefixes:  make(map[netip.Prefix][]int32),
-			}
+			f = newFile(best[0].attribute)
 			files[f.attribute] = f
 			s.files = append(s.files, f)
 		}
@@ -78,17 +54,6 @@ func newRuleSet(rules []*rule) ruleSet {
 		}
 	}
 	return s
-}
-
-func (f *file) add(k key, rule int32) {
-	if !k.prefix.IsValid() {
-		f.texts[k.text] = append(f.texts[k.text], rule)
-		return
-	}
-	f.prefixes[k.prefix] = append(f.prefixes[k.prefix], rule)
-	if !slices.Contains(f.bits, k.prefix.Bits()) {
-		f.bits = append(f.bits, k.prefix.Bits())
-	}
 }
 
 // keys are the lists of keys that the rule may be filed under, each of one
@@ -173,25 +138,7 @@ func (s *ruleSet) findAll(r *request) *rule {
 func (s *ruleSet) find(r *request) *rule {
 	best := s.first(s.rest, r, int32(len(s.rules)))
 	for _, f := range s.files {
-		switch f.attribute.kind {
-		case attrSourceIP, attrRemoteIP, attrDestinationIP:
-			addr := r.address(f.attribute.kind)
-			for _, bits := range f.bits {
-				if prefix, err := addr.Prefix(bits); err == nil && addr.IsValid() {
-					best = s.first(f.prefixes[prefix], r, best)
-				}
-			}
-		case attrPath:
-			sent, reading := r.path()
-			best = s.first(f.texts[sent], r, best)
-			if reading != sent {
-				best = s.first(f.texts[reading], r, best)
-			}
-		default:
-			for _, text := range r.texts(f.attribute) {
-				best = s.first(f.texts[text], r, best)
-			}
-		}
+		best = f.find(s, r, best)
 	}
 	if int(best) == len(s.rules) {
 		return nil

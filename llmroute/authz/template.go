@@ -47,6 +47,18 @@ func newTemplate(value string) (*template, error) {
 	return t, nil
 }
 
+// begin is what every path that matches begins with.
+func (t *template) begin() string {
+	begin := "/"
+	for _, segment := range t.segments {
+		if segment == anySegment || segment == anySegments {
+			break
+		}
+		begin += segment + "/"
+	}
+	return begin
+}
+
 // match compares as Envoy's URI templates do, with any characters in a segment.
 func (t *template) match(path string) bool {
 	rest, ok := strings.CutPrefix(path, "/")

@@ -62,9 +62,18 @@ func (t *texts) match(s string) bool {
 	return false
 }
 
-// isExact says whether nothing but the exact values matches.
-func (t *texts) isExact() bool {
-	return !t.present && len(t.prefixes)+len(t.suffixes) == 0
+// keys are the values as those of an attribute, nil if any text matches.
+func (t *texts) keys(a *attribute) []key {
+	if t.present {
+		return nil
+	}
+	var keys []key
+	for form, texts := range [][]string{textExact: t.exact, textPrefix: t.prefixes, textSuffix: t.suffixes} {
+		for _, text := range texts {
+			keys = append(keys, key{attribute: a, form: textForm(form), text: text})
+		}
+	}
+	return keys
 }
 
 // textTest tests an attribute that is a text, or several of which one will do.
@@ -87,16 +96,7 @@ func (t *textTest) match(r *request) bool {
 	return false
 }
 
-func (t *textTest) keys() []key {
-	if !t.values.isExact() {
-		return nil
-	}
-	keys := make([]key, len(t.values.exact))
-	for i, text := range t.values.exact {
-		keys[i] = key{attribute: t.attribute, text: text}
-	}
-	return keys
-}
+func (t *textTest) keys() []key { return t.values.keys(t.attribute) }
 
 // serverNameTest tests the name in the client's TLS hello, in any case.
 type serverNameTest struct{ textTest }
