@@ -1,0 +1,221 @@
+package authz
+
+import (
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// plain decides as policies do, the plain way: it goes through the
+// configuration, and has a regular expression for each value, as Istio's control
+// plane writes them for Envoy. It takes valid policies only. What a request's
+// attributes are, it does not find out itself.
+type plain struct{ config *Config }
+
+func (p *plain) passes(r *request) bool {
+	readings := []bool{false}
+	if r.readPaths() {
+		readings = append(readings, true)
+	}
+	hasAllow := false
+	for _, policy := range p.config.Policies {
+		hasAllow = hasAllow || policy.Action == Allow && !policy.DryRun
+	}
+	for _, routed := range readings {
+		r.routed = routed
+		denied := p.any(Deny, r)
+		allowed := !hasAllow || p.any(Allow, r)
+		r.routed = false
+		if denied || !allowed {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *plain) any(action Action, r *request) bool {
+	for _, policy := range p.config.Policies {
+		if policy.Action != action || policy.DryRun {
+			continue
+		}
+		for _, rule := range policy.Rules {
+			if p.rule(policy, rule, r) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *plain) rule(policy *Policy, rule *Rule, r *request) bool {
+	from, to := len(rule.From) == 0, len(rule.To) == 0
+	for _, s := range rule.From {
+		from = from || p.both(r, policy, "source.ip", s.IPBlocks, s.NotIPBlocks) &&
+			p.both(r, policy, "remote.ip", s.RemoteIPBlocks, s.NotRemoteIPBlocks) &&
+			p.both(r, policy, "source.principal", s.Principals, s.NotPrincipals) &&
+			p.both(r, policy, "source.namespace", s.Namespaces, s.NotNamespaces) &&
+			p.both(r, policy, "source.serviceAccount", s.ServiceAccounts, s.NotServiceAccounts) &&
+			p.both(r, policy, "source.trustDomain", s.TrustDomains, s.NotTrustDomains) &&
+			p.both(r, policy, "request.auth.principal", s.RequestPrincipals, s.NotRequestPrincipals)
+	}
+	for _, o := range rule.To {
+		to = to || p.both(r, policy, "host", o.Hosts, o.NotHosts) &&
+			p.both(r, policy, "destination.port", o.Ports, o.NotPorts) &&
+			p.both(r, policy, "method", o.Methods, o.NotMethods) &&
+			p.both(r, policy, "path", o.Paths, o.NotPaths)
+	}
+	for _, w := range rule.When {
+		if !p.both(r, policy, w.Key, w.Values, w.NotValues) {
+			return false
+		}
+	}
+	return from && to
+}
+
+func (p *plain) both(r *request, policy *Policy, key string, values, notValues []string) bool {
+	return (len(values) == 0 || p.oneOf(r, policy, key, values)) && !p.oneOf(r, policy, key, notValues)
+}
+
+func (p *plain) oneOf(r *request, policy *Policy, key string, values []string) bool {
+	for _, value := range values {
+		if p.value(r, policy, key, value) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *plain) value(r *request, policy *Policy, key, value string) bool {
+	id := r.peer().principal
+	switch key {
+	case "source.ip":
+		return within(value, r.address(attrSourceIP))
+	case "remote.ip":
+		return within(value, r.address(attrRemoteIP))
+	case "destination.ip":
+		return within(value, r.address(attrDestinationIP))
+	case "destination.port":
+		return strconv.Itoa(r.port) == value
+	case "method":
+		return matches(pattern(value, ".+"), r.Method)
+	case "host":
+		for _, form := range hostForms(nil, r.Host) {
+			if matches(pattern(strings.ToLower(value), ".+"), form) {
+				return true
+			}
+		}
+		return false
+	case "path":
+		sent, reading := r.path()
+		if strings.Contains(value, "%") {
+			reading = sent
+		}
+		if strings.Contains(value, "{") {
+			value = regexp.QuoteMeta(value)
+			value = strings.ReplaceAll(value, `\{\*\*\}`, ".*")
+			return matches(strings.ReplaceAll(value, `\{\*\}`, "[^/]+"), reading)
+		}
+		return matches(pattern(value, ".+"), reading)
+	case "connection.sni":
+		return r.TLS != nil && matches(pattern(value, ".+"), strings.ToLower(r.TLS.ServerName)) && r.TLS.ServerName != ""
+	case "source.principal":
+		return id != "" && matches(pattern(value, ".+"), id)
+	case "source.namespace":
+		parts := strings.Split(value, "*")
+		for i := range parts {
+			parts[i] = regexp.QuoteMeta(parts[i])
+		}
+		return matches(".*/ns/"+strings.Join(parts, ".*")+"/.*", id)
+	case "source.serviceAccount":
+		namespace, name, ok := strings.Cut(value, "/")
+		if !ok {
+			namespace, name = policy.Namespace, value
+		}
+		return matches(".+/ns/"+regexp.QuoteMeta(namespace)+"/(.+/|)sa/"+regexp.QuoteMeta(name)+"(/.+)?", id)
+	case "source.trustDomain":
+		return matches(strings.ReplaceAll(regexp.QuoteMeta(value), `\*`, "[^/]*")+"/.*", id)
+	}
+	if header, ok := strings.CutPrefix(key, "request.headers["); ok {
+		lines := r.Header.Values(strings.TrimSuffix(header, "]"))
+		return len(lines) > 0 && matches(pattern(value, ".*"), strings.Join(lines, ","))
+	}
+	if r.token == nil {
+		return false
+	}
+	var texts []string
+	switch {
+	case key == "request.auth.principal":
+		if r.token.Issuer == "" || r.token.Subject == "" {
+			return false
+		}
+		return matches(principalPattern(value), r.token.Issuer+"\n"+r.token.Subject)
+	case key == "request.auth.audiences":
+		texts = r.token.Audiences
+	case key == "request.auth.presenter":
+		texts = []string{r.token.Presenter}
+	default:
+		texts = r.token.claim([]string{strings.TrimSuffix(strings.TrimPrefix(key, "request.auth.claims["), "]")})
+	}
+	for _, text := range texts {
+		if text != "" && matches(pattern(value, ".+"), text) {
+			return true
+		}
+	}
+	return false
+}
+
+func within(value string, addr netip.Addr) bool {
+	if !strings.Contains(value, "/") {
+		a, err := netip.ParseAddr(value)
+		return err == nil && a.Unmap() == addr
+	}
+	prefix, err := netip.ParsePrefix(value)
+	return err == nil && prefix.Contains(addr)
+}
+
+// pattern is a value as a regular expression, present that of *.
+func pattern(value, present string) string {
+	switch {
+	case value == "*":
+		return present
+	case strings.HasPrefix(value, "*"):
+		return ".*" + regexp.QuoteMeta(value[1:])
+	case strings.HasSuffix(value, "*"):
+		return regexp.QuoteMeta(value[:len(value)-1]) + ".*"
+	}
+	return regexp.QuoteMeta(value)
+}
+
+// principalPattern is for ISSUER, a line's end and SUBJECT.
+func principalPattern(value string) string {
+	i := strings.LastIndex(value, "/")
+	switch {
+	case value == "*":
+		return ".+\n.+"
+	case i < 0 && strings.HasPrefix(value, "*"):
+		return ".+\n" + pattern(value, "")
+	case i < 0 && strings.HasSuffix(value, "*"):
+		return pattern(value, "") + "\n.+"
+	case i < 0:
+		return regexp.QuoteMeta(value) + "\n"
+	case strings.HasPrefix(value, "*"):
+		return pattern(value[:i], ".+") + "\n" + regexp.QuoteMeta(value[i+1:])
+	case strings.HasSuffix(value, "*"):
+		return regexp.QuoteMeta(value[:i]) + "\n" + pattern(value[i+1:], ".+")
+	}
+	return regexp.QuoteMeta(value[:i]) + "\n" + regexp.QuoteMeta(value[i+1:])
+}
+
+var patterns = map[string]*regexp.Regexp{}
+
+func matches(expr, s string) bool {
+	re := patterns[expr]
+	if re == nil {
+		re = regexp.MustCompile("(?s)^(?:" + expr + ")$")
+		if len(patterns) < 10_000 {
+			patterns[expr] = re
+		}
+	}
+	return re.MatchString(s)
+}
