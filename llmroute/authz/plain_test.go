@@ -144,15 +144,15 @@ func (p *plain) value(r *request, policy *Policy, key, value string) bool {
 		return false
 	}
 	var texts []string
-	switch {
-	case key == "request.auth.principal":
+	switch key {
+	case "request.auth.principal":
 		if r.token.Issuer == "" || r.token.Subject == "" {
 			return false
 		}
 		return matches(principalPattern(value), r.token.Issuer+"\n"+r.token.Subject)
-	case key == "request.auth.audiences":
+	case "request.auth.audiences":
 		texts = r.token.Audiences
-	case key == "request.auth.presenter":
+	case "request.auth.presenter":
 		texts = []string{r.token.Presenter}
 	default:
 		texts = r.token.claim([]string{strings.TrimSuffix(strings.TrimPrefix(key, "request.auth.claims["), "]")})
