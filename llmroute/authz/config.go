@@ -144,6 +144,10 @@ type Operation struct {
 	// The path, without the query and with dot segments resolved. `{*}` stands
 	// for one segment, and `{**}`, after which there is no other, for any number
 	// of them.
+	//
+	// Escapes such as `%2F` stay. A request whose path has some is looked at twice,
+	// also with the path that the gateway routes by, where they are decoded, and
+	// must pass both times.
 	Paths    []string `json:"paths,omitempty"`
 	NotPaths []string `json:"not_paths,omitempty"`
 }
