@@ -16,7 +16,7 @@ import (
 func TestScenarios(t *testing.T) {
 	c := install(t)
 	c.InstallIstioCRDs("Gateway")
-	for _, ns := range []string{"a", "b", "istio-system", "other", "team"} {
+	for _, ns := range []string{"a", "b", "edge", "istio-system", "other", "team"} {
 		if r := c.Kubectl("create", "namespace", ns); r.Code != 0 {
 			t.Fatal(r.Stderr)
 		}
@@ -29,9 +29,12 @@ func TestScenarios(t *testing.T) {
 		dir := filepath.Dir(input)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			refused := refusals(t, filepath.Join(dir, "expected.json"))
-			tried := 0
+			tried, ours := 0, 0
 			for _, document := range strings.Split("\n"+read(t, input), "\n---") {
 				object, llm := identify(t, document)
+				if llm {
+					ours++
+				}
 				if object == "" || refused[object] || !llm && !strings.HasPrefix(filepath.Base(dir), "documented-") {
 					continue
 				}
@@ -40,7 +43,7 @@ func TestScenarios(t *testing.T) {
 					t.Errorf("%s is refused: %s", object, r.Stderr)
 				}
 			}
-			if tried == 0 && len(refused) == 0 {
+			if tried == 0 && ours > 0 && len(refused) == 0 {
 				t.Error("no object was tried")
 			}
 		})
