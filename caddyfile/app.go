@@ -27,6 +27,7 @@ func init() {
 //		source        <module> ...
 //		status_listen <address>|off
 //		drain_timeout <duration>
+//		prices        <file>
 //		access_log
 //		workload      <name>
 //		namespace     <name>
@@ -56,6 +57,7 @@ func appOptions(app *llmroute.App) []option {
 		{name: "source", block: true, parse: func(d *caddyfile.Dispenser) error { return parseSource(d, app) }},
 		{name: "status_listen", parse: value(&app.StatusListen, "an address such as :15021, or off", parseAddress)},
 		{name: "drain_timeout", parse: value(&app.DrainTimeout, expectedDuration, parseDuration)},
+		{name: "prices", parse: value(&app.Prices, "the path of a file with prices", parseText)},
 		{name: "access_log", parse: presence(&app.AccessLog)},
 		{name: "workload", parse: value(&app.Identity.Workload, expectedText, parseText)},
 		{name: "namespace", parse: value(&app.Identity.Namespace, expectedText, parseText)},

@@ -50,6 +50,9 @@ func (x *exchange) accessFields() []zap.Field {
 			fields = append(fields, zap.Int64("request_reasoning_tokens", u.ReasoningTokens))
 		}
 	}
+	if x.charges.known() {
+		fields = append(fields, zap.Float64("cost", float64(x.charges.nano)/nano), zap.String("cost_currency", x.charges.currency))
+	}
 	if x.stream && x.firstByte > 0 {
 		fields = append(fields, zap.Float64("time_to_first_token", x.firstByte.Seconds()))
 	}

@@ -57,6 +57,30 @@ type App struct {
 	// are ended with an error. Default: 10m.
 	DrainTimeout caddy.Duration `json:"drain_timeout,omitempty"`
 
+	// A file with the prices of models, for the cost of each answer in logs and
+	// metrics. It is YAML: the currency, and a list of prices of a million tokens.
+	//
+	//	currency: USD
+	//	prices:
+	//	  - model: gpt-4o*          # or a name as it is
+	//	    provider: api.openai.com # its name or host. Default: any
+	//	    from: 2026-01-31         # Default: always
+	//	    input: 2.50
+	//	    cached: 1.25             # of the input. Default: input
+	//	    output: 10
+	//	    reasoning: 10            # of the output. Default: output
+	//
+	// Of several that fit, one for the provider comes before one for any, an
+	// exact model before a wildcard, a longer wildcard before a shorter one, and
+	// a later date before an earlier one.
+	//
+	// The file is read when the configuration is loaded, and a mistake in it stops
+	// that. It is read again at most once a second while requests arrive; a
+	// mistake in the new version is logged, and the last good one stays in force.
+	// Replace it by renaming a new one over it. At most 8 MiB. A relative path
+	// starts at Caddy's working directory. Default: no prices.
+	Prices string `json:"prices,omitempty"`
+
 	// The workload that the gateway acts for, as metrics name it. Default: what
 	// the source knows.
 	Identity Identity `json:"identity,omitzero"`
@@ -70,6 +94,7 @@ type App struct {
 	runner   *runner
 	key      string // of runner
 	metrics  *metrics
+	prices   *liveFile[*priceTable] // nil without one
 	open     openRequests
 	status   *listener
 	gateways listeners
@@ -104,6 +129,15 @@ func (a *App) Provision(ctx caddy.Context) error {
 	var err error
 	if a.metrics, err = acquireMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
+	}
+	if a.Prices != "" {
+		path, err := caddy.NewReplacer().ReplaceOrErr(a.Prices, true, true)
+		if err != nil {
+			return fmt.Errorf("prices: %w", err)
+		}
+		if a.prices, err = openLiveFile(path, pricesKind, a.logger); err != nil {
+			return err
+		}
 	}
 	for _, name := range []string{"tls", "events"} {
 		// The status listener needs them; an app cannot be loaded after this.

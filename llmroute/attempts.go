@@ -221,6 +221,7 @@ func (x *exchange) keep(res *http.Response, attempt *llmprovider.Attempt) *keptA
 	if u := reader.Usage(); u.Known {
 		x.h.app.metrics.count(x, u, statusText(res.StatusCode))
 		x.passedOver.Add(u)
+		x.charge(u)
 	}
 	if err != nil || len(body) > maxKept {
 		return nil

@@ -56,6 +56,7 @@ type exchange struct {
 	overhead   time.Duration // the rest of the time until the answer's head
 	usage      llmprovider.Usage
 	passedOver llmprovider.Usage  // the usage of answers that were not given to the client
+	charges    charges            // for both
 	failure    *llmprovider.Error // the gateway's own error, if it answered with one
 	denied     *authz.Decision    // what did not let the request pass
 	token      *authz.Token       // that was verified, or nil
@@ -259,6 +260,11 @@ func (x *exchange) placeholder(key string) (any, bool) {
 		return x.ruleName(), true
 	case "attempts":
 		return x.attempts, true
+	case "cost":
+		if !x.charges.known() {
+			return "", true
+		}
+		return x.charges.amount(), true
 	case "finish_reason":
 		return x.usage.FinishReason, true
 	case "usage.prompt_tokens":

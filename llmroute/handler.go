@@ -37,6 +37,7 @@ func init() {
 // `{http.llm.usage.completion_tokens}` | The number of output tokens
 // `{http.llm.usage.cached_tokens}` | The input tokens read from the provider's cache
 // `{http.llm.usage.reasoning_tokens}` | The output tokens spent on reasoning
+// `{http.llm.cost}` | What the answer cost, if the llm app has `prices`
 // `{http.llm.finish_reason}` | Why the answer ended
 type Handler struct {
 	// The rules, of which the first that matches is used. If none does, the

@@ -2,17 +2,10 @@ package llmroute
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -20,8 +13,6 @@ import (
 )
 
 const (
-	// keysRefresh is how often the file is read again while requests arrive.
-	keysRefresh = time.Second
 	// maxKeysFile bounds the file, in bytes.
 	maxKeysFile = 8 << 20
 	// maxClientName bounds a client's name in logs, in bytes.
@@ -30,122 +21,26 @@ const (
 	hashPrefix = "sha256:"
 )
 
-// keysFile is a file of clients and the hashes of their keys. The request that
-// comes first after a second reads it again; those that arrive meanwhile use
-// what was read before. It is safe for concurrent use.
-type keysFile struct {
-	path   string
-	logger *zap.Logger
-	every  time.Duration
-	opened time.Time
-
-	table atomic.Pointer[clientTable]
-	next  atomic.Int64 // when to read again, in nanoseconds after opened
-
-	mu      sync.Mutex        // held while the file is read
-	seen    [sha256.Size]byte // the content that was last parsed, good or not
-	failure string            // why it could not be read, if it could not
-}
+// keysFile is a file of clients and the hashes of their keys.
+type keysFile = liveFile[clientTable]
 
 // openKeysFile reads the file. The error names the file and, where there is
 // one, the line.
 func openKeysFile(path string, logger *zap.Logger) (*keysFile, error) {
-	f := &keysFile{path: path, logger: logger, every: keysRefresh, opened: time.Now()}
-	f.next.Store(int64(f.every))
-	data, err := readKeysFile(path)
-	if err != nil {
-		return nil, err
-	}
-	table, err := parseKeys(path, data)
-	if err != nil {
-		return nil, err
-	}
-	f.seen = sha256.Sum256(data)
-	f.table.Store(&table)
-	f.warnIfEmpty(table)
-	return f, nil
+	return openLiveFile(path, keysKind, logger)
 }
 
-// clients returns who may call.
-func (f *keysFile) clients() clientTable {
-	// Time since opened, and not of day: a clock that is set back must not keep
-	// a withdrawn key in force.
-	if f.due() && f.mu.TryLock() {
-		if f.due() {
-			f.refresh()
-			f.next.Store(int64(time.Since(f.opened) + f.every))
+var keysKind = &fileKind[clientTable]{
+	of: "keys", maxSize: maxKeysFile, create: "create it with a line that caddy llm hash-key --generate --name NAME prints", parse: parseKeys,
+	taken: func(path string, table clientTable, changed bool, logger *zap.Logger) {
+		if changed {
+			logger.Info("the file of keys has changed", zap.String("file", path), zap.Int("keys", len(table)))
 		}
-		f.mu.Unlock()
-	}
-	return *f.table.Load()
-}
-
-func (f *keysFile) due() bool { return int64(time.Since(f.opened)) >= f.next.Load() }
-
-// refresh reads the file and takes over what it says, if it is new and good. It
-// compares the content, because two versions may have the same time and size.
-func (f *keysFile) refresh() {
-	data, err := readKeysFile(f.path)
-	if err != nil {
-		if text := err.Error(); text != f.failure {
-			f.failure = text
-			f.logger.Error("the file of keys cannot be read; its last good version stays in force", zap.Error(err))
+		if len(table) == 0 {
+			logger.Warn("the file of keys has no clients, so that nobody may call; add a line that caddy llm hash-key --generate --name NAME prints",
+				zap.String("file", path))
 		}
-		return
-	}
-	sum := sha256.Sum256(data)
-	if f.failure != "" {
-		f.failure = ""
-		f.logger.Info("the file of keys can be read again", zap.String("file", f.path))
-	}
-	if sum == f.seen {
-		return
-	}
-	f.seen = sum
-	table, err := parseKeys(f.path, data)
-	if err != nil {
-		f.logger.Error("the file of keys has a mistake; its last good version stays in force", zap.Error(err))
-		return
-	}
-	f.table.Store(&table)
-	f.logger.Info("the file of keys has changed", zap.String("file", f.path), zap.Int("keys", len(table)))
-	f.warnIfEmpty(table)
-}
-
-func (f *keysFile) warnIfEmpty(table clientTable) {
-	if len(table) == 0 {
-		f.logger.Warn("the file of keys has no clients, so that nobody may call; add a line that caddy llm hash-key --generate --name NAME prints",
-			zap.String("file", f.path))
-	}
-}
-
-func readKeysFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the keys: %w; create it with a line that caddy llm hash-key --generate --name NAME prints", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the keys: %w", err)
-	}
-	if !info.Mode().IsRegular() { // opening a pipe could wait forever
-		return nil, fmt.Errorf("reading the keys: %s is not a regular file; name the file with the clients and the hashes of their keys", path)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the keys: %w", err)
-	}
-	defer file.Close()
-	var data bytes.Buffer
-	if info.Size() <= maxKeysFile {
-		data.Grow(int(info.Size()) + bytes.MinRead)
-	}
-	if _, err := data.ReadFrom(io.LimitReader(file, maxKeysFile+1)); err != nil {
-		return nil, fmt.Errorf("reading the keys: %w", err)
-	}
-	if data.Len() > maxKeysFile {
-		return nil, fmt.Errorf("reading the keys: %s is over the limit of %d bytes", path, maxKeysFile)
-	}
-	return data.Bytes(), nil
+	},
 }
 
 // parseKeys reads the clients. The error names the file and the line, but

@@ -149,7 +149,7 @@ func TestKeysFileFollowsChanges(t *testing.T) {
 	expect := func(step, alice, bob, log string) {
 		t.Helper()
 		for range 3 { // an error is logged once
-			table := f.clients()
+			table := f.get()
 			for key, want := range map[string]string{aliceKey: alice, bobKey: bob} {
 				got := ""
 				if c := table.find(key); c != nil {
@@ -239,15 +239,15 @@ func TestKeysFileIsReadOnceASecond(t *testing.T) {
 		t.Fatal(err)
 	}
 	replaceKeys(t, path, keyLine("bob", bobKey))
-	if f.clients().find(bobKey) != nil {
+	if f.get().find(bobKey) != nil {
 		t.Fatal("the file was read again at once")
 	}
-	f.opened = f.opened.Add(-keysRefresh) // a second has passed
-	if f.clients().find(bobKey) == nil {
+	f.opened = f.opened.Add(-fileRefresh) // a second has passed
+	if f.get().find(bobKey) == nil {
 		t.Fatal("the file was not read again after a second")
 	}
 	replaceKeys(t, path, keyLine("alice", aliceKey))
-	if f.clients().find(aliceKey) != nil {
+	if f.get().find(aliceKey) != nil {
 		t.Fatal("the file was read again within the next second")
 	}
 }
@@ -258,7 +258,7 @@ func TestKeysFileIsReadByOneRequest(t *testing.T) {
 	f.mu.Lock() // as by a request whose reading takes long
 	defer f.mu.Unlock()
 	done := make(chan *Client)
-	go func() { done <- f.clients().find(aliceKey) }()
+	go func() { done <- f.get().find(aliceKey) }()
 	select {
 	case c := <-done:
 		if c == nil {
@@ -278,7 +278,7 @@ func TestKeysFileUnderLoad(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			for !stop.Load() {
-				table := f.clients()
+				table := f.get()
 				if c := table.find(aliceKey); c == nil || c.Name != "alice" {
 					t.Error("a key that is in every version was refused")
 					return
@@ -317,7 +317,7 @@ func TestKeysFileRefusesSpecialFiles(t *testing.T) {
 	if _, err := os.Stat(os.DevNull); errors.Is(err, os.ErrNotExist) {
 		t.Skip("no " + os.DevNull)
 	}
-	if _, err := readKeysFile(filepath.FromSlash(os.DevNull)); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := keysKind.read(filepath.FromSlash(os.DevNull)); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -23,6 +23,8 @@ const (
 	metricCooling          = "llm_provider_cooling"
 	metricInFlight         = "llm_attempts_in_flight"
 	metricOverhead         = "llm_overhead_seconds"
+	metricCost             = "llm_cost_total"
+	metricCostUnknown      = "llm_cost_unknown_total"
 	metricSnapshots        = "llm_snapshots_total"
 	metricSnapshotTime     = "llm_snapshot_timestamp_seconds"
 	metricObjects          = "llm_source_objects"
@@ -65,6 +67,8 @@ type metrics struct {
 	refused, fallbacks, denied     *prometheus.CounterVec
 	duration, firstToken, perToken *prometheus.HistogramVec
 	tokenUsage, overhead           *prometheus.HistogramVec
+	costUnknown                    *prometheus.CounterVec
+	costs                          *costCollector
 	source                         sourceMetrics
 
 	identity  atomic.Pointer[Identity]
@@ -77,7 +81,8 @@ func acquireMetrics(registry *prometheus.Registry) (*metrics, error) {
 	value, _ := collectors.LoadOrStore("llm", newMetrics())
 	m := value.(*metrics)
 	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage,
-		m.denied, m.refused, m.fallbacks, m.overhead, m.source.snapshots, m.source.since, m.source.objects, m.source.findings, stateCollector{}} {
+		m.denied, m.refused, m.fallbacks, m.overhead, m.source.snapshots, m.source.since, m.source.objects, m.source.findings, stateCollector{},
+		m.costs, m.costUnknown} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -110,7 +115,9 @@ func newMetrics() *metrics {
 		overhead: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: metricOverhead, Help: "Time from the request to the head of its answer, less the time that the request's body and the providers took.", Buckets: overheadBuckets,
 		}, []string{"provider", "rule"}),
-		source: newSourceMetrics(),
+		costs:       new(costCollector),
+		costUnknown: counter(metricCostUnknown, "Answers with usage that have no price.", "client", "model", "provider", "rule"),
+		source:      newSourceMetrics(),
 	}
 	m.identity.Store(new(Identity))
 	return m

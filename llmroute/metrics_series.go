@@ -22,6 +22,7 @@ type providerMetrics struct {
 	// The ones used last are mostly those used next.
 	lastSeries  atomic.Pointer[series]
 	lastOutcome atomic.Pointer[outcome]
+	lastCost    atomic.Pointer[costSeries]
 }
 
 // known tells whether a name that the provider gave has a label, or may have

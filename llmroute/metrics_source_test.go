@@ -25,7 +25,7 @@ func TestObjectsAreCounted(t *testing.T) {
 	}
 	m.use(&snapshot{
 		state: &State{
-			Providers: []*ProviderSpec{{Name: "default/p", Origin: "LLMProvider default/p in a.yaml"}, {Name: "default/q", Origin: "LLMProvider default/q in a.yaml"}},
+			Providers:     []*ProviderSpec{{Name: "default/p", Origin: "LLMProvider default/p in a.yaml"}, {Name: "default/q", Origin: "LLMProvider default/q in a.yaml"}},
 			Authorization: &authz.Config{Policies: []*authz.Policy{{Name: "default/one"}, {Name: "default/wrong"}}},
 			Findings: []Finding{
 				{Object: "AuthorizationPolicy default/wrong", Reason: "InvalidField"},

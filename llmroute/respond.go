@@ -52,6 +52,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	}
 	err := r.run()
 	x.usage = *reader.Usage()
+	x.charge(&x.usage)
 	if x.erred = reader.Failed(); x.erred {
 		x.provider.state.failed(time.Now(), 0, nil)
 		if c := x.h.logger.Check(zapcore.WarnLevel, "the provider reported an error inside its answer"); c != nil {

@@ -114,7 +114,7 @@ func TestNames(t *testing.T) {
 		{"behaviour.md", "withheld headers", "llmprovider/header.go", `"([A-Z][\w-]+)": true`, ""},
 		{"behaviour.md", "endpoints", "llmprovider/endpoint.go", `\{\w+, "(/[\w/]+)"\}`, ""},
 		{"observing.md", "metrics", "llmroute/metrics.go", `metric\w+ += "(\w+)"`, ""},
-		{"observing.md", "labels", "llmroute/metrics.go", `"(llmproxy_\w+|gen_ai_\w+|server_address|error_type|outcome|rule|provider|reason|code|from|to)"`, ""},
+		{"observing.md", "labels", "llmroute/metrics.go", `"(llmproxy_\w+|gen_ai_\w+|server_address|error_type|outcome|rule|provider|reason|code|from|to|client|currency|model)"`, ""},
 		{"observing.md", "operations", "llmprovider/endpoint.go", `Operation = "(\w+)"`, ""},
 		{"observing.md", "access log fields", "llmroute/accesslog_fields.go", `zap\.\w+\("(\w+)"`, ""},
 		{"observing.md", "access log fields of policies", "llmroute/authz/handler.go", `zap\.\w+\("(authz_\w+)"`, ""},

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-llm/gateway/integration/gateway"
 )
@@ -109,6 +110,21 @@ func TestVirtualKeys(t *testing.T) {
 	}
 	if status, body := call(t, url, hello, "Authorization", "Bearer sk-llm-example-key-for-alice-only"); status != 200 {
 		t.Errorf("with the key: %d %s", status, body)
+	}
+}
+
+func TestPrices(t *testing.T) {
+	url, g := start(t, "prices")
+	if status, body := call(t, url, hello, "Authorization", "Bearer sk-llm-example-key-for-alice-only"); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+	// 1000 tokens at 0.50 and 200 at 1.50 for a million; from 2027 on at 0.40 and 1.20.
+	want := "0.0008"
+	if time.Now().UTC().Year() >= 2027 {
+		want = "0.00064"
+	}
+	if line := g.WaitLog("handled request"); fmt.Sprint(line.Fields["cost"], line.Fields["cost_currency"]) != want+"USD" {
+		t.Errorf("the access log says %v %v, want %s", line.Fields["cost"], line.Fields["cost_currency"], want)
 	}
 }
 

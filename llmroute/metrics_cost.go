@@ -1,0 +1,58 @@
+package llmroute
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// costCollector adds up costs. It counts whole billionths, since a sum of
+// fractions would drift.
+type costCollector struct{ series sync.Map } // costKey to *costSeries
+
+type costKey struct{ client, currency, model, provider, rule string }
+
+type costSeries struct {
+	key  costKey
+	nano atomic.Uint64
+}
+
+var descCost = prometheus.NewDesc(metricCost, "What the answers cost, as far as prices are known, in units of the currency.",
+	[]string{"client", "currency", "model", "provider", "rule"}, nil)
+
+// add adds the cost of one answer of the provider.
+func (c *costCollector) add(p *provider, key costKey, nano uint64) {
+	key.provider = p.name
+	s := p.state.usage.lastCost.Load()
+	if s == nil || s.key != key {
+		known, ok := c.series.Load(key)
+		if !ok {
+			known, _ = c.series.LoadOrStore(key, &costSeries{key: key})
+		}
+		s = known.(*costSeries)
+		p.state.usage.lastCost.Store(s)
+	}
+	s.nano.Add(nano)
+}
+
+// Describe implements prometheus.Collector.
+func (c *costCollector) Describe(out chan<- *prometheus.Desc) { out <- descCost }
+
+// Collect implements prometheus.Collector.
+func (c *costCollector) Collect(out chan<- prometheus.Metric) {
+	c.series.Range(func(_, value any) bool {
+		s := value.(*costSeries)
+		out <- prometheus.MustNewConstMetric(descCost, prometheus.CounterValue, float64(s.nano.Load())/nano,
+			s.key.client, s.key.currency, s.key.model, s.key.provider, s.key.rule)
+		return true
+	})
+}
+
+// unpriced counts an answer with usage that has no price.
+func (m *metrics) unpriced(p *provider, key costKey) {
+	m.costUnknown.WithLabelValues(key.client, key.model, p.name, key.rule).Inc()
+}
+
+// Interface guards
+var _ prometheus.Collector = (*costCollector)(nil)
