@@ -52,8 +52,8 @@ func TestObjectsAreValid(t *testing.T) {
 		"defaults": nil,
 		"all options": {
 			"--values", "testdata/all-values.yaml",
-			// Their CRD, and their namespace, are not there.
-			"--set", "serviceMonitor.enabled=false", "--set", "secrets[1].namespace=" + c.Namespace(),
+			// Their CRD, and their namespaces, are not there.
+			"--set", "serviceMonitor.enabled=false", "--set", "secrets[1].namespace=" + c.Namespace() + ",rootNamespace=" + c.Namespace(),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -29,12 +29,14 @@ func TestPermissions(t *testing.T) {
 		return lines
 	}
 	everywhere := []string{
+		"authorizationpolicies.security.istio.io [] [] [list watch]",
 		"events.events.k8s.io [] [] [create]",
 		"gateways.networking.istio.io [] [] [list watch]",
 		"llmproviders.istio.alibabacloud.com [] [] [list watch]",
 		"llmproviders.istio.alibabacloud.com/status [] [] [patch]",
 		"llmroutes.istio.alibabacloud.com [] [] [list watch]",
 		"llmroutes.istio.alibabacloud.com/status [] [] [patch]",
+		"requestauthentications.security.istio.io [] [] [list watch]",
 		"services [] [] [list watch]",
 	}
 	at := append(slices.Clone(everywhere),
@@ -82,5 +84,47 @@ func TestSecrets(t *testing.T) {
 		if r := c.Kubectl(append([]string{"--kubeconfig=" + token, "get", "secrets"}, args...)...); r.Code == 0 {
 			t.Errorf("it may list all Secrets with %v:\n%s", args, r.Stdout)
 		}
+	}
+}
+
+// TestMeshConfig holds that the gateway can read the mesh's configuration where the
+// chart lets it, and no other ConfigMap.
+func TestMeshConfig(t *testing.T) {
+	c := cluster.Shared(t)
+	for _, test := range []struct {
+		name, set string
+		own       bool // the root namespace is the release's
+		may       bool
+	}{
+		{"the release's namespace", "", true, true},
+		{"refused there", "rbac.meshConfig=false", true, false},
+		{"another namespace", "", false, false},
+		{"allowed there", "rbac.meshConfig=true", false, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := c.For(t)
+			ns := c.Namespace()
+			root := ns
+			if !test.own {
+				root = c.Namespace()
+			}
+			for _, name := range []string{"istio", "other"} {
+				if r := c.Kubectl("-n", root, "create", "configmap", name, "--from-literal=mesh="); r.Code != 0 {
+					t.Fatal(r.Stderr)
+				}
+			}
+			args := []string{"--set", "rootNamespace=" + root}
+			if test.set != "" {
+				args = append(args, "--set", test.set)
+			}
+			install(t, c, ns, args...)
+			token := c.Kubeconfig(c.Token(ns, "edge"))
+			for name, may := range map[string]bool{"istio": test.may, "other": false} {
+				r := c.Kubectl("--kubeconfig="+token, "-n", root, "get", "configmaps", "--field-selector", "metadata.name="+name, "-o", "name")
+				if got := r.Code == 0 && r.Stdout == "configmap/"+name+"\n"; got != may {
+					t.Errorf("%s: %+v", name, r)
+				}
+			}
+		})
 	}
 }

@@ -104,6 +104,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"all Secrets", "secrets[0].names={*}", "/secrets/0/names/0"},
 		{"range of addresses", "service.loadBalancerSourceRanges={203.0.113.1}", "/service/loadBalancerSourceRanges/0"},
 		{"digest", "image.digest=0123", "/image/digest"},
+		{"right that is no choice", "rbac.meshConfig=maybe", "/rbac/meshConfig"},
 		{"labels that are no strings", "labels.istio=true", "/labels/istio"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
