@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 	c := cluster.Start(t)
 	c.InstallCRDs(crds)
-	c.InstallIstioCRDs("Gateway")
+	c.InstallIstioCRDs("Gateway", "AuthorizationPolicy", "RequestAuthentication")
 	c.Kubectl("create", "namespace", "istio-system")
 	w := newWorld(t, c)
 	w.ns = "istio-system"
@@ -51,11 +52,20 @@ func TestLeastPrivilege(t *testing.T) {
 	if f := g.findings(); !strings.Contains(f, rule) {
 		t.Errorf("the finding does not name the rule %s: %s", rule, f)
 	}
-	for _, args := range [][]string{{"secret", "others"}, {"secrets"}, {"secrets", "--all-namespaces"}} {
+	for _, args := range [][]string{{"secret", "others"}, {"secrets"}, {"secrets", "--all-namespaces"}, {"configmaps"}, {"configmap", "llm-gateway"}} {
 		if r := w.Kubectl(append([]string{"get", "-n", "istio-system", "--kubeconfig=" + kubeconfig}, args...)...); r.Code == 0 || strings.Contains(r.Stdout, "llm-keys") {
 			t.Errorf("the token may get %v: %+v", args, r)
 		}
 	}
+
+	// Policies are read, and the mesh's configuration, once one needs it.
+	w.apply(meshConfig("extensionProviders: [{name: known, envoyExtAuthzHttp: {service: 127.0.0.1, port: 1}}]"),
+		policy("asks", `{action: CUSTOM, provider: {name: known}, rules: [{to: [{operation: {hosts: [asked.example.com]}}]}]}`),
+		policy("asks-nobody", `{action: CUSTOM, provider: {name: unknown}, rules: [{to: [{operation: {hosts: [asked.example.com]}}]}]}`))
+	until(t, "finding about who is not known, and no other", func() (bool, string) {
+		got := g.findings()
+		return strings.Contains(got, "istio-system/asks-nobody") && strings.Contains(got, "ExtensionProviderNotFound") && !strings.Contains(got, "istio-system/asks\"") && !strings.Contains(got, "MeshConfig"), got
+	})
 
 	// The Role that the finding asks for is enough.
 	w.Kubectl("create", "role", "others", "-n", w.ns, "--verb=list,watch", "--resource=secrets", "--resource-name=others")
@@ -90,10 +100,45 @@ metadata: {name: ` + name + `}
 rules:
 - {apiGroups: [istio.alibabacloud.com], resources: [llmproviders, llmroutes], verbs: [list, watch]}
 - {apiGroups: [networking.istio.io], resources: [gateways], verbs: [list, watch]}
+- {apiGroups: [security.istio.io], resources: [authorizationpolicies, requestauthentications], verbs: [list, watch]}
 - {apiGroups: [""], resources: [services], verbs: [list, watch]}
 `)
 	w.Kubectl("create", "clusterrolebinding", name, "--clusterrole="+name, "--serviceaccount="+w.ns+":gw")
 	g.answers(w.host, 200, "m")
 	g.WaitLog("the status of objects is not written: a Role in namespace " + w.ns)
 	g.WaitLog("may read the objects now")
+}
+
+// TestMissingRightToTheMesh has a ServiceAccount that may read policies, but not whom
+// they ask.
+func TestMissingRightToTheMesh(t *testing.T) {
+	c := cluster.Shared(t)
+	c.InstallCRDs(crds)
+	c.InstallIstioCRDs("Gateway", "AuthorizationPolicy", "RequestAuthentication")
+	w := newWorld(t, c)
+	w.apply(providerObject("p", w.host, "model: m"), policy("addresses", `{action: DENY, rules: [{from: [{source: {remoteIpBlocks: [10.0.0.0/8]}}]}]}`))
+	name := "policies-" + w.ns
+	w.Apply(`apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: ` + name + `}
+rules:
+- {apiGroups: [istio.alibabacloud.com], resources: [llmproviders, llmroutes], verbs: [list, watch]}
+- {apiGroups: [networking.istio.io], resources: [gateways], verbs: [list, watch]}
+- {apiGroups: [security.istio.io], resources: [authorizationpolicies, requestauthentications], verbs: [list, watch]}
+- {apiGroups: [""], resources: [services], verbs: [list, watch]}
+`)
+	w.Kubectl("create", "clusterrolebinding", name, "--clusterrole="+name, "--serviceaccount="+w.ns+":gw")
+	g := w.start(settings{kubeconfig: w.Kubeconfig(w.Token(w.ns, "gw")), root: w.ns})
+	g.answers(w.host, 200, "m")
+	const rule = `a Role in namespace %s needs the rule {apiGroups: [\"\"], resources: [configmaps], resourceNames: [istio], verbs: [list, watch]}`
+	until(t, "finding that names the rule", func() (bool, string) {
+		got := g.findings()
+		return strings.Contains(got, "MeshConfigForbidden") && strings.Contains(got, fmt.Sprintf(rule, w.ns)) && strings.Contains(got, "remoteIpBlocks and remote.ip cannot be compared"), got
+	})
+	w.Kubectl("create", "role", "mesh", "-n", w.ns, "--verb=list,watch", "--resource=configmaps", "--resource-name=istio")
+	w.Kubectl("create", "rolebinding", "mesh", "-n", w.ns, "--role=mesh", "--serviceaccount="+w.ns+":gw")
+	until(t, "no finding", func() (bool, string) {
+		got := g.findings()
+		return !strings.Contains(got, "MeshConfig"), got
+	})
 }

@@ -114,6 +114,11 @@ func (g *running) post(host string) answer {
 	}
 	req.Host = host
 	req.Header.Set("Content-Type", "application/json")
+	return g.do(req)
+}
+
+// do sends a request.
+func (g *running) do(req *http.Request) answer {
 	res, err := g.client.Do(req)
 	if err != nil {
 		return answer{body: err.Error()}

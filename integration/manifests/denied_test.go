@@ -1,0 +1,102 @@
+package manifests_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-llm/gateway/integration/gateway"
+)
+
+const denied = "RBAC: access denied"
+
+// TestDeniedAddress is the documents' last step: who comes from that address no
+// longer gets through to that host.
+func TestDeniedAddress(t *testing.T) {
+	port := gateway.FreePort(t)
+	manifests := scenario(t, "documented-ingress-denied")
+	g, servers := start(t, manifests, "LLM_NAMESPACE=istio-system", "LLM_LABELS=istio=ingressgateway", fmt.Sprint("LLM_PORT_MAP=80:", port))
+	provider := servers["dashscope.aliyuncs.com"]
+	for _, host := range []string{"test.com", "TEST.com", "test.com:80", "test.com.", fmt.Sprint("test.com:", port)} {
+		if status, _, body := ask(t, port, host); status != 403 || body != denied {
+			t.Errorf("%s: %d %q, want 403 %q", host, status, body, denied)
+		}
+	}
+	if n := provider.Count(); n != 0 {
+		t.Errorf("the provider got %d requests", n)
+	}
+	for host, want := range map[string]int{"dashscope.aliyuncs.com": 200, "other.com": 404} {
+		if status, _, body := ask(t, port, host); status != want {
+			t.Errorf("%s: %d %s", host, status, body)
+		}
+	}
+
+	// Another address is denied, and then all but another.
+	until := func(what string, want int) {
+		t.Helper()
+		deadline := time.Now().Add(15 * time.Second)
+		for {
+			status, _, body := ask(t, port, "test.com")
+			if status == want {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d %s, want %d", what, status, body, want)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	g.WriteFile("config.llm-manifests", strings.ReplaceAll(manifests, "- 127.0.0.1", "- 192.0.2.1"))
+	until("another address", 200)
+	g.WriteFile("config.llm-manifests", strings.ReplaceAll(strings.ReplaceAll(manifests, "ipBlocks", "notIpBlocks"), "- 127.0.0.1", "- 192.0.2.1"))
+	until("all but another address", 403)
+	// What cannot be read denies more.
+	g.WriteFile("config.llm-manifests", strings.ReplaceAll(manifests, "- 127.0.0.1", "- ${YOUR_LOCAL_IP}"))
+	g.WaitLog(`\"${YOUR_LOCAL_IP}\" is no address and no CIDR range`)
+	until("an address that is none", 403)
+	if status, _, body := ask(t, port, "dashscope.aliyuncs.com"); status != 200 {
+		t.Errorf("another host: %d %s", status, body)
+	}
+}
+
+// TestExternalAuthorization asks a service that the mesh's configuration names.
+func TestExternalAuthorization(t *testing.T) {
+	port, authorizer := gateway.FreePort(t), gateway.FreePort(t)
+	gateway.Start(t, fmt.Sprintf(`http://:%d {
+	@allowed header X-Ext-Authz allow
+	respond @allowed 200
+	respond "not without the header" 403
+}
+`, authorizer))
+	manifests := scenario(t, "documented-ingress") + fmt.Sprintf(`---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    extensionProviders:
+    - name: header
+      envoyExtAuthzHttp: {service: 127.0.0.1, port: "%d", includeRequestHeadersInCheck: [x-ext-authz]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: ask, namespace: istio-system}
+spec:
+  action: CUSTOM
+  provider: {name: header}
+  rules: [{to: [{operation: {hosts: [test.com]}}]}]
+`, authorizer)
+	_, servers := start(t, manifests, "LLM_NAMESPACE=istio-system", "LLM_LABELS=istio=ingressgateway", fmt.Sprint("LLM_PORT_MAP=80:", port))
+	if status, _, body := ask(t, port, "test.com"); status != 403 || body != "not without the header" {
+		t.Errorf("refused: %d %q", status, body)
+	}
+	if n := servers["dashscope.aliyuncs.com"].Count(); n != 0 {
+		t.Errorf("the provider got %d requests", n)
+	}
+	for _, test := range [][]string{{"test.com", "X-Ext-Authz", "allow"}, {"dashscope.aliyuncs.com"}} {
+		if status, _, body := ask(t, port, test[0], test[1:]...); status != 200 {
+			t.Errorf("%v: %d %s", test, status, body)
+		}
+	}
+}
