@@ -311,3 +311,37 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestDecodeKindsOfPolicies holds that a policy whose kind is misspelt does not go
+// unnoticed.
+func TestDecodeKindsOfPolicies(t *testing.T) {
+	for kind, want := range map[string]struct{ as, fault string }{
+		"AuthorizationPolicy":    {as: "policy"},
+		"authorizationpolicy":    {"policy", `there is no kind "authorizationpolicy"; write AuthorizationPolicy`},
+		"AuthorizationPolicies":  {"policy", `there is no kind "AuthorizationPolicies"; write AuthorizationPolicy`},
+		"RequestAuthentication":  {as: "authentication"},
+		"RequestAuthentications": {"authentication", `there is no kind "RequestAuthentications"; write RequestAuthentication`},
+		"AuthorisationPolicy":    {"stray", `there is no kind "AuthorisationPolicy" of security.istio.io; write AuthorizationPolicy or RequestAuthentication`},
+		"PeerAuthentication":     {},
+	} {
+		o := mustDecode(t, "apiVersion: security.istio.io/v1beta1\nkind: "+kind+"\nmetadata: {name: a}\n")
+		var as string
+		var faults []Fault
+		for _, item := range o.Policies {
+			as, faults = "policy", item.Faults
+		}
+		for _, item := range o.Authentications {
+			as, faults = "authentication", item.Faults
+		}
+		for _, item := range o.Strays {
+			as, faults = "stray", item.Faults
+		}
+		fault := ""
+		if len(faults) > 0 {
+			fault = faults[0].Message
+		}
+		if as != want.as || fault != want.fault || len(faults) > 1 {
+			t.Errorf("%s: taken for %q with %v", kind, as, faults)
+		}
+	}
+}

@@ -2,6 +2,8 @@ package manifests_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -60,43 +62,35 @@ func TestDeniedAddress(t *testing.T) {
 	}
 }
 
-// TestExternalAuthorization asks a service that the mesh's configuration names.
+// TestExternalAuthorization runs the example of external authorization, service
+// included, on other ports.
 func TestExternalAuthorization(t *testing.T) {
-	port, authorizer := gateway.FreePort(t), gateway.FreePort(t)
-	gateway.Start(t, fmt.Sprintf(`http://:%d {
-	@allowed header X-Ext-Authz allow
-	respond @allowed 200
-	respond "not without the header" 403
-}
-`, authorizer))
-	manifests := scenario(t, "documented-ingress") + fmt.Sprintf(`---
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: istio, namespace: istio-system}
-data:
-  mesh: |
-    extensionProviders:
-    - name: header
-      envoyExtAuthzHttp: {service: 127.0.0.1, port: "%d", includeRequestHeadersInCheck: [x-ext-authz]}
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: {name: ask, namespace: istio-system}
-spec:
-  action: CUSTOM
-  provider: {name: header}
-  rules: [{to: [{operation: {hosts: [test.com]}}]}]
-`, authorizer)
-	_, servers := start(t, manifests, "LLM_NAMESPACE=istio-system", "LLM_LABELS=istio=ingressgateway", fmt.Sprint("LLM_PORT_MAP=80:", port))
-	if status, _, body := ask(t, port, "test.com"); status != 403 || body != "not without the header" {
-		t.Errorf("refused: %d %q", status, body)
+	port, service := gateway.FreePort(t), gateway.FreePort(t)
+	data, err := os.ReadFile(filepath.Join("..", "..", "examples", "kubernetes", "ext-authz.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := strings.NewReplacer("ext-authz.istio-system.svc.cluster.local", "127.0.0.1", "8000", fmt.Sprint(service), "admin off\n", "\n").Replace(string(data))
+	_, caddyfile, found := strings.Cut(example, "  Caddyfile: |\n")
+	if !found {
+		t.Fatal("the example has no Caddyfile")
+	}
+	caddyfile, _, _ = strings.Cut(caddyfile, "---")
+	gateway.Start(t, strings.ReplaceAll(caddyfile, "    \t", "\t"))
+
+	_, servers := start(t, scenario(t, "documented-ingress")+"---\n"+example, "LLM_NAMESPACE=istio-system", "LLM_LABELS=istio=ingressgateway", fmt.Sprint("LLM_PORT_MAP=80:", port))
+	const refused = "denied by ext-authz: write the header x-ext-authz: allow"
+	for _, host := range []string{"test.com", "other.com"} {
+		if status, _, body := ask(t, port, host); status != 403 || body != refused {
+			t.Errorf("%s: %d %q", host, status, body)
+		}
 	}
 	if n := servers["dashscope.aliyuncs.com"].Count(); n != 0 {
 		t.Errorf("the provider got %d requests", n)
 	}
-	for _, test := range [][]string{{"test.com", "X-Ext-Authz", "allow"}, {"dashscope.aliyuncs.com"}} {
-		if status, _, body := ask(t, port, test[0], test[1:]...); status != 200 {
-			t.Errorf("%v: %d %s", test, status, body)
+	for host, want := range map[string]int{"test.com": 200, "other.com": 404} {
+		if status, _, body := ask(t, port, host, "X-Ext-Authz", "allow"); status != want {
+			t.Errorf("%s: %d %s", host, status, body)
 		}
 	}
 }
