@@ -158,9 +158,11 @@ func (e *explanation) decide(r *http.Request, port int) {
 		e.say("passes: %s: %s", d.Reason, e.policy(d.Policy, d.Rule))
 	case d.Policy != "":
 		e.say("refused with %d %s: %s: %s", d.Refusal.Status, d.Refusal.Body, d.Reason, e.policy(d.Policy, d.Rule))
-	default:
+	case d.Reason != d.Refusal.Body:
 		e.say("refused with %d %s: %s", d.Refusal.Status, d.Refusal.Body, d.Reason)
-		if len(unfetched) > 0 && d.Reason == d.Refusal.Body {
+	default: // for its token
+		e.say("refused with %d %s", d.Refusal.Status, d.Refusal.Body)
+		if len(unfetched) > 0 {
 			e.say("no keys are fetched here, so that tokens of %s are refused", strings.Join(unfetched, " and "))
 		}
 	}

@@ -56,7 +56,7 @@ func policyEffect(p *authz.Policy) string {
 		effect = "denies " + what
 	}
 	if p.DryRun {
-		effect = "is a dry run, and only logs that it " + effect
+		effect = "is a dry run, and only logs what it would do: " + effect
 	}
 	return effect
 }

@@ -107,13 +107,9 @@ func (g *policyCases) set(t *testing.T, inverted bool) *authz.Set {
 	for _, c := range g.Requests {
 		if issuer, _ := c.Token["iss"].(string); issuer != "" && !issuers[issuer] {
 			issuers[issuer] = true
-			keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: tokenKey.Public()}}})
-			if err != nil {
-				t.Fatal(err)
-			}
 			objects = append(objects, map[string]any{"apiVersion": "security.istio.io/v1", "kind": KindRequestAuthentication,
 				"metadata": map[string]any{"name": fmt.Sprint("r", len(issuers))},
-				"spec":     map[string]any{"jwtRules": []any{map[string]any{"issuer": issuer, "jwks": string(keys), "fromHeaders": []any{map[string]any{"name": tokenHeader}}}}}})
+				"spec":     map[string]any{"jwtRules": []any{map[string]any{"issuer": issuer, "jwks": tokenKeys(t), "fromHeaders": []any{map[string]any{"name": tokenHeader}}}}}})
 		}
 	}
 	for i, spec := range g.Policies {
@@ -188,6 +184,16 @@ func (c *policyCase) decide(t *testing.T, set *authz.Set) authz.Decision {
 		}
 	}
 	return set.Authorize(make(http.Header), r, cmp.Or(c.Port, 80))
+}
+
+// tokenKeys is the key set that verifies the tokens of the cases.
+func tokenKeys(t *testing.T) string {
+	t.Helper()
+	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: tokenKey.Public()}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(keys)
 }
 
 // signed is the case's token.

@@ -46,6 +46,29 @@ metadata: {name: b, namespace: ns}
 spec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKeySecretRef: {name: key, key: k}}}}}
 `,
 		},
+		"the mesh, whom a policy asks": {
+			objects:  policyText("{action: CUSTOM, provider: {name: a}, rules: [{}]}"),
+			identity: llmroute.Identity{Namespace: "ns"},
+			want:     []Reference{{"ConfigMap", "istio-system", "istio"}},
+		},
+		"the mesh, for addresses": {
+			objects:  policyText("{rules: [{from: [{source: {notRemoteIpBlocks: [10.0.0.0/8]}}]}]}"),
+			identity: llmroute.Identity{Namespace: "ns"},
+			want:     []Reference{{"ConfigMap", "istio-system", "istio"}},
+		},
+		"the mesh, for a condition": {
+			objects:  policyText("{rules: [{when: [{key: remote.ip, values: [10.0.0.0/8]}]}]}"),
+			identity: llmroute.Identity{Namespace: "ns"},
+			want:     []Reference{{"ConfigMap", "istio-system", "istio"}},
+		},
+		"the mesh, that no policy needs": {
+			objects:  policyText("{rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}]}]}"),
+			identity: llmroute.Identity{Namespace: "ns"},
+		},
+		"the mesh, of a policy for others": {
+			objects:  policyText("{selector: {matchLabels: {app: other}}, action: CUSTOM, provider: {name: a}, rules: [{}]}"),
+			identity: llmroute.Identity{Namespace: "ns"},
+		},
 		"certificates of a Gateway": {
 			objects: `metadata: {name: a, namespace: ns}
 spec: {host: a.example.com}
@@ -82,4 +105,9 @@ spec:
 			}
 		})
 	}
+}
+
+// policyText is an AuthorizationPolicy, after another object.
+func policyText(spec string) string {
+	return "metadata: {name: a, namespace: ns}\nspec: {host: a.example.com}\n---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: ns}\nspec: " + spec + "\n"
 }

@@ -6,16 +6,20 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 var update = flag.Bool("update", false, "write what Translate returns into testdata")
@@ -97,6 +101,18 @@ func provision(t *testing.T, state *llmroute.State) {
 			continue
 		}
 		_ = p.Cleanup()
+	}
+	if state.Authorization != nil {
+		_, problems := authz.New(state.Authorization, zap.NewNop())
+		if len(problems) > 0 && len(state.Findings) == 0 {
+			t.Errorf("of what is wrong with policies nothing is found: %+v", problems)
+		}
+		alone := *state.Authorization
+		alone.ExtAuthz = nil // nobody is asked
+		set, _ := authz.New(&alone, zap.NewNop())
+		for _, host := range []string{"test.com", ""} {
+			set.Authorize(make(http.Header), &http.Request{Method: http.MethodPost, Host: host, URL: &url.URL{Path: "/"}, RemoteAddr: "127.0.0.1:1"}, 80)
+		}
 	}
 	for table, routes := range state.Tables {
 		origins := make(map[string]bool)

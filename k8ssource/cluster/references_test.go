@@ -100,3 +100,37 @@ func TestReferencesFaults(t *testing.T) {
 		})
 	}
 }
+
+// TestReferencesFaultsOfTheMesh has the ConfigMap with the mesh's configuration.
+func TestReferencesFaultsOfTheMesh(t *testing.T) {
+	r := newTestReferences(new([]string))
+	ref := k8ssource.Reference{Kind: k8ssource.KindConfigMap, Namespace: "ns", Name: "istio"}
+	r.follow(t.Context(), []k8ssource.Reference{ref})
+	f := r.followers[ref]
+	faults := func() []k8ssource.Fault {
+		t.Helper()
+		var objects k8ssource.Objects
+		r.addTo(&objects)
+		if len(objects.ConfigMaps) != 1 || objects.ConfigMaps[0].Object.Namespace != "ns" || objects.ConfigMaps[0].Object.Name != "istio" {
+			t.Fatalf("got %d ConfigMaps", len(objects.ConfigMaps))
+		}
+		return objects.ConfigMaps[0].Faults
+	}
+	if got := faults(); !r.pending() || len(got) != 1 || got[0].Reason != k8ssource.ReasonInvalidMesh || got[0].Used {
+		t.Errorf("before anything is known: %+v", got)
+	}
+	_, _ = f.note(apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "istio", errors.New("RBAC")))
+	const rule = `the gateway may not read it; a Role in namespace ns needs the rule {apiGroups: [""], resources: [configmaps], resourceNames: [istio], verbs: [list, watch]}`
+	if got := faults(); r.pending() || len(got) != 1 || got[0].Reason != k8ssource.ReasonMeshForbidden || got[0].Message != rule || got[0].Used {
+		t.Errorf("forbidden: %+v", got)
+	}
+	_, _ = f.note(nil)
+	if err := f.Replace([]any{&unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "istio", "namespace": "ns"}, "data": map[string]any{"mesh": ""},
+	}}}, "1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := faults(); len(got) != 0 {
+		t.Errorf("read: %+v", got)
+	}
+}

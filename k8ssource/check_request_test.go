@@ -1,0 +1,132 @@
+package k8ssource
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const checkedPolicies = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny, namespace: istio-system}
+spec:
+  action: DENY
+  rules:
+  - to: [{operation: {paths: [/admin]}}]
+  - from: [{source: {ipBlocks: [10.0.0.0/8]}}]
+    to: [{operation: {hosts: [test.com]}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: allow, namespace: istio-system}
+spec:
+  rules:
+  - from: [{source: {principals: [cluster.local/ns/default/sa/sleep]}}]
+  - from: [{source: {requestPrincipals: ["https://inline.example.com/*", "https://fetched.example.com/*"]}}]
+  - when: [{key: "request.headers[x-team]", values: [blue]}]
+  - to: [{operation: {ports: ["8443"]}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: trial, namespace: istio-system, annotations: {istio.io/dry-run: "true"}}
+spec: {action: DENY, rules: [{from: [{source: {ipBlocks: [192.0.2.9]}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: ask, namespace: istio-system}
+spec: {action: CUSTOM, provider: {name: asked}, rules: [{to: [{operation: {hosts: [asked.com]}}]}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "extensionProviders: [{name: asked, envoyExtAuthzHttp: {service: 127.0.0.1, port: 1}}]"}
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: istio-system}
+spec:
+  jwtRules:
+  - {issuer: https://inline.example.com, jwks: 'KEYS'}
+  - {issuer: https://fetched.example.com, jwksUri: "http://127.0.0.1:1/keys"}
+`
+
+func TestCheckRequest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	write(t, path, strings.Replace(checkedPolicies, "KEYS", tokenKeys(t), 1))
+	token := func(issuer string) string {
+		return "Authorization: Bearer " + (&policyCase{Token: map[string]any{"iss": issuer, "sub": "alice"}}).signed(t)
+	}
+	const (
+		deny  = "AuthorizationPolicy istio-system/deny at x.yaml:1, "
+		allow = "AuthorizationPolicy istio-system/allow at x.yaml:11, "
+	)
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"address": {[]string{"POST http://test.com/v1/chat/completions", "--from", "10.1.2.3"},
+			"refused with 403 RBAC: access denied: a DENY policy matches: " + deny + "spec.rules[1]: requests to test.com from 10.0.0.0/8"},
+		"path":        {[]string{"GET https://other.com/admin"}, "refused with 403 RBAC: access denied: a DENY policy matches: " + deny + "spec.rules[0]: requests at the path /admin"},
+		"not allowed": {[]string{"http://test.com/"}, "refused with 403 RBAC: access denied: no ALLOW policy matches"},
+		"identity": {[]string{"https://test.com/", "--tls-principal", "cluster.local/ns/default/sa/sleep"},
+			"passes: an ALLOW policy matches: " + allow + "spec.rules[0]: requests by cluster.local/ns/default/sa/sleep"},
+		"header": {[]string{"http://test.com/", "--header", "X-Team: blue"}, "passes: an ALLOW policy matches: " + allow + "spec.rules[2]: requests where request.headers[x-team] is blue"},
+		"host":   {[]string{"http://1.2.3.4/", "--header", "Host: test.com", "--from", "10.1.2.3"}, "refused with 403 RBAC: access denied: a DENY policy matches: " + deny + "spec.rules[1]: requests to test.com from 10.0.0.0/8"},
+		"port":   {[]string{"https://test.com:8443/"}, "passes: an ALLOW policy matches: " + allow + "spec.rules[3]: requests at the port 8443"},
+		"token": {[]string{"http://test.com/", "--header", token("https://inline.example.com")},
+			"passes: an ALLOW policy matches: " + allow + "spec.rules[1]: requests with a token of https://inline.example.com/* or https://fetched.example.com/*"},
+		"other token": {[]string{"http://test.com/", "--header", token("https://other.example.com")},
+			"refused with 401 Jwt issuer is not configured\nrequest: no keys are fetched here, so that tokens of https://fetched.example.com are refused"},
+		"asked": {[]string{"http://asked.com/", "--header", "X-Team: blue"},
+			"asked is asked, and if it agrees: AuthorizationPolicy istio-system/ask at x.yaml:26, spec.rules[0]: requests to asked.com\nrequest: passes: an ALLOW policy matches: " + allow + "spec.rules[2]: requests where request.headers[x-team] is blue"},
+		"dry run": {[]string{"http://test.com/", "--header", "X-Team: blue", "--from", "192.0.2.9"},
+			`logged: policy would deny {"policy": "istio-system/trial", "rule": 0}` + "\nrequest: passes: an ALLOW policy matches: " + allow + "spec.rules[2]: requests where request.headers[x-team] is blue"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := runCommand(t, newCheckCommand(), append([]string{path, "--namespace", "istio-system", "--request"}, test.args...)...)
+			_, got, _ := strings.Cut(strings.ReplaceAll(out, path, "x.yaml"), "\nrequest: ")
+			if err != nil || got != test.want+"\n" {
+				t.Errorf("%v\ngot  %s\nwant %s", err, got, test.want)
+			}
+		})
+	}
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no URL":    {[]string{"POST /v1/chat/completions"}, "has no URL; write a method and a URL"},
+		"address":   {[]string{"http://test.com/", "--from", "localhost"}, `--from "localhost" is not an IP address`},
+		"no header": {[]string{"http://test.com/", "--header", "secret"}, "a --header has no colon"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := runCommand(t, newCheckCommand(), append([]string{path, "--namespace", "istio-system", "--request"}, test.args...)...)
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestCheckPolicies holds what is said of each policy.
+func TestCheckPolicies(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	write(t, path, strings.Replace(checkedPolicies, "KEYS", tokenKeys(t), 1))
+	out, err := runCommand(t, newCheckCommand(), path, "--namespace", "istio-system")
+	want := `x.yaml:1: AuthorizationPolicy istio-system/deny: denies requests at the path /admin; and requests to test.com from 10.0.0.0/8
+x.yaml:11: AuthorizationPolicy istio-system/allow: allows requests by cluster.local/ns/default/sa/sleep; and requests with a token of https://inline.example.com/* or https://fetched.example.com/*; and requests where request.headers[x-team] is blue; and requests at the port 8443. Requests that no policy allows are refused
+x.yaml:21: AuthorizationPolicy istio-system/trial: is a dry run, and only logs what it would do: denies requests from 192.0.2.9
+x.yaml:26: AuthorizationPolicy istio-system/ask: asks asked about requests to asked.com
+x.yaml:36: RequestAuthentication istio-system/tokens: accepts tokens of https://inline.example.com with the keys in it; accepts tokens of https://fetched.example.com with the keys from http://127.0.0.1:1/keys
+`
+	if got := strings.ReplaceAll(out, path, "x.yaml"); err != nil || got != want {
+		t.Errorf("%v\ngot\n%s\nwant\n%s", err, got, want)
+	}
+	out, err = runCommand(t, newCheckCommand(), path, "--namespace", "team")
+	if err != nil || strings.Contains(out, otherWorkloads) {
+		t.Errorf("of the root namespace: %v\n%s", err, out)
+	}
+	out, err = runCommand(t, newCheckCommand(), path, "--namespace", "team", "--root-namespace", "root")
+	if err != nil || strings.Count(out, otherWorkloads) != 5 {
+		t.Errorf("of another namespace: %v\n%s", err, out)
+	}
+}
