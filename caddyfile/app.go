@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/tracing"
 
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -29,13 +30,14 @@ func init() {
 //		drain_timeout <duration>
 //		prices        <file>
 //		access_log
+//		tracing       { ... }
 //		workload      <name>
 //		namespace     <name>
 //	}
 //
 // provider is described at parseProvider. The other options stand for the
-// fields of the same names in llmroute.App; workload and namespace are its
-// identity.
+// fields of the same names in llmroute.App, tracing with the block of Caddy's
+// directive; workload and namespace are its identity.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	app, err := configuredApp(existing)
 	if err != nil {
@@ -59,6 +61,7 @@ func appOptions(app *llmroute.App) []option {
 		{name: "drain_timeout", parse: value(&app.DrainTimeout, expectedDuration, parseDuration)},
 		{name: "prices", parse: value(&app.Prices, "the path of a file with prices", parseText)},
 		{name: "access_log", parse: presence(&app.AccessLog)},
+		{name: "tracing", block: true, parse: func(d *caddyfile.Dispenser) error { return parseTracing(d, app) }},
 		{name: "workload", parse: value(&app.Identity.Workload, expectedText, parseText)},
 		{name: "namespace", parse: value(&app.Identity.Namespace, expectedText, parseText)},
 	}
@@ -99,6 +102,22 @@ func parseSource(d *caddyfile.Dispenser, app *llmroute.App) error {
 		return located(d, err)
 	}
 	app.SourceRaw = caddyconfig.JSONModuleObject(module, "source", name, nil)
+	return nil
+}
+
+// parseTracing reads the block of Caddy's directive tracing.
+func parseTracing(d *caddyfile.Dispenser, app *llmroute.App) error {
+	if app.Tracing != nil {
+		return d.Errf("tracing is given twice; keep one")
+	}
+	if d.NextArg() {
+		return d.Errf("tracing takes no argument; its options go into a block")
+	}
+	var handler tracing.Tracing
+	if err := handler.UnmarshalCaddyfile(d.NewFromNextSegment()); err != nil {
+		return err
+	}
+	app.Tracing = caddyconfig.JSON(handler, nil)
 	return nil
 }
 

@@ -24,7 +24,10 @@ var withheld = map[string]bool{
 	"Accept-Encoding": true,
 
 	"X-Real-Ip": true, "Forwarded": true, "Via": true,
-	"Traceparent": true, "Tracestate": true, "Baggage": true,
+	// Those of all the formats that OTEL_PROPAGATORS may name.
+	"Traceparent": true, "Tracestate": true, "Baggage": true, "B3": true, "X-B3-Traceid": true, "X-B3-Spanid": true, "X-B3-Parentspanid": true,
+	"X-B3-Sampled": true, "X-B3-Flags": true, "Uber-Trace-Id": true, "X-Amzn-Trace-Id": true, "Ot-Tracer-Traceid": true, "Ot-Tracer-Spanid": true,
+	"Ot-Tracer-Sampled": true,
 
 	"Authorization": true, "Proxy-Authorization": true, "Proxy-Authenticate": true, "Cookie": true, "Api-Key": true, "X-Api-Key": true,
 	"X-Goog-Api-Key": true, "X-Amz-Security-Token": true,

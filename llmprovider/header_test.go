@@ -17,7 +17,10 @@ func TestClientHeadersThatAreWithheld(t *testing.T) {
 		// of the way the request came
 		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Prefix",
 		"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Access-Token", "X-Forwarded-Client-Cert", "X-Forwarded-",
-		"Forwarded", "Via", "X-Real-IP", "Traceparent", "Tracestate", "Baggage",
+		"Forwarded", "Via", "X-Real-IP",
+		// of traces: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
+		"Traceparent", "Tracestate", "Baggage", "B3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags", "Uber-Trace-Id",
+		"X-Amzn-Trace-Id", "Ot-Tracer-TraceId", "Ot-Tracer-SpanId", "Ot-Tracer-Sampled",
 		// credentials
 		"Authorization", "Proxy-Authorization", "Cookie", "Api-Key", "X-Api-Key", "X-Goog-Api-Key", "X-Amz-Security-Token",
 	} {

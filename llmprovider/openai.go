@@ -58,8 +58,9 @@ type OpenAI struct {
 
 	// Client headers to send to the provider that would otherwise be withheld:
 	// credentials (`Authorization`, `Cookie`, `X-Api-Key`…), `X-Forwarded-*` and
-	// the like, and `Traceparent`. `Authorization` is replaced all the same when
-	// there is a key.
+	// the like, and those of traces such as `Traceparent`. `Authorization` is
+	// replaced all the same when there is a key, and the headers of traces by the
+	// attempt's own when the request is traced.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
 
 	// Whether to leave `stream_options` as the client sent it. By default the

@@ -31,6 +31,9 @@ func (p *OpenAI) NewAttempt(ctx context.Context, in *Inbound, rule string) (*Att
 	a.Model, a.FixedModel = p.RequestModel(in, rule)
 
 	header := outboundHeader(in.Header, p.ready.forward, len(p.ready.headers)+len(p.ready.secrets))
+	if p.ready.trace != nil {
+		p.ready.trace.Inject(ctx, traceHeader{header, p.ready.forward})
+	}
 	for _, name := range in.TokenHeaders {
 		if f.key == nil && len(p.ready.secrets) == 0 {
 			header[name] = in.Header[name]

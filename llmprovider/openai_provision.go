@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.opentelemetry.io/otel/propagation"
 	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
 )
@@ -22,6 +23,7 @@ type openAIReady struct {
 	urls      map[string]*url.URL // by endpoint suffix; "" is chat completions
 	hostport  string              // for the Host header
 	forward   map[string]bool
+	trace     propagation.TextMapPropagator // of the headers to forward, or nil
 	headers   []fixedHeader
 	secrets   []secretHeader
 	timeouts  Timeouts
@@ -283,5 +285,6 @@ func (r *openAIReady) setHeaders(p *OpenAI) error {
 		}
 		r.forward[canonical] = true
 	}
+	r.trace = tracePropagator(r.forward)
 	return nil
 }

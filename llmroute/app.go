@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -40,6 +41,11 @@ type App struct {
 	// Whether requests at the gateway's own listeners are logged, by the logger
 	// `http.log.access` and without credentials and queries. Default: no.
 	AccessLog bool `json:"access_log,omitempty"`
+
+	// How requests at the gateway's own listeners are traced: the settings of
+	// Caddy's handler [tracing](/docs/json/apps/http/servers/routes/handle/tracing/),
+	// which may be `{}`. Default: not at all.
+	Tracing json.RawMessage `json:"tracing,omitempty"`
 
 	// What the gateway listens on by itself, beside the sites. A source may add
 	// others.
@@ -99,6 +105,7 @@ type App struct {
 	status   *listener
 	gateways listeners
 	denials  denials
+	tracing  caddyhttp.MiddlewareHandler // nil without
 	done     chan struct{}
 	stopOnce sync.Once
 
@@ -172,6 +179,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err := l.validate(); err != nil {
 			return fmt.Errorf("listener %d: %w", i+1, err)
 		}
+	}
+	if len(a.Tracing) > 0 {
+		module, err := ctx.LoadModuleByID("http.handlers.tracing", a.Tracing)
+		if err != nil {
+			return fmt.Errorf("tracing: %w", err)
+		}
+		a.tracing = module.(caddyhttp.MiddlewareHandler)
 	}
 	return a.provisionSource(ctx)
 }

@@ -39,6 +39,7 @@ func (x *exchange) attempt() error {
 		t := &x.targets[x.next]
 		if x.provider != nil {
 			x.h.app.metrics.fallbacks.WithLabelValues(x.rule.Name, x.provider.name, t.name).Inc()
+			x.traced.fallsBack(x.provider.name, t.name)
 		}
 		x.tried |= 1 << x.next
 		x.next = -1 // of a further attempt; found out only when it is needed
@@ -145,9 +146,12 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 	x.provider = p
 	x.attempts++
 	ctx, cancel := x.attemptContext()
+	ctx = x.traced.begin(ctx, x)
+	defer x.traced.end(x)
 	attempt, refused := p.NewAttempt(ctx, x.in, x.rule.Name)
 	if refused != nil {
 		cancel(nil)
+		x.traced.failed(refused.Code, 0)
 		x.logAttempt(refused.Status, refused, 0)
 		if refused.Status < 500 {
 			return true, nil, nil, x.refuse(refused)
@@ -160,6 +164,7 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 			c.Write(x.logFields()...)
 		}
 	}
+	x.traced.sends(attempt)
 	limits := p.Timeouts()
 	dog := startWatchdog(limits.FirstByte, cancel)
 	p.state.inFlight.Add(1)
@@ -180,10 +185,12 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 		}
 		pause := p.state.failed(time.Now(), 0, nil)
 		x.h.app.metrics.attempt(p, x.rule.Name, failure.Code)
+		x.traced.failed(failure.Code, pause)
 		x.logAttempt(0, sendErr, pause)
 		return false, nil, failure, nil
 	}
 	x.h.app.metrics.attempt(p, x.rule.Name, statusText(res.StatusCode))
+	x.traced.answered(res.StatusCode)
 	if res.StatusCode < 400 {
 		p.state.succeeded()
 		return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
@@ -194,6 +201,7 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 	}
 	if x.rule.retries(res.StatusCode) {
 		pause := p.state.failed(time.Now(), res.StatusCode, res.Header)
+		x.traced.failed(statusText(res.StatusCode), pause)
 		x.logAttempt(res.StatusCode, nil, pause)
 		if x.more() {
 			dog.restart(keptTime, errFirstByte)
@@ -221,6 +229,7 @@ func (x *exchange) keep(res *http.Response, attempt *llmprovider.Attempt) *keptA
 	if u := reader.Usage(); u.Known {
 		x.h.app.metrics.count(x, u, statusText(res.StatusCode))
 		x.passedOver.Add(u)
+		x.traced.passedOver(u)
 		x.charge(u)
 	}
 	if err != nil || len(body) > maxKept {

@@ -31,6 +31,7 @@ type exchange struct {
 	governs bool    // policies of the source hold for the request
 	client  *Client // known by its virtual key, or nil
 	shared  bool    // matchers can find this exchange
+	traced  *traced // its spans, or nil
 
 	openLink // among the open requests
 
@@ -66,7 +67,7 @@ type exchange struct {
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot()}
+	x := &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot(), traced: tracedRequest(r)}
 	x.governs = x.snap.authz != nil && x.table != "" && x.table != meshTable && x.snap.state.Tables[x.table] != nil
 	return x
 }
@@ -139,6 +140,7 @@ func (x *exchange) end() {
 		x.in.Release()
 	}
 	x.h.app.metrics.observe(x)
+	x.traced.finish(x)
 	x.setLogFields()
 }
 
@@ -232,6 +234,22 @@ func (x *exchange) ruleName() string {
 		return ""
 	}
 	return x.rule.Name
+}
+
+// errorType is why the request failed, for metrics and traces; empty if it did
+// not.
+func (x *exchange) errorType() string {
+	switch {
+	case x.gone:
+		return errorClientGone
+	case x.failure != nil:
+		return x.failure.Code
+	case x.erred:
+		return errorInside
+	case x.status >= 400:
+		return statusText(x.status)
+	}
+	return ""
 }
 
 func (x *exchange) operation() llmprovider.Operation {

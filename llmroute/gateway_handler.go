@@ -46,15 +46,23 @@ func (g *gatewayHandler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// ServeHTTP implements caddyhttp.MiddlewareHandler. It returns no error: Caddy would
-// log it with the whole request, credentials included.
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *gatewayHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if tracing := g.route.app.tracing; tracing != nil {
+		return tracing.ServeHTTP(w, r, caddyhttp.HandlerFunc(g.answer))
+	}
+	return g.answer(w, r)
+}
+
+// answer returns no error: Caddy would log it with the whole request, credentials
+// included.
+func (g *gatewayHandler) answer(w http.ResponseWriter, r *http.Request) error {
 	x := newExchange(&g.route, w, r)
 	var err error
 	if g.accessLog != nil {
 		line := newAccessLine(g.accessLog, w, r)
 		x.w = line.recorder // itself, so that its Flush is found
-		defer func() { line.write(err, x.accessFields()) }()
+		defer func() { line.write(err, append(x.accessFields(), x.traced.logFields()...)) }()
 	}
 	if err = g.serve(x); err != nil {
 		if c := g.route.logger.Check(zap.DebugLevel, "request ended with an error"); c != nil {

@@ -36,9 +36,13 @@ const (
 	metricTokenUsage       = "gen_ai_client_token_usage"
 )
 
-// errorInside is what an answer is counted and logged as in which the provider
-// reports an error after it has begun.
-const errorInside = "provider_error"
+const (
+	// errorInside is what an answer is counted and logged as in which the provider
+	// reports an error after it has begun.
+	errorInside = "provider_error"
+	// errorClientGone is what a request is counted as whose client left.
+	errorClientGone = "client_gone"
+)
 
 // maxModelLabels bounds the models counted by the name that a provider gives
 // them. Models beyond it are counted together, so that no client can create

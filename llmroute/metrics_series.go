@@ -172,17 +172,7 @@ func (m *metrics) observe(x *exchange) {
 		return
 	}
 	took := time.Since(x.began)
-	failure := ""
-	switch {
-	case x.gone:
-		failure = "client_gone"
-	case x.failure != nil:
-		failure = x.failure.Code
-	case x.erred:
-		failure = errorInside
-	case x.status >= 400:
-		failure = statusText(x.status)
-	}
+	failure := x.errorType()
 	u := &x.usage
 	s := m.seriesOf(x, u, failure)
 	s.duration.Observe(took.Seconds())

@@ -104,6 +104,9 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 			if r.x.firstByte == 0 {
 				r.x.firstByte = time.Since(r.x.began)
 				r.headIsDone()
+				if r.stream {
+					r.x.traced.firstToken()
+				}
 			}
 			if err := r.reader.Write(buf[:n], r.pass); err != nil {
 				return false, err

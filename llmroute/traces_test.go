@@ -1,0 +1,55 @@
+package llmroute
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// TestTracesCostNothingWhenOff holds that a request that is not traced allocates
+// nothing for it. What is done when it is traced, the tests in integration/traces
+// see.
+func TestTracesCostNothingWhenOff(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", nil)
+	r.Header.Set("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") // of a client alone
+	x := new(exchange)
+	if n := testing.AllocsPerRun(100, func() {
+		x.traced = tracedRequest(r)
+		if ctx := x.traced.begin(r.Context(), x); ctx != r.Context() {
+			t.Error("the context is another one")
+		}
+		x.traced.sends(nil)
+		x.traced.answered(200)
+		x.traced.failed("500", 1)
+		x.traced.passedOver(nil)
+		x.traced.firstToken()
+		x.traced.end(x)
+		x.traced.fallsBack("a", "b")
+		x.traced.finish(x)
+		x.traced.logFields()
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}})
+	if tracedRequest(r.WithContext(trace.ContextWithSpanContext(context.Background(), span))) == nil {
+		t.Error("a traced request is not traced")
+	}
+}
+
+func TestPortOf(t *testing.T) {
+	for address, want := range map[string]int{
+		"https://a.example/v1": 443, "http://a.example/v1": 80, "https://a.example:8443/v1": 8443, "http://[::1]:8081": 8081, "http://[::1]": 80,
+	} {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := portOf(u); got != want {
+			t.Errorf("%s is at port %d, want %d", address, got, want)
+		}
+	}
+}
