@@ -118,6 +118,7 @@ func TestNames(t *testing.T) {
 		{"observing.md", "operations", "llmprovider/endpoint.go", `Operation = "(\w+)"`, ""},
 		{"observing.md", "access log fields", "llmroute/accesslog_fields.go", `zap\.\w+\("(\w+)"`, ""},
 		{"observing.md", "access log fields of policies", "llmroute/authz/handler.go", `zap\.\w+\("(authz_\w+)"`, ""},
+		{"observing.md", "attributes and events of spans", "llmroute/traces.go", `(?m)^\t(?:attr\w+ += attribute\.Key\(|event\w+ += )"([\w.]+)"`, ""},
 		{"observing.md", "placeholders", "llmroute/exchange.go", `case "([a-z_.]+)":`, "http.llm."},
 		{"llm_keys.md", "flags", "llmroute/command_hashkey.go", `Flags\(\)\.(?:Bool|String)\("(\w+)"`, "--"},
 		{"llm_status.md", "paths", "llmroute/status.go", `case "(/\w+)":`, ""},

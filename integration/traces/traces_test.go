@@ -214,7 +214,7 @@ func TestFallback(t *testing.T) {
 		errorType string
 		coolDown  any
 	}{
-		{"an answer", fakeprovider.JSON(429, `{"error":{"message":"slow down"}}`).WithHeader("Retry-After", "7"), 429, "429", 7},
+		{"an answer", fakeprovider.JSON(429, `{"error":{"message":"slow down"},"usage":{"prompt_tokens":6,"completion_tokens":1}}`).WithHeader("Retry-After", "7"), 429, "429", 7},
 		{"none", fakeprovider.JSON(200, `{}`).CloseBeforeHead(), nil, "provider_unreachable", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -227,7 +227,7 @@ func TestFallback(t *testing.T) {
 			checkTree(t, request, attempts, 2)
 			want := s.attributes(map[string]any{"error.type": tc.errorType})
 			if tc.status != nil {
-				want["http.response.status_code"] = tc.status
+				want["http.response.status_code"], want["gen_ai.usage.input_tokens"], want["gen_ai.usage.output_tokens"] = tc.status, 6, 1
 			}
 			if tc.coolDown != nil {
 				want["llm.cool_down"] = tc.coolDown
@@ -359,7 +359,7 @@ func TestClientAbort(t *testing.T) {
 					t.Fatal(err)
 				}
 				req.Header.Set("Traceparent", "00-"+clientTrace+"-"+clientSpan+"-"+sampled)
-				if _, err := http.DefaultClient.Do(req); !errors.Is(err, context.Canceled) { //nolint:bodyclose // there is none
+				if _, err := http.DefaultClient.Do(req); !errors.Is(err, context.Canceled) {
 					t.Fatal(err)
 				}
 			}
