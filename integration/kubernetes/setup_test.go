@@ -29,7 +29,7 @@ func install(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()
 	const examples = "../../examples/kubernetes/"
 	c.InstallCRDs(examples + "crds")
-	c.InstallIstioCRDs("Gateway")
+	c.InstallIstioCRDs("Gateway", "AuthorizationPolicy", "RequestAuthentication")
 	for _, args := range [][]string{{"create", "namespace", "istio-system"}, {"apply", "-f", examples + "gateway.yaml"}} {
 		if r := c.Kubectl(args...); r.Code != 0 {
 			t.Fatalf("kubectl %s: %s", strings.Join(args, " "), r.Stderr)

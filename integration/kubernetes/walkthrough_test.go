@@ -143,6 +143,16 @@ func documentedIngress(t *testing.T, c *cluster.Cluster, p *providers, port int)
 	if a := ask(t, port, "test.com"); a.status != 404 {
 		t.Errorf("the old host: %+v", a)
 	}
+
+	c.Apply(scenario(t, "documented-ingress-denied"))
+	until(t, "the address is denied", func() bool { return ask(t, port, "test.com").status == 403 })
+	p.servers[dashscope].Reset()
+	if a := ask(t, port, "test.com"); a.body != "RBAC: access denied" || p.servers[dashscope].Count() > 0 {
+		t.Errorf("denied: %+v; the provider got %d requests", a, p.servers[dashscope].Count())
+	}
+	if a := ask(t, port, dashscope); a.status != 200 {
+		t.Errorf("another host: %+v", a)
+	}
 }
 
 // pester asks all the time and returns a function that stops it and returns the
