@@ -10,5 +10,5 @@ import (
 	_ "github.com/caddy-llm/gateway/k8ssource/cluster"
 	_ "github.com/caddy-llm/gateway/llmprovider"
 	_ "github.com/caddy-llm/gateway/llmroute"
-	_ "github.com/caddy-llm/gateway/sidecar"
+	_ "github.com/caddy-llm/gateway/llmroute/sidecar"
 )
