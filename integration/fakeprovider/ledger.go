@@ -30,8 +30,8 @@ func (u Usage) plus(v Usage) Usage {
 // Ledger sums what was reported in full, by the model the replies named. In a
 // stream a usage counts once its whole event was sent while the client was
 // still there, even if the stream broke later; of several the last counts. In a
-// JSON body it counts when the body was sent to its end. Replies other than 2xx
-// and replies with wrong framing count nothing. Call WaitIdle first.
+// JSON body, that of an error included, it counts when the body was sent to its
+// end. Replies with wrong framing count nothing. Call WaitIdle first.
 func (s *Server) Ledger() map[string]Usage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +48,7 @@ func (s *Server) LedgerByRequest() map[string]Usage {
 // reported finds the usage in what was sent.
 func (p *player) reported() *Usage {
 	stream := isStream(p.contentType)
-	if p.mangled || p.status < 200 || p.status > 299 || !stream && !p.ended {
+	if p.mangled || !stream && !p.ended {
 		return nil
 	}
 	body := p.body

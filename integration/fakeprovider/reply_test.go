@@ -53,7 +53,7 @@ func TestRepliesOnTheWire(t *testing.T) {
 		proto   string
 	}{
 		{name: "json", reply: fp.JSON(200, doc), body: doc, counted: true},
-		{name: "json error", reply: fp.JSON(500, doc), body: doc},
+		{name: "json error", reply: fp.JSON(500, doc), body: doc, counted: true},
 		{name: "stream", reply: three(), body: whole, counted: true},
 		{name: "stream from raw bytes", reply: fp.Stream([]byte(whole)), body: whole, counted: true},
 		{name: "pieces", reply: three().InPieces(7, time.Millisecond), body: whole, counted: true},
