@@ -147,6 +147,14 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 			return fp.JSON(500, `{"error":{"message":"oops"}}`)
 		case "cut":
 			return fp.SSE(`data: {"choices":[{"delta":{"content":"`+completion+`"}}]}`+"\n\n", "data: {}\n\n").ResetAfter(1)
+		case "inside":
+			return fp.SSE(`data: {"choices":[{"delta":{"content":"`+completion+`"}}]}`+"\n\n", `data: {"error":{"message":"`+completion+`","code":"`+completion+`"}}`+"\n\n", "data: [DONE]\n\n")
+		case "busy":
+			return fp.JSON(429, `{"error":{"message":"`+prompt+`","type":"`+completion+`","code":"`+completion+`"}}`)
+		case "odd":
+			return fp.JSON(200, `{"model":7,"choices":[{"finish_reason":"`+completion+`"}],"usage":{"prompt_tokens":"`+completion+`","`+completion+`":1}}`)
+		case "hang":
+			return fp.SSE(`data: {"choices":[{"delta":{"content":"`+completion+`"}}]}` + "\n\n").HangAfter(1)
 		case "invalid":
 			return fp.JSON(200, `{"choices":["`+completion)
 		}
@@ -213,6 +221,11 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 	}
 	request("invalid JSON", 200, open, body(false), "X-Answer", "invalid")
 	request("cut", 0, open, body(true), "X-Answer", "cut")
+	request("error inside", 200, open, body(true), "X-Answer", "inside")
+	request("odd texts", 200, open, body(false), "X-Answer", "odd")
+	request("error with text", 429, open, body(false), "X-Answer", "busy")
+	all[len(all)-1].allowed = append(all[len(all)-1].allowed, prompt) // the provider's own words
+	leave(t, open, body(true), append([]string{"X-Answer", "hang"}, credentials...)...)
 	credentials = []string{"Authorization", "Bearer " + virtualKey, "Cookie", "session=" + cookie}
 	request("virtual key", 200, keyed, body(false))
 	request("model not allowed", 403, keyed, strings.Replace(body(false), "model-a", "other", 1))
