@@ -3,6 +3,7 @@ package llmroute
 import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // setLogFields adds what the access log says of the exchange.
@@ -14,53 +15,63 @@ func (x *exchange) setLogFields() {
 	if !ok {
 		return
 	}
-	for _, field := range x.accessFields() {
-		extra.Set(field)
-	}
+	extra.Add(zap.Inline(loggedExchange{x})) // one field: each costs Caddy a map
 }
 
-// accessFields are what an access log says of the exchange.
-func (x *exchange) accessFields() []zap.Field {
-	fields := make([]zap.Field, 0, 16)
+// loggedExchange is what an access log says of an exchange, when its line is
+// written.
+type loggedExchange struct{ *exchange }
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (x loggedExchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if x.rule != nil && x.rule.Name != "" {
-		fields = append(fields, zap.String("rule", x.rule.Name))
+		enc.AddString("rule", x.rule.Name)
 	}
 	if x.client != nil {
-		fields = append(fields, zap.String("client", x.client.Name))
+		enc.AddString("client", x.client.Name)
 	}
 	switch {
 	case x.failure != nil:
-		fields = append(fields, zap.String("llm_error", x.failure.Code))
+		enc.AddString("llm_error", x.failure.Code)
 	case x.erred:
-		fields = append(fields, zap.String("llm_error", errorInside))
+		enc.AddString("llm_error", errorInside)
 	}
 	if x.denied != nil {
-		fields = append(fields, x.denied.LogFields()...)
+		for _, field := range x.denied.LogFields() {
+			field.AddTo(enc)
+		}
 	}
 	if x.provider == nil {
-		return fields
+		return nil
 	}
-	fields = append(fields, zap.String("provider", x.provider.name), zap.String("request_model", x.model), zap.Int("attempts", x.attempts))
+	enc.AddString("provider", x.provider.name)
+	enc.AddString("request_model", x.model)
+	enc.AddInt64("attempts", int64(x.attempts))
 	if u := x.total(); u.Known {
-		fields = append(fields, zap.Int64("request_prompt_tokens", u.PromptTokens), zap.Int64("request_completion_tokens", u.CompletionTokens))
+		enc.AddInt64("request_prompt_tokens", u.PromptTokens)
+		enc.AddInt64("request_completion_tokens", u.CompletionTokens)
 		if u.CachedTokens > 0 {
-			fields = append(fields, zap.Int64("request_cached_tokens", u.CachedTokens))
+			enc.AddInt64("request_cached_tokens", u.CachedTokens)
 		}
 		if u.ReasoningTokens > 0 {
-			fields = append(fields, zap.Int64("request_reasoning_tokens", u.ReasoningTokens))
+			enc.AddInt64("request_reasoning_tokens", u.ReasoningTokens)
 		}
 	}
 	if x.charges.known() {
-		fields = append(fields, zap.Float64("cost", float64(x.charges.nano)/nano), zap.String("cost_currency", x.charges.currency))
+		enc.AddFloat64("cost", float64(x.charges.nano)/nano)
+		enc.AddString("cost_currency", x.charges.currency)
 	}
 	if x.stream && x.firstByte > 0 {
-		fields = append(fields, zap.Float64("time_to_first_token", x.firstByte.Seconds()))
+		enc.AddFloat64("time_to_first_token", x.firstByte.Seconds())
 	}
 	if x.usage.FinishReason != "" {
-		fields = append(fields, zap.String("finish_reason", x.usage.FinishReason))
+		enc.AddString("finish_reason", x.usage.FinishReason)
 	}
 	if x.aborted {
-		fields = append(fields, zap.Bool("aborted", true))
+		enc.AddBool("aborted", true)
 	}
-	return fields
+	return nil
 }
+
+// Interface guards
+var _ zapcore.ObjectMarshaler = loggedExchange{}

@@ -62,7 +62,7 @@ func (g *gatewayHandler) answer(w http.ResponseWriter, r *http.Request) error {
 	if g.accessLog != nil {
 		line := newAccessLine(g.accessLog, w, r)
 		x.w = line.recorder // itself, so that its Flush is found
-		defer func() { line.write(err, append(x.accessFields(), x.traced.logFields()...)) }()
+		defer func() { line.write(err, append(x.traced.logFields(), zap.Inline(loggedExchange{x}))) }()
 	}
 	if err = g.serve(x); err != nil {
 		if c := g.route.logger.Check(zap.DebugLevel, "request ended with an error"); c != nil {
