@@ -75,6 +75,11 @@ func (g *gatewayHandler) answer(w http.ResponseWriter, r *http.Request) error {
 func (g *gatewayHandler) serve(x *exchange) error {
 	if l := x.snap.listeners[g.Address]; l != nil {
 		x.port, x.governs = l.Port, l.governed()
+		if state := x.r.TLS; state != nil && l.TLS {
+			if server := l.lookup(normalizeHost(state.ServerName)); server != nil {
+				x.r.TLS = server.identified(state)
+			}
+		}
 	}
 	return g.route.serve(x, func() error {
 		server, refused := x.snap.server(g.Address, x.r)

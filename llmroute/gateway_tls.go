@@ -23,10 +23,10 @@ type Certificate struct {
 	chain     tls.Certificate
 	authority *x509.CertPool
 
-	// knows is verify for the requests of a connection: what was found out is
-	// kept. Being a func, it makes no two certificates equal, whose states would
-	// have to be compared.
-	knows func(presented []*x509.Certificate) bool
+	// chains is verify for the requests of a connection: what was found out is
+	// kept, nil for a client that is not known. Being a func, it makes no two
+	// certificates equal, whose states would have to be compared.
+	chains func(presented []*x509.Certificate) [][]*x509.Certificate
 }
 
 // NewCertificate reads a certificate chain with its key, and the authorities of
@@ -38,7 +38,7 @@ func NewCertificate(origin string, chain, key, authorities []byte) (*Certificate
 		return nil, err
 	}
 	c := &Certificate{origin: origin, chain: pair}
-	c.knows = c.remembering()
+	c.chains = c.remembering()
 	if len(authorities) > 0 {
 		c.authority = x509.NewCertPool()
 		if !c.authority.AppendCertsFromPEM(authorities) {
@@ -56,49 +56,61 @@ func (c *Certificate) UnmarshalJSON([]byte) error {
 	return errors.New("certificates of listeners come from a source, and cannot be written in the configuration")
 }
 
-// verify checks the certificate of a client.
-func (c *Certificate) verify(presented []*x509.Certificate) error {
+// verify checks the certificate of a client, and returns the chains from it to an
+// authority.
+func (c *Certificate) verify(presented []*x509.Certificate) ([][]*x509.Certificate, error) {
 	if c == nil || c.authority == nil {
-		return errors.New("the server has no authority to check client certificates by")
+		return nil, errors.New("the server has no authority to check client certificates by")
 	}
 	if len(presented) == 0 {
-		return errors.New("the client has no certificate")
+		return nil, errors.New("the client has no certificate")
 	}
 	options := x509.VerifyOptions{Roots: c.authority, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	for _, cert := range presented[1:] {
 		options.Intermediates.AddCert(cert)
 	}
-	_, err := presented[0].Verify(options)
-	return err
+	return presented[0].Verify(options)
 }
 
 // admits tells whether a connection fulfils what the server asks for now.
 func (s *Server) admits(state *tls.ConnectionState) bool {
-	return state.Version >= s.MinVersion && (!s.ClientAuth || s.Certificate != nil && s.Certificate.knows(state.PeerCertificates))
+	return state.Version >= s.MinVersion && (!s.ClientAuth || s.Certificate != nil && s.Certificate.chains(state.PeerCertificates) != nil)
+}
+
+// identified is the state of a connection with the chains by which the server
+// knows its client, as policies ask for them: the handshake itself only asks for
+// a certificate, and VerifyConnection cannot note what it found.
+func (s *Server) identified(state *tls.ConnectionState) *tls.ConnectionState {
+	if !s.ClientAuth || s.Certificate == nil {
+		return state
+	}
+	known := *state
+	known.VerifiedChains = s.Certificate.chains(state.PeerCertificates)
+	return &known
 }
 
 // maxKnown is the most client certificates that a Certificate remembers.
 const maxKnown = 4096
 
 // remembering is verify with a memory.
-func (c *Certificate) remembering() func([]*x509.Certificate) bool {
+func (c *Certificate) remembering() func([]*x509.Certificate) [][]*x509.Certificate {
 	var mu sync.Mutex
-	known := make(map[*x509.Certificate]bool)
-	return func(presented []*x509.Certificate) bool {
+	known := make(map[*x509.Certificate][][]*x509.Certificate)
+	return func(presented []*x509.Certificate) [][]*x509.Certificate {
 		if len(presented) == 0 {
-			return false
+			return nil
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		good, ok := known[presented[0]]
+		chains, ok := known[presented[0]]
 		if !ok {
-			good = c.verify(presented) == nil
+			chains, _ = c.verify(presented) // nil with an error
 			if len(known) >= maxKnown {
 				clear(known)
 			}
-			known[presented[0]] = good
+			known[presented[0]] = chains
 		}
-		return good
+		return chains
 	}
 }
 
@@ -183,7 +195,8 @@ func (a *App) useLiveCertificates(address string, policies caddytls.ConnectionPo
 			case state.Version < server.MinVersion:
 				return fmt.Errorf("%s asks for %s", server.Origin, tls.VersionName(server.MinVersion))
 			case clientAuth:
-				return server.Certificate.verify(state.PeerCertificates)
+				_, err := server.Certificate.verify(state.PeerCertificates)
+				return err
 			}
 			return nil
 		}

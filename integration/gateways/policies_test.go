@@ -133,6 +133,32 @@ func TestPoliciesOfTheTable(t *testing.T) {
 	}
 }
 
+// TestPoliciesByClientCertificate holds that principals are those of certificates
+// that the Gateway has verified, and change with its authority.
+func TestPoliciesByClientCertificate(t *testing.T) {
+	ca, clients, others := newAuthority(t, "servers"), newAuthority(t, "clients"), newAuthority(t, "others")
+	chain, key := ca.issue(t, 1, "llm.example.com")
+	manifests := func(action, principal string) string {
+		return secretObject("cert", "tls.crt", chain, "tls.key", key, "ca.crt", clients.pem) + gatewayObject(secureServer("llm.example.com", "MUTUAL", "cert")) +
+			"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: by-certificate-" + strings.ToLower(action) + ", namespace: istio-system}\n" +
+			"spec: {action: " + action + ", rules: [{from: [{source: {principals: [\"" + principal + "\"]}}]}]}\n---\n"
+	}
+	const sleep, curl = "cluster.local/ns/default/sa/sleep", "cluster.local/ns/default/sa/curl"
+	w := start(t, manifests("ALLOW", sleep), "")
+	identified := func(a *authority, id string) *http.Client {
+		pair, pairKey := a.issueID(t, 7, id)
+		return client(t, w.https, ca.trusting(t, pair, pairKey))
+	}
+	const url, host = "https://llm.example.com", "llm.example.com"
+	w.answers(identified(clients, sleep), url, host, http.StatusOK)
+	w.answers(identified(clients, curl), url, host, http.StatusForbidden)
+	w.answers(identified(others, sleep), url, host, 0)
+
+	w.apply(manifests("DENY", sleep))
+	w.answers(identified(clients, sleep), url, host, http.StatusForbidden)
+	w.answers(identified(clients, curl), url, host, http.StatusOK)
+}
+
 // policyObjects are a group's policies as objects.
 func policyObjects(t *testing.T, number int, group *policyGroup) string {
 	t.Helper()

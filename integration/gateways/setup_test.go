@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -243,10 +244,22 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 // issue makes a certificate, for a server and a client alike, and its key.
 func (a *authority) issue(t testing.TB, number int64, names ...string) (chain, key string) {
 	t.Helper()
+	return a.issueFor(t, number, names, nil)
+}
+
+// issueID makes a certificate with a SPIFFE ID, which is given without spiffe://.
+func (a *authority) issueID(t testing.TB, number int64, id string) (chain, key string) {
+	t.Helper()
+	trustDomain, path, _ := strings.Cut(id, "/")
+	return a.issueFor(t, number, nil, []*url.URL{{Scheme: "spiffe", Host: trustDomain, Path: "/" + path}})
+}
+
+func (a *authority) issueFor(t testing.TB, number int64, names []string, ids []*url.URL) (chain, key string) {
+	t.Helper()
 	k := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(number), Subject: pkix.Name{CommonName: "gateway test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: names, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		DNSNames: names, URIs: ids, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &k.PublicKey, a.key)
 	if err != nil {
