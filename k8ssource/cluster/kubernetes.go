@@ -22,8 +22,10 @@ func init() {
 const defaultLabelsFile = "/etc/podinfo/labels"
 
 // Kubernetes takes providers and routes from the LLMProvider and LLMRoute objects
-// of a cluster, and follows them as they change. Services and Istio Gateways are
-// heeded, and of the Secrets only those that the objects refer to are read.
+// of a cluster, and who may call from Istio's AuthorizationPolicy and
+// RequestAuthentication objects, and follows them as they change. Services and Istio
+// Gateways are heeded, and of the Secrets only those that the objects refer to are
+// read.
 //
 // A change is in force within a second. While the API server cannot be reached,
 // what was read last stays in use; before anything was read, requests are answered
