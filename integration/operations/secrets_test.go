@@ -154,7 +154,7 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 		case "odd":
 			return fp.JSON(200, `{"model":7,"choices":[{"finish_reason":"`+completion+`"}],"usage":{"prompt_tokens":"`+completion+`","`+completion+`":1}}`)
 		case "hang":
-			return fp.SSE(`data: {"choices":[{"delta":{"content":"`+completion+`"}}]}` + "\n\n").HangAfter(1)
+			return fp.SSE(`data: {"choices":[{"delta":{"content":"` + completion + `"}}]}` + "\n\n").HangAfter(1)
 		case "invalid":
 			return fp.JSON(200, `{"choices":["`+completion)
 		}
