@@ -533,7 +533,7 @@ func TestFilesCaddyfile(t *testing.T) {
 		"files a {\n interval\n}":                "interval takes one duration, such as 250ms",
 		"files a {\n interval soon\n}":           `interval "soon" is not a duration of at least 10ms; write one such as 250ms`,
 		"files a {\n workload a\n workload b\n}": "workload is given twice; keep one of them",
-		"files a {\n label a=b\n}":               `source files has no option "label"; its options are namespace, labels, workload, root_namespace, port_map, mesh_listen, allow_any_host and interval`,
+		"files a {\n label a=b\n}":               `source files has no option "label"; its options are namespace, labels, workload, root_namespace, port_map, mesh_listen, outbound_traffic_policy, allow_any_host and interval`,
 	} {
 		err := new(Files).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "at Testfile:") {

@@ -36,7 +36,7 @@ type boundHost struct{ name, namespace string }
 // translateGateways sets up the listeners of the Gateways that are for the
 // workload, and the one for its sidecar routes.
 func (t *translation) translateGateways(items []*Item[Gateway]) {
-	t.state.Listeners = (&SourceOptions{MeshListen: t.options.MeshListen}).Listeners()
+	t.state.Listeners = (&SourceOptions{MeshListen: t.options.MeshListen, Outbound: t.options.Outbound}).Listeners()
 	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[Gateway]) int { return compare(&a.Object, &b.Object) })
 	for _, item := range items {
 		if !t.serves(keyOf(&item.Object)) {

@@ -1,7 +1,10 @@
 package k8ssource
 
 import (
+	"cmp"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -30,9 +33,16 @@ type SourceOptions struct {
 	// for 80, which not everyone may listen on.
 	PortMap map[int]int `json:"port_map,omitempty"`
 
-	// Where to listen for the routes of sidecars, such as `:15001`. Default:
-	// nowhere, unless a site routes by the table `mesh`.
+	// Where to listen for the routes of sidecars, such as `:15001`, or
+	// `localhost:15001` for what is in the same pod alone, over IPv4 and IPv6.
+	// Default: nowhere, unless a site routes by the table `mesh`.
 	MeshListen string `json:"mesh_listen,omitempty"`
+
+	// What becomes of connections that were led to MeshListen, and of requests to
+	// it as an HTTP proxy, if there is no route for their host: `ALLOW_ANY` passes
+	// them on to where they were meant to go, `REGISTRY_ONLY` refuses them. Default:
+	// `ALLOW_ANY`.
+	Outbound string `json:"outbound_traffic_policy,omitempty"`
 
 	// Whether providers may be at Caddy's admin endpoint, and at the addresses
 	// where clouds serve credentials to their machines. Whoever may write objects
@@ -41,7 +51,7 @@ type SourceOptions struct {
 }
 
 // SourceOptionNames are the options that CaddyfileOption takes.
-const SourceOptionNames = "namespace, labels, workload, root_namespace, port_map, mesh_listen, allow_any_host"
+const SourceOptionNames = "namespace, labels, workload, root_namespace, port_map, mesh_listen, outbound_traffic_policy, allow_any_host"
 
 // Defaults fills in what is not set.
 func (o *SourceOptions) Defaults() {
@@ -52,6 +62,11 @@ func (o *SourceOptions) Defaults() {
 
 // Validate checks what is set.
 func (o *SourceOptions) Validate() error {
+	if o.Outbound != "" {
+		if err := llmroute.CheckOutbound(o.Outbound); err != nil {
+			return err
+		}
+	}
 	if o.MeshListen == "" {
 		return nil
 	}
@@ -74,19 +89,38 @@ func (o *SourceOptions) Listeners() []*llmroute.Listener {
 	if o.MeshListen == "" {
 		return nil
 	}
-	return []*llmroute.Listener{{Address: o.MeshListen, Servers: []*llmroute.Server{
-		{Hosts: []string{"*"}, Table: MeshTable, Gateway: MeshTable, Origin: "mesh_listen"},
-	}}}
+	var out []*llmroute.Listener
+	for _, address := range loopbacks(o.MeshListen) {
+		out = append(out, &llmroute.Listener{Address: address, Outbound: cmp.Or(o.Outbound, llmroute.OutboundAllowAny), Servers: []*llmroute.Server{
+			{Hosts: []string{"*"}, Table: MeshTable, Gateway: MeshTable, Origin: "mesh_listen"},
+		}})
+	}
+	return out
+}
+
+// loopbacks are the addresses that localhost stands for: captured connections of
+// both families come in. Any other address is itself.
+func loopbacks(address string) []string {
+	_, host, port, err := caddy.SplitNetworkAddress(address)
+	if err != nil || host != "localhost" {
+		return []string{address}
+	}
+	out := []string{net.JoinHostPort("127.0.0.1", port)}
+	if own, err := net.InterfaceAddrs(); err == nil && slices.ContainsFunc(own, func(a net.Addr) bool { return a.String() == "::1/128" }) {
+		out = append(out, net.JoinHostPort("::1", port))
+	}
+	return out
 }
 
 // Options are the settings of Translate.
 func (o *SourceOptions) Options() Options {
-	return Options{RootNamespace: o.RootNamespace, PortMap: o.PortMap, MeshListen: o.MeshListen, AllowAnyHost: o.AllowAnyHost}
+	return Options{RootNamespace: o.RootNamespace, PortMap: o.PortMap, MeshListen: o.MeshListen, Outbound: o.Outbound, AllowAnyHost: o.AllowAnyHost}
 }
 
 // CaddyfileOption takes an option of a Caddyfile, if it is one of these.
 func (o *SourceOptions) CaddyfileOption(d *caddyfile.Dispenser, option string, args []string) (known bool, err error) {
-	one := map[string]*string{"namespace": &o.Namespace, "workload": &o.Workload, "root_namespace": &o.RootNamespace, "mesh_listen": &o.MeshListen}
+	one := map[string]*string{"namespace": &o.Namespace, "workload": &o.Workload, "root_namespace": &o.RootNamespace, "mesh_listen": &o.MeshListen,
+		"outbound_traffic_policy": &o.Outbound}
 	switch to := one[option]; {
 	case to != nil && (len(args) != 1 || args[0] == ""):
 		return true, d.Errf("%s takes one value", option)

@@ -36,6 +36,9 @@ type Options struct {
 	// MeshListen is where to listen for the routes of MeshTable. Default:
 	// nowhere.
 	MeshListen string
+
+	// What becomes of what has no route there. Default: ALLOW_ANY.
+	Outbound string
 }
 
 // Translate returns the providers and routes that the objects make up for the

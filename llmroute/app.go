@@ -102,6 +102,7 @@ type App struct {
 	metrics  *metrics
 	prices   *liveFile[*priceTable] // nil without one
 	open     openRequests
+	outbound *outbound
 	status   *listener
 	gateways listeners
 	denials  denials
@@ -152,6 +153,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("getting the %s app: %w", name, err)
 		}
 	}
+	a.outbound = acquireOutbound()
 	modules, err := ctx.LoadModule(a, "ProvidersRaw")
 	if err != nil {
 		return fmt.Errorf("loading providers: %w", err)
@@ -317,6 +319,11 @@ func (a *App) Cleanup() error {
 	a.mu.Unlock()
 	for _, p := range a.static {
 		p.release()
+	}
+	if a.outbound != nil {
+		if _, err := outbounds.Delete(""); err != nil {
+			return err
+		}
 	}
 	if a.runner != nil {
 		a.runner.leave(a)

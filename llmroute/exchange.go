@@ -148,7 +148,7 @@ func (x *exchange) end() {
 // or when the drain time is over.
 func (x *exchange) attemptContext() (context.Context, context.CancelCauseFunc) {
 	begin := context.WithCancelCause
-	if x.in.Stream {
+	if x.in != nil && x.in.Stream {
 		begin = x.streamContext
 	}
 	ctx, cancel := begin(x.r.Context())

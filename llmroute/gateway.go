@@ -27,6 +27,12 @@ type Listener struct {
 	// headers with such names unless a server expects them.
 	Headers []string `json:"headers,omitempty"`
 
+	// Makes the listener a sidecar's, and says what becomes of connections that
+	// were led here and of requests to it as an HTTP proxy, if there is no route for
+	// their host: `ALLOW_ANY` passes them on to where they were meant to go,
+	// `REGISTRY_ONLY` refuses them. Default: the listener is no sidecar's.
+	Outbound string `json:"outbound_traffic_policy,omitempty"`
+
 	// The servers. Of two for the same host the first is used.
 	Servers []*Server `json:"servers,omitempty"`
 }
@@ -71,6 +77,11 @@ func (l *Listener) validate() error {
 	}
 	if l.TLS {
 		return errors.New("listeners with TLS have their certificates from a source; write a site, or a Gateway for the source")
+	}
+	if l.Outbound != "" {
+		if err := CheckOutbound(l.Outbound); err != nil {
+			return err
+		}
 	}
 	if len(l.Servers) == 0 {
 		return errors.New("no servers; write at least one with hosts and a table")

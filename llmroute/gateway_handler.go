@@ -74,6 +74,9 @@ func (g *gatewayHandler) answer(w http.ResponseWriter, r *http.Request) error {
 
 func (g *gatewayHandler) serve(x *exchange) error {
 	if l := x.snap.listeners[g.Address]; l != nil {
+		if p := g.unrouted(x, l); p != nil {
+			return g.route.serve(x, func() error { return x.pass(p, l.Outbound) })
+		}
 		x.port, x.governs = l.Port, l.governed()
 		if state := x.r.TLS; state != nil && l.TLS {
 			if server := l.lookup(normalizeHost(state.ServerName)); server != nil {

@@ -53,6 +53,14 @@ func (a *App) startGateway(l *Listener, headers []string) (*listener, error) {
 		}
 		server.TLSConnPolicies, server.Protocols = policies, []string{"h1", "h2"}
 	}
+	if l.Outbound != "" && !l.TLS {
+		wrapper, err := json.Marshal(map[string]string{"wrapper": "llm_capture", "address": l.Address})
+		if err != nil {
+			return nil, fmt.Errorf("listener wrapper: %w", err)
+		}
+		server.ListenerWrappersRaw = []json.RawMessage{wrapper}
+		server.RegisterConnContext(keepDestination)
+	}
 	return a.startListener("llm_gateway", server, map[string]string{"address": l.Address})
 }
 

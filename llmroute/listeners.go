@@ -119,6 +119,9 @@ func (g *listeners) end() {
 		g.retry.Stop()
 	}
 	logger := g.app.logger
+	if app := g.app; caddy.Exiting() {
+		g.ended.Go(func() { app.outbound.drain(time.Duration(app.DrainTimeout)) })
+	}
 	g.app = nil
 	for key, l := range g.running {
 		stop := func() {

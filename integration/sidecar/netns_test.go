@@ -76,6 +76,8 @@ func newSite(t testing.TB, hosts ...string) *site {
 		}
 		s.must("ip", "-n", ns, "link", "set", "eth0", "up")
 	}
+	s.must("ip", "-n", s.pod, "route", "add", "default", "via", worldIP4)
+	s.must("ip", "-n", s.pod, "route", "add", "default", "via", worldIP6)
 	return s
 }
 
@@ -108,7 +110,8 @@ func (s *site) inPod(args ...string) *exec.Cmd {
 // as is a command of a user in the pod, without privileges.
 func (s *site) as(uid int, args ...string) *exec.Cmd {
 	id := fmt.Sprint(uid)
-	return s.inPod(append([]string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--pdeathsig", "KILL"}, args...)...)
+	options := []string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"}
+	return s.inPod(append(options, args...)...)
 }
 
 const appUID, gatewayUID = 1000, 1337

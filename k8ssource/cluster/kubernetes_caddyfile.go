@@ -17,6 +17,7 @@ import (
 //		root_namespace <namespace>
 //		port_map       <port>:<port> ...
 //		mesh_listen    <address>
+//		outbound_traffic_policy ALLOW_ANY|REGISTRY_ONLY
 //		allow_any_host
 //		labels_file    <file>
 //		status         on|off

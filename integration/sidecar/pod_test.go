@@ -1,0 +1,249 @@
+//go:build linux
+
+package sidecar_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-llm/gateway/integration/fakeprovider"
+	"github.com/caddy-llm/gateway/integration/gateway"
+	"github.com/caddy-llm/gateway/integration/internal/host"
+)
+
+// sidecarConfig is that of a sidecar with the manifests in llm.yaml.
+const sidecarConfig = `{
+	admin off
+	llm {
+		source files llm.yaml {
+			namespace default
+			labels app=sleep
+			workload sleep
+			mesh_listen {{or .Listen "localhost:15001"}}
+			interval 100ms
+			outbound_traffic_policy {{or .Policy "ALLOW_ANY"}}
+		}
+	}
+}
+`
+
+// settings are what tests change of it.
+type settings struct{ Listen, Policy string }
+
+// names are the hosts of the pod's world: providers of each family, and others.
+var names = []string{
+	worldIP4 + " dashscope.aliyuncs.com", worldIP6 + " api.moonshot.cn",
+	otherIP4 + " other.example.com", otherIP6 + " other6.example.com",
+	"10.96.0.10 demo-llm-server", // a Service without pods
+}
+
+// pod is a site with a sidecar, and with providers in the world.
+type pod struct {
+	*site
+	dashscope, moonshot *fakeprovider.Server
+	dir                 string
+	gateway             *process
+	plain               *plainCounter // port 80 at the providers' own addresses
+}
+
+// newPod makes a site with providers, and the manifests of a documented scenario.
+func newPod(t testing.TB, scenario string) *pod {
+	t.Helper()
+	p := &pod{site: newSite(t, names...)}
+	provider := func(address, name string) (s *fakeprovider.Server) {
+		_ = within(p.world, func() error {
+			s = fakeprovider.New(t, fakeprovider.At(address), fakeprovider.Names(name), fakeprovider.Keep(100))
+			return nil
+		})
+		return s
+	}
+	p.dashscope = provider(net.JoinHostPort(worldIP4, "443"), "dashscope.aliyuncs.com")
+	p.moonshot = provider(net.JoinHostPort(worldIP6, "443"), "api.moonshot.cn")
+	p.plain = countConnections(p.listen(net.JoinHostPort(worldIP4, "80")), p.listen(net.JoinHostPort(worldIP6, "80")))
+	dir, err := os.MkdirTemp("", "sidecar") // t.TempDir() is closed to other users
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p.dir = dir
+	p.use(scenario)
+	ca, err := os.ReadFile(p.dashscope.CAFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write("ca.pem", string(ca))
+	if err := errors.Join(os.Chown(p.dir, gatewayUID, gatewayUID), os.Chmod(p.dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	// What leaves the pod for port 80, but for the gateway.
+	p.run(p.inPod("nft", `table inet watch { counter direct {}; chain out { type filter hook postrouting priority 300; oifname "eth0" tcp dport 80 meta skuid != 1337 counter name direct; }; }`))
+	return p
+}
+
+// use makes the manifests of a documented scenario those of the pod.
+func (p *pod) use(scenario string) {
+	p.t.Helper()
+	manifests, err := os.ReadFile(filepath.Join("..", "..", "k8ssource", "testdata", scenario, "input.yaml"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.write("llm.yaml", string(manifests))
+}
+
+func (p *pod) write(name, content string) {
+	p.t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// start starts the gateway and waits until it serves.
+func (p *pod) start(uid int, s settings) {
+	p.t.Helper()
+	p.write("Caddyfile", gateway.Render(p.t, sidecarConfig, s))
+	cmd := p.as(uid, "--pdeathsig", "KILL", gateway.Binary(p.t), "run", "--config", "Caddyfile")
+	cmd.Dir = p.dir
+	cmd.Env = []string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH"), "SSL_CERT_FILE=" + filepath.Join(p.dir, "ca.pem")}
+	p.gateway = startProcess(p.t, cmd)
+	until(p.t, "the gateway is ready", func() bool {
+		return p.as(appUID, "curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:2020/readyz").Run() == nil
+	})
+}
+
+// capture sets the rules.
+func (p *pod) capture(args ...string) {
+	p.t.Helper()
+	p.run(p.inPod(append([]string{gateway.Binary(p.t), "llm", "capture"}, args...)...))
+}
+
+// direct is how many packets left the pod for port 80 that were not the gateway's.
+func (p *pod) direct() string {
+	p.t.Helper()
+	out := p.run(p.inPod("nft", "list", "counter", "inet", "watch", "direct"))
+	_, after, _ := strings.Cut(out, "packets ")
+	packets, _, _ := strings.Cut(after, " ")
+	return packets
+}
+
+// curl runs curl as the application and returns what it printed.
+func (p *pod) curl(args ...string) string {
+	p.t.Helper()
+	return p.run(p.as(appUID, append([]string{"curl", "-sS", "-m", "10"}, args...)...))
+}
+
+// process is a program that runs in the pod.
+type process struct {
+	cmd  *exec.Cmd
+	log  syncBuffer
+	done chan struct{}
+}
+
+func startProcess(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &p.log, &p.log
+	// On a thread that lasts: the death of the one it was started by ends it.
+	if err := host.Start(cmd, func(error) { close(p.done) }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("the gateway said:\n%s", p.log.String())
+		}
+		if strings.Contains(p.log.String(), "panic") {
+			t.Errorf("the gateway panicked")
+		}
+	})
+	return p
+}
+
+// kill ends the process at once, stop as Kubernetes does.
+func (p *process) kill() { p.end(os.Kill) }
+
+func (p *process) stop() { p.end(os.Interrupt) }
+
+func (p *process) end(signal os.Signal) {
+	_ = p.cmd.Process.Signal(signal)
+	<-p.done
+}
+
+// syncBuffer is a buffer that can be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// plainCounter counts connections and answers none.
+type plainCounter struct {
+	mu sync.Mutex
+	n  int
+}
+
+func countConnections(listeners ...net.Listener) *plainCounter {
+	c := new(plainCounter)
+	for _, l := range listeners {
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				c.mu.Lock()
+				c.n++
+				c.mu.Unlock()
+				_ = conn.Close()
+			}
+		}()
+	}
+	return c
+}
+
+func (c *plainCounter) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+// until waits for something to become true.
+func until(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(15 * time.Second); !f(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after 15 s it is still not so that %s", what)
+		}
+	}
+}
+
+// connect is dial for what must succeed.
+func (s *site) connect(address string) net.Conn {
+	s.t.Helper()
+	c, err := s.dial(context.Background(), address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c
+}

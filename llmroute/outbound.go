@@ -1,0 +1,171 @@
+package llmroute
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+const (
+	// outboundDial bounds how long a destination may take to be connected to.
+	outboundDial = 10 * time.Second
+	// outboundIdle is how long a passed-on connection has to be silent for the
+	// end of the process not to wait for it.
+	outboundIdle = 2 * time.Second
+)
+
+// outbounds holds the one outbound of the process: connections outlive the
+// configuration that they began with.
+var outbounds = caddy.NewUsagePool()
+
+// outbound are the connections that a sidecar opens for what has no route.
+type outbound struct {
+	own   sync.Map // of their netip.AddrPort on this side
+	proxy proxy
+
+	mu     sync.Mutex
+	relays map[*relayed]struct{}
+}
+
+// relayed is a connection that is passed on.
+type relayed struct{ client, server *net.TCPConn }
+
+func acquireOutbound() *outbound {
+	o := &outbound{relays: make(map[*relayed]struct{})}
+	o.proxy = newProxy(o)
+	value, _ := outbounds.LoadOrStore("", o)
+	return value.(*outbound)
+}
+
+// Destruct implements caddy.Destructor. Connections in use go on.
+func (o *outbound) Destruct() error {
+	o.proxy.close()
+	return nil
+}
+
+// ownConn is a connection to a destination. While it is open the gateway knows
+// it for its own, should it come back.
+type ownConn struct {
+	*net.TCPConn
+	forget func()
+}
+
+// Close implements net.Conn.
+func (c *ownConn) Close() error {
+	err := c.TCPConn.Close()
+	c.forget()
+	return err
+}
+
+func (o *outbound) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: outboundDial}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	local := addrPort(conn.LocalAddr())
+	o.own.Store(local, nil)
+	return &ownConn{conn.(*net.TCPConn), sync.OnceFunc(func() { o.own.Delete(local) })}, nil
+}
+
+// isOwn tells whether the gateway itself has opened the connection. It is to be
+// asked when something has come in on it, or nothing for a while: by then the
+// address is known.
+func (o *outbound) isOwn(c *net.TCPConn) bool {
+	_, own := o.own.Load(addrPort(c.RemoteAddr()))
+	return own
+}
+
+// relay passes a connection on as the bytes it is, and returns at its end.
+func (o *outbound) relay(in *capturedConn) error {
+	client := in.TCPConn
+	conn, err := o.dial(context.Background(), "tcp", in.to)
+	if err != nil {
+		reset(client) // it is told what it would have been told, if late
+		return err
+	}
+	defer conn.Close()
+	server := conn.(*ownConn).TCPConn
+	r := &relayed{client, server}
+	o.mu.Lock()
+	o.relays[r] = struct{}{}
+	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		delete(o.relays, r)
+		o.mu.Unlock()
+	}()
+	answered := make(chan error, 1)
+	go func() { answered <- r.copy(client, server) }()
+	if _, err = server.Write(in.first); err == nil {
+		in.first = nil
+		err = r.copy(server, client)
+	} else {
+		r.reset()
+	}
+	if errAnswer := <-answered; err == nil {
+		err = errAnswer
+	}
+	_ = client.Close()
+	return err
+}
+
+// copy copies one direction to its end, and then says so. An error ends both
+// directions.
+func (r *relayed) copy(to, from *net.TCPConn) error {
+	_, err := io.Copy(to, from) // in the kernel, where it can
+	if err == nil {
+		err = to.CloseWrite()
+	}
+	if err != nil {
+		r.reset()
+	}
+	return err
+}
+
+func (r *relayed) reset() {
+	reset(r.client)
+	reset(r.server)
+}
+
+// reset closes a connection so that its other side sees that it broke off.
+func reset(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// drain waits, when the process exits, for the connections that are passed on
+// and in use.
+func (o *outbound) drain(limit time.Duration) {
+	for end := time.Now().Add(limit); o.endSilent() > 0 && time.Now().Before(end); {
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// endSilent ends the connections on which nothing happens, and returns how many
+// others there are.
+func (o *outbound) endSilent() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	busy := 0
+	for r := range o.relays {
+		asked, knownA := silence(r.client)
+		answered, knownB := silence(r.server)
+		if knownA && knownB && min(asked, answered) > outboundIdle {
+			_ = r.client.Close()
+			_ = r.server.Close()
+			continue
+		}
+		busy++
+	}
+	return busy
+}
+
+// Interface guards
+var (
+	_ caddy.Destructor = (*outbound)(nil)
+	_ net.Conn         = (*ownConn)(nil)
+)
