@@ -121,7 +121,7 @@ func TestNames(t *testing.T) {
 		{"observing.md", "attributes and events of spans", "llmroute/traces.go", `(?m)^\t(?:attr\w+ += attribute\.Key\(|event\w+ += )"([\w.]+)"`, ""},
 		{"observing.md", "placeholders", "llmroute/exchange.go", `case "([a-z_.]+)":`, "http.llm."},
 		{"llm_keys.md", "flags", "llmroute/command_hashkey.go", `Flags\(\)\.(?:Bool|String)\("(\w+)"`, "--"},
-		{"sidecar.md", "flags", "sidecar/command.go", `flags\.\w+\("([\w-]+)"`, "--"},
+		{"sidecar.md", "flags", "llmroute/sidecar/command.go", `flags\.\w+\("([\w-]+)"`, "--"},
 		{"llm_status.md", "paths", "llmroute/status.go", `case "(/\w+)":`, ""},
 		{"source_files.md", "reasons", "k8ssource/objects.go", `Reason\w+ += "(\w+)"`, ""},
 	} {
