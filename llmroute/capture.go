@@ -159,7 +159,7 @@ func (c *capturing) sort(conn net.Conn) {
 		_ = tcp.Close()
 		return
 	}
-	if c.app.outbound.isOwn(tcp) {
+	if c.app.outbound.isOwn(in) {
 		c.refuseLoop(in, head)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -24,12 +25,16 @@ var outbounds = caddy.NewUsagePool()
 
 // outbound are the connections that a sidecar opens for what has no route.
 type outbound struct {
-	own   sync.Map // of their netip.AddrPort on this side
+	own   sync.Map // of their ends
 	proxy proxy
 
 	mu     sync.Mutex
 	relays map[*relayed]struct{}
 }
+
+// ends are both ends of a connection as the one who opened it sees them. No two
+// connections have the same, though many may have the same port on one side.
+type ends struct{ from, to netip.AddrPort }
 
 // relayed is a connection that is passed on.
 type relayed struct{ client, server *net.TCPConn }
@@ -66,16 +71,20 @@ func (o *outbound) dial(ctx context.Context, network, address string) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	local := addrPort(conn.LocalAddr())
-	o.own.Store(local, nil)
-	return &ownConn{conn.(*net.TCPConn), sync.OnceFunc(func() { o.own.Delete(local) })}, nil
+	own := ends{addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())}
+	o.own.Store(own, nil)
+	return &ownConn{conn.(*net.TCPConn), sync.OnceFunc(func() { o.own.Delete(own) })}, nil
 }
 
 // isOwn tells whether the gateway itself has opened the connection. It is to be
 // asked when something has come in on it, or nothing for a while: by then the
 // address is known.
-func (o *outbound) isOwn(c *net.TCPConn) bool {
-	_, own := o.own.Load(addrPort(c.RemoteAddr()))
+func (o *outbound) isOwn(c *capturedConn) bool {
+	to, err := netip.ParseAddrPort(c.to)
+	if err != nil { // it is direct
+		to = addrPort(c.LocalAddr())
+	}
+	_, own := o.own.Load(ends{addrPort(c.RemoteAddr()), to})
 	return own
 }
 
