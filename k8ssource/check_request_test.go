@@ -54,7 +54,7 @@ func TestCheckRequest(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yaml")
 	write(t, path, strings.Replace(checkedPolicies, "KEYS", tokenKeys(t), 1))
 	token := func(issuer string) string {
-		return "Authorization: Bearer " + (&policyCase{Token: map[string]any{"iss": issuer, "sub": "alice"}}).signed(t)
+		return "Authorization: Bearer " + signed(t, map[string]any{"iss": issuer, "sub": "alice"})
 	}
 	const (
 		deny  = "AuthorizationPolicy istio-system/deny at x.yaml:1, "

@@ -7,113 +7,49 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/caddy-llm/gateway/integration/policycases"
 )
 
-// policyCases is the table of what Istio's AuthorizationPolicy means, see there.
-const policyCases = "../../llmroute/authz/testdata/policies.yaml"
-
-type policyGroup struct {
-	Name     string           `json:"name"`
-	Policies []map[string]any `json:"policies"`
-	Requests []policyRequest  `json:"requests"`
-
-	NumTrustedProxies int `json:"numTrustedProxies"`
-}
-
-type policyRequest struct {
-	Name    string         `json:"name"`
-	Target  string         `json:"target"`
-	Method  string         `json:"method"`
-	Host    *string        `json:"host"`
-	Headers map[string]any `json:"headers"`
-	Allowed bool           `json:"allowed"`
-
-	// What a plain connection to a port cannot show.
-	Port       int            `json:"port"`
-	Peer       string         `json:"peer"`
-	Local      *string        `json:"local"`
-	SNI        string         `json:"sni"`
-	SPIFFE     string         `json:"spiffe"`
-	Unverified string         `json:"unverified"`
-	Token      map[string]any `json:"token"`
-	Inverse    string         `json:"inverse"`
-}
-
-// plain tells whether the request can be sent as it is.
-func (r *policyRequest) plain() bool {
+// plainRequest tells whether a request can be sent as it is.
+func plainRequest(r *policycases.Request) bool {
 	return (r.Port == 0 || r.Port == 80) && r.Peer == "" && r.Local == nil && r.SNI == "" && r.SPIFFE == "" && r.Unverified == "" && r.Token == nil
 }
 
-// plain tells whether the policies are about what a plain request has.
-func (g *policyGroup) plain() bool {
+// plainPolicies tells whether policies are about what a plain request has.
+func plainPolicies(g *policycases.Group) bool {
 	text, _ := json.Marshal(g.Policies)
 	return g.NumTrustedProxies == 0 && !slices.ContainsFunc([]string{"Blocks", "source.ip", "remote.ip", "destination.ip", "CUSTOM"}, func(s string) bool {
 		return strings.Contains(string(text), s)
 	})
 }
 
-// bytes are what the client sends.
-func (r *policyRequest) bytes() string {
-	target, method, host := r.Target, r.Method, "llm.example.com"
-	if target == "" {
-		target = "/v1/chat/completions"
-	}
-	if method == "" {
-		method = http.MethodPost
-	}
-	if r.Host != nil {
-		host = *r.Host
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", method, target, host)
-	for name, value := range r.Headers {
-		lines, ok := value.([]any)
-		if !ok {
-			lines = []any{value}
-		}
-		for _, line := range lines {
-			fmt.Fprintf(&b, "%s: %v\r\n", name, line)
-		}
-	}
-	fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(chat), chat)
-	return b.String()
-}
-
 // TestPoliciesOfTheTable runs the cases that a plain request can show through
 // AuthorizationPolicy objects and the port of a Gateway, on one running gateway
 // whose policies are replaced for each group.
 func TestPoliciesOfTheTable(t *testing.T) {
-	data, err := os.ReadFile(policyCases)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var groups []policyGroup
-	if err := yaml.Unmarshal(data, &groups); err != nil {
-		t.Fatal(err)
-	}
 	w := start(t, gatewayObject(server(80, `"*"`)), "")
 	ran := 0
-	for i, group := range groups {
-		if !group.plain() {
+	for i, group := range policycases.All(t) {
+		if !plainPolicies(&group) {
 			continue
 		}
 		w.apply(gatewayObject(server(80, `"*"`)) + policyObjects(t, i, &group))
 		w.waitPolicies(i, len(group.Policies))
 		for _, r := range group.Requests {
-			if !r.plain() {
+			if !plainRequest(&r) {
 				continue
 			}
 			ran++
 			t.Run(group.Name+"/"+r.Name, func(t *testing.T) {
 				before := w.provider.Count()
-				status, body := w.exchange(r.bytes())
+				status, body := w.exchange(fmt.Sprintf("%sConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", r.Head(), len(chat), chat))
 				denied := status == http.StatusForbidden && (body == "RBAC: access denied" || r.Method == http.MethodHead && body == "")
 				if status == http.StatusBadRequest {
 					t.Skipf("no HTTP server takes this request: %s", body)
@@ -160,7 +96,7 @@ func TestPoliciesByClientCertificate(t *testing.T) {
 }
 
 // policyObjects are a group's policies as objects.
-func policyObjects(t *testing.T, number int, group *policyGroup) string {
+func policyObjects(t *testing.T, number int, group *policycases.Group) string {
 	t.Helper()
 	var b strings.Builder
 	for i, spec := range group.Policies {

@@ -11,6 +11,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-llm/gateway/integration/policycases"
 )
 
 func TestProblems(t *testing.T) {
@@ -87,11 +89,11 @@ func TestProblems(t *testing.T) {
 					t.Errorf("the message has no %q: %s", part, found.Message)
 				}
 			}
-			if d := decideOf(t, compiled, &caseRequest{}); (d.Refusal == nil) != c.passes {
+			if d := decideOf(t, compiled, &policycases.Request{}); (d.Refusal == nil) != c.passes {
 				t.Errorf("a request passes is %v (%s)", d.Refusal == nil, d.Reason)
 			}
 			for _, p := range compiled.custom {
-				if decideCustom(t, p, &caseRequest{}) != 0 {
+				if decideCustom(t, p, &policycases.Request{}) != 0 {
 					t.Error("the policy does not match any more")
 				}
 			}
@@ -99,9 +101,9 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func decideCustom(t *testing.T, p *policy, c *caseRequest) int {
+func decideCustom(t *testing.T, p *policy, c *policycases.Request) int {
 	t.Helper()
-	r, port, _ := requestOf(t, c)
+	r, port := c.HTTP(t, ""), c.GatewayPort()
 	req := (&policies{}).request(r, port)
 	defer req.release()
 	return p.match(req)
@@ -129,7 +131,7 @@ func TestCustomMatch(t *testing.T) {
 		{To: []*Operation{{Paths: []string{"/other"}}}}, {To: []*Operation{{Paths: []string{"/v1/models"}}}},
 	}}}})
 	for target, want := range map[string]int{"/v1/models": 1, "/v1%2Fmodels": 1, "/other": 0, "/v1": -1} {
-		if got := decideCustom(t, compiled.custom[0], &caseRequest{Target: target}); got != want {
+		if got := decideCustom(t, compiled.custom[0], &policycases.Request{Target: target}); got != want {
 			t.Errorf("%s: %d, want %d", target, got, want)
 		}
 	}
@@ -147,12 +149,12 @@ func TestDecision(t *testing.T) {
 		"PUT":    {Policy: "deny", Rule: 0, Reason: "a DENY policy matches", Refusal: errDenied},
 		"POST":   {Rule: -1, Reason: "no ALLOW policy matches", Refusal: errDenied},
 	} {
-		if d := decideOf(t, compiled, &caseRequest{Method: method}); d != want {
+		if d := decideOf(t, compiled, &policycases.Request{Method: method}); d != want {
 			t.Errorf("%s: %+v, want %+v", method, d, want)
 		}
 	}
 	compiled, _ = compilePolicies(&Config{})
-	if d := decideOf(t, compiled, &caseRequest{}); d.Refusal != nil || d.Rule != -1 || d.Policy != "" {
+	if d := decideOf(t, compiled, &policycases.Request{}); d.Refusal != nil || d.Rule != -1 || d.Policy != "" {
 		t.Errorf("without policies: %+v", d)
 	}
 }
@@ -183,7 +185,7 @@ func TestLogs(t *testing.T) {
 				t.Fatal(problems)
 			}
 			core, logs := observer.New(zapcore.InfoLevel)
-			r, port, _ := requestOf(t, &caseRequest{})
+			r, port := (&policycases.Request{}).HTTP(t, ""), 80
 			req := compiled.request(r, port)
 			d := compiled.decide(req, zap.New(core))
 			req.release()

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/integration/policycases"
 )
 
 // words are values, some of which match some of the requests of randomRequest.
@@ -160,11 +162,11 @@ func (g random) config() *Config {
 	return c
 }
 
-func (g random) request() *caseRequest {
+func (g random) request() *policycases.Request {
 	pick := func(values ...string) string { return values[g.IntN(len(values))] }
 	host := pick("a.com", "A.com:80", "b.a.com.", "b.com", "", "b.com.:8080")
 	local := pick("198.51.100.1", "")
-	c := &caseRequest{
+	c := &policycases.Request{
 		Method: pick("GET", "POST", "PUT"),
 		Host:   &host, Local: &local,
 		Target:  pick("/", "/a", "/a/b", "/a%2Fb", "/x/../a", "/%61", "/a//b", "/b", "http://a.com/a", "/c%2F..%2Fa", "/a%20b"),
@@ -192,13 +194,13 @@ func (g random) request() *caseRequest {
 }
 
 // passes says whether a request passes, and that the plain way says the same.
-func passes(t *testing.T, config *Config, c *caseRequest) bool {
+func passes(t *testing.T, config *Config, c *policycases.Request) bool {
 	t.Helper()
 	p, problems := compilePolicies(config)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	r, port, token := requestOf(t, c)
+	r, port, token := c.HTTP(t, ""), c.GatewayPort(), tokenOf(c.Token)
 	req := p.request(r, port)
 	defer req.release()
 	req.token = token
@@ -273,17 +275,17 @@ func TestLessNeverPasses(t *testing.T) {
 		}
 		refused++
 		none := ""
-		for name, less := range map[string]func(*caseRequest){
-			"host": func(c *caseRequest) {
+		for name, less := range map[string]func(*policycases.Request){
+			"host": func(c *policycases.Request) {
 				if !strings.HasPrefix(c.Target, "http:") { // which names the host as well
 					c.Host = &none
 				}
 			},
-			"header":      func(c *caseRequest) { delete(c.Headers, "x-a") },
-			"token":       func(c *caseRequest) { c.Token = nil },
-			"certificate": func(c *caseRequest) { c.SPIFFE = "" },
-			"TLS":         func(c *caseRequest) { c.SPIFFE, c.SNI = "", "" },
-			"local":       func(c *caseRequest) { c.Local = &none },
+			"header":      func(c *policycases.Request) { delete(c.Headers, "x-a") },
+			"token":       func(c *policycases.Request) { c.Token = nil },
+			"certificate": func(c *policycases.Request) { c.SPIFFE = "" },
+			"TLS":         func(c *policycases.Request) { c.SPIFFE, c.SNI = "", "" },
+			"local":       func(c *policycases.Request) { c.Local = &none },
 		} {
 			with := *c
 			with.Headers = map[string]any{}
