@@ -1,15 +1,11 @@
 package llmroute
 
 import (
-	"net"
 	"net/http"
 	"reflect"
 	"strconv"
 	"sync"
 	"time"
-
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
@@ -37,11 +33,7 @@ func (x *exchange) authorize() *authz.Decision {
 	if x.snap.authz == nil || !x.governs {
 		return nil
 	}
-	port := x.port
-	if port == 0 {
-		port = localPort(x.r)
-	}
-	d := x.snap.authz.Authorize(x.w.Header(), x.r, port)
+	d := x.snap.authz.Authorize(x.w.Header(), x.r, x.port)
 	if d.Refusal == nil {
 		x.token = d.Token
 		return nil
@@ -56,9 +48,7 @@ func (x *exchange) deny(d *authz.Decision) error {
 	app := x.h.app
 	app.metrics.denied.WithLabelValues(d.Policy, ruleNumber(d.Rule)).Inc()
 	app.denials.add(x.r, d)
-	if c := x.h.logger.Check(zapcore.InfoLevel, "request denied"); c != nil {
-		c.Write(append(d.LogFields(), zap.Int("status", d.Refusal.Status), zap.String("remote_ip", peer(x.r)))...)
-	}
+	d.Log(x.h.logger, x.r)
 	askForNoBody(x.w, x.r)
 	return d.Refusal.Write(x.w)
 }
@@ -68,23 +58,6 @@ func ruleNumber(rule int) string {
 		return ""
 	}
 	return strconv.Itoa(rule)
-}
-
-// localPort is the port that a request came in at.
-func localPort(r *http.Request) int {
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
-		return local.Port
-	}
-	return 0
-}
-
-// peer is the address of the other end of a request's connection.
-func peer(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 // denials are the requests that were refused last.
@@ -97,7 +70,7 @@ type denials struct {
 func (d *denials) add(r *http.Request, decision *authz.Decision) {
 	v := DenialView{
 		Time: time.Now(), Policy: decision.Policy, Reason: decision.Reason, Status: decision.Refusal.Status,
-		Method: bounded(r.Method), Host: bounded(r.Host), Path: bounded(r.URL.Path), RemoteIP: peer(r),
+		Method: bounded(r.Method), Host: bounded(r.Host), Path: bounded(r.URL.Path), RemoteIP: authz.PeerOf(r),
 	}
 	if decision.Rule >= 0 {
 		v.Rule = &decision.Rule

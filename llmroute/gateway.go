@@ -3,7 +3,6 @@ package llmroute
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -98,6 +97,10 @@ func (l *Listener) validate() error {
 type liveListener struct {
 	*Listener
 	hostIndex[Server]
+
+	// Whether policies hold for requests to it: those of a sidecar are its own
+	// application's.
+	governs bool
 }
 
 // addListeners adds listeners to a snapshot, without the
@@ -108,7 +111,7 @@ func (a *App) addListeners(s *snapshot, listeners []*Listener) {
 		if live == nil {
 			own := *l
 			own.Servers = nil
-			live = &liveListener{&own, newHostIndex[Server](len(l.Servers))}
+			live = &liveListener{Listener: &own, hostIndex: newHostIndex[Server](len(l.Servers))}
 		}
 		if live.TLS != l.TLS {
 			a.logger.Error("an address is to be listened at with TLS and without; the one of the configuration is used", zap.String("address", l.Address))
@@ -120,6 +123,7 @@ func (a *App) addListeners(s *snapshot, listeners []*Listener) {
 				continue
 			}
 			live.Servers = append(live.Servers, server)
+			live.governs = live.governs || server.Gateway != "" && server.Gateway != meshTable
 			for _, host := range server.Hosts {
 				live.add(host, server)
 			}
@@ -128,12 +132,6 @@ func (a *App) addListeners(s *snapshot, listeners []*Listener) {
 			s.listeners[l.Address] = live
 		}
 	}
-}
-
-// governed tells whether policies hold for requests to the listener: those of a
-// sidecar are its own application's.
-func (l *liveListener) governed() bool {
-	return slices.ContainsFunc(l.Servers, func(s *Server) bool { return s.Gateway != "" && s.Gateway != meshTable })
 }
 
 // listensFor tells whether a listener routes by the table.

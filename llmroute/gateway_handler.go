@@ -73,19 +73,22 @@ func (g *gatewayHandler) answer(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (g *gatewayHandler) serve(x *exchange) error {
-	if l := x.snap.listeners[g.Address]; l != nil {
-		if p := g.unrouted(x, l); p != nil {
-			return g.route.serve(x, func() error { return x.pass(p, l.Outbound) })
-		}
-		x.port, x.governs = l.Port, l.governed()
-		if state := x.r.TLS; state != nil && l.TLS {
-			if server := l.lookup(normalizeHost(state.ServerName)); server != nil {
-				x.r.TLS = server.identified(state)
-			}
+	l := x.snap.listeners[g.Address]
+	if l == nil {
+		return g.route.serve(x, func() error { return x.refuse(errNoRoute(x.r)) }) // it is being closed
+	}
+	if p := g.unrouted(x, l); p != nil {
+		return g.route.serve(x, func() error { return x.pass(p, l.Outbound) })
+	}
+	x.port, x.governs = l.Port, l.governs
+	var asked *Server // of the handshake
+	if x.r.TLS != nil {
+		if asked = l.lookup(normalizeHost(x.r.TLS.ServerName)); asked != nil {
+			x.r.TLS = asked.identified(x.r.TLS)
 		}
 	}
 	return g.route.serve(x, func() error {
-		server, refused := x.snap.server(g.Address, x.r)
+		server, refused := l.server(x.r, asked)
 		switch {
 		case refused != nil && refused.Status == http.StatusMisdirectedRequest:
 			x.w.Header().Set("Connection", "close")
@@ -101,17 +104,14 @@ func (g *gatewayHandler) serve(x *exchange) error {
 	})
 }
 
-// server finds the server for a request at a listener.
-func (s *snapshot) server(address string, r *http.Request) (*Server, *llmprovider.Error) {
-	listener := s.listeners[address]
-	if listener == nil {
-		return nil, errNoRoute(r) // it is being closed
-	}
-	server := listener.lookup(normalizeHost(r.Host))
+// server finds the server for a request. asked is the one whose name the client
+// asked for in its handshake, nil without one.
+func (l *liveListener) server(r *http.Request, asked *Server) (*Server, *llmprovider.Error) {
+	server := l.lookup(normalizeHost(r.Host))
 	switch {
 	case server == nil:
 		return nil, errNoRoute(r)
-	case listener.TLS != (r.TLS != nil), r.TLS != nil && (listener.lookup(normalizeHost(r.TLS.ServerName)) != server || !server.admits(r.TLS)):
+	case l.TLS != (r.TLS != nil), r.TLS != nil && (asked != server || !server.admits(r.TLS)):
 		// What the handshake was held to, such as the client's certificate, says
 		// nothing about another server (RFC 9110, section 15.5.20), nor about this
 		// one if it asks for something else by now.

@@ -72,20 +72,24 @@ func (c *Certificate) verify(presented []*x509.Certificate) ([][]*x509.Certifica
 	return presented[0].Verify(options)
 }
 
-// admits tells whether a connection fulfils what the server asks for now.
+// admits tells whether a connection, identified by the server, fulfils what it asks
+// for now.
 func (s *Server) admits(state *tls.ConnectionState) bool {
-	return state.Version >= s.MinVersion && (!s.ClientAuth || s.Certificate != nil && s.Certificate.chains(state.PeerCertificates) != nil)
+	return state.Version >= s.MinVersion && (!s.ClientAuth || len(state.VerifiedChains) > 0)
 }
 
 // identified is the state of a connection with the chains by which the server
 // knows its client, as policies ask for them: the handshake itself only asks for
 // a certificate, and VerifyConnection cannot note what it found.
 func (s *Server) identified(state *tls.ConnectionState) *tls.ConnectionState {
-	if !s.ClientAuth || s.Certificate == nil {
+	if !s.ClientAuth {
 		return state
 	}
 	known := *state
-	known.VerifiedChains = s.Certificate.chains(state.PeerCertificates)
+	known.VerifiedChains = nil
+	if s.Certificate != nil {
+		known.VerifiedChains = s.Certificate.chains(state.PeerCertificates)
+	}
 	return &known
 }
 

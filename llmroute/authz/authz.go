@@ -85,7 +85,7 @@ func (f *Refusal) Write(w http.ResponseWriter) error {
 }
 
 // Authorize decides whether a request may pass. port is the port that clients
-// know the listener by. A token that providers must not get is taken out of the
+// know the listener by, 0 for the one that the request came in at. A token that providers must not get is taken out of the
 // request, and the headers that the configuration asks for are put into it, and
 // into the header of the answer.
 func (s *Set) Authorize(answer http.Header, r *http.Request, port int) Decision {

@@ -108,13 +108,15 @@ func (h *Handler) resolve(repl *caddy.Replacer) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	port := 0
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
-		port = local.Port
-	}
-	d := h.set.Authorize(w.Header(), r, port)
+	d := h.set.Authorize(w.Header(), r, 0)
 	if d.Refusal != nil {
-		return h.refuse(w, r, &d)
+		if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+			for _, field := range d.LogFields() {
+				extra.Set(field)
+			}
+		}
+		d.Log(h.logger, r)
+		return d.Refusal.Write(w)
 	}
 	if d.Token != nil {
 		caddyhttp.SetVar(r.Context(), tokenVar, d.Token)
@@ -122,17 +124,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return next.ServeHTTP(w, r)
 }
 
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, d *Decision) error {
-	fields := d.LogFields()
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		for _, field := range fields {
-			extra.Set(field)
-		}
+// Log logs that the request may not pass, and what decided.
+func (d *Decision) Log(logger *zap.Logger, r *http.Request) {
+	if c := logger.Check(zap.InfoLevel, "request denied"); c != nil {
+		c.Write(append(d.LogFields(), zap.Int("status", d.Refusal.Status), zap.String("remote_ip", PeerOf(r)))...)
 	}
-	if c := h.logger.Check(zap.InfoLevel, "request denied"); c != nil {
-		c.Write(append(fields, zap.Int("status", d.Refusal.Status), zap.String("remote_ip", remoteHost(r)))...)
-	}
-	return d.Refusal.Write(w)
 }
 
 // LogFields say in a log what decided.
@@ -150,7 +146,8 @@ func TokenOf(r *http.Request) *Token {
 	return token
 }
 
-func remoteHost(r *http.Request) string {
+// PeerOf is the address of the other end of a request's connection.
+func PeerOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -155,11 +156,7 @@ func (p *parsed) readHeader(header map[string]any) error {
 	if p.alg, ok = header["alg"].(string); !ok {
 		return errHeaderAlg
 	}
-	known := false
-	for _, alg := range algorithms {
-		known = known || p.alg == string(alg)
-	}
-	if !known {
+	if !slices.Contains(algorithms, jose.SignatureAlgorithm(p.alg)) {
 		return errAlgUnsupported
 	}
 	if kid, there := header["kid"]; there {

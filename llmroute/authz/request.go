@@ -33,6 +33,11 @@ var requests = sync.Pool{New: func() any { return new(request) }}
 
 func (p *policies) request(r *http.Request, port int) *request {
 	req := requests.Get().(*request)
+	if port == 0 {
+		if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+			port = local.Port
+		}
+	}
 	req.Request, req.port, req.trustedProxies = r, port, p.trustedProxies
 	return req
 }

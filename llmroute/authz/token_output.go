@@ -80,18 +80,24 @@ func plainNumber(number json.Number) string {
 // or another of the same request, because its rule says so. A provider that has
 // a key must not get them.
 func (t *Token) Forwarded() []string {
-	var names []string
-	for _, one := range append([]*Token{t}, t.others...) {
-		rule := one.rule
-		if rule == nil || !rule.ForwardOriginalToken {
-			continue
-		}
-		for _, header := range rule.FromHeaders {
+	names := t.rule.forwardedIn(nil)
+	for _, other := range t.others {
+		names = other.rule.forwardedIn(names)
+	}
+	return names
+}
+
+func (r *tokenRule) forwardedIn(names []string) []string {
+	if !r.ForwardOriginalToken {
+		return names
+	}
+	for _, header := range r.FromHeaders {
+		if header != nil { // which is a problem of the rule
 			names = append(names, http.CanonicalHeaderKey(header.Name))
 		}
-		if len(rule.FromHeaders)+len(rule.FromParams)+len(rule.FromCookies) == 0 {
-			names = append(names, "Authorization")
-		}
+	}
+	if len(r.FromHeaders)+len(r.FromParams)+len(r.FromCookies) == 0 {
+		names = append(names, "Authorization")
 	}
 	return names
 }

@@ -93,6 +93,15 @@ func TestMissingRights(t *testing.T) {
 	if a := g.post(w.host); a.status != 503 {
 		t.Errorf("without the right to read: %d %s", a.status, a.body)
 	}
+	w.mayReadObjects()
+	g.answers(w.host, 200, "m")
+	g.WaitLog("the status of objects is not written: a Role in namespace " + w.ns)
+	g.WaitLog("may read the objects now")
+}
+
+// mayReadObjects lets the ServiceAccount gw read the objects, but for Secrets and
+// ConfigMaps.
+func (w *world) mayReadObjects() {
 	name := "reader-" + w.ns
 	w.Apply(`apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -104,9 +113,6 @@ rules:
 - {apiGroups: [""], resources: [services], verbs: [list, watch]}
 `)
 	w.Kubectl("create", "clusterrolebinding", name, "--clusterrole="+name, "--serviceaccount="+w.ns+":gw")
-	g.answers(w.host, 200, "m")
-	g.WaitLog("the status of objects is not written: a Role in namespace " + w.ns)
-	g.WaitLog("may read the objects now")
 }
 
 // TestMissingRightToTheMesh has a ServiceAccount that may read policies, but not whom
@@ -117,17 +123,7 @@ func TestMissingRightToTheMesh(t *testing.T) {
 	c.InstallIstioCRDs("Gateway", "AuthorizationPolicy", "RequestAuthentication")
 	w := newWorld(t, c)
 	w.apply(providerObject("p", w.host, "model: m"), policy("addresses", `{action: DENY, rules: [{from: [{source: {remoteIpBlocks: [10.0.0.0/8]}}]}]}`))
-	name := "policies-" + w.ns
-	w.Apply(`apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: ` + name + `}
-rules:
-- {apiGroups: [istio.alibabacloud.com], resources: [llmproviders, llmroutes], verbs: [list, watch]}
-- {apiGroups: [networking.istio.io], resources: [gateways], verbs: [list, watch]}
-- {apiGroups: [security.istio.io], resources: [authorizationpolicies, requestauthentications], verbs: [list, watch]}
-- {apiGroups: [""], resources: [services], verbs: [list, watch]}
-`)
-	w.Kubectl("create", "clusterrolebinding", name, "--clusterrole="+name, "--serviceaccount="+w.ns+":gw")
+	w.mayReadObjects()
 	g := w.start(settings{kubeconfig: w.Kubeconfig(w.Token(w.ns, "gw")), root: w.ns})
 	g.answers(w.host, 200, "m")
 	const rule = `a Role in namespace %s needs the rule {apiGroups: [\"\"], resources: [configmaps], resourceNames: [istio], verbs: [list, watch]}`
