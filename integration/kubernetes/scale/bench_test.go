@@ -73,7 +73,7 @@ func benchmarkChange(b *testing.B, c *cluster.Cluster, namespace string) {
 	slices.Sort(took)
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	b.ReportMetric(ms(took[len(took)/2]), "ms/p50")
-	b.ReportMetric(ms(took[len(took)*99/100]), "ms/p99")
+	b.ReportMetric(ms(took[(len(took)*99+99)/100-1]), "ms/p99") // the nearest rank: of 100, not the longest
 	b.ReportMetric(ms(cpu)/quiet, "ms-cpu/change")
 	b.ReportMetric(ms(ready), "ms-to-ready")
 	b.ReportMetric(float64(s.Memory())/(1<<20), "MiB")

@@ -3,7 +3,7 @@
 //
 // The table in the documentation is made by
 //
-//	go test ./integration/kubernetes/scale -run '^$' -bench . -benchtime 100x -timeout 30m
+//	go test ./integration/kubernetes/scale -run '^$' -bench . -benchtime 300x -timeout 30m
 package scale_test
 
 import (
