@@ -122,6 +122,7 @@ func (b *policyBuilder) failClosed() (known bool) {
 		b.leaveOut(-1)
 	case all:
 		policy.Rules = []*authz.Rule{{}}
+		b.headers = nil // no rule is left that looks at one
 	}
 	return !all
 }
