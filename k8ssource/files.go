@@ -86,10 +86,14 @@ func (f *Files) Start(ctx context.Context, report func(*llmroute.State)) error {
 	if err := w.load(); err != nil {
 		return err
 	}
-	if f.Namespace == "" && len(f.Labels) == 0 {
+	settings := *f
+	if err := settings.ReadLabels(); err != nil {
+		return fmt.Errorf("labels_file: %w; mount the pod's labels there with a downwardAPI volume, or write the option labels", err)
+	}
+	if !settings.known() {
 		logger().Warn("the workload's namespace and labels are not known, so every object applies; give the source the options namespace and labels", zap.Strings("paths", f.Paths))
 	}
-	p := &publisher{settings: f, report: report}
+	p := &publisher{settings: &settings, report: report}
 	p.publish(w)
 	go func() {
 		ticker := time.NewTicker(time.Duration(f.Interval))

@@ -10,6 +10,7 @@ import (
 //	source files <path...> {
 //		namespace      <namespace>
 //		labels         <name>=<value> ...
+//		labels_file    <file>
 //		workload       <name>
 //		root_namespace <namespace>
 //		port_map       <port>:<port> ...

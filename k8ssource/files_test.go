@@ -473,12 +473,15 @@ func TestFilesIdentity(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "llm.yaml")
 	write(t, path, strings.Replace(manifestOf("a"), "spec:", "spec:\n  workloadSelector: {labels: {app: x}}", 1)+
 		strings.Replace(manifestOf("root"), "}\nspec", ", namespace: mesh-root}\nspec", 1))
+	labels := filepath.Join(t.TempDir(), "labels")
+	write(t, labels, "app=\"x\"\n")
 	for name, test := range map[string]struct {
 		files Files
 		want  []string
 	}{
 		"unknown":        {Files{}, []string{"a", "root"}},
 		"selected":       {Files{SourceOptions: SourceOptions{Labels: map[string]string{"app": "x"}, RootNamespace: "mesh-root", Workload: "w"}}, []string{"a", "root"}},
+		"labels file":    {Files{SourceOptions: SourceOptions{LabelsFile: labels}}, []string{"a"}},
 		"not selected":   {Files{SourceOptions: SourceOptions{Namespace: "default", RootNamespace: "mesh-root"}}, []string{"root"}},
 		"other root":     {Files{SourceOptions: SourceOptions{Labels: map[string]string{"app": "x"}}}, []string{"a"}},
 		"root namespace": {Files{SourceOptions: SourceOptions{Namespace: "mesh-root"}}, []string{"root"}},
@@ -499,6 +502,14 @@ func TestFilesIdentity(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+func TestFilesWithoutItsLabelsFile(t *testing.T) {
+	f := Files{Paths: []string{t.TempDir()}, SourceOptions: SourceOptions{LabelsFile: filepath.Join(t.TempDir(), "labels")}}
+	err := f.Start(t.Context(), func(*llmroute.State) { t.Error("reported") })
+	if err == nil || !strings.HasPrefix(err.Error(), "labels_file: open ") || !strings.Contains(err.Error(), "mount the pod's labels") {
+		t.Error(err)
 	}
 }
 
@@ -533,7 +544,7 @@ func TestFilesCaddyfile(t *testing.T) {
 		"files a {\n interval\n}":                "interval takes one duration, such as 250ms",
 		"files a {\n interval soon\n}":           `interval "soon" is not a duration of at least 10ms; write one such as 250ms`,
 		"files a {\n workload a\n workload b\n}": "workload is given twice; keep one of them",
-		"files a {\n label a=b\n}":               `source files has no option "label"; its options are namespace, labels, workload, root_namespace, port_map, mesh_listen, outbound_traffic_policy, allow_any_host and interval`,
+		"files a {\n label a=b\n}":               `source files has no option "label"; its options are namespace, labels, labels_file, workload, root_namespace, port_map, mesh_listen, outbound_traffic_policy, allow_any_host and interval`,
 	} {
 		err := new(Files).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "at Testfile:") {

@@ -1,7 +1,11 @@
 package k8ssource
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 )
 
@@ -32,4 +36,41 @@ func (o *SourceOptions) FromEnvironment(lookup func(string) (string, bool)) erro
 	}
 	o.Labels = labels
 	return nil
+}
+
+// ReadLabels takes the labels from the labels file, if they are not set and there is
+// one.
+func (o *SourceOptions) ReadLabels() error {
+	if o.Labels != nil || o.LabelsFile == "" {
+		return nil
+	}
+	data, err := os.ReadFile(o.LabelsFile)
+	if err != nil {
+		return err
+	}
+	labels, err := parseDownwardLabels(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.LabelsFile, err)
+	}
+	o.Labels = labels
+	return nil
+}
+
+// parseDownwardLabels reads what the downward API writes into a file: a line of
+// name="value" for each label, the value quoted as in Go.
+func parseDownwardLabels(data []byte) (map[string]string, error) {
+	labels := make(map[string]string)
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for number := 1; lines.Scan(); number++ {
+		if strings.TrimSpace(lines.Text()) == "" {
+			continue
+		}
+		name, quoted, ok := strings.Cut(lines.Text(), "=")
+		value, err := strconv.Unquote(strings.TrimSpace(quoted))
+		if name = strings.TrimSpace(name); !ok || name == "" || err != nil {
+			return nil, fmt.Errorf("line %d is not of the form name=\"value\"", number)
+		}
+		labels[name] = value
+	}
+	return labels, lines.Err()
 }

@@ -33,3 +33,21 @@ func TestIdentityFromEnvironment(t *testing.T) {
 		})
 	}
 }
+
+func TestParseDownwardLabels(t *testing.T) {
+	got, err := parseDownwardLabels([]byte("app=\"sleep\"\nempty=\"\"\n\nexample.com/x=\"a \\\"b\\\" \\u00e4\""))
+	want := map[string]string{"app": "sleep", "empty": "", "example.com/x": `a "b" ä`}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for text, want := range map[string]string{
+		"app=sleep":      `line 1 is not of the form name="value"`,
+		"a=\"b\"\nc":     `line 2 is not of the form name="value"`,
+		"=\"b\"":         `line 1 is not of the form name="value"`,
+		"app=\"sleep\"x": `line 1 is not of the form name="value"`,
+	} {
+		if _, err := parseDownwardLabels([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+}

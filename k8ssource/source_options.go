@@ -22,6 +22,10 @@ type SourceOptions struct {
 	// The workload's labels, which objects select by.
 	Labels map[string]string `json:"labels,omitempty"`
 
+	// The file with the pod's labels, which a volume of the type `downwardAPI`
+	// makes, for when Labels are not set. It is read at the start.
+	LabelsFile string `json:"labels_file,omitempty"`
+
 	// The workload's name, for metrics.
 	Workload string `json:"workload,omitempty"`
 
@@ -51,7 +55,7 @@ type SourceOptions struct {
 }
 
 // SourceOptionNames are the options that CaddyfileOption takes.
-const SourceOptionNames = "namespace, labels, workload, root_namespace, port_map, mesh_listen, outbound_traffic_policy, allow_any_host"
+const SourceOptionNames = "namespace, labels, labels_file, workload, root_namespace, port_map, mesh_listen, outbound_traffic_policy, allow_any_host"
 
 // Defaults fills in what is not set.
 func (o *SourceOptions) Defaults() {
@@ -119,7 +123,7 @@ func (o *SourceOptions) Options() Options {
 
 // CaddyfileOption takes an option of a Caddyfile, if it is one of these.
 func (o *SourceOptions) CaddyfileOption(d *caddyfile.Dispenser, option string, args []string) (known bool, err error) {
-	one := map[string]*string{"namespace": &o.Namespace, "workload": &o.Workload, "root_namespace": &o.RootNamespace, "mesh_listen": &o.MeshListen,
+	one := map[string]*string{"namespace": &o.Namespace, "labels_file": &o.LabelsFile, "workload": &o.Workload, "root_namespace": &o.RootNamespace, "mesh_listen": &o.MeshListen,
 		"outbound_traffic_policy": &o.Outbound}
 	switch to := one[option]; {
 	case to != nil && (len(args) != 1 || args[0] == ""):

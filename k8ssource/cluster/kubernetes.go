@@ -41,14 +41,10 @@ type Kubernetes struct {
 
 	// Which workload the gateway acts for. What is not set is taken from
 	// `LLM_NAMESPACE`, `LLM_LABELS` (`a=b,c=d`) and `LLM_WORKLOAD`, and then from
-	// the pod: its namespace from the ServiceAccount, its labels from the file
-	// below, its workload's name from the labels `service.istio.io/canonical-name`,
+	// the pod: its namespace from the ServiceAccount, its labels from
+	// `/etc/podinfo/labels` unless labels_file says otherwise, its workload's name from the labels `service.istio.io/canonical-name`,
 	// `app.kubernetes.io/name` or `app`. Namespace and labels are required.
 	k8ssource.SourceOptions
-
-	// The file with the pod's labels, which a volume of the type `downwardAPI`
-	// makes. Default: `/etc/podinfo/labels`.
-	LabelsFile string `json:"labels_file,omitempty"`
 
 	// Whether what became of the objects is written into their status, and events
 	// about what is wrong with them: `on` or `off`. One gateway of the workload does

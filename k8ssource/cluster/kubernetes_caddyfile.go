@@ -13,13 +13,13 @@ import (
 //		context        <name>
 //		namespace      <namespace>
 //		labels         <name>=<value> ...
+//		labels_file    <file>
 //		workload       <name>
 //		root_namespace <namespace>
 //		port_map       <port>:<port> ...
 //		mesh_listen    <address>
 //		outbound_traffic_policy ALLOW_ANY|REGISTRY_ONLY
 //		allow_any_host
-//		labels_file    <file>
 //		status         on|off
 //		lease          <name>
 //	}
@@ -46,10 +46,10 @@ func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string
 	if known, err := k.CaddyfileOption(d, option, args); known {
 		return err
 	}
-	to := map[string]*string{"kubeconfig": &k.Kubeconfig, "context": &k.Context, "labels_file": &k.LabelsFile, "status": &k.Status, "lease": &k.Lease}[option]
+	to := map[string]*string{"kubeconfig": &k.Kubeconfig, "context": &k.Context, "status": &k.Status, "lease": &k.Lease}[option]
 	switch {
 	case to == nil:
-		return d.Errf("source kubernetes has no option %q; its options are %s, kubeconfig, context, labels_file, status and lease", option, k8ssource.SourceOptionNames)
+		return d.Errf("source kubernetes has no option %q; its options are %s, kubeconfig, context, status and lease", option, k8ssource.SourceOptionNames)
 	case len(args) != 1 || args[0] == "":
 		return d.Errf("%s takes one value", option)
 	}

@@ -22,8 +22,8 @@ func TestCaddyfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Kubernetes{
-		Kubeconfig: "/kube/config", Context: "dev", LabelsFile: "/labels", Status: "off", Lease: "gw",
-		SourceOptions: k8ssource.SourceOptions{Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway"}, Workload: "gw", RootNamespace: "root"},
+		Kubeconfig: "/kube/config", Context: "dev", Status: "off", Lease: "gw",
+		SourceOptions: k8ssource.SourceOptions{Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway"}, LabelsFile: "/labels", Workload: "gw", RootNamespace: "root"},
 	}
 	if !reflect.DeepEqual(k, want) {
 		t.Errorf("got %+v", k)

@@ -1,12 +1,9 @@
 package cluster
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/caddy-llm/gateway/k8ssource"
@@ -35,13 +32,9 @@ func (k *Kubernetes) workload() (k8ssource.SourceOptions, error) {
 		}
 	}
 	if o.Labels == nil {
-		data, err := os.ReadFile(k.LabelsFile)
-		if err == nil {
-			o.Labels, err = parseDownwardLabels(data)
-		}
-		if err != nil {
+		if err := o.ReadLabels(); err != nil {
 			return o, fmt.Errorf("the labels of the gateway's workload are not known; write the option labels, set %s, or mount the pod's labels there with a downwardAPI volume (%w)",
-				k8ssource.EnvLabels, cause(err, k.LabelsFile))
+				k8ssource.EnvLabels, err)
 		}
 	}
 	for _, name := range canonicalNames {
@@ -57,23 +50,4 @@ func cause(err error, file string) error {
 		return errors.New(file + " is empty")
 	}
 	return err
-}
-
-// parseDownwardLabels reads what the downward API writes into a file: a line of
-// name="value" for each label, the value quoted as in Go.
-func parseDownwardLabels(data []byte) (map[string]string, error) {
-	labels := make(map[string]string)
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for number := 1; lines.Scan(); number++ {
-		if strings.TrimSpace(lines.Text()) == "" {
-			continue
-		}
-		name, quoted, ok := strings.Cut(lines.Text(), "=")
-		value, err := strconv.Unquote(strings.TrimSpace(quoted))
-		if name = strings.TrimSpace(name); !ok || name == "" || err != nil {
-			return nil, fmt.Errorf("line %d is not of the form name=\"value\"", number)
-		}
-		labels[name] = value
-	}
-	return labels, lines.Err()
 }

@@ -10,24 +10,6 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource"
 )
 
-func TestParseDownwardLabels(t *testing.T) {
-	got, err := parseDownwardLabels([]byte("app=\"sleep\"\nempty=\"\"\n\nexample.com/x=\"a \\\"b\\\" \\u00e4\""))
-	want := map[string]string{"app": "sleep", "empty": "", "example.com/x": `a "b" ä`}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, %v", got, err)
-	}
-	for text, want := range map[string]string{
-		"app=sleep":      `line 1 is not of the form name="value"`,
-		"a=\"b\"\nc":     `line 2 is not of the form name="value"`,
-		"=\"b\"":         `line 1 is not of the form name="value"`,
-		"app=\"sleep\"x": `line 1 is not of the form name="value"`,
-	} {
-		if _, err := parseDownwardLabels([]byte(text)); err == nil || err.Error() != want {
-			t.Errorf("%q: got %v, want %s", text, err, want)
-		}
-	}
-}
-
 func TestWorkload(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "labels")
 	if err := os.WriteFile(file, []byte("app=\"gw\"\napp.kubernetes.io/name=\"gateway\"\n"), 0o600); err != nil {
@@ -67,7 +49,8 @@ func TestWorkload(t *testing.T) {
 			for name, value := range test.env {
 				t.Setenv(name, value)
 			}
-			k := &Kubernetes{SourceOptions: test.options, LabelsFile: test.file}
+			k := &Kubernetes{SourceOptions: test.options}
+			k.LabelsFile, test.want.LabelsFile = test.file, test.file
 			got, err := k.workload()
 			switch {
 			case test.err != "":

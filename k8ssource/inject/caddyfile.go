@@ -1,0 +1,41 @@
+package inject
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Folders of the gateway's container.
+const (
+	configDir = "/etc/caddy"     // Caddyfile and the pod's labels
+	objectDir = "/etc/llm"       // what the Secret and the ConfigMap hold
+	stateDir  = "/var/lib/caddy" // all that Caddy writes
+)
+
+// caddyfile is the gateway's. Its admin endpoint is off: the application could
+// reach it.
+func (o *Options) caddyfile() string {
+	if o.Caddyfile != "" {
+		return o.Caddyfile
+	}
+	var b strings.Builder
+	b.WriteString("{\n\tadmin off\n\tpersist_config off\n\tllm {\n")
+	if o.Source == SourceKubernetes {
+		b.WriteString("\t\tsource kubernetes {\n\t\t\tstatus off\n")
+	} else {
+		b.WriteString("\t\tsource files")
+		for _, volume := range o.objectVolumes() {
+			b.WriteString(" " + volume.folder())
+		}
+		b.WriteString(" {\n")
+	}
+	fmt.Fprintf(&b, "\t\t\tnamespace {$LLM_NAMESPACE}\n\t\t\tworkload {$LLM_WORKLOAD}\n\t\t\tlabels_file %s/labels\n", configDir)
+	fmt.Fprintf(&b, "\t\t\troot_namespace %s\n\t\t\tmesh_listen localhost:%d\n\t\t\toutbound_traffic_policy %s\n\t\t}\n",
+		o.RootNamespace, o.Port, o.OutboundTrafficPolicy)
+	fmt.Fprintf(&b, "\t\tstatus_listen :%d\n", o.StatusPort)
+	if o.AccessLog {
+		b.WriteString("\t\taccess_log\n")
+	}
+	b.WriteString("\t}\n}\n")
+	return b.String()
+}
