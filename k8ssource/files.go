@@ -94,7 +94,9 @@ func (f *Files) Start(ctx context.Context, report func(*llmroute.State)) error {
 		logger().Warn("the workload's namespace and labels are not known, so every object applies; give the source the options namespace and labels", zap.Strings("paths", f.Paths))
 	}
 	p := &publisher{settings: &settings, report: report}
-	p.publish(w)
+	if err := p.publish(w); err != nil {
+		return err
+	}
 	go func() {
 		ticker := time.NewTicker(time.Duration(f.Interval))
 		defer ticker.Stop()
@@ -103,8 +105,11 @@ func (f *Files) Start(ctx context.Context, report func(*llmroute.State)) error {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				if w.poll(time.Now()) {
-					p.publish(w)
+				if !w.poll(time.Now()) {
+					continue
+				}
+				if err := p.publish(w); err != nil {
+					logger().Error(NotTranslated, zap.Error(err))
 				}
 			}
 		}
@@ -124,12 +129,17 @@ type publisher struct {
 	findings   FindingLog
 }
 
-// publish reports the state that follows from the files as they are.
-func (p *publisher) publish(w *follower) {
-	state := p.translator.Translate(w.objects(), p.settings.Identity(), p.settings.Options())
+// publish reports the state that follows from the files as they are. The error is
+// that of [Translator.Try].
+func (p *publisher) publish(w *follower) error {
+	state, err := p.translator.Try(w.objects(), p.settings.Identity(), p.settings.Options())
+	if err != nil {
+		return err
+	}
 	p.findings.Log(logger(), state.Findings)
 	state.Findings = append(w.findings(), state.Findings...) // which are logged already
 	p.report(state)
+	return nil
 }
 
 // Interface guards

@@ -1,8 +1,10 @@
 package k8ssource
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
+	"runtime/debug"
 	"slices"
 
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -84,6 +86,22 @@ func (r *Translator) Translate(objects *Objects, identity llmroute.Identity, opt
 	*r = t.after
 	return state
 }
+
+// Try is Translate for objects that change while the gateway serves. A panic, which
+// is a defect of Translate that some object has found, is an error that holds the
+// stack, so that what is served goes on; the next call begins anew.
+func (r *Translator) Try(objects *Objects, identity llmroute.Identity, options Options) (state *llmroute.State, err error) {
+	defer func() {
+		if found := recover(); found != nil {
+			*r = Translator{}
+			state, err = nil, fmt.Errorf("panic: %v\n%s", found, debug.Stack())
+		}
+	}()
+	return r.Translate(objects, identity, options), nil
+}
+
+// NotTranslated is the log line of an error of Try.
+const NotTranslated = "the objects cannot be translated, which is a defect of the gateway: what is served stays as it is, and the next change is tried again; please report this error, with the objects"
 
 // builtProvider returns what was made of the provider, now or the last time.
 func (t *translation) builtProvider(item *Item[LLMProvider]) *builtProvider {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/caddy-llm/gateway/llmroute"
@@ -120,6 +121,24 @@ func TestTranslatorTakesOver(t *testing.T) {
 		}
 		if reflect.DeepEqual(first, second) {
 			t.Errorf("%s: the change shows nowhere", name)
+		}
+	}
+}
+
+func TestTryOutlivesAPanic(t *testing.T) {
+	decode := func() *Objects {
+		return mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: a}\nspec: {host: a.example.com}\n")
+	}
+	translator, objects, broken := new(Translator), decode(), decode()
+	broken.Providers = append(broken.Providers, nil)
+	for range 2 {
+		state, err := translator.Try(broken, llmroute.Identity{}, Options{})
+		if state != nil || err == nil || !strings.Contains(err.Error(), "translator.go") {
+			t.Errorf("got %v, %v; want an error with the stack", state, err)
+		}
+		state, err = translator.Try(objects, llmroute.Identity{}, Options{})
+		if want := Translate(objects, llmroute.Identity{}, Options{}); err != nil || !reflect.DeepEqual(state, want) {
+			t.Errorf("after a panic: %v, %v; want %v", state, err, want)
 		}
 	}
 }

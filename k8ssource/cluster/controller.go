@@ -216,7 +216,11 @@ func (c *controller) update(ctx context.Context) (again time.Duration) {
 		return left
 	}
 	c.references.addTo(objects)
-	state := c.translator.Translate(objects, identity, options)
+	state, err := c.translator.Try(objects, identity, options)
+	if err != nil {
+		logger().Error(k8ssource.NotTranslated, zap.Error(err))
+		return 0
+	}
 	if len(state.Findings) > 0 {
 		state.Findings = ownFindings(state.Findings, k8ssource.Outcomes(objects, state, options))
 	}
