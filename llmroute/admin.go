@@ -98,7 +98,7 @@ type RuleView struct {
 // View returns the live state.
 func (a *App) View() View {
 	s := a.snapshot()
-	v := View{Ready: a.ready(), Snapshot: s.number, Since: s.made, OpenRequests: a.open.count(), Providers: []ProviderView{}, Routes: []RouteView{}}
+	v := View{Ready: a.unready() == "", Snapshot: s.number, Since: s.made, OpenRequests: a.open.count(), Providers: []ProviderView{}, Routes: []RouteView{}}
 	names := make([]string, 0, len(s.providers))
 	for name := range s.providers {
 		names = append(names, name)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -268,6 +269,9 @@ func (a *App) Start() error {
 		}
 	}
 	go a.drainOnExit()
+	if slices.ContainsFunc(a.ownListeners(), (*Listener).isSidecar) {
+		go a.warnOfAdmin()
+	}
 	return nil
 }
 
@@ -403,6 +407,34 @@ func (a *App) identity(state *State) Identity {
 // not about to exit.
 func (a *App) ready() bool {
 	return !caddy.Exiting() && (a.runner == nil || a.snapshot().state != nil)
+}
+
+// unready says why the gateway cannot serve, or nothing if it can: the source has
+// been heard, if there is one, what the configuration wants to listen on is listened
+// on, and the process is not about to exit. A Gateway whose port is not free does not
+// count: whoever may write one could stop all pods by it.
+func (a *App) unready() string {
+	switch {
+	case caddy.Exiting():
+		return "shutting down"
+	case !a.ready():
+		return "waiting for the first configuration from the source"
+	}
+	for _, l := range a.ownListeners() {
+		if problem := a.gateways.problem(l.Address); problem != "" {
+			return "cannot listen at " + l.Address + ": " + problem
+		}
+	}
+	return ""
+}
+
+// ownListeners are those of the configuration, as opposed to those that objects of
+// the source ask for.
+func (a *App) ownListeners() []*Listener {
+	if early, ok := a.source.(EarlyListener); ok {
+		return slices.Concat(a.Listeners, early.Listeners())
+	}
+	return a.Listeners
 }
 
 func (a *App) providerNames() string {

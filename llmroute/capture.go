@@ -172,11 +172,15 @@ func (c *capturing) sort(conn net.Conn) {
 	switch {
 	case in.to == "": // direct: what has no route is the handler's
 	case head.isHTTP() && c.isServed(head):
+		c.count(capturedRouted, "")
 	case c.policy() == OutboundAllowAny:
 		decided() // this may take as long as it likes
-		c.pass(in)
+		c.pass(in, head)
 		return
-	case !head.isHTTP():
+	case head.isHTTP(): // the handler says so
+		c.count(capturedRefused, capturedRegistryOnly)
+	default:
+		c.count(capturedRefused, capturedRegistryOnly)
 		c.app.logger.Info("refused a connection that is no HTTP request: outbound_traffic_policy is "+OutboundRegistryOnly, zap.String("destination", in.to))
 		reset(tcp)
 		return
@@ -213,9 +217,37 @@ func (c *capturing) policy() string {
 	return OutboundAllowAny // it is being closed
 }
 
+// What became of captured connections, and why, as a metric has it.
+const (
+	capturedRouted  = "routed"
+	capturedPassed  = "passed_on"
+	capturedRefused = "refused"
+
+	capturedNoRoute      = "no_route"
+	capturedNotHTTP      = "not_http"
+	capturedUnreachable  = "unreachable"
+	capturedRegistryOnly = "registry_only"
+	capturedLoop         = "loop"
+)
+
+func (c *capturing) count(outcome, reason string) {
+	c.app.metrics.captured.WithLabelValues(outcome, reason).Inc()
+}
+
 // pass passes a connection on to its destination.
-func (c *capturing) pass(in *capturedConn) {
-	if err := c.app.outbound.relay(in); err != nil {
+func (c *capturing) pass(in *capturedConn, head requestHead) {
+	server, err := c.app.outbound.open(in)
+	if err != nil {
+		c.count(capturedRefused, capturedUnreachable)
+	} else {
+		reason := capturedNoRoute
+		if !head.isHTTP() {
+			reason = capturedNotHTTP
+		}
+		c.count(capturedPassed, reason)
+		err = c.app.outbound.relay(in, server)
+	}
+	if err != nil {
 		if entry := c.app.logger.Check(zap.DebugLevel, "a connection that was passed on ended with an error"); entry != nil {
 			entry.Write(zap.String("destination", in.to), zap.Error(err))
 		}
@@ -224,6 +256,7 @@ func (c *capturing) pass(in *capturedConn) {
 
 // refuseLoop ends a connection that the gateway itself has opened.
 func (c *capturing) refuseLoop(in *capturedConn, head requestHead) {
+	c.count(capturedRefused, capturedLoop)
 	c.app.logger.Error("a connection of the gateway's own came back to it and was refused; run it as the user whose connections caddy llm capture leaves alone "+
 		"(--uid, 1337 by default), and let no host name lead to its own address", zap.String("destination", in.to))
 	if head.isHTTP() {
@@ -243,6 +276,7 @@ func (c *capturing) openTunnel(in *capturedConn, head requestHead) (requestHead,
 		return head, errRefused
 	}
 	if c.policy() == OutboundRegistryOnly && !c.isServed(head) {
+		c.count(capturedRefused, capturedRegistryOnly)
 		in.answer(http.StatusForbidden, fmt.Sprintf("there is no LLM route for host %q, and outbound_traffic_policy is %s\n", bounded(host), OutboundRegistryOnly))
 		return head, errRefused
 	}

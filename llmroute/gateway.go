@@ -93,6 +93,9 @@ func (l *Listener) validate() error {
 	return nil
 }
 
+// isSidecar tells whether the listener is a sidecar's.
+func (l *Listener) isSidecar() bool { return l.Outbound != "" }
+
 // liveListener is a listener in a snapshot.
 type liveListener struct {
 	*Listener

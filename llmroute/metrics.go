@@ -30,6 +30,7 @@ const (
 	metricObjects          = "llm_source_objects"
 	metricFindings         = "llm_source_findings"
 	metricDenied           = "llm_authz_denied_total"
+	metricCaptured         = "llm_captured_connections_total"
 	metricDuration         = "gen_ai_client_operation_duration_seconds"
 	metricFirstToken       = "gen_ai_server_time_to_first_token_seconds"
 	metricPerOutputToken   = "gen_ai_server_time_per_output_token_seconds"
@@ -69,6 +70,7 @@ type metrics struct {
 	promptTokens, completionTokens *prometheus.CounterVec
 	attempts, usageMissing         *prometheus.CounterVec
 	refused, fallbacks, denied     *prometheus.CounterVec
+	captured                       *prometheus.CounterVec
 	duration, firstToken, perToken *prometheus.HistogramVec
 	tokenUsage, overhead           *prometheus.HistogramVec
 	costUnknown                    *prometheus.CounterVec
@@ -85,7 +87,7 @@ func acquireMetrics(registry *prometheus.Registry) (*metrics, error) {
 	value, _ := collectors.LoadOrStore("llm", newMetrics())
 	m := value.(*metrics)
 	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage,
-		m.denied, m.refused, m.fallbacks, m.overhead, m.source.snapshots, m.source.since, m.source.objects, m.source.findings, stateCollector{},
+		m.denied, m.refused, m.fallbacks, m.captured, m.overhead, m.source.snapshots, m.source.since, m.source.objects, m.source.findings, stateCollector{},
 		m.costs, m.costUnknown} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
@@ -112,6 +114,7 @@ func newMetrics() *metrics {
 		refused:          counter(metricRefused, "Requests that the gateway answered with an error of its own.", "rule", "code"),
 		fallbacks:        counter(metricFallbacks, "Requests that moved on from a provider to another one.", "rule", "from", "to"),
 		denied:           counter(metricDenied, "Requests that policies did not let pass, by the policy and its rule.", "policy", "rule"),
+		captured:         counter(metricCaptured, "Connections that were led to a sidecar, and tunnels through it, by what became of them and why.", "outcome", "reason"),
 		duration:         histogram(metricDuration, "Time from the request to the end of its answer.", durationBuckets, "error_type"),
 		firstToken:       histogram(metricFirstToken, "Time from the request to the first bytes of its streamed answer.", firstBuckets),
 		perToken:         histogram(metricPerOutputToken, "Time for each output token after the first of a streamed answer.", perTokenBuckets),

@@ -88,16 +88,21 @@ func (o *outbound) isOwn(c *capturedConn) bool {
 	return own
 }
 
-// relay passes a connection on as the bytes it is, and returns at its end.
-func (o *outbound) relay(in *capturedConn) error {
-	client := in.TCPConn
+// open connects to the destination of a captured connection, which is reset if
+// there is none: it is told what it would have been told, if late.
+func (o *outbound) open(in *capturedConn) (*ownConn, error) {
 	conn, err := o.dial(context.Background(), "tcp", in.to)
 	if err != nil {
-		reset(client) // it is told what it would have been told, if late
-		return err
+		reset(in.TCPConn)
+		return nil, err
 	}
+	return conn.(*ownConn), nil
+}
+
+// relay passes a connection on as the bytes it is, and returns at its end.
+func (o *outbound) relay(in *capturedConn, conn *ownConn) (err error) {
 	defer conn.Close()
-	server := conn.(*ownConn).TCPConn
+	client, server := in.TCPConn, conn.TCPConn
 	r := &relayed{client, server}
 	o.mu.Lock()
 	o.relays[r] = struct{}{}

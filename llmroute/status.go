@@ -15,7 +15,8 @@ func init() {
 
 // StatusHandler serves what an orchestrator and a monitoring system ask of the
 // gateway: `/healthz`, 200 as long as the process works; `/readyz`, 200 when it
-// has a configuration and is not about to exit, else 503; and `/metrics` in the
+// has a configuration, listens where that says, and is not about to exit, else 503
+// with the reason; and `/metrics` in the
 // format of Prometheus. The app's status listener uses it; a site may too.
 type StatusHandler struct {
 	app     *App
@@ -49,11 +50,8 @@ func (s *StatusHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	case "/healthz":
 		return plain(w, http.StatusOK, "ok")
 	case "/readyz":
-		switch {
-		case caddy.Exiting():
-			return plain(w, http.StatusServiceUnavailable, "shutting down")
-		case !s.app.ready():
-			return plain(w, http.StatusServiceUnavailable, "waiting for the first configuration from the source")
+		if reason := s.app.unready(); reason != "" {
+			return plain(w, http.StatusServiceUnavailable, reason)
 		}
 		return plain(w, http.StatusOK, "ok")
 	case "/metrics":

@@ -22,7 +22,7 @@ import (
 
 // sidecarConfig is that of a sidecar with the manifests in llm.yaml.
 const sidecarConfig = `{
-	admin off
+	admin {{or .Admin "off"}}
 	llm {
 		source files llm.yaml {
 			namespace default
@@ -37,7 +37,7 @@ const sidecarConfig = `{
 `
 
 // settings are what tests change of it.
-type settings struct{ Listen, Policy string }
+type settings struct{ Listen, Policy, Admin string }
 
 // names are the hosts of the pod's world: providers of each family, and others.
 var names = []string{
@@ -109,14 +109,36 @@ func (p *pod) write(name, content string) {
 // start starts the gateway and waits until it serves.
 func (p *pod) start(uid int, s settings) {
 	p.t.Helper()
+	p.launch(uid, s)
+	until(p.t, "the gateway is ready", func() bool { return p.readyz() == "200 ok\n" })
+}
+
+// readyz is what the gateway says of its readiness, as the pod hears it.
+func (p *pod) readyz() string {
+	out, _ := p.as(appUID, "curl", "-s", "-m", "5", "-w", "%{http_code} ", "-o", "-", "http://127.0.0.1:2020/readyz").Output()
+	body, status, _ := strings.Cut(string(out), "\n")
+	return strings.TrimSpace(status) + " " + body + "\n"
+}
+
+// metric is the value of a series, and 0 if there is none.
+func (p *pod) metric(series string) string {
+	p.t.Helper()
+	for line := range strings.Lines(p.curl("http://127.0.0.1:2020/metrics")) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "0"
+}
+
+// launch starts the gateway.
+func (p *pod) launch(uid int, s settings) {
+	p.t.Helper()
 	p.write("Caddyfile", gateway.Render(p.t, sidecarConfig, s))
 	cmd := p.as(uid, "--pdeathsig", "KILL", gateway.Binary(p.t), "run", "--config", "Caddyfile")
 	cmd.Dir = p.dir
 	cmd.Env = []string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH"), "SSL_CERT_FILE=" + filepath.Join(p.dir, "ca.pem")}
 	p.gateway = startProcess(p.t, cmd)
-	until(p.t, "the gateway is ready", func() bool {
-		return p.as(appUID, "curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:2020/readyz").Run() == nil
-	})
 }
 
 // capture sets the rules.

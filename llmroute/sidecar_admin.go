@@ -1,0 +1,29 @@
+package llmroute
+
+import (
+	"net"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+// adminDial bounds how long the admin endpoint is waited for.
+const adminDial = time.Second
+
+// warnOfAdmin warns if Caddy's admin endpoint is where it is by default, or where the
+// environment variable CADDY_ADMIN has put it, at a TCP port. A sidecar shares its
+// network with an application, which could then read and replace the configuration.
+func (a *App) warnOfAdmin() {
+	address, err := caddy.ParseNetworkAddress(caddy.DefaultAdminListen)
+	if err != nil || address.IsUnixNetwork() || address.IsFdNetwork() {
+		return
+	}
+	conn, err := net.DialTimeout("tcp", address.JoinHostPort(0), adminDial)
+	if err != nil {
+		return
+	}
+	_ = conn.Close()
+	a.logger.Warn("the admin endpoint can be reached by the application that this gateway is the sidecar of: it can replace the configuration and send the keys elsewhere; "+
+		"write the global option admin off, or admin unix//path with a folder that only the gateway's user may enter", zap.String("address", address.JoinHostPort(0)))
+}
