@@ -8,6 +8,7 @@ import (
 	_ "github.com/caddy-llm/gateway/caddyfile"
 	_ "github.com/caddy-llm/gateway/k8ssource"
 	_ "github.com/caddy-llm/gateway/k8ssource/cluster"
+	_ "github.com/caddy-llm/gateway/k8ssource/inject"
 	_ "github.com/caddy-llm/gateway/llmprovider"
 	_ "github.com/caddy-llm/gateway/llmroute"
 	_ "github.com/caddy-llm/gateway/llmroute/sidecar"

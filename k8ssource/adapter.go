@@ -55,7 +55,7 @@ func (adapter) Adapt(body []byte, options map[string]any) ([]byte, []caddyconfig
 	if shown == "" {
 		shown = "manifests"
 	}
-	objects, err := Decode(shown, body)
+	objects, err := DecodeIn(source.Namespace, shown, body)
 	if err != nil {
 		return nil, nil, err
 	}

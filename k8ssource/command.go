@@ -97,7 +97,7 @@ func manifestCommand(cmd *cobra.Command, run func(cmd *cobra.Command, objects *O
 			return err
 		}
 		source.RootNamespace = *root
-		objects, err := readObjects(args)
+		objects, err := readObjects(source.Namespace, args)
 		if err != nil {
 			return err
 		}
@@ -106,8 +106,9 @@ func manifestCommand(cmd *cobra.Command, run func(cmd *cobra.Command, objects *O
 	return cmd
 }
 
-// readObjects reads the objects that paths stand for.
-func readObjects(paths []string) (*Objects, error) {
+// readObjects reads the objects that paths stand for. Those that name no namespace
+// are in the given one.
+func readObjects(namespace string, paths []string) (*Objects, error) {
 	objects := new(Objects)
 	for _, path := range paths {
 		files, err := listPath(path)
@@ -122,7 +123,7 @@ func readObjects(paths []string) (*Objects, error) {
 			if err != nil {
 				return nil, fmt.Errorf("reading a manifest: %w", err)
 			}
-			decoded, err := Decode(file, data)
+			decoded, err := DecodeIn(namespace, file, data)
 			if err != nil {
 				return nil, err
 			}

@@ -2,6 +2,7 @@ package k8ssource
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +42,12 @@ func (e *FileError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.L
 // of other kinds are left out. The error is a *FileError: a file that is not
 // YAML; what is wrong with single objects is in their Faults.
 func Decode(file string, data []byte) (*Objects, error) {
+	return DecodeIn(defaultNamespace, file, data)
+}
+
+// DecodeIn is Decode for files of a namespace: objects that name none are in it. An
+// empty one is `default`.
+func DecodeIn(namespace, file string, data []byte) (*Objects, error) {
 	if len(data) > MaxFileSize {
 		return nil, &FileError{file, 1, fmt.Sprintf("the file is over %d bytes; split it", MaxFileSize)}
 	}
@@ -48,7 +55,7 @@ func Decode(file string, data []byte) (*Objects, error) {
 	if i := firstInvalid(data); i >= 0 {
 		return nil, &FileError{file, 1 + bytes.Count(data[:i], []byte("\n")), "the file is not UTF-8 text; save it as UTF-8"}
 	}
-	d := &decoder{file: file, objects: new(Objects), schemas: make(schemas)}
+	d := &decoder{file: file, namespace: cmp.Or(namespace, defaultNamespace), objects: new(Objects), schemas: make(schemas)}
 	for _, doc := range split(data) {
 		if err := d.document(doc); err != nil {
 			return nil, err
@@ -62,7 +69,7 @@ func Decode(file string, data []byte) (*Objects, error) {
 // What is wrong with the object is in its Faults; the error is data that is no
 // object at all.
 func DecodeObject(data []byte) (*Objects, error) {
-	d := &decoder{objects: new(Objects), schemas: make(schemas)}
+	d := &decoder{namespace: defaultNamespace, objects: new(Objects), schemas: make(schemas)}
 	if !json.Valid(data) {
 		return nil, errors.New("this is not JSON")
 	}
@@ -88,10 +95,11 @@ func firstInvalid(data []byte) int {
 }
 
 type decoder struct {
-	file    string
-	objects *Objects
-	schemas schemas
-	count   int
+	file      string
+	namespace string // of objects that name none
+	objects   *Objects
+	schemas   schemas
+	count     int
 }
 
 func (d *decoder) document(doc document) error {
@@ -263,7 +271,7 @@ func decode[T any, P objectPointer[T]](d *decoder, data []byte, line int, faults
 	}
 	m := metav1.Object(P(&item.Object))
 	if m.GetNamespace() == "" {
-		m.SetNamespace(defaultNamespace)
+		m.SetNamespace(d.namespace)
 	}
 	if fault := checkName(m); fault != nil && len(faults) == 0 {
 		item.Faults = append(item.Faults, *fault)

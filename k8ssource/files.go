@@ -82,7 +82,7 @@ func (f *Files) Validate() error {
 // Start implements llmroute.Source. The error is a path where there is nothing,
 // or a file that is not YAML.
 func (f *Files) Start(ctx context.Context, report func(*llmroute.State)) error {
-	w := newFollower(f.Paths, time.Duration(f.Interval))
+	w := newFollower(f.Namespace, f.Paths, time.Duration(f.Interval))
 	if err := w.load(); err != nil {
 		return err
 	}

@@ -28,8 +28,9 @@ const (
 // follower reads manifests, and again when they change. It is not safe for
 // concurrent use.
 type follower struct {
-	paths    []string
-	interval time.Duration
+	namespace string // of objects that name none
+	paths     []string
+	interval  time.Duration
 
 	listed map[string][]string // the files that each path stood for last
 	files  map[string]*manifest
@@ -51,9 +52,9 @@ type problem struct {
 // the middle of being written.
 func (p *problem) lasts() bool { return p != nil && p.looks >= absences }
 
-func newFollower(paths []string, interval time.Duration) *follower {
+func newFollower(namespace string, paths []string, interval time.Duration) *follower {
 	return &follower{
-		paths: paths, interval: interval,
+		namespace: namespace, paths: paths, interval: interval,
 		listed: make(map[string][]string), files: make(map[string]*manifest), pathProblems: make(map[string]*problem),
 	}
 }
@@ -75,7 +76,7 @@ func (w *follower) load() error {
 	}
 	w.setOrder()
 	for _, name := range w.order {
-		m := &manifest{path: name}
+		m := &manifest{path: name, namespace: w.namespace}
 		if err := m.read(time.Now()); err != nil {
 			return err
 		}
@@ -90,7 +91,7 @@ func (w *follower) poll(now time.Time) bool {
 	for _, name := range w.order {
 		m := w.files[name]
 		if m == nil {
-			m = &manifest{path: name}
+			m = &manifest{path: name, namespace: w.namespace}
 			w.files[name] = m
 		}
 		info, err := os.Stat(name)

@@ -18,11 +18,12 @@ var errUnsettled = errors.New("the file is being written")
 
 // manifest is one file that is followed.
 type manifest struct {
-	path    string
-	info    os.FileInfo // as it was read, nil before
-	readAt  time.Time
-	hash    [sha256.Size]byte
-	objects *Objects // of the last good content, nil before
+	path      string
+	namespace string      // of objects that name none
+	info      os.FileInfo // as it was read, nil before
+	readAt    time.Time
+	hash      [sha256.Size]byte
+	objects   *Objects // of the last good content, nil before
 
 	waiting os.FileInfo // as it was found when last looked at, if it was not read
 	waits   int
@@ -82,7 +83,7 @@ func (m *manifest) read(now time.Time) error {
 	}
 	hash := sha256.Sum256(data)
 	if hash != m.hash || m.problem != nil || m.objects == nil {
-		objects, err := Decode(m.path, data)
+		objects, err := DecodeIn(m.namespace, m.path, data)
 		m.info, m.readAt = info, now
 		if err != nil {
 			return err

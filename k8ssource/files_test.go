@@ -312,7 +312,7 @@ func TestFilesKeepsTheLastGoodContent(t *testing.T) {
 func TestFilesWaitsForAWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "llm.yaml")
 	write(t, path, manifestOf("a"))
-	w := newFollower([]string{path}, settleTime/100)
+	w := newFollower("", []string{path}, settleTime/100)
 	if err := w.load(); err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +342,7 @@ func TestFilesWaitsForAWriter(t *testing.T) {
 func TestFilesWaitsNotForEver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "llm.yaml")
 	write(t, path, manifestOf("a"))
-	w := newFollower([]string{path}, settleTime/10)
+	w := newFollower("", []string{path}, settleTime/10)
 	if err := w.load(); err != nil {
 		t.Fatal(err)
 	}
@@ -483,6 +483,7 @@ func TestFilesIdentity(t *testing.T) {
 		"selected":       {Files{SourceOptions: SourceOptions{Labels: map[string]string{"app": "x"}, RootNamespace: "mesh-root", Workload: "w"}}, []string{"a", "root"}},
 		"labels file":    {Files{SourceOptions: SourceOptions{LabelsFile: labels}}, []string{"a"}},
 		"not selected":   {Files{SourceOptions: SourceOptions{Namespace: "default", RootNamespace: "mesh-root"}}, []string{"root"}},
+		"its namespace":  {Files{SourceOptions: SourceOptions{Namespace: "shop", Labels: map[string]string{"app": "x"}}}, []string{"a"}},
 		"other root":     {Files{SourceOptions: SourceOptions{Labels: map[string]string{"app": "x"}}}, []string{"a"}},
 		"root namespace": {Files{SourceOptions: SourceOptions{Namespace: "mesh-root"}}, []string{"root"}},
 	} {

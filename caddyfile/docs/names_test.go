@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/cluster"
+	"github.com/caddy-llm/gateway/k8ssource/inject"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
@@ -90,6 +91,7 @@ func TestJSONFields(t *testing.T) {
 		"llm_mock.md":          {reflect.TypeFor[llmroute.Mock]()},
 		"observing.md":         {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
 		"source_kubernetes.md": {reflect.TypeFor[cluster.Kubernetes](), reflect.TypeFor[k8ssource.SourceOptions]()},
+		"sidecar.md":           {reflect.TypeFor[inject.Options](), reflect.TypeFor[inject.Resources]()},
 		"source_files.md": {
 			reflect.TypeFor[k8ssource.Files](), reflect.TypeFor[k8ssource.SourceOptions](), reflect.TypeFor[k8ssource.LLMProviderSpec](), reflect.TypeFor[k8ssource.LLMRouteSpec](), reflect.TypeFor[k8ssource.StringMatch](),
 		},
@@ -122,6 +124,9 @@ func TestNames(t *testing.T) {
 		{"observing.md", "placeholders", "llmroute/exchange.go", `case "([a-z_.]+)":`, "http.llm."},
 		{"llm_keys.md", "flags", "llmroute/command_hashkey.go", `Flags\(\)\.(?:Bool|String)\("(\w+)"`, "--"},
 		{"sidecar.md", "flags", "llmroute/sidecar/command.go", `flags\.\w+\("([\w-]+)"`, "--"},
+		{"sidecar.md", "flags of the injection", "k8ssource/inject/command.go", `flags\.\w+\((?:&given\.\w+, )?"([\w-]+)"`, "--"},
+		{"sidecar.md", "reasons of the injection", "k8ssource/inject/decide.go", `Reason\w+ += "(\w+)"`, ""},
+		{"sidecar.md", "annotations", "k8ssource/inject/overrides.go", `(?m)^\t"(\w+)": +func`, ""},
 		{"llm_status.md", "paths", "llmroute/status.go", `case "(/\w+)":`, ""},
 		{"source_files.md", "reasons", "k8ssource/objects.go", `Reason\w+ += "(\w+)"`, ""},
 	} {

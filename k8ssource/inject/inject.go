@@ -6,15 +6,7 @@ package inject
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
-
-// Operation is one operation of a JSON Patch (RFC 6902).
-type Operation struct {
-	Op    string `json:"op"`    // always "add"
-	Path  string `json:"path"`  // a JSON pointer (RFC 6901)
-	Value any    `json:"value"` // what encoding/json can write
-}
 
 // Place is where a pod is, or will be.
 type Place struct {
@@ -71,13 +63,13 @@ func (o *Options) operations(p *pod, workload string) []Operation {
 	if p.annotations()[annotationCaddyfile] == "" {
 		out = append(out, p.annotate(annotationCaddyfile, o.caddyfile()))
 	}
+	out = append(out, prepend("/spec/volumes", p.Spec.Volumes != nil, o.volumes())...)
 	var containers []any
 	if o.Mode == ModeCapture {
 		containers = append(containers, o.captureContainer())
 	}
 	containers = append(containers, o.gatewayContainer(workload))
-	out = append(out, prepend("/spec/initContainers", p.Spec.InitContainers != nil, containers)...)
-	return append(out, prepend("/spec/volumes", p.Spec.Volumes != nil, o.volumes())...)
+	return append(out, prepend("/spec/initContainers", p.Spec.InitContainers != nil, containers)...)
 }
 
 // annotate adds one annotation.
@@ -104,22 +96,19 @@ func prepend(path string, there bool, values []any) []Operation {
 }
 
 // proxyVariables tells the clients in the pod's own containers to ask the gateway.
-// A variable that a container has already stays.
+// A container that has one of the variables already keeps what it has.
 func proxyVariables(list string, containers []container, variables []envVar) []Operation {
 	var out []Operation
 	for i, c := range containers {
-		var missing []any
+		var values []any
+		has := false
 		for _, v := range variables {
-			if !slices.ContainsFunc(c.Env, func(e envVar) bool { return e.Name == v.Name }) {
-				missing = append(missing, v)
-			}
+			values = append(values, v)
+			has = has || slices.ContainsFunc(c.Env, func(e envVar) bool { return e.Name == v.Name })
 		}
-		if len(missing) > 0 {
-			out = append(out, prepend(fmt.Sprintf("%s/%d/env", list, i), c.Env != nil, missing)...)
+		if !has {
+			out = append(out, prepend(fmt.Sprintf("%s/%d/env", list, i), c.Env != nil, values)...)
 		}
 	}
 	return out
 }
-
-// escape writes a key as a part of a JSON pointer.
-func escape(key string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(key) }

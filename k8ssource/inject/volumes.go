@@ -19,23 +19,36 @@ func (o *Options) objectVolumes() []objectVolume {
 	return out
 }
 
+// newVolume has its name first, as manifests do.
+type newVolume struct {
+	Name        string `json:"name"`
+	DownwardAPI any    `json:"downwardAPI,omitempty"`
+	EmptyDir    any    `json:"emptyDir,omitempty"`
+	ConfigMap   any    `json:"configMap,omitempty"`
+	Secret      any    `json:"secret,omitempty"`
+}
+
+type downwardFile struct {
+	Path     string            `json:"path"`
+	FieldRef map[string]string `json:"fieldRef"`
+}
+
 // volumes are what the gateway's container mounts. Of a Secret or a ConfigMap that
 // is not there, Kubernetes says so, and the pod waits: no call goes out past a
 // gateway that knows nothing.
 func (o *Options) volumes() []any {
-	type m = map[string]any
 	out := []any{
-		m{"name": configVolume, "downwardAPI": m{"items": []m{
-			{"path": "Caddyfile", "fieldRef": m{"fieldPath": "metadata.annotations['" + annotationCaddyfile + "']"}},
-			{"path": "labels", "fieldRef": m{"fieldPath": "metadata.labels"}},
+		newVolume{Name: configVolume, DownwardAPI: map[string]any{"items": []downwardFile{
+			{"Caddyfile", map[string]string{"fieldPath": "metadata.annotations['" + annotationCaddyfile + "']"}},
+			{"labels", map[string]string{"fieldPath": "metadata.labels"}},
 		}}},
-		m{"name": stateVolume, "emptyDir": m{"sizeLimit": "64Mi"}},
+		newVolume{Name: stateVolume, EmptyDir: map[string]string{"sizeLimit": "64Mi"}},
 	}
 	for _, v := range o.objectVolumes() {
 		if v.kind == "secret" {
-			out = append(out, m{"name": v.volume(), "secret": m{"secretName": v.object}})
+			out = append(out, newVolume{Name: v.volume(), Secret: map[string]string{"secretName": v.object}})
 		} else {
-			out = append(out, m{"name": v.volume(), "configMap": m{"name": v.object}})
+			out = append(out, newVolume{Name: v.volume(), ConfigMap: map[string]string{"name": v.object}})
 		}
 	}
 	return out
