@@ -23,6 +23,7 @@ const (
 // controller follows the objects and reports the states that follow from them.
 type controller struct {
 	options    k8ssource.SourceOptions
+	scope      scope
 	clients    *clients
 	report     func(*llmroute.State)
 	status     *statusWriter // nil if nothing is written
@@ -30,21 +31,22 @@ type controller struct {
 	wake       chan struct{} // holds a token after a change
 
 	mu        sync.Mutex
-	followers map[string]*follower // by kind
-	complete  bool                 // it is known of every kind whether it is served
+	followers map[part]*follower
+	complete  bool // it is known of every kind whether it is served
 
 	translator k8ssource.Translator
 	references references
+	withheld   withheld
 	waiting    time.Time // since when for objects that others refer to
 	last       *llmroute.State
 	findings   k8ssource.FindingLog
 }
 
 func newController(options k8ssource.SourceOptions, clients *clients, report func(*llmroute.State)) *controller {
-	c := &controller{options: options, clients: clients, report: report, wake: make(chan struct{}, 1), followers: make(map[string]*follower)}
+	c := &controller{options: options, scope: newScope(nil, options.Namespace, true), clients: clients, report: report, wake: make(chan struct{}, 1), followers: make(map[part]*follower)}
 	c.references = references{followers: make(map[k8ssource.Reference]*follower), begin: func(ctx context.Context, ref k8ssource.Reference) *follower {
 		k := referable[ref.Kind]
-		return clients.follow(ctx, target{k, k.versions[0], ref.Namespace, ref.Name}, &c.connection, hooks{c.changed, func() {}})
+		return clients.follow(ctx, target{kind: k, version: k.versions[0], namespace: ref.Namespace, name: ref.Name}, &c.connection, hooks{c.changed, func() {}})
 	}}
 	return c
 }
@@ -64,13 +66,16 @@ func (c *controller) touched() {
 	}
 }
 
-// follower returns that of a kind, or nil if the kind is not followed.
-func (c *controller) follower(name string) *follower {
+// follower returns that of a kind in a namespace, or nil if there is none.
+func (c *controller) follower(name, namespace string) *follower {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, k := range kinds {
+	if !c.scope.narrow() {
+		namespace = everywhere
+	}
+	for _, k := range c.scope.kinds {
 		if k.name == name {
-			return c.followers[k.key()]
+			return c.followers[part{k.key(), namespace}]
 		}
 	}
 	return nil
@@ -106,7 +111,7 @@ func (c *controller) run(ctx context.Context) {
 
 // discover follows the kinds that are served, until ctx is done.
 func (c *controller) discover(ctx context.Context) {
-	d := newDiscoverer(c.clients)
+	d := newDiscoverer(c.clients, c.scope.kinds)
 	var looked time.Time
 	for wait := time.Duration(0); ; {
 		select {
@@ -136,9 +141,11 @@ func (c *controller) discover(ctx context.Context) {
 func (c *controller) settled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, k := range kinds {
-		if f := c.followers[k.key()]; f == nil || f.isGone() {
-			return false
+	for _, k := range c.scope.kinds {
+		for _, p := range c.scope.parts(k) {
+			if f := c.followers[p]; f == nil || f.isGone() {
+				return false
+			}
 		}
 	}
 	return true
@@ -149,28 +156,31 @@ func (c *controller) settled() bool {
 func (c *controller) follow(ctx context.Context, served map[string]string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, k := range kinds {
-		f := c.followers[k.key()]
+	for _, k := range c.scope.kinds {
 		version, known := served[k.key()]
-		switch {
-		case !known || f != nil && f.resource.Version == version || f == nil && version == "":
-			continue
-		case f != nil && version == "" && !f.isGone():
-			continue // what is still being read is there, whatever is said of it
-		case f != nil:
-			f.stop()
-			delete(c.followers, k.key())
+		for _, p := range c.scope.parts(k) {
+			f := c.followers[p]
+			switch {
+			case !known || f != nil && f.resource.Version == version || f == nil && version == "":
+				continue
+			case f != nil && version == "" && !f.isGone():
+				continue // what is still being read is there, whatever is said of it
+			case f != nil:
+				f.stop()
+				delete(c.followers, p)
+			}
+			if version == "" {
+				logger().Warn("the kind is no longer served; its objects are gone", zap.String("kind", k.key()))
+			} else {
+				t := target{kind: k, version: version, namespace: p.namespace, optional: c.scope.narrow() && k.gateways}
+				c.followers[p] = c.clients.follow(ctx, t, &c.connection, hooks{c.changed, c.touched})
+			}
+			c.changed()
 		}
-		if version == "" {
-			logger().Warn("the kind is no longer served; its objects are gone", zap.String("kind", k.key()))
-		} else {
-			c.followers[k.key()] = c.clients.follow(ctx, target{kind: k, version: version}, &c.connection, hooks{c.changed, c.touched})
-		}
-		c.changed()
 	}
-	if !c.complete && len(served) == len(kinds) {
+	if !c.complete && len(served) == len(c.scope.kinds) {
 		c.complete = true
-		for _, k := range kinds {
+		for _, k := range c.scope.kinds {
 			if served[k.key()] == "" {
 				logger().Info("the kind is not served; it is followed once it is", zap.String("kind", k.key()))
 			}
@@ -187,17 +197,20 @@ func (c *controller) objects() (out *k8ssource.Objects, ok bool) {
 	if !c.complete {
 		return nil, false
 	}
+	without := c.withheldFollowers()
 	out = new(k8ssource.Objects)
-	for _, k := range kinds {
-		f := c.followers[k.key()]
-		if f == nil {
-			continue
-		}
-		if !f.isSynced() {
-			return nil, false
-		}
-		for _, o := range f.list() {
-			out.Add(o.decoded)
+	for _, k := range c.scope.kinds {
+		for _, p := range c.scope.parts(k) {
+			f := c.followers[p]
+			if f == nil || without[f] {
+				continue
+			}
+			if !f.isSynced() {
+				return nil, false
+			}
+			for _, o := range f.list() {
+				out.Add(o.decoded)
+			}
 		}
 	}
 	return out, true

@@ -23,6 +23,7 @@ const (
 // discoverer finds out which kinds the API server serves, and in which version.
 type discoverer struct {
 	clients *clients
+	kinds   []kind
 
 	served map[string]string // the version of each kind by resource and group
 	absent map[string]int    // how often in a row a kind was not found
@@ -31,8 +32,8 @@ type discoverer struct {
 	logged  string // the last failure
 }
 
-func newDiscoverer(c *clients) *discoverer {
-	return &discoverer{clients: c, served: make(map[string]string), absent: make(map[string]int), backoff: retries(longestRetry)}
+func newDiscoverer(c *clients, kinds []kind) *discoverer {
+	return &discoverer{clients: c, kinds: kinds, served: make(map[string]string), absent: make(map[string]int), backoff: retries(longestRetry)}
 }
 
 // key is a kind as discoverer knows it.
@@ -43,7 +44,7 @@ func (k kind) key() string { return k.at("").GroupResource().String() }
 func (d *discoverer) look(ctx context.Context) error {
 	answers := make(map[string]map[string]bool) // resources by group and version
 	var failed error
-	for _, k := range kinds {
+	for _, k := range d.kinds {
 		version, err := d.version(ctx, k, answers)
 		switch {
 		case err != nil:

@@ -44,7 +44,7 @@ func (w *eventWriter) begin(touched func()) {
 }
 
 // pass writes the events of findings that are new.
-func (w *eventWriter) pass(ctx context.Context, findings []llmroute.Finding, follower func(string) *follower) {
+func (w *eventWriter) pass(ctx context.Context, findings []llmroute.Finding, follower func(kind, namespace string) *follower) {
 	current := make(map[llmroute.Finding]bool, len(findings))
 	for _, finding := range findings {
 		current[finding] = true
@@ -74,16 +74,16 @@ func (w *eventWriter) failed(err error) {
 	time.AfterFunc(failurePause, w.touched)
 	if !w.logged && answered(err) {
 		w.logged = true
-		logger().Warn("cannot write events about objects; a ClusterRole needs the rule {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}", zap.Error(err))
+		logger().Warn("cannot write events about objects; a ClusterRole, or a Role in each namespace that is followed, needs the rule {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}", zap.Error(err))
 	}
 }
 
 // event is the event of a finding, or nil if it is not about an object that is
 // followed. Its name follows from what it says, so that it is written once.
-func (w *eventWriter) event(finding llmroute.Finding, follower func(string) *follower) *eventsv1.Event {
+func (w *eventWriter) event(finding llmroute.Finding, follower func(kind, namespace string) *follower) *eventsv1.Event {
 	kind, key, _ := strings.Cut(finding.Object, " ")
 	namespace, name, _ := strings.Cut(key, "/")
-	f := follower(kind)
+	f := follower(kind, namespace)
 	if f == nil {
 		return nil
 	}

@@ -38,9 +38,14 @@ func retries(longest time.Duration) *wait.Backoff {
 
 // target is what is followed: all objects of a kind, or a single one.
 type target struct {
-	kind            kind
-	version         string
-	namespace, name string // of a single object
+	kind      kind
+	version   string
+	namespace string // or everywhere
+	name      string // of a single object
+
+	// optional tells that a refusal is not reported here: the controller may go on
+	// without the objects.
+	optional bool
 }
 
 // follower follows a target.
@@ -93,7 +98,7 @@ func (c *clients) follow(ctx context.Context, t target, conn *connection, h hook
 
 func (c *clients) api(f *follower) api {
 	if f.kind.metadata {
-		r := c.metadata.Resource(f.resource)
+		r := c.metadata.Resource(f.resource).Namespace(f.namespace)
 		return api{
 			func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return r.List(ctx, o) },
 			func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return r.Watch(ctx, o) },
@@ -123,16 +128,27 @@ func (f *follower) String() string {
 	if f.name != "" {
 		return fmt.Sprintf("%s %s/%s", f.kind.name, f.namespace, f.name)
 	}
+	if f.namespace != everywhere {
+		return fmt.Sprintf("%s in namespace %s", f.resource.GroupResource(), f.namespace)
+	}
 	return f.resource.GroupResource().String()
 }
 
 // rule is what a Role needs for it, as it is written there.
 func (f *follower) rule() string {
 	if f.name != "" {
-		return fmt.Sprintf(`a Role in namespace %s needs the rule {apiGroups: [%q], resources: [%s], resourceNames: [%s], verbs: [list, watch]}`,
-			f.namespace, f.kind.group, f.kind.resource, f.name)
+		return fmt.Sprintf(`%s needs the rule {apiGroups: [%q], resources: [%s], resourceNames: [%s], verbs: [list, watch]}`,
+			f.role(), f.kind.group, f.kind.resource, f.name)
 	}
-	return fmt.Sprintf(`a ClusterRole needs the rule {apiGroups: [%q], resources: [%s], verbs: [list, watch]}`, f.kind.group, f.kind.resource)
+	return fmt.Sprintf(`%s needs the rule {apiGroups: [%q], resources: [%s], verbs: [list, watch]}`, f.role(), f.kind.group, f.kind.resource)
+}
+
+// role is where rights to the objects belong.
+func (f *follower) role() string {
+	if f.namespace == everywhere {
+		return "a ClusterRole"
+	}
+	return "a Role in namespace " + f.namespace
 }
 
 // note keeps how a request went, and returns how many have failed in a row, and what
@@ -161,6 +177,12 @@ func (f *follower) isGone() bool {
 	return apierrors.IsNotFound(err)
 }
 
+// isRefused tells whether the objects may not be read, and were not before.
+func (f *follower) isRefused() bool {
+	attempts, err := f.failure()
+	return apierrors.IsForbidden(err) && attempts >= enough && !f.isSynced()
+}
+
 // observe deals with how a request went.
 func (f *follower) observe(ctx context.Context, err error) {
 	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.IsInvalid(err) {
@@ -172,6 +194,10 @@ func (f *follower) observe(ctx context.Context, err error) {
 	case f.name != "":
 		if err != nil && attempts <= enough || err == nil && before != nil {
 			f.changed() // what the objects that refer to it are told
+		}
+	case f.optional && apierrors.IsForbidden(err):
+		if attempts <= enough {
+			f.changed()
 		}
 	case err == nil && apierrors.IsForbidden(before):
 		logger().Info("may read the objects now", zap.String("kind", f.String()))

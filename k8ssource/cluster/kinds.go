@@ -6,7 +6,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource"
 )
 
-// kind is a kind of objects that is followed in all namespaces.
+// kind is a kind of objects that is followed.
 type kind struct {
 	group    string
 	versions []string // that can be read, the preferred one first
@@ -15,16 +15,21 @@ type kind struct {
 
 	// metadata tells that no more than the metadata is needed.
 	metadata bool
+
+	// gateways tells that it is a Gateway, or of meaning only at Gateways.
+	gateways bool
 }
 
-// kinds are all that are followed. A group that is not served is no error: it is
+const kindGateway = "Gateway"
+
+// kinds are all that can be followed. A group that is not served is no error: it is
 // looked for again and again, but for Kubernetes' own.
 var kinds = []kind{
 	{group: k8ssource.Group, versions: []string{"v1beta1", "v1"}, resource: "llmproviders", name: k8ssource.KindLLMProvider},
 	{group: k8ssource.Group, versions: []string{"v1beta1", "v1"}, resource: "llmroutes", name: k8ssource.KindLLMRoute},
-	{group: "networking.istio.io", versions: []string{"v1", "v1beta1", "v1alpha3"}, resource: "gateways", name: "Gateway"},
-	{group: "security.istio.io", versions: []string{"v1", "v1beta1"}, resource: "authorizationpolicies", name: k8ssource.KindAuthorizationPolicy},
-	{group: "security.istio.io", versions: []string{"v1", "v1beta1"}, resource: "requestauthentications", name: k8ssource.KindRequestAuthentication},
+	{group: "networking.istio.io", versions: []string{"v1", "v1beta1", "v1alpha3"}, resource: "gateways", name: kindGateway, gateways: true},
+	{group: "security.istio.io", versions: []string{"v1", "v1beta1"}, resource: "authorizationpolicies", name: k8ssource.KindAuthorizationPolicy, gateways: true},
+	{group: "security.istio.io", versions: []string{"v1", "v1beta1"}, resource: "requestauthentications", name: k8ssource.KindRequestAuthentication, gateways: true},
 	{versions: []string{"v1"}, resource: "services", name: "Service", metadata: true},
 }
 

@@ -21,6 +21,9 @@ func init() {
 // defaultLabelsFile is where examples mount the pod's labels.
 const defaultLabelsFile = "/etc/podinfo/labels"
 
+// The values of options that turn something on or off.
+const on, off = "on", "off"
+
 // Kubernetes takes providers and routes from the LLMProvider and LLMRoute objects
 // of a cluster, and who may call from Istio's AuthorizationPolicy and
 // RequestAuthentication objects, and follows them as they change. Services and Istio
@@ -45,6 +48,16 @@ type Kubernetes struct {
 	// `/etc/podinfo/labels` unless labels_file says otherwise, its workload's name from the labels `service.istio.io/canonical-name`,
 	// `app.kubernetes.io/name` or `app`. Namespace and labels are required.
 	k8ssource.SourceOptions
+
+	// The namespaces whose objects are followed, of which `.` is the workload's own.
+	// In each of them a Role is enough then. What is elsewhere, in the root namespace
+	// too, is as if it were not there. Default: all namespaces, which takes a
+	// ClusterRole.
+	Namespaces []string `json:"namespaces,omitempty"`
+
+	// Whether Istio Gateways are followed, and the policies that hold at them: `on` or
+	// `off`. A sidecar needs neither. Default: `on`.
+	Gateways string `json:"gateways,omitempty"`
 
 	// Whether what became of the objects is written into their status, and events
 	// about what is wrong with them: `on` or `off`. One gateway of the workload does
@@ -78,8 +91,13 @@ func (k *Kubernetes) Validate() error {
 	if k.Context != "" && k.Kubeconfig == "" {
 		return errors.New("there is a context, but no kubeconfig file that it could be in; write kubeconfig too")
 	}
-	if k.Status != "" && k.Status != "on" && k.Status != "off" {
-		return fmt.Errorf("status %q is neither on nor off", k.Status)
+	for option, value := range map[string]string{"status": k.Status, "gateways": k.Gateways} {
+		if value != "" && value != on && value != off {
+			return fmt.Errorf("%s %q is neither on nor off", option, value)
+		}
+	}
+	if err := checkNamespaces(k.Namespaces); err != nil {
+		return err
 	}
 	return k.SourceOptions.Validate()
 }
@@ -102,8 +120,9 @@ func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) er
 		return fmt.Errorf("setting up the connection to the API server: %w", err)
 	}
 	logger().Info("following the cluster's objects", zap.String("server", config.Host), zap.String("namespace", options.Namespace),
-		zap.Any("labels", options.Labels), zap.String("workload", options.Workload))
+		zap.Any("labels", options.Labels), zap.String("workload", options.Workload), zap.Strings("namespaces", k.Namespaces))
 	c := newController(options, clients, report)
+	c.scope = newScope(k.Namespaces, options.Namespace, k.Gateways != off)
 	c.status = k.writeStatus(ctx, options, clients, c.follower)
 	go c.run(ctx)
 	return nil
@@ -111,9 +130,9 @@ func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) er
 
 // writeStatus begins to write statuses whenever this gateway is the one that does. It
 // returns nil if that is not wanted.
-func (k *Kubernetes) writeStatus(ctx context.Context, options k8ssource.SourceOptions, c *clients, follower func(string) *follower) *statusWriter {
+func (k *Kubernetes) writeStatus(ctx context.Context, options k8ssource.SourceOptions, c *clients, follower func(kind, namespace string) *follower) *statusWriter {
 	switch {
-	case k.Status == "off":
+	case k.Status == off:
 		return nil
 	case options.Workload == "":
 		logger().Warn("the status of objects is not written: the workload's name is not known; write the option workload, or set " + k8ssource.EnvWorkload)

@@ -9,6 +9,8 @@ import (
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
 //
 //	source kubernetes {
+//		namespaces     <namespace> ...
+//		gateways       on|off
 //		kubeconfig     <file>
 //		context        <name>
 //		namespace      <namespace>
@@ -46,16 +48,28 @@ func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string
 	if known, err := k.CaddyfileOption(d, option, args); known {
 		return err
 	}
-	to := map[string]*string{"kubeconfig": &k.Kubeconfig, "context": &k.Context, "status": &k.Status, "lease": &k.Lease}[option]
+	if option == "namespaces" {
+		if len(args) == 0 {
+			return d.Err("namespaces needs at least one, such as . for the workload's own")
+		}
+		k.Namespaces = args
+		if err := checkNamespaces(args); err != nil {
+			return d.WrapErr(err)
+		}
+		return nil
+	}
+	to := map[string]*string{
+		"kubeconfig": &k.Kubeconfig, "context": &k.Context, "status": &k.Status, "lease": &k.Lease, "gateways": &k.Gateways,
+	}[option]
 	switch {
 	case to == nil:
-		return d.Errf("source kubernetes has no option %q; its options are %s, kubeconfig, context, status and lease", option, k8ssource.SourceOptionNames)
+		return d.Errf("source kubernetes has no option %q; its options are %s, namespaces, gateways, kubeconfig, context, status and lease", option, k8ssource.SourceOptionNames)
 	case len(args) != 1 || args[0] == "":
 		return d.Errf("%s takes one value", option)
 	}
 	*to = args[0]
-	if option == "status" && *to != "on" && *to != "off" {
-		return d.Errf("status %q is neither on nor off", *to)
+	if (option == "status" || option == "gateways") && *to != on && *to != off {
+		return d.Errf("%s %q is neither on nor off", option, *to)
 	}
 	return nil
 }

@@ -17,12 +17,12 @@ import (
 
 func TestCaddyfile(t *testing.T) {
 	k := new(Kubernetes)
-	d := caddyfile.NewTestDispenser("kubernetes {\n kubeconfig /kube/config\n context dev\n namespace istio-system\n labels istio=ingressgateway\n workload gw\n root_namespace root\n labels_file /labels\n status off\n lease gw\n}")
+	d := caddyfile.NewTestDispenser("kubernetes {\n kubeconfig /kube/config\n context dev\n namespace istio-system\n labels istio=ingressgateway\n workload gw\n root_namespace root\n labels_file /labels\n status off\n lease gw\n namespaces . shared\n gateways off\n}")
 	if err := k.UnmarshalCaddyfile(d); err != nil {
 		t.Fatal(err)
 	}
 	want := &Kubernetes{
-		Kubeconfig: "/kube/config", Context: "dev", Status: "off", Lease: "gw",
+		Kubeconfig: "/kube/config", Context: "dev", Status: "off", Lease: "gw", Namespaces: []string{".", "shared"}, Gateways: "off",
 		SourceOptions: k8ssource.SourceOptions{Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway"}, LabelsFile: "/labels", Workload: "gw", RootNamespace: "root"},
 	}
 	if !reflect.DeepEqual(k, want) {
@@ -35,6 +35,9 @@ func TestCaddyfile(t *testing.T) {
 		"kubernetes {\n kubeconfig a b\n}":        "kubeconfig takes one value",
 		"kubernetes {\n context a\n context b\n}": "context is given twice; keep one of them",
 		"kubernetes {\n status maybe\n}":          `status "maybe" is neither on nor off`,
+		"kubernetes {\n gateways no\n}":           `gateways "no" is neither on nor off`,
+		"kubernetes {\n namespaces\n}":            "namespaces needs at least one, such as . for the workload's own",
+		"kubernetes {\n namespaces *\n}":          `namespaces: "*" is not the name of a namespace`,
 		"kubernetes {\n kube_config a\n}":         `source kubernetes has no option "kube_config"; its options are namespace,`,
 	} {
 		err := new(Kubernetes).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))

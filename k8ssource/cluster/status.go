@@ -47,7 +47,7 @@ type statusWriter struct {
 	events   *eventWriter
 	options  k8ssource.Options
 	workload string
-	follower func(kind string) *follower // of a kind, nil if it is not followed
+	follower func(kind, namespace string) *follower // nil if there is none
 
 	latest atomic.Pointer[translated]
 	wake   chan struct{} // holds a token when there may be something to write
@@ -114,7 +114,7 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 			continue
 		}
 		if err := w.write(ctx, outcome); err != nil {
-			w.failed(outcome.Kind, err)
+			w.failed(outcome.Kind, outcome.Object.GetNamespace(), err)
 		}
 		if ctx.Err() != nil || w.latest.Load() != t {
 			return // there is something newer to say
@@ -126,7 +126,7 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 
 // write writes one status if it is not as it should be.
 func (w *statusWriter) write(ctx context.Context, outcome k8ssource.Outcome) error {
-	f := w.follower(outcome.Kind)
+	f := w.follower(outcome.Kind, outcome.Object.GetNamespace())
 	if f == nil {
 		return nil
 	}
@@ -167,18 +167,18 @@ func (w *statusWriter) write(ctx context.Context, outcome k8ssource.Outcome) err
 }
 
 // failed leaves a kind alone for a while, and logs once why.
-func (w *statusWriter) failed(kind string, err error) {
+func (w *statusWriter) failed(kind, namespace string, err error) {
 	w.paused[kind] = time.Now().Add(failurePause)
 	time.AfterFunc(failurePause, w.touched)
-	f := w.follower(kind)
+	f := w.follower(kind, namespace)
 	if w.logged[kind] || !answered(err) || f == nil {
 		return
 	}
 	w.logged[kind] = true
 	switch {
 	case apierrors.IsForbidden(err):
-		logger().Warn(fmt.Sprintf("may not write the status of objects; a ClusterRole needs the rule {apiGroups: [%s], resources: [%s/status], verbs: [patch]}, or write the option status off",
-			f.kind.group, f.kind.resource), zap.String("kind", kind), zap.Error(err))
+		logger().Warn(fmt.Sprintf("may not write the status of objects; %s needs the rule {apiGroups: [%s], resources: [%s/status], verbs: [patch]}, or write the option status off",
+			f.role(), f.kind.group, f.kind.resource), zap.String("kind", kind), zap.Error(err))
 	case apierrors.IsNotFound(err):
 		logger().Warn("the kind has no status; install the gateway's own CRDs, or write the option status off", zap.String("kind", kind), zap.Error(err))
 	default:
