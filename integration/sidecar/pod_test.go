@@ -134,10 +134,16 @@ func (p *pod) metric(series string) string {
 // launch starts the gateway.
 func (p *pod) launch(uid int, s settings) {
 	p.t.Helper()
-	p.write("Caddyfile", gateway.Render(p.t, sidecarConfig, s))
+	p.launchWith(uid, gateway.Render(p.t, sidecarConfig, s))
+}
+
+// launchWith starts the gateway with a Caddyfile.
+func (p *pod) launchWith(uid int, caddyfile string, env ...string) {
+	p.t.Helper()
+	p.write("Caddyfile", caddyfile)
 	cmd := p.as(uid, "--pdeathsig", "KILL", gateway.Binary(p.t), "run", "--config", "Caddyfile")
 	cmd.Dir = p.dir
-	cmd.Env = []string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH"), "SSL_CERT_FILE=" + filepath.Join(p.dir, "ca.pem")}
+	cmd.Env = append([]string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH"), "SSL_CERT_FILE=" + filepath.Join(p.dir, "ca.pem")}, env...)
 	p.gateway = startProcess(p.t, cmd)
 }
 
