@@ -3,6 +3,7 @@ package chart
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,10 @@ func TestEgress(t *testing.T) {
 	d.until("answers for the provider's name", func() bool { return call(providerName) == http.StatusOK })
 	if got := d.provider.Requests()[0]; got.Header.Get("Authorization") != "Bearer sk-egress" || got.Path != "/compatible-mode/v1/chat/completions" {
 		t.Errorf("the provider got %s with the key %q", got.Path, got.Header.Get("Authorization"))
+	}
+	asProxy := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: d.address()})}}
+	if res, err := asProxy.Post("http://"+providerName+"/", "application/json", strings.NewReader(`{"messages": []}`)); err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("as an HTTP proxy: %v, %+v", err, res)
 	}
 	if status := call("other.example.com"); status != http.StatusNotFound {
 		t.Errorf("another host: %d", status)

@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -61,7 +62,7 @@ func TestNamespaces(t *testing.T) {
 		w.Kubectl("create", "role", "policies", "-n", w.ns, "--verb=list,watch", "--resource=authorizationpolicies.security.istio.io,requestauthentications.security.istio.io")
 		w.Kubectl("create", "rolebinding", "policies", "-n", w.ns, "--role=policies", "--serviceaccount="+w.ns+":gw")
 		w.apply(providerObject("later", "later."+w.host, "model: later"))
-		g.answers("later."+w.host, 200, "later")
+		g.answers("later."+w.host, 502, "") // the proxy does not know it; before it was 404
 	})
 	w.Kubectl("delete", "rolebinding", "gateways", "policies", "-n", w.ns)
 
@@ -82,7 +83,7 @@ rules:
 		g.answers(w.host, 200, "own")
 		until(t, "provider of the other namespace", func() (bool, string) { // the proxy does not know its host
 			a := g.post("shared." + w.host)
-			return a.status == 502, a.body
+			return a.status == 502, fmt.Sprint(a.status, a.body)
 		})
 		for _, line := range g.Logs() {
 			if strings.Contains(line.Raw, "goes on without") {
