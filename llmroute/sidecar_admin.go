@@ -19,7 +19,7 @@ func (a *App) warnOfAdmin() {
 	if err != nil || address.IsUnixNetwork() || address.IsFdNetwork() {
 		return
 	}
-	conn, err := net.DialTimeout("tcp", address.JoinHostPort(0), adminDial)
+	conn, err := (&net.Dialer{Timeout: adminDial}).DialContext(a.ctx, "tcp", address.JoinHostPort(0))
 	if err != nil {
 		return
 	}
