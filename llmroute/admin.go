@@ -56,7 +56,8 @@ type View struct {
 	Listeners    []ListenerView `json:"listeners,omitempty"`
 	Findings     []Finding      `json:"findings,omitempty"`
 
-	// Authorization is nil if all requests may pass.
+	// Authorization is nil if all requests to Gateways may pass and llm_authz has
+	// refused none.
 	Authorization *AuthorizationView `json:"authorization,omitempty"`
 }
 
@@ -132,8 +133,8 @@ func (a *App) View() View {
 	}
 	if s.state != nil {
 		v.Findings = s.state.Findings
-		v.Authorization = a.authorizationView(s.state)
 	}
+	v.Authorization = a.authorizationView(s.state)
 	return v
 }
 

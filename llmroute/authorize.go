@@ -44,13 +44,23 @@ func (x *exchange) authorize() *authz.Decision {
 // deny answers a request that policies do not let pass.
 func (x *exchange) deny(d *authz.Decision) error {
 	x.denied = d
-	x.failure = &llmprovider.Error{Status: d.Refusal.Status, Code: "access_denied", Message: d.Reason}
-	app := x.h.app
-	app.metrics.denied.WithLabelValues(d.Policy, ruleNumber(d.Rule)).Inc()
-	app.denials.add(x.r, d)
+	x.failure = &llmprovider.Error{Status: d.Refusal.Status, Code: authz.ErrorCode, Message: d.Reason}
+	x.h.app.denied(x.r, d)
 	d.Log(x.h.logger, x.r)
 	askForNoBody(x.w, x.r)
 	return d.Refusal.Write(x.w)
+}
+
+// RecordDenial implements authz.Recorder, for llm_authz.
+func (a *App) RecordDenial(r *http.Request, d *authz.Decision) {
+	a.metrics.refuse("", authz.ErrorCode)
+	a.denied(r, d)
+}
+
+// denied counts a request that may not pass, and remembers it.
+func (a *App) denied(r *http.Request, d *authz.Decision) {
+	a.metrics.denied.WithLabelValues(d.Policy, ruleNumber(d.Rule)).Inc()
+	a.denials.add(r, d)
 }
 
 func ruleNumber(rule int) string {
@@ -92,12 +102,13 @@ func (d *denials) view() []DenialView {
 	return out
 }
 
-// AuthorizationView is what requests are held to, in a View.
+// AuthorizationView is what requests to Gateways are held to, in a View.
 type AuthorizationView struct {
 	Policies []PolicyView `json:"policies"`
 	Issuers  []string     `json:"issuers,omitempty"`
 	ExtAuthz []string     `json:"ext_authz,omitempty"`
-	// Denied are the requests that were refused last, the latest first.
+	// Denied are the requests that were refused last, the latest first; also those
+	// that llm_authz refused.
 	Denied []DenialView `json:"denied"`
 }
 
@@ -124,11 +135,15 @@ type DenialView struct {
 }
 
 func (a *App) authorizationView(state *State) *AuthorizationView {
-	if state == nil || state.Authorization == nil {
+	denied := a.denials.view()
+	config := new(authz.Config)
+	switch {
+	case state != nil && state.Authorization != nil:
+		config = state.Authorization
+	case len(denied) == 0:
 		return nil
 	}
-	config := state.Authorization
-	v := &AuthorizationView{Policies: make([]PolicyView, 0, len(config.Policies)), Denied: a.denials.view()}
+	v := &AuthorizationView{Policies: make([]PolicyView, 0, len(config.Policies)), Denied: denied}
 	for _, p := range config.Policies {
 		v.Policies = append(v.Policies, PolicyView{Name: p.Name, Action: p.Action, Provider: p.Provider, Rules: len(p.Rules), DryRun: p.DryRun})
 	}
@@ -141,3 +156,6 @@ func (a *App) authorizationView(state *State) *AuthorizationView {
 	sorted(v.ExtAuthz)
 	return v
 }
+
+// Interface guards
+var _ authz.Recorder = (*App)(nil)

@@ -59,8 +59,8 @@ func TestPoliciesHoldForAGatewaysTable(t *testing.T) {
 		t.Errorf("after the policy changed: %d %s", res.StatusCode, body)
 	}
 	feed.report(liveState(u, "a.example", "m", "k"))
-	if g.app.View().Authorization != nil {
-		t.Error("policies are shown that are gone")
+	if view := g.app.View().Authorization; view == nil || len(view.Policies) != 0 || len(view.Denied) != 1 {
+		t.Errorf("when there are no policies any more, the admin endpoint shows %+v, want the denial and no policy", view)
 	}
 }
 

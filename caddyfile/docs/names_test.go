@@ -113,6 +113,7 @@ func TestNames(t *testing.T) {
 	for _, test := range []struct{ page, what, files, pattern, prefix string }{
 		{"behaviour.md", "error codes of the handler", "llmroute/*.go", `Code: "(\w+)"`, ""},
 		{"behaviour.md", "error codes of providers", "llmprovider/*.go", `Code: "(\w+)"`, ""},
+		{"behaviour.md", "error code of policies", "llmroute/authz/handler.go", `ErrorCode = "(\w+)"`, ""},
 		{"behaviour.md", "withheld headers", "llmprovider/header.go", `"([A-Z][\w-]+)": true`, ""},
 		{"behaviour.md", "endpoints", "llmprovider/endpoint.go", `\{\w+, "(/[\w/]+)"\}`, ""},
 		{"observing.md", "metrics", "llmroute/metrics.go", `metric\w+ += "(\w+)"`, ""},

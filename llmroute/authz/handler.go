@@ -16,8 +16,16 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
+// ErrorCode is what a request that may not pass is logged and counted as.
+const ErrorCode = "access_denied"
+
 // tokenVar is the request variable with the verified token.
 const tokenVar = "llm_token"
+
+// Recorder counts the requests that may not pass. The llm app is one.
+type Recorder interface {
+	RecordDenial(*http.Request, *Decision)
+}
 
 // Handler lets only those requests pass that policies allow. Put it before
 // `llm_route`.
@@ -33,8 +41,9 @@ const tokenVar = "llm_token"
 type Handler struct {
 	Config
 
-	set    *Set
-	logger *zap.Logger
+	set      *Set
+	logger   *zap.Logger
+	recorder Recorder // nil without the llm app
 }
 
 // CaddyModule returns the Caddy module information.
@@ -53,6 +62,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.resolve(caddy.NewReplacer()); err != nil {
 		return err
 	}
+	app, err := ctx.AppIfConfigured("llm")
+	if err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
+		return fmt.Errorf("getting the llm app: %w", err)
+	}
+	h.recorder, _ = app.(Recorder)
 	var problems []Problem
 	h.set, problems = New(&h.Config, h.logger)
 	var errs []error
@@ -111,9 +125,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	d := h.set.Authorize(w.Header(), r, 0)
 	if d.Refusal != nil {
 		if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-			for _, field := range d.LogFields() {
+			for _, field := range append(d.LogFields(), zap.String("llm_error", ErrorCode)) {
 				extra.Set(field)
 			}
+		}
+		if h.recorder != nil {
+			h.recorder.RecordDenial(r, &d)
 		}
 		d.Log(h.logger, r)
 		return d.Refusal.Write(w)
