@@ -139,6 +139,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.metrics, err = acquireMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
+	if err := ctx.GetMetricsRegistry().Register(appCollector{a}); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
 	if a.Prices != "" {
 		path, err := caddy.NewReplacer().ReplaceOrErr(a.Prices, true, true)
 		if err != nil {

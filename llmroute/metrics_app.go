@@ -1,0 +1,33 @@
+package llmroute
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// appCollector shows what is known of the gateway as a whole. Unlike the other
+// collectors it belongs to one configuration, and to its registry.
+type appCollector struct{ app *App }
+
+var (
+	descReady    = prometheus.NewDesc(metricReady, "1 if the gateway is ready, as /readyz tells, else 0.", nil, nil)
+	descWorkload = prometheus.NewDesc(metricWorkload, "1, with the workload that the gateway acts for.",
+		[]string{"llmproxy_source_workload", "llmproxy_source_workload_namespace"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (appCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- descReady
+	out <- descWorkload
+}
+
+// Collect implements prometheus.Collector.
+func (c appCollector) Collect(out chan<- prometheus.Metric) {
+	ready := 0.0
+	if c.app.ready() {
+		ready = 1
+	}
+	id := c.app.metrics.identity.Load()
+	out <- prometheus.MustNewConstMetric(descReady, prometheus.GaugeValue, ready)
+	out <- prometheus.MustNewConstMetric(descWorkload, prometheus.GaugeValue, 1, id.Workload, id.Namespace)
+}
+
+// Interface guards
+var _ prometheus.Collector = appCollector{}
