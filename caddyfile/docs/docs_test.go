@@ -87,7 +87,7 @@ func pages(t *testing.T) []string {
 	if err != nil || len(files) < 9 {
 		t.Fatalf("%d pages, %v", len(files), err)
 	}
-	return append(files, filepath.Join(root, "README.md"), filepath.Join(root, "examples/kubernetes/README.md"))
+	return append(files, filepath.Join(root, "README.md"), filepath.Join(root, "examples/kubernetes/README.md"), filepath.Join(root, "examples/observability/README.md"))
 }
 
 var backend = regexp.MustCompile(`(?m)^\s*to (\S+)`)
