@@ -27,6 +27,8 @@ func init() {
 //		provider      <name> [<url>] { ... }
 //		source        <module> ...
 //		status_listen <address>|off
+//		status_page   on|off
+//		status_hosts  <names...>
 //		drain_timeout <duration>
 //		prices        <file>
 //		access_log
@@ -58,6 +60,8 @@ func appOptions(app *llmroute.App) []option {
 		{name: "provider", block: true, parse: func(d *caddyfile.Dispenser) error { return parseProvider(d, app) }},
 		{name: "source", block: true, parse: func(d *caddyfile.Dispenser) error { return parseSource(d, app) }},
 		{name: "status_listen", parse: value(&app.StatusListen, "an address such as :15021, or off", parseAddress)},
+		{name: "status_page", parse: value(&app.StatusPage, "on or off", pointer(parseOnOff))},
+		{name: "status_hosts", parse: hostNames(&app.StatusHosts)},
 		{name: "drain_timeout", parse: value(&app.DrainTimeout, expectedDuration, parseDuration)},
 		{name: "prices", parse: value(&app.Prices, "the path of a file with prices", parseText)},
 		{name: "access_log", parse: presence(&app.AccessLog)},

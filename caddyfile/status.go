@@ -14,16 +14,21 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("llm_status", httpcaddyfile.After, "copy_response")
 }
 
-// statusDirective reads the directive llm_status, which has no options:
+// statusDirective reads the directive llm_status:
 //
-//	llm_status [<matcher>]
+//	llm_status [<matcher>] {
+//		page
+//		hosts <names...>
+//	}
 func statusDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
 	if h.NextArg() {
 		return nil, h.Errf("llm_status takes no argument but a matcher (*, /path or @name), got %q", h.Val())
 	}
-	if h.NextBlock(0) {
-		return nil, h.Errf("llm_status takes no block, as it has no options")
-	}
-	return new(llmroute.StatusHandler), nil
+	handler := new(llmroute.StatusHandler)
+	err := parseBlock(h.Dispenser, "llm_status", []option{
+		{name: "page", parse: presence(&handler.Page)},
+		{name: "hosts", parse: hostNames(&handler.Hosts)},
+	})
+	return handler, err
 }

@@ -56,9 +56,20 @@ type App struct {
 	// the gateway runs, without a reload.
 	SourceRaw json.RawMessage `json:"source,omitempty" caddy:"namespace=llm.sources inline_key=source"`
 
-	// Where the status listener is, which serves `/healthz`, `/readyz` and
-	// `/metrics`, or `off`. Default: `127.0.0.1:2020`.
+	// Where the status listener is, which serves `/healthz`, `/readyz`,
+	// `/metrics` and the status page, or `off`. Default: `127.0.0.1:2020`.
 	StatusListen string `json:"status_listen,omitempty"`
+
+	// Whether the status listener has a page for people at `/`, and its data at
+	// `/status.json`. It shows the names and hosts of providers,
+	// rules and routes, what is counted of them, and the requests that are open.
+	// Default: true.
+	StatusPage *bool `json:"status_page,omitempty"`
+
+	// The names of hosts by which the page may be asked for, beside `localhost`
+	// and IP addresses. A browser that was led here by another name gets nothing:
+	// a site that it visits could otherwise read the page. Default: none.
+	StatusHosts []string `json:"status_hosts,omitempty"`
 
 	// How long streams may go on after the process was told to stop. Then they
 	// are ended with an error. Default: 10m.
@@ -105,6 +116,7 @@ type App struct {
 	open     openRequests
 	outbound *outbound
 	status   *listener
+	hasPage  bool // somewhere
 	gateways listeners
 	denials  denials
 	tracing  caddyhttp.MiddlewareHandler // nil without
@@ -248,6 +260,11 @@ func (a *App) Validate() error {
 	if a.DrainTimeout < 0 {
 		return errors.New("drain_timeout is negative; write how long streams may go on, such as 10m")
 	}
+	for _, host := range a.StatusHosts {
+		if err := CheckHostName(host); err != nil {
+			return fmt.Errorf("status_hosts: %w", err)
+		}
+	}
 	if a.StatusListen != "off" {
 		if _, err := caddy.ParseNetworkAddress(a.StatusListen); err != nil {
 			return fmt.Errorf("status_listen: %w", err)
@@ -270,6 +287,10 @@ func (a *App) Start() error {
 		if a.status, err = a.startStatus(); err != nil {
 			return fmt.Errorf("starting the status listener: %w; write another address as status_listen, or off", err)
 		}
+	}
+	a.metrics.started.Store(a, nil)
+	if a.hasPage {
+		go a.keepHistory()
 	}
 	go a.drainOnExit()
 	if slices.ContainsFunc(a.ownListeners(), (*Listener).isSidecar) {

@@ -159,6 +159,7 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 		return false, nil, refused, nil
 	}
 	x.model, x.fixedModel, x.stream = attempt.Model, attempt.FixedModel, attempt.Stream
+	x.show(shown{provider: p.name, rule: x.rule.Name, model: x.model, client: x.client, stream: x.stream})
 	if attempt.StreamForced {
 		if c := x.h.logger.Check(zapcore.DebugLevel, "the client asked for a stream, and the configuration turns it off"); c != nil {
 			c.Write(x.logFields()...)

@@ -73,18 +73,26 @@ func (o *openRequests) count() int {
 	return n
 }
 
-// drain ends all requests being served, and returns their number.
-func (o *openRequests) drain() int {
-	n := 0
+// each calls f for each request being served. f must be quick: requests that
+// begin or end meanwhile may have to wait for it.
+func (o *openRequests) each(f func(*exchange)) {
 	for i := range o.shards {
 		s := &o.shards[i]
 		s.mu.Lock()
 		for x := s.first; x != nil; x = x.further {
-			x.drain()
-			n++
+			f(x)
 		}
 		s.mu.Unlock()
 	}
+}
+
+// drain ends all requests being served, and returns their number.
+func (o *openRequests) drain() int {
+	n := 0
+	o.each(func(x *exchange) {
+		x.drain()
+		n++
+	})
 	return n
 }
 
@@ -93,6 +101,7 @@ func (o *openRequests) drain() int {
 // in no fixed order, and the http app's Stop waits for its requests, so it is
 // not Stop that this can begin with.
 func (a *App) drainOnExit() {
+	defer a.metrics.started.Delete(a)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for !caddy.Exiting() {

@@ -35,9 +35,10 @@ type exchange struct {
 
 	openLink // among the open requests
 
-	mu      sync.Mutex // guards cancel and drained
+	mu      sync.Mutex // guards cancel, drained and shown
 	cancel  context.CancelCauseFunc
 	drained bool
+	shown   shown
 
 	rule    *Rule
 	targets []target

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -26,7 +27,8 @@ type listener struct {
 
 // startStatus starts the status listener.
 func (a *App) startStatus() (*listener, error) {
-	return a.startListener("llm_status", &caddyhttp.Server{Listen: []string{a.StatusListen}, Protocols: []string{"h1"}}, nil)
+	settings := map[string]any{"page": a.StatusPage == nil || *a.StatusPage, "hosts": append([]string{"localhost"}, a.StatusHosts...)}
+	return a.startListener("llm_status", &caddyhttp.Server{Listen: []string{a.StatusListen}, Protocols: []string{"h1"}}, settings)
 }
 
 // startGateway starts a listener of a source, whose server expects the headers.
@@ -61,7 +63,7 @@ func (a *App) startGateway(l *Listener, headers []string) (*listener, error) {
 		server.ListenerWrappersRaw = []json.RawMessage{wrapper}
 		server.RegisterConnContext(keepDestination)
 	}
-	return a.startListener("llm_gateway", server, map[string]string{"address": l.Address})
+	return a.startListener("llm_gateway", server, map[string]any{"address": l.Address})
 }
 
 // checkFree tells whether the status listener or a site has the address. The
@@ -94,14 +96,12 @@ func overlap(a, b string) bool {
 
 // startListener starts a server with the named handler, and its settings, for
 // everything.
-func (a *App) startListener(handler string, server *caddyhttp.Server, settings map[string]string) (*listener, error) {
+func (a *App) startListener(handler string, server *caddyhttp.Server, settings map[string]any) (*listener, error) {
 	// Created directly and never loaded as an app: the http app of the
 	// configuration is another one.
 	ctx, cancel := caddy.NewContext(a.ctx)
-	route := map[string]string{"handler": handler}
-	for name, value := range settings {
-		route[name] = value
-	}
+	route := map[string]any{"handler": handler}
+	maps.Copy(route, settings)
 	raw, err := json.Marshal(route)
 	if err != nil {
 		cancel()
@@ -114,7 +114,8 @@ func (a *App) startListener(handler string, server *caddyhttp.Server, settings m
 		Servers:  map[string]*caddyhttp.Server{handler: server},
 	}}
 	useCertificates := func() error {
-		a.useLiveCertificates(settings["address"], server.TLSConnPolicies)
+		address, _ := settings["address"].(string)
+		a.useLiveCertificates(address, server.TLSConnPolicies)
 		return nil
 	}
 	for _, step := range []func() error{func() error { return l.app.Provision(ctx) }, l.app.Validate, useCertificates, l.app.Start} {

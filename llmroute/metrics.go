@@ -3,6 +3,7 @@ package llmroute
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -58,7 +59,7 @@ const (
 var (
 	durationBuckets = []float64{.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
 	tokenBuckets    = []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304}
-	firstBuckets    = []float64{.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+	firstBuckets    = [...]float64{.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 	perTokenBuckets = []float64{.01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5}
 	overheadBuckets = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1}
 )
@@ -81,6 +82,10 @@ type metrics struct {
 
 	identity  atomic.Pointer[Identity]
 	snapshots atomic.Uint64 // that were in use so far
+
+	endings endings
+	history history
+	started sync.Map // *App to nothing: those whose requests may still be open
 }
 
 // acquireMetrics returns the collectors, registered with the registry. They are
@@ -118,7 +123,7 @@ func newMetrics() *metrics {
 		denied:           counter(metricDenied, "Requests that policies did not let pass, by the policy and its rule.", "policy", "rule"),
 		captured:         counter(metricCaptured, "Connections that were led to a sidecar, and tunnels through it, by what became of them and why.", "outcome", "reason"),
 		duration:         histogram(metricDuration, "Time from the request to the end of its answer.", durationBuckets, "error_type"),
-		firstToken:       histogram(metricFirstToken, "Time from the request to the first bytes of its streamed answer.", firstBuckets),
+		firstToken:       histogram(metricFirstToken, "Time from the request to the first bytes of its streamed answer.", firstBuckets[:]),
 		perToken:         histogram(metricPerOutputToken, "Time for each output token after the first of a streamed answer.", perTokenBuckets),
 		tokenUsage:       histogram(metricTokenUsage, "Tokens of an answer, by type.", tokenBuckets, "gen_ai_token_type"),
 		overhead: prometheus.NewHistogramVec(prometheus.HistogramOpts{

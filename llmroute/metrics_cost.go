@@ -2,7 +2,6 @@ package llmroute
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -14,8 +13,8 @@ type costCollector struct{ series sync.Map } // costKey to *costSeries
 type costKey struct{ client, currency, model, provider, rule string }
 
 type costSeries struct {
-	key  costKey
-	nano atomic.Uint64
+	key   costKey
+	tally // in billionths of the currency
 }
 
 var descCost = prometheus.NewDesc(metricCost, "What the answers cost, as far as prices are known, in units of the currency.",
@@ -33,7 +32,7 @@ func (c *costCollector) add(p *provider, key costKey, nano uint64) {
 		s = known.(*costSeries)
 		p.state.usage.lastCost.Store(s)
 	}
-	s.nano.Add(nano)
+	s.n.Add(nano)
 }
 
 // Describe implements prometheus.Collector.
@@ -43,7 +42,7 @@ func (c *costCollector) Describe(out chan<- *prometheus.Desc) { out <- descCost 
 func (c *costCollector) Collect(out chan<- prometheus.Metric) {
 	c.series.Range(func(_, value any) bool {
 		s := value.(*costSeries)
-		out <- prometheus.MustNewConstMetric(descCost, prometheus.CounterValue, float64(s.nano.Load())/nano,
+		out <- prometheus.MustNewConstMetric(descCost, prometheus.CounterValue, float64(s.n.Load())/nano,
 			s.key.client, s.key.currency, s.key.model, s.key.provider, s.key.rule)
 		return true
 	})

@@ -16,6 +16,7 @@ import (
 type providerMetrics struct {
 	series   sync.Map // seriesKey to *series
 	outcomes sync.Map // outcomeKey to *outcome
+	tallies  sync.Map // rule to *ruleTallies
 	models   sync.Map // names that providers gave, not the configuration
 	count    atomic.Int64
 
@@ -52,6 +53,7 @@ type outcomeKey struct{ rule, result string }
 type outcome struct {
 	key outcomeKey
 	prometheus.Counter
+	tally
 }
 
 // series are the metrics of one label set, resolved once. Those of tokens and
@@ -62,6 +64,7 @@ type series struct {
 	documented, genAI []string // labels
 	duration          prometheus.Observer
 	overhead          prometheus.Observer
+	tallies           *ruleTallies
 	tokens            atomic.Pointer[tokenSeries]
 	stream            atomic.Pointer[streamSeries]
 }
@@ -100,6 +103,7 @@ func (m *metrics) of(p *provider, key seriesKey) *series {
 		documented: []string{key.identity.Workload, key.identity.Namespace, key.host, key.model},
 		genAI:      []string{string(key.operation), p.name, key.model, key.host, key.rule},
 		overhead:   m.overhead.WithLabelValues(p.name, key.rule),
+		tallies:    cache.talliesOf(key.rule),
 	}
 	s.duration = s.observer(m.duration, key.failure)
 	actual, _ := cache.series.LoadOrStore(key, s)
@@ -143,12 +147,13 @@ func (m *metrics) attempt(p *provider, rule, result string) {
 	if c == nil || c.key != key {
 		known, ok := cache.outcomes.Load(key)
 		if !ok {
-			known, _ = cache.outcomes.LoadOrStore(key, &outcome{key, m.attempts.WithLabelValues(p.name, rule, result)})
+			known, _ = cache.outcomes.LoadOrStore(key, &outcome{key: key, Counter: m.attempts.WithLabelValues(p.name, rule, result)})
 		}
 		c = known.(*outcome)
 		cache.lastOutcome.Store(c)
 	}
 	c.Inc()
+	c.n.Add(1)
 }
 
 // refuse counts a request that the gateway answers with an error of its own.
@@ -168,16 +173,21 @@ func (m *metrics) observe(x *exchange) {
 	if x.failure != nil && x.status == 0 {
 		m.refuse(x.ruleName(), x.failure.Code)
 	}
+	failure := x.errorType()
+	m.endings.add(failure)
 	if x.provider == nil {
 		return
 	}
 	took := time.Since(x.began)
-	failure := x.errorType()
 	u := &x.usage
 	s := m.seriesOf(x, u, failure)
 	s.duration.Observe(took.Seconds())
 	if x.stream && x.firstByte > 0 {
 		m.streamOf(s).firstToken.Observe(x.firstByte.Seconds())
+		s.tallies.firstToken(x.firstByte.Seconds())
+	}
+	if x.status != 0 && x.status < 400 && failure != "" && !x.gone {
+		s.tallies.broken.add(failure)
 	}
 	if x.overhead > 0 {
 		s.overhead.Observe(x.overhead.Seconds())
@@ -212,6 +222,8 @@ func (m *metrics) count(x *exchange, u *llmprovider.Usage, failure string) {
 
 func (m *metrics) countTokens(s *series, u *llmprovider.Usage) {
 	t := m.tokensOf(s)
+	s.tallies.prompt.n.Add(uint64(max(u.PromptTokens, 0)))
+	s.tallies.completion.n.Add(uint64(max(u.CompletionTokens, 0)))
 	t.prompt.Add(float64(u.PromptTokens))
 	t.completion.Add(float64(u.CompletionTokens))
 	t.input.Observe(float64(u.PromptTokens))

@@ -104,6 +104,7 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 			if r.x.firstByte == 0 {
 				r.x.firstByte = time.Since(r.x.began)
 				r.headIsDone()
+				r.x.showAnswer()
 				if r.stream {
 					r.x.traced.firstToken()
 				}

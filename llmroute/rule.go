@@ -51,6 +51,7 @@ type Rule struct {
 	policy      SelectionPolicy
 	models      []*ModelMatcher // of all matcher sets, for the list of models
 	readsModel  bool            // a matcher may ask for the request's model
+	matchedBy   []string        // the names of the matchers
 }
 
 // Backend is one of the places a rule sends requests to.
@@ -85,9 +86,12 @@ func (r *Rule) Provision(ctx caddy.Context) error {
 	}
 	for _, set := range r.MatcherSetsRaw {
 		for name, raw := range set { // a matcher such as `not` has others inside
+			r.matchedBy = append(r.matchedBy, name)
 			r.readsModel = r.readsModel || name == "llm_model" || bytes.Contains(raw, []byte("llm_model"))
 		}
 	}
+	slices.Sort(r.matchedBy)
+	r.matchedBy = slices.Compact(r.matchedBy)
 	matchers, err := ctx.LoadModule(r, "MatcherSetsRaw")
 	if err != nil {
 		return fmt.Errorf("loading matchers: %w", err)

@@ -16,9 +16,18 @@ func init() {
 // StatusHandler serves what an orchestrator and a monitoring system ask of the
 // gateway: `/healthz`, 200 as long as the process works; `/readyz`, 200 when it
 // has a configuration, listens where that says, and is not about to exit, else 503
-// with the reason; and `/metrics` in the
-// format of Prometheus. The app's status listener uses it; a site may too.
+// with the reason; and `/metrics` in the format of Prometheus. With `page` it also
+// serves people: at `/` a page that shows the traffic, the providers and the routes,
+// and its data at `/status.json`. The app's status listener uses it; a site may too.
 type StatusHandler struct {
+	// Whether the page and its data are served. Default: no; the app's status
+	// listener has its own option `status_page`.
+	Page bool `json:"page,omitempty"`
+
+	// The names of hosts by which the page and its data may be asked for. IP
+	// addresses always may. Default: any name.
+	Hosts []string `json:"hosts,omitempty"`
+
 	app     *App
 	metrics http.Handler
 }
@@ -38,6 +47,14 @@ func (s *StatusHandler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("getting the llm app: %w", err)
 	}
 	s.app = app.(*App)
+	for _, host := range s.Hosts {
+		if err := CheckHostName(host); err != nil {
+			return fmt.Errorf("hosts: %w", err)
+		}
+	}
+	if s.Page {
+		s.app.hasPage = true
+	}
 	// The app's registry is the configuration's; a listener of the gateway's
 	// own has a context with a registry apart.
 	s.metrics = promhttp.HandlerFor(s.app.ctx.GetMetricsRegistry(), promhttp.HandlerOpts{})
@@ -57,6 +74,9 @@ func (s *StatusHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	case "/metrics":
 		s.metrics.ServeHTTP(w, r)
 		return nil
+	}
+	if served, err := s.servePage(w, r); served {
+		return err
 	}
 	return next.ServeHTTP(w, r)
 }

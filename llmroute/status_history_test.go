@@ -1,0 +1,75 @@
+package llmroute
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// after returns a time that much later than another one.
+func after(d time.Duration) time.Time { return time.Unix(3600, 0).Add(d) }
+
+func TestHistoryWindow(t *testing.T) {
+	m := newMetrics()
+	h := &m.history
+	count := func(n int, failure string) {
+		for range n {
+			m.endings.add(failure)
+		}
+	}
+	h.record(m, after(0), "")
+	count(3, "")
+	count(2, "no_route")
+	count(1, errorClientGone)
+	h.record(m, after(4*time.Second), "")
+	if w := h.window(); w.requests != 6 || w.failed != 2 || w.left != 1 || len(h.complete()) != 0 {
+		t.Errorf("in the first part: %+v, %d complete", w, len(h.complete()))
+	}
+	count(10, "")
+	h.record(m, after(7*time.Second), "") // counted before the part ended
+	if c := h.complete(); len(c) != 1 || c[0].requests != 16 || c[0].failed != 2 {
+		t.Errorf("%d parts are complete: %+v", len(c), c)
+	}
+	count(1, "no_route")
+	h.record(m, after(299*time.Second), "")
+	recent, total := failuresOf(&m.endings)
+	if w := h.window(); w.requests != 17 || recent["no_route"] != 3 || total["no_route"] != 3 || len(h.complete()) != 59 {
+		t.Errorf("after five minutes: %+v, %v, %d complete", w, recent, len(h.complete()))
+	}
+	h.record(m, after(306*time.Second), "")
+	recent, total = failuresOf(&m.endings)
+	if w := h.window(); w.requests != 1 || w.failed != 1 || recent["no_route"] != 1 || total["no_route"] != 3 || len(h.complete()) != historySteps {
+		t.Errorf("when the first part is too old: %+v, %v, %v", w, recent, total)
+	}
+	count(4, "")
+	h.record(m, after(24*time.Hour), "")
+	recent, _ = failuresOf(&m.endings)
+	if w := h.window(); w.requests != 0 || len(recent) != 0 || h.total.requests != 21 || m.endings.well.recent != 0 || len(h.complete()) != historySteps {
+		t.Errorf("a day later: %+v, %v, %+v", w, recent, h.total)
+	}
+	h.record(m, after(23*time.Hour), "") // a clock that was set back
+	count(1, "")
+	h.record(m, after(24*time.Hour+time.Second), "")
+	if w := h.window(); w.requests != 1 {
+		t.Errorf("after a clock was set back: %+v", w)
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	tallies := &ruleTallies{}
+	for _, seconds := range []float64{.03, .03, .03, .03, .05, .05, .05, .05, .05, 60} {
+		tallies.firstToken(seconds)
+	}
+	var c firstCounts
+	for i := range tallies.first {
+		c[i] = tallies.first[i].n.Load()
+	}
+	for q, want := range map[float64]float64{.2: .03, .4: .04, .5: .044, .9: .06, .99: 10} {
+		if got, ok := c.quantile(q); !ok || math.Abs(got-want) > 1e-9 {
+			t.Errorf("quantile %v is %v, want %v", q, got, want)
+		}
+	}
+	if _, ok := new(firstCounts).quantile(.5); ok {
+		t.Error("there is a median of nothing")
+	}
+}
