@@ -48,6 +48,15 @@ func TestStatusListener(t *testing.T) {
 			t.Errorf("/metrics: %d without %s", a.status, want)
 		}
 	}
+	if a := get(t, status, "/"); a.status != 200 || !strings.Contains(a.body, "<title>LLM gateway</title>") {
+		t.Errorf("the page: %d", a.status)
+	}
+	if a := get(t, status, "/status.json"); a.status != 200 || !strings.Contains(a.body, `"prompt_tokens":9`) {
+		t.Errorf("the page's data: %d %s", a.status, a.body)
+	}
+	if a := get(t, status, "/status.json", "Host", "elsewhere.example.com"); a.status != 403 {
+		t.Errorf("the page's data for another name: %d %s", a.status, a.body)
+	}
 	// Nothing else is there: no request can reach a provider through it.
 	for _, path := range []string{"/", "/config/", "/v1/chat/completions", "/debug/pprof/"} {
 		if a := post(t, status, path, `{}`); len(a.body) > 0 && a.status == 200 {
@@ -69,6 +78,17 @@ func TestStatusListener(t *testing.T) {
 			t.Errorf("%v tokens before, %v after another request", before, now)
 		}
 		waitFor(t, "the old port to close", func() bool { return refuses(t, status) })
+	})
+	t.Run("without the page", func(t *testing.T) {
+		other := gateway.FreePort(t)
+		if err := g.Reload(config(fmt.Sprintf("127.0.0.1:%d\n\t\tstatus_page off", other))); err != nil {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]int{"/": 404, "/status.json": 404, "/healthz": 200, "/metrics": 200} {
+			if a := get(t, other, path); a.status != want {
+				t.Errorf("%s: %d, want %d", path, a.status, want)
+			}
+		}
 	})
 	t.Run("off", func(t *testing.T) {
 		if err := g.Reload(config("off")); err != nil {
