@@ -24,7 +24,7 @@ func TestPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t, config)
+	s := newSite(t, config, nil)
 	stop := s.load(12)
 	defer stop()
 	time.Sleep(time.Duration(*seconds) * time.Second)
@@ -34,7 +34,7 @@ func TestPictures(t *testing.T) {
 		width, height int64
 		dark          bool
 	}{
-		{"status-page.png", 1180, 1000, false}, {"status-page-dark.png", 1180, 1000, true}, {"status-page-phone.png", 390, 844, false},
+		{"status-page.png", 1180, 860, false}, {"status-page-dark.png", 1180, 860, true}, {"status-page-phone.png", 390, 844, false},
 	} {
 		b.view(p.width, p.height, p.dark)
 		b.visit(s.url())

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +36,7 @@ const config = `{
 			host api.moonshot.cn
 			model moonshot-v1-8k
 		}
+{{.Extra}}
 		source files objects.yaml
 	}
 }
@@ -45,8 +48,8 @@ http://:{{.Port}} {
 			to moonshot priority 1
 			attempts 2
 		}
-		rule embeddings {
-			match path /v1/embeddings
+		rule own-model {
+			match header X-Own-Model *
 			to api.openai.com
 		}
 		rule default {
@@ -87,8 +90,7 @@ spec:
   rules:
   - name: migrate-rule
     backendRefs:
-    - {providerHost: dashscope.aliyuncs.com, weight: 90}
-    - {providerHost: api.moonshot.cn, weight: 10}
+    - {providerHost: dashscope.aliyuncs.com}
 ---
 apiVersion: istio.alibabacloud.com/v1beta1
 kind: LLMRoute
@@ -99,70 +101,65 @@ spec:
   - backendRefs: [{providerHost: dashscope.aliyuncs.co}]
 `
 
-// site is a gateway before three providers that answer under their real names.
+// site is a gateway before a provider that answers under three real names.
 type site struct {
-	t                      *testing.T
-	g                      *gateway.Gateway
-	port, mesh, status     int
-	openai, moonshot, qwen *fp.Server
-	client                 *http.Client
-	config                 string
-	gate                   chan struct{} // what is asked for with X-Wait waits for
-	options                []gateway.Option
+	t                  *testing.T
+	g                  *gateway.Gateway
+	port, mesh, status int
+	provider           *fp.Server
+	client             *http.Client
+	gate               chan struct{} // open requests end when it is closed
+	config             string
+	options            []gateway.Option
 }
 
-func newSite(t *testing.T, config string) *site {
+func newSite(t *testing.T, config string, data map[string]any, options ...gateway.Option) *site {
 	t.Helper()
 	ports := gateway.FreePorts(t, 3)
 	s := &site{t: t, port: ports[0], mesh: ports[1], status: ports[2], client: &http.Client{}, gate: make(chan struct{})}
-	// One server has one authority; all three names are its own.
-	names := fp.Names("api.openai.com", "api.moonshot.cn", "dashscope.aliyuncs.com")
-	s.openai = fp.New(t, names, fp.Keep(1))
-	s.openai.Script(s.answer)
-	proxy := fp.NewProxy(t, map[string]*fp.Server{"api.openai.com": s.openai, "api.moonshot.cn": s.openai, "dashscope.aliyuncs.com": s.openai})
-	s.config = gateway.Render(t, config, map[string]any{"Port": s.port, "Mesh": s.mesh, "Status": s.status})
-	s.options = []gateway.Option{gateway.File("prices.yaml", prices), gateway.File("objects.yaml", objects),
-		gateway.Env("HTTPS_PROXY", proxy.URL()), gateway.Env("SSL_CERT_FILE", s.openai.CAFile())}
-	s.g = gateway.Start(t, s.config, s.options...)
+	names := []string{"api.openai.com", "api.moonshot.cn", "dashscope.aliyuncs.com"}
+	s.provider = fp.New(t, fp.Names(names...), fp.Keep(1))
+	s.provider.Script(s.answer)
+	routes := make(map[string]*fp.Server)
+	for _, name := range names {
+		routes[name] = s.provider
+	}
+	params := map[string]any{"Port": s.port, "Mesh": s.mesh, "Status": s.status, "Extra": ""}
+	maps.Copy(params, data)
+	s.config = gateway.Render(t, config, params)
+	s.options = append([]gateway.Option{gateway.File("prices.yaml", prices), gateway.File("objects.yaml", objects),
+		gateway.Env("HTTPS_PROXY", fp.NewProxy(t, routes).URL()), gateway.Env("SSL_CERT_FILE", s.provider.CAFile())}, options...)
+	s.start()
 	return s
 }
 
+func (s *site) start() { s.g = gateway.Start(s.t, s.config, s.options...) }
+
 func (s *site) url() string { return fmt.Sprintf("http://127.0.0.1:%d/", s.status) }
 
-// answer is what providers say: as fast and as much as its kind of model does,
-// or what the request asks for.
+// answer is what providers say. X-Want asks for a status, or a stream that stays
+// open; X-Pace for the pace of a real provider.
 func (s *site) answer(_ int, r *fp.Recorded) fp.Reply {
-	switch want := r.Header.Get("X-Want"); want {
-	case "":
-	case "wait":
-		<-s.gate
-	default:
-		status := 500
-		_, _ = fmt.Sscan(want, &status)
-		if r.Model != "moonshot-v1-8k" {
-			return fp.JSON(status, `{"error":{"message":"no"}}`)
-		}
-	}
-	words, pause := 20+rand.IntN(60), time.Duration(0)
-	first := time.Duration(0)
-	if p := r.Header.Get("X-Pace"); p != "" {
-		factor := map[string]time.Duration{"gpt-4o": 3, "gpt-4o-mini": 2, "moonshot-v1-8k": 5}[r.Model]
-		first = (20 + time.Duration(rand.ExpFloat64()*40)) * max(factor, 1) * time.Millisecond
-		pause = 10 * time.Millisecond * max(factor, 1)
-	}
-	usage := fp.Usage{Prompt: int64(200 + rand.IntN(1800)), Completion: int64(words)}
 	model := r.Model
-	if r.Header.Get("X-Model") != "" {
-		model = r.Header.Get("X-Model")
+	switch want := r.Header.Get("X-Want"); {
+	case want == "wait":
+		first := fp.ChatStream(model, "Hello", nil).Steps[0]
+		return fp.SSE().Then(first, fp.Pause(time.Hour))
+	case want != "" && model != "moonshot-v1-8k": // which stands in
+		status, _ := strconv.Atoi(want)
+		return fp.JSON(status, `{"error":{"message":"no"}}`)
 	}
+	var first, pause time.Duration
+	if r.Header.Get("X-Pace") != "" {
+		slow := map[string]time.Duration{"gpt-4o": 3, "gpt-4o-mini": 2, "moonshot-v1-8k": 5}[model] + 1
+		first, pause = time.Duration(20+rand.ExpFloat64()*40)*slow*time.Millisecond, 10*slow*time.Millisecond
+	}
+	words := 20 + rand.IntN(60)
+	usage := fp.Usage{Prompt: int64(200 + rand.IntN(1800)), Completion: int64(words)}
 	if !r.Stream {
 		return fp.Chat(model, "Hello", usage).After(first)
 	}
-	reply := fp.ChatStream(model, strings.Repeat("word ", words), &usage)
-	if pause > 0 {
-		reply = reply.Every(pause)
-	}
-	return reply.After(first)
+	return fp.ChatStream(model, strings.Repeat("word ", words), &usage).Every(pause).After(first)
 }
 
 // ask sends a request and reads the answer. headers are pairs of name and value.
