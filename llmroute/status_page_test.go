@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -260,5 +261,50 @@ func TestStatusOfTraffic(t *testing.T) {
 	}
 	if secret.Backends[0].Share != .75 || secret.Backends[1].Share != .25 || !slices.Equal(secret.Matchers, []string{"header", "path"}) {
 		t.Errorf("%+v", secret)
+	}
+}
+
+// TestStatusWhileServing looks at requests while they are served, for the race
+// detector.
+func TestStatusWhileServing(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 5 {
+			_, _ = io.WriteString(w, "data: {\"choices\":[]}\n\n")
+			_ = http.NewResponseController(w).Flush()
+		}
+		_, _ = io.WriteString(w, "data: [DONE]\n\n")
+	})
+	p := unique("p")
+	g := newGateway(t, providers(p, u.provider(`"config":{"model":"m"}`)), fmt.Sprintf(`{"rules":[{"name":"all","backends":[{"provider":%q}]}]}`, p))
+	g.app.metrics.started.Store(g.app, nil) // as Start does
+	defer g.app.metrics.started.Delete(g.app)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 25 {
+				g.post(t, `{"messages":[],"stream":true}`)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		wg.Wait()
+	}()
+	for looked := false; ; looked = true {
+		v := g.app.statusView("")
+		for _, o := range v.Open.Rows {
+			if o.Provider != "" && (o.Provider != p || o.Model != "m" || o.Rule != "all" || !o.Stream) {
+				t.Errorf("an open request is %+v", o)
+			}
+		}
+		select {
+		case <-done:
+			if looked {
+				return
+			}
+		default:
+		}
 	}
 }

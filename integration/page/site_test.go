@@ -151,8 +151,9 @@ func (s *site) answer(_ int, r *fp.Recorded) fp.Reply {
 	}
 	var first, pause time.Duration
 	if r.Header.Get("X-Pace") != "" {
-		slow := map[string]time.Duration{"gpt-4o": 3, "gpt-4o-mini": 2, "moonshot-v1-8k": 5}[model] + 1
-		first, pause = time.Duration(20+rand.ExpFloat64()*40)*slow*time.Millisecond, 10*slow*time.Millisecond
+		slow := map[string]float64{"gpt-4o": 3, "gpt-4o-mini": 2, "moonshot-v1-8k": 5}[model] + 1
+		milliseconds := func(n float64) time.Duration { return time.Duration(n * slow * float64(time.Millisecond)) }
+		first, pause = milliseconds(20+rand.ExpFloat64()*40), milliseconds(10)
 	}
 	words := 20 + rand.IntN(60)
 	usage := fp.Usage{Prompt: int64(200 + rand.IntN(1800)), Completion: int64(words)}
