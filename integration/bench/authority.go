@@ -23,8 +23,9 @@ type authority struct {
 	pool                      *x509.CertPool
 }
 
-// newAuthority makes a CA and a certificate for 127.0.0.1, good for a day.
-func newAuthority(dir string) (*authority, error) {
+// newAuthority makes a CA and a certificate for 127.0.0.1 and the names, good
+// for a day.
+func newAuthority(dir string, names ...string) (*authority, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func newAuthority(dir string) (*authority, error) {
 	}
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "benchmark provider"},
-		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: names,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, caKey)

@@ -28,19 +28,27 @@ import (
 
 // options are the command line.
 type options struct {
-	binary   string
-	cases    string
-	jsonFile string
-	profile  string
-	rounds   int
-	duration time.Duration
-	quick    bool
-	memory   bool
-	http1    bool
-	list     bool
+	binary    string
+	cases     string
+	pattern   *regexp.Regexp // of cases
+	jsonFile  string
+	profile   string
+	rounds    int
+	duration  time.Duration
+	quick     bool
+	memory    bool
+	observe   bool
+	footprint bool
+	sidecar   bool
+	http1     bool
+	list      bool
 }
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if spec := os.Getenv(appVariable); spec != "" {
+		end(stop, runApplication(ctx, spec, os.Stdout))
+	}
 	var o options
 	flag.StringVar(&o.binary, "binary", "", "the Caddy binary to measure (default: build ./cmd/caddy)")
 	flag.StringVar(&o.cases, "cases", "", "measure the cases whose name matches this regular expression (default: all)")
@@ -48,42 +56,48 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 0, "how long each measurement takes (default 2.5s, with -quick 300ms)")
 	flag.BoolVar(&o.quick, "quick", false, "few and short rounds: shows that everything works, not how fast it is")
 	flag.BoolVar(&o.memory, "memory", false, "measure the memory of 1,000 open streams instead")
+	flag.BoolVar(&o.observe, "observe", false, "measure what it costs to switch on the access log and traces instead")
+	flag.BoolVar(&o.sidecar, "sidecar", false, "measure what a sidecar costs the calls of an application instead, in network namespaces; as root, on Linux")
+	flag.BoolVar(&o.footprint, "footprint", false, "measure the size, memory and start-up time of a sidecar instead")
 	flag.BoolVar(&o.http1, "http1", false, "let the provider speak HTTP/1.1 only (default: HTTP/2, as most providers do)")
 	flag.BoolVar(&o.list, "list", false, "print the names of the cases")
 	flag.StringVar(&o.jsonFile, "json", "", "write all measurements to this file as JSON, - for standard output instead of the table")
 	flag.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles of each case to this folder, after the rounds")
 	flag.Parse()
+	end(stop, run(ctx, &o, os.Stdout))
+}
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, &o)
+// end ends the process.
+func end(stop context.CancelFunc, err error) {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
-func run(ctx context.Context, o *options) error {
+func run(ctx context.Context, o *options, w io.Writer) error {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; see -help", flag.Arg(0))
 	}
-	pattern, err := regexp.Compile(o.cases)
-	if err != nil {
+	var err error
+	if o.pattern, err = regexp.Compile(o.cases); err != nil {
 		return fmt.Errorf("-cases: %w", err)
 	}
-	chosen := choose(allCases(), pattern)
-	if len(chosen) == 0 {
+	chosen := choose(allCases(), o.pattern)
+	if len(chosen) == 0 && !o.sidecar {
 		return fmt.Errorf("-cases %q matches no case; -list prints their names", o.cases)
 	}
 	if o.list {
 		for _, c := range chosen {
-			fmt.Println(c.name())
+			fmt.Fprintln(w, c.name())
 		}
 		return nil
 	}
 	o.setDefaults()
 	// A gateway that hangs must not hang the benchmark.
-	ctx, cancel := context.WithTimeoutCause(ctx, o.limit(len(chosen)), errors.New("the benchmark took three times as long as it should; is the machine busy?"))
+	ctx, cancel := context.WithTimeoutCause(ctx, o.limit(max(len(chosen), len(podCases()))), errors.New("the benchmark took three times as long as it should; is the machine busy?"))
 	defer cancel()
 
 	dir, err := os.MkdirTemp("", "llm-bench-")
@@ -91,8 +105,18 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if o.footprint {
+		builds, err := builds(ctx, o.binary, dir)
+		if err != nil {
+			return err
+		}
+		return measureFootprint(ctx, builds, dir, o, w)
+	}
 	if o.binary, err = binary(ctx, o.binary, dir); err != nil {
 		return err
+	}
+	if o.sidecar {
+		return measureSidecar(ctx, o, dir, w)
 	}
 	site, err := startSite(ctx, o.binary, dir, o.http1)
 	if err != nil {
@@ -101,7 +125,10 @@ func run(ctx context.Context, o *options) error {
 	defer site.stop()
 
 	if o.memory {
-		return measureMemory(ctx, site, os.Stdout)
+		return measureMemory(ctx, site, w)
+	}
+	if o.observe {
+		return measureObserving(ctx, site, chosen, dir, o, w)
 	}
 	report, err := measureAll(ctx, site, chosen, o)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
@@ -110,7 +137,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	if err := write(report, o.jsonFile); err != nil {
+	if err := write(report, o.jsonFile, w); err != nil {
 		return err
 	}
 	if o.profile != "" {
@@ -158,12 +185,37 @@ func binary(ctx context.Context, named, dir string) (string, error) {
 	return out, nil
 }
 
-// write prints the report, or writes it as JSON.
-func write(r *report, jsonFile string) error {
-	if jsonFile == "-" {
-		return r.writeJSON(os.Stdout)
+// build is a Caddy with the gateway's modules.
+type build struct{ name, path string }
+
+// builds are the programs that a sidecar can be, as an image has them, or the
+// one that was named.
+func builds(ctx context.Context, named, dir string) ([]build, error) {
+	if named != "" {
+		path, err := exec.LookPath(named)
+		return []build{{filepath.Base(named), path}}, err
 	}
-	if err := r.writeMarkdown(os.Stdout); err != nil || jsonFile == "" {
+	var out []build
+	for _, pkg := range []string{"cmd/caddy"} {
+		progress("building %s", pkg)
+		b := build{"`" + pkg + "`", filepath.Join(dir, filepath.Base(pkg)+".exe")}
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.path, "github.com/caddy-llm/gateway/"+pkg)
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if err := cmd.Run(); err != nil {
+			return nil, fmt.Errorf("building %s: %w; run the benchmark inside the repository, or name a binary with -binary", pkg, err)
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// write prints the report, or writes it as JSON.
+func write(r *report, jsonFile string, w io.Writer) error {
+	if jsonFile == "-" {
+		return r.writeJSON(w)
+	}
+	if err := r.writeMarkdown(w); err != nil || jsonFile == "" {
 		return err
 	}
 	return writeFile(jsonFile, r.writeJSON)

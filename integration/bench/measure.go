@@ -127,7 +127,7 @@ func (g *side) measureLoad(ctx context.Context, c benchCase, o *options) (m samp
 // checkUsage checks that llm_route has counted the tokens of every answer. It
 // does so after the answer's last byte, so the count may come a moment later.
 func (g *side) checkUsage(ctx context.Context, before float64, requests int) error {
-	if g.name != "llm_route" {
+	if !g.counts {
 		return nil
 	}
 	want := before + float64(requests)*completionTokens

@@ -75,49 +75,77 @@ func startProcess(ctx context.Context, name, binary, dir string, p ports, config
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		return nil, err
 	}
-	proc := &process{name: name, ports: p, log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
+	cmd := exec.Command(binary, "run", "--config", file)
+	cmd.Env = append(os.Environ(), keyVariable+"="+providerKey, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "OTEL_TRACES_EXPORTER=none")
+	proc, err := launch(name, dir, cmd)
+	if err != nil {
+		return nil, err
+	}
+	proc.ports = p
+	if err := proc.listens(ctx); err != nil {
+		return nil, proc.failed(err)
+	}
+	return proc, nil
+}
+
+// launch starts a command with its output in a log.
+func launch(name, dir string, cmd *exec.Cmd) (*process, error) {
+	proc := &process{name: name, cmd: cmd, log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
 	log, err := os.Create(proc.log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	proc.cmd = exec.Command(binary, "run", "--config", file)
-	proc.cmd.Stdout, proc.cmd.Stderr = log, log
-	proc.cmd.Env = append(os.Environ(), keyVariable+"="+providerKey, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	if err := proc.cmd.Start(); err != nil {
+	cmd.Stderr = log // access logs go to standard output, and nowhere
+	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	go func() {
-		_ = proc.cmd.Wait()
+		_ = cmd.Wait()
 		close(proc.ended)
 	}()
-	if err := proc.listens(ctx); err != nil {
-		proc.stop()
-		return nil, fmt.Errorf("%s: %w; the end of its log:\n%s", name, err, proc.lastLog())
-	}
 	return proc, nil
 }
 
-func (p *process) listens(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("it does not listen after 30 seconds"))
+// failed ends a process that did not start well, and adds what it said to the
+// error.
+func (p *process) failed(err error) error {
+	p.stop()
+	return fmt.Errorf("%s: %w; the end of its log:\n%s", p.name, err, p.lastLog())
+}
+
+// until asks, for at most 30 seconds, until the answer is yes.
+func (p *process) until(ctx context.Context, what string, pause time.Duration, ready func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("after 30 seconds %s", what))
 	defer cancel()
-	for _, s := range shapes {
-		for {
-			c, err := new(net.Dialer).DialContext(ctx, "tcp", p.ports.address(s))
-			if err == nil {
-				c.Close()
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-p.ended:
-				return errors.New("it exited")
-			case <-time.After(20 * time.Millisecond):
-			}
+	for !ready() {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-p.ended:
+			return errors.New("it exited")
+		case <-time.After(pause):
 		}
 	}
 	return nil
+}
+
+func (p *process) listens(ctx context.Context) error {
+	for _, s := range shapes {
+		if err := p.until(ctx, "it does not listen", 20*time.Millisecond, func() bool { return answersAt(ctx, p.ports.address(s)) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answersAt tells whether somebody listens at an address.
+func answersAt(ctx context.Context, address string) bool {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
 }
 
 // stop ends the process, by force if it does not end by itself.

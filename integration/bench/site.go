@@ -6,68 +6,85 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
 
-// side is one of the two gateways that are compared.
+// side is one of the gateways that are compared.
 type side struct {
 	*process
 	requests map[*shape][]byte // head and body
 	answers  map[*shape]*answer
+	counts   bool // tokens
 }
 
 // site is everything that runs.
 type site struct {
+	ca       *authority
 	provider *process
-	plain    *side // reverse_proxy
-	route    *side // llm_route
+	plain    *side   // reverse_proxy
+	route    *side   // llm_route
+	sides    []*side // all gateways
 }
 
 // startSite starts the three processes, and asks the provider itself what the
 // answers must be.
 func startSite(ctx context.Context, binary, dir string, http1 bool) (s *site, err error) {
-	ca, err := newAuthority(dir)
-	if err != nil {
+	s = new(site)
+	if s.ca, err = newAuthority(dir); err != nil {
 		return nil, fmt.Errorf("making certificates: %w", err)
 	}
 	free, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	s = new(site)
 	defer func() {
 		if err != nil {
 			s.stop()
 		}
 	}()
-	if s.provider, err = startProcess(ctx, "provider", binary, dir, free[0], providerConfig(free[0], ca, http1)); err != nil {
+	if s.provider, err = startProcess(ctx, "provider", binary, dir, free[0], providerConfig(free[0], s.ca, http1)); err != nil {
 		return s, err
 	}
-	s.plain, s.route = new(side), new(side)
-	if s.plain.process, err = startProcess(ctx, "reverse_proxy", binary, dir, free[1], plainConfig(free[1], free[0], ca)); err != nil {
+	if s.plain, err = s.startSide(ctx, "reverse_proxy", binary, dir, free[1], plainConfig(free[1], free[0], s.ca)); err != nil {
 		return s, err
 	}
-	if s.route.process, err = startProcess(ctx, "llm_route", binary, dir, free[2], routeConfig(free[2], free[0], ca)); err != nil {
+	if s.route, err = s.startSide(ctx, "llm_route", binary, dir, free[2], routeConfig(free[2], free[0], s.ca)); err != nil {
 		return s, err
 	}
-	direct := &http.Client{Transport: &http.Transport{TLSClientConfig: ca.client(), DisableCompression: true}}
-	defer direct.CloseIdleConnections()
-	if err = s.plain.prepare(ctx, direct, s.provider, clientModel, providerKey, false); err != nil {
-		return s, err
+	s.route.counts = true
+	return s, s.prepare(ctx, s.plain, s.route)
+}
+
+// startSide starts a gateway.
+func (s *site) startSide(ctx context.Context, name, binary, dir string, p ports, config object) (*side, error) {
+	proc, err := startProcess(ctx, name, binary, dir, p, config)
+	if err != nil {
+		return nil, err
 	}
-	return s, s.route.prepare(ctx, direct, s.provider, routeModel, clientKey, true)
+	g := &side{process: proc}
+	s.sides = append(s.sides, g)
+	return g, nil
 }
 
 func (s *site) stop() {
-	for _, p := range []*side{s.route, s.plain} {
-		if p != nil && p.process != nil {
-			p.stop()
-		}
+	for _, g := range slices.Backward(s.sides) {
+		g.stop()
 	}
 	if s.provider != nil {
 		s.provider.stop()
 	}
+}
+
+// prepare makes requests and answers for a pair of gateways.
+func (s *site) prepare(ctx context.Context, plain, route *side) error {
+	direct := &http.Client{Transport: &http.Transport{TLSClientConfig: s.ca.client(), DisableCompression: true}}
+	defer direct.CloseIdleConnections()
+	if err := plain.prepare(ctx, direct, s.provider, clientModel, providerKey, false); err != nil {
+		return err
+	}
+	return route.prepare(ctx, direct, s.provider, routeModel, clientKey, true)
 }
 
 // prepare makes the requests that the side gets and the answers that it must

@@ -96,7 +96,11 @@ type busy struct{ ours, all float64 }
 // the machine have had. Both are 0 where that is not known.
 func (s *site) busy() busy {
 	var b busy
-	for _, pid := range []int{os.Getpid(), s.provider.cmd.Process.Pid, s.plain.cmd.Process.Pid, s.route.cmd.Process.Pid} {
+	pids := []int{os.Getpid(), s.provider.cmd.Process.Pid}
+	for _, g := range s.sides {
+		pids = append(pids, g.cmd.Process.Pid)
+	}
+	for _, pid := range pids {
 		one, _ := schedSeconds(pid)
 		b.ours += one
 	}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-llm/gateway/integration/gateway"
+)
+
+// TestMain makes of the test's program the application that it needs.
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(appVariable); spec != "" {
+		if err := runApplication(context.Background(), spec, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestModes runs each kind of measurement once, as short as can be: it tells
+// whether they work, not how fast anything is.
+func TestModes(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		o     options
+		wants []string // beginnings of lines
+	}{
+		{"compare", options{cases: "^(300 B|100 events at once), c1$"}, []string{"| 300 B, c1 | **", "| 100 events at once, c1 | **"}},
+		{"observe", options{observe: true, cases: "^300 B, c1$"}, []string{"| 300 B, c1 | "}},
+		{"sidecar", options{sidecar: true, cases: "300 B, (c1|new connections)$"}, []string{
+			"| provider, 300 B, c1 | **", "| provider, 300 B, new connections | **", "| other host, 300 B, c1 | **", "| other host, 300 B, new connections | **",
+		}},
+		{"footprint", options{footprint: true}, []string{"| caddy | one provider | ", "| caddy | documented | "}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.o.sidecar || tc.o.footprint {
+				_, err := exec.LookPath("setpriv")
+				if _, errIP := exec.LookPath("ip"); err != nil || errIP != nil || os.Geteuid() != 0 {
+					t.Skip("network namespaces need Linux, root, ip and setpriv")
+				}
+			}
+			tc.o.binary, tc.o.quick, tc.o.rounds, tc.o.duration = gateway.Binary(t), true, 1, 100*time.Millisecond
+			var out bytes.Buffer
+			if err := run(t.Context(), &tc.o, &out); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range tc.wants {
+				if !strings.Contains(out.String(), "\n"+want) {
+					t.Errorf("no line begins with %q in\n%s", want, out.String())
+				}
+			}
+		})
+	}
+}
