@@ -150,6 +150,9 @@ step_integration() {
   built
   # shellcheck disable=SC2046
   go test -count=1 -p=1 -timeout 30m $(packages /integration | grep -v /integration/kubernetes)
+  # Sidecars are built smaller, too.
+  go build -o "$tmp/sidecar" ./cmd/caddy/sidecar
+  LLM_TEST_BINARY=$tmp/sidecar go test -count=1 -timeout 30m ./integration/sidecar
 }
 
 # The first test builds kube-apiserver, etcd and kubectl into the user's cache.

@@ -8,6 +8,10 @@
 //	go run ./integration/bench          about 8 minutes
 //	go run ./integration/bench -quick   about 1 minute: does it work at all
 //
+// Or it measures, in the same manner, what observing costs (-observe), what a
+// sidecar costs the calls of an application (-sidecar), and what a sidecar takes
+// at rest and to start (-footprint).
+//
 // The exit code is 1 if a request failed or an answer was not the expected one.
 package main
 
@@ -196,7 +200,7 @@ func builds(ctx context.Context, named, dir string) ([]build, error) {
 		return []build{{filepath.Base(named), path}}, err
 	}
 	var out []build
-	for _, pkg := range []string{"cmd/caddy"} {
+	for _, pkg := range []string{"cmd/caddy", "cmd/caddy/sidecar"} {
 		progress("building %s", pkg)
 		b := build{"`" + pkg + "`", filepath.Join(dir, filepath.Base(pkg)+".exe")}
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.path, "github.com/caddy-llm/gateway/"+pkg)

