@@ -228,7 +228,7 @@ func (p *pod) stop() {
 		}
 	}
 	for _, ns := range []string{p.inside, p.outside} {
-		_ = exec.Command("ip", "netns", "del", ns).Run() //nolint:noctx // also when all else was cancelled
+		_ = exec.Command("ip", "netns", "del", ns).Run()
 		_ = os.RemoveAll(filepath.Join("/etc/netns", ns))
 	}
 }
