@@ -1,7 +1,7 @@
 // Command sidecar is Caddy with what a sidecar needs whose configuration is in
 // files: the gateway's modules but for the Kubernetes source, and of Caddy's own
-// those that they stand on. It takes about two thirds of the room and of the
-// memory of the whole one, and has the same commands.
+// those that they stand on. It has two thirds of the size of the whole one, takes
+// less memory, and knows the same commands of the gateway.
 //
 //	go build -o caddy ./cmd/caddy/sidecar
 package main
@@ -22,6 +22,7 @@ import (
 
 	_ "github.com/caddy-llm/gateway/caddyfile"
 	_ "github.com/caddy-llm/gateway/k8ssource"
+	_ "github.com/caddy-llm/gateway/k8ssource/inject"
 	_ "github.com/caddy-llm/gateway/llmprovider"
 	_ "github.com/caddy-llm/gateway/llmroute"
 	_ "github.com/caddy-llm/gateway/llmroute/sidecar"
