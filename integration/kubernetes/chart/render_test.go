@@ -44,19 +44,11 @@ func TestAllOptions(t *testing.T) {
 // TestCRDs holds that the chart, also as a package, has the CRDs as they are made
 // from the Go types, and that they outlive the release.
 func TestCRDs(t *testing.T) {
-	dir := t.TempDir()
-	if r := helm(t, nil, "package", chartDir, "--destination", dir); r.failed {
-		t.Fatal(r.stderr)
-	}
-	packages, err := filepath.Glob(dir + "/*.tgz")
-	if err != nil || len(packages) != 1 {
-		t.Fatalf("%v, %v", packages, err)
-	}
 	files, err := filepath.Glob(examples + "/crds/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%v, %v", files, err)
 	}
-	r := helm(t, nil, "template", "llm-gateway", packages[0], kubeVersion)
+	r := helm(t, nil, "template", "llm-gateway", packaged(t), kubeVersion)
 	if r.failed {
 		t.Fatal(r.stderr)
 	}
@@ -76,6 +68,46 @@ func TestCRDs(t *testing.T) {
 				t.Errorf("%s is not as in %s", want.name(), file)
 			}
 		}
+	}
+}
+
+// packaged returns the chart as a package.
+func packaged(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if r := helm(t, nil, "package", chartDir, "--destination", dir); r.failed {
+		t.Fatal(r.stderr)
+	}
+	packages, err := filepath.Glob(dir + "/*.tgz")
+	if err != nil || len(packages) != 1 {
+		t.Fatalf("%v, %v", packages, err)
+	}
+	return packages[0]
+}
+
+// TestRulesAndDashboard holds that the chart, also as a package, has the rules and
+// the dashboard as they are.
+func TestRulesAndDashboard(t *testing.T) {
+	r := helm(t, nil, "template", "llm-gateway", packaged(t), kubeVersion, "--set", "crds.install=false",
+		"--set", "prometheusRule.enabled=true,prometheusRule.labels.release=prometheus,grafanaDashboard.enabled=true")
+	if r.failed {
+		t.Fatal(r.stderr)
+	}
+	rendered := objects(t, r.stdout)
+	rule := find(t, rendered, "PrometheusRule", "llm-gateway")
+	want := objects(t, read(t, examples+"/../observability/rules.yaml"))[0]
+	if !reflect.DeepEqual(rule["spec"], map[string]any(want)) || len(want) == 0 {
+		t.Error("the rules are not those of the example")
+	}
+	if rule.at("metadata", "labels", "release") != "prometheus" {
+		t.Errorf("the labels are %v", rule.at("metadata", "labels"))
+	}
+	dashboard := find(t, rendered, "ConfigMap", "llm-gateway-dashboard")
+	if dashboard.at("data", "llm-gateway.json") != read(t, examples+"/../observability/dashboard.json") {
+		t.Error("the dashboard is not that of the example")
+	}
+	if dashboard.at("metadata", "labels", "grafana_dashboard") != "1" {
+		t.Errorf("the labels are %v", dashboard.at("metadata", "labels"))
 	}
 }
 
