@@ -132,9 +132,14 @@ func (k *kubelet) startUp(between func(name string)) {
 			}
 			// As the kubelet does, from outside of the pod.
 			url := fmt.Sprintf("http://%s:%d%s", podIP4, port, c.StartupProbe.HTTPGet.Path)
-			until(k.t, "the startup probe of "+c.Name+" succeeds", func() bool {
+			probe := func() bool {
 				return exec.Command("ip", "netns", "exec", k.world, "curl", "-sf", "-m", "3", "-o", "/dev/null", url).Run() == nil
-			})
+			}
+			for end := time.Now().Add(time.Minute); !probe(); time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(end) {
+					k.t.Fatalf("after a minute the startup probe of %s still fails", c.Name)
+				}
+			}
 		}
 		between(c.Name)
 	}

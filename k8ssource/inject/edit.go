@@ -34,10 +34,11 @@ type editor struct {
 	filled     map[*yaml.Node]bool // flow collections with something in them by now
 }
 
-// editText carries operations out on the text of a document. It only inserts, so
+// editText carries operations out on the text of a document, which root was read
+// from. It only inserts, so
 // that all else stays as it is, comments included.
-func editText(text []byte, operations []Operation) ([]byte, error) {
-	e := &editor{text: text, lines: []int{0}, newline: "\n", filled: make(map[*yaml.Node]bool)}
+func editText(text []byte, root *yaml.Node, operations []Operation) ([]byte, error) {
+	e := &editor{text: text, root: root, lines: []int{0}, newline: "\n", filled: make(map[*yaml.Node]bool)}
 	for i, b := range text {
 		if b == '\n' {
 			e.lines = append(e.lines, i+1)
@@ -46,14 +47,6 @@ func editText(text []byte, operations []Operation) ([]byte, error) {
 	if bytes.Contains(text, []byte("\r\n")) {
 		e.newline = "\r\n"
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, err
-	}
-	if doc.Kind != yaml.DocumentNode {
-		return nil, errShape
-	}
-	e.root = doc.Content[0]
 	e.compact = !indented(e.root)
 	for _, op := range operations {
 		if err := e.add(op); err != nil {
@@ -297,13 +290,21 @@ func (e *editor) offset(line, column int) int {
 	return at
 }
 
-// lineOf is the line of the object that a JSON pointer leads to.
-func (d document) lineOf(pointer string) int {
+// parse reads a document for the places of what is in it.
+func parse(text []byte) (*yaml.Node, error) {
 	var doc yaml.Node
-	if yaml.Unmarshal(d.text, &doc) != nil || doc.Kind != yaml.DocumentNode {
-		return d.line
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return nil, err
 	}
-	n := doc.Content[0]
+	if doc.Kind != yaml.DocumentNode {
+		return nil, errShape
+	}
+	return doc.Content[0], nil
+}
+
+// lineOf is the line that what a JSON pointer leads to begins in, from 1.
+func lineOf(root *yaml.Node, pointer string) int {
+	n := root
 	for _, part := range keys(pointer) {
 		_, next := child(n, part)
 		if next == nil {
@@ -311,5 +312,5 @@ func (d document) lineOf(pointer string) int {
 		}
 		n = next
 	}
-	return d.line + n.Line - 1
+	return n.Line
 }

@@ -10,7 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v3"
+	sigsyaml "sigs.k8s.io/yaml"
 
 	"github.com/caddy-llm/gateway/k8ssource"
 )
@@ -78,8 +79,15 @@ func (m *manifests) inject(name string, data []byte) ([]byte, error) {
 }
 
 func (m *manifests) document(d document, value json.RawMessage) ([]byte, error) {
+	if bytes.Equal(value, []byte("null")) {
+		return d.text, nil
+	}
+	root, err := parse(d.text)
+	if err != nil {
+		return nil, d.syntaxError(err)
+	}
 	var operations []Operation
-	err := eachObject(value, "", func(o *object, raw json.RawMessage, at string) error {
+	err = eachObject(value, "", func(o *object, raw json.RawMessage, at string) error {
 		where, known := templates[o.Kind]
 		group, _, grouped := strings.Cut(o.APIVersion, "/")
 		if !grouped {
@@ -88,7 +96,7 @@ func (m *manifests) document(d document, value json.RawMessage) ([]byte, error) 
 		if !known || group != where.groups {
 			return nil
 		}
-		origin := fmt.Sprintf("%s:%d: %s %s", d.file, d.lineOf(at), o.Kind, o.Metadata.fullName())
+		origin := fmt.Sprintf("%s:%d: %s %s", d.file, d.line+lineOf(root, at)-1, o.Kind, o.Metadata.fullName())
 		more, err := m.pod(o, raw, where.path, origin)
 		if err != nil {
 			return fmt.Errorf("%s: %w", origin, err)
@@ -105,7 +113,7 @@ func (m *manifests) document(d document, value json.RawMessage) ([]byte, error) 
 	if err := d.unique(); err != nil {
 		return nil, err
 	}
-	return m.edit(d, value, operations)
+	return m.edit(d, root, value, operations)
 }
 
 // pod returns what adds the sidecar to the pod of an object.
@@ -134,7 +142,7 @@ func (m *manifests) pod(o *object, raw json.RawMessage, path, origin string) ([]
 
 // edit carries out operations on a document: in its text, so that comments and
 // layout stay. What the text makes up in the end is compared with what it should.
-func (m *manifests) edit(d document, value json.RawMessage, operations []Operation) ([]byte, error) {
+func (m *manifests) edit(d document, root *yaml.Node, value json.RawMessage, operations []Operation) ([]byte, error) {
 	var want any
 	if err := json.Unmarshal(value, &want); err != nil {
 		return nil, fmt.Errorf("%s:%d: %w", d.file, d.line, err)
@@ -145,11 +153,11 @@ func (m *manifests) edit(d document, value json.RawMessage, operations []Operati
 			return nil, fmt.Errorf("%s:%d: %w", d.file, d.line, err)
 		}
 	}
-	if text, err := editText(d.text, operations); err == nil && makesUp(text, want) {
+	if text, err := editText(d.text, root, operations); err == nil && makesUp(text, want) {
 		return text, nil
 	}
 	// Anchors are shared between places, and only one of them is to change.
-	text, err := yaml.Marshal(want)
+	text, err := sigsyaml.Marshal(want)
 	if err != nil {
 		return nil, fmt.Errorf("%s:%d: %w", d.file, d.line, err)
 	}
@@ -158,7 +166,7 @@ func (m *manifests) edit(d document, value json.RawMessage, operations []Operati
 }
 
 func makesUp(text []byte, want any) bool {
-	data, err := yaml.YAMLToJSONStrict(text)
+	data, err := sigsyaml.YAMLToJSONStrict(text)
 	if err != nil {
 		return false
 	}
@@ -243,7 +251,7 @@ func eachDocument(name string, data []byte, f func(d document, value json.RawMes
 		return &k8ssource.FileError{File: name, Line: 1, Text: fmt.Sprintf("the file is over %d bytes; split it", k8ssource.MaxFileSize)}
 	}
 	for _, d := range split(name, data) {
-		value, err := yaml.YAMLToJSON(d.text)
+		value, err := sigsyaml.YAMLToJSON(d.text)
 		if err != nil {
 			return d.syntaxError(err)
 		}
@@ -260,7 +268,7 @@ func eachDocument(name string, data []byte, f func(d document, value json.RawMes
 // unique checks that no field is there twice, where it would not be clear which is
 // to change.
 func (d document) unique() error {
-	if _, err := yaml.YAMLToJSONStrict(d.text); err != nil {
+	if _, err := sigsyaml.YAMLToJSONStrict(d.text); err != nil {
 		return d.syntaxError(err)
 	}
 	return nil
