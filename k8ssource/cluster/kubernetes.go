@@ -6,11 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -23,6 +26,9 @@ const defaultLabelsFile = "/etc/podinfo/labels"
 
 // The values of options that turn something on or off.
 const on, off = "on", "off"
+
+// readyWait is how long the first state waits for the webhook of the injection.
+const readyWait = 30 * time.Second
 
 // Kubernetes takes providers and routes from the LLMProvider and LLMRoute objects
 // of a cluster, and who may call from Istio's AuthorizationPolicy and
@@ -67,6 +73,10 @@ type Kubernetes struct {
 	// The Lease in the workload's namespace by which its gateways decide which of
 	// them writes. Default: `llm-gateway-` and the workload's name.
 	Lease string `json:"lease,omitempty"`
+
+	// Makes the gateway add the sidecar to new pods that opt in, as a webhook that
+	// API servers ask. Default: it does not.
+	Injection *webhook.Config `json:"injection,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -78,12 +88,16 @@ func (*Kubernetes) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision fills in the defaults. It reads no file and contacts nobody.
-func (k *Kubernetes) Provision(caddy.Context) error {
+func (k *Kubernetes) Provision(ctx caddy.Context) error {
 	k.Defaults()
 	if k.LabelsFile == "" {
 		k.LabelsFile = defaultLabelsFile
 	}
-	return nil
+	if k.Injection == nil {
+		return nil
+	}
+	k.Injection.Provision()
+	return webhook.Register(ctx.GetMetricsRegistry())
 }
 
 // Validate checks the settings.
@@ -98,6 +112,11 @@ func (k *Kubernetes) Validate() error {
 	}
 	if err := checkNamespaces(k.Namespaces); err != nil {
 		return err
+	}
+	if k.Injection != nil {
+		if err := k.Injection.Validate(); err != nil {
+			return err
+		}
 	}
 	return k.SourceOptions.Validate()
 }
@@ -121,33 +140,78 @@ func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) er
 	}
 	logger().Info("following the cluster's objects", zap.String("server", config.Host), zap.String("namespace", options.Namespace),
 		zap.Any("labels", options.Labels), zap.String("workload", options.Workload), zap.Strings("namespaces", k.Namespaces))
+	var writers []func(context.Context)
+	if k.Injection != nil {
+		hook, err := k.Injection.Start(ctx, webhook.Options{REST: config, Namespace: options.Namespace, Logger: logger})
+		if err != nil {
+			return fmt.Errorf("injection: %w", err)
+		}
+		// A gateway that is ready is sent API servers' requests, too.
+		report = holdBack(ctx, hook.Ready(), readyWait, report)
+		writers = append(writers, hook.Lead)
+	}
 	c := newController(options, clients, report)
 	c.scope = newScope(k.Namespaces, options.Namespace, k.Gateways != off)
-	c.status = k.writeStatus(ctx, options, clients, c.follower)
+	if k.Status != off {
+		c.status = newStatusWriter(options, clients, c.follower)
+		writers = append(writers, c.status.run)
+	}
+	k.elect(ctx, options, clients, writers)
 	go c.run(ctx)
 	return nil
 }
 
-// writeStatus begins to write statuses whenever this gateway is the one that does. It
-// returns nil if that is not wanted.
-func (k *Kubernetes) writeStatus(ctx context.Context, options k8ssource.SourceOptions, c *clients, follower func(kind, namespace string) *follower) *statusWriter {
-	switch {
-	case k.Status == off:
-		return nil
-	case options.Workload == "":
-		logger().Warn("the status of objects is not written: the workload's name is not known; write the option workload, or set " + k8ssource.EnvWorkload)
-		return nil
-	}
-	w := &statusWriter{
-		client: c.statuses, events: newEventWriter(c.events), options: options.Options(), workload: options.Namespace + "/" + options.Workload,
-		follower: follower, wake: make(chan struct{}, 1),
-	}
+// elect lets the writers work whenever this gateway is the one of the workload that
+// writes.
+func (k *Kubernetes) elect(ctx context.Context, options k8ssource.SourceOptions, c *clients, writers []func(context.Context)) {
 	e := &election{client: c.leases, namespace: options.Namespace, name: k.Lease}
-	if e.name == "" {
+	switch {
+	case len(writers) == 0:
+		return
+	case e.name == "" && options.Workload == "":
+		logger().Warn("nothing is written to the cluster: neither the status of objects nor the certificates of an injection, since the workload's name is not known; write the option workload, or set " + k8ssource.EnvWorkload)
+		return
+	case e.name == "":
 		e.name = leaseName(options.Workload)
 	}
-	go e.run(ctx, w.run)
-	return w
+	go e.run(ctx, func(ctx context.Context) {
+		var all sync.WaitGroup
+		for _, write := range writers {
+			all.Go(func() { write(ctx) })
+		}
+		all.Wait()
+	})
+}
+
+// holdBack passes states on once ready is closed, or the time is over.
+func holdBack(ctx context.Context, ready <-chan struct{}, most time.Duration, report func(*llmroute.State)) func(*llmroute.State) {
+	var mu sync.Mutex // also held while reporting, so that the order stays
+	var held *llmroute.State
+	open := false
+	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ready:
+		case <-time.After(most):
+			logger().Warn("the webhook of the injection is not ready; the gateway goes on without it until it is")
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		open = true
+		if held != nil {
+			report(held)
+		}
+	}()
+	return func(s *llmroute.State) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !open {
+			held = s
+			return
+		}
+		report(s)
+	}
 }
 
 // logger is the process's logger as it is now: the source outlives the

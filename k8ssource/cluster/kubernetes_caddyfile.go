@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 )
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
@@ -24,7 +25,10 @@ import (
 //		allow_any_host
 //		status         on|off
 //		lease          <name>
+//		injection      <webhook> { ... }
 //	}
+//
+// injection has the block of webhook.Config.
 func (k *Kubernetes) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
 	if d.NextArg() {
@@ -37,6 +41,13 @@ func (k *Kubernetes) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("%s is given twice; keep one of them", option)
 		}
 		seen[option] = true
+		if option == "injection" {
+			k.Injection = new(webhook.Config)
+			if err := k.Injection.UnmarshalCaddyfile(d); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := k.option(d, option, d.RemainingArgs()); err != nil {
 			return err
 		}
@@ -63,7 +74,7 @@ func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string
 	}[option]
 	switch {
 	case to == nil:
-		return d.Errf("source kubernetes has no option %q; its options are %s, namespaces, gateways, kubeconfig, context, status and lease", option, k8ssource.SourceOptionNames)
+		return d.Errf("source kubernetes has no option %q; its options are %s, namespaces, gateways, kubeconfig, context, status, lease and injection", option, k8ssource.SourceOptionNames)
 	case len(args) != 1 || args[0] == "":
 		return d.Errf("%s takes one value", option)
 	}

@@ -62,14 +62,14 @@ func (e *election) run(ctx context.Context, lead func(context.Context)) {
 				OnStartedLeading: func(ctx context.Context) {
 					e.leading.Lock() // until the last one has noticed its end
 					defer e.leading.Unlock()
-					logger().Info("this gateway writes the status of objects from now on", zap.String("lease", e.namespace+"/"+e.name))
+					logger().Info("this gateway is the one that writes from now on", zap.String("lease", e.namespace+"/"+e.name))
 					lead(ctx)
 				},
 				OnStoppedLeading: func() {},
 			},
 		})
 		if err != nil {
-			logger().Error("cannot decide which gateway writes the status of objects", zap.Error(err))
+			logger().Error("cannot decide which gateway writes", zap.Error(err))
 			return
 		}
 		elector.Run(ctx)
@@ -98,7 +98,7 @@ func (l *observedLock) Update(ctx context.Context, record resourcelock.LeaderEle
 func (e *election) observe(err error) error {
 	if apierrors.IsForbidden(err) {
 		e.refused.Do(func() {
-			logger().Warn(fmt.Sprintf("the status of objects is not written: a Role in namespace %s needs the rules {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]} and "+
+			logger().Warn(fmt.Sprintf("nothing is written to the cluster, such as the status of objects: a Role in namespace %s needs the rules {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]} and "+
 				"{apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [%s], verbs: [get, update]}; or write the option status off", e.namespace, e.name), zap.Error(err))
 		})
 	}

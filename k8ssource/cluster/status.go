@@ -66,6 +66,13 @@ type sent struct {
 	want []metav1.Condition
 }
 
+func newStatusWriter(options k8ssource.SourceOptions, c *clients, follower func(kind, namespace string) *follower) *statusWriter {
+	return &statusWriter{
+		client: c.statuses, events: newEventWriter(c.events), options: options.Options(), workload: options.Namespace + "/" + options.Workload,
+		follower: follower, wake: make(chan struct{}, 1),
+	}
+}
+
 // offer hands over what there is to say.
 func (w *statusWriter) offer(objects *k8ssource.Objects, state *llmroute.State) {
 	w.latest.Store(&translated{objects, state})
@@ -82,6 +89,7 @@ func (w *statusWriter) touched() {
 
 // run writes until ctx is done.
 func (w *statusWriter) run(ctx context.Context) {
+	logger().Info("this gateway writes the status of objects from now on")
 	w.sent, w.missing = make(map[types.UID]sent), make(map[types.UID]bool)
 	w.paused, w.logged = make(map[string]time.Time), make(map[string]bool)
 	w.events.begin(w.touched)

@@ -37,6 +37,15 @@ func TestPlainManifests(t *testing.T) {
 	matches(t, filepath.Join(examples, "gateway.yaml"), plainHeader+render(t, "--set", "crds.install=false"))
 }
 
+const injectionHeader = `# The gateway as plain manifests, with the webhook that adds it to pods as a sidecar:
+# what the chart beside this file renders with injection.enabled=true, without the
+# CRDs. It is written by a test; change the chart instead.
+`
+
+func TestPlainManifestsWithInjection(t *testing.T) {
+	matches(t, filepath.Join(examples, "gateway-injection.yaml"), injectionHeader+render(t, "--set", "crds.install=false,injection.enabled=true"))
+}
+
 func TestAllOptions(t *testing.T) {
 	matches(t, "testdata/all.yaml", render(t, "--set", "crds.install=false", "--values", "testdata/all-values.yaml"))
 }
@@ -135,6 +144,8 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"two entries for a namespace", "secrets[0].names={a},secrets[1].names={b}", "is there twice"},
 		{"all Secrets", "secrets[0].names={*}", "/secrets/0/names/0"},
 		{"range of addresses", "service.loadBalancerSourceRanges={203.0.113.1}", "/service/loadBalancerSourceRanges/0"},
+		{"failure policy", "injection.failurePolicy=Maybe", "/injection/failurePolicy"},
+		{"time", "injection.timeoutSeconds=60", "/injection/timeoutSeconds"},
 		{"digest", "image.digest=0123", "/image/digest"},
 		{"right that is no choice", "rbac.meshConfig=maybe", "/rbac/meshConfig"},
 		{"labels that are no strings", "labels.istio=true", "/labels/istio"},

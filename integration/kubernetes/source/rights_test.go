@@ -95,7 +95,7 @@ func TestMissingRights(t *testing.T) {
 	}
 	w.mayReadObjects()
 	g.answers(w.host, 200, "m")
-	g.WaitLog("the status of objects is not written: a Role in namespace " + w.ns)
+	g.WaitLog("nothing is written to the cluster, such as the status of objects: a Role in namespace " + w.ns)
 	g.WaitLog("may read the objects now")
 }
 

@@ -65,6 +65,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 			{{- with include "llm-gateway.portMap" . }}
 			port_map {{ . }}
 			{{- end }}
+			{{- if .Values.injection.enabled }}
+			injection {{ include "llm-gateway.clusterName" . }} {
+				options /etc/llm-injection/options.yaml
+			}
+			{{- end }}
 		}
 		status_listen :15021
 		drain_timeout {{ int .Values.drain.timeoutSeconds }}s

@@ -1,0 +1,50 @@
+package webhook
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// UnmarshalCaddyfile sets up the webhook from Caddyfile tokens. Syntax:
+//
+//	injection <webhook> {
+//		options     <file>
+//		listen      <address>
+//		secret      <name>
+//		ca_lifetime <duration>
+//	}
+func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Err("injection takes the name of the MutatingWebhookConfiguration")
+	}
+	c.Webhook = d.Val()
+	if d.NextArg() {
+		return d.Errf("injection takes one name; %q is one too many", d.Val())
+	}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option, args := d.Val(), d.RemainingArgs()
+		to := map[string]*string{"options": &c.Options, "listen": &c.Listen, "secret": &c.Secret}[option]
+		switch {
+		case to == nil && option != "ca_lifetime":
+			return d.Errf("injection has no option %q; its options are options, listen, secret and ca_lifetime", option)
+		case seen[option]:
+			return d.Errf("%s is given twice; keep one of them", option)
+		case len(args) != 1 || args[0] == "":
+			return d.Errf("%s takes one value", option)
+		case to != nil:
+			*to = args[0]
+		default:
+			lifetime, err := caddy.ParseDuration(args[0])
+			if err != nil || lifetime < leastLifetime {
+				return d.Errf("ca_lifetime is %q; expected a duration of at least %v, such as 8760h", args[0], leastLifetime)
+			}
+			c.CALifetime = caddy.Duration(lifetime)
+		}
+		seen[option] = true
+	}
+	return nil
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*Config)(nil)
