@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/cluster"
+	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 	"github.com/caddy-llm/gateway/k8ssource/inject"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
@@ -56,6 +57,7 @@ func TestOptions(t *testing.T) {
 		{"llm_authz.md", ":8080 {\n\tllm_authz {\n\t\text_authz a {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm_mock.md", ":8080 {\n\tllm_mock {\n\t\tnonsense\n\t}\n}\n"},
 		{"source_files.md", "{\n\tllm {\n\t\tsource files a.yaml {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
+		{"webhook.md", "{\n\tllm {\n\t\tsource kubernetes {\n\t\t\tinjection a {\n\t\t\t\tnonsense\n\t\t\t}\n\t\t}\n\t}\n}\n"},
 		{"source_kubernetes.md", "{\n\tllm {\n\t\tsource kubernetes {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm.md", "{\n\tllm {\n\t\tsource nonsense\n\t}\n}\n"},
 	}
@@ -92,6 +94,7 @@ func TestJSONFields(t *testing.T) {
 		"observing.md":         {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
 		"source_kubernetes.md": {reflect.TypeFor[cluster.Kubernetes](), reflect.TypeFor[k8ssource.SourceOptions]()},
 		"sidecar.md":           {reflect.TypeFor[inject.Options](), reflect.TypeFor[inject.Resources]()},
+		"webhook.md":           {reflect.TypeFor[webhook.Config]()},
 		"source_files.md": {
 			reflect.TypeFor[k8ssource.Files](), reflect.TypeFor[k8ssource.SourceOptions](), reflect.TypeFor[k8ssource.LLMProviderSpec](), reflect.TypeFor[k8ssource.LLMRouteSpec](), reflect.TypeFor[k8ssource.StringMatch](),
 		},
@@ -117,6 +120,9 @@ func TestNames(t *testing.T) {
 		{"behaviour.md", "withheld headers", "llmprovider/header.go", `"([A-Z][\w-]+)": true`, ""},
 		{"behaviour.md", "endpoints", "llmprovider/endpoint.go", `\{\w+, "(/[\w/]+)"\}`, ""},
 		{"observing.md", "metrics", "llmroute/metrics.go", `metric\w+ += "(\w+)"`, ""},
+		{"observing.md", "metrics of the webhook", "k8ssource/cluster/webhook/metrics.go", `metricName\w+ += "(\w+)"`, ""},
+		{"observing.md", "results of the webhook", "k8ssource/cluster/webhook/metrics.go", `result\w+ += "(\w+)"`, ""},
+		{"webhook.md", "paths", "k8ssource/cluster/webhook/review.go", `path\w+ += "([/\w]+)"`, ""},
 		{"observing.md", "labels", "llmroute/metrics.go", `"(llmproxy_\w+|gen_ai_\w+|server_address|error_type|outcome|rule|provider|reason|code|from|to|client|currency|model)"`, ""},
 		{"observing.md", "operations", "llmprovider/endpoint.go", `Operation = "(\w+)"`, ""},
 		{"observing.md", "access log fields", "llmroute/accesslog_fields.go", `enc\.Add\w+\("(\w+)"`, ""},
