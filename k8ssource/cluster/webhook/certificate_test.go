@@ -117,6 +117,21 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestLateBundle holds that a root whose caBundle could not be written for long is used
+// no sooner than any other.
+func TestLateBundle(t *testing.T) {
+	old := renewed(t, nil, start)
+	at := start.Add(defaultLifetime - year.renew + time.Hour)
+	both := renewed(t, old, at)
+	s := newSide(at)
+	s.learns(both, old)
+	s.at = at.Add(24 * time.Hour)
+	s.learns(both, both)
+	s.trustedWith(t, old)
+	s.at = s.at.Add(year.settle)
+	s.trustedWith(t, both[:1])
+}
+
 // TestLostSecret holds that gateways go on with what they have until the new
 // authority is trusted.
 func TestLostSecret(t *testing.T) {
