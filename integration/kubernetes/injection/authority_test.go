@@ -85,20 +85,20 @@ func TestBundle(t *testing.T) {
 // once it has it.
 func TestRights(t *testing.T) {
 	w := newWorld(t)
-	role := w.Kubectl("-n", root, "get", "role", "llm-gateway", "-o", "json").Stdout
-	if r := w.Kubectl("-n", root, "patch", "role", "llm-gateway", "--type=json", "-p", `[{"op": "remove", "path": "/rules/2"}]`); r.Code != 0 {
-		t.Fatal(r.Stderr)
+	change := func(object, patch string) {
+		t.Helper()
+		if r := w.Kubectl("-n", root, "patch", object, "--type=json", "-p", patch); r.Code != 0 {
+			t.Fatal(r.Stderr)
+		}
 	}
-	if r := w.Kubectl("patch", "clusterrole", webhook, "--type=json", "-p", `[{"op": "test", "path": "/rules/6/verbs", "value": ["list", "watch", "patch"]}, {"op": "replace", "path": "/rules/6/verbs", "value": ["list", "watch"]}]`); r.Code != 0 {
-		t.Fatal(r.Stderr)
-	}
+	const configurations = `[{"op": "test", "path": "/rules/6/resources", "value": ["mutatingwebhookconfigurations"]}, {"op": "replace", "path": "/rules/6/verbs", "value": [%s]}]`
+	change("role/llm-gateway", `[{"op": "test", "path": "/rules/2/resources", "value": ["secrets"]}, {"op": "replace", "path": "/rules/2/verbs", "value": ["get"]}]`)
+	change("clusterrole/"+webhook, fmt.Sprintf(configurations, `"list", "watch"`))
 	g := w.start() // it becomes ready all the same: other requests are served
 	g.WaitLog(`a Role in namespace istio-system needs the rule {apiGroups: [\"\"], resources: [secrets], resourceNames: [`+caSecret+`], verbs: [list, watch]}`, patience)
 	g.WaitLog("the webhook of the injection is not ready", patience)
-	w.Apply(role, "--force-conflicts", "--server-side")
-	g.WaitLog(`resources: [mutatingwebhookconfigurations], resourceNames: [`+webhook+`], verbs: [patch]}`, patience)
-	if r := w.Kubectl("patch", "clusterrole", webhook, "--type=json", "-p", `[{"op": "replace", "path": "/rules/6/verbs", "value": ["list", "watch", "patch"]}]`); r.Code != 0 {
-		t.Fatal(r.Stderr)
-	}
+	change("role/llm-gateway", `[{"op": "replace", "path": "/rules/2/verbs", "value": ["list", "watch", "update"]}]`)
+	g.WaitLog("resources: [mutatingwebhookconfigurations], resourceNames: ["+webhook+"], verbs: [patch]}", patience)
+	change("clusterrole/"+webhook, fmt.Sprintf(configurations, `"list", "watch", "patch"`))
 	w.injects()
 }
