@@ -83,7 +83,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 		t.Errorf("the CRDs: %s", r.Stderr)
 	}
 
-	notes = mustHelm(t, env, append([]string{"upgrade"}, append(common, "--set", "autoscaling.enabled=true", "--set", "service.loadBalancerSourceRanges={203.0.113.0/24}")...)...)
+	notes = mustHelm(t, env, append([]string{"upgrade"}, append(common, "--set", "autoscaling.enabled=true,injection.enabled=true", "--set", "service.loadBalancerSourceRanges={203.0.113.0/24}")...)...)
 	if strings.Contains(notes, "Whoever reaches") {
 		t.Errorf("there is a warning of a load balancer that is open to all:\n%s", notes)
 	}
@@ -95,7 +95,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	}
 
 	mustHelm(t, env, "uninstall", "edge", "--namespace", ns)
-	left := c.Kubectl("get", "all,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,horizontalpodautoscalers",
+	left := c.Kubectl("get", "all,configmaps,secrets,mutatingwebhookconfigurations,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,horizontalpodautoscalers",
 		"-A", "-l", "app.kubernetes.io/instance=edge", "-o", "name")
 	if left.Code != 0 || left.Stdout != "" {
 		t.Errorf("left behind: %s%s", left.Stdout, left.Stderr)

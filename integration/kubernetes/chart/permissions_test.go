@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,9 +12,14 @@ import (
 // TestPermissions holds that the gateway's ServiceAccount may do what is listed,
 // and nothing else that any other may not.
 func TestPermissions(t *testing.T) {
+	t.Run("defaults", func(t *testing.T) { permissions(t, false) })
+	t.Run("injection", func(t *testing.T) { permissions(t, true) })
+}
+
+func permissions(t *testing.T, injection bool) {
 	c := cluster.Shared(t)
 	ns := c.Namespace()
-	install(t, c, ns)
+	install(t, c, ns, "--set", fmt.Sprintf("injection.enabled=%v", injection))
 	gateway, other := c.Kubeconfig(c.Token(ns, "edge")), c.Kubeconfig(c.Token(ns, "other"))
 	list := func(kubeconfig, namespace string) []string {
 		t.Helper()
@@ -44,6 +50,12 @@ func TestPermissions(t *testing.T) {
 		"leases.coordination.k8s.io [] [edge] [get update]",
 		"secrets [] [llm-keys] [list watch]",
 	)
+	if injection {
+		// No Secret can be created: that could be one with a token of anybody.
+		webhook := "mutatingwebhookconfigurations.admissionregistration.k8s.io [] [edge-" + ns + "] [list watch patch]"
+		everywhere, at = append(everywhere, webhook), append(at, webhook, "secrets [] [edge-"+ns+"-ca] [list watch update]")
+		slices.Sort(everywhere)
+	}
 	slices.Sort(at)
 	for namespace, want := range map[string][]string{ns: at, c.Namespace(): everywhere} {
 		ordinary := list(other, namespace)

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// balancer passes connections on to replicas in turn, as a Service does.
+// balancer passes connections on to a replica, as a Service does: always the first one,
+// so that a test knows which. API servers keep a connection for all their requests.
 type balancer struct {
 	listener net.Listener
 
@@ -46,6 +47,14 @@ func (b *balancer) add(address string) {
 	b.replicas = append(b.replicas, address)
 }
 
+// prefer sends new connections to a replica.
+func (b *balancer) prefer(address string) {
+	b.remove(address)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.replicas = slices.Insert(b.replicas, 0, address)
+}
+
 // remove sends no new connection to a replica. Those there are stay.
 func (b *balancer) remove(address string) {
 	b.mu.Lock()
@@ -67,7 +76,7 @@ func (b *balancer) next() string {
 	if len(b.replicas) == 0 {
 		return ""
 	}
-	return b.replicas[b.taken%len(b.replicas)]
+	return b.replicas[0]
 }
 
 func (b *balancer) pass(from net.Conn) {

@@ -1,6 +1,8 @@
 package injection_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"strings"
 	"sync"
@@ -20,6 +22,7 @@ func TestReplicas(t *testing.T) {
 	first := w.start()
 	until(t, "leader", func() (bool, string) { return first.leads(), "" })
 	second, third := w.start(), w.start()
+	w.balancer.prefer(third.address)
 	w.injects()
 	began := roots(t, w.bundles()[0])
 	if len(began) != 1 {
@@ -58,7 +61,8 @@ func TestReplicas(t *testing.T) {
 	}
 	more(100)
 
-	// The end of a pod: no new connections, and then SIGTERM.
+	// The end of a pod that is being asked: no new connections, and then SIGTERM.
+	third.isAsked(t)
 	w.balancer.remove(third.address)
 	if code := third.Stop(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -68,6 +72,7 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("%d pods were refused when a gateway ended", n)
 	}
 
+	first.isAsked(t)
 	killing.Store(true)
 	first.Kill()
 	w.balancer.remove(first.address)
@@ -79,6 +84,13 @@ func TestReplicas(t *testing.T) {
 	t.Logf("%d pods were refused, since the gateway that was asked was killed", refused.Load())
 
 	late := w.start()
+	creators.Go(func() {
+		for !stop.Load() && !t.Failed() {
+			w.handshake(second)
+			w.handshake(late)
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
 	more(50)
 	until(t, "new leader", func() (bool, string) { return second.leads() || late.leads(), "" })
 	until(t, "new root", func() (bool, string) {
@@ -98,4 +110,31 @@ func TestReplicas(t *testing.T) {
 	stop.Store(true)
 	creators.Wait()
 	t.Logf("%d pods", created.Load())
+}
+
+// isAsked holds that pods got their sidecar from the replica.
+func (r *replica) isAsked(t *testing.T) {
+	t.Helper()
+	if _, metrics := get(r.status + "/metrics"); !strings.Contains(metrics, `llm_injection_pods_total{reason="OptedIn",result="injected"}`) {
+		t.Error("the API server asks another one")
+	}
+}
+
+// handshake connects to a replica as an API server does that has the caBundle of now.
+func (w *world) handshake(r *replica) {
+	w.t.Helper()
+	for {
+		bundle := w.bundles()[0]
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM([]byte(bundle))
+		c, err := tls.Dial("tcp", r.address, &tls.Config{RootCAs: pool})
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+		if w.bundles()[0] == bundle { // else it took too long
+			w.t.Errorf("the replica is not trusted: %v", err)
+			return
+		}
+	}
 }

@@ -174,26 +174,32 @@ func (w *world) create(namespace, name, label string, change func(*pod)) (*pod, 
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequest(http.MethodPost, w.URL+"/api/v1/namespaces/"+namespace+"/pods", bytes.NewReader(data))
+	answer, status, err := w.request(http.MethodPost, "/api/v1/namespaces/"+namespace+"/pods", data)
 	if err != nil {
 		return nil, err
+	}
+	if status != http.StatusCreated {
+		return nil, fmt.Errorf("%d %s", status, answer)
+	}
+	made := new(pod)
+	return made, json.Unmarshal(answer, made)
+}
+
+// request sends a request to the API server as the administrator.
+func (w *world) request(method, path string, body []byte) (answer []byte, status int, err error) {
+	req, err := http.NewRequest(method, w.URL+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, err
 	}
 	req.Header.Set("Authorization", "Bearer "+w.AdminToken)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := w.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode != http.StatusCreated {
-		return nil, fmt.Errorf("%d %s", res.StatusCode, answer)
-	}
-	made := new(pod)
-	return made, json.Unmarshal(answer, made)
+	answer, err = io.ReadAll(res.Body)
+	return answer, res.StatusCode, err
 }
 
 // namespace makes a namespace, with the label unless it is empty.
@@ -232,8 +238,13 @@ func (w *world) bundles() []string {
 			} `json:"clientConfig"`
 		} `json:"webhooks"`
 	}
-	if err := json.Unmarshal([]byte(w.Kubectl("get", "mutatingwebhookconfiguration", webhook, "-o", "json").Stdout), &object); err != nil {
-		w.t.Fatal(err)
+	answer, status, err := w.request(http.MethodGet, "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/"+webhook, nil)
+	if err == nil && status == http.StatusOK {
+		err = json.Unmarshal(answer, &object)
+	}
+	if err != nil || len(object.Webhooks) == 0 {
+		w.t.Errorf("reading the configuration: %d, %v", status, err)
+		return []string{"", ""}
 	}
 	var out []string
 	for _, hook := range object.Webhooks {
