@@ -6,12 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
-	_ "github.com/caddy-llm/gateway/caddyfile"
-	_ "github.com/caddy-llm/gateway/k8ssource/cluster"
 )
 
 // run runs `caddy llm inject` with these arguments.
@@ -95,27 +89,5 @@ func TestReadOptions(t *testing.T) {
 	}
 	if o, err := ReadOptions([]byte("image: a\n")); err != nil || o.Secret != "llm-gateway" || o.CaptureImage != "a" {
 		t.Errorf("%+v, %v", o, err)
-	}
-}
-
-// TestCaddyfile holds that the gateway takes the Caddyfile that it is given, and finds
-// nothing to complain about in it.
-func TestCaddyfile(t *testing.T) {
-	t.Setenv("LLM_NAMESPACE", "shop")
-	t.Setenv("LLM_WORKLOAD", "web")
-	for _, source := range []string{SourceFiles, SourceKubernetes} {
-		text := []byte(options(t, func(o *Options) { o.Source, o.AccessLog = source, true }).caddyfile())
-		if formatted := caddyfile.Format(text); !bytes.Equal(formatted, text) {
-			t.Errorf("not formatted:\n%s", text)
-		}
-		config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt(text, map[string]any{"filename": "Caddyfile"})
-		if err != nil || len(warnings) > 0 {
-			t.Fatalf("%v, %v\n%s", err, warnings, text)
-		}
-		for _, part := range []string{`"admin":{"disabled":true`, `"namespace":"shop"`, `"workload":"web"`, `"mesh_listen":"localhost:15001"`, `"status_listen":":15021"`, `"source":"` + source + `"`} {
-			if !bytes.Contains(config, []byte(part)) {
-				t.Errorf("%s is not in %s", part, config)
-			}
-		}
 	}
 }
