@@ -21,8 +21,9 @@ func (discard) AddInt64(string, int64)     {}
 func (discard) AddFloat64(string, float64) {}
 
 // BenchmarkObserve is what a request costs to count, price and describe to the
-// access log, each alone and all of it: the clock readings, the metrics, the
-// price and the fields of the log, without the line that Caddy writes.
+// access log, each alone and all of it: the clock readings, the metrics, what the
+// status page shows, the price and the fields of the log, without the line that
+// Caddy writes.
 func BenchmarkObserve(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "prices.yaml")
 	if err := os.WriteFile(path, []byte(somePrices), 0o600); err != nil {
@@ -55,6 +56,8 @@ func BenchmarkObserve(b *testing.B) {
 		}},
 		{"all", func(x *exchange) {
 			sent := time.Now() // as attempt and respond do
+			x.show(shown{provider: p.name, rule: rule.Name, model: x.model, client: x.client, stream: x.stream})
+			x.showAnswer()
 			x.waited += time.Since(sent)
 			sent = time.Now()
 			x.in.Took = time.Since(sent)

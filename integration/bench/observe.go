@@ -12,7 +12,7 @@ import (
 )
 
 // observing is how much of what can be switched on is on: the access log, with
-// the fields of llm_route and their prices, and traces.
+// the fields of llm_route, their prices and the status page, and traces.
 type observing int
 
 const (
@@ -59,7 +59,8 @@ func (s *site) startObserved(ctx context.Context, level observing, binary, dir s
 	}
 	plain, route := plainConfig(free[0], s.provider.ports, s.ca), routeConfig(free[1], s.provider.ports, s.ca)
 	if level > observesLittle {
-		route["apps"].(object)["llm"].(object)["prices"] = file
+		llm := route["apps"].(object)["llm"].(object)
+		llm["prices"], llm["status_listen"] = file, fmt.Sprintf("unix/%s/status-%d", dir, level)
 	}
 	level.apply(plain)
 	level.apply(route)
