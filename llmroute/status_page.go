@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // maxFilter is the longest filter of a StatusView, in bytes.
@@ -23,9 +24,12 @@ const maxFilter = 200
 var statusPage []byte
 
 // statusPolicy lets the page run its own script and style, and ask the gateway
-// for more; nothing else may be loaded, sent or framed.
-var statusPolicy = fmt.Sprintf("default-src 'none'; script-src %s; style-src %s; img-src data:; connect-src 'self'; "+
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'", sourceHash("script"), sourceHash("style"))
+// for more; nothing else may be loaded, sent or framed. It is made when the page
+// is first asked for, which for most sidecars is never.
+var statusPolicy = sync.OnceValue(func() string {
+	return fmt.Sprintf("default-src 'none'; script-src %s; style-src %s; img-src data:; connect-src 'self'; "+
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'", sourceHash("script"), sourceHash("style"))
+})
 
 // sourceHash is the hash of the page's only element of that name, as content
 // security policies have it.
@@ -52,7 +56,7 @@ func (s *StatusHandler) servePage(w http.ResponseWriter, r *http.Request) (serve
 			"; ask for it by an IP address or as localhost, or name the host in the option status_hosts")
 	}
 	if path == "/" {
-		header.Set("Content-Security-Policy", statusPolicy)
+		header.Set("Content-Security-Policy", statusPolicy())
 		header.Set("Content-Type", "text/html; charset=utf-8")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
