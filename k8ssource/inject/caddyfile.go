@@ -10,6 +10,9 @@ const (
 	configDir = "/etc/caddy"     // Caddyfile and the pod's labels
 	objectDir = "/etc/llm"       // what the Secret and the ConfigMap hold
 	stateDir  = "/var/lib/caddy" // all that Caddy writes
+
+	// tokenDir is where clients of the API server look for the pod's account.
+	tokenDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
 
 // caddyfile is the gateway's. Its admin endpoint is off: the application could
@@ -21,7 +24,7 @@ func (o *Options) caddyfile() string {
 	var b strings.Builder
 	b.WriteString("{\n\tadmin off\n\tpersist_config off\n\tllm {\n")
 	if o.Source == SourceKubernetes {
-		b.WriteString("\t\tsource kubernetes {\n\t\t\tstatus off\n")
+		fmt.Fprintf(&b, "\t\tsource kubernetes {\n\t\t\tnamespaces %s\n\t\t\tgateways off\n\t\t\tstatus off\n", strings.Join(o.Namespaces, " "))
 	} else {
 		b.WriteString("\t\tsource files")
 		for _, volume := range o.objectVolumes() {

@@ -13,6 +13,7 @@ const (
 
 	configVolume = "llm-gateway-config"
 	stateVolume  = "llm-gateway-state"
+	tokenVolume  = "llm-gateway-token"
 )
 
 // The order of fields is that of the Kubernetes reference, which is how they are
@@ -121,6 +122,9 @@ func (o *Options) gatewayContainer(workload string) *newContainer {
 		c.Env[1] = fieldVariable("LLM_WORKLOAD", "metadata.name")
 	}
 	c.Env = append(c.Env, o.Env...)
+	if o.Source == SourceKubernetes {
+		c.VolumeMounts = append(c.VolumeMounts, volumeMount{tokenVolume, tokenDir, true})
+	}
 	for _, v := range o.objectVolumes() {
 		c.VolumeMounts = append(c.VolumeMounts, volumeMount{v.volume(), v.folder(), true})
 	}

@@ -71,6 +71,11 @@ type Options struct {
 	Secret    string `json:"secret,omitempty"`
 	ConfigMap string `json:"configMap,omitempty"`
 
+	// The namespaces whose objects the gateway asks for, with the source
+	// `kubernetes`; `.` is the pod's own. In each of them its account needs a Role.
+	// Default: `.` alone.
+	Namespaces []string `json:"namespaces,omitempty"`
+
 	// The namespace whose objects apply to the workloads of all namespaces. Default:
 	// `istio-system`.
 	RootNamespace string `json:"rootNamespace,omitempty"`
@@ -136,6 +141,9 @@ func (o *Options) Provision() error {
 	if o.Source == SourceFiles && o.ConfigMap == "" {
 		setDefault(&o.Secret, defaultSecret)
 	}
+	if len(o.Namespaces) == 0 {
+		o.Namespaces = []string{"."}
+	}
 	if o.Resources == nil {
 		o.Resources = &Resources{Requests: map[string]string{"cpu": "10m", "memory": "64Mi"}, Limits: map[string]string{"memory": "512Mi"}}
 	}
@@ -170,6 +178,11 @@ func (o *Options) check() error {
 	for _, name := range []string{o.Secret, o.ConfigMap, o.RootNamespace} {
 		if name != "" && !objectName.MatchString(name) {
 			return fmt.Errorf("%q is no name of an object; write lower-case letters, digits, - and . in secret, configMap and rootNamespace", name)
+		}
+	}
+	for _, name := range o.Namespaces {
+		if name != "." && !objectName.MatchString(name) {
+			return fmt.Errorf("namespaces: %q is no name of a namespace; write one such as istio-system, or . for the pod's own", name)
 		}
 	}
 	if err := llmroute.CheckOutbound(o.OutboundTrafficPolicy); err != nil {

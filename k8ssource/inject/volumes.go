@@ -26,6 +26,7 @@ type newVolume struct {
 	EmptyDir    any    `json:"emptyDir,omitempty"`
 	ConfigMap   any    `json:"configMap,omitempty"`
 	Secret      any    `json:"secret,omitempty"`
+	Projected   any    `json:"projected,omitempty"`
 }
 
 type downwardFile struct {
@@ -43,6 +44,16 @@ func (o *Options) volumes() []any {
 			{"labels", map[string]string{"fieldPath": "metadata.labels"}},
 		}}},
 		newVolume{Name: stateVolume, EmptyDir: map[string]string{"sizeLimit": "64Mi"}},
+	}
+	if o.Source == SourceKubernetes {
+		// Of the gateway's own, so that the pod can keep the token from its other
+		// containers with automountServiceAccountToken: false.
+		type m = map[string]any
+		out = append(out, newVolume{Name: tokenVolume, Projected: m{"sources": []m{
+			{"serviceAccountToken": m{"path": "token", "expirationSeconds": 3600}},
+			{"configMap": m{"name": "kube-root-ca.crt", "items": []m{{"key": "ca.crt", "path": "ca.crt"}}}},
+			{"downwardAPI": m{"items": []downwardFile{{"namespace", map[string]string{"fieldPath": "metadata.namespace"}}}}},
+		}}})
 	}
 	for _, v := range o.objectVolumes() {
 		if v.kind == "secret" {
