@@ -21,7 +21,7 @@ func (appCollector) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c appCollector) Collect(out chan<- prometheus.Metric) {
 	ready := 0.0
-	if c.app.ready() {
+	if c.app.unready() == "" {
 		ready = 1
 	}
 	id := c.app.metrics.identity.Load()
