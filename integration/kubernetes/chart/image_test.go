@@ -27,14 +27,17 @@ func TestImageHasItsSources(t *testing.T) {
 			copyTo(t, from, filepath.Join(dir, filepath.Base(from)))
 		}
 	}
-	m := regexp.MustCompile(`(?m)go build .* (\./\S+)$`).FindStringSubmatch(read(t, examples+"/Dockerfile"))
-	if m == nil {
-		t.Fatal("the Dockerfile does not run go build")
+	file := read(t, examples+"/Dockerfile")
+	packages := regexp.MustCompile(`\bPACKAGE=(\./\S+)`).FindAllStringSubmatch(file, -1)
+	if len(packages) == 0 || !regexp.MustCompile(`(?m)go build .* "\$PACKAGE"$`).MatchString(file) {
+		t.Fatal("the Dockerfile does not run go build with PACKAGE")
 	}
-	cmd := exec.Command("go", "list", "-deps", "-mod=readonly", m[1])
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for _, m := range packages {
+		cmd := exec.Command("go", "list", "-deps", "-mod=readonly", m[1])
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", m[1], err, out)
+		}
 	}
 }
 

@@ -74,8 +74,8 @@ func TestReplicas(t *testing.T) {
 
 	first.isAsked(t)
 	killing.Store(true)
+	w.balancer.remove(first.address) // which keeps the connection that is there
 	first.Kill()
-	w.balancer.remove(first.address)
 	more(50)
 	killing.Store(false)
 	if n := refused.Load(); n > workers {
