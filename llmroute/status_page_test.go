@@ -118,7 +118,7 @@ func TestStatusPageHosts(t *testing.T) {
 				t.Errorf("%q %s: %d, want %d", host, path, res.StatusCode, want)
 			}
 			if want == 403 && (!strings.Contains(body, "status_hosts") || strings.Contains(body, "<")) {
-				t.Errorf("%q %s: %q does not say what to do", host, path, body)
+				t.Errorf("%q %s: %.100q does not say what to do", host, path, body)
 			}
 		}
 		if res, _ := fetch(t, s, "GET", host, "/healthz"); res.StatusCode != 200 {

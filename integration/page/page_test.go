@@ -54,7 +54,7 @@ func TestPage(t *testing.T) {
 		s.must(200, s.port, plain, "user-type", "subscriber", "X-Want", "429")
 		s.must(200, s.mesh, plain, "Host", "demo-llm-server")
 		s.must(404, s.mesh, plain, "Host", "nobody.example.com")
-		b.waitFor("six requests", `document.querySelector('[data-tile=Requests] .sub').textContent.startsWith('6 requests')`)
+		b.waitFor("six requests", `document.querySelector('[data-tile=Requests] .sub').textContent.startsWith('6 in ')`)
 		b.waitFor("the failure", `document.querySelector('[data-tile=Failed] .sub').textContent.includes('no_route')`)
 		b.waitFor("the attempt that failed", row("providers", "api.openai.com")+`.includes('429')`)
 		b.waitFor("the provider that stood in", row("providers", "moonshot")+`.includes('working')`)
@@ -77,9 +77,9 @@ func TestPage(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_, _ = s.ask(ctx, s.port, stream, "user-type", "subscriber", "X-Want", "wait") // ends with ctx
+			_, _ = s.ask(ctx, s.port, `{"model":"the-open-one","messages":[],"stream":true}`, "X-Own-Model", "yes", "X-Want", "wait") // ends with ctx
 		}()
-		waits := `[...document.querySelectorAll('#open tbody tr')].some((tr) => ['streaming', 'api.openai.com', 'gpt-4o', 'vip-route'].every((text) => tr.innerText.includes(text)))`
+		waits := `[...document.querySelectorAll('#open tbody tr')].some((tr) => ['streaming', 'api.openai.com', 'the-open-one', 'own-model'].every((text) => tr.innerText.includes(text)))`
 		b.waitFor("the stream", waits)
 		if err := s.g.Reload(strings.Replace(s.config, "workload gateway", "workload other", 1)); err != nil {
 			t.Fatal(err)
@@ -122,7 +122,7 @@ func TestPage(t *testing.T) {
 		}
 		s.start()
 		b.waitFor("the connection", `document.getElementById('state').textContent === '✓ ready' && !document.body.classList.contains('stale')`)
-		b.waitFor("the new process's figures", `document.querySelector('[data-tile=Requests] .sub').textContent.startsWith('0 requests')`)
+		b.waitFor("the new process's figures", `document.querySelector('[data-tile=Requests] .sub').textContent.startsWith('0 in ')`)
 		b.heard() // that nobody answered
 		b.visit(s.url())
 		b.waitFor("the state", `document.getElementById('state').textContent === '✓ ready'`)
