@@ -53,12 +53,14 @@ func TestFromTheCluster(t *testing.T) {
 	until(t, "it is ready", func() bool { return p.readyz() == "200 ok\n" })
 	p.capture()
 
+	// model is what answered, or what was said instead. Without a route the call goes
+	// on to where nobody answers.
 	model := func(host string) string {
-		out := p.curl(append(call("http://"+host), "-w", "%{http_code}")...)
-		if m := regexp.MustCompile(`"model":"([^"]*)"`).FindStringSubmatch(out); m != nil {
-			return m[1]
+		out, _ := p.as(appUID, append([]string{"curl", "-sS", "-m", "3"}, call("http://"+host)...)...).CombinedOutput()
+		if m := regexp.MustCompile(`"model":"([^"]*)"`).FindSubmatch(out); m != nil {
+			return string(m[1])
 		}
-		return out
+		return string(out)
 	}
 	if got := model("dashscope.aliyuncs.com"); got != "first" {
 		t.Fatalf("the provider's default: %s", got)
@@ -78,9 +80,14 @@ func TestFromTheCluster(t *testing.T) {
 	}
 	secret(ns, "llm-keys", "sk-second")
 	live("a new key is in use", func() bool { model("dashscope.aliyuncs.com"); return lastKey() == "Bearer sk-second" })
-	c.Apply("{apiVersion: v1, kind: Service, metadata: {name: demo-llm-server}, spec: {ports: [{port: 80}]}}\n---\n"+
-		"{apiVersion: istio.alibabacloud.com/v1beta1, kind: LLMRoute, metadata: {name: demo}, spec: {host: demo-llm-server, rules: [{backendRefs: [{providerHost: dashscope.aliyuncs.com}]}]}}", "-n", ns)
-	live("a new LLMRoute is in use", func() bool { return model("demo-llm-server") == "first" })
+	route := func(matches string) string {
+		return "{apiVersion: istio.alibabacloud.com/v1beta1, kind: LLMRoute, metadata: {name: demo}, spec: {host: demo-llm-server, " +
+			"rules: [{" + matches + "backendRefs: [{providerHost: dashscope.aliyuncs.com}]}]}}"
+	}
+	c.Apply("{apiVersion: v1, kind: Service, metadata: {name: demo-llm-server}, spec: {ports: [{port: 80}]}}\n---\n"+route(""), "-n", ns)
+	until(t, "a new LLMRoute is in use", func() bool { return model("demo-llm-server") == "first" })
+	c.Apply(route("matches: [{headers: {user-type: {exact: subscriber}}}], "), "-n", ns)
+	live("a change of an LLMRoute is in use", func() bool { return strings.Contains(model("demo-llm-server"), `"error"`) })
 	c.Apply(provider("dashscope", "dashscope.aliyuncs.com", "second", "llm-keys"), "-n", ns)
 	live("a change of a provider is in use", func() bool { return model("dashscope.aliyuncs.com") == "second" })
 
