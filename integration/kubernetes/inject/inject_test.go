@@ -29,8 +29,10 @@ func inject(t *testing.T, manifests string, args ...string) string {
 	return string(out)
 }
 
-// pod is a template that meets the strictest standard.
+// pod is a template that meets the strictest standard. In a cluster the account need
+// not be named; here the plugin that names it is off.
 const pod = `{metadata: {labels: {app: a}}, spec: {
+  serviceAccountName: default,
   securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}},
   RESTART
   containers: [{name: app, image: app, securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}]}}`
