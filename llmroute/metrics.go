@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,6 +84,7 @@ type metrics struct {
 	identity  atomic.Pointer[Identity]
 	snapshots atomic.Uint64 // that were in use so far
 
+	began   time.Time // when counting did
 	endings endings
 	history history
 	started sync.Map // *App to nothing: those whose requests may still be open
@@ -114,6 +116,7 @@ func newMetrics() *metrics {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, append(genAI[:len(genAI):len(genAI)], labels...))
 	}
 	m := &metrics{
+		began:            time.Now(),
 		promptTokens:     counter(metricPromptTokens, "Input tokens that providers reported.", documented...),
 		completionTokens: counter(metricCompletionTokens, "Output tokens that providers reported.", documented...),
 		attempts:         counter(metricAttempts, "Attempts by their outcome: an HTTP status, or the code of the gateway's own error.", "provider", "rule", "outcome"),

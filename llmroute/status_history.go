@@ -21,6 +21,8 @@ type history struct {
 	at    int64 // the number of the part that goes on, from 0 at the beginning
 	parts [historySteps + 1]historyPart
 	total sums // since the beginning
+	// currency is that of the costs.
+	currency string
 }
 
 // historyPart is what was counted in one step.
@@ -87,17 +89,25 @@ func (c *firstCounts) quantile(q float64) (seconds float64, ok bool) {
 	return firstBuckets[len(firstBuckets)-1], true
 }
 
-// record takes in what was counted since the last time.
+// record takes in what was counted since the last time. What was counted before the
+// first time is part of the total alone.
 func (h *history) record(m *metrics, now time.Time, currency string) {
+	h.price(currency)
+	first := h.began.IsZero()
 	part := &h.parts[h.at%int64(len(h.parts))]
 	var all sums
 	take := func(t *tally) uint64 {
 		n := t.n.Load()
 		d := n - t.seen
-		if d > 0 {
-			t.seen, t.recent = n, t.recent+d
-			part.changes = append(part.changes, change{t, d})
+		if t.seen = n; d == 0 || first {
+			return d
 		}
+		t.recent += d
+		if t.place >= len(part.changes) || part.changes[t.place].of != t {
+			t.place = len(part.changes)
+			part.changes = append(part.changes, change{of: t})
+		}
+		part.changes[t.place].by += d
 		return d
 	}
 	all.requests = take(&m.endings.well)
@@ -139,9 +149,22 @@ func (h *history) record(m *metrics, now time.Time, currency string) {
 		return true
 	})
 	all.open = uint64(m.openCount())
-	part.all.add(&all)
+	if !first {
+		part.all.add(&all)
+	}
 	h.total.add(&all)
 	h.advance(now)
+}
+
+// price forgets the costs that were in another currency.
+func (h *history) price(currency string) {
+	if h.currency == currency {
+		return
+	}
+	h.currency, h.total.cost = currency, 0
+	for i := range h.parts {
+		h.parts[i].all.cost = 0
+	}
 }
 
 // advance begins a new part if it is time, and forgets old ones.
@@ -183,14 +206,14 @@ func (h *history) window() (s sums) {
 func (a *App) keepHistory() {
 	tick := time.NewTicker(time.Second) // often, so that counts fall into the right part
 	defer tick.Stop()
-	for {
+	for now := time.Now(); ; {
+		a.metrics.history.mu.Lock()
+		a.metrics.history.record(a.metrics, now, a.currency())
+		a.metrics.history.mu.Unlock()
 		select {
 		case <-a.done:
 			return
-		case now := <-tick.C:
-			a.metrics.history.mu.Lock()
-			a.metrics.history.record(a.metrics, now, a.currency())
-			a.metrics.history.mu.Unlock()
+		case now = <-tick.C:
 		}
 	}
 }

@@ -55,6 +55,38 @@ func TestHistoryWindow(t *testing.T) {
 	}
 }
 
+func TestHistoryThatBeginsLate(t *testing.T) {
+	m := newMetrics()
+	m.endings.add("no_route")
+	m.history.record(m, after(0), "")
+	for i := range 4 {
+		m.endings.add("no_route")
+		m.history.record(m, after(time.Duration(i)*time.Second), "")
+	}
+	recent, total := failuresOf(&m.endings)
+	if w := m.history.window(); w.failed != 4 || m.history.total.failed != 5 || recent["no_route"] != 4 || total["no_route"] != 5 {
+		t.Errorf("%+v, %+v, %v, %v; want 4 in the window and 5 in all", w, m.history.total, recent, total)
+	}
+	if n := len(m.history.parts[0].changes); n != 1 {
+		t.Errorf("one tally is in a part %d times", n)
+	}
+}
+
+func TestHistoryOfAnotherCurrency(t *testing.T) {
+	m := newMetrics()
+	h := &m.history
+	h.record(m, after(0), "USD")
+	h.parts[0].all.cost, h.total.cost = 5, 5
+	h.record(m, after(time.Second), "USD")
+	if w := h.window(); w.cost != 5 || h.total.cost != 5 {
+		t.Errorf("%d, %d in the same currency; want 5", w.cost, h.total.cost)
+	}
+	h.record(m, after(2*time.Second), "EUR")
+	if w := h.window(); w.cost != 0 || h.total.cost != 0 {
+		t.Errorf("%d, %d of another currency are left", w.cost, h.total.cost)
+	}
+}
+
 func TestQuantiles(t *testing.T) {
 	tallies := &ruleTallies{}
 	for _, seconds := range []float64{.03, .03, .03, .03, .05, .05, .05, .05, .05, 60} {

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/encode"
 )
 
 // maxFilter is the longest filter of a StatusView, in bytes.
@@ -101,7 +103,7 @@ func (s *StatusHandler) hostAllowed(host string) bool {
 // compressed writes an answer, with gzip if the client takes it.
 func compressed(w http.ResponseWriter, r *http.Request, data []byte) error {
 	w.Header().Add("Vary", "Accept-Encoding")
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if slices.Contains(encode.AcceptedEncodings(r, nil), "gzip") {
 		var b bytes.Buffer
 		z := gzip.NewWriter(&b)
 		_, _ = z.Write(data) // to memory

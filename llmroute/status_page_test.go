@@ -208,6 +208,21 @@ func TestStatusJSONIsBounded(t *testing.T) {
 }
 
 // TestStatusOfTraffic sends requests of each kind and looks at what is told.
+func TestStatusOfTheLargestWeights(t *testing.T) {
+	largest := 1 << 30
+	rule, targets := new(Rule), []target(nil)
+	for range 4 {
+		b := &Backend{Weight: &largest}
+		rule.Backends = append(rule.Backends, b)
+		targets = append(targets, target{b, new(provider)})
+	}
+	for _, b := range rulesStatus([]*Rule{rule}, [][]target{targets})[0].Backends {
+		if b.Share != .25 {
+			t.Errorf("the share is %v, want 0.25", b.Share)
+		}
+	}
+}
+
 func TestStatusOfTraffic(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Fail") != "" {

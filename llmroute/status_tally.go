@@ -11,9 +11,10 @@ import (
 type tally struct {
 	n atomic.Uint64
 
-	// The rest is the history's: how much of n it knows, and how much of that
-	// is in its window.
+	// The rest is the history's: how much of n it knows, how much of that is in
+	// its window, and where in the part that goes on the change of it is.
 	seen, recent uint64
+	place        int
 }
 
 // ruleTallies are what the answers to requests of one rule, at one provider,

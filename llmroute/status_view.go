@@ -190,7 +190,7 @@ func (a *App) statusView(filter string) *StatusView {
 	defer h.mu.Unlock()
 	h.record(a.metrics, now, v.Currency)
 	window := h.window()
-	v.Started, v.Recent, v.Total, v.History = h.began, window.view(), h.total.view(), h.view()
+	v.Started, v.Recent, v.Total, v.History = a.metrics.began, window.view(), h.total.view(), h.view()
 	v.WindowSeconds = min(now.Sub(h.began), historyStep*historySteps).Seconds()
 	v.Recent.Failures, v.Total.Failures = failuresOf(&a.metrics.endings)
 
@@ -306,10 +306,10 @@ func rulesStatus(rules []*Rule, targets [][]target) []RouteRule {
 	out := make([]RouteRule, 0, min(len(rules), maxViewParts))
 	for i, rule := range rules[:min(len(rules), maxViewParts)] {
 		r := RouteRule{Name: rule.Name, Matchers: rule.matchedBy, Attempts: max(rule.Attempts, 1), Backends: []BackendStatus{}}
-		weights := make(map[int]uint32) // by priority
+		weights := make(map[int]uint64) // by priority
 		for j := range targets[i] {
 			if t := &targets[i][j]; t.usable() {
-				weights[t.Priority] += t.weight()
+				weights[t.Priority] += uint64(t.weight())
 			}
 		}
 		for j := range targets[i][:min(len(targets[i]), maxViewParts)] {

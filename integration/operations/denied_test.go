@@ -3,6 +3,7 @@ package operations_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	fp "github.com/caddy-llm/gateway/integration/fakeprovider"
@@ -72,5 +73,8 @@ http://:{{.Port}} {
 	}
 	if _, body := g.AdminGet("/llm"); json.Unmarshal(body, &view) != nil || len(view.Authorization.Denied) != 2 || view.Authorization.Denied[1].Policy != "outsiders" {
 		t.Errorf("the admin endpoint shows %s", body)
+	}
+	if a := get(t, ports[0], "/status.json"); !strings.Contains(a.body, `"failures":{"access_denied":2}`) {
+		t.Errorf("the status page's data do not count them: %s", a.body)
 	}
 }
