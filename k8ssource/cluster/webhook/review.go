@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 
 	"go.uber.org/zap"
 	admission "k8s.io/api/admission/v1"
@@ -24,26 +25,10 @@ const (
 	pathHealth    = "/healthz"
 )
 
-const (
-	// maxReview bounds a request. API servers take no object of more than 3 MiB.
-	maxReview = 4 << 20
-	// maxReviews bounds the requests that are held in memory at a time.
-	maxReviews = 32
-)
-
 // handler answers API servers.
-func (w *Webhook) handler() http.Handler {
-	slots := make(chan struct{}, maxReviews)
+func (w *Webhook) handler(in *intake) http.Handler {
 	reviews := func(namespaceLabels map[string]string) http.HandlerFunc {
-		return func(rw http.ResponseWriter, r *http.Request) {
-			select {
-			case slots <- struct{}{}:
-				defer func() { <-slots }()
-			case <-r.Context().Done():
-				return
-			}
-			w.answer(rw, r, namespaceLabels)
-		}
+		return func(rw http.ResponseWriter, r *http.Request) { w.answer(rw, r, in, namespaceLabels) }
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc(pathPod, reviews(nil))
@@ -54,17 +39,33 @@ func (w *Webhook) handler() http.Handler {
 
 // answer answers one request. A request that cannot be understood gets an HTTP
 // status: then the webhook's failurePolicy says what becomes of the pod.
-func (w *Webhook) answer(rw http.ResponseWriter, r *http.Request, namespaceLabels map[string]string) {
-	request, status, err := readReview(rw, r)
+func (w *Webhook) answer(rw http.ResponseWriter, r *http.Request, in *intake, namespaceLabels map[string]string) {
+	data, release, status, err := readReview(rw, r, in)
+	defer release()
+	var request *admission.AdmissionRequest
+	if err == nil {
+		if !in.enter(r.Context()) {
+			return // nobody waits for the answer any more
+		}
+		defer in.leave()
+		if request, err = parseReview(data); err != nil {
+			status = http.StatusBadRequest
+		}
+	}
 	if err != nil {
-		metricPods.WithLabelValues(resultFailed, "InvalidRequest").Inc()
-		w.logger().Warn("a request that is none of an API server's", zap.Int("status", status), zap.Error(err), zap.String("remote", r.RemoteAddr))
+		reason := reasonInvalidRequest
+		if status == http.StatusServiceUnavailable {
+			reason = reasonBusy
+			rw.Header().Set("Retry-After", "1") // API servers do
+		}
+		metricPods.WithLabelValues(resultFailed, reason).Inc()
+		w.logger().Warn("a request is not answered with a review", zap.Int("status", status), zap.String("error", cut(err.Error(), maxLoggedText)), zap.String("remote", r.RemoteAddr))
 		http.Error(rw, err.Error(), status)
 		return
 	}
 	response := w.review(request, namespaceLabels)
 	response.UID = request.UID
-	data, err := json.Marshal(&admission.AdmissionReview{
+	answer, err := json.Marshal(&admission.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: admission.SchemeGroupVersion.String(), Kind: "AdmissionReview"}, Response: response,
 	})
 	if err != nil {
@@ -72,31 +73,21 @@ func (w *Webhook) answer(rw http.ResponseWriter, r *http.Request, namespaceLabel
 		return
 	}
 	rw.Header().Set("Content-Type", "application/json")
-	_, _ = rw.Write(data) // who asked may have left
+	_, _ = rw.Write(answer) // who asked may have left
 }
 
-// readReview reads the request of an AdmissionReview. The error comes with the HTTP
-// status for it.
-func readReview(rw http.ResponseWriter, r *http.Request) (*admission.AdmissionRequest, int, error) {
+// readReview reads the body of a request, if it may be an AdmissionReview. The error
+// comes with the HTTP status for it. release is to be called in any case, once the
+// body is not needed any more.
+func readReview(rw http.ResponseWriter, r *http.Request, in *intake) (data []byte, release func(), status int, err error) {
 	if r.Method != http.MethodPost {
 		rw.Header().Set("Allow", http.MethodPost)
-		return nil, http.StatusMethodNotAllowed, fmt.Errorf("%s is not taken here; POST an AdmissionReview", r.Method)
+		return nil, func() {}, http.StatusMethodNotAllowed, fmt.Errorf("%s is not taken here; POST an AdmissionReview", r.Method)
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, http.StatusUnsupportedMediaType, errors.New("the Content-Type is not application/json")
+		return nil, func() {}, http.StatusUnsupportedMediaType, errors.New("the Content-Type is not application/json")
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, maxReview))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("the request is over the limit of %d bytes", tooLarge.Limit)
-	}
-	if err != nil {
-		return nil, http.StatusBadRequest, fmt.Errorf("reading the request: %w", err)
-	}
-	request, err := parseReview(data)
-	if err != nil {
-		return nil, http.StatusBadRequest, err
-	}
-	return request, http.StatusOK, nil
+	return in.read(rw, r)
 }
 
 func parseReview(data []byte) (*admission.AdmissionRequest, error) {
@@ -116,15 +107,15 @@ func parseReview(data []byte) (*admission.AdmissionRequest, error) {
 // review decides about one object.
 func (w *Webhook) review(request *admission.AdmissionRequest, namespaceLabels map[string]string) *admission.AdmissionResponse {
 	operations, decision, err := w.patch(request, namespaceLabels)
-	fields := []zap.Field{zap.String("namespace", request.Namespace), zap.String("pod", podName(request)), zap.Bool("dry_run", request.DryRun != nil && *request.DryRun)}
+	fields := []zap.Field{zap.String("namespace", cut(request.Namespace, maxLoggedName)), zap.String("pod", cut(podName(request), maxLoggedName)), zap.Bool("dry_run", request.DryRun != nil && *request.DryRun)}
 	if err != nil {
 		metricPods.WithLabelValues(resultRefused, "InvalidPod").Inc()
-		w.logger().Warn("a pod that should have the sidecar cannot have it", append(fields, zap.Error(err))...)
+		w.logger().Warn("a pod that should have the sidecar cannot have it", append(fields, zap.String("error", cut(err.Error(), maxLoggedText)))...)
 		return &admission.AdmissionResponse{Result: &metav1.Status{
 			Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid, Message: "the LLM gateway's sidecar cannot be added: " + err.Error(),
 		}}
 	}
-	fields = append(fields, zap.String("reason", decision.Reason), zap.String("message", decision.Message))
+	fields = append(fields, zap.String("reason", decision.Reason), zap.String("message", cut(decision.Message, maxLoggedText)))
 	response := &admission.AdmissionResponse{Allowed: true}
 	if !decision.Inject {
 		metricPods.WithLabelValues(resultSkipped, decision.Reason).Inc()
@@ -140,6 +131,12 @@ func (w *Webhook) review(request *admission.AdmissionRequest, namespaceLabels ma
 	response.Patch, response.PatchType = operations, &kind
 	return response
 }
+
+// Why a request is not answered with a review.
+const (
+	reasonInvalidRequest = "InvalidRequest"
+	reasonBusy           = "Busy"
+)
 
 // reasonOtherKind, reasonOtherOperation and reasonOwnNamespace are why something is
 // left alone that no correct configuration asks about.
@@ -180,4 +177,19 @@ func podName(request *admission.AdmissionRequest) string {
 	}
 	_ = json.Unmarshal(request.Object.Raw, &pod) // it is only for the log
 	return pod.Metadata.GenerateName
+}
+
+// What is logged of a request has these lengths at most, in bytes: nobody knows who
+// asked. Names in a cluster are no longer.
+const (
+	maxLoggedName = 253
+	maxLoggedText = 1024
+)
+
+// cut shortens a text for the log.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }

@@ -46,7 +46,7 @@ func post(h http.Handler, method, path, contentType, body string) *httptest.Resp
 // TestRequestsThatAreRefused holds that what is no API server's request gets an HTTP
 // status, by which the failurePolicy decides.
 func TestRequestsThatAreRefused(t *testing.T) {
-	h := newTestWebhook(t).handler()
+	h := newTestWebhook(t).handler(newIntake())
 	good := reviewOf("default", "CREATE", "Pod", `{"metadata": {}, "spec": {"containers": [{"name": "app", "image": "app"}]}}`)
 	for name, test := range map[string]struct {
 		method, path, contentType, body string
@@ -79,7 +79,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 }
 
 func TestReviews(t *testing.T) {
-	h := newTestWebhook(t).handler()
+	h := newTestWebhook(t).handler(newIntake())
 	const (
 		pod     = `{"metadata": {"labels": {"sidecar.llm-gateway/inject": "true"}}, "spec": {"containers": [{"name": "app", "image": "app"}]}}`
 		another = `{"metadata": {}, "spec": {"containers": [{"name": "app", "image": "app"}]}}`
@@ -153,7 +153,7 @@ func FuzzReview(f *testing.F) {
 	f.Add(reviewOf("default", "CREATE", "Pod", `{"metadata": {"labels": {"sidecar.llm-gateway/inject": "true"}}, "spec": {"containers": [{"name": "app"}]}}`))
 	f.Add(reviewOf("default", "CREATE", "Pod", `null`))
 	f.Add(`{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u"}}`)
-	h := newTestWebhook(f).handler()
+	h := newTestWebhook(f).handler(newIntake())
 	f.Fuzz(func(t *testing.T, body string) {
 		rec := post(h, http.MethodPost, "/inject/namespace", "application/json", body)
 		if rec.Code == http.StatusBadRequest {

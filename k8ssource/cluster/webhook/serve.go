@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// readTime is how long a request may take to arrive. API servers wait for an
-	// answer for 30 seconds at most.
+	// readTime is how long a handshake, and what comes before the body of a request,
+	// may take. API servers wait for an answer for 30 seconds at most.
 	readTime = 30 * time.Second
 	idleTime = 2 * time.Minute
 	// endTime is how long requests may go on after the end.
@@ -52,7 +52,7 @@ func (w *Webhook) serve(ctx context.Context) error {
 		return err
 	}
 	server := &http.Server{
-		Handler: w.handler(), TLSConfig: &tls.Config{GetCertificate: w.certificate.get, MinVersion: tls.VersionTLS12},
+		Handler: w.handler(newIntake()), TLSConfig: &tls.Config{GetCertificate: w.certificate.get, MinVersion: tls.VersionTLS12},
 		ReadTimeout: readTime, ReadHeaderTimeout: readTime, WriteTimeout: 2 * readTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10, ErrorLog: errorLog,
 	}
 	waitAtExit()
