@@ -29,9 +29,9 @@ type eventWriter struct {
 	host   string
 
 	written map[llmroute.Finding]bool
-	paused  time.Time // until when none is written
-	logged  bool      // that none can be written
-	touched func()    // is called when there is something to write again
+	paused  map[string]time.Time // until when none is written, by what is followed: a namespace, or everywhere
+	logged  map[string]bool      // where it is logged that none can be written
+	touched func()               // is called when there is something to write again
 }
 
 func newEventWriter(client events.EventsGetter) *eventWriter {
@@ -40,7 +40,8 @@ func newEventWriter(client events.EventsGetter) *eventWriter {
 }
 
 func (w *eventWriter) begin(touched func()) {
-	w.written, w.logged, w.touched = make(map[llmroute.Finding]bool), false, touched
+	w.written, w.touched = make(map[llmroute.Finding]bool), touched
+	w.paused, w.logged = make(map[string]time.Time), make(map[string]bool)
 }
 
 // pass writes the events of findings that are new.
@@ -48,10 +49,16 @@ func (w *eventWriter) pass(ctx context.Context, findings []llmroute.Finding, fol
 	current := make(map[llmroute.Finding]bool, len(findings))
 	for _, finding := range findings {
 		current[finding] = true
-		if w.written[finding] || ctx.Err() != nil || time.Now().Before(w.paused) {
+		if w.written[finding] || ctx.Err() != nil {
 			continue
 		}
-		event := w.event(finding, follower)
+		kind, key, _ := strings.Cut(finding.Object, " ")
+		namespace, _, _ := strings.Cut(key, "/")
+		f := follower(kind, namespace)
+		if f == nil || time.Now().Before(w.paused[f.namespace]) {
+			continue
+		}
+		event := w.event(finding, f, key)
 		if event == nil {
 			continue
 		}
@@ -62,41 +69,37 @@ func (w *eventWriter) pass(ctx context.Context, findings []llmroute.Finding, fol
 			// before it.
 			w.written[finding] = true
 		default:
-			w.failed(err)
+			w.failed(f, err)
 		}
 	}
 	maps.DeleteFunc(w.written, func(f llmroute.Finding, _ bool) bool { return !current[f] })
 }
 
-// failed makes a pause, and logs once why.
-func (w *eventWriter) failed(err error) {
-	w.paused = time.Now().Add(failurePause)
+// failed makes a pause where the follower's objects are, and logs once why.
+func (w *eventWriter) failed(f *follower, err error) {
+	w.paused[f.namespace] = time.Now().Add(failurePause)
 	time.AfterFunc(failurePause, w.touched)
-	if !w.logged && answered(err) {
-		w.logged = true
-		logger().Warn("cannot write events about objects; a ClusterRole, or a Role in each namespace that is followed, needs the rule {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}", zap.Error(err))
+	if !w.logged[f.namespace] && answered(err) {
+		w.logged[f.namespace] = true
+		logger().Warn("cannot write events about objects; "+f.role()+" needs the rule {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}", zap.Error(err))
 	}
 }
 
-// event is the event of a finding, or nil if it is not about an object that is
-// followed. Its name follows from what it says, so that it is written once.
-func (w *eventWriter) event(finding llmroute.Finding, follower func(kind, namespace string) *follower) *eventsv1.Event {
-	kind, key, _ := strings.Cut(finding.Object, " ")
-	namespace, name, _ := strings.Cut(key, "/")
-	f := follower(kind, namespace)
-	if f == nil {
-		return nil
-	}
+// event is the event of a finding about an object with this key, or nil if the
+// follower has no such object. Its name follows from what it says, so that it is
+// written once.
+func (w *eventWriter) event(finding llmroute.Finding, f *follower, key string) *eventsv1.Event {
 	object := f.get(key)
 	if object == nil {
 		return nil
 	}
+	namespace, name, _ := strings.Cut(key, "/")
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s %s", object.uid, object.generation, finding.Reason, finding.Message))
 	return &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name[:min(len(name), 200)] + "." + hex.EncodeToString(sum[:8])},
 		EventTime:  metav1.NewMicroTime(time.Now()),
 		Regarding: corev1.ObjectReference{
-			APIVersion: f.resource.GroupVersion().String(), Kind: kind, Namespace: namespace, Name: name, UID: object.uid, ResourceVersion: object.resourceVersion,
+			APIVersion: f.resource.GroupVersion().String(), Kind: f.kind.name, Namespace: namespace, Name: name, UID: object.uid, ResourceVersion: object.resourceVersion,
 		},
 		Type: corev1.EventTypeWarning, Reason: finding.Reason, Action: "Configure", Note: shortened(finding.Message, maxNote),
 		ReportingController: fieldManager, ReportingInstance: w.host[:min(len(w.host), 128)],

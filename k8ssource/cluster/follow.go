@@ -43,8 +43,8 @@ type target struct {
 	namespace string // or everywhere
 	name      string // of a single object
 
-	// optional tells that a refusal is not reported here: the controller may go on
-	// without the objects.
+	// optional tells that a refusal is not reported here as long as nothing was read:
+	// the controller may go on without the objects.
 	optional bool
 }
 
@@ -134,6 +134,9 @@ func (f *follower) String() string {
 	return f.resource.GroupResource().String()
 }
 
+// part is what is followed, of a follower of all objects of a kind.
+func (f *follower) part() part { return part{f.kind.key(), f.namespace} }
+
 // rule is what a Role needs for it, as it is written there.
 func (f *follower) rule() string {
 	if f.name != "" {
@@ -195,7 +198,7 @@ func (f *follower) observe(ctx context.Context, err error) {
 		if err != nil && attempts <= enough || err == nil && before != nil {
 			f.changed() // what the objects that refer to it are told
 		}
-	case f.optional && apierrors.IsForbidden(err):
+	case f.optional && !f.isSynced() && apierrors.IsForbidden(err):
 		if attempts <= enough {
 			f.changed()
 		}

@@ -25,7 +25,7 @@ const (
 	writeBurst = 40
 	// passPause is the least time between two looks at all statuses.
 	passPause = 200 * time.Millisecond
-	// failurePause is how long a kind is left alone after a failure.
+	// failurePause is how long a part is left alone after a failure.
 	failurePause = 30 * time.Second
 	// missingPause is how long to wait for the news that an object was deleted.
 	missingPause = 2 * time.Second
@@ -55,9 +55,9 @@ type statusWriter struct {
 	// sent holds what was last written over which version, until a newer one is
 	// seen: the API server may also have found nothing to change.
 	sent    map[types.UID]sent
-	missing map[types.UID]bool   // statuses that were not found
-	paused  map[string]time.Time // until when kinds are left alone
-	logged  map[string]bool      // kinds whose problem is logged
+	missing map[types.UID]bool // statuses that were not found
+	paused  map[part]time.Time // until when they are left alone
+	logged  map[part]bool      // those whose problem is logged
 }
 
 // sent is a status that was written.
@@ -91,7 +91,7 @@ func (w *statusWriter) touched() {
 func (w *statusWriter) run(ctx context.Context) {
 	logger().Info("this gateway writes the status of objects from now on")
 	w.sent, w.missing = make(map[types.UID]sent), make(map[types.UID]bool)
-	w.paused, w.logged = make(map[string]time.Time), make(map[string]bool)
+	w.paused, w.logged = make(map[part]time.Time), make(map[part]bool)
 	w.events.begin(w.touched)
 	w.touched()
 	for {
@@ -118,11 +118,12 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 	w.events.pass(ctx, t.state.Findings, w.follower)
 	for _, outcome := range outcomes {
 		seen[outcome.Object.GetUID()] = true
-		if time.Now().Before(w.paused[outcome.Kind]) {
+		f := w.follower(outcome.Kind, outcome.Object.GetNamespace())
+		if f == nil || time.Now().Before(w.paused[f.part()]) {
 			continue
 		}
-		if err := w.write(ctx, outcome); err != nil {
-			w.failed(outcome.Kind, outcome.Object.GetNamespace(), err)
+		if err := w.write(ctx, f, outcome); err != nil {
+			w.failed(f, err)
 		}
 		if ctx.Err() != nil || w.latest.Load() != t {
 			return // there is something newer to say
@@ -133,11 +134,7 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 }
 
 // write writes one status if it is not as it should be.
-func (w *statusWriter) write(ctx context.Context, outcome k8ssource.Outcome) error {
-	f := w.follower(outcome.Kind, outcome.Object.GetNamespace())
-	if f == nil {
-		return nil
-	}
+func (w *statusWriter) write(ctx context.Context, f *follower, outcome k8ssource.Outcome) error {
 	name := types.NamespacedName{Namespace: outcome.Object.GetNamespace(), Name: outcome.Object.GetName()}
 	current := f.get(name.String())
 	if current == nil || current.uid != outcome.Object.GetUID() {
@@ -174,22 +171,24 @@ func (w *statusWriter) write(ctx context.Context, outcome k8ssource.Outcome) err
 	return err
 }
 
-// failed leaves a kind alone for a while, and logs once why.
-func (w *statusWriter) failed(kind, namespace string, err error) {
-	w.paused[kind] = time.Now().Add(failurePause)
+// failed leaves the part that a follower follows alone for a while, and logs once why.
+// Rights are given for each.
+func (w *statusWriter) failed(f *follower, err error) {
+	p := f.part()
+	w.paused[p] = time.Now().Add(failurePause)
 	time.AfterFunc(failurePause, w.touched)
-	f := w.follower(kind, namespace)
-	if w.logged[kind] || !answered(err) || f == nil {
+	if w.logged[p] || !answered(err) {
 		return
 	}
-	w.logged[kind] = true
+	w.logged[p] = true
+	kind := zap.String("kind", f.String())
 	switch {
 	case apierrors.IsForbidden(err):
 		logger().Warn(fmt.Sprintf("may not write the status of objects; %s needs the rule {apiGroups: [%s], resources: [%s/status], verbs: [patch]}, or write the option status off",
-			f.role(), f.kind.group, f.kind.resource), zap.String("kind", kind), zap.Error(err))
+			f.role(), f.kind.group, f.kind.resource), kind, zap.Error(err))
 	case apierrors.IsNotFound(err):
-		logger().Warn("the kind has no status; install the gateway's own CRDs, or write the option status off", zap.String("kind", kind), zap.Error(err))
+		logger().Warn("the kind has no status; install the gateway's own CRDs, or write the option status off", kind, zap.Error(err))
 	default:
-		logger().Warn("cannot write the status of objects for now", zap.String("kind", kind), zap.Error(err))
+		logger().Warn("cannot write the status of objects for now", kind, zap.Error(err))
 	}
 }

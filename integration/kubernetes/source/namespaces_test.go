@@ -92,3 +92,51 @@ rules:
 		}
 	})
 }
+
+// TestWritesWhereItMay has a namespace whose objects may be read, while nothing may be
+// written about them. The objects of another have their status and their events.
+func TestWritesWhereItMay(t *testing.T) {
+	c := cluster.Shared(t)
+	c.InstallCRDs(crds)
+	w := newWorld(t, c)
+	unwritten := c.Namespace()
+	if unwritten > w.ns { // objects are gone through by namespace
+		w.ns, unwritten = unwritten, w.ns
+	}
+	w.apply(providerObject("good", w.host, "model: m"), providerObject("bad", "bad."+w.host, secretRef("missing")))
+	c.Apply(providerObject("good", "shared."+w.host, "model: m")+providerObject("bad", "bad.shared."+w.host, secretRef("missing")), "-n", unwritten)
+	kubeconfig := w.Kubeconfig(w.Token(w.ns, "gw"))
+	const reading = `apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: gw}
+rules:
+- {apiGroups: [istio.alibabacloud.com], resources: [llmproviders, llmroutes], verbs: [list, watch]}
+- {apiGroups: [""], resources: [services, secrets], verbs: [list, watch]}
+`
+	c.Apply(reading, "-n", unwritten)
+	w.apply(reading, `- {apiGroups: [istio.alibabacloud.com], resources: [llmproviders/status, llmroutes/status], verbs: [patch]}
+- {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}
+`)
+	for _, ns := range []string{unwritten, w.ns} {
+		c.Kubectl("create", "rolebinding", "gw", "-n", ns, "--role=gw", "--serviceaccount="+w.ns+":gw")
+	}
+	g := w.start(settings{kubeconfig: kubeconfig, root: unwritten, options: "gateways off\nnamespaces . " + unwritten})
+	g.WaitLog("may not write the status of objects; a Role in namespace " + unwritten + " needs the rule {apiGroups: [istio.alibabacloud.com], resources: [llmproviders/status], verbs: [patch]}")
+	g.WaitLog("cannot write events about objects; a Role in namespace " + unwritten + " needs the rule {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}")
+	w.awaits("llmprovider", "good", "Programmed", "True Programmed 1")
+	w.awaits("llmprovider", "bad", "Accepted", "False SecretNotFound 1")
+	until(t, "event", func() (bool, string) {
+		got := w.eventsOf("bad")
+		return strings.Contains(got, "SecretNotFound"), got
+	})
+	complaints := 0
+	for _, line := range g.Logs() {
+		if strings.Contains(line.Message, "may not write the status") || strings.Contains(line.Message, "cannot write events") {
+			complaints++
+		}
+	}
+	if complaints != 2 {
+		t.Errorf("%d complaints, want two", complaints)
+	}
+}
