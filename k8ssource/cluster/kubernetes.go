@@ -110,7 +110,7 @@ func (k *Kubernetes) Validate() error {
 			return fmt.Errorf("%s %q is neither on nor off", option, value)
 		}
 	}
-	if err := checkNamespaces(k.Namespaces); err != nil {
+	if err := k8ssource.CheckNamespaces(k.Namespaces); err != nil {
 		return err
 	}
 	if k.Injection != nil {

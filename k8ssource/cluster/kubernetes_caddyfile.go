@@ -64,7 +64,7 @@ func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string
 			return d.Err("namespaces needs at least one, such as . for the workload's own")
 		}
 		k.Namespaces = args
-		if err := checkNamespaces(args); err != nil {
+		if err := k8ssource.CheckNamespaces(args); err != nil {
 			return d.WrapErr(err)
 		}
 		return nil

@@ -1,13 +1,10 @@
 package cluster
 
 import (
-	"fmt"
-	"regexp"
 	"slices"
-)
 
-// ownNamespace stands for the workload's namespace among others, as Istio has it.
-const ownNamespace = "."
+	"github.com/caddy-llm/gateway/k8ssource"
+)
 
 // everywhere is the namespace of what follows the objects of all namespaces.
 const everywhere = ""
@@ -27,7 +24,7 @@ func newScope(namespaces []string, own string, gateways bool) scope {
 	if len(namespaces) > 0 {
 		s.namespaces = nil
 		for _, n := range namespaces {
-			if n == ownNamespace {
+			if n == k8ssource.OwnNamespace {
 				n = own
 			}
 			s.namespaces = append(s.namespaces, n)
@@ -51,16 +48,4 @@ func (s scope) parts(k kind) []part {
 		out[i] = part{k.key(), n}
 	}
 	return out
-}
-
-var namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-
-// checkNamespaces checks the names of namespaces.
-func checkNamespaces(names []string) error {
-	for _, n := range names {
-		if n != ownNamespace && !namespaceName.MatchString(n) {
-			return fmt.Errorf("namespaces: %q is not the name of a namespace; write one such as default, or . for the workload's own", n)
-		}
-	}
-	return nil
 }

@@ -15,8 +15,8 @@ const (
 	tokenDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
 
-// caddyfile is the gateway's. Its admin endpoint is off: the application could
-// reach it.
+// caddyfile is the gateway's. Its admin endpoint is off, since the application could
+// reach it, and so is the status page, since its port is open to the whole cluster.
 func (o *Options) caddyfile() string {
 	if o.Caddyfile != "" {
 		return o.Caddyfile
@@ -35,7 +35,7 @@ func (o *Options) caddyfile() string {
 	fmt.Fprintf(&b, "\t\t\tnamespace {$LLM_NAMESPACE}\n\t\t\tworkload {$LLM_WORKLOAD}\n\t\t\tlabels_file %s/labels\n", configDir)
 	fmt.Fprintf(&b, "\t\t\troot_namespace %s\n\t\t\tmesh_listen localhost:%d\n\t\t\toutbound_traffic_policy %s\n\t\t}\n",
 		o.RootNamespace, o.Port, o.OutboundTrafficPolicy)
-	fmt.Fprintf(&b, "\t\tstatus_listen :%d\n", o.StatusPort)
+	fmt.Fprintf(&b, "\t\tstatus_listen :%d\n\t\tstatus_page off\n", o.StatusPort)
 	if o.AccessLog {
 		b.WriteString("\t\taccess_log\n")
 	}

@@ -31,7 +31,7 @@ func TestCaddyfile(t *testing.T) {
 		if err != nil || len(warnings) > 0 {
 			t.Fatalf("%v, %v\n%s", err, warnings, text)
 		}
-		for _, part := range []string{`"admin":{"disabled":true`, `"namespace":"shop"`, `"workload":"web"`, `"mesh_listen":"localhost:15001"`, `"status_listen":":15021"`, `"source":"` + source + `"`} {
+		for _, part := range []string{`"admin":{"disabled":true`, `"namespace":"shop"`, `"workload":"web"`, `"mesh_listen":"localhost:15001"`, `"status_listen":":15021"`, `"status_page":false`, `"source":"` + source + `"`} {
 			if !bytes.Contains(config, []byte(part)) {
 				t.Errorf("%s is not in %s", part, config)
 			}

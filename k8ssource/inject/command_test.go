@@ -77,10 +77,13 @@ func TestCommandErrors(t *testing.T) {
 
 func TestReadOptions(t *testing.T) {
 	for text, want := range map[string]string{
-		"image: a\nport: 80\n":                   "port is 80; write a number from 1024 to 65535",
-		"image: a\nport: 15021\n":                "port and statusPort are both 15021",
-		"image: a\nenv: [{value: a}]\n":          "env: a variable has no name",
-		"image: a\nimages: b\n":                  `unknown field "images"`,
+		"image: a\nport: 80\n":                                 "port is 80; write a number from 1024 to 65535",
+		"image: a\nport: 15021\n":                              "port and statusPort are both 15021",
+		"image: a\nenv: [{value: a}]\n":                        "env: a variable has no name",
+		"image: a\nimages: b\n":                                `unknown field "images"`,
+		"image: a\nsource: kubernetes\nnamespaces: [., a.b]\n": `namespaces: "a.b" is not the name of a namespace`,
+		"image: a\nsource: kubernetes\nnamespaces: [" + strings.Repeat("a", 64) + "]\n": `" is not the name of a namespace`,
+		"image: a\nnamespaces: [.]\n":            "namespaces is for the source kubernetes; leave it out with the source files",
 		"image: a\nstatusPort: 9\nport: 15001\n": "statusPort is 9",
 	} {
 		if _, err := ReadOptions([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

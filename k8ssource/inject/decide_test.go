@@ -59,9 +59,11 @@ func TestRefused(t *testing.T) {
 		"an unknown policy":   {`{"spec": {"containers": [{}]}}`, "true", `namespace shop: the label llm-gateway-injection is "true"; write "enabled" or "disabled"`},
 		"the gateway's user":  {`{"spec": {"containers": [{"name": "app", "securityContext": {"runAsUser": 1337}}]}}`, "enabled", "container app runs as user 1337"},
 		"the pod's user":      {`{"spec": {"securityContext": {"runAsUser": 1337}, "containers": [{"name": "app"}]}}`, "enabled", "container app runs as user 1337"},
-		"a port in use":       {`{"spec": {"containers": [{"name": "app", "ports": [{"containerPort": 15021}]}]}}`, "enabled", "container app listens on 15021, which the gateway needs; set the option statusPort"},
-		"Istio's sidecar":     {`{"spec": {"initContainers": [{"name": "istio-proxy"}], "containers": [{"name": "app"}]}}`, "enabled", "container istio-proxy listens on 15001, which the gateway needs; set the option port"},
+		"a port in use":       {`{"spec": {"containers": [{"name": "app", "ports": [{"containerPort": 15021}]}]}}`, "enabled", "container app listens on 15021, which the gateway needs; write another one into the pod's annotation sidecar.llm-gateway/statusPort, or the option statusPort"},
+		"Istio's sidecar":     {`{"spec": {"initContainers": [{"name": "istio-proxy"}], "containers": [{"name": "app"}]}}`, "enabled", "container istio-proxy listens on 15001, which the gateway needs; write another one into the pod's annotation sidecar.llm-gateway/port, or the option port"},
 		"an unknown override": {`{"metadata": {"annotations": {"sidecar.llm-gateway/cpus": "1"}}, "spec": {"containers": [{}]}}`, "enabled", "the pod's annotation sidecar.llm-gateway/cpus is not known; the options after sidecar.llm-gateway/ are caddyfile, captureImage, configMap, cpu"},
+		"no number":           {`{"metadata": {"annotations": {"sidecar.llm-gateway/port": "http"}}, "spec": {"containers": [{}]}}`, "enabled", `the pod's annotation sidecar.llm-gateway/port: "http" is not a number; write one such as 15011`},
+		"a privileged port":   {`{"metadata": {"annotations": {"sidecar.llm-gateway/port": "80"}}, "spec": {"containers": [{}]}}`, "enabled", "the pod's annotations: port is 80; write a number from 1024 to 65535"},
 		"a wrong override":    {`{"metadata": {"annotations": {"sidecar.llm-gateway/mode": "magic"}}, "spec": {"containers": [{}]}}`, "enabled", `the pod's annotations: mode is "magic"; write capture or http_proxy`},
 	} {
 		place := Place{Namespace: "shop"}

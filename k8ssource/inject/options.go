@@ -11,6 +11,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -131,7 +132,7 @@ func (o *Options) Provision() error {
 	setDefault(&o.Mode, ModeCapture)
 	setDefault(&o.Source, SourceFiles)
 	setDefault(&o.CaptureImage, o.Image)
-	setDefault(&o.RootNamespace, "istio-system")
+	setDefault(&o.RootNamespace, k8ssource.DefaultRootNamespace)
 	setDefault(&o.OutboundTrafficPolicy, llmroute.OutboundAllowAny)
 	setDefault(&o.Port, defaultPort)
 	setDefault(&o.StatusPort, defaultStatusPort)
@@ -141,8 +142,8 @@ func (o *Options) Provision() error {
 	if o.Source == SourceFiles && o.ConfigMap == "" {
 		setDefault(&o.Secret, defaultSecret)
 	}
-	if len(o.Namespaces) == 0 {
-		o.Namespaces = []string{"."}
+	if o.Source == SourceKubernetes && len(o.Namespaces) == 0 {
+		o.Namespaces = []string{k8ssource.OwnNamespace}
 	}
 	if o.Resources == nil {
 		o.Resources = &Resources{Requests: map[string]string{"cpu": "10m", "memory": "64Mi"}, Limits: map[string]string{"memory": "512Mi"}}
@@ -175,15 +176,16 @@ func (o *Options) check() error {
 	if o.Source == SourceKubernetes && o.Secret+o.ConfigMap != "" {
 		return errors.New("secret and configMap are for the source files; leave them out with the source kubernetes")
 	}
+	if o.Source == SourceFiles && len(o.Namespaces) > 0 {
+		return errors.New("namespaces is for the source kubernetes; leave it out with the source files, whose manifests say which namespace their objects are in")
+	}
 	for _, name := range []string{o.Secret, o.ConfigMap, o.RootNamespace} {
 		if name != "" && !objectName.MatchString(name) {
 			return fmt.Errorf("%q is no name of an object; write lower-case letters, digits, - and . in secret, configMap and rootNamespace", name)
 		}
 	}
-	for _, name := range o.Namespaces {
-		if name != "." && !objectName.MatchString(name) {
-			return fmt.Errorf("namespaces: %q is no name of a namespace; write one such as istio-system, or . for the pod's own", name)
-		}
+	if err := k8ssource.CheckNamespaces(o.Namespaces); err != nil {
+		return err
 	}
 	if err := llmroute.CheckOutbound(o.OutboundTrafficPolicy); err != nil {
 		return err

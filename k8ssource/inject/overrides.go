@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,26 +16,59 @@ const annotationPrefix = "sidecar.llm-gateway/"
 // brings it to the gateway.
 const annotationCaddyfile = annotationPrefix + "caddyfile"
 
+// override changes an option to what an annotation says.
+type override func(o *Options, value string) error
+
 // overrides are the options that a pod may change, by the names of annotations.
-var overrides = map[string]func(o *Options, value string){
-	"image":                   func(o *Options, v string) { o.Image = v },
-	"captureImage":            func(o *Options, v string) { o.CaptureImage = v },
-	"mode":                    func(o *Options, v string) { o.Mode = v },
-	"source":                  func(o *Options, v string) { o.Source = v },
-	"secret":                  func(o *Options, v string) { o.Secret = v },
-	"configMap":               func(o *Options, v string) { o.ConfigMap = v },
-	"outboundTrafficPolicy":   func(o *Options, v string) { o.OutboundTrafficPolicy = v },
-	"includeOutboundPorts":    func(o *Options, v string) { o.IncludeOutboundPorts = list(v) },
-	"excludeOutboundIPRanges": func(o *Options, v string) { o.ExcludeOutboundIPRanges = list(v) },
-	"cpu":                     func(o *Options, v string) { o.Resources.Requests["cpu"] = v },
-	"cpuLimit":                func(o *Options, v string) { o.Resources.Limits["cpu"] = v },
-	"memory":                  func(o *Options, v string) { o.Resources.Requests["memory"] = v },
-	"memoryLimit":             func(o *Options, v string) { o.Resources.Limits["memory"] = v },
-	"caddyfile":               func(*Options, string) {}, // stays where it is
+var overrides = map[string]override{
+	"image":                   text(func(o *Options) *string { return &o.Image }),
+	"captureImage":            text(func(o *Options) *string { return &o.CaptureImage }),
+	"mode":                    text(func(o *Options) *string { return &o.Mode }),
+	"source":                  text(func(o *Options) *string { return &o.Source }),
+	"secret":                  text(func(o *Options) *string { return &o.Secret }),
+	"configMap":               text(func(o *Options) *string { return &o.ConfigMap }),
+	"outboundTrafficPolicy":   text(func(o *Options) *string { return &o.OutboundTrafficPolicy }),
+	"includeOutboundPorts":    list(func(o *Options) *[]string { return &o.IncludeOutboundPorts }),
+	"excludeOutboundIPRanges": list(func(o *Options) *[]string { return &o.ExcludeOutboundIPRanges }),
+	"port":                    number(func(o *Options) *int { return &o.Port }),
+	"statusPort":              number(func(o *Options) *int { return &o.StatusPort }),
+	"cpu":                     quantity("cpu", func(o *Options) map[string]string { return o.Resources.Requests }),
+	"cpuLimit":                quantity("cpu", func(o *Options) map[string]string { return o.Resources.Limits }),
+	"memory":                  quantity("memory", func(o *Options) map[string]string { return o.Resources.Requests }),
+	"memoryLimit":             quantity("memory", func(o *Options) map[string]string { return o.Resources.Limits }),
+	"caddyfile":               func(*Options, string) error { return nil }, // stays where it is
 }
 
-func list(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+func text(option func(*Options) *string) override {
+	return func(o *Options, value string) error {
+		*option(o) = value
+		return nil
+	}
+}
+
+func list(option func(*Options) *[]string) override {
+	return func(o *Options, value string) error {
+		*option(o) = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+		return nil
+	}
+}
+
+func number(option func(*Options) *int) override {
+	return func(o *Options, value string) error {
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return fmt.Errorf("%q is not a number; write one such as 15011", value)
+		}
+		*option(o) = n
+		return nil
+	}
+}
+
+func quantity(resource string, of func(*Options) map[string]string) override {
+	return func(o *Options, value string) error {
+		of(o)[resource] = value
+		return nil
+	}
 }
 
 // forPod returns the options as a pod's annotations change them.
@@ -46,8 +80,11 @@ func (o *Options) forPod(annotations map[string]string) (*Options, error) {
 	if annotations[annotationPrefix+"image"] != "" && o.CaptureImage == o.Image {
 		own.CaptureImage = ""
 	}
-	if annotations[annotationPrefix+"source"] == SourceKubernetes {
+	switch annotations[annotationPrefix+"source"] {
+	case SourceKubernetes:
 		own.Secret, own.ConfigMap = "", ""
+	case SourceFiles:
+		own.Namespaces = nil
 	}
 	if annotations[annotationPrefix+"configMap"] != "" {
 		own.Secret = ""
@@ -62,7 +99,9 @@ func (o *Options) forPod(annotations map[string]string) (*Options, error) {
 			return nil, fmt.Errorf("the pod's annotation %s is not known; the options after %s are %s", name, annotationPrefix,
 				strings.Join(slices.Sorted(maps.Keys(overrides)), ", "))
 		}
-		set(&own, annotations[name])
+		if err := set(&own, annotations[name]); err != nil {
+			return nil, fmt.Errorf("the pod's annotation %s: %w", name, err)
+		}
 	}
 	if err := own.Provision(); err != nil {
 		return nil, fmt.Errorf("the pod's annotations: %w", err)
@@ -92,7 +131,8 @@ func (o *Options) fits(p *pod) error {
 		}
 		for _, own := range o.ports() {
 			if slices.Contains(taken, own.number) {
-				return fmt.Errorf("container %s listens on %d, which the gateway needs; set the option %s to another one", c.Name, own.number, own.option)
+				return fmt.Errorf("container %s listens on %d, which the gateway needs; write another one into the pod's annotation %s%s, or the option %s",
+					c.Name, own.number, annotationPrefix, own.option, own.option)
 			}
 		}
 	}
