@@ -95,6 +95,9 @@ func TestInjectedPod(t *testing.T) {
 			if !strings.Contains(metrics, `llmproxy_source_workload="sleep",llmproxy_source_workload_namespace="default"`) {
 				t.Error("the metrics do not name the workload")
 			}
+			if code := k.curl("-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:15021/status.json"); code != "404" {
+				t.Errorf("the status page's data is answered with %s", code)
+			}
 			if out, err := k.as(appUID, "curl", "-sS", "-m", "5", "http://127.0.0.1:2019/config/").CombinedOutput(); err == nil {
 				t.Errorf("the application reaches the admin endpoint: %s", out)
 			}
