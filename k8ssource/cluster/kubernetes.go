@@ -129,6 +129,13 @@ func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) er
 	if err != nil {
 		return err
 	}
+	lease := k.Lease
+	if lease == "" && options.Workload != "" {
+		lease = leaseName(options.Workload)
+	}
+	if lease == "" && k.Injection != nil {
+		return fmt.Errorf("injection: the workload's name is not known, so its gateways cannot decide which of them keeps the certificates; write the option workload or lease, or set %s", k8ssource.EnvWorkload)
+	}
 	config, err := k.restConfig()
 	if err != nil {
 		return err
@@ -152,35 +159,29 @@ func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) er
 	}
 	c := newController(options, clients, report)
 	c.scope = newScope(k.Namespaces, options.Namespace, k.Gateways != off)
-	if k.Status != off {
+	switch {
+	case k.Status == off:
+	case options.Workload == "": // a status says whose it is
+		logger().Warn("the status of objects is not written, since the workload's name is not known; write the option workload, or set " + k8ssource.EnvWorkload)
+	default:
 		c.status = newStatusWriter(options, clients, c.follower)
 		writers = append(writers, c.status.run)
 	}
-	k.elect(ctx, options, clients, writers)
+	if len(writers) > 0 {
+		e := &election{client: clients.leases, namespace: options.Namespace, name: lease, required: k.Injection != nil}
+		go e.run(ctx, func(ctx context.Context) { together(ctx, writers) })
+	}
 	go c.run(ctx)
 	return nil
 }
 
-// elect lets the writers work whenever this gateway is the one of the workload that
-// writes.
-func (k *Kubernetes) elect(ctx context.Context, options k8ssource.SourceOptions, c *clients, writers []func(context.Context)) {
-	e := &election{client: c.leases, namespace: options.Namespace, name: k.Lease}
-	switch {
-	case len(writers) == 0:
-		return
-	case e.name == "" && options.Workload == "":
-		logger().Warn("nothing is written to the cluster: neither the status of objects nor the certificates of an injection, since the workload's name is not known; write the option workload, or set " + k8ssource.EnvWorkload)
-		return
-	case e.name == "":
-		e.name = leaseName(options.Workload)
+// together runs the writers, and returns when all have ended.
+func together(ctx context.Context, writers []func(context.Context)) {
+	var all sync.WaitGroup
+	for _, write := range writers {
+		all.Go(func() { write(ctx) })
 	}
-	go e.run(ctx, func(ctx context.Context) {
-		var all sync.WaitGroup
-		for _, write := range writers {
-			all.Go(func() { write(ctx) })
-		}
-		all.Wait()
-	})
+	all.Wait()
 }
 
 // holdBack passes states on once ready is closed, or the time is over.

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -54,6 +55,7 @@ func TestRefusesToStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	known := k8ssource.SourceOptions{Namespace: "ns", Labels: map[string]string{"app": "gw"}}
+	unnamed := k8ssource.SourceOptions{Namespace: "ns", Labels: map[string]string{"istio": "gw"}}
 	for name, test := range map[string]struct {
 		source Kubernetes
 		want   string
@@ -63,12 +65,15 @@ func TestRefusesToStart(t *testing.T) {
 		"no file":         {Kubernetes{SourceOptions: known, Kubeconfig: config + "x"}, "finding the API server: "},
 		"no such context": {Kubernetes{SourceOptions: known, Kubeconfig: config, Context: "b"}, "finding the API server: context \"b\" does not exist"},
 		"no kubeconfig":   {Kubernetes{SourceOptions: known, Context: "b"}, "there is a context, but no kubeconfig file"},
+		"no leader":       {Kubernetes{SourceOptions: unnamed, Kubeconfig: config, Injection: &webhook.Config{Webhook: "w", Options: config}}, "injection: the workload's name is not known"},
 		"a silent server": {Kubernetes{SourceOptions: known, Kubeconfig: config}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			err := test.source.Provision(caddy.Context{})
+			provisioning, done := caddy.NewContext(caddy.Context{Context: ctx})
+			defer done()
+			err := test.source.Provision(provisioning)
 			if err == nil {
 				err = test.source.Validate()
 			}

@@ -40,6 +40,7 @@ type election struct {
 	client    coordination.LeasesGetter
 	namespace string
 	name      string
+	required  bool       // the certificates of an injection are written, too
 	refused   sync.Once  // is logged
 	leading   sync.Mutex // is held while lead runs
 }
@@ -98,8 +99,13 @@ func (l *observedLock) Update(ctx context.Context, record resourcelock.LeaderEle
 func (e *election) observe(err error) error {
 	if apierrors.IsForbidden(err) {
 		e.refused.Do(func() {
-			logger().Warn(fmt.Sprintf("nothing is written to the cluster, such as the status of objects: a Role in namespace %s needs the rules {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]} and "+
-				"{apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [%s], verbs: [get, update]}; or write the option status off", e.namespace, e.name), zap.Error(err))
+			needs := fmt.Sprintf("a Role in namespace %s needs the rules {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]} and "+
+				"{apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [%s], verbs: [get, update]}", e.namespace, e.name)
+			if e.required {
+				logger().Error("nothing is written to the cluster, such as the certificates of the injection, without which it does not work: "+needs, zap.Error(err))
+				return
+			}
+			logger().Warn("nothing is written to the cluster, such as the status of objects: "+needs+"; or write the option status off", zap.Error(err))
 		})
 	}
 	return err

@@ -26,8 +26,8 @@ type certificate struct {
 // errNoCertificate is what a client is refused with that comes too early.
 var errNoCertificate = errors.New("the webhook has no certificate yet")
 
-// get implements tls.Config.GetCertificate.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// get returns the certificate to show now.
+func (c *certificate) get() (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.refresh(); err != nil {

@@ -35,7 +35,7 @@ func (s *side) learns(secret, bundle authority) {
 // trustedWith checks what the side shows against a caBundle.
 func (s *side) trustedWith(t *testing.T, bundle authority) {
 	t.Helper()
-	c, err := s.get(nil)
+	c, err := s.get()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,11 +52,11 @@ func (s *side) trustedWith(t *testing.T, bundle authority) {
 func TestNoCertificateYet(t *testing.T) {
 	s := newSide(start)
 	a := renewed(t, nil, start)
-	if _, err := s.get(nil); !errors.Is(err, errNoCertificate) {
+	if _, err := s.get(); !errors.Is(err, errNoCertificate) {
 		t.Error(err)
 	}
 	s.update(a, nil, nil) // no host is known
-	if _, err := s.get(nil); !errors.Is(err, errNoCertificate) {
+	if _, err := s.get(); !errors.Is(err, errNoCertificate) {
 		t.Error(err)
 	}
 	s.update(nil, hosts, nil)
@@ -112,7 +112,7 @@ func TestRotation(t *testing.T) {
 		deaf.trustedWith(t, both)
 	}
 	deaf.at = old[0].certificate.NotAfter.Add(time.Second)
-	if _, err := deaf.get(nil); !errors.Is(err, errNoCertificate) {
+	if _, err := deaf.get(); !errors.Is(err, errNoCertificate) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -158,12 +158,12 @@ func TestEmptiedBundle(t *testing.T) {
 	a := renewed(t, nil, start)
 	s := newSide(start.Add(time.Hour))
 	s.learns(a, a)
-	before, err := s.get(nil)
+	before, err := s.get()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.learns(a, authority{})
-	if after, err := s.get(nil); err != nil || after != before {
+	if after, err := s.get(); err != nil || after != before {
 		t.Errorf("another certificate: %v", err)
 	}
 	s.learns(a, a)
@@ -175,21 +175,21 @@ func TestRenewed(t *testing.T) {
 	a := renewed(t, nil, start)
 	s := newSide(start.Add(time.Hour))
 	s.learns(a, a)
-	first, err := s.get(nil)
+	first, err := s.get()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.at = s.at.Add(year.leaf / 2)
-	if again, err := s.get(nil); err != nil || again != first {
+	if again, err := s.get(); err != nil || again != first {
 		t.Errorf("replaced too early: %v", err)
 	}
 	s.at = s.at.Add(year.leaf / 4)
-	if again, err := s.get(nil); err != nil || again == first {
+	if again, err := s.get(); err != nil || again == first {
 		t.Errorf("not replaced: %v", err)
 	}
 	s.trustedWith(t, a)
 	s.update(nil, []string{"other.svc"}, nil)
-	if c, err := s.get(nil); err != nil || verify(c, a.bundle(), "other.svc", s.at) != nil {
+	if c, err := s.get(); err != nil || verify(c, a.bundle(), "other.svc", s.at) != nil {
 		t.Errorf("it is not for the new host: %v", err)
 	}
 }

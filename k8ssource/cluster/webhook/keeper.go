@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"go.uber.org/zap"
@@ -80,7 +81,7 @@ func (w *Webhook) keep(ctx context.Context) error {
 		}
 	}
 	var current authority
-	if secret != nil && len(secret.Data) > 0 {
+	if secret != nil && len(secret.Data[secretBundle])+len(secret.Data[secretKeys]) > 0 {
 		var err error
 		if current, err = parseAuthority(secret.Data[secretBundle], secret.Data[secretKeys]); err != nil {
 			w.logger().Warn("the Secret of the webhook's certificate authority cannot be used, and is made anew", zap.String("secret", w.options.Namespace+"/"+w.config.Secret), zap.Error(err))
@@ -119,7 +120,10 @@ func (w *Webhook) writeSecret(ctx context.Context, old *corev1.Secret, a authori
 		}
 	} else {
 		secret := old.DeepCopy()
-		secret.Data = data
+		if secret.Data == nil {
+			secret.Data = make(map[string][]byte, len(data))
+		}
+		maps.Copy(secret.Data, data) // what else is there is somebody's
 		if _, err = client.Update(ctx, secret, metav1.UpdateOptions{FieldManager: fieldManager}); apierrors.IsForbidden(err) {
 			return fmt.Errorf("writing the Secret: %w; a Role in namespace %s needs the rule {apiGroups: [\"\"], resources: [secrets], resourceNames: [%s], verbs: [update]}",
 				err, w.options.Namespace, w.config.Secret)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -19,7 +20,9 @@ const (
 	// readTime is how long a handshake, and what comes before the body of a request,
 	// may take. API servers wait for an answer for 30 seconds at most.
 	readTime = 30 * time.Second
-	idleTime = 2 * time.Minute
+	// handshakeWait is how long a handshake waits for the first certificate.
+	handshakeWait = 5 * time.Second
+	idleTime      = 2 * time.Minute
 	// endTime is how long requests may go on after the end.
 	endTime = 10 * time.Second
 )
@@ -39,20 +42,23 @@ func (w *Webhook) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	errorLog, err := zap.NewStdLogAt(w.logger(), zapcore.DebugLevel) // such as handshakes of others that come by
+	if err != nil {
+		return err
+	}
 	l, err := address.Listen(ctx, 0, net.ListenConfig{})
 	if err != nil {
 		return fmt.Errorf("listening for API servers: %w; write another address as listen", err)
 	}
 	listener, ok := l.(net.Listener)
 	if !ok {
+		if closer, ok := l.(io.Closer); ok {
+			_ = closer.Close()
+		}
 		return fmt.Errorf("listen %q is no address of a stream; write one such as %s", w.config.Listen, defaultListen)
 	}
-	errorLog, err := zap.NewStdLogAt(w.logger(), zapcore.DebugLevel) // such as handshakes of others that come by
-	if err != nil {
-		return err
-	}
 	server := &http.Server{
-		Handler: w.handler(newIntake()), TLSConfig: &tls.Config{GetCertificate: w.certificate.get, MinVersion: tls.VersionTLS12},
+		Handler: w.handler(newIntake()), TLSConfig: &tls.Config{GetCertificate: w.getCertificate, MinVersion: tls.VersionTLS12},
 		ReadTimeout: readTime, ReadHeaderTimeout: readTime, WriteTimeout: 2 * readTime, IdleTimeout: idleTime, MaxHeaderBytes: 16 << 10, ErrorLog: errorLog,
 	}
 	waitAtExit()
@@ -71,6 +77,18 @@ func (w *Webhook) serve(ctx context.Context) error {
 	})
 	w.logger().Info("listening for API servers", zap.String("address", w.config.Listen), zap.String("webhook", w.config.Webhook))
 	return nil
+}
+
+// getCertificate implements tls.Config.GetCertificate. While another configuration
+// takes over, the system already leads a part of the connections to this one: they
+// wait until there is a certificate.
+func (w *Webhook) getCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	select {
+	case <-w.ready:
+	case <-hello.Context().Done():
+	case <-time.After(handshakeWait):
+	}
+	return w.certificate.get()
 }
 
 // watchCertificate renews the certificate in time, though nobody asks, until ctx is

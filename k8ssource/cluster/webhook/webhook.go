@@ -45,7 +45,9 @@ type Webhook struct {
 	wake          chan struct{} // holds a token when there may be something to write
 	ready         chan struct{} // closed once there is a certificate
 	readyOnce     sync.Once
-	problems      problems
+
+	changing sync.Mutex // is held while what was read is taken over, so that newer stays
+	missing  bool       // that there is no configuration is logged
 }
 
 // Start begins to listen, and to follow the Secret and the configuration. The error
@@ -88,13 +90,18 @@ func (w *Webhook) changed() {
 	case w.wake <- struct{}{}:
 	default:
 	}
+	w.changing.Lock()
+	defer w.changing.Unlock()
 	var a authority
 	if secret, _ := w.secret.get(); secret != nil {
 		a, _ = parseAuthority(secret.Data[secretBundle], secret.Data[secretKeys]) // who leads mends it
 	}
 	configuration, known := w.configuration.get()
 	if known {
-		w.problems.once(w, "missing", configuration == nil, "there is no MutatingWebhookConfiguration of that name; nobody asks the gateway before it is created")
+		if configuration == nil && !w.missing {
+			w.logger().Warn("there is no MutatingWebhookConfiguration of that name; nobody asks the gateway before it is created", zap.String("webhook", w.config.Webhook))
+		}
+		w.missing = configuration == nil
 	}
 	var hosts []string
 	var bundle []fingerprint
@@ -146,23 +153,4 @@ func trustedBy(configuration *admission.MutatingWebhookConfiguration) []fingerpr
 		}
 	}
 	return out
-}
-
-// problems remembers what was logged.
-type problems struct {
-	mu     sync.Mutex
-	logged map[string]bool
-}
-
-// once logs something that holds, when it begins to hold.
-func (p *problems) once(w *Webhook, what string, holds bool, message string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.logged == nil {
-		p.logged = make(map[string]bool)
-	}
-	if holds && !p.logged[what] {
-		w.logger().Warn(message, zap.String("webhook", w.config.Webhook))
-	}
-	p.logged[what] = holds
 }
