@@ -138,18 +138,3 @@ func TestHeldBytes(t *testing.T) {
 		}
 	}
 }
-
-// TestWorkThatOutlastsTheBody holds that a request which has arrived is worked on for
-// longer than it may take to arrive.
-func TestWorkThatOutlastsTheBody(t *testing.T) {
-	in := newIntake()
-	in.bodyTime = time.Second
-	s := serveReviews(t, in, false)
-	for range maxWorking {
-		in.working <- struct{}{}
-	}
-	time.AfterFunc(2*time.Second, in.leave)
-	if status, body, _ := ask(t, s); status != http.StatusOK || body == "" {
-		t.Errorf("%d %q", status, body)
-	}
-}
