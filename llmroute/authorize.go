@@ -53,8 +53,7 @@ func (x *exchange) deny(d *authz.Decision) error {
 
 // RecordDenial implements authz.Recorder, for llm_authz.
 func (a *App) RecordDenial(r *http.Request, d *authz.Decision) {
-	a.metrics.refuse("", authz.ErrorCode)
-	a.metrics.endings.add(authz.ErrorCode)
+	a.metrics.turnAway(authz.ErrorCode)
 	a.denied(r, d)
 }
 

@@ -177,8 +177,7 @@ func (k *Keys) refuse(w http.ResponseWriter, r *http.Request, presented bool) er
 	if c := k.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(zap.Int("status", refused.Status), zap.String("code", refused.Code), zap.Bool("key_presented", presented))
 	}
-	k.metrics.refuse("", refused.Code)
-	k.metrics.endings.add(refused.Code)
+	k.metrics.turnAway(refused.Code)
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("llm_error", refused.Code))
 	}

@@ -159,6 +159,12 @@ func (m *metrics) attempt(p *provider, rule, result string) {
 // refuse counts a request that the gateway answers with an error of its own.
 func (m *metrics) refuse(rule, code string) { m.refused.WithLabelValues(rule, code).Inc() }
 
+// turnAway counts a request that was refused before any llm_route saw it.
+func (m *metrics) turnAway(code string) {
+	m.refuse("", code)
+	m.endings.add(code)
+}
+
 // statusText is an HTTP status as a label, without an allocation for the usual
 // ones.
 func statusText(status int) string {

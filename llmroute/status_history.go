@@ -1,7 +1,6 @@
 package llmroute
 
 import (
-	"strings"
 	"sync"
 	"time"
 )
@@ -224,10 +223,4 @@ func (a *App) currency() string {
 		return ""
 	}
 	return (*a.prices.value.Load()).currency // reading the file again is for requests
-}
-
-// failedOutcome tells whether an attempt's outcome is an error: anything but a status
-// below 400.
-func failedOutcome(result string) bool {
-	return len(result) != 3 || strings.IndexByte("123", result[0]) < 0
 }

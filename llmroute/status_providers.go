@@ -126,6 +126,12 @@ func (p *provider) ruleStatus(costs map[costKey]costSums) []ruleRow {
 	return out
 }
 
+// failedOutcome tells whether an attempt's outcome is an error: anything but a status
+// below 400.
+func failedOutcome(result string) bool {
+	return len(result) != 3 || strings.IndexByte("123", result[0]) < 0
+}
+
 // fail adds failed attempts.
 func (r *ruleRow) fail(failure string, t *tally) {
 	r.Recent.Failed += t.recent

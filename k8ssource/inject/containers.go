@@ -3,6 +3,8 @@ package inject
 import (
 	"strconv"
 	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute/sidecar"
 )
 
 // Names of what is added to a pod.
@@ -85,7 +87,7 @@ func confined(user int64, add ...string) securityContext {
 // captureContainer sets the rules and ends. Of root it has the one capability.
 func (o *Options) captureContainer() *newContainer {
 	command := []string{"caddy", "llm", "capture", "--ports", strings.Join(o.IncludeOutboundPorts, ","),
-		"--uid", strconv.Itoa(defaultUID), "--to", strconv.Itoa(o.Port)}
+		"--uid", strconv.Itoa(sidecar.DefaultUID), "--to", strconv.Itoa(o.Port)}
 	if len(o.ExcludeOutboundIPRanges) > 0 {
 		command = append(command, "--exclude", strings.Join(o.ExcludeOutboundIPRanges, ","))
 	}
@@ -115,7 +117,7 @@ func (o *Options) gatewayContainer(workload string) *newContainer {
 		StartupProbe:    &probe{httpGet{"/readyz", statusName}, 1, 3, 600},
 		ReadinessProbe:  &probe{httpGet{"/readyz", statusName}, 5, 3, 3},
 		Resources:       o.Resources,
-		SecurityContext: confined(defaultUID),
+		SecurityContext: confined(sidecar.DefaultUID),
 		VolumeMounts:    []volumeMount{{configVolume, configDir, true}, {stateVolume, stateDir, false}},
 	}
 	if workload == "" {

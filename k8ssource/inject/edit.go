@@ -35,8 +35,7 @@ type editor struct {
 }
 
 // editText carries operations out on the text of a document, which root was read
-// from. It only inserts, so
-// that all else stays as it is, comments included.
+// from. It only inserts, so that all else stays as it is, comments included.
 func editText(text []byte, root *yaml.Node, operations []Operation) ([]byte, error) {
 	e := &editor{text: text, root: root, lines: []int{0}, newline: "\n", filled: make(map[*yaml.Node]bool)}
 	for i, b := range text {

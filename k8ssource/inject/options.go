@@ -3,16 +3,14 @@ package inject
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/sidecar"
 )
 
 // Modes: how the pod's calls come to the gateway.
@@ -36,8 +34,6 @@ const (
 )
 
 const (
-	defaultUID        = 1337
-	defaultPort       = 15001
 	defaultStatusPort = 15021
 	defaultSecret     = "llm-gateway"
 )
@@ -134,7 +130,7 @@ func (o *Options) Provision() error {
 	setDefault(&o.CaptureImage, o.Image)
 	setDefault(&o.RootNamespace, k8ssource.DefaultRootNamespace)
 	setDefault(&o.OutboundTrafficPolicy, llmroute.OutboundAllowAny)
-	setDefault(&o.Port, defaultPort)
+	setDefault(&o.Port, sidecar.DefaultPort)
 	setDefault(&o.StatusPort, defaultStatusPort)
 	if len(o.IncludeOutboundPorts) == 0 {
 		o.IncludeOutboundPorts = []string{"80"}
@@ -196,14 +192,13 @@ func (o *Options) check() error {
 		}
 	}
 	for _, text := range o.IncludeOutboundPorts {
-		if err := checkPorts(text, o.Port); err != nil {
+		if err := sidecar.CheckPorts(text, uint16(o.Port)); err != nil {
 			return fmt.Errorf("includeOutboundPorts: %w", err)
 		}
 	}
 	for _, text := range o.ExcludeOutboundIPRanges {
-		_, notRange := netip.ParsePrefix(text)
-		if _, err := netip.ParseAddr(text); err != nil && notRange != nil {
-			return fmt.Errorf("excludeOutboundIPRanges: %q is not a range of addresses; write one such as 10.0.0.0/8 or fd00::/8", text)
+		if err := sidecar.CheckRange(text); err != nil {
+			return fmt.Errorf("excludeOutboundIPRanges: %w", err)
 		}
 	}
 	for _, e := range o.Env {
@@ -222,21 +217,4 @@ type ownPort struct {
 
 func (o *Options) ports() []ownPort {
 	return []ownPort{{"port", o.Port}, {"statusPort", o.StatusPort}}
-}
-
-// checkPorts checks a port, or a range of ports, that is captured.
-func checkPorts(text string, gateway int) error {
-	begin, end, ranged := strings.Cut(text, "-")
-	if !ranged {
-		end = begin
-	}
-	first, errFirst := strconv.ParseUint(begin, 10, 16)
-	last, errLast := strconv.ParseUint(end, 10, 16)
-	switch {
-	case errFirst != nil || errLast != nil || first == 0 || last < first:
-		return fmt.Errorf("%q is not a port; write a number from 1 to 65535 such as 80, or two as in 8000-8010", text)
-	case int(first) <= gateway && gateway <= int(last):
-		return fmt.Errorf("%q includes %d, which the gateway itself listens on", text, gateway)
-	}
-	return nil
 }

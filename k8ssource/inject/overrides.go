@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute/sidecar"
 )
 
 // annotationPrefix is what the annotations of a pod begin with that change an
@@ -116,9 +118,9 @@ var istioPorts = []int{15000, 15001, 15004, 15006, 15008, 15020, 15021, 15053, 1
 func (o *Options) fits(p *pod) error {
 	for _, c := range p.containers() {
 		istio := c.Name == "istio-proxy" // whose user is the same, and whose calls may be left alone
-		if o.Mode == ModeCapture && p.user(c) == defaultUID && !istio {
+		if o.Mode == ModeCapture && p.user(c) == sidecar.DefaultUID && !istio {
 			return fmt.Errorf("container %s runs as user %d, whose connections are the gateway's and not captured; let it run as another user (securityContext.runAsUser)",
-				c.Name, defaultUID)
+				c.Name, sidecar.DefaultUID)
 		}
 		var taken []int
 		for _, port := range c.Ports {

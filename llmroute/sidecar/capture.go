@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	defaultUID  = 1337
-	defaultPort = 15001
+	// DefaultUID is the user that a sidecar runs as, unless told otherwise.
+	DefaultUID = 1337
+	// DefaultPort is where a sidecar listens, unless told otherwise.
+	DefaultPort = 15001
 )
 
 // capture is what is captured, and where it is led to.
@@ -26,15 +28,31 @@ type capture struct {
 // portRange is one port, or several in a row.
 type portRange struct{ first, last uint16 }
 
-func parsePortRange(text string) (portRange, error) {
+// CheckPorts tells what is wrong with a port, or a range of ports, that is to be
+// captured for a gateway at another one, if anything.
+func CheckPorts(text string, gateway uint16) error {
+	_, err := parsePortRange(text, gateway)
+	return err
+}
+
+// CheckRange tells what is wrong with a range of addresses, if anything.
+func CheckRange(text string) error {
+	_, err := parsePrefix(text)
+	return err
+}
+
+func parsePortRange(text string, gateway uint16) (portRange, error) {
 	begin, end, ranged := strings.Cut(text, "-")
 	if !ranged {
 		end = begin
 	}
 	first, errFirst := parsePort(begin)
 	last, errLast := parsePort(end)
-	if errFirst != nil || errLast != nil || last < first {
-		return portRange{}, fmt.Errorf("--ports: %q is not a port; write a number from 1 to 65535 such as 80, or two as in 8000-8010", text)
+	switch {
+	case errFirst != nil || errLast != nil || last < first:
+		return portRange{}, fmt.Errorf("%q is not a port; write a number from 1 to 65535 such as 80, or two as in 8000-8010", text)
+	case first <= gateway && gateway <= last:
+		return portRange{}, fmt.Errorf("%q includes %d, which the gateway itself listens on; leave it out, or let the gateway listen elsewhere", text, gateway)
 	}
 	return portRange{first, last}, nil
 }
@@ -59,29 +77,26 @@ func (r portRange) join(separator string) string {
 func newCapture(ports, exclude []string, uid uint32, to uint16) (*capture, error) {
 	c := &capture{uid: uid, to: to}
 	if to == 0 {
-		return nil, fmt.Errorf("--to is 0; write the port that the gateway listens on, such as %d", defaultPort)
+		return nil, fmt.Errorf("--to is 0; write the port that the gateway listens on, such as %d", DefaultPort)
 	}
 	if uid == 0 {
 		return nil, fmt.Errorf("--uid is 0: connections of root would not be captured, and those of the gateway would come back to it unless it runs as root; "+
-			"run the gateway as a user of its own and write that one's number, such as %d", defaultUID)
+			"run the gateway as a user of its own and write that one's number, such as %d", DefaultUID)
 	}
 	if len(ports) == 0 {
 		return nil, errors.New("--ports is empty; write at least one port, such as 80")
 	}
 	for _, text := range ports {
-		r, err := parsePortRange(text)
+		r, err := parsePortRange(text, to)
 		if err != nil {
-			return nil, err
-		}
-		if r.first <= to && to <= r.last {
-			return nil, fmt.Errorf("--ports: %q includes %d, which the gateway itself listens on; leave it out, or let the gateway listen elsewhere and say so with --to", text, to)
+			return nil, fmt.Errorf("--ports: %w", err)
 		}
 		c.ports = append(c.ports, r)
 	}
 	for _, text := range exclude {
 		prefix, err := parsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("--exclude: %q is not a range of addresses; write one such as 10.0.0.0/8, 169.254.169.254 or fd00::/8", text)
+			return nil, fmt.Errorf("--exclude: %w", err)
 		}
 		c.exclude = append(c.exclude, prefix)
 	}
@@ -93,10 +108,10 @@ func parsePrefix(text string) (netip.Prefix, error) {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	prefix, err := netip.ParsePrefix(text)
-	if err == nil && prefix.Addr().Is4In6() {
-		err = errors.New("an IPv4 address written as IPv6")
+	if err != nil || prefix.Addr().Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("%q is not a range of addresses; write one such as 10.0.0.0/8, 169.254.169.254 or fd00::/8", text)
 	}
-	return prefix.Masked(), err
+	return prefix.Masked(), nil
 }
 
 // excluded are the ranges of one family.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	admission "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -102,7 +103,7 @@ func (w *Webhook) keep(ctx context.Context) error {
 	if configuration == nil {
 		return nil
 	}
-	return w.writeBundle(ctx, bundle)
+	return w.writeBundle(ctx, configuration, bundle)
 }
 
 // writeSecret creates the Secret, or replaces the version of it that was read.
@@ -141,8 +142,7 @@ func (w *Webhook) writeSecret(ctx context.Context, old *corev1.Secret, a authori
 
 // writeBundle puts the bundle into all webhooks of the configuration that have
 // another.
-func (w *Webhook) writeBundle(ctx context.Context, bundle []byte) error {
-	configuration, _ := w.configuration.get()
+func (w *Webhook) writeBundle(ctx context.Context, configuration *admission.MutatingWebhookConfiguration, bundle []byte) error {
 	var hooks []any
 	for _, hook := range configuration.Webhooks {
 		if !bytes.Equal(hook.ClientConfig.CABundle, bundle) {
