@@ -46,15 +46,13 @@ func newIntake() *intake {
 // release gives back what the body takes, and is to be called in any case.
 func (in *intake) read(rw http.ResponseWriter, r *http.Request) (data []byte, release func(), status int, err error) {
 	body := &heldBody{intake: in, body: http.MaxBytesReader(rw, r.Body, maxReview)}
-	// It fails only where there is no connection, as in a test.
-	control := http.NewResponseController(rw)
-	_ = control.SetReadDeadline(time.Now().Add(in.bodyTime))
+	// It fails only where there is no connection, as in a test. net/http lifts it at
+	// the end of the body.
+	_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(in.bodyTime))
 	data, err = io.ReadAll(body)
 	tooLarge := (*http.MaxBytesError)(nil)
 	switch {
 	case err == nil:
-		// Past it, the request would be taken for one whose client has left.
-		_ = control.SetReadDeadline(time.Time{})
 		return data, body.release, http.StatusOK, nil
 	case errors.As(err, &tooLarge):
 		status, err = http.StatusRequestEntityTooLarge, fmt.Errorf("the request is over the limit of %d bytes", tooLarge.Limit)

@@ -138,3 +138,20 @@ func TestHeldBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestWorkThatOutlastsTheBody holds that a request which has arrived is worked on for
+// longer than it may take to arrive.
+func TestWorkThatOutlastsTheBody(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		in := newIntake()
+		in.bodyTime = time.Second
+		s := serveReviews(t, in, http2)
+		for range maxWorking {
+			in.working <- struct{}{}
+		}
+		time.AfterFunc(2*in.bodyTime, in.leave)
+		if status, body, _ := ask(t, s); status != http.StatusOK || !strings.Contains(body, `"patch"`) {
+			t.Errorf("HTTP/2 %v: %d %q", http2, status, body)
+		}
+	}
+}
