@@ -143,15 +143,9 @@ func (m *manifests) pod(o *object, raw json.RawMessage, path, origin string) ([]
 // edit carries out operations on a document: in its text, so that comments and
 // layout stay. What the text makes up in the end is compared with what it should.
 func (m *manifests) edit(d document, root *yaml.Node, value json.RawMessage, operations []Operation) ([]byte, error) {
-	var want any
-	if err := json.Unmarshal(value, &want); err != nil {
+	want, err := apply(operations, value)
+	if err != nil {
 		return nil, fmt.Errorf("%s:%d: %w", d.file, d.line, err)
-	}
-	for _, op := range operations {
-		var err error
-		if want, err = op.apply(want); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", d.file, d.line, err)
-		}
 	}
 	if text, err := editText(d.text, root, operations); err == nil && makesUp(text, want) {
 		return text, nil

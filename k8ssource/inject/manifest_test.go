@@ -233,14 +233,10 @@ func TestPatchIsTheSame(t *testing.T) {
 		if err != nil || !d.Inject {
 			t.Fatal(d, err)
 		}
-		var want, got any
-		if err := json.Unmarshal([]byte(pod), &want); err != nil {
+		var got any
+		want, err := apply(ops, []byte(pod))
+		if err != nil {
 			t.Fatal(err)
-		}
-		for _, op := range ops {
-			if want, err = op.apply(want); err != nil {
-				t.Fatal(err)
-			}
 		}
 		text, _, err := injected(o, "", []byte(pod))
 		if err != nil {

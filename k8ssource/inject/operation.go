@@ -2,10 +2,9 @@ package inject
 
 import (
 	"encoding/json"
-	"fmt"
-	"slices"
-	"strconv"
 	"strings"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 )
 
 // Operation is one operation of a JSON Patch (RFC 6902).
@@ -30,52 +29,20 @@ func keys(pointer string) []string {
 	return parts
 }
 
-// apply carries the operation out on what encoding/json has read.
-func (op Operation) apply(to any) (any, error) {
-	data, err := json.Marshal(op.Value)
+// apply carries operations out on a JSON document, and returns what encoding/json
+// reads of the result.
+func apply(operations []Operation, document []byte) (result any, err error) {
+	data, err := json.Marshal(operations)
 	if err != nil {
 		return nil, err
 	}
-	var value any
-	if err := json.Unmarshal(data, &value); err != nil {
+	patch, err := jsonpatch.DecodePatch(data)
+	if err != nil {
 		return nil, err
 	}
-	out, ok := add(to, keys(op.Path), value)
-	if !ok {
-		return nil, fmt.Errorf("there is no place %s", op.Path)
+	if document, err = patch.Apply(document); err != nil {
+		return nil, err
 	}
-	return out, nil
-}
-
-func add(to any, path []string, value any) (any, bool) {
-	if len(path) == 0 {
-		return value, true
-	}
-	switch to := to.(type) {
-	case map[string]any:
-		if len(path) > 1 {
-			ok := false
-			value, ok = add(to[path[0]], path[1:], value)
-			if !ok {
-				return nil, false
-			}
-		}
-		to[path[0]] = value
-		return to, true
-	case []any:
-		i, err := strconv.Atoi(path[0])
-		if err != nil || i < 0 || i > len(to) {
-			return nil, false
-		}
-		if len(path) == 1 {
-			return slices.Insert(to, i, value), true
-		}
-		if i == len(to) {
-			return nil, false
-		}
-		changed, ok := add(to[i], path[1:], value)
-		to[i] = changed
-		return to, ok
-	}
-	return nil, false
+	err = json.Unmarshal(document, &result)
+	return result, err
 }
