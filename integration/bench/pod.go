@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/caddy-llm/gateway/integration/internal/netns"
 )
 
 const (
@@ -28,10 +30,10 @@ var podShapes = []*shape{small, medium, large, events}
 // pod is a network namespace with a sidecar in it and the world outside of it:
 // what is in Kubernetes a pod, with the same rules of the kernel.
 type pod struct {
-	dir               string
-	binary            string // the Caddy
-	application       string // this program
-	inside, outside   string // the namespaces
+	dir         string
+	binary      string // the Caddy
+	application string // this program
+	*netns.Pair
 	provider, gateway *process
 }
 
@@ -50,8 +52,7 @@ func startPod(ctx context.Context, binary, dir string, http1 bool) (p *pod, err 
 			return nil, fmt.Errorf("-sidecar needs the command %s: %w", name, err)
 		}
 	}
-	id := fmt.Sprintf("llm-bench%d", os.Getpid())
-	p = &pod{dir: dir, binary: filepath.Join(dir, "sidecar.exe"), application: filepath.Join(dir, "application.exe"), inside: id + "-pod", outside: id + "-world"}
+	p = &pod{dir: dir, binary: filepath.Join(dir, "sidecar.exe"), application: filepath.Join(dir, "application.exe")}
 	defer func() {
 		if err != nil {
 			p.stop()
@@ -65,7 +66,7 @@ func startPod(ctx context.Context, binary, dir string, http1 bool) (p *pod, err 
 	if err != nil {
 		return p, fmt.Errorf("making certificates: %w", err)
 	}
-	if err := p.join(ctx); err != nil {
+	if err := p.join(); err != nil {
 		return p, err
 	}
 	// The sidecar and the application are other users, who need to get at what
@@ -77,70 +78,43 @@ func startPod(ctx context.Context, binary, dir string, http1 bool) (p *pod, err 
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(ca.caFile, 0o644), copyProgram(own, p.application), copyProgram(binary, p.binary)); err != nil {
 		return p, err
 	}
-	if p.provider, err = p.launch(ctx, "provider", p.outside, "", p.worldConfig(ca, http1)); err != nil {
+	if p.provider, err = p.launch(ctx, "provider", p.World, "", p.worldConfig(ca, http1)); err != nil {
 		return p, err
 	}
 	if err := p.provider.until(ctx, "it does not listen", 20*time.Millisecond, func() bool {
-		return p.listens(ctx, p.outside, 2*len(podShapes))
+		return p.listens(ctx, p.World, 2*len(podShapes))
 	}); err != nil {
 		return p, p.provider.failed(err)
 	}
-	if p.gateway, err = p.launch(ctx, "sidecar", p.inside, gatewayUID, p.sidecarConfig()); err != nil {
+	if p.gateway, err = p.launch(ctx, "sidecar", p.Pod, gatewayUID, p.sidecarConfig()); err != nil {
 		return p, err
 	}
-	if err := p.gateway.until(ctx, "it does not listen", 20*time.Millisecond, func() bool { return p.listens(ctx, p.inside, 1) }); err != nil {
+	if err := p.gateway.until(ctx, "it does not listen", 20*time.Millisecond, func() bool { return p.listens(ctx, p.Pod, 1) }); err != nil {
 		return p, p.gateway.failed(err)
 	}
 	return p, nil
 }
 
 // join makes the namespaces, with a link between them.
-func (p *pod) join(ctx context.Context) error {
-	hosts := "127.0.0.1 localhost\n"
+func (p *pod) join() (err error) {
+	var hosts []string
+	addresses := []string{worldIP + "/24"}
 	for i := range podShapes {
-		hosts += fmt.Sprintf("%s %s\n%s %s\n", providerIP(i), providerHost(i), otherIP(i), otherHost(i))
+		hosts = append(hosts, providerIP(i)+" "+providerHost(i), otherIP(i)+" "+otherHost(i))
+		addresses = append(addresses, providerIP(i)+"/24", otherIP(i)+"/24")
 	}
-	for _, ns := range []string{p.inside, p.outside} {
-		if err := tool(ctx, "ip", "netns", "add", ns); err != nil {
-			return err
-		}
-		etc := filepath.Join("/etc/netns", ns) // ip netns exec puts it over /etc
-		if err := errors.Join(tool(ctx, "ip", "-n", ns, "link", "set", "lo", "up"), os.MkdirAll(etc, 0o755),
-			os.WriteFile(filepath.Join(etc, "hosts"), []byte(hosts), 0o644)); err != nil {
-			return err
-		}
-	}
-	if err := tool(ctx, "ip", "-n", p.inside, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", p.outside); err != nil {
-		return err
-	}
-	addresses := []string{worldIP}
-	for i := range podShapes {
-		addresses = append(addresses, providerIP(i), otherIP(i))
-	}
-	for _, address := range addresses {
-		if err := tool(ctx, "ip", "-n", p.outside, "addr", "add", address+"/24", "dev", "eth0"); err != nil {
-			return err
-		}
-	}
-	return errors.Join(tool(ctx, "ip", "-n", p.inside, "addr", "add", podIP+"/24", "dev", "eth0"),
-		tool(ctx, "ip", "-n", p.inside, "link", "set", "eth0", "up"), tool(ctx, "ip", "-n", p.outside, "link", "set", "eth0", "up"))
-}
-
-func tool(ctx context.Context, name string, args ...string) error {
-	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
-	}
-	return nil
+	p.Pair, err = netns.New(fmt.Sprintf("llm-bench%d", os.Getpid()), hosts, []string{podIP + "/24"}, addresses)
+	return err
 }
 
 // command is a command in a namespace, of a user without privileges unless that
 // is empty.
 func (p *pod) command(ctx context.Context, ns, uid string, args ...string) *exec.Cmd {
-	line := []string{"netns", "exec", ns}
+	line := netns.Command(ns, args...)
 	if uid != "" {
-		line = append(line, "setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs")
+		line = netns.As(ns, uid, args...)
 	}
-	cmd := exec.CommandContext(ctx, "ip", append(line, args...)...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), keyVariable+"="+providerKey, "SSL_CERT_FILE="+filepath.Join(p.dir, "ca.pem"))
 	return cmd
@@ -215,7 +189,7 @@ func (p *pod) capture(ctx context.Context, on bool) error {
 	if !on {
 		args = append(args, "--undo")
 	}
-	if out, err := p.command(ctx, p.inside, "", args...).CombinedOutput(); err != nil {
+	if out, err := p.command(ctx, p.Pod, "", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", strings.Join(args[1:], " "), err, out)
 	}
 	return nil
@@ -227,9 +201,8 @@ func (p *pod) stop() {
 			one.stop()
 		}
 	}
-	for _, ns := range []string{p.inside, p.outside} {
-		_ = exec.Command("ip", "netns", "del", ns).Run()
-		_ = os.RemoveAll(filepath.Join("/etc/netns", ns))
+	if p.Pair != nil {
+		p.Close()
 	}
 }
 

@@ -107,7 +107,7 @@ func (p *pod) call(ctx context.Context, c podCase, sidecar bool, o *options) (m 
 	if err != nil {
 		return m, err
 	}
-	cmd := p.command(ctx, p.inside, appUID, p.application)
+	cmd := p.command(ctx, p.Pod, appUID, p.application)
 	cmd.Env = append(cmd.Env, appVariable+"="+string(text))
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said

@@ -149,22 +149,9 @@ func TestInjectedPodStops(t *testing.T) {
 			t.Fatal("the stream broke off")
 		}
 	}
-	select {
-	case <-k.sidecar.done:
-		t.Fatal("the gateway ended before the stream")
-	default:
-	}
+	k.sidecar.runs(t, "a stream")
 	// The application ends, and with it all that the gateway waits for.
 	_ = app.Process.Kill()
 	_ = app.Wait()
-	ended := time.Now()
-	select {
-	case <-k.sidecar.done:
-	case <-time.After(30 * time.Second):
-		t.Fatal("the gateway is still there 30 s after the application")
-	}
-	t.Logf("the gateway ended %v after the application", time.Since(ended).Round(time.Millisecond))
-	if code := k.sidecar.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit status %d", code)
-	}
+	k.sidecar.ends(t, "the application")
 }

@@ -13,12 +13,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/caddy-llm/gateway/integration/internal/netns"
 )
 
 // Addresses of the pod and of the world, where one more of each family is for
@@ -44,38 +47,13 @@ func newSite(t testing.TB, hosts ...string) *site {
 		_, err := exec.LookPath(tool)
 		need(t, err == nil, "%s is not installed", tool)
 	}
-	id := fmt.Sprintf("llm%d-%d", os.Getpid(), sites.Add(1))
-	s := &site{t, id + "-pod", id + "-world"}
-	for _, ns := range []string{s.pod, s.world} {
-		etc := filepath.Join("/etc/netns", ns) // ip netns exec puts it over /etc
-		t.Cleanup(func() {
-			_ = exec.Command("ip", "netns", "del", ns).Run()
-			_ = os.RemoveAll(etc)
-		})
-		s.must("ip", "netns", "add", ns)
-		s.must("ip", "-n", ns, "link", "set", "lo", "up")
-		if err := os.MkdirAll(etc, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		lines := append([]string{"127.0.0.1 localhost", "::1 localhost"}, hosts...)
-		if err := os.WriteFile(filepath.Join(etc, "hosts"), []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	pair, err := netns.New(fmt.Sprintf("llm%d-%d", os.Getpid(), sites.Add(1)), hosts, []string{podIP4 + "/24", podIP6 + "/64"},
+		[]string{worldIP4 + "/24", worldIP6 + "/64", otherIP4 + "/24", otherIP6 + "/64"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.must("ip", "-n", s.pod, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", s.world)
-	for ns, addresses := range map[string][]string{
-		s.pod:   {podIP4 + "/24", podIP6 + "/64"},
-		s.world: {worldIP4 + "/24", worldIP6 + "/64", otherIP4 + "/24", otherIP6 + "/64"},
-	} {
-		for _, address := range addresses {
-			args := []string{"-n", ns, "addr", "add", address, "dev", "eth0"}
-			if strings.Contains(address, ":") {
-				args = append(args, "nodad")
-			}
-			s.must("ip", args...)
-		}
-		s.must("ip", "-n", ns, "link", "set", "eth0", "up")
-	}
+	t.Cleanup(pair.Close)
+	s := &site{t, pair.Pod, pair.World}
 	s.must("ip", "-n", s.pod, "route", "add", "default", "via", worldIP4)
 	s.must("ip", "-n", s.pod, "route", "add", "default", "via", worldIP6)
 	return s
@@ -103,16 +81,14 @@ func (s *site) must(name string, args ...string) string {
 }
 
 // inPod is a command of root in the pod.
-func (s *site) inPod(args ...string) *exec.Cmd {
-	return exec.Command("ip", append([]string{"netns", "exec", s.pod}, args...)...)
-}
+func (s *site) inPod(args ...string) *exec.Cmd { return command(netns.Command(s.pod, args...)) }
 
 // as is a command of a user in the pod, without privileges.
 func (s *site) as(uid int, args ...string) *exec.Cmd {
-	id := fmt.Sprint(uid)
-	options := []string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"}
-	return s.inPod(append(options, args...)...)
+	return command(netns.As(s.pod, strconv.Itoa(uid), args...))
 }
+
+func command(line []string) *exec.Cmd { return exec.Command(line[0], line[1:]...) }
 
 const appUID, gatewayUID = 1000, 1337
 

@@ -205,6 +205,31 @@ func (p *process) end(signal os.Signal) {
 	<-p.done
 }
 
+// runs fails the test if the process has ended.
+func (p *process) runs(t testing.TB, while string) {
+	t.Helper()
+	select {
+	case <-p.done:
+		t.Fatal("the gateway has ended while there was " + while)
+	default:
+	}
+}
+
+// ends waits for the end of the process by itself, from what it has waited for on.
+func (p *process) ends(t testing.TB, after string) {
+	t.Helper()
+	began := time.Now()
+	select {
+	case <-p.done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the gateway is still there 30 s after " + after)
+	}
+	t.Logf("the gateway ended %v after %s", time.Since(began).Round(time.Millisecond), after)
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
 // syncBuffer is a buffer that can be read while it is written.
 type syncBuffer struct {
 	mu sync.Mutex

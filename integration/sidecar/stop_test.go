@@ -98,23 +98,10 @@ func TestStop(t *testing.T) {
 	if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("a silent connection: %v, want its end", err)
 	}
-	select {
-	case <-p.gateway.done:
-		t.Fatal("the process ended before what was under way")
-	default:
-	}
+	p.gateway.runs(t, "something under way")
 	cancel()
 	_ = busy.Close()
-	stopped := time.Now()
-	select {
-	case <-p.gateway.done:
-	case <-time.After(15 * time.Second):
-		t.Fatal("the process outlasts all that it did")
-	}
-	t.Logf("gone %v after the last connection", time.Since(stopped).Round(time.Millisecond))
-	if code := p.gateway.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	p.gateway.ends(t, "the last connection")
 }
 
 // TestConnectionsAreCounted has one of each outcome.

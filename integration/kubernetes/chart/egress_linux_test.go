@@ -1,15 +1,10 @@
 package chart
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/caddy-llm/gateway/integration/fakeprovider"
 )
 
 // TestEgress deploys the example of an egress gateway as it is, and calls a provider
@@ -21,20 +16,8 @@ func TestEgress(t *testing.T) {
 	for _, name := range []string{namespace, "apps"} {
 		c.Kubectl("create", "namespace", name)
 	}
-	d := &deployment{t: t, cluster: c, namespace: namespace, provider: fakeprovider.New(t, fakeprovider.Names(providerName))}
-	proxy := fakeprovider.NewProxy(t, map[string]*fakeprovider.Server{providerName: d.provider})
-	values, err := json.Marshal(map[string]any{"env": []any{
-		map[string]any{"name": "HTTPS_PROXY", "value": proxy.URL()},
-		map[string]any{"name": "SSL_CERT_FILE", "value": "/etc/authorities/ca.crt"},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "values.json")
-	if err := os.WriteFile(file, values, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	mustHelm(t, admin(c), "install", "llm-egress", chartDir, "--namespace", namespace, "--values", dir+"values.yaml", "--values", file)
+	d := newDeployment(t, c, namespace)
+	mustHelm(t, admin(c), "install", "llm-egress", chartDir, "--namespace", namespace, "--values", dir+"values.yaml", "--values", d.values(map[string]any{}))
 	c.Apply(read(t, dir+"objects.yaml"), "-n", namespace, "--validate=strict")
 	c.Apply(read(t, dir+"networkpolicy.yaml"), "--validate=strict")
 	d.secret("llm-keys", "sk-egress")

@@ -37,27 +37,38 @@ func deploy(t *testing.T, drainSeconds int) *deployment {
 	t.Helper()
 	c := shared(t)
 	c.InstallIstioCRDs("Gateway")
-	d := &deployment{t: t, cluster: c, namespace: c.Namespace()}
-	d.provider = fakeprovider.New(t, fakeprovider.Names(providerName))
-	proxy := fakeprovider.NewProxy(t, map[string]*fakeprovider.Server{providerName: d.provider})
-	values, err := json.Marshal(map[string]any{
+	d := newDeployment(t, c, c.Namespace())
+	install(t, c, d.namespace, "--values", d.values(map[string]any{
 		"labels": map[string]string{"istio": d.namespace},
 		"drain":  map[string]any{"timeoutSeconds": drainSeconds},
-		"env": []any{
-			map[string]any{"name": "HTTPS_PROXY", "value": proxy.URL()},
-			map[string]any{"name": "SSL_CERT_FILE", "value": "/etc/authorities/ca.crt"},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "values.json")
-	if err := os.WriteFile(file, values, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	install(t, c, d.namespace, "--values", file)
+	}))
 	d.pod = startPod(t, c, d.namespace, "edge", map[string]string{"/etc/authorities/ca.crt": read(t, d.provider.CAFile())})
 	return d
+}
+
+// newDeployment is a deployment with a provider of its own, and without a pod.
+func newDeployment(t *testing.T, c *cluster.Cluster, namespace string) *deployment {
+	return &deployment{t: t, cluster: c, namespace: namespace, provider: fakeprovider.New(t, fakeprovider.Names(providerName))}
+}
+
+// values is a file with values of the chart, and with those by which the pod gets to
+// the provider.
+func (d *deployment) values(values map[string]any) string {
+	d.t.Helper()
+	proxy := fakeprovider.NewProxy(d.t, map[string]*fakeprovider.Server{providerName: d.provider})
+	values["env"] = []any{
+		map[string]any{"name": "HTTPS_PROXY", "value": proxy.URL()},
+		map[string]any{"name": "SSL_CERT_FILE", "value": "/etc/authorities/ca.crt"},
+	}
+	data, err := json.Marshal(values)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	file := filepath.Join(d.t.TempDir(), "values.json")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	return file
 }
 
 const objectsOfDeployment = `
