@@ -42,8 +42,8 @@ type controller struct {
 	findings   k8ssource.FindingLog
 }
 
-func newController(options k8ssource.SourceOptions, clients *clients, report func(*llmroute.State)) *controller {
-	c := &controller{options: options, scope: newScope(nil, options.Namespace, true), clients: clients, report: report, wake: make(chan struct{}, 1), followers: make(map[part]*follower)}
+func newController(options k8ssource.SourceOptions, scope scope, clients *clients, report func(*llmroute.State)) *controller {
+	c := &controller{options: options, scope: scope, clients: clients, report: report, wake: make(chan struct{}, 1), followers: make(map[part]*follower)}
 	c.references = references{followers: make(map[k8ssource.Reference]*follower), begin: func(ctx context.Context, ref k8ssource.Reference) *follower {
 		k := referable[ref.Kind]
 		return clients.follow(ctx, target{kind: k, version: k.versions[0], namespace: ref.Namespace, name: ref.Name}, &c.connection, hooks{c.changed, func() {}})

@@ -157,8 +157,7 @@ func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) er
 		report = holdBack(ctx, hook.Ready(), readyWait, report)
 		writers = append(writers, hook.Lead)
 	}
-	c := newController(options, clients, report)
-	c.scope = newScope(k.Namespaces, options.Namespace, k.Gateways != off)
+	c := newController(options, newScope(k.Namespaces, options.Namespace, k.Gateways != off), clients, report)
 	switch {
 	case k.Status == off:
 	case options.Workload == "": // a status says whose it is
