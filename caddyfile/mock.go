@@ -4,7 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/mock"
 )
 
 func init() {
@@ -13,9 +13,9 @@ func init() {
 }
 
 // mockDirective reads the directive llm_mock; its options are described at
-// llmroute.Mock.UnmarshalCaddyfile.
+// mock.Handler.UnmarshalCaddyfile.
 func mockDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	m := new(llmroute.Mock)
+	m := new(mock.Handler)
 	if err := m.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}

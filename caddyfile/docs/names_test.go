@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/mock"
 )
 
 var (
@@ -90,7 +91,7 @@ func TestJSONFields(t *testing.T) {
 			reflect.TypeFor[authz.Condition](), reflect.TypeFor[authz.JWTRule](), reflect.TypeFor[authz.JWTHeader](), reflect.TypeFor[authz.ClaimToHeader](),
 			reflect.TypeFor[authz.ExtAuthz](), reflect.TypeFor[authz.ExtAuthzBody](),
 		},
-		"llm_mock.md":          {reflect.TypeFor[llmroute.Mock]()},
+		"llm_mock.md":          {reflect.TypeFor[mock.Handler]()},
 		"observing.md":         {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
 		"source_kubernetes.md": {reflect.TypeFor[cluster.Kubernetes](), reflect.TypeFor[k8ssource.SourceOptions]()},
 		"sidecar.md":           {reflect.TypeFor[inject.Options](), reflect.TypeFor[inject.Resources]()},

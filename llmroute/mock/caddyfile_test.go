@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"encoding/json"
@@ -32,7 +32,7 @@ func TestMockUnmarshalCaddyfile(t *testing.T) {
 		{"a size", "llm_mock {\nreply_size 20000\nstatus 500\n}", `{"reply_size":20000,"status":500}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			m := new(Mock)
+			m := new(Handler)
 			if err := m.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tc.in)); err != nil {
 				t.Fatal(err)
 			}
@@ -77,13 +77,13 @@ func TestMockUnmarshalCaddyfileErrors(t *testing.T) {
 		{"api_key a b", "api_key takes one key"},
 	} {
 		t.Run(tc.option, func(t *testing.T) {
-			err := new(Mock).UnmarshalCaddyfile(caddyfile.NewTestDispenser("llm_mock {\n" + tc.option + "\n}"))
+			err := new(Handler).UnmarshalCaddyfile(caddyfile.NewTestDispenser("llm_mock {\n" + tc.option + "\n}"))
 			if err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), "Testfile:") {
 				t.Errorf("got %v, want an error with a line and %q", err, tc.says)
 			}
 		})
 	}
-	err := new(Mock).UnmarshalCaddyfile(caddyfile.NewTestDispenser("llm_mock model"))
+	err := new(Handler).UnmarshalCaddyfile(caddyfile.NewTestDispenser("llm_mock model"))
 	if err == nil || !strings.Contains(err.Error(), "no argument but a matcher") {
 		t.Error(err)
 	}

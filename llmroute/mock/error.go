@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// mockError is an answer in the shape of OpenAI's errors.
-type mockError struct {
+// apiError is an answer in the shape of OpenAI's errors.
+type apiError struct {
 	status     int
 	message    string
 	param      string // the parameter at fault, if one is
@@ -17,10 +17,10 @@ type mockError struct {
 }
 
 // Error returns what the client gets to read.
-func (e *mockError) Error() string { return e.message }
+func (e *apiError) Error() string { return e.message }
 
 // kind returns the member "type", which OpenAI derives from the status.
-func (e *mockError) kind() string {
+func (e *apiError) kind() string {
 	switch {
 	case e.status >= 500:
 		return "server_error"
@@ -31,19 +31,19 @@ func (e *mockError) kind() string {
 }
 
 // body returns the error as JSON.
-func (e *mockError) body() []byte {
+func (e *apiError) body() []byte {
 	orNull := func(s string) []byte {
 		if s == "" {
 			return []byte("null")
 		}
-		return mockQuote(s)
+		return quoted(s)
 	}
 	return fmt.Appendf(nil, `{"error":{"message":%s,"type":%q,"param":%s,"code":%s}}`,
-		mockQuote(e.message), e.kind(), orNull(e.param), orNull(e.code))
+		quoted(e.message), e.kind(), orNull(e.param), orNull(e.code))
 }
 
 // write sends the error.
-func (e *mockError) write(w http.ResponseWriter) {
+func (e *apiError) write(w http.ResponseWriter) {
 	h := w.Header()
 	if e.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
@@ -54,12 +54,12 @@ func (e *mockError) write(w http.ResponseWriter) {
 	if e.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(e.retryAfter))
 	}
-	mockWriteJSON(w, e.status, e.body(), nil, nil)
+	writeJSON(w, e.status, e.body(), nil, nil)
 }
 
-// mockFault returns the error that the option status asks for.
-func mockFault(status int) *mockError {
-	e := &mockError{status: status}
+// fault returns the error that the option status asks for.
+func fault(status int) *apiError {
+	e := &apiError{status: status}
 	switch status {
 	case http.StatusUnauthorized:
 		e.code = "invalid_api_key"

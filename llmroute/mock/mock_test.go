@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-func mockNew(t testing.TB, m *Mock) *Mock {
+func newMock(t testing.TB, m *Handler) *Handler {
 	t.Helper()
 	if err := m.Provision(caddy.Context{Context: context.Background()}); err != nil {
 		t.Fatal(err)
@@ -24,10 +24,10 @@ func mockNew(t testing.TB, m *Mock) *Mock {
 	return m
 }
 
-func mockPtr(n int) *int { return &n }
+func pointer(n int) *int { return &n }
 
-// mockDo sends one request to the handler and returns what it recorded.
-func mockDo(t testing.TB, m *Mock, method, path, body string, header ...string) *httptest.ResponseRecorder {
+// call sends one request to the handler and returns what it recorded.
+func call(t testing.TB, m *Handler, method, path, body string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	for i := 0; i+1 < len(header); i += 2 {
@@ -41,8 +41,8 @@ func mockDo(t testing.TB, m *Mock, method, path, body string, header ...string) 
 }
 
 const (
-	mockTools         = `"tools":[{"type":"custom","custom":{"name":"c"}},{"type":"function","function":{"name":"get_\"w\""}},{"type":"function","function":{"name":"other"}}]`
-	mockResponseTools = `"tools":[{"type":"web_search"},{"type":"function","name":"get_w"},{"type":"function","name":"other"}]`
+	toolsDoc      = `"tools":[{"type":"custom","custom":{"name":"c"}},{"type":"function","function":{"name":"get_\"w\""}},{"type":"function","function":{"name":"other"}}]`
+	responseTools = `"tools":[{"type":"web_search"},{"type":"function","name":"get_w"},{"type":"function","name":"other"}]`
 )
 
 func TestMockAnswers(t *testing.T) {
@@ -72,7 +72,7 @@ func TestMockAnswers(t *testing.T) {
 			map[string]string{"model": `"b"`},
 		},
 		{
-			"chat calls the first function", "/v1/chat/completions", `{"messages":[{"role":"system"},{"role":"user","content":"x"}],` + mockTools + `}`,
+			"chat calls the first function", "/v1/chat/completions", `{"messages":[{"role":"system"},{"role":"user","content":"x"}],` + toolsDoc + `}`,
 			map[string]string{
 				"choices.0.message.content": "null", "choices.0.message.tool_calls.#": "1",
 				"choices.0.message.tool_calls.0.type":               `"function"`,
@@ -83,15 +83,15 @@ func TestMockAnswers(t *testing.T) {
 		},
 		{
 			"chat calls the function asked for", "/v1/chat/completions",
-			`{"messages":[{"role":"user"}],"tool_choice":{"type":"function","function":{"name":"other"}},` + mockTools + `}`,
+			`{"messages":[{"role":"user"}],"tool_choice":{"type":"function","function":{"name":"other"}},` + toolsDoc + `}`,
 			map[string]string{"choices.0.message.tool_calls.0.function.name": `"other"`},
 		},
 		{
-			"chat answers a tool's result with text", "/v1/chat/completions", `{"messages":[{"role":"user"},{"role":"tool"}],` + mockTools + `}`,
+			"chat answers a tool's result with text", "/v1/chat/completions", `{"messages":[{"role":"user"},{"role":"tool"}],` + toolsDoc + `}`,
 			map[string]string{"choices.0.message.content": `"Answer é"`, "choices.0.message.tool_calls": ""},
 		},
 		{
-			"chat calls nothing with tool_choice none", "/v1/chat/completions", `{"messages":[{"role":"user"}],"tool_choice":"none",` + mockTools + `}`,
+			"chat calls nothing with tool_choice none", "/v1/chat/completions", `{"messages":[{"role":"user"}],"tool_choice":"none",` + toolsDoc + `}`,
 			map[string]string{"choices.0.message.content": `"Answer é"`},
 		},
 		{
@@ -128,20 +128,20 @@ func TestMockAnswers(t *testing.T) {
 			},
 		},
 		{
-			"responses call the first function", "/v1/responses", `{"input":"x",` + mockResponseTools + `}`,
+			"responses call the first function", "/v1/responses", `{"input":"x",` + responseTools + `}`,
 			map[string]string{
 				"output.#": "1", "output.0.type": `"function_call"`, "output.0.name": `"get_w"`, "output.0.arguments": `"{}"`, "output.0.status": `"completed"`,
 			},
 		},
 		{
 			"responses answer a function's output with text", "/v1/responses",
-			`{"input":[{"role":"user"},{"type":"function_call_output"}],` + mockResponseTools + `}`,
+			`{"input":[{"role":"user"},{"type":"function_call_output"}],` + responseTools + `}`,
 			map[string]string{"output.0.type": `"message"`},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			m := mockNew(t, &Mock{Reply: "Answer é"})
-			w := mockDo(t, m, "POST", tc.path, tc.body)
+			m := newMock(t, &Handler{Reply: "Answer é"})
+			w := call(t, m, "POST", tc.path, tc.body)
 			body := w.Body.String()
 			if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" || !gjson.Valid(body) {
 				t.Fatalf("status %d, header %v, body %s", w.Code, w.Header(), body)
@@ -158,7 +158,7 @@ func TestMockAnswers(t *testing.T) {
 				}
 			}
 			// What has an id has one of its own in each answer, and a time.
-			again := mockDo(t, m, "POST", tc.path, tc.body).Body.String()
+			again := call(t, m, "POST", tc.path, tc.body).Body.String()
 			if id := gjson.Get(body, "id"); id.Exists() && id.Str == gjson.Get(again, "id").Str {
 				t.Errorf("id %s is used twice", id.Str)
 			}
@@ -172,8 +172,8 @@ func TestMockAnswers(t *testing.T) {
 }
 
 func TestMockEmbeddingsAsBase64(t *testing.T) {
-	m := mockNew(t, &Mock{})
-	body := mockDo(t, m, "POST", "/v1/embeddings", `{"input":"x","encoding_format":"base64"}`).Body.String()
+	m := newMock(t, &Handler{})
+	body := call(t, m, "POST", "/v1/embeddings", `{"input":"x","encoding_format":"base64"}`).Body.String()
 	raw, err := base64.StdEncoding.DecodeString(gjson.Get(body, "data.0.embedding").Str)
 	if err != nil || len(raw) != 8*4 {
 		t.Fatalf("%d bytes, %v: %s", len(raw), err, body)
@@ -189,8 +189,8 @@ func TestMockEmbeddingsAsBase64(t *testing.T) {
 }
 
 func TestMockModels(t *testing.T) {
-	m := mockNew(t, &Mock{Model: "my \"model\""})
-	body := mockDo(t, m, "GET", "/v1/models", "").Body.String()
+	m := newMock(t, &Handler{Model: "my \"model\""})
+	body := call(t, m, "GET", "/v1/models", "").Body.String()
 	if !gjson.Valid(body) || gjson.Get(body, "object").Str != "list" || gjson.Get(body, "data.#").Int() != 1 ||
 		gjson.Get(body, "data.0.id").Str != `my "model"` || gjson.Get(body, "data.0.object").Str != "model" ||
 		gjson.Get(body, "data.0.owned_by").Str == "" || gjson.Get(body, "data.0.created").Int() == 0 {
@@ -199,13 +199,13 @@ func TestMockModels(t *testing.T) {
 }
 
 func TestMockConfiguredSizes(t *testing.T) {
-	m := mockNew(t, &Mock{ReplySize: 5000, PromptTokens: mockPtr(11), CompletionTokens: mockPtr(85)})
+	m := newMock(t, &Handler{ReplySize: 5000, PromptTokens: pointer(11), CompletionTokens: pointer(85)})
 	for path, text := range map[string]string{
 		"/v1/chat/completions": "choices.0.message.content",
 		"/v1/completions":      "choices.0.text",
 		"/v1/responses":        "output.0.content.0.text",
 	} {
-		body := mockDo(t, m, "POST", path, `{}`).Body.String()
+		body := call(t, m, "POST", path, `{}`).Body.String()
 		if got := len(gjson.Get(body, text).Str); got != 5000 {
 			t.Errorf("%s: the text has %d bytes, want 5000", path, got)
 		}
@@ -213,14 +213,14 @@ func TestMockConfiguredSizes(t *testing.T) {
 			t.Errorf("%s: %d tokens in total, want 96", path, total)
 		}
 	}
-	m = mockNew(t, &Mock{PromptTokens: mockPtr(0), CompletionTokens: mockPtr(0)})
-	if body := mockDo(t, m, "POST", "/v1/chat/completions", `{}`).Body.String(); gjson.Get(body, "usage.total_tokens").Raw != "0" {
+	m = newMock(t, &Handler{PromptTokens: pointer(0), CompletionTokens: pointer(0)})
+	if body := call(t, m, "POST", "/v1/chat/completions", `{}`).Body.String(); gjson.Get(body, "usage.total_tokens").Raw != "0" {
 		t.Error("0 tokens, set on purpose, are not reported as 0:", body)
 	}
 }
 
 func TestMockLatencyEndsWithTheRequest(t *testing.T) {
-	m := mockNew(t, &Mock{Latency: caddy.Duration(time.Hour)})
+	m := newMock(t, &Handler{Latency: caddy.Duration(time.Hour)})
 	ctx, cancel := context.WithCancelCause(context.Background())
 	left := errors.New("left")
 	time.AfterFunc(20*time.Millisecond, func() { cancel(left) })
@@ -231,22 +231,22 @@ func TestMockLatencyEndsWithTheRequest(t *testing.T) {
 		t.Error(err, w.Body)
 	}
 
-	m = mockNew(t, &Mock{Latency: caddy.Duration(30 * time.Millisecond)})
+	m = newMock(t, &Handler{Latency: caddy.Duration(30 * time.Millisecond)})
 	start := time.Now()
-	mockDo(t, m, "POST", "/v1/unknown", `{}`)
+	call(t, m, "POST", "/v1/unknown", `{}`)
 	if took := time.Since(start); took < 30*time.Millisecond {
 		t.Errorf("an error was sent after %s, before the latency", took)
 	}
 }
 
-// mockDiscard is the cheapest of response writers, which measures the mock and
+// discardWriter is the cheapest of response writers, which measures the mock and
 // nothing else.
-type mockDiscard struct{ header http.Header }
+type discardWriter struct{ header http.Header }
 
-func (w *mockDiscard) Header() http.Header         { return w.header }
-func (w *mockDiscard) Write(b []byte) (int, error) { return len(b), nil }
-func (w *mockDiscard) WriteHeader(int)             {}
-func (w *mockDiscard) Flush()                      {}
+func (w *discardWriter) Header() http.Header         { return w.header }
+func (w *discardWriter) Write(b []byte) (int, error) { return len(b), nil }
+func (w *discardWriter) WriteHeader(int)             {}
+func (w *discardWriter) Flush()                      {}
 
 func BenchmarkMock(b *testing.B) {
 	for _, bc := range []struct {
@@ -260,10 +260,10 @@ func BenchmarkMock(b *testing.B) {
 		{"stream of 100", 100, `{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}`},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
-			m := mockNew(b, &Mock{Chunks: bc.chunks})
+			m := newMock(b, &Handler{Chunks: bc.chunks})
 			body := strings.NewReader(bc.body)
 			r := httptest.NewRequest("POST", "/v1/chat/completions", body)
-			w := &mockDiscard{header: make(http.Header)}
+			w := &discardWriter{header: make(http.Header)}
 			b.ReportAllocs()
 			for b.Loop() {
 				body.Reset(bc.body)

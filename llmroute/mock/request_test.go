@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"bytes"
@@ -32,12 +32,12 @@ func TestMockReadBody(t *testing.T) {
 		{"less than claimed", strings.NewReader("x"), 30 << 20, "x", nil},
 		{"byte by byte", iotest.OneByteReader(strings.NewReader("abc")), -1, "abc", nil},
 		{"ends with the last data", iotest.DataErrReader(strings.NewReader("abc")), 3, "abc", nil},
-		{"claims too much", strings.NewReader("x"), mockMaxBody + 1, "", errMockTooLarge},
-		{"has too much", io.LimitReader(mockEndless{}, mockMaxBody+1), -1, "", errMockTooLarge},
+		{"claims too much", strings.NewReader("x"), maxBody + 1, "", errMockTooLarge},
+		{"has too much", io.LimitReader(endlessBody{}, maxBody+1), -1, "", errMockTooLarge},
 		{"breaks off", iotest.ErrReader(broken), 5, "", broken},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := mockReadBody(tc.reader, tc.size, make([]byte, 0, 16))
+			got, err := readBody(tc.reader, tc.size, make([]byte, 0, 16))
 			if !errors.Is(err, tc.err) || err == nil && string(got) != tc.want {
 				t.Errorf("%d bytes, %v; want %d bytes, %v", len(got), err, len(tc.want), tc.err)
 			}
@@ -48,18 +48,18 @@ func TestMockReadBody(t *testing.T) {
 	}
 }
 
-type mockEndless struct{}
+type endlessBody struct{}
 
-func (mockEndless) Read(b []byte) (int, error) { return len(b), nil }
+func (endlessBody) Read(b []byte) (int, error) { return len(b), nil }
 
 func TestMockRefusesBodiesItCannotRead(t *testing.T) {
-	m := mockNew(t, &Mock{})
+	m := newMock(t, &Handler{})
 	for _, tc := range []struct {
 		name   string
 		body   io.Reader
 		status int
 	}{
-		{"too large", io.LimitReader(mockEndless{}, mockMaxBody+1), 413},
+		{"too large", io.LimitReader(endlessBody{}, maxBody+1), 413},
 		{"over the server's own limit", iotest.ErrReader(&http.MaxBytesError{Limit: 1}), 413},
 		{"breaks off", iotest.ErrReader(io.ErrUnexpectedEOF), 400},
 	} {
@@ -78,7 +78,7 @@ func TestMockRefusesBodiesItCannotRead(t *testing.T) {
 // The buffer of one request's body becomes that of the next one.
 func TestMockKeepsNothingOfTheBody(t *testing.T) {
 	body := []byte(`{"model":"first","messages":[{"role":"user"}],"tools":[{"type":"function","function":{"name":"tool"}}]}`)
-	req, fail := mockParse(body, mockChat, `"default"`)
+	req, fail := parseRequest(body, chatEndpoint, `"default"`)
 	for i := range body {
 		body[i] = '!'
 	}
@@ -87,7 +87,7 @@ func TestMockKeepsNothingOfTheBody(t *testing.T) {
 	}
 }
 
-var mockDocuments = []string{
+var documents = []string{
 	`{}`, ` { } `, `[]`, `"x"`, ``, `{`, `}`, `{}}`, `{"a":1,}`, `{,}`, `{"a"}`, `{"a":}`, `{a:1}`, `{"a":1 2}`, `{"a":[1,]}`, `{"a":[,]}`,
 	`{"a":[1 2]}`, `{"a":[}]}`, `{"a":{"b":[{"c":null}]}}`, `{"a":{]}`, `{"a":truE,"b":nul}`, `{"a":[true,false,null]}`,
 	`{"a":0,"b":-0,"c":1.5e+10,"d":10E-3}`, `{"a":01}`, `{"a":-}`, `{"a":1.}`, `{"a":.5}`, `{"a":1e}`, `{"a":+1}`, `{"a":--1}`,
@@ -99,20 +99,20 @@ var mockDocuments = []string{
 }
 
 func TestMockScanObject(t *testing.T) {
-	for _, doc := range mockDocuments {
-		mockCompareScan(t, []byte(doc))
+	for _, doc := range documents {
+		compareScan(t, []byte(doc))
 	}
 	deep := `{"a":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`
-	if !mockScanObject([]byte(deep), func(_, _ []byte) {}) || mockScanObject([]byte(deep[:len(deep)-2]), func(_, _ []byte) {}) {
+	if !scanObject([]byte(deep), func(_, _ []byte) {}) || scanObject([]byte(deep[:len(deep)-2]), func(_, _ []byte) {}) {
 		t.Error("deep nesting is not read right")
 	}
 }
 
-// mockCompareScan holds the scanner against the standard library.
-func mockCompareScan(t *testing.T, doc []byte) {
+// compareScan holds the scanner against the standard library.
+func compareScan(t *testing.T, doc []byte) {
 	t.Helper()
 	var got bytes.Buffer
-	ok := mockScanObject(doc, func(key, value []byte) {
+	ok := scanObject(doc, func(key, value []byte) {
 		got.Write(key)
 		got.WriteByte(':')
 		got.Write(value)
@@ -137,22 +137,22 @@ func mockCompareScan(t *testing.T, doc []byte) {
 
 func FuzzMockRequest(f *testing.F) {
 	paths := []string{"/chat/completions", "/completions", "/responses", "/embeddings", "/moderations"}
-	for i, doc := range mockDocuments {
+	for i, doc := range documents {
 		f.Add(i, []byte(doc))
 	}
-	m := mockNew(f, &Mock{Reply: "abc", Chunks: 2})
+	m := newMock(f, &Handler{Reply: "abc", Chunks: 2})
 	f.Fuzz(func(t *testing.T, i int, body []byte) {
 		if bytes.Count(body, []byte{'['})+bytes.Count(body, []byte{'{'}) < 5000 { // the library's own limit is 10000
-			mockCompareScan(t, body)
+			compareScan(t, body)
 		}
-		w := mockDo(t, m, "POST", paths[uint(i)%uint(len(paths))], string(body))
+		w := call(t, m, "POST", paths[uint(i)%uint(len(paths))], string(body))
 		switch {
 		case w.Code != 200 && w.Code != 400:
 			t.Fatalf("status %d for %q", w.Code, body)
 		case !utf8.Valid(w.Body.Bytes()):
 			t.Fatalf("the answer to %q is not UTF-8: %q", body, w.Body)
 		case w.Header().Get("Content-Type") == "text/event-stream":
-			mockEventsOf(t, w.Body.String())
+			eventsOf(t, w.Body.String())
 		case !json.Valid(w.Body.Bytes()):
 			t.Fatalf("the answer to %q is not JSON: %s", body, w.Body)
 		}

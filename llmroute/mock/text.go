@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"bytes"
@@ -11,19 +11,19 @@ import (
 	"unicode/utf8"
 )
 
-// mockTokens estimates how many tokens a text of n bytes has. Real ones have
+// countTokens estimates how many tokens a text of n bytes has. Real ones have
 // about four bytes in English, and load tests need no better number.
-func mockTokens(n int) int { return max(1, (n+3)/4) }
+func countTokens(n int) int { return max(1, (n+3)/4) }
 
-// mockText returns n bytes of readable text that JSON need not escape.
-func mockText(n int) string {
+// replyText returns n bytes of readable text that JSON need not escape.
+func replyText(n int) string {
 	const sentence = "The mock provider fills its answer with this sentence. "
 	return strings.Repeat(sentence, n/len(sentence)+1)[:n]
 }
 
-// mockSplit cuts text into n parts of about the same number of characters,
+// splitText cuts text into n parts of about the same number of characters,
 // never inside one.
-func mockSplit(text string, n int) []string {
+func splitText(text string, n int) []string {
 	parts := make([]string, n)
 	runes := utf8.RuneCountInString(text)
 	for i := range parts {
@@ -46,8 +46,8 @@ func mockSplit(text string, n int) []string {
 	return parts
 }
 
-// mockQuote returns s as a JSON string that keeps <, > and & readable.
-func mockQuote(s string) []byte {
+// quoted returns s as a JSON string that keeps <, > and & readable.
+func quoted(s string) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -57,9 +57,9 @@ func mockQuote(s string) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'})
 }
 
-// mockVector returns the unit vector that every embedding is: as a JSON array,
+// vectorOf returns the unit vector that every embedding is: as a JSON array,
 // and as the base64 of little-endian 32-bit floats that OpenAI's SDKs ask for.
-func mockVector() (array, encoded string) {
+func vectorOf() (array, encoded string) {
 	vector := [...]float32{0.5, -0.5, 0.5, 0.25, -0.25, 0.25, -0.25, 0}
 	var text, raw []byte
 	for i, x := range vector {

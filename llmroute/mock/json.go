@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"bytes"
@@ -6,67 +6,67 @@ import (
 	"math/bits"
 )
 
-// mockScanObject checks that doc is one JSON object with nothing around it but
+// scanObject checks that doc is one JSON object with nothing around it but
 // space, and hands each of its members, as they are written, to member. It
 // takes one pass and no recursion: a megabyte costs a fraction of what the
 // usual validators take, and no nesting exhausts the stack.
-func mockScanObject(doc []byte, member func(key, value []byte)) bool {
-	i := mockSkipSpace(doc, 0)
+func scanObject(doc []byte, member func(key, value []byte)) bool {
+	i := skipSpace(doc, 0)
 	if i >= len(doc) || doc[i] != '{' {
 		return false
 	}
-	i = mockSkipSpace(doc, i+1)
+	i = skipSpace(doc, i+1)
 	if i < len(doc) && doc[i] == '}' {
-		return mockSkipSpace(doc, i+1) == len(doc)
+		return skipSpace(doc, i+1) == len(doc)
 	}
 	for {
 		key := i
-		if i = mockSkipKey(doc, i); i < 0 {
+		if i = skipKey(doc, i); i < 0 {
 			return false
 		}
-		value := mockSkipSpace(doc, i)
-		if i = mockSkipValue(doc, value); i < 0 {
+		value := skipSpace(doc, i)
+		if i = skipValue(doc, value); i < 0 {
 			return false
 		}
-		member(doc[key:mockSkipString(doc, key)], doc[value:i])
-		i = mockSkipSpace(doc, i)
+		member(doc[key:skipString(doc, key)], doc[value:i])
+		i = skipSpace(doc, i)
 		switch {
 		case i >= len(doc):
 			return false
 		case doc[i] == '}':
-			return mockSkipSpace(doc, i+1) == len(doc)
+			return skipSpace(doc, i+1) == len(doc)
 		case doc[i] != ',':
 			return false
 		}
-		i = mockSkipSpace(doc, i+1)
+		i = skipSpace(doc, i+1)
 	}
 }
 
 // The functions below return the index after what they skip, and -1 if it is
 // not there.
 
-// mockSkipValue skips the value that begins at i.
-func mockSkipValue(doc []byte, i int) int {
+// skipValue skips the value that begins at i.
+func skipValue(doc []byte, i int) int {
 	var room [64]byte
 	open := room[:0] // the brackets to come, the innermost last
 	for {
-		if i = mockSkipSpace(doc, i); i >= len(doc) {
+		if i = skipSpace(doc, i); i >= len(doc) {
 			return -1
 		}
 		switch c := doc[i]; c {
 		case '{':
-			i = mockSkipSpace(doc, i+1)
+			i = skipSpace(doc, i+1)
 			if i < len(doc) && doc[i] == '}' {
 				i++
 				break
 			}
-			if i = mockSkipKey(doc, i); i < 0 {
+			if i = skipKey(doc, i); i < 0 {
 				return -1
 			}
 			open = append(open, '}')
 			continue
 		case '[':
-			i = mockSkipSpace(doc, i+1)
+			i = skipSpace(doc, i+1)
 			if i < len(doc) && doc[i] == ']' {
 				i++
 				break
@@ -74,15 +74,15 @@ func mockSkipValue(doc []byte, i int) int {
 			open = append(open, ']')
 			continue
 		case '"':
-			i = mockSkipString(doc, i)
+			i = skipString(doc, i)
 		case 't':
-			i = mockSkipWord(doc, i, "true")
+			i = skipWord(doc, i, "true")
 		case 'f':
-			i = mockSkipWord(doc, i, "false")
+			i = skipWord(doc, i, "false")
 		case 'n':
-			i = mockSkipWord(doc, i, "null")
+			i = skipWord(doc, i, "null")
 		default:
-			i = mockSkipNumber(doc, i)
+			i = skipNumber(doc, i)
 		}
 		if i < 0 {
 			return -1
@@ -92,14 +92,14 @@ func mockSkipValue(doc []byte, i int) int {
 			if len(open) == 0 {
 				return i
 			}
-			if i = mockSkipSpace(doc, i); i >= len(doc) {
+			if i = skipSpace(doc, i); i >= len(doc) {
 				return -1
 			}
 			c, closing := doc[i], open[len(open)-1]
 			i++
 			if c == ',' {
 				if closing == '}' {
-					i = mockSkipKey(doc, mockSkipSpace(doc, i))
+					i = skipKey(doc, skipSpace(doc, i))
 				}
 				break
 			}
@@ -114,26 +114,26 @@ func mockSkipValue(doc []byte, i int) int {
 	}
 }
 
-// mockSkipKey skips a string and the colon after it.
-func mockSkipKey(doc []byte, i int) int {
+// skipKey skips a string and the colon after it.
+func skipKey(doc []byte, i int) int {
 	if i >= len(doc) || doc[i] != '"' {
 		return -1
 	}
-	if i = mockSkipString(doc, i); i < 0 {
+	if i = skipString(doc, i); i < 0 {
 		return -1
 	}
-	if i = mockSkipSpace(doc, i); i >= len(doc) || doc[i] != ':' {
+	if i = skipSpace(doc, i); i >= len(doc) || doc[i] != ':' {
 		return -1
 	}
 	return i + 1
 }
 
-// mockSkipString skips the string whose quote is at i.
-func mockSkipString(doc []byte, i int) int {
+// skipString skips the string whose quote is at i.
+func skipString(doc []byte, i int) int {
 	for i++; ; {
 		// Prompts are most of a request: go through them eight bytes at a time.
 		for i+8 <= len(doc) {
-			if special := mockSpecial(binary.LittleEndian.Uint64(doc[i:])); special != 0 {
+			if special := specialByte(binary.LittleEndian.Uint64(doc[i:])); special != 0 {
 				i += bits.TrailingZeros64(special) / 8
 				break
 			}
@@ -164,18 +164,18 @@ func mockSkipString(doc []byte, i int) int {
 	}
 }
 
-// mockSpecial sets the highest bit of each byte of w that is a quote, a
+// specialByte sets the highest bit of each byte of w that is a quote, a
 // backslash or a control character. Bytes above the first of those may be
 // marked wrongly, because the subtractions borrow from them.
-func mockSpecial(w uint64) uint64 {
+func specialByte(w uint64) uint64 {
 	const ones = 0x0101010101010101
 	quote := w ^ ones*'"'
 	backslash := w ^ ones*'\\'
 	return ((quote-ones)&^quote | (backslash-ones)&^backslash | (w-ones*' ')&^w) & (ones << 7)
 }
 
-// mockSkipNumber skips a number.
-func mockSkipNumber(doc []byte, i int) int {
+// skipNumber skips a number.
+func skipNumber(doc []byte, i int) int {
 	digits := func() bool {
 		start := i
 		for i < len(doc) && '0' <= doc[i] && doc[i] <= '9' {
@@ -207,16 +207,16 @@ func mockSkipNumber(doc []byte, i int) int {
 	return i
 }
 
-// mockSkipWord skips the word.
-func mockSkipWord(doc []byte, i int, word string) int {
+// skipWord skips the word.
+func skipWord(doc []byte, i int, word string) int {
 	if !bytes.HasPrefix(doc[i:], []byte(word)) {
 		return -1
 	}
 	return i + len(word)
 }
 
-// mockSkipSpace skips what space there is.
-func mockSkipSpace(doc []byte, i int) int {
+// skipSpace skips what space there is.
+func skipSpace(doc []byte, i int) int {
 	for i < len(doc) && (doc[i] == ' ' || doc[i] == '\n' || doc[i] == '\r' || doc[i] == '\t') {
 		i++
 	}

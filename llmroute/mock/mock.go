@@ -1,4 +1,7 @@
-package llmroute
+// Package mock is the llm_mock handler: a small OpenAI-compatible provider for
+// the quickstart, tests and fault drills. It imports Caddy and nothing of the
+// gateway. Begin with Handler, then serve.go.
+package mock
 
 import (
 	"errors"
@@ -13,25 +16,25 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(new(Mock))
+	caddy.RegisterModule(new(Handler))
 }
 
 const (
-	mockDefaultModel = "mock-model"
-	mockDefaultReply = "Hello from the mock provider of this gateway. " +
+	defaultModel = "mock-model"
+	defaultReply = "Hello from the mock provider of this gateway. " +
 		"It gives every prompt this same answer; route to a real provider to reach a model."
-	mockDefaultChunks = 8
+	defaultChunks = 8
 
 	// A configuration beyond these would be a typing mistake or would hold
 	// an unreasonable amount of memory.
-	mockMaxReply  = 64 << 20
-	mockMaxChunks = 100_000
+	maxReply  = 64 << 20
+	maxChunks = 100_000
 
 	// Fault shares are counted in millionths.
-	mockWhole = 1_000_000
+	wholeText = 1_000_000
 )
 
-// Mock answers like a small OpenAI-compatible provider: chat completions,
+// Handler answers like a small OpenAI-compatible provider: chat completions,
 // completions, responses, embeddings, moderations and the list of models,
 // streaming included, under any path prefix. It needs no key and reaches no
 // network, which makes it the provider of the quickstart, the upstream of load
@@ -42,7 +45,7 @@ const (
 // `tool_choice` names, else of the first function, with the arguments `{}`.
 // The mock is the last handler of its route: what it does not know is a 404 in
 // OpenAI's shape.
-type Mock struct {
+type Handler struct {
 	// The model named in the answer when the request names none, and the one
 	// `GET …/models` lists. Default: `mock-model`.
 	Model string `json:"model,omitempty"`
@@ -105,7 +108,7 @@ type Mock struct {
 	chunkTexts [][]byte // the reply's chunks as JSON strings
 	textTokens int
 	key        string
-	fault      *mockError
+	fault      *apiError
 	faultShare uint64 // in millionths
 	vector     string // the embedding as a JSON array
 	vector64   string // the same as base64 of little-endian float32
@@ -118,30 +121,30 @@ type Mock struct {
 }
 
 // CaddyModule returns the Caddy module information.
-func (*Mock) CaddyModule() caddy.ModuleInfo {
+func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "http.handlers.llm_mock",
-		New: func() caddy.Module { return new(Mock) },
+		New: func() caddy.Module { return new(Handler) },
 	}
 }
 
 // Provision checks the options, fills in the defaults, and builds once all
 // that answers have in common.
-func (m *Mock) Provision(caddy.Context) error {
+func (m *Handler) Provision(caddy.Context) error {
 	if err := m.check(); err != nil {
 		return fmt.Errorf("llm_mock: %w", err)
 	}
 	if m.Model == "" {
-		m.Model = mockDefaultModel
+		m.Model = defaultModel
 	}
 	if m.Chunks == 0 {
-		m.Chunks = mockDefaultChunks
+		m.Chunks = defaultChunks
 	}
 	reply := m.Reply
 	if m.ReplySize > 0 {
-		reply = mockText(m.ReplySize)
+		reply = replyText(m.ReplySize)
 	} else if reply == "" {
-		reply = mockDefaultReply
+		reply = defaultReply
 	}
 	key, err := caddy.NewReplacer().ReplaceOrErr(m.APIKey, true, true)
 	if err != nil {
@@ -152,22 +155,22 @@ func (m *Mock) Provision(caddy.Context) error {
 		return errors.New("llm_mock: api_key is empty; leave the option out to accept every request")
 	}
 
-	m.model = string(mockQuote(m.Model))
-	m.text = mockQuote(reply)
-	m.textTokens = mockTokens(len(reply))
+	m.model = string(quoted(m.Model))
+	m.text = quoted(reply)
+	m.textTokens = countTokens(len(reply))
 	m.chunkTexts = nil
-	for _, part := range mockSplit(reply, m.Chunks) {
-		m.chunkTexts = append(m.chunkTexts, mockQuote(part))
+	for _, part := range splitText(reply, m.Chunks) {
+		m.chunkTexts = append(m.chunkTexts, quoted(part))
 	}
-	m.vector, m.vector64 = mockVector()
+	m.vector, m.vector64 = vectorOf()
 	m.models = fmt.Appendf(nil, `{"object":"list","data":[{"id":%s,"object":"model","created":%d,"owned_by":"llm_mock"}]}`,
 		m.model, time.Now().Unix())
 	if m.Status != 0 {
-		m.fault = mockFault(m.Status)
+		m.fault = fault(m.Status)
 		m.fault.retryAfter = m.RetryAfter
-		m.faultShare = mockWhole
+		m.faultShare = wholeText
 		if m.StatusRatio > 0 {
-			m.faultShare = uint64(math.Round(m.StatusRatio * mockWhole))
+			m.faultShare = uint64(math.Round(m.StatusRatio * wholeText))
 		}
 	}
 	// Answers after a reload must not repeat the ids of those before it.
@@ -176,18 +179,18 @@ func (m *Mock) Provision(caddy.Context) error {
 }
 
 // check reports the first option whose value makes no sense.
-func (m *Mock) check() error {
+func (m *Handler) check() error {
 	switch {
 	case m.Reply != "" && m.ReplySize != 0:
 		return errors.New("set either reply or reply_size, not both")
-	case m.ReplySize < 0 || m.ReplySize > mockMaxReply:
-		return fmt.Errorf("reply_size is %d; expected 1 to %d bytes", m.ReplySize, mockMaxReply)
-	case len(m.Reply) > mockMaxReply:
-		return fmt.Errorf("reply has %d bytes; expected at most %d", len(m.Reply), mockMaxReply)
-	case len(m.Model) > mockMaxModel:
-		return fmt.Errorf("model has %d bytes; expected at most %d", len(m.Model), mockMaxModel)
-	case m.Chunks < 0 || m.Chunks > mockMaxChunks:
-		return fmt.Errorf("chunks is %d; expected 1 to %d", m.Chunks, mockMaxChunks)
+	case m.ReplySize < 0 || m.ReplySize > maxReply:
+		return fmt.Errorf("reply_size is %d; expected 1 to %d bytes", m.ReplySize, maxReply)
+	case len(m.Reply) > maxReply:
+		return fmt.Errorf("reply has %d bytes; expected at most %d", len(m.Reply), maxReply)
+	case len(m.Model) > maxModel:
+		return fmt.Errorf("model has %d bytes; expected at most %d", len(m.Model), maxModel)
+	case m.Chunks < 0 || m.Chunks > maxChunks:
+		return fmt.Errorf("chunks is %d; expected 1 to %d", m.Chunks, maxChunks)
 	case m.Latency < 0:
 		return fmt.Errorf("latency is %s; expected a duration that is not negative", time.Duration(m.Latency))
 	case m.ChunkInterval < 0:
@@ -196,7 +199,7 @@ func (m *Mock) check() error {
 		return fmt.Errorf("status is %d; expected an error status from 400 to 599", m.Status)
 	case math.IsNaN(m.StatusRatio) || m.StatusRatio < 0 || m.StatusRatio > 1:
 		return fmt.Errorf("the ratio of status is %v; expected a number above 0 and at most 1", m.StatusRatio)
-	case m.StatusRatio > 0 && m.StatusRatio < 1.0/mockWhole:
+	case m.StatusRatio > 0 && m.StatusRatio < 1.0/wholeText:
 		return fmt.Errorf("the ratio of status is %v; expected at least one in a million", m.StatusRatio)
 	case m.Status == 0 && m.StatusRatio != 0:
 		return errors.New("status_ratio needs status")
@@ -216,6 +219,6 @@ func (m *Mock) check() error {
 
 // Interface guards
 var (
-	_ caddy.Module      = (*Mock)(nil)
-	_ caddy.Provisioner = (*Mock)(nil)
+	_ caddy.Module      = (*Handler)(nil)
+	_ caddy.Provisioner = (*Handler)(nil)
 )

@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"net/http"
@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// mockShape holds what differs between the answers of chat completions and
+// shape holds what differs between the answers of chat completions and
 // those of the older completions.
-type mockShape struct {
+type shape struct {
 	id            string // what ids begin with
 	object, chunk string // the types of an answer and of a chunk
 
@@ -18,9 +18,9 @@ type mockShape struct {
 	origin                  string // who answered
 }
 
-func mockShapeOf(endpoint mockEndpoint) mockShape {
-	if endpoint == mockCompletions {
-		return mockShape{
+func shapeOf(endpoint endpoint) shape {
+	if endpoint == completionsEndpoint {
+		return shape{
 			id: "cmpl-", object: "text_completion", chunk: "text_completion",
 			beforeText:  `{"text":`,
 			afterText:   `,"index":0,"logprobs":null,"finish_reason":"stop"}`,
@@ -30,7 +30,7 @@ func mockShapeOf(endpoint mockEndpoint) mockShape {
 			origin:      `"system_fingerprint":"fp_mock"`,
 		}
 	}
-	return mockShape{
+	return shape{
 		id: "chatcmpl-", object: "chat.completion", chunk: "chat.completion.chunk",
 		beforeText:  `{"index":0,"message":{"role":"assistant","content":`,
 		afterText:   `,"refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}`,
@@ -43,18 +43,18 @@ func mockShapeOf(endpoint mockEndpoint) mockShape {
 }
 
 // answerCompletion sends a whole chat completion or completion.
-func (m *Mock) answerCompletion(w http.ResponseWriter, req *mockRequest, id uint64, shape mockShape) {
-	buf := mockBuffer(&m.outs)
-	defer mockRelease(&m.outs, buf)
+func (m *Handler) answerCompletion(w http.ResponseWriter, req *request, id uint64, shape shape) {
+	buf := getBuffer(&m.outs)
+	defer putBuffer(&m.outs, buf)
 
 	b := append(*buf, '{')
-	b = mockAppendHead(b, shape.id, id, shape.object, "created", req.model)
+	b = appendHead(b, shape.id, id, shape.object, "created", req.model)
 	b = append(b, `,"choices":[`...)
 	text := m.text
 	if req.tool != "" {
 		text = nil
 		b = append(b, `{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[`...)
-		b = mockAppendToolCall(b, id, req.tool, `"{}"`)
+		b = appendToolCall(b, id, req.tool, `"{}"`)
 		b = append(b, `],"refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"tool_calls"}`...)
 	} else {
 		b = append(b, shape.beforeText...)
@@ -69,13 +69,13 @@ func (m *Mock) answerCompletion(w http.ResponseWriter, req *mockRequest, id uint
 	b = append(b, shape.origin...)
 	b = append(b, '}')
 	*buf = b
-	mockWriteJSON(w, http.StatusOK, b[:cut], text, b[cut:])
+	writeJSON(w, http.StatusOK, b[:cut], text, b[cut:])
 }
 
-// mockAppendHead appends the members that every object begins with.
-func mockAppendHead(b []byte, prefix string, id uint64, object, created, model string) []byte {
+// appendHead appends the members that every object begins with.
+func appendHead(b []byte, prefix string, id uint64, object, created, model string) []byte {
 	b = append(b, `"id":"`...)
-	b = mockAppendID(b, prefix, id)
+	b = appendID(b, prefix, id)
 	b = append(b, `","object":"`...)
 	b = append(b, object...)
 	b = append(b, `","`...)
@@ -86,16 +86,16 @@ func mockAppendHead(b []byte, prefix string, id uint64, object, created, model s
 	return append(b, model...)
 }
 
-// mockAppendID appends an id that no other request's objects have.
-func mockAppendID(b []byte, prefix string, id uint64) []byte {
+// appendID appends an id that no other request's objects have.
+func appendID(b []byte, prefix string, id uint64) []byte {
 	b = append(b, prefix...)
 	return strconv.AppendUint(b, id, 16)
 }
 
-// mockAppendToolCall appends one tool call; name and arguments are JSON strings.
-func mockAppendToolCall(b []byte, id uint64, name, arguments string) []byte {
+// appendToolCall appends one tool call; name and arguments are JSON strings.
+func appendToolCall(b []byte, id uint64, name, arguments string) []byte {
 	b = append(b, `{"id":"`...)
-	b = mockAppendID(b, "call_", id)
+	b = appendID(b, "call_", id)
 	b = append(b, `","type":"function","function":{"name":`...)
 	b = append(b, name...)
 	b = append(b, `,"arguments":`...)
@@ -104,7 +104,7 @@ func mockAppendToolCall(b []byte, id uint64, name, arguments string) []byte {
 }
 
 // appendUsage appends the member "usage" of completions.
-func (m *Mock) appendUsage(b []byte, req *mockRequest) []byte {
+func (m *Handler) appendUsage(b []byte, req *request) []byte {
 	prompt, completion := m.usage(req)
 	b = append(b, `"usage":{"prompt_tokens":`...)
 	b = strconv.AppendInt(b, int64(prompt), 10)

@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"context"
@@ -45,8 +45,8 @@ func TestMockErrors(t *testing.T) {
 		{"another scheme", "POST", chat, `{}`, []string{"Authorization", "Basic sk-test"}, 401, "", "invalid_api_key", "Incorrect API key"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			m := mockNew(t, &Mock{APIKey: "sk-test"})
-			w := mockDo(t, m, tc.method, tc.path, tc.body, tc.header...)
+			m := newMock(t, &Handler{APIKey: "sk-test"})
+			w := call(t, m, tc.method, tc.path, tc.body, tc.header...)
 			body := w.Body.String()
 			e := gjson.Get(body, "error")
 			if w.Code != tc.status || !gjson.Valid(body) || e.Get("type").Str != "invalid_request_error" {
@@ -74,8 +74,8 @@ func TestMockAcceptsTheRightKey(t *testing.T) {
 		{"none configured", "", "Bearer whatever"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			m := mockNew(t, &Mock{APIKey: tc.configured})
-			if w := mockDo(t, m, "POST", "/chat/completions", `{}`, "Authorization", tc.header); w.Code != 200 {
+			m := newMock(t, &Handler{APIKey: tc.configured})
+			if w := call(t, m, "POST", "/chat/completions", `{}`, "Authorization", tc.header); w.Code != 200 {
 				t.Error(w.Code, w.Body)
 			}
 		})
@@ -88,10 +88,10 @@ func TestMockFaultsAreSpreadEvenly(t *testing.T) {
 		of    int
 		want  int
 	}{{0, 10, 10}, {1, 10, 10}, {0.5, 10, 5}, {0.25, 100, 25}, {0.1, 1000, 100}, {1.0 / 3, 999, 332}, {0.99, 100, 99}, {0.001, 1000, 1}} {
-		m := mockNew(t, &Mock{Status: 429, StatusRatio: tc.ratio, RetryAfter: 7})
+		m := newMock(t, &Handler{Status: 429, StatusRatio: tc.ratio, RetryAfter: 7})
 		faults, run, longest := 0, 0, 0
 		for range tc.of {
-			w := mockDo(t, m, "POST", "/v1/chat/completions", `{}`)
+			w := call(t, m, "POST", "/v1/chat/completions", `{}`)
 			run++
 			if w.Code != 200 {
 				faults++
@@ -115,7 +115,7 @@ func TestMockFaultsAreSpreadEvenly(t *testing.T) {
 
 func TestMockFaultBodies(t *testing.T) {
 	for status, kind := range map[int]string{400: "invalid_request_error", 401: "invalid_request_error", 429: "requests", 500: "server_error", 529: "server_error"} {
-		w := mockDo(t, mockNew(t, &Mock{Status: status}), "POST", "/v1/chat/completions", `{`)
+		w := call(t, newMock(t, &Handler{Status: status}), "POST", "/v1/chat/completions", `{`)
 		if w.Code != status || gjson.Get(w.Body.String(), "error.type").Str != kind || w.Header().Get("Retry-After") != "" {
 			t.Error(w.Code, w.Header(), w.Body)
 		}
@@ -145,7 +145,7 @@ func TestMockRefusesBadOptions(t *testing.T) {
 		{`{"api_key":"{unknown.key}"}`, "api_key"},
 		{`{"api_key":" "}`, "api_key is empty"},
 	} {
-		m := new(Mock)
+		m := new(Handler)
 		if err := json.Unmarshal([]byte(tc.config), m); err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"bufio"
@@ -15,10 +15,10 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// mockServe starts the mock behind a real HTTP server.
-func mockServe(t *testing.T, m *Mock) *httptest.Server {
+// serveMock starts the mock behind a real HTTP server.
+func serveMock(t *testing.T, m *Handler) *httptest.Server {
 	t.Helper()
-	mockNew(t, m)
+	newMock(t, m)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = m.ServeHTTP(w, r, nil) // the error is the client's leaving
 	}))
@@ -26,9 +26,9 @@ func mockServe(t *testing.T, m *Mock) *httptest.Server {
 	return srv
 }
 
-// mockEventsOf returns the data of each event, and fails where an event of the
+// eventsOf returns the data of each event, and fails where an event of the
 // responses API is named differently from its type.
-func mockEventsOf(t *testing.T, body string) []string {
+func eventsOf(t *testing.T, body string) []string {
 	t.Helper()
 	if !strings.HasSuffix(body, "\n\n") {
 		t.Fatalf("the last event is not closed: %q", body)
@@ -62,11 +62,11 @@ func TestMockStreamsCompletions(t *testing.T) {
 		{"completions with usage", "/v1/completions", `{"model":"m",` + withUsage + `}`, "text_completion", []string{"ab", "cé", ""}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			w := mockDo(t, mockNew(t, &Mock{Reply: "abcé", Chunks: 2}), "POST", tc.path, tc.body)
+			w := call(t, newMock(t, &Handler{Reply: "abcé", Chunks: 2}), "POST", tc.path, tc.body)
 			if w.Header().Get("Content-Type") != "text/event-stream" || !w.Flushed {
 				t.Error(w.Header())
 			}
-			data := mockEventsOf(t, w.Body.String())
+			data := eventsOf(t, w.Body.String())
 			want := len(tc.texts) + 1
 			if tc.usage {
 				want++
@@ -105,8 +105,8 @@ func TestMockStreamsCompletions(t *testing.T) {
 }
 
 func TestMockStreamsToolCall(t *testing.T) {
-	w := mockDo(t, mockNew(t, &Mock{}), "POST", "/v1/chat/completions", `{"stream":true,"messages":[{"role":"user"}],`+mockTools+`}`)
-	data := mockEventsOf(t, w.Body.String())
+	w := call(t, newMock(t, &Handler{}), "POST", "/v1/chat/completions", `{"stream":true,"messages":[{"role":"user"}],`+toolsDoc+`}`)
+	data := eventsOf(t, w.Body.String())
 	if len(data) != 4 {
 		t.Fatal(w.Body)
 	}
@@ -146,7 +146,7 @@ func TestMockStreamsResponses(t *testing.T) {
 			"abcd", "message",
 		},
 		{
-			"function call", `{"model":"m","stream":true,"input":[{"role":"user","content":"x"}],` + mockResponseTools + `}`,
+			"function call", `{"model":"m","stream":true,"input":[{"role":"user","content":"x"}],` + responseTools + `}`,
 			[]string{
 				"response.created", "response.in_progress", "response.output_item.added",
 				"response.function_call_arguments.delta", "response.function_call_arguments.done",
@@ -156,8 +156,8 @@ func TestMockStreamsResponses(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			m := mockNew(t, &Mock{Reply: "abcd", Chunks: 2, PromptTokens: mockPtr(11), CompletionTokens: mockPtr(85)})
-			data := mockEventsOf(t, mockDo(t, m, "POST", "/v1/responses", tc.body).Body.String())
+			m := newMock(t, &Handler{Reply: "abcd", Chunks: 2, PromptTokens: pointer(11), CompletionTokens: pointer(85)})
+			data := eventsOf(t, call(t, m, "POST", "/v1/responses", tc.body).Body.String())
 			if len(data) != len(tc.kinds) {
 				t.Fatalf("%d events, want %d", len(data), len(tc.kinds))
 			}
@@ -195,7 +195,7 @@ func TestMockFlushesEachEvent(t *testing.T) {
 	const interval = 40 * time.Millisecond
 	for _, path := range []string{"/v1/chat/completions", "/v1/completions", "/v1/responses"} {
 		t.Run(path, func(t *testing.T) {
-			srv := mockServe(t, &Mock{Reply: "abc", Chunks: 3, ChunkInterval: caddy.Duration(interval)})
+			srv := serveMock(t, &Handler{Reply: "abc", Chunks: 3, ChunkInterval: caddy.Duration(interval)})
 			start := time.Now()
 			res, err := http.Post(srv.URL+path, "application/json", strings.NewReader(`{"stream":true}`))
 			if err != nil {
@@ -238,10 +238,10 @@ func TestMockAbortsStreams(t *testing.T) {
 		{"function calls of responses", "/v1/responses?tools", 3, 3, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			srv := mockServe(t, &Mock{Chunks: 3, AbortAfter: &tc.after})
+			srv := serveMock(t, &Handler{Chunks: 3, AbortAfter: &tc.after})
 			body := `{"stream":true}`
 			if strings.HasSuffix(tc.path, "?tools") {
-				body = `{"stream":true,"input":"x",` + mockResponseTools + `}`
+				body = `{"stream":true,"input":"x",` + responseTools + `}`
 			}
 			res, err := http.Post(srv.URL+tc.path, "application/json", strings.NewReader(body))
 			if err != nil {
@@ -269,9 +269,9 @@ func TestMockAbortsStreams(t *testing.T) {
 }
 
 func TestMockStreamEndsWithTheRequest(t *testing.T) {
-	m := &Mock{Reply: "ab", Chunks: 2, ChunkInterval: caddy.Duration(time.Hour)}
+	m := &Handler{Reply: "ab", Chunks: 2, ChunkInterval: caddy.Duration(time.Hour)}
 	ended := make(chan any, 1)
-	mockNew(t, m)
+	newMock(t, m)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() { ended <- recover() }()
 		_ = m.ServeHTTP(w, r, nil)
@@ -312,7 +312,7 @@ func TestMockSplit(t *testing.T) {
 		{"ab", 1, "ab"},
 		{"a\xffb", 3, "a|\xff|b"},
 	} {
-		if got := strings.Join(mockSplit(tc.text, tc.n), "|"); got != tc.want {
+		if got := strings.Join(splitText(tc.text, tc.n), "|"); got != tc.want {
 			t.Errorf("%q in %d is %q, want %q", tc.text, tc.n, got, tc.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"strconv"
@@ -24,7 +24,7 @@ import (
 //		completion_tokens <number>
 //		api_key           <key>
 //	}
-func (m *Mock) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (m *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if args := d.RemainingArgs(); len(args) > 0 {
 		return d.Errf("llm_mock takes no argument but a matcher (*, /path or @name), got %q; options go into a block", args[0])
@@ -52,32 +52,32 @@ func (m *Mock) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // unmarshalOption reads the arguments of one option.
-func (m *Mock) unmarshalOption(d *caddyfile.Dispenser, option string) (err error) {
+func (m *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) (err error) {
 	switch option {
 	case "model":
-		m.Model, err = mockArg(d, "one model name")
+		m.Model, err = argument(d, "one model name")
 	case "reply":
-		m.Reply, err = mockArg(d, "one text, in quotes if it has spaces")
+		m.Reply, err = argument(d, "one text, in quotes if it has spaces")
 	case "reply_size":
-		m.ReplySize, err = mockNumber(d, "a number of bytes", 1)
+		m.ReplySize, err = numberArg(d, "a number of bytes", 1)
 	case "latency":
-		m.Latency, err = mockDuration(d)
+		m.Latency, err = durationArg(d)
 	case "chunks":
-		m.Chunks, err = mockNumber(d, "a number of chunks", 1)
+		m.Chunks, err = numberArg(d, "a number of chunks", 1)
 	case "chunk_interval":
-		m.ChunkInterval, err = mockDuration(d)
+		m.ChunkInterval, err = durationArg(d)
 	case "status":
 		err = m.unmarshalStatus(d)
 	case "retry_after":
-		m.RetryAfter, err = mockNumber(d, "a number of seconds", 1)
+		m.RetryAfter, err = numberArg(d, "a number of seconds", 1)
 	case "abort_after":
-		m.AbortAfter, err = mockOptionalNumber(d, "a number of events")
+		m.AbortAfter, err = optionalNumberArg(d, "a number of events")
 	case "prompt_tokens":
-		m.PromptTokens, err = mockOptionalNumber(d, "a number of tokens")
+		m.PromptTokens, err = optionalNumberArg(d, "a number of tokens")
 	case "completion_tokens":
-		m.CompletionTokens, err = mockOptionalNumber(d, "a number of tokens")
+		m.CompletionTokens, err = optionalNumberArg(d, "a number of tokens")
 	case "api_key":
-		m.APIKey, err = mockArg(d, "one key, such as {env.MOCK_KEY}")
+		m.APIKey, err = argument(d, "one key, such as {env.MOCK_KEY}")
 	default:
 		return d.Errf("unknown llm_mock option %q; expected one of model, reply, reply_size, latency, chunks, chunk_interval, "+
 			"status, retry_after, abort_after, prompt_tokens, completion_tokens, api_key", option)
@@ -86,7 +86,7 @@ func (m *Mock) unmarshalOption(d *caddyfile.Dispenser, option string) (err error
 }
 
 // unmarshalStatus reads: status <code> [<ratio>]
-func (m *Mock) unmarshalStatus(d *caddyfile.Dispenser) error {
+func (m *Handler) unmarshalStatus(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
 		return d.Errf("status takes an error status from 400 to 599 and, if not all requests shall get it, a ratio; got %d arguments", len(args))
@@ -106,8 +106,8 @@ func (m *Mock) unmarshalStatus(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// mockArg returns the only argument of the current option.
-func mockArg(d *caddyfile.Dispenser, expected string) (string, error) {
+// argument returns the only argument of the current option.
+func argument(d *caddyfile.Dispenser, expected string) (string, error) {
 	option := d.Val()
 	args := d.RemainingArgs()
 	if len(args) != 1 {
@@ -119,10 +119,10 @@ func mockArg(d *caddyfile.Dispenser, expected string) (string, error) {
 	return args[0], nil
 }
 
-// mockNumber returns the only argument of the current option, a whole number.
-func mockNumber(d *caddyfile.Dispenser, expected string, least int) (int, error) {
+// numberArg returns the only argument of the current option, a whole number.
+func numberArg(d *caddyfile.Dispenser, expected string, least int) (int, error) {
 	option := d.Val()
-	arg, err := mockArg(d, expected)
+	arg, err := argument(d, expected)
 	if err != nil {
 		return 0, err
 	}
@@ -133,16 +133,16 @@ func mockNumber(d *caddyfile.Dispenser, expected string, least int) (int, error)
 	return n, nil
 }
 
-// mockOptionalNumber is mockNumber for options to which 0 is a value.
-func mockOptionalNumber(d *caddyfile.Dispenser, expected string) (*int, error) {
-	n, err := mockNumber(d, expected, 0)
+// optionalNumberArg is numberArg for options to which 0 is a value.
+func optionalNumberArg(d *caddyfile.Dispenser, expected string) (*int, error) {
+	n, err := numberArg(d, expected, 0)
 	return &n, err
 }
 
-// mockDuration returns the only argument of the current option, a duration.
-func mockDuration(d *caddyfile.Dispenser) (caddy.Duration, error) {
+// durationArg returns the only argument of the current option, a duration.
+func durationArg(d *caddyfile.Dispenser) (caddy.Duration, error) {
 	option := d.Val()
-	arg, err := mockArg(d, "a duration such as 250ms")
+	arg, err := argument(d, "a duration such as 250ms")
 	if err != nil {
 		return 0, err
 	}
@@ -154,4 +154,4 @@ func mockDuration(d *caddyfile.Dispenser) (caddy.Duration, error) {
 }
 
 // Interface guard
-var _ caddyfile.Unmarshaler = (*Mock)(nil)
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

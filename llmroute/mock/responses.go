@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"net/http"
@@ -7,61 +7,61 @@ import (
 
 // What a response says besides its id, status, model, output and usage. A mock
 // has no use for the request's settings, so these are the API's defaults.
-const mockResponseSettings = `,"background":false,"error":null,"incomplete_details":null,"instructions":null,` +
+const responseSettings = `,"background":false,"error":null,"incomplete_details":null,"instructions":null,` +
 	`"max_output_tokens":null,"max_tool_calls":null,"parallel_tool_calls":true,"previous_response_id":null,` +
 	`"prompt_cache_key":null,"reasoning":{"effort":null,"summary":null},"safety_identifier":null,` +
 	`"service_tier":"default","store":false,"temperature":1.0,"text":{"format":{"type":"text"},"verbosity":"medium"},` +
 	`"tool_choice":"auto","tools":[],"top_logprobs":0,"top_p":1.0,"truncation":"disabled","user":null,"metadata":{}`
 
 // answerResponse sends a whole response of the responses API.
-func (m *Mock) answerResponse(w http.ResponseWriter, req *mockRequest, id uint64) {
-	buf := mockBuffer(&m.outs)
-	defer mockRelease(&m.outs, buf)
+func (m *Handler) answerResponse(w http.ResponseWriter, req *request, id uint64) {
+	buf := getBuffer(&m.outs)
+	defer putBuffer(&m.outs, buf)
 
-	b := mockAppendResponse(*buf, req, id, "completed")
+	b := appendResponse(*buf, req, id, "completed")
 	var text []byte
 	if req.tool != "" {
-		b = mockAppendFunctionCall(b, id, req.tool, "completed", `"{}"`)
+		b = appendFunctionCall(b, id, req.tool, "completed", `"{}"`)
 	} else {
 		text = m.text
-		b = mockAppendMessage(b, id)
+		b = appendMessage(b, id)
 	}
 	cut := len(b)
 	if req.tool == "" {
-		b = append(b, mockMessageEnd...)
+		b = append(b, messageEnd...)
 	}
 	b = append(b, ']')
 	b = m.appendResponseUsage(b, req)
 	*buf = append(b, '}')
-	mockWriteJSON(w, http.StatusOK, (*buf)[:cut], text, (*buf)[cut:])
+	writeJSON(w, http.StatusOK, (*buf)[:cut], text, (*buf)[cut:])
 }
 
 // streamResponse sends a response as the events of the responses API.
-func (m *Mock) streamResponse(w http.ResponseWriter, r *http.Request, req *mockRequest, id uint64) {
+func (m *Handler) streamResponse(w http.ResponseWriter, r *http.Request, req *request, id uint64) {
 	s := m.openStream(w, r)
-	e := mockEvents{stream: s}
-	pending := mockAppendResponse([]byte(`,"response":`), req, id, "in_progress")
+	e := eventWriter{stream: s}
+	pending := appendResponse([]byte(`,"response":`), req, id, "in_progress")
 	pending = append(pending, `],"usage":null}`...)
 	e.send("response.created", pending, nil, "")
 	e.send("response.in_progress", pending, nil, "")
 
-	done := mockAppendResponse([]byte(`,"response":`), req, id, "completed")
+	done := appendResponse([]byte(`,"response":`), req, id, "completed")
 	if req.tool != "" {
-		item := string(mockAppendID(nil, `,"item_id":"fc_`, id)) + `","output_index":0`
-		added := append([]byte(`,"output_index":0,"item":`), mockAppendFunctionCall(nil, id, req.tool, "in_progress", `""`)...)
+		item := string(appendID(nil, `,"item_id":"fc_`, id)) + `","output_index":0`
+		added := append([]byte(`,"output_index":0,"item":`), appendFunctionCall(nil, id, req.tool, "in_progress", `""`)...)
 		e.send("response.output_item.added", added, nil, "")
 		s.pause()
 		e.send("response.function_call_arguments.delta", []byte(item), nil, `,"delta":"{}"`)
 		e.send("response.function_call_arguments.done", []byte(item), nil, `,"name":`+req.tool+`,"arguments":"{}"`)
-		call := mockAppendFunctionCall(nil, id, req.tool, "completed", `"{}"`)
+		call := appendFunctionCall(nil, id, req.tool, "completed", `"{}"`)
 		e.send("response.output_item.done", []byte(`,"output_index":0,"item":`), call, "")
 		e.send("response.completed", append(done, call...), nil, `]`+string(m.appendResponseUsage(nil, req))+`}`)
 		m.closeStream(s)
 		return
 	}
 
-	item := string(mockAppendID(nil, `,"item_id":"msg_`, id)) + `","output_index":0,"content_index":0`
-	added := append(mockAppendID([]byte(`,"output_index":0,"item":{"id":"`), "msg_", id),
+	item := string(appendID(nil, `,"item_id":"msg_`, id)) + `","output_index":0,"content_index":0`
+	added := append(appendID([]byte(`,"output_index":0,"item":{"id":"`), "msg_", id),
 		`","type":"message","status":"in_progress","content":[],"role":"assistant"}`...)
 	e.send("response.output_item.added", added, nil, "")
 	e.send("response.content_part.added", []byte(item), nil, `,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":""}`)
@@ -74,19 +74,19 @@ func (m *Mock) streamResponse(w http.ResponseWriter, r *http.Request, req *mockR
 	}
 	e.send("response.output_text.done", []byte(item+`,"logprobs":[],"text":`), m.text, "")
 	e.send("response.content_part.done", []byte(item+`,"part":{"type":"output_text","annotations":[],"logprobs":[],"text":`), m.text, `}`)
-	e.send("response.output_item.done", mockAppendMessage([]byte(`,"output_index":0,"item":`), id), m.text, mockMessageEnd)
-	e.send("response.completed", mockAppendMessage(done, id), m.text, mockMessageEnd+`]`+string(m.appendResponseUsage(nil, req))+`}`)
+	e.send("response.output_item.done", appendMessage([]byte(`,"output_index":0,"item":`), id), m.text, messageEnd)
+	e.send("response.completed", appendMessage(done, id), m.text, messageEnd+`]`+string(m.appendResponseUsage(nil, req))+`}`)
 	m.closeStream(s)
 }
 
-// mockEvents numbers and sends the events of one response.
-type mockEvents struct {
-	stream *mockStream
+// eventWriter numbers and sends the events of one response.
+type eventWriter struct {
+	stream *stream
 	number int64
 }
 
 // send sends one event whose members after the number are the three parts.
-func (e *mockEvents) send(kind string, before, text []byte, after string) {
+func (e *eventWriter) send(kind string, before, text []byte, after string) {
 	b := append((*e.stream.buf)[:0], "event: "...)
 	b = append(b, kind...)
 	b = append(b, "\ndata: {\"type\":\""...)
@@ -101,36 +101,36 @@ func (e *mockEvents) send(kind string, before, text []byte, after string) {
 	e.stream.send(*e.stream.buf)
 }
 
-// mockAppendResponse appends a response object up to its first output item.
-func mockAppendResponse(b []byte, req *mockRequest, id uint64, status string) []byte {
+// appendResponse appends a response object up to its first output item.
+func appendResponse(b []byte, req *request, id uint64, status string) []byte {
 	b = append(b, '{')
-	b = mockAppendHead(b, "resp_", id, "response", "created_at", req.model)
+	b = appendHead(b, "resp_", id, "response", "created_at", req.model)
 	b = append(b, `,"status":"`...)
 	b = append(b, status...)
 	b = append(b, '"')
-	b = append(b, mockResponseSettings...)
+	b = append(b, responseSettings...)
 	return append(b, `,"output":[`...)
 }
 
-// mockAppendMessage appends an output message up to its text; mockMessageEnd
+// appendMessage appends an output message up to its text; messageEnd
 // is what follows the text.
-func mockAppendMessage(b []byte, id uint64) []byte {
+func appendMessage(b []byte, id uint64) []byte {
 	b = append(b, `{"id":"`...)
-	b = mockAppendID(b, "msg_", id)
+	b = appendID(b, "msg_", id)
 	return append(b, `","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":`...)
 }
 
-const mockMessageEnd = `}]}`
+const messageEnd = `}]}`
 
-// mockAppendFunctionCall appends an output item that calls a function; name
+// appendFunctionCall appends an output item that calls a function; name
 // and arguments are JSON strings.
-func mockAppendFunctionCall(b []byte, id uint64, name, status, arguments string) []byte {
+func appendFunctionCall(b []byte, id uint64, name, status, arguments string) []byte {
 	b = append(b, `{"id":"`...)
-	b = mockAppendID(b, "fc_", id)
+	b = appendID(b, "fc_", id)
 	b = append(b, `","type":"function_call","status":"`...)
 	b = append(b, status...)
 	b = append(b, `","call_id":"`...)
-	b = mockAppendID(b, "call_", id)
+	b = appendID(b, "call_", id)
 	b = append(b, `","name":`...)
 	b = append(b, name...)
 	b = append(b, `,"arguments":`...)
@@ -139,7 +139,7 @@ func mockAppendFunctionCall(b []byte, id uint64, name, status, arguments string)
 }
 
 // appendResponseUsage appends the member "usage" of a response.
-func (m *Mock) appendResponseUsage(b []byte, req *mockRequest) []byte {
+func (m *Handler) appendResponseUsage(b []byte, req *request) []byte {
 	input, output := m.usage(req)
 	b = append(b, `,"usage":{"input_tokens":`...)
 	b = strconv.AppendInt(b, int64(input), 10)

@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"errors"
@@ -9,47 +9,47 @@ import (
 )
 
 const (
-	mockMaxBody = 32 << 20
+	maxBody = 32 << 20
 
 	// A larger buffer is left to the garbage collector: a few large requests
 	// must not pin their memory.
-	mockMaxPooled = 2 << 20
+	maxPooled = 2 << 20
 )
 
 var errMockTooLarge = errors.New("request body too large")
 
 // read reads the request and finds out what speaks against answering it.
-func (m *Mock) read(r *http.Request, endpoint mockEndpoint) (mockRequest, *mockError) {
-	buf := mockBuffer(&m.bodies)
-	defer mockRelease(&m.bodies, buf)
-	body, err := mockReadBody(r.Body, r.ContentLength, *buf)
+func (m *Handler) read(r *http.Request, endpoint endpoint) (request, *apiError) {
+	buf := getBuffer(&m.bodies)
+	defer putBuffer(&m.bodies, buf)
+	body, err := readBody(r.Body, r.ContentLength, *buf)
 	*buf = body
 
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.Is(err, errMockTooLarge) || errors.As(err, &tooLarge):
-		return mockRequest{}, &mockError{
+		return request{}, &apiError{
 			status:  http.StatusRequestEntityTooLarge,
-			message: fmt.Sprintf("The request body is too large; the mock provider reads at most %d bytes.", mockMaxBody),
+			message: fmt.Sprintf("The request body is too large; the mock provider reads at most %d bytes.", maxBody),
 		}
 	case err != nil:
-		return mockRequest{}, mockBadValue("", "The request body ended too soon. Send all of it.")
+		return request{}, badValue("", "The request body ended too soon. Send all of it.")
 	case !m.authorized(r):
-		return mockRequest{}, &mockError{
+		return request{}, &apiError{
 			status:  http.StatusUnauthorized,
 			code:    "invalid_api_key",
 			message: "Incorrect API key. Send the key that llm_mock is configured with as 'Authorization: Bearer <key>'.",
 		}
-	case endpoint == mockUnknown:
-		return mockRequest{}, &mockError{
+	case endpoint == unknownEndpoint:
+		return request{}, &apiError{
 			status: http.StatusNotFound,
 			code:   "unknown_url",
 			message: fmt.Sprintf("Unknown URL (%s %s). The mock provider serves paths that end in /chat/completions, "+
 				"/completions, /responses, /embeddings, /moderations and /models.", r.Method, r.URL.Path),
 		}
 	}
-	if allow := mockAllowed(endpoint, r.Method); allow != "" {
-		return mockRequest{}, &mockError{
+	if allow := allowedMethod(endpoint, r.Method); allow != "" {
+		return request{}, &apiError{
 			status:  http.StatusMethodNotAllowed,
 			code:    "method_not_supported",
 			allow:   allow,
@@ -57,33 +57,33 @@ func (m *Mock) read(r *http.Request, endpoint mockEndpoint) (mockRequest, *mockE
 		}
 	}
 	if m.faulty() {
-		return mockRequest{}, m.fault
+		return request{}, m.fault
 	}
-	if endpoint == mockModels {
-		return mockRequest{}, nil
+	if endpoint == modelsEndpoint {
+		return request{}, nil
 	}
-	return mockParse(body, endpoint, m.model)
+	return parseRequest(body, endpoint, m.model)
 }
 
-// mockAllowed returns nothing if the endpoint takes the method, else the
+// allowedMethod returns nothing if the endpoint takes the method, else the
 // methods that it takes.
-func mockAllowed(endpoint mockEndpoint, method string) string {
+func allowedMethod(endpoint endpoint, method string) string {
 	switch {
-	case endpoint != mockModels && method != http.MethodPost:
+	case endpoint != modelsEndpoint && method != http.MethodPost:
 		return http.MethodPost
-	case endpoint == mockModels && method != http.MethodGet && method != http.MethodHead:
+	case endpoint == modelsEndpoint && method != http.MethodGet && method != http.MethodHead:
 		return "GET, HEAD"
 	}
 	return ""
 }
 
-// mockReadBody appends the body to buf, which grows with what really arrives:
+// readBody appends the body to buf, which grows with what really arrives:
 // size, which the client claims, is good for a first guess only.
-func mockReadBody(body io.Reader, size int64, buf []byte) ([]byte, error) {
+func readBody(body io.Reader, size int64, buf []byte) ([]byte, error) {
 	if body == nil {
 		return buf, nil
 	}
-	if size > mockMaxBody {
+	if size > maxBody {
 		return buf, errMockTooLarge
 	}
 	// One byte more than the body lets the last read see its end.
@@ -99,7 +99,7 @@ func mockReadBody(body io.Reader, size int64, buf []byte) ([]byte, error) {
 		n, err := body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
-		case len(buf) > mockMaxBody:
+		case len(buf) > maxBody:
 			return buf, errMockTooLarge
 		case err == io.EOF:
 			return buf, nil
@@ -109,8 +109,8 @@ func mockReadBody(body io.Reader, size int64, buf []byte) ([]byte, error) {
 	}
 }
 
-// mockBuffer takes an empty buffer from the pool.
-func mockBuffer(pool *sync.Pool) *[]byte {
+// getBuffer takes an empty buffer from the pool.
+func getBuffer(pool *sync.Pool) *[]byte {
 	if b, ok := pool.Get().(*[]byte); ok {
 		*b = (*b)[:0]
 		return b
@@ -119,9 +119,9 @@ func mockBuffer(pool *sync.Pool) *[]byte {
 	return &b
 }
 
-// mockRelease gives a buffer back that nobody uses any more.
-func mockRelease(pool *sync.Pool, b *[]byte) {
-	if cap(*b) <= mockMaxPooled {
+// putBuffer gives a buffer back that nobody uses any more.
+func putBuffer(pool *sync.Pool, b *[]byte) {
+	if cap(*b) <= maxPooled {
 		pool.Put(b)
 	}
 }

@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"context"
@@ -11,46 +11,46 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// mockEndpoint is one of the API's endpoints.
-type mockEndpoint int
+// endpoint is one of the API's endpoints.
+type endpoint int
 
 const (
-	mockUnknown mockEndpoint = iota
-	mockChat
-	mockCompletions
-	mockResponses
-	mockEmbeddings
-	mockModerations
-	mockModels
+	unknownEndpoint endpoint = iota
+	chatEndpoint
+	completionsEndpoint
+	responsesEndpoint
+	embeddingsEndpoint
+	moderationsEndpoint
+	modelsEndpoint
 )
 
-// mockEndpointOf tells the endpoint by the end of the path, because providers
+// endpointOf tells the endpoint by the end of the path, because providers
 // serve the API below various prefixes.
-func mockEndpointOf(path string) mockEndpoint {
+func endpointOf(path string) endpoint {
 	switch {
 	case strings.HasSuffix(path, "/chat/completions"):
-		return mockChat
+		return chatEndpoint
 	case strings.HasSuffix(path, "/completions"):
-		return mockCompletions
+		return completionsEndpoint
 	case strings.HasSuffix(path, "/responses"):
-		return mockResponses
+		return responsesEndpoint
 	case strings.HasSuffix(path, "/embeddings"):
-		return mockEmbeddings
+		return embeddingsEndpoint
 	case strings.HasSuffix(path, "/moderations"):
-		return mockModerations
+		return moderationsEndpoint
 	case strings.HasSuffix(path, "/models"):
-		return mockModels
+		return modelsEndpoint
 	}
-	return mockUnknown
+	return unknownEndpoint
 }
 
 // ServeHTTP answers the request; it never calls the next handler.
-func (m *Mock) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	endpoint := mockEndpointOf(r.URL.Path)
+func (m *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	endpoint := endpointOf(r.URL.Path)
 	// The body comes first: until it has been read, net/http does not notice
 	// that a client has left, and the latency could not be cut short.
 	req, fail := m.read(r, endpoint)
-	if err := mockPause(r.Context(), time.Duration(m.Latency)); err != nil {
+	if err := pauseFor(r.Context(), time.Duration(m.Latency)); err != nil {
 		return caddyhttp.Error(499, err) // nginx's "client closed request"
 	}
 	id := m.lastID.Add(1)
@@ -58,26 +58,26 @@ func (m *Mock) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Han
 	switch {
 	case fail != nil:
 		fail.write(w)
-	case endpoint == mockModels:
-		mockWriteJSON(w, http.StatusOK, m.models, nil, nil)
-	case endpoint == mockEmbeddings:
+	case endpoint == modelsEndpoint:
+		writeJSON(w, http.StatusOK, m.models, nil, nil)
+	case endpoint == embeddingsEndpoint:
 		m.answerEmbeddings(w, &req)
-	case endpoint == mockModerations:
+	case endpoint == moderationsEndpoint:
 		m.answerModerations(w, &req, id)
-	case endpoint == mockResponses && req.stream:
+	case endpoint == responsesEndpoint && req.stream:
 		m.streamResponse(w, r, &req, id)
-	case endpoint == mockResponses:
+	case endpoint == responsesEndpoint:
 		m.answerResponse(w, &req, id)
 	case req.stream:
-		m.streamCompletion(w, r, &req, id, mockShapeOf(endpoint))
+		m.streamCompletion(w, r, &req, id, shapeOf(endpoint))
 	default:
-		m.answerCompletion(w, &req, id, mockShapeOf(endpoint))
+		m.answerCompletion(w, &req, id, shapeOf(endpoint))
 	}
 	return nil
 }
 
 // authorized reports whether the request carries the configured key.
-func (m *Mock) authorized(r *http.Request) bool {
+func (m *Handler) authorized(r *http.Request) bool {
 	if m.key == "" {
 		return true
 	}
@@ -87,21 +87,21 @@ func (m *Mock) authorized(r *http.Request) bool {
 }
 
 // faulty reports whether this request is one of those that get the fault.
-func (m *Mock) faulty() bool {
+func (m *Handler) faulty() bool {
 	if m.fault == nil {
 		return false
 	}
 	// A request is a fault when the sum of the shares steps over a whole number
 	// with it. Counting in millionths keeps the sum exact for ever.
-	n := (m.requests.Add(1) - 1) % mockWhole
-	return (n+1)*m.faultShare/mockWhole != n*m.faultShare/mockWhole
+	n := (m.requests.Add(1) - 1) % wholeText
+	return (n+1)*m.faultShare/wholeText != n*m.faultShare/wholeText
 }
 
 // usage returns the tokens to report for an answer to the request.
-func (m *Mock) usage(req *mockRequest) (prompt, completion int) {
-	prompt, completion = mockTokens(req.promptSize), m.textTokens
+func (m *Handler) usage(req *request) (prompt, completion int) {
+	prompt, completion = countTokens(req.promptSize), m.textTokens
 	if req.tool != "" {
-		completion = mockTokens(len(req.tool) + len("{}"))
+		completion = countTokens(len(req.tool) + len("{}"))
 	}
 	if m.PromptTokens != nil {
 		prompt = *m.PromptTokens
@@ -112,8 +112,8 @@ func (m *Mock) usage(req *mockRequest) (prompt, completion int) {
 	return prompt, completion
 }
 
-// mockPause waits for d, or until the context ends, whose cause it then returns.
-func mockPause(ctx context.Context, d time.Duration) error {
+// pauseFor waits for d, or until the context ends, whose cause it then returns.
+func pauseFor(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
@@ -127,9 +127,9 @@ func mockPause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// mockWriteJSON sends one JSON document that comes in up to three parts. A
+// writeJSON sends one JSON document that comes in up to three parts. A
 // failure to write means that the client has left, which concerns nobody.
-func mockWriteJSON(w http.ResponseWriter, status int, head, text, tail []byte) {
+func writeJSON(w http.ResponseWriter, status int, head, text, tail []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(head)+len(text)+len(tail)))
@@ -145,4 +145,4 @@ func mockWriteJSON(w http.ResponseWriter, status int, head, text, tail []byte) {
 }
 
 // Interface guard
-var _ caddyhttp.MiddlewareHandler = (*Mock)(nil)
+var _ caddyhttp.MiddlewareHandler = (*Handler)(nil)

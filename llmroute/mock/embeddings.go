@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"net/http"
@@ -6,9 +6,9 @@ import (
 )
 
 // answerEmbeddings sends the same small vector for each input.
-func (m *Mock) answerEmbeddings(w http.ResponseWriter, req *mockRequest) {
-	buf := mockBuffer(&m.outs)
-	defer mockRelease(&m.outs, buf)
+func (m *Handler) answerEmbeddings(w http.ResponseWriter, req *request) {
+	buf := getBuffer(&m.outs)
+	defer putBuffer(&m.outs, buf)
 
 	b := append(*buf, `{"object":"list","data":[`...)
 	for i := range req.inputs {
@@ -35,11 +35,11 @@ func (m *Mock) answerEmbeddings(w http.ResponseWriter, req *mockRequest) {
 	b = append(b, `,"total_tokens":`...)
 	b = strconv.AppendInt(b, int64(prompt), 10)
 	*buf = append(b, `}}`...)
-	mockWriteJSON(w, http.StatusOK, *buf, nil, nil)
+	writeJSON(w, http.StatusOK, *buf, nil, nil)
 }
 
-// mockModeration is the result for one input: nothing is ever flagged.
-const mockModeration = `{"flagged":false,` +
+// moderationResult is the result for one input: nothing is ever flagged.
+const moderationResult = `{"flagged":false,` +
 	`"categories":{"harassment":false,"harassment/threatening":false,"sexual":false,"hate":false,` +
 	`"hate/threatening":false,"illicit":false,"illicit/violent":false,"self-harm/intent":false,` +
 	`"self-harm/instructions":false,"self-harm":false,"sexual/minors":false,"violence":false,"violence/graphic":false},` +
@@ -51,12 +51,12 @@ const mockModeration = `{"flagged":false,` +
 	`"self-harm/instructions":["text"],"self-harm":["text"],"sexual/minors":["text"],"violence":["text"],"violence/graphic":["text"]}}`
 
 // answerModerations finds nothing wrong with each input.
-func (m *Mock) answerModerations(w http.ResponseWriter, req *mockRequest, id uint64) {
-	buf := mockBuffer(&m.outs)
-	defer mockRelease(&m.outs, buf)
+func (m *Handler) answerModerations(w http.ResponseWriter, req *request, id uint64) {
+	buf := getBuffer(&m.outs)
+	defer putBuffer(&m.outs, buf)
 
 	b := append(*buf, `{"id":"`...)
-	b = mockAppendID(b, "modr-", id)
+	b = appendID(b, "modr-", id)
 	b = append(b, `","model":`...)
 	b = append(b, req.model...)
 	b = append(b, `,"results":[`...)
@@ -64,8 +64,8 @@ func (m *Mock) answerModerations(w http.ResponseWriter, req *mockRequest, id uin
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, mockModeration...)
+		b = append(b, moderationResult...)
 	}
 	*buf = append(b, `]}`...)
-	mockWriteJSON(w, http.StatusOK, *buf, nil, nil)
+	writeJSON(w, http.StatusOK, *buf, nil, nil)
 }

@@ -1,4 +1,4 @@
-package llmroute
+package mock
 
 import (
 	"context"
@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// mockStream writes server-sent events, each flushed on its own. Whatever
+// stream writes server-sent events, each flushed on its own. Whatever
 // keeps a stream from its regular end (the client has left, abort_after) leaves
 // its methods as http.ErrAbortHandler, so that nobody takes what was sent for
 // the whole answer.
-type mockStream struct {
+type stream struct {
 	ctx      context.Context
 	w        http.ResponseWriter
 	flusher  *http.ResponseController
@@ -24,14 +24,14 @@ type mockStream struct {
 }
 
 // openStream sends the header of a stream.
-func (m *Mock) openStream(w http.ResponseWriter, r *http.Request) *mockStream {
-	s := &mockStream{
+func (m *Handler) openStream(w http.ResponseWriter, r *http.Request) *stream {
+	s := &stream{
 		ctx:      r.Context(),
 		w:        w,
 		flusher:  http.NewResponseController(w),
 		interval: time.Duration(m.ChunkInterval),
 		left:     -1,
-		buf:      mockBuffer(&m.outs),
+		buf:      getBuffer(&m.outs),
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -49,10 +49,10 @@ func (m *Mock) openStream(w http.ResponseWriter, r *http.Request) *mockStream {
 
 // closeStream takes the buffer back. An aborted stream does not get here: its
 // connection may still be reading the buffer.
-func (m *Mock) closeStream(s *mockStream) { mockRelease(&m.outs, s.buf) }
+func (m *Handler) closeStream(s *stream) { putBuffer(&m.outs, s.buf) }
 
 // event sends the head, the three parts and the tail as one event.
-func (s *mockStream) event(before string, text []byte, after string) {
+func (s *stream) event(before string, text []byte, after string) {
 	b := append((*s.buf)[:s.head], before...)
 	b = append(b, text...)
 	b = append(b, after...)
@@ -62,7 +62,7 @@ func (s *mockStream) event(before string, text []byte, after string) {
 }
 
 // send writes and flushes one event.
-func (s *mockStream) send(event []byte) {
+func (s *stream) send(event []byte) {
 	if _, err := s.w.Write(event); err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -72,27 +72,27 @@ func (s *mockStream) send(event []byte) {
 	}
 }
 
-func (s *mockStream) flush() {
+func (s *stream) flush() {
 	if err := s.flusher.Flush(); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 }
 
 // pause waits for the interval between two chunks.
-func (s *mockStream) pause() {
+func (s *stream) pause() {
 	if s.interval <= 0 && s.ctx.Err() == nil {
 		return
 	}
-	if err := mockPause(s.ctx, s.interval); err != nil || s.ctx.Err() != nil {
+	if err := pauseFor(s.ctx, s.interval); err != nil || s.ctx.Err() != nil {
 		panic(http.ErrAbortHandler)
 	}
 }
 
 // streamCompletion sends a chat completion or completion as chunks.
-func (m *Mock) streamCompletion(w http.ResponseWriter, r *http.Request, req *mockRequest, id uint64, shape mockShape) {
+func (m *Handler) streamCompletion(w http.ResponseWriter, r *http.Request, req *request, id uint64, shape shape) {
 	s := m.openStream(w, r)
 	b := append(*s.buf, `data: {`...)
-	b = mockAppendHead(b, shape.id, id, shape.chunk, "created", req.model)
+	b = appendHead(b, shape.id, id, shape.chunk, "created", req.model)
 	b = append(b, ',')
 	b = append(b, shape.origin...)
 	b = append(b, `,"choices":[`...)
@@ -103,7 +103,7 @@ func (m *Mock) streamCompletion(w http.ResponseWriter, r *http.Request, req *moc
 	}
 
 	if req.tool != "" {
-		call := string(mockAppendToolCall(nil, id, req.tool, `""`))
+		call := string(appendToolCall(nil, id, req.tool, `""`))
 		s.event(`{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,`+strings.TrimPrefix(call, "{"),
 			nil, `],"refusal":null},"logprobs":null,"finish_reason":null}`)
 		s.pause()
