@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/internal/livefile"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -112,7 +113,7 @@ type App struct {
 	runner   *runner
 	key      string // of runner
 	metrics  *metrics
-	prices   *liveFile[*priceTable] // nil without one
+	prices   *livefile.File[*priceTable] // nil without one
 	open     openRequests
 	outbound *outbound
 	status   *listener
@@ -159,7 +160,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("prices: %w", err)
 		}
-		if a.prices, err = openLiveFile(path, pricesKind, a.logger); err != nil {
+		if a.prices, err = livefile.Open(path, pricesKind, a.logger); err != nil {
 			return err
 		}
 	}

@@ -111,7 +111,7 @@ func (k *Keys) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	client, presented := identify(r.Header, k.keys.get())
+	client, presented := identify(r.Header, k.keys.Get())
 	if client == nil && k.OrToken && authz.TokenOf(r) != nil {
 		return next.ServeHTTP(w, r)
 	}

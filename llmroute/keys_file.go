@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/internal/livefile"
 )
 
 const (
@@ -22,22 +24,22 @@ const (
 )
 
 // keysFile is a file of clients and the hashes of their keys.
-type keysFile = liveFile[clientTable]
+type keysFile = livefile.File[clientTable]
 
 // openKeysFile reads the file. The error names the file and, where there is
 // one, the line.
 func openKeysFile(path string, logger *zap.Logger) (*keysFile, error) {
-	return openLiveFile(path, keysKind, logger)
+	return livefile.Open(path, keysKind, logger)
 }
 
-var keysKind = &fileKind[clientTable]{
-	of: "keys", maxSize: maxKeysFile, create: "create it with a line that caddy llm hash-key --generate --name NAME prints", parse: parseKeys,
-	taken: func(path string, table clientTable, changed bool, logger *zap.Logger) {
+var keysKind = &livefile.Kind[clientTable]{
+	Name: "keys", MaxSize: maxKeysFile, Create: "create it with a line that caddy llm hash-key --generate --name NAME prints", Parse: parseKeys,
+	Taken: func(path string, table clientTable, changed bool, logger *zap.Logger) {
 		if changed {
-			logger.Info("the file of keys has changed", zap.String("file", path), zap.Int("keys", len(table)))
+			logger.Info("keys file changed", zap.String("file", path), zap.Int("keys", len(table)))
 		}
 		if len(table) == 0 {
-			logger.Warn("the file of keys has no clients, so that nobody may call; add a line that caddy llm hash-key --generate --name NAME prints",
+			logger.Warn("keys file has no clients, so no request is let through; add a line that caddy llm hash-key --generate --name NAME prints",
 				zap.String("file", path))
 		}
 	},

@@ -3,19 +3,17 @@ package llmroute
 import (
 	"bytes"
 	"encoding/hex"
-	"errors"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-llm/gateway/internal/livefile"
 )
 
 func TestParseKeys(t *testing.T) {
@@ -134,12 +132,12 @@ func replaceKeys(t testing.TB, path string, lines ...string) {
 func openKeys(t testing.TB, path string) (*keysFile, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
-	f, err := openKeysFile(path, zap.New(core))
+	kind := *keysKind
+	kind.Refresh = time.Nanosecond
+	f, err := livefile.Open(path, &kind, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.every = 0
-	f.next.Store(0)
 	return f, logs
 }
 
@@ -149,7 +147,7 @@ func TestKeysFileFollowsChanges(t *testing.T) {
 	expect := func(step, alice, bob, log string) {
 		t.Helper()
 		for range 3 { // an error is logged once
-			table := f.get()
+			table := f.Get()
 			for key, want := range map[string]string{aliceKey: alice, bobKey: bob} {
 				got := ""
 				if c := table.find(key); c != nil {
@@ -178,10 +176,10 @@ func TestKeysFileFollowsChanges(t *testing.T) {
 	expect("at start", "alice", "", "")
 
 	replaceKeys(t, path, keyLine("alice", aliceKey), keyLine("bob", bobKey))
-	expect("a key added", "alice", "bob", "info the file of keys has changed")
+	expect("a key added", "alice", "bob", "info keys file changed")
 
 	replaceKeys(t, path, keyLine("bob", bobKey))
-	expect("a key withdrawn", "", "bob", "info the file of keys has changed")
+	expect("a key withdrawn", "", "bob", "info keys file changed")
 
 	// In place, with the old size and time.
 	info, err := os.Stat(path)
@@ -194,10 +192,10 @@ func TestKeysFileFollowsChanges(t *testing.T) {
 	if err := os.Chtimes(path, info.ModTime(), info.ModTime()); err != nil {
 		t.Fatal(err)
 	}
-	expect("a change that keeps size and time", "", "rob", "info the file of keys has changed")
+	expect("a change that keeps size and time", "", "rob", "info keys file changed")
 
 	replaceKeys(t, path, "# clients\n", "alice "+aliceKey+"\n")
-	expect("a mistake", "", "rob", `error the file of keys has a mistake; .* \| .*keys:2: expected NAME HASH .*`)
+	expect("a mistake", "", "rob", `error keys file is invalid; .* \| .*keys:2: expected NAME HASH .*`)
 
 	replaceKeys(t, path, "# clients, again\n", "# more\n", "alice "+aliceKey+"\n")
 	expect("the mistake in another version", "", "rob", `error .* \| .*keys:3: expected NAME HASH .*`)
@@ -205,21 +203,21 @@ func TestKeysFileFollowsChanges(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	expect("the file is gone", "", "rob", `error the file of keys cannot be read; .* \| reading the keys: .*`)
+	expect("the file is gone", "", "rob", `error keys file cannot be read; .* \| reading the keys: .*`)
 
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	expect("a folder in its place", "", "rob", `error the file of keys cannot be read; .* \| .*not a regular file.*`)
+	expect("a folder in its place", "", "rob", `error keys file cannot be read; .* \| .*not a regular file.*`)
 
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	replaceKeys(t, path, keyLine("alice", aliceKey))
-	expect("put right", "alice", "", "info the file of keys can be read again\ninfo the file of keys has changed")
+	expect("put right", "alice", "", "info keys file can be read again\ninfo keys file changed")
 
 	replaceKeys(t, path)
-	expect("emptied", "", "", "info the file of keys has changed\nwarn the file of keys has no clients, .*")
+	expect("emptied", "", "", "info keys file changed\nwarn keys file has no clients, .*")
 }
 
 func TestKeysFileWarnsWhenEmptyAtStart(t *testing.T) {
@@ -227,97 +225,7 @@ func TestKeysFileWarnsWhenEmptyAtStart(t *testing.T) {
 	if _, err := openKeysFile(writeKeys(t, "# none yet\n"), zap.New(core)); err != nil {
 		t.Fatal(err)
 	}
-	if logs.FilterMessageSnippet("nobody may call").Len() != 1 {
+	if logs.FilterMessageSnippet("no request is let through").Len() != 1 {
 		t.Errorf("log is %v", logs.All())
-	}
-}
-
-func TestKeysFileIsReadOnceASecond(t *testing.T) {
-	path := writeKeys(t, keyLine("alice", aliceKey))
-	f, err := openKeysFile(path, zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	replaceKeys(t, path, keyLine("bob", bobKey))
-	if f.get().find(bobKey) != nil {
-		t.Fatal("the file was read again at once")
-	}
-	f.opened = f.opened.Add(-fileRefresh) // a second has passed
-	if f.get().find(bobKey) == nil {
-		t.Fatal("the file was not read again after a second")
-	}
-	replaceKeys(t, path, keyLine("alice", aliceKey))
-	if f.get().find(aliceKey) != nil {
-		t.Fatal("the file was read again within the next second")
-	}
-}
-
-// Requests go on while one of them waits for the file.
-func TestKeysFileIsReadByOneRequest(t *testing.T) {
-	f, _ := openKeys(t, writeKeys(t, keyLine("alice", aliceKey)))
-	f.mu.Lock() // as by a request whose reading takes long
-	defer f.mu.Unlock()
-	done := make(chan *Client)
-	go func() { done <- f.get().find(aliceKey) }()
-	select {
-	case c := <-done:
-		if c == nil {
-			t.Error("the key is not known meanwhile")
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("another request waits for the reading")
-	}
-}
-
-func TestKeysFileUnderLoad(t *testing.T) {
-	path := writeKeys(t, keyLine("alice", aliceKey), keyLine("bob", bobKey))
-	f, logs := openKeys(t, path)
-	var stop atomic.Bool
-	var requests, bobs atomic.Int64
-	var group sync.WaitGroup
-	for range 4 {
-		group.Go(func() {
-			for !stop.Load() {
-				table := f.get()
-				if c := table.find(aliceKey); c == nil || c.Name != "alice" {
-					t.Error("a key that is in every version was refused")
-					return
-				}
-				if table.find(bobKey) != nil {
-					bobs.Add(1)
-				}
-				requests.Add(1)
-				time.Sleep(50 * time.Microsecond)
-			}
-		})
-	}
-	for i := range 150 {
-		lines := []string{keyLine("alice", aliceKey)}
-		switch i % 3 {
-		case 0:
-			lines = append(lines, keyLine("bob", bobKey))
-		case 1:
-			lines = append(lines, "a mistake\n")
-		}
-		replaceKeys(t, path, lines...)
-		time.Sleep(time.Millisecond)
-	}
-	stop.Store(true)
-	group.Wait()
-	if n := bobs.Load(); n == 0 || n == requests.Load() {
-		t.Errorf("bob was known in %d of %d requests", n, requests.Load())
-	}
-	if logs.FilterMessageSnippet("has a mistake").Len() == 0 || logs.FilterMessageSnippet("cannot be read").Len() != 0 {
-		t.Error("the log does not tell of mistakes alone")
-	}
-}
-
-// A pipe would keep the request waiting that opens it.
-func TestKeysFileRefusesSpecialFiles(t *testing.T) {
-	if _, err := os.Stat(os.DevNull); errors.Is(err, os.ErrNotExist) {
-		t.Skip("no " + os.DevNull)
-	}
-	if _, err := keysKind.read(filepath.FromSlash(os.DevNull)); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-		t.Errorf("error is %v", err)
 	}
 }

@@ -184,7 +184,7 @@ func TestKeysProvisionRefusesMistakes(t *testing.T) {
 
 func TestKeysFileFromPlaceholder(t *testing.T) {
 	t.Setenv("KEYS_TEST_FILE", writeKeys(t, keyLine("alice", aliceKey)))
-	if k := newKeys(t, "{env.KEYS_TEST_FILE}"); k.keys.get().find(aliceKey) == nil {
+	if k := newKeys(t, "{env.KEYS_TEST_FILE}"); k.keys.Get().find(aliceKey) == nil {
 		t.Error("the key is not known")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-llm/gateway/internal/livefile"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -29,7 +30,7 @@ func BenchmarkObserve(b *testing.B) {
 	if err := os.WriteFile(path, []byte(somePrices), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	prices, err := openLiveFile(path, pricesKind, zap.NewNop())
+	prices, err := livefile.Open(path, pricesKind, zap.NewNop())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func (x *exchange) charge(u *llmprovider.Usage) {
 	if x.h.app.prices == nil || !u.Known {
 		return
 	}
-	table := x.h.app.prices.get()
+	table := x.h.app.prices.Get()
 	p := table.find(x.provider.name, x.provider.host, x.model, x.began)
 	if p == nil && u.Model != x.model {
 		p = table.find(x.provider.name, x.provider.host, u.Model, x.began)

@@ -13,16 +13,18 @@ import (
 
 	"go.uber.org/zap"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/caddy-llm/gateway/internal/livefile"
 )
 
 // maxPricesFile bounds a file of prices, in bytes.
 const maxPricesFile = 8 << 20
 
-var pricesKind = &fileKind[*priceTable]{
-	of: "prices", maxSize: maxPricesFile, create: "create it with a currency and prices, as in examples/prices", parse: parsePrices,
-	taken: func(path string, table *priceTable, changed bool, logger *zap.Logger) {
+var pricesKind = &livefile.Kind[*priceTable]{
+	Name: "prices", MaxSize: maxPricesFile, Create: "create it with a currency and prices, as in examples/prices", Parse: parsePrices,
+	Taken: func(path string, table *priceTable, changed bool, logger *zap.Logger) {
 		if changed {
-			logger.Info("the file of prices has changed", zap.String("file", path), zap.Int("prices", table.count))
+			logger.Info("prices file changed", zap.String("file", path), zap.Int("prices", table.count))
 		}
 	},
 }

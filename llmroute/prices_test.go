@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/caddy-llm/gateway/internal/livefile"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -168,23 +169,23 @@ func TestPricesFileFollowsChanges(t *testing.T) {
 	}
 	write("1")
 	core, logs := observer.New(zapcore.DebugLevel)
-	f, err := openLiveFile(path, pricesKind, zap.New(core))
+	kind := *pricesKind
+	kind.Refresh = time.Nanosecond
+	f, err := livefile.Open(path, &kind, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.every = 0
-	f.next.Store(0)
 	for _, tc := range []struct {
 		input string
 		want  uint64
 		log   string
 	}{
-		{"2", 2_000_000, "the file of prices has changed"},
-		{"two", 2_000_000, "the file of prices has a mistake; its last good version stays in force"},
-		{"3", 3_000_000, "the file of prices has changed"},
+		{"2", 2_000_000, "prices file changed"},
+		{"two", 2_000_000, "prices file is invalid; keeping the last valid version"},
+		{"3", 3_000_000, "prices file changed"},
 	} {
 		write(tc.input)
-		if got := f.get().find("p", "h", "a", time.Now()).input; got != tc.want {
+		if got := f.Get().find("p", "h", "a", time.Now()).input; got != tc.want {
 			t.Errorf("input: %s: got %d", tc.input, got)
 		}
 		if all := logs.TakeAll(); len(all) != 1 || all[0].Message != tc.log {

@@ -222,5 +222,5 @@ func (a *App) currency() string {
 	if a.prices == nil {
 		return ""
 	}
-	return (*a.prices.value.Load()).currency // reading the file again is for requests
+	return a.prices.Get().currency
 }
