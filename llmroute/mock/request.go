@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
 )
 
 const (
@@ -37,7 +39,7 @@ func parseRequest(body []byte, endpoint endpoint, defaultModel string) (request,
 	req := request{model: defaultModel}
 	var model, stream, options, input, format, tools, toolChoice []byte
 	// Of a repeated member the last counts, as in most JSON parsers.
-	ok := utf8.Valid(body) && scanObject(body, func(key, value []byte) {
+	ok := utf8.Valid(body) && jsonscan.Object(body, func(key, value []byte) {
 		switch viewOf(key).Str {
 		case "model":
 			model = value

@@ -1,4 +1,8 @@
-package mock
+// Package jsonscan reads JSON where it stands: it checks documents, walks through
+// objects and arrays as spans of the source's bytes, and moves text in and out of
+// JSON strings. It decodes no numbers and builds no trees. Begin with Object for
+// input from outside and with Members for what has been checked.
+package jsonscan
 
 import (
 	"bytes"
@@ -6,11 +10,11 @@ import (
 	"math/bits"
 )
 
-// scanObject checks that doc is one JSON object with nothing around it but
-// space, and hands each of its members, as they are written, to member. It
-// takes one pass and no recursion: a megabyte costs a fraction of what the
-// usual validators take, and no nesting exhausts the stack.
-func scanObject(doc []byte, member func(key, value []byte)) bool {
+// Object reports whether doc is one JSON object (RFC 8259) with nothing around it
+// but space, and calls member with each of its members as they are written: the
+// name with its quotes, and the value. It takes one pass and no recursion, so no
+// nesting exhausts the stack. It does not check that strings are UTF-8.
+func Object(doc []byte, member func(key, value []byte)) bool {
 	i := skipSpace(doc, 0)
 	if i >= len(doc) || doc[i] != '{' {
 		return false
@@ -40,6 +44,12 @@ func scanObject(doc []byte, member func(key, value []byte)) bool {
 		}
 		i = skipSpace(doc, i+1)
 	}
+}
+
+// Valid reports whether doc is one JSON value with nothing around it but space.
+func Valid(doc []byte) bool {
+	i := skipValue(doc, 0)
+	return i >= 0 && skipSpace(doc, i) == len(doc)
 }
 
 // The functions below return the index after what they skip, and -1 if it is
