@@ -25,7 +25,8 @@ usage() {
 usage: bash integration/run.sh [STEP...]
 
   fmt      gofmt would change nothing
-  generate the CustomResourceDefinitions are what the Go types make
+  generate the CustomResourceDefinitions and deepcopy functions are what the Go
+           types make
   mod      go.mod and go.sum are tidy, downloaded modules are what go.sum says
   vet      go vet
   lint     golangci-lint, built on first use
@@ -101,8 +102,13 @@ step_fmt() {
 }
 
 step_generate() {
-  go run -C k8ssource/crdgen . "$tmp/crds"
-  diff -r examples/kubernetes/crds "$tmp/crds" || { echo "run this and commit what changes: go generate ./k8ssource"; return 1; }
+  local stale=0 file
+  go run -C k8ssource/crdgen . "$tmp/crds" "$tmp/api"
+  diff -r examples/kubernetes/crds "$tmp/crds" || stale=1
+  for file in k8ssource/api/*/zz_generated.deepcopy.go; do
+    diff "$file" "$tmp/${file#k8ssource/}" || stale=1
+  done
+  [[ $stale -eq 0 ]] || { echo "run this and commit what changes: go generate ./k8ssource"; return 1; }
 }
 
 step_mod() {

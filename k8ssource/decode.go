@@ -14,6 +14,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 )
 
 const (
@@ -227,9 +229,9 @@ func (d *decoder) ours(t metav1.TypeMeta, group, version string, data []byte, li
 		faults = append(faults, *faultf(ReasonInvalidObject, "there is no apiVersion %q of %s; write %s/%s or %s/%s", bounded(t.APIVersion), kind, Group, versions[0], Group, versions[1]))
 	}
 	if kind == KindLLMProvider {
-		d.objects.Providers = append(d.objects.Providers, decode[LLMProvider](d, data, line, strictly[LLMProvider](d, data, faults)))
+		d.objects.Providers = append(d.objects.Providers, decode[v1beta1.LLMProvider](d, data, line, strictly[v1beta1.LLMProvider](d, data, faults)))
 	} else {
-		d.objects.Routes = append(d.objects.Routes, decode[LLMRoute](d, data, line, strictly[LLMRoute](d, data, faults)))
+		d.objects.Routes = append(d.objects.Routes, decode[v1beta1.LLMRoute](d, data, line, strictly[v1beta1.LLMRoute](d, data, faults)))
 	}
 }
 

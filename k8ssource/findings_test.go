@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -105,11 +106,11 @@ spec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKeySecre
 
 func TestBadObjectsHoldNoKeyInFindings(t *testing.T) {
 	for _, key := range []string{"sk-1 2", "sk-1\n", "${sk-1}", "<sk-1>", "{{sk-1}}", "{env.sk-1}", "sk-1\u0001"} {
-		objects := &Objects{Providers: []*Item[LLMProvider]{{Object: LLMProvider{
+		objects := &Objects{Providers: []*Item[v1beta1.LLMProvider]{{Object: v1beta1.LLMProvider{
 			ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default"},
-			Spec: LLMProviderSpec{
+			Spec: v1beta1.LLMProviderSpec{
 				Host: "a.example.com", Headers: map[string]string{"x-api-key": key},
-				Configs: &ProviderConfigs{DefaultConfig: &ProviderConfig{OpenAIConfig: &OpenAIConfig{APIKey: &key}}},
+				Configs: &v1beta1.ProviderConfigs{DefaultConfig: &v1beta1.ProviderConfig{OpenAIConfig: &v1beta1.OpenAIConfig{APIKey: &key}}},
 			},
 		}}}}
 		state := Translate(objects, llmroute.Identity{}, Options{})

@@ -6,12 +6,14 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 )
 
 // Objects are the objects that Translate works on.
 type Objects struct {
-	Providers  []*Item[LLMProvider]
-	Routes     []*Item[LLMRoute]
+	Providers  []*Item[v1beta1.LLMProvider]
+	Routes     []*Item[v1beta1.LLMRoute]
 	Gateways   []*Item[Gateway]
 	Services   []*Item[Service]
 	Secrets    []*Item[Secret]

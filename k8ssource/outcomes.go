@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -49,7 +50,7 @@ func Outcomes(objects *Objects, state *llmroute.State, options Options) []Outcom
 }
 
 // tablesOf are the tables that a route names, good or not.
-func (t *translation) tablesOf(route *LLMRoute) []string {
+func (t *translation) tablesOf(route *v1beta1.LLMRoute) []string {
 	b := &routeBuilder{t: t, object: route}
 	out := b.gateways(route.Spec.Gateways)
 	for _, rule := range route.Spec.Rules {

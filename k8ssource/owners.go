@@ -5,14 +5,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
 // claimHosts finds the one provider of each host among those that apply to the
 // workload: one with a selector before one without, then the older, then by
 // namespace and name.
-func (t *translation) claimHosts(items []*Item[LLMProvider]) {
-	var applying []*Item[LLMProvider]
+func (t *translation) claimHosts(items []*Item[v1beta1.LLMProvider]) {
+	var applying []*Item[v1beta1.LLMProvider]
 	for _, item := range items {
 		if t.applies(&item.Object) {
 			applying = append(applying, item)
@@ -20,8 +21,8 @@ func (t *translation) claimHosts(items []*Item[LLMProvider]) {
 			t.others[canonicalHost(string(item.Object.Spec.Host))] = keyOf(&item.Object)
 		}
 	}
-	slices.SortFunc(applying, func(a, b *Item[LLMProvider]) int {
-		if x := a.Object.hasSelector(); x != b.Object.hasSelector() {
+	slices.SortFunc(applying, func(a, b *Item[v1beta1.LLMProvider]) int {
+		if x := hasSelector(&a.Object); x != hasSelector(&b.Object) {
 			if x {
 				return -1
 			}
@@ -49,23 +50,23 @@ func (t *translation) claimHosts(items []*Item[LLMProvider]) {
 }
 
 // providerAdvantage says why a precedes b.
-func providerAdvantage(a, b *LLMProvider) string {
-	if a.hasSelector() && !b.hasSelector() {
+func providerAdvantage(a, b *v1beta1.LLMProvider) string {
+	if hasSelector(a) && !hasSelector(b) {
 		return "has a workloadSelector, and this one has none"
 	}
 	return advantage(a, b)
 }
 
-func (p *LLMProvider) hasSelector() bool {
+func hasSelector(p *v1beta1.LLMProvider) bool {
 	return p.Spec.WorkloadSelector != nil && len(p.Spec.WorkloadSelector.Labels) > 0
 }
 
 // applies tells whether the provider is meant for the workload.
-func (t *translation) applies(p *LLMProvider) bool {
+func (t *translation) applies(p *v1beta1.LLMProvider) bool {
 	switch {
 	case !t.known:
 		return true
-	case p.hasSelector():
+	case hasSelector(p):
 		return contains(t.identity.Labels, p.Spec.WorkloadSelector.Labels)
 	}
 	return p.Namespace == t.options.RootNamespace || p.Namespace == t.identity.Namespace

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -20,7 +21,7 @@ const maxTimeout = 24 * time.Hour
 // is wrong with it.
 type providerBuilder struct {
 	t      *translation
-	object *LLMProvider
+	object *v1beta1.LLMProvider
 	out    *llmprovider.OpenAI
 	faults []Fault
 	// secrets are those that were looked for, nil where there was none.
@@ -117,7 +118,7 @@ func (b *providerBuilder) timeouts() {
 	}
 	for _, limit := range []struct {
 		name  string
-		value Duration
+		value v1beta1.Duration
 		to    *caddy.Duration
 	}{
 		{"connect", limits.Connect, &b.out.DialTimeout},
@@ -160,7 +161,7 @@ func (b *providerBuilder) configs() {
 	}
 }
 
-func (b *providerBuilder) modelConfig(path string, c *OpenAIConfig) llmprovider.ModelConfig {
+func (b *providerBuilder) modelConfig(path string, c *v1beta1.OpenAIConfig) llmprovider.ModelConfig {
 	out := llmprovider.ModelConfig{Model: c.Model, Stream: c.Stream}
 	switch {
 	case c.APIKey != nil && c.APIKeySecretRef != nil:

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -122,7 +123,7 @@ func (b *providerBuilder) hasKey() bool {
 	if configs == nil {
 		return false
 	}
-	has := func(c *ProviderConfig) bool {
+	has := func(c *v1beta1.ProviderConfig) bool {
 		return c != nil && c.OpenAIConfig != nil && (c.OpenAIConfig.APIKey != nil || c.OpenAIConfig.APIKeySecretRef != nil)
 	}
 	if has(configs.DefaultConfig) {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -59,7 +60,7 @@ func (b *providerBuilder) key(path, value, remedy string) *llmprovider.Secret {
 }
 
 // secretValue reads a value of a Secret in the object's own namespace.
-func (b *providerBuilder) secretValue(path string, ref *SecretKeyRef, defaultKey string) (string, bool) {
+func (b *providerBuilder) secretValue(path string, ref *v1beta1.SecretKeyRef, defaultKey string) (string, bool) {
 	key := ref.Key
 	if key == "" {
 		key = defaultKey

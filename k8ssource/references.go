@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -20,7 +21,7 @@ func References(objects *Objects, identity llmroute.Identity, options Options) [
 	t.claimHosts(latest(t, KindLLMProvider, objects.Providers))
 	var out []Reference
 	for _, owner := range t.owners {
-		out = append(out, owner.item.Object.references()...)
+		out = append(out, providerReferences(&owner.item.Object)...)
 	}
 	for _, gateway := range latest(t, kindGateway, objects.Gateways) {
 		if t.selects(&gateway.Object) {
@@ -34,15 +35,15 @@ func References(objects *Objects, identity llmroute.Identity, options Options) [
 	return slices.Compact(out)
 }
 
-// references are the Secrets that the provider refers to, all in its namespace.
-func (p *LLMProvider) references() []Reference {
+// providerReferences are the Secrets that the provider refers to, all in its namespace.
+func providerReferences(p *v1beta1.LLMProvider) []Reference {
 	var out []Reference
-	add := func(ref *SecretKeyRef) {
+	add := func(ref *v1beta1.SecretKeyRef) {
 		if ref != nil && objectName.MatchString(ref.Name) {
 			out = append(out, Reference{KindSecret, p.Namespace, ref.Name})
 		}
 	}
-	addConfig := func(c *ProviderConfig) {
+	addConfig := func(c *v1beta1.ProviderConfig) {
 		if c != nil && c.OpenAIConfig != nil {
 			add(c.OpenAIConfig.APIKeySecretRef)
 		}

@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -15,7 +16,7 @@ import (
 // what is wrong with it.
 type routeBuilder struct {
 	t      *translation
-	object *LLMRoute
+	object *v1beta1.LLMRoute
 	rules  []builtRule
 	faults []Fault
 
@@ -30,8 +31,8 @@ type builtRule struct {
 }
 
 // translateRoutes sets up the tables from the LLMRoutes.
-func (t *translation) translateRoutes(items []*Item[LLMRoute]) {
-	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[LLMRoute]) int { return compare(&a.Object, &b.Object) })
+func (t *translation) translateRoutes(items []*Item[v1beta1.LLMRoute]) {
+	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[v1beta1.LLMRoute]) int { return compare(&a.Object, &b.Object) })
 	same := t.sameEnvironment()
 	var good, refused []*claim
 	for _, item := range items {

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -32,7 +33,7 @@ func (m *builtMatch) appliesIn(table string, top bool) bool {
 	return top && m.workload
 }
 
-func (b *routeBuilder) rule(i int, rule *LLMRouteRule) {
+func (b *routeBuilder) rule(i int, rule *v1beta1.LLMRouteRule) {
 	path := fmt.Sprintf("spec.rules[%d]", i)
 	built := builtRule{rule: &llmroute.Rule{Name: rule.Name, Backends: b.backends(path, rule.BackendRefs), Attempts: int(rule.Attempts)}}
 	if rule.Attempts < 0 {
@@ -56,7 +57,7 @@ func (b *routeBuilder) rule(i int, rule *LLMRouteRule) {
 	b.rules = append(b.rules, built)
 }
 
-func (b *routeBuilder) match(path string, match *LLMRouteMatch) builtMatch {
+func (b *routeBuilder) match(path string, match *v1beta1.LLMRouteMatch) builtMatch {
 	out := builtMatch{matcher: b.headers(path+".headers", match.Headers), workload: contains(b.t.identity.Labels, match.SourceLabels)}
 	switch {
 	case len(match.Gateways) > 0:
@@ -70,7 +71,7 @@ func (b *routeBuilder) match(path string, match *LLMRouteMatch) builtMatch {
 }
 
 // headers makes the matcher for an entry's headers.
-func (b *routeBuilder) headers(path string, headers map[string]StringMatch) caddy.ModuleMap {
+func (b *routeBuilder) headers(path string, headers map[string]v1beta1.StringMatch) caddy.ModuleMap {
 	if len(headers) == 0 {
 		return nil
 	}
@@ -102,7 +103,7 @@ func (b *routeBuilder) headers(path string, headers map[string]StringMatch) cadd
 	return caddy.ModuleMap{"llm_header": raw}
 }
 
-func (b *routeBuilder) headerValue(path, name string, match StringMatch) llmroute.HeaderValue {
+func (b *routeBuilder) headerValue(path, name string, match v1beta1.StringMatch) llmroute.HeaderValue {
 	set := 0
 	for _, field := range []*string{match.Exact, match.Prefix, match.Regex} {
 		if field != nil {
@@ -136,7 +137,7 @@ func withoutPort(host string) string {
 }
 
 // backends looks up where a rule sends requests.
-func (b *routeBuilder) backends(path string, refs []LLMBackendRef) []*llmroute.Backend {
+func (b *routeBuilder) backends(path string, refs []v1beta1.LLMBackendRef) []*llmroute.Backend {
 	switch {
 	case len(refs) == 0:
 		b.fault(ReasonInvalidBackend, "%s.backendRefs: there are none; write at least one with a providerHost", path)
@@ -153,7 +154,7 @@ func (b *routeBuilder) backends(path string, refs []LLMBackendRef) []*llmroute.B
 
 // weights checks the weights and fills them in: of several backends those
 // without one have none if others have one.
-func (b *routeBuilder) weights(path string, refs []LLMBackendRef, backends []*llmroute.Backend) {
+func (b *routeBuilder) weights(path string, refs []v1beta1.LLMBackendRef, backends []*llmroute.Backend) {
 	set, sum, wrong := false, int64(0), false
 	for i := range refs {
 		w := refs[i].Weight
@@ -186,7 +187,7 @@ func (b *routeBuilder) weights(path string, refs []LLMBackendRef, backends []*ll
 	}
 }
 
-func (b *routeBuilder) backend(path string, ref *LLMBackendRef) *llmroute.Backend {
+func (b *routeBuilder) backend(path string, ref *v1beta1.LLMBackendRef) *llmroute.Backend {
 	out := &llmroute.Backend{Priority: int(ref.Priority)}
 	switch {
 	case ref.Priority < 0:
@@ -195,7 +196,7 @@ func (b *routeBuilder) backend(path string, ref *LLMBackendRef) *llmroute.Backen
 		b.fault(ReasonInvalidBackend, "%s: providerHost and backendRef are both set; keep one of them", path)
 	case ref.BackendRef != nil:
 		out.Unusable = ReasonUnsupportedBackend
-		b.warn(ReasonUnsupportedBackend, "%s.backendRef: %s is not supported yet, and requests for it are answered with 503; write a providerHost", path, ref.BackendRef.kind())
+		b.warn(ReasonUnsupportedBackend, "%s.backendRef: %s is not supported yet, and requests for it are answered with 503; write a providerHost", path, kindOfBackend(ref.BackendRef))
 	case ref.ProviderHost == "":
 		b.fault(ReasonInvalidBackend, "%s: there is no providerHost; write the host of an LLMProvider", path)
 	default:
@@ -227,7 +228,7 @@ func (t *translation) elsewhere(host string) string {
 	return "create one, or correct the host"
 }
 
-func (r *ObjectRef) kind() string {
+func kindOfBackend(r *v1beta1.ObjectRef) string {
 	if r.Kind == "" {
 		return "an object of another kind"
 	}

@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -113,7 +114,7 @@ type finding struct {
 
 // ownedProvider is the one provider of a host.
 type ownedProvider struct {
-	item *Item[LLMProvider]
+	item *Item[v1beta1.LLMProvider]
 	// unusable is the reason why it was refused; it owns its host all the same.
 	unusable string
 }
@@ -130,7 +131,7 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 		bound:    make(map[string][]*boundServer),
 		state:    &llmroute.State{Identity: identity, Tables: make(map[string][]*llmroute.Route)},
 		after: Translator{
-			providers: make(map[*Item[LLMProvider]]*builtProvider, len(objects.Providers)), routes: make(map[*Item[LLMRoute]]*builtRoute, len(objects.Routes)),
+			providers: make(map[*Item[v1beta1.LLMProvider]]*builtProvider, len(objects.Providers)), routes: make(map[*Item[v1beta1.LLMRoute]]*builtRoute, len(objects.Routes)),
 			certificates: make(map[builtCertificate]*llmroute.Certificate),
 			policies:     make(map[*Item[AuthorizationPolicy]]*builtPolicy, len(objects.Policies)), authentications: make(map[*Item[RequestAuthentication]]*builtAuthentication, len(objects.Authentications)),
 		},

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
@@ -19,8 +20,8 @@ import (
 // not safe for concurrent use.
 type Translator struct {
 	environment *environment
-	providers   map[*Item[LLMProvider]]*builtProvider
-	routes      map[*Item[LLMRoute]]*builtRoute
+	providers   map[*Item[v1beta1.LLMProvider]]*builtProvider
+	routes      map[*Item[v1beta1.LLMRoute]]*builtRoute
 	// certificates are those of servers, which would never be found equal.
 	certificates map[builtCertificate]*llmroute.Certificate
 
@@ -104,7 +105,7 @@ func (r *Translator) Try(objects *Objects, identity llmroute.Identity, options O
 const NotTranslated = "the objects cannot be translated, which is a defect of the gateway: what is served stays as it is, and the next change is tried again; please report this error, with the objects"
 
 // builtProvider returns what was made of the provider, now or the last time.
-func (t *translation) builtProvider(item *Item[LLMProvider]) *builtProvider {
+func (t *translation) builtProvider(item *Item[v1beta1.LLMProvider]) *builtProvider {
 	built := t.before.providers[item]
 	if built == nil || !t.sameSecrets(built.secrets) {
 		b := &providerBuilder{t: t, object: &item.Object, out: new(llmprovider.OpenAI), secrets: make(map[string]*Item[Secret])}
@@ -141,7 +142,7 @@ func (t *translation) sameEnvironment() bool {
 }
 
 // builtRoute returns what was made of the route, now or the last time.
-func (t *translation) builtRoute(item *Item[LLMRoute], sameEnvironment bool) *builtRoute {
+func (t *translation) builtRoute(item *Item[v1beta1.LLMRoute], sameEnvironment bool) *builtRoute {
 	built := t.before.routes[item]
 	if built == nil || !sameEnvironment {
 		b := &routeBuilder{t: t, object: &item.Object}

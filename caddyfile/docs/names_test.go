@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/cluster"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 	"github.com/caddy-llm/gateway/k8ssource/inject"
@@ -97,7 +98,7 @@ func TestJSONFields(t *testing.T) {
 		"sidecar.md":           {reflect.TypeFor[inject.Options](), reflect.TypeFor[inject.Resources]()},
 		"webhook.md":           {reflect.TypeFor[webhook.Config]()},
 		"source_files.md": {
-			reflect.TypeFor[k8ssource.Files](), reflect.TypeFor[k8ssource.SourceOptions](), reflect.TypeFor[k8ssource.LLMProviderSpec](), reflect.TypeFor[k8ssource.LLMRouteSpec](), reflect.TypeFor[k8ssource.StringMatch](),
+			reflect.TypeFor[k8ssource.Files](), reflect.TypeFor[k8ssource.SourceOptions](), reflect.TypeFor[v1beta1.LLMProviderSpec](), reflect.TypeFor[v1beta1.LLMRouteSpec](), reflect.TypeFor[v1beta1.StringMatch](),
 		},
 	} {
 		for _, typ := range types {

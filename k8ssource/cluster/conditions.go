@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 )
 
 // ours are the types of the conditions that the gateway writes.
@@ -16,7 +17,7 @@ var ours = []string{k8ssource.ConditionAccepted, k8ssource.ConditionResolvedRefs
 // mayWrite tells whether a status is this workload's to write. One that the gateway
 // of another workload wrote for the object as it is stays, unless it says that the
 // object is not for that workload.
-func mayWrite(current k8ssource.Status, workload string, applies bool, generation int64) bool {
+func mayWrite(current v1beta1.Status, workload string, applies bool, generation int64) bool {
 	if current.Workload == "" || current.Workload == workload {
 		return applies || current.Workload == workload
 	}
@@ -25,7 +26,7 @@ func mayWrite(current k8ssource.Status, workload string, applies bool, generatio
 }
 
 // settled tells whether a status says what it should.
-func settled(current k8ssource.Status, want []metav1.Condition, workload string) bool {
+func settled(current v1beta1.Status, want []metav1.Condition, workload string) bool {
 	if current.Workload != workload {
 		return false
 	}

@@ -8,26 +8,27 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 )
 
 func TestMayWrite(t *testing.T) {
-	status := func(workload, reason string, generation int64) k8ssource.Status {
-		return k8ssource.Status{Workload: workload, Conditions: []metav1.Condition{{Type: k8ssource.ConditionProgrammed, Reason: reason, ObservedGeneration: generation}}}
+	status := func(workload, reason string, generation int64) v1beta1.Status {
+		return v1beta1.Status{Workload: workload, Conditions: []metav1.Condition{{Type: k8ssource.ConditionProgrammed, Reason: reason, ObservedGeneration: generation}}}
 	}
 	for name, test := range map[string]struct {
-		current k8ssource.Status
+		current v1beta1.Status
 		applies bool
 		want    bool
 	}{
-		"nobody's":                                 {k8ssource.Status{}, true, true},
-		"nobody's, for others":                     {k8ssource.Status{}, false, false},
+		"nobody's":                                 {v1beta1.Status{}, true, true},
+		"nobody's, for others":                     {v1beta1.Status{}, false, false},
 		"ours":                                     {status("ns/me", "Programmed", 4), true, true},
 		"ours, now for others":                     {status("ns/me", "Programmed", 4), false, true},
 		"another's":                                {status("ns/other", "Programmed", 5), true, false},
 		"another's of a generation before":         {status("ns/other", "Programmed", 4), true, true},
 		"another's that does not use it":           {status("ns/other", k8ssource.ReasonNotSelected, 5), true, true},
 		"another's that does not use it, nor we":   {status("ns/other", k8ssource.ReasonNotSelected, 5), false, false},
-		"another's without conditions":             {k8ssource.Status{Workload: "ns/other"}, true, true},
+		"another's without conditions":             {v1beta1.Status{Workload: "ns/other"}, true, true},
 		"another's of a generation before, not us": {status("ns/other", "Programmed", 4), false, false},
 	} {
 		if got := mayWrite(test.current, "ns/me", test.applies, 5); got != test.want {
@@ -39,17 +40,17 @@ func TestMayWrite(t *testing.T) {
 func TestSettled(t *testing.T) {
 	want := k8ssource.Conditions(nil, true, 2)
 	now := time.Now()
-	current := k8ssource.Status{Workload: "ns/me", Conditions: nextConditions(nil, want, now)}
+	current := v1beta1.Status{Workload: "ns/me", Conditions: nextConditions(nil, want, now)}
 	if !settled(current, want, "ns/me") {
 		t.Error("what was just written is to be written again")
 	}
-	for name, change := range map[string]func(*k8ssource.Status){
-		"workload":   func(s *k8ssource.Status) { s.Workload = "ns/other" },
-		"missing":    func(s *k8ssource.Status) { s.Conditions = s.Conditions[1:] },
-		"generation": func(s *k8ssource.Status) { s.Conditions[0].ObservedGeneration = 1 },
-		"status":     func(s *k8ssource.Status) { s.Conditions[1].Status = metav1.ConditionUnknown },
-		"reason":     func(s *k8ssource.Status) { s.Conditions[2].Reason = "Other" },
-		"message":    func(s *k8ssource.Status) { s.Conditions[3].Message = "other" },
+	for name, change := range map[string]func(*v1beta1.Status){
+		"workload":   func(s *v1beta1.Status) { s.Workload = "ns/other" },
+		"missing":    func(s *v1beta1.Status) { s.Conditions = s.Conditions[1:] },
+		"generation": func(s *v1beta1.Status) { s.Conditions[0].ObservedGeneration = 1 },
+		"status":     func(s *v1beta1.Status) { s.Conditions[1].Status = metav1.ConditionUnknown },
+		"reason":     func(s *v1beta1.Status) { s.Conditions[2].Reason = "Other" },
+		"message":    func(s *v1beta1.Status) { s.Conditions[3].Message = "other" },
 	} {
 		s := current
 		s.Conditions = append([]metav1.Condition(nil), current.Conditions...)
@@ -61,7 +62,7 @@ func TestSettled(t *testing.T) {
 	later := append([]metav1.Condition(nil), current.Conditions...)
 	later[0].LastTransitionTime = metav1.NewTime(now.Add(time.Hour))
 	later = append(later, metav1.Condition{Type: "Other"})
-	if !settled(k8ssource.Status{Workload: "ns/me", Conditions: later}, want, "ns/me") {
+	if !settled(v1beta1.Status{Workload: "ns/me", Conditions: later}, want, "ns/me") {
 		t.Error("another time, or another's condition, counts as a difference")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 )
 
 // lastApplied is where kubectl keeps a copy of the object, keys included.
@@ -28,7 +29,7 @@ type object struct {
 	decoded *k8ssource.Objects
 
 	generation int64
-	status     k8ssource.Status
+	status     v1beta1.Status
 }
 
 // decode makes an object of what the API server has sent, which it may change.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -151,7 +152,7 @@ func (w *statusWriter) write(ctx context.Context, f *follower, outcome k8ssource
 	}
 	data, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": current.uid, "resourceVersion": current.resourceVersion},
-		"status":   k8ssource.Status{Workload: w.workload, Conditions: nextConditions(status.Conditions, outcome.Conditions, time.Now())},
+		"status":   v1beta1.Status{Workload: w.workload, Conditions: nextConditions(status.Conditions, outcome.Conditions, time.Now())},
 	})
 	if err != nil {
 		return err

@@ -1,11 +1,13 @@
-// Command crdgen writes the CustomResourceDefinitions of LLMProvider and
-// LLMRoute into a folder. They are made from the types in k8ssource. It must be
-// run in its own folder: "go generate ./k8ssource" does.
+// Command crdgen writes what is generated from the types in k8ssource/api: the
+// CustomResourceDefinitions of LLMProvider and LLMRoute into one folder, and the
+// deepcopy functions into another, a folder for each version. It must be run in
+// its own folder: "go generate ./k8ssource" does.
 package main
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"path/filepath"
@@ -15,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-tools/pkg/crd"
 	crdmarkers "sigs.k8s.io/controller-tools/pkg/crd/markers"
+	"sigs.k8s.io/controller-tools/pkg/deepcopy"
+	"sigs.k8s.io/controller-tools/pkg/genall"
 	"sigs.k8s.io/controller-tools/pkg/loader"
 	"sigs.k8s.io/controller-tools/pkg/markers"
 	"sigs.k8s.io/yaml"
@@ -28,29 +32,34 @@ const (
 	storage = "v1beta1"
 	other   = "v1"
 
-	header = "# Made from the Go types in k8ssource. To change it, change those and run: go generate ./k8ssource\n---\n"
+	header = "# Generated from the Go types in k8ssource/api. To change it, change those and run: go generate ./k8ssource\n---\n"
 )
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 2 {
-		log.Fatal("usage: crdgen FOLDER")
+	if len(os.Args) != 3 {
+		log.Fatal("usage: crdgen CRDS API")
 	}
-	if err := generate(os.Args[1]); err != nil {
+	// The sources are loaded in the gateway's module, so that this one needs none
+	// of its dependencies.
+	source := &packages.Config{Dir: filepath.Join("..", "..")}
+	if err := definitions(source, os.Args[1]); err != nil {
+		log.Fatal("crdgen: ", err)
+	}
+	if err := deepcopies(source, os.Args[2]); err != nil {
 		log.Fatal("crdgen: ", err)
 	}
 }
 
-func generate(dir string) error {
+// definitions writes a file for each kind into dir.
+func definitions(source *packages.Config, dir string) error {
 	registry := new(markers.Registry)
 	if err := crdmarkers.Register(registry); err != nil {
 		return err
 	}
 	parser := &crd.Parser{Collector: &markers.Collector{Registry: registry}, Checker: &loader.TypeChecker{NodeFilters: []loader.NodeFilter{crd.Generator{}.CheckFilter()}}}
 	crd.AddKnownTypes(parser)
-	// Loaded in the gateway's module, so that this one needs none of its
-	// dependencies.
-	roots, err := loader.LoadRootsWithConfig(&packages.Config{Dir: filepath.Join("..", "..")}, "./k8ssource")
+	roots, err := loader.LoadRootsWithConfig(source, "./k8ssource/api/"+storage)
 	if err != nil {
 		return err
 	}
@@ -60,17 +69,44 @@ func generate(dir string) error {
 		kind := schema.GroupKind{Group: group, Kind: kind}
 		parser.NeedCRDFor(kind, nil)
 		if loader.PrintErrors(roots, packages.TypeError) {
-			return errors.New("the types in k8ssource cannot be used")
+			return errors.New("the types in k8ssource/api cannot be used")
 		}
 		definition, ok := parser.CustomResourceDefinitions[kind]
 		if !ok {
-			return fmt.Errorf("there is no type %s in k8ssource", kind.Kind)
+			return fmt.Errorf("there is no type %s in k8ssource/api", kind.Kind)
 		}
 		if err := write(dir, &definition); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// deepcopies writes zz_generated.deepcopy.go for each version into the folder of
+// that name below dir.
+func deepcopies(source *packages.Config, dir string) error {
+	var generator genall.Generator = deepcopy.Generator{}
+	run, err := genall.Generators{&generator}.ForRootsWithConfig(source, "./k8ssource/api/"+storage, "./k8ssource/api/"+other)
+	if err != nil {
+		return err
+	}
+	run.OutputRules.Default = versionFolders(dir)
+	if run.Run() {
+		return errors.New("the deepcopy functions cannot be generated")
+	}
+	return nil
+}
+
+// versionFolders writes each package's files into the folder of its name.
+type versionFolders string
+
+// Open implements genall.OutputRule.
+func (v versionFolders) Open(pkg *loader.Package, name string) (io.WriteCloser, error) {
+	dir := filepath.Join(string(v), pkg.Name)
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a folder of the repository
+		return nil, err
+	}
+	return os.Create(filepath.Join(dir, name))
 }
 
 func write(dir string, definition *apiext.CustomResourceDefinition) error {

@@ -1,9 +1,10 @@
-package k8ssource
+package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // LLMRoute sends requests for a host to providers.
 //
+// +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=llmr,categories=llm
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name=Host,type=string,JSONPath=`.spec.host`
@@ -27,6 +28,16 @@ type LLMRoute struct {
 	//
 	// +optional
 	Status Status `json:"status,omitzero"`
+}
+
+// LLMRouteList is a list of LLMRoutes.
+//
+// +kubebuilder:object:root=true
+type LLMRouteList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+
+	Items []LLMRoute `json:"items"`
 }
 
 // LLMRouteSpec is a host with its rules.

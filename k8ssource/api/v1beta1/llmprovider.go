@@ -1,39 +1,11 @@
-// Package k8ssource turns Kubernetes objects into the gateway's configuration:
-// the types of LLMProvider and LLMRoute, the reader of YAML files, Translate,
-// and the files source.
-package k8ssource
+package v1beta1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-// The CustomResourceDefinitions are made from these types: the comments are
-// what kubectl explain prints, and the markers what kubectl apply refuses, in
-// the words of the findings.
-//go:generate go run -C crdgen . ../../examples/kubernetes/crds
-
-const (
-	// Group is the API group of LLMProvider and LLMRoute.
-	Group = "istio.alibabacloud.com"
-
-	// KindLLMProvider is the kind of an LLMProvider.
-	KindLLMProvider = "LLMProvider"
-	// KindLLMRoute is the kind of an LLMRoute.
-	KindLLMRoute = "LLMRoute"
-
-	// KindAuthorizationPolicy is the kind of an AuthorizationPolicy of Istio's.
-	KindAuthorizationPolicy = "AuthorizationPolicy"
-	// KindRequestAuthentication is the kind of a RequestAuthentication of Istio's.
-	KindRequestAuthentication = "RequestAuthentication"
-
-	kindGateway   = "Gateway"
-	securityGroup = "security.istio.io"
-)
-
-// versions are the versions of Group, which have the same schema.
-var versions = []string{"v1beta1", "v1"}
 
 // LLMProvider is an account at an LLM API that gateways and sidecars send
 // requests to.
 //
+// +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=llmp,categories=llm
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name=Host,type=string,JSONPath=`.spec.host`
@@ -57,6 +29,16 @@ type LLMProvider struct {
 	//
 	// +optional
 	Status Status `json:"status,omitzero"`
+}
+
+// LLMProviderList is a list of LLMProviders.
+//
+// +kubebuilder:object:root=true
+type LLMProviderList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+
+	Items []LLMProvider `json:"items"`
 }
 
 // LLMProviderSpec says where the provider is and what is filled into requests.
