@@ -1,0 +1,413 @@
+package chat
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
+
+// conversation is what is known of a conversation while its messages are read.
+type conversation struct {
+	r     *dialect.Request
+	calls map[string]dialect.ToolUse // by id
+	last  map[string]string          // the id of the last call of a function, by its name
+}
+
+// message is one message as it stands in the request.
+type message struct {
+	role, name, callID                                          string
+	nameJSON, content, refusal, toolCalls, functionCall         dialect.JSON
+	reasoning, reasoningDetails, thinkingBlocks, cache, audioID dialect.JSON
+}
+
+func readMessages(r *dialect.Request, messages dialect.JSON) *llmprovider.Error {
+	if len(messages) == 0 || messages[0] != '[' {
+		return dialect.Invalid("messages", "an array of messages")
+	}
+	c := conversation{r: r}
+	for m := range jsonscan.Elements(messages) {
+		if err := c.readMessage(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conversation) readMessage(raw dialect.JSON) *llmprovider.Error {
+	var m message
+	for name, v := range jsonscan.Members(raw) {
+		if jsonscan.IsNull(v) {
+			continue
+		}
+		switch jsonscan.Text(name) {
+		case "role":
+			m.role = jsonscan.Text(v)
+		case "content":
+			m.content = v
+		case "name":
+			m.name, m.nameJSON = jsonscan.Text(v), v
+		case "refusal":
+			m.refusal = v
+		case "tool_calls":
+			m.toolCalls = v
+		case "function_call":
+			m.functionCall = v
+		case "tool_call_id":
+			m.callID = jsonscan.Text(v)
+		case "reasoning_content", "reasoning":
+			m.reasoning = v
+		case "reasoning_details":
+			m.reasoningDetails = v
+		case "thinking_blocks":
+			m.thinkingBlocks = v
+		case "cache_control":
+			m.cache = v
+		case "audio":
+			m.audioID = v
+		case "annotations":
+			c.r.Loss.Drop(dialect.CCitations)
+		default:
+			c.r.Loss.Drop(dialect.Other)
+		}
+	}
+	switch m.role {
+	case "system":
+		return c.addTurn(dialect.System, &m)
+	case "developer":
+		return c.addTurn(dialect.Developer, &m)
+	case "user":
+		return c.addTurn(dialect.User, &m)
+	case "assistant":
+		return c.addAssistant(&m)
+	case "tool", "function":
+		return c.addResult(&m)
+	}
+	return dialect.Invalid("messages[].role", "system, developer, user, assistant or tool")
+}
+
+func (c *conversation) addTurn(role dialect.Role, m *message) *llmprovider.Error {
+	parts, err := c.readContent(m.content)
+	if err != nil {
+		return err
+	}
+	markLast(parts, m.cache)
+	c.r.Turns = append(c.r.Turns, dialect.Turn{Role: role, Parts: parts, Name: m.nameJSON})
+	return nil
+}
+
+// markLast puts a message's cache marker on its last part.
+func markLast(parts []dialect.Part, cache dialect.JSON) {
+	if cache != nil && len(parts) > 0 {
+		parts[len(parts)-1].Cache = readCacheControl(cache)
+	}
+}
+
+func (c *conversation) addAssistant(m *message) *llmprovider.Error {
+	if m.audioID != nil {
+		return c.r.Refuse(dialect.CModalities, onlyHere)
+	}
+	parts := readReasoning(m)
+	content, err := c.readContent(m.content)
+	if err != nil {
+		return err
+	}
+	for _, p := range content { // an empty text beside a call says nothing, and some APIs refuse it
+		if p.Kind != dialect.Text || len(p.Text) > 2 || p.Cache != nil {
+			parts = append(parts, p)
+		}
+	}
+	if m.refusal != nil {
+		parts = append(parts, dialect.Part{Kind: dialect.Refusal, Text: m.refusal})
+	}
+	n := 0
+	for call := range jsonscan.Elements(m.toolCalls) {
+		p, err := readCall(call, callID(len(c.r.Turns), n))
+		if err != nil {
+			return err
+		}
+		parts = append(parts, p)
+		c.remember(p.Call)
+		n++
+	}
+	if m.functionCall != nil {
+		call := &dialect.ToolUse{ID: callID(len(c.r.Turns), n), Name: jsonscan.Text(jsonscan.Get(m.functionCall, "name"))}
+		call.Arguments.Text = jsonscan.Get(m.functionCall, "arguments")
+		parts = append(parts, dialect.Part{Kind: dialect.ToolCall, Call: call})
+		c.remember(call)
+	}
+	markLast(parts, m.cache)
+	c.r.Turns = append(c.r.Turns, dialect.Turn{Role: dialect.Assistant, Parts: parts, Name: m.nameJSON})
+	return nil
+}
+
+func (c *conversation) remember(call *dialect.ToolUse) {
+	if c.calls == nil {
+		c.calls, c.last = make(map[string]dialect.ToolUse), make(map[string]string)
+	}
+	c.calls[call.ID] = *call
+	c.last[call.Name] = call.ID
+}
+
+// readReasoning reads the members that carry reasoning, of which vendors have
+// several. The most telling one is used.
+func readReasoning(m *message) []dialect.Part {
+	var parts []dialect.Part
+	for block := range jsonscan.Elements(m.thinkingBlocks) {
+		t := new(dialect.Thought)
+		switch jsonscan.Text(jsonscan.Get(block, "type")) {
+		case "thinking":
+			t.Text, t.Signature = stringOf(block, "thinking"), dialect.ReadCarrier(stringOf(block, "signature"), vendorAnthropic)
+		case "redacted_thinking":
+			t.Data = dialect.ReadCarrier(stringOf(block, "data"), vendorAnthropic)
+		default:
+			continue
+		}
+		parts = append(parts, dialect.Part{Kind: dialect.Reasoning, Thought: t})
+	}
+	if len(parts) > 0 {
+		return parts
+	}
+	for detail := range jsonscan.Elements(m.reasoningDetails) {
+		vendor := vendorOf(jsonscan.Text(jsonscan.Get(detail, "format")))
+		t := new(dialect.Thought)
+		switch jsonscan.Text(jsonscan.Get(detail, "type")) {
+		case "reasoning.text":
+			t.Text, t.Signature = stringOf(detail, "text"), dialect.ReadCarrier(stringOf(detail, "signature"), vendor)
+		case "reasoning.summary":
+			t.Text, t.Summary = stringOf(detail, "summary"), true
+		case "reasoning.encrypted":
+			t.Data = dialect.ReadCarrier(stringOf(detail, "data"), vendor)
+		default:
+			continue
+		}
+		parts = append(parts, dialect.Part{Kind: dialect.Reasoning, Thought: t})
+	}
+	if len(parts) == 0 && jsonscan.IsString(m.reasoning) && len(m.reasoning) > 2 {
+		parts = append(parts, dialect.Part{Kind: dialect.Reasoning, Thought: &dialect.Thought{Text: m.reasoning}})
+	}
+	return parts
+}
+
+const vendorAnthropic = "anthropic"
+
+// vendorOf is whose state OpenRouter says that a detail of reasoning is
+// (https://openrouter.ai/docs/use-cases/reasoning-tokens).
+func vendorOf(format string) string {
+	switch {
+	case strings.HasPrefix(format, "anthropic"):
+		return vendorAnthropic
+	case strings.HasPrefix(format, "openai"), strings.HasPrefix(format, "azure-openai"):
+		return "openai"
+	case strings.HasPrefix(format, "google"):
+		return "google"
+	}
+	return "other"
+}
+
+// stringOf returns the member if it is a string.
+func stringOf(object dialect.JSON, name string) dialect.JSON {
+	if v := jsonscan.Get(object, name); jsonscan.IsString(v) {
+		return v
+	}
+	return nil
+}
+
+func readCall(raw dialect.JSON, id string) (dialect.Part, *llmprovider.Error) {
+	call := &dialect.ToolUse{ID: id}
+	p := dialect.Part{Kind: dialect.ToolCall, Call: call}
+	for name, v := range jsonscan.Members(raw) {
+		switch {
+		case jsonscan.IsNull(v):
+		case jsonscan.NameIs(name, "id"):
+			if given := jsonscan.Text(v); given != "" {
+				call.ID = given
+			}
+		case jsonscan.NameIs(name, "function"):
+			call.Name = jsonscan.Text(jsonscan.Get(v, "name"))
+			switch arguments := jsonscan.Get(v, "arguments"); {
+			case jsonscan.IsString(arguments):
+				call.Arguments.Text = arguments
+			case len(arguments) > 0 && arguments[0] == '{': // as some clients send it
+				call.Arguments.Object = arguments
+			}
+		case jsonscan.NameIs(name, "custom"):
+			call.Custom = true
+			call.Name = jsonscan.Text(jsonscan.Get(v, "name"))
+			call.Arguments.Text = stringOf(v, "input")
+		case jsonscan.NameIs(name, "extra_content"): // Google's endpoint for this API
+			p.Signature = dialect.ReadCarrier(stringOf(jsonscan.Get(v, "google"), "thought_signature"), "google")
+		}
+	}
+	if call.Name == "" {
+		return p, dialect.Invalid("messages[].tool_calls[].function.name", "the name of a tool")
+	}
+	return p, nil
+}
+
+// addResult adds a tool's result. Those of one assistant turn are one user turn.
+func (c *conversation) addResult(m *message) *llmprovider.Error {
+	if m.role == "function" {
+		m.callID = c.last[m.name]
+	}
+	call, known := c.calls[m.callID]
+	if !known {
+		return dialect.Invalid("messages[].tool_call_id", "the id of a tool call earlier in the conversation")
+	}
+	content, err := c.readContent(m.content)
+	if err != nil {
+		return err
+	}
+	part := dialect.Part{Kind: dialect.ToolResult, Result: &dialect.Result{ID: m.callID, Name: call.Name, Parts: content, Custom: call.Custom}}
+	if m.cache != nil {
+		part.Cache = readCacheControl(m.cache)
+	}
+	turns := c.r.Turns
+	if n := len(turns); n > 0 && turns[n-1].Role == dialect.User && onlyResults(turns[n-1].Parts) {
+		turns[n-1].Parts = append(turns[n-1].Parts, part)
+		return nil
+	}
+	c.r.Turns = append(turns, dialect.Turn{Role: dialect.User, Parts: []dialect.Part{part}})
+	return nil
+}
+
+func onlyResults(parts []dialect.Part) bool {
+	for i := range parts {
+		if parts[i].Kind != dialect.ToolResult {
+			return false
+		}
+	}
+	return len(parts) > 0
+}
+
+func (c *conversation) readContent(content dialect.JSON) ([]dialect.Part, *llmprovider.Error) {
+	switch {
+	case content == nil:
+		return nil, nil
+	case jsonscan.IsString(content):
+		return []dialect.Part{{Kind: dialect.Text, Text: content}}, nil
+	case content[0] != '[':
+		return nil, dialect.Invalid("messages[].content", "a string or an array of parts")
+	}
+	var parts []dialect.Part
+	for raw := range jsonscan.Elements(content) {
+		p, err := c.readPart(raw)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p)
+	}
+	return parts, nil
+}
+
+func (c *conversation) readPart(raw dialect.JSON) (dialect.Part, *llmprovider.Error) {
+	var p dialect.Part
+	kind, cache := "", dialect.JSON(nil)
+	for name, v := range jsonscan.Members(raw) {
+		switch {
+		case jsonscan.NameIs(name, "type"):
+			kind = jsonscan.Text(v)
+		case jsonscan.NameIs(name, "cache_control"):
+			cache = v
+		case jsonscan.NameIs(name, "prompt_cache_breakpoint"):
+			p.Cache = &dialect.Cache{TTL: dialect.Lifetime(jsonscan.Text(jsonscan.Get(v, "ttl")))}
+		}
+	}
+	if cache != nil {
+		p.Cache = readCacheControl(cache)
+	}
+	switch kind {
+	case "text":
+		p.Kind, p.Text = dialect.Text, stringOf(raw, "text")
+	case "refusal":
+		p.Kind, p.Text = dialect.Refusal, stringOf(raw, "refusal")
+	case "thinking": // Mistral
+		p.Kind, p.Thought = dialect.Reasoning, &dialect.Thought{Text: readThinking(jsonscan.Get(raw, "thinking"))}
+		return p, nil
+	case "image_url":
+		image := jsonscan.Get(raw, "image_url")
+		p.Kind, p.Media = dialect.Image, readURL(stringOf(image, "url"))
+		if p.Media != nil {
+			p.Media.Detail = stringOf(image, "detail")
+		}
+	case "video_url":
+		p.Kind, p.Media = dialect.Video, readURL(stringOf(jsonscan.Get(raw, "video_url"), "url"))
+	case "input_audio":
+		audio := jsonscan.Get(raw, "input_audio")
+		p.Kind = dialect.Audio
+		if data := stringOf(audio, "data"); data != nil {
+			p.Media = &dialect.Media{Type: "audio/" + jsonscan.Text(jsonscan.Get(audio, "format")), Data: plain(data)}
+		}
+	case "file":
+		p.Kind, p.Media = dialect.Document, readFile(jsonscan.Get(raw, "file"))
+	default:
+		return p, dialect.Invalid("messages[].content[].type", "text, image_url, input_audio, file, video_url or refusal")
+	}
+	if p.Text == nil && p.Media == nil {
+		return p, dialect.Invalid("messages[].content[]", "a part with its content")
+	}
+	return p, nil
+}
+
+// readThinking returns the text of Mistral's thinking part, whose content is a list
+// of text parts.
+func readThinking(value dialect.JSON) dialect.JSON {
+	if jsonscan.IsString(value) {
+		return value
+	}
+	out := []byte{'"'}
+	for part := range jsonscan.Elements(value) {
+		out = append(out, jsonscan.Inner(jsonscan.Get(part, "text"))...)
+	}
+	return append(out, '"')
+}
+
+func readFile(file dialect.JSON) *dialect.Media {
+	var m *dialect.Media
+	switch data, id := stringOf(file, "file_data"), stringOf(file, "file_id"); {
+	case data != nil:
+		m = readURL(data)
+		if m.Data == nil { // base64 without "data:" before it
+			m = &dialect.Media{Type: "application/pdf", Data: plain(data)}
+		}
+	case id != nil:
+		m = &dialect.Media{FileID: id}
+	default:
+		return nil
+	}
+	m.Name = stringOf(file, "filename")
+	return m
+}
+
+// readURL reads a URL or a data URL (RFC 2397) in base64.
+func readURL(url dialect.JSON) *dialect.Media {
+	if url == nil {
+		return nil
+	}
+	inner := jsonscan.Inner(url)
+	if len(inner) < 5 || !strings.EqualFold(string(inner[:5]), "data:") {
+		return &dialect.Media{URL: url}
+	}
+	text := plain(url)
+	head, data, found := bytes.Cut(text[5:], []byte{','})
+	media, isBase64 := bytes.CutSuffix(head, []byte(";base64"))
+	if !found || !isBase64 {
+		return &dialect.Media{URL: url}
+	}
+	if i := bytes.IndexByte(media, ';'); i >= 0 {
+		media = media[:i]
+	}
+	return &dialect.Media{Type: strings.ToLower(string(media)), Data: data}
+}
+
+// plain returns a string's text, which shares the source's bytes unless it has
+// escapes.
+func plain(value dialect.JSON) []byte {
+	inner := jsonscan.Inner(value)
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	return jsonscan.AppendUnescaped(nil, inner)
+}

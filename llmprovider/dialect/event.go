@@ -1,0 +1,88 @@
+package dialect
+
+import "github.com/caddy-llm/gateway/llmprovider"
+
+// EventKind is what an event of a response says.
+type EventKind uint8
+
+// The events, in the order in which they come: Start once; for each part Open,
+// Delta any number of times, and Close, of one part at a time within a choice;
+// Finish once a choice; Usage any number of times; End once, last. Failure may come
+// instead of anything, once, and is last.
+const (
+	Start EventKind = iota + 1
+	Open
+	Delta
+	Close
+	Finish
+	UsageEvent
+	End
+	Failure
+	Ping
+)
+
+// Event is a piece of a response. Its slices are valid only while it is handled.
+type Event struct {
+	Kind EventKind
+
+	// Choice is the index of the choice, from 0.
+	Choice int
+
+	// Part is what the part is that Open begins.
+	Part Kind
+
+	// ID and Name are those of a ToolCall, at its Open; of Start, ID is the
+	// response's own id, empty if the provider has none.
+	ID, Name string
+	// Custom reports, at the Open of a ToolCall, whether its text is free text and
+	// not the text of a JSON object.
+	Custom bool
+
+	// Text is, at a Delta, what is added to the part's text (a ToolCall's: to its
+	// arguments), as it stands between the quotes of a JSON string.
+	Text []byte
+
+	// Signature and Data are opaque state of a Reasoning part or, Signature alone,
+	// of any other, at its Delta or Close. Data makes the part unreadable
+	// reasoning.
+	Signature, Data Carrier
+	// Summary reports, at the Open of a Reasoning part, whether its text is a
+	// summary.
+	Summary bool
+
+	// Media is the content of an Image, Audio or other medium, at its Open.
+	Media *Media
+
+	// Reason is why a choice ended, at Finish; StopText is the stop sequence that
+	// did, a JSON string or nil; Detail is what the provider says of a refusal.
+	Reason   Reason
+	StopText JSON
+	Detail   JSON
+
+	// Model is the model that the provider says it used, at Start.
+	Model string
+
+	// Usage is what was counted so far, at UsageEvent; later counts replace
+	// earlier ones.
+	Usage *llmprovider.Usage
+
+	// Err is what went wrong, at Failure.
+	Err *llmprovider.Error
+}
+
+// Reason is why a choice ended. The table of research for each API maps it; a
+// reason that no table knows is Unknown and reported, never taken for Stopped.
+type Reason uint8
+
+// The reasons.
+const (
+	Unknown      Reason = iota
+	Stopped             // the model was done
+	StopSequence        // it came to a stop sequence
+	Length              // the output cap
+	ContextFull         // the model's context
+	ToolCalls           // it waits for the results of tool calls
+	Filtered            // content that the provider withholds
+	Refused             // the model refused
+	Paused              // it is to be asked to go on
+)
