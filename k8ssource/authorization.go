@@ -72,7 +72,7 @@ func (s *PolicySelector) check() []Fault {
 	var out []Fault
 	for _, name := range slices.Sorted(maps.Keys(s.MatchLabels)) {
 		if strings.Contains(name+s.MatchLabels[name], "*") {
-			out = append(out, *faultf(ReasonInvalidField, "spec.selector.matchLabels[%s]: * is no wildcard here, and is in no label; write the whole label, or no selector for all workloads", bounded(name)))
+			out = append(out, *faultf(ReasonInvalidField, "spec.selector.matchLabels[%s]: * is no wildcard here, and is in no label; write the whole label, or no selector for all workloads", shownName(name)))
 		}
 	}
 	return out

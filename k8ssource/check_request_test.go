@@ -70,7 +70,7 @@ func TestCheckRequest(t *testing.T) {
 		"not allowed": {[]string{"http://test.com/"}, "refused with 403 RBAC: access denied: no ALLOW policy matches"},
 		"identity": {[]string{"https://test.com/", "--tls-principal", "cluster.local/ns/default/sa/sleep"},
 			"passes: an ALLOW policy matches: " + allow + "spec.rules[0]: requests by cluster.local/ns/default/sa/sleep"},
-		"header": {[]string{"http://test.com/", "--header", "X-Team: blue"}, "passes: an ALLOW policy matches: " + allow + "spec.rules[2]: requests where request.headers[x-team] is blue"},
+		"header": {[]string{"http://test.com/", "--header", "X-Team: blue"}, "passes: an ALLOW policy matches: " + allow + "spec.rules[2]: requests where request.headers[x-team] is the value there"},
 		"host":   {[]string{"http://1.2.3.4/", "--header", "Host: test.com", "--from", "10.1.2.3"}, "refused with 403 RBAC: access denied: a DENY policy matches: " + deny + "spec.rules[1]: requests to test.com from 10.0.0.0/8"},
 		"port":   {[]string{"https://test.com:8443/"}, "passes: an ALLOW policy matches: " + allow + "spec.rules[3]: requests at the port 8443"},
 		"token": {[]string{"http://test.com/", "--header", token("https://inline.example.com")},
@@ -78,9 +78,9 @@ func TestCheckRequest(t *testing.T) {
 		"other token": {[]string{"http://test.com/", "--header", token("https://other.example.com")},
 			"refused with 401 Jwt issuer is not configured\nrequest: no keys are fetched here, so that tokens of https://fetched.example.com are refused"},
 		"asked": {[]string{"http://asked.com/", "--header", "X-Team: blue"},
-			"asked is asked, and if it agrees: AuthorizationPolicy istio-system/ask at x.yaml:26, spec.rules[0]: requests to asked.com\nrequest: passes: an ALLOW policy matches: " + allow + "spec.rules[2]: requests where request.headers[x-team] is blue"},
+			"asked is asked, and if it agrees: AuthorizationPolicy istio-system/ask at x.yaml:26, spec.rules[0]: requests to asked.com\nrequest: passes: an ALLOW policy matches: " + allow + "spec.rules[2]: requests where request.headers[x-team] is the value there"},
 		"dry run": {[]string{"http://test.com/", "--header", "X-Team: blue", "--from", "192.0.2.9"},
-			`logged: policy would deny {"policy": "istio-system/trial", "rule": 0}` + "\nrequest: passes: an ALLOW policy matches: " + allow + "spec.rules[2]: requests where request.headers[x-team] is blue"},
+			`logged: policy would deny {"policy": "istio-system/trial", "rule": 0}` + "\nrequest: passes: an ALLOW policy matches: " + allow + "spec.rules[2]: requests where request.headers[x-team] is the value there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := runCommand(t, newCheckCommand(), append([]string{path, "--namespace", "istio-system", "--request"}, test.args...)...)
@@ -113,7 +113,7 @@ func TestCheckPolicies(t *testing.T) {
 	write(t, path, strings.Replace(checkedPolicies, "KEYS", tokenKeys(t), 1))
 	out, err := runCommand(t, newCheckCommand(), path, "--namespace", "istio-system")
 	want := `x.yaml:1: AuthorizationPolicy istio-system/deny: denies requests at the path /admin; and requests to test.com from 10.0.0.0/8
-x.yaml:11: AuthorizationPolicy istio-system/allow: allows requests by cluster.local/ns/default/sa/sleep; and requests with a token of https://inline.example.com/* or https://fetched.example.com/*; and requests where request.headers[x-team] is blue; and requests at the port 8443. Requests that no policy allows are refused
+x.yaml:11: AuthorizationPolicy istio-system/allow: allows requests by cluster.local/ns/default/sa/sleep; and requests with a token of https://inline.example.com/* or https://fetched.example.com/*; and requests where request.headers[x-team] is the value there; and requests at the port 8443. Requests that no policy allows are refused
 x.yaml:21: AuthorizationPolicy istio-system/trial: is a dry run, and only logs what it would do: denies requests from 192.0.2.9
 x.yaml:26: AuthorizationPolicy istio-system/ask: asks asked about requests to asked.com
 x.yaml:36: RequestAuthentication istio-system/tokens: accepts tokens of https://inline.example.com with the keys in it; accepts tokens of https://fetched.example.com with the keys from http://127.0.0.1:1/keys

@@ -58,7 +58,7 @@ spec: {host: wrong, rules: []}
 	out, err := runCommand(t, newCheckCommand(), dir, "--labels", "app=gw", "--port-map", "80:8080")
 	want := `a.yaml:1: LLMProvider default/a: sends requests to https://a.example.com/v1/chat/completions
 a.yaml:7: LLMProvider default/full: sends requests to http://full.example.com:8000/api/chat/completions as model m with a key
-b.yaml:1: LLMRoute default/r: warning: ProviderNotFound: spec.rules[0].backendRefs[0].providerHost: no LLMProvider for this workload has the host none.example.com, and requests for it are answered with 503; create one, or correct the host
+b.yaml:1: LLMRoute default/r: warning: ProviderNotFound: spec.rules[0].backendRefs[0].providerHost: no LLMProvider for this workload has this host, and requests for it are answered with 503; create one, or correct the host
 b.yaml:1: LLMRoute default/r: routes demo, demo.default, demo.default.svc, demo.default.svc.cluster.local in :8080: vip matching requests to nothing (ProviderNotFound), then to default/a (33.33%) and default/full (66.67%); routes demo, demo.default, demo.default.svc, demo.default.svc.cluster.local in mesh: vip matching requests to nothing (ProviderNotFound), then to default/a (33.33%) and default/full (66.67%)
 b.yaml:13: Gateway default/gw: listens at :8080 with HTTP for *
 b.yaml:18: LLMRoute default/wrong: not used: InvalidField: spec.rules: there are none, so every request would be answered with 404; write at least one rule with backendRefs

@@ -185,7 +185,7 @@ func (d *decoder) security(t metav1.TypeMeta, data []byte, line int, faults []Fa
 	for k, plural := range map[string]string{KindAuthorizationPolicy: "AuthorizationPolicies", KindRequestAuthentication: "RequestAuthentications"} {
 		if t.Kind != k && (strings.EqualFold(t.Kind, k) || strings.EqualFold(t.Kind, plural)) {
 			kind = k
-			faults = append(faults, *faultf(ReasonInvalidObject, "there is no kind %q; write %s", bounded(t.Kind), kind))
+			faults = append(faults, *faultf(ReasonInvalidObject, "there is no kind of that name; write %s", kind))
 		}
 	}
 	o := d.objects
@@ -203,7 +203,7 @@ func (d *decoder) security(t metav1.TypeMeta, data []byte, line int, faults []Fa
 	case "PeerAuthentication": // for sidecars of Istio's
 	default:
 		o.Strays = append(o.Strays, decode[Stray](d, data, line, append(faults,
-			*faultf(ReasonInvalidObject, "there is no kind %q of %s; write %s or %s", bounded(t.Kind), securityGroup, KindAuthorizationPolicy, KindRequestAuthentication))))
+			*faultf(ReasonInvalidObject, "there is no kind of that name in %s; write %s or %s", securityGroup, KindAuthorizationPolicy, KindRequestAuthentication))))
 	}
 }
 
@@ -224,9 +224,9 @@ func (d *decoder) ours(t metav1.TypeMeta, group, version string, data []byte, li
 	case kind == "":
 		return
 	case t.Kind != kind:
-		faults = append(faults, *faultf(ReasonInvalidObject, "there is no kind %q; write %s", bounded(t.Kind), kind))
+		faults = append(faults, *faultf(ReasonInvalidObject, "there is no kind of that name; write %s", kind))
 	case group != Group || version != versions[0] && version != versions[1]:
-		faults = append(faults, *faultf(ReasonInvalidObject, "there is no apiVersion %q of %s; write %s/%s or %s/%s", bounded(t.APIVersion), kind, Group, versions[0], Group, versions[1]))
+		faults = append(faults, *faultf(ReasonInvalidObject, "there is no such apiVersion of %s; write %s/%s or %s/%s", kind, Group, versions[0], Group, versions[1]))
 	}
 	if kind == KindLLMProvider {
 		d.objects.Providers = append(d.objects.Providers, decode[v1beta1.LLMProvider](d, data, line, strictly[v1beta1.LLMProvider](d, data, faults)))
@@ -319,9 +319,9 @@ func checkName(m metav1.Object) *Fault {
 	case m.GetName() == "":
 		return faultf(ReasonInvalidObject, "metadata.name is required")
 	case !objectName.MatchString(m.GetName()):
-		return faultf(ReasonInvalidObject, "metadata.name %q is not a name; write lower-case letters, digits, dashes and dots", bounded(m.GetName()))
+		return faultf(ReasonInvalidObject, "metadata.name: this is not a name; write lower-case letters, digits, dashes and dots")
 	case !objectName.MatchString(m.GetNamespace()) || strings.Contains(m.GetNamespace(), "."):
-		return faultf(ReasonInvalidObject, "metadata.namespace %q is not a name; write lower-case letters, digits and dashes", bounded(m.GetNamespace()))
+		return faultf(ReasonInvalidObject, "metadata.namespace: this is not a name; write lower-case letters, digits and dashes")
 	}
 	return nil
 }
@@ -346,11 +346,7 @@ func yamlError(doc document, err error) (line int, text string) {
 		text = m[2]
 	}
 	text, _, _ = strings.Cut(text, "\n")
-	text = strings.TrimPrefix(text, "yaml: ")
-	if strings.Contains(text, "unknown anchor") {
-		text = "a value begins with *, which refers to an anchor that is not there; write it in quotes"
-	}
-	return line, bounded(text)
+	return line, YAMLText(strings.TrimPrefix(text, "yaml: "))
 }
 
 // bounded is outside text made fit for a message.

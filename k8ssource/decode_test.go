@@ -137,17 +137,17 @@ func TestDecodeReportsFieldsByPath(t *testing.T) {
 		"bool for exact": {route + "spec: {host: a, rules: [{matches: [{headers: {x: {exact: yes}}}]}]}",
 			"InvalidField: spec.rules[0].matches[0].headers[x].exact: this is true or false; write text, in quotes if need be"},
 		"map for list": {route + "spec: {host: a, rules: {name: x}}", "InvalidField: spec.rules: this is a map; write a list, each entry after a dash"},
-		"twice":        {provider + "spec:\n  host: a\n  host: b\n", "InvalidField: key \"host\" already set in map; keep one of them"},
+		"twice":        {provider + "spec:\n  host: a\n  host: b\n", "InvalidField: the field host is there twice; keep one of them"},
 		"bad time":     {provider[:len(provider)-2] + ", creationTimestamp: today}\nspec: {host: a}", "InvalidField: metadata.creationTimestamp: not a time; write one such as 2026-01-31T12:00:00Z"},
 		"no name":      {strings.Replace(provider, "name: a", "", 1) + "spec: {host: a}", "InvalidObject: metadata.name is required"},
-		"bad name":     {strings.Replace(provider, "name: a", "name: A/b", 1) + "spec: {host: a}", `InvalidObject: metadata.name "A/b" is not a name; write lower-case letters, digits, dashes and dots`},
+		"bad name":     {strings.Replace(provider, "name: a", "name: A/b", 1) + "spec: {host: a}", `InvalidObject: metadata.name: this is not a name; write lower-case letters, digits, dashes and dots`},
 		"bad namespace": {strings.Replace(provider, "name: a", "name: a, namespace: x.y", 1) + "spec: {host: a}",
-			`InvalidObject: metadata.namespace "x.y" is not a name; write lower-case letters, digits and dashes`},
-		"kind in other case": {strings.Replace(provider, "LLMProvider", "LlmProvider", 1) + "spec: {host: a}", `InvalidObject: there is no kind "LlmProvider"; write LLMProvider`},
+			`InvalidObject: metadata.namespace: this is not a name; write lower-case letters, digits and dashes`},
+		"kind in other case": {strings.Replace(provider, "LLMProvider", "LlmProvider", 1) + "spec: {host: a}", `InvalidObject: there is no kind of that name; write LLMProvider`},
 		"version": {strings.Replace(provider, "v1beta1", "v1alpha1", 1) + "spec: {host: a}",
-			`InvalidObject: there is no apiVersion "istio.alibabacloud.com/v1alpha1" of LLMProvider; write istio.alibabacloud.com/v1beta1 or istio.alibabacloud.com/v1`},
+			`InvalidObject: there is no such apiVersion of LLMProvider; write istio.alibabacloud.com/v1beta1 or istio.alibabacloud.com/v1`},
 		"group": {strings.Replace(provider, "istio.alibabacloud.com", "alibaba.com", 1) + "spec: {host: a}",
-			`InvalidObject: there is no apiVersion "alibaba.com/v1beta1" of LLMProvider; write istio.alibabacloud.com/v1beta1 or istio.alibabacloud.com/v1`},
+			`InvalidObject: there is no such apiVersion of LLMProvider; write istio.alibabacloud.com/v1beta1 or istio.alibabacloud.com/v1`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -317,11 +317,11 @@ func FuzzDecode(f *testing.F) {
 func TestDecodeKindsOfPolicies(t *testing.T) {
 	for kind, want := range map[string]struct{ as, fault string }{
 		"AuthorizationPolicy":    {as: "policy"},
-		"authorizationpolicy":    {"policy", `there is no kind "authorizationpolicy"; write AuthorizationPolicy`},
-		"AuthorizationPolicies":  {"policy", `there is no kind "AuthorizationPolicies"; write AuthorizationPolicy`},
+		"authorizationpolicy":    {"policy", `there is no kind of that name; write AuthorizationPolicy`},
+		"AuthorizationPolicies":  {"policy", `there is no kind of that name; write AuthorizationPolicy`},
 		"RequestAuthentication":  {as: "authentication"},
-		"RequestAuthentications": {"authentication", `there is no kind "RequestAuthentications"; write RequestAuthentication`},
-		"AuthorisationPolicy":    {"stray", `there is no kind "AuthorisationPolicy" of security.istio.io; write AuthorizationPolicy or RequestAuthentication`},
+		"RequestAuthentications": {"authentication", `there is no kind of that name; write RequestAuthentication`},
+		"AuthorisationPolicy":    {"stray", `there is no kind of that name in security.istio.io; write AuthorizationPolicy or RequestAuthentication`},
 		"PeerAuthentication":     {},
 	} {
 		o := mustDecode(t, "apiVersion: security.istio.io/v1beta1\nkind: "+kind+"\nmetadata: {name: a}\n")

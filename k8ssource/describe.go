@@ -76,7 +76,7 @@ func (d *describer) provider(key string) string {
 		return otherWorkloads
 	}
 	p := d.state.Providers[i].Provider.(*llmprovider.OpenAI)
-	scheme, path := p.Scheme, p.Path
+	scheme, path := p.Scheme, shownPath(p.Path)
 	if scheme == "" {
 		scheme = "https"
 	}
@@ -87,9 +87,9 @@ func (d *describer) provider(key string) string {
 	if p.Port != 0 {
 		port = fmt.Sprint(":", p.Port)
 	}
-	effect := fmt.Sprintf("sends requests to %s://%s%s%s", scheme, p.Host, port, path)
+	effect := fmt.Sprintf("sends requests to %s://%s%s%s", scheme, shownHost(p.Host), port, path)
 	if p.Config.Model != nil && *p.Config.Model != "" {
-		effect += " as model " + *p.Config.Model
+		effect += " as model " + shownModel(*p.Config.Model)
 	}
 	if p.Config.Key != nil {
 		effect += " with a key"
@@ -108,7 +108,7 @@ func (d *describer) route(stable string) string {
 			if route.Origin != stable && !strings.HasPrefix(route.Origin, stable+" at ") {
 				continue
 			}
-			out = append(out, fmt.Sprintf("routes %s in %s: %s", strings.Join(route.Hosts, ", "), table, rules(route.Rules)))
+			out = append(out, fmt.Sprintf("routes %s in %s: %s", joinedHosts(route.Hosts), table, rules(route.Rules)))
 		}
 	}
 	if len(out) == 0 {
@@ -140,11 +140,19 @@ func rules(list []*llmroute.Rule) string {
 			text = "matching requests " + text
 		}
 		if rule.Name != "" {
-			text = rule.Name + " " + text
+			text = shownName(rule.Name) + " " + text
 		}
 		out = append(out, text)
 	}
 	return strings.Join(out, ", then ")
+}
+
+func joinedHosts(hosts []string) string {
+	shown := make([]string, len(hosts))
+	for i, host := range hosts {
+		shown[i] = shownHost(host)
+	}
+	return strings.Join(shown, ", ")
 }
 
 func weight(b *llmroute.Backend) int {
@@ -163,7 +171,7 @@ func (d *describer) gateway(key string) string {
 				if l.TLS {
 					protocol = "HTTPS"
 				}
-				out = append(out, fmt.Sprintf("listens at %s with %s for %s", l.Address, protocol, strings.Join(server.Hosts, ", ")))
+				out = append(out, fmt.Sprintf("listens at %s with %s for %s", l.Address, protocol, joinedHosts(server.Hosts)))
 			}
 		}
 	}

@@ -51,7 +51,7 @@ func policyEffect(p *authz.Policy) string {
 	case authz.Audit:
 		effect = "logs " + what
 	case authz.Custom:
-		effect = "asks " + cmp.Or(p.Provider, "nobody") + " about " + what
+		effect = "asks " + cmp.Or(shownName(p.Provider), "nobody") + " about " + what
 	default:
 		effect = "denies " + what
 	}
@@ -81,7 +81,8 @@ func ruleText(r *authz.Rule) string {
 	add(from)
 	for _, c := range r.When {
 		if c != nil {
-			add([]string{listText("where "+c.Key+" is", c.Values, "where "+c.Key+" is not", c.NotValues)})
+			key := shownCondition(c.Key)
+			add([]string{listText("where "+key+" is", c.Values, "where "+key+" is not", c.NotValues, shownOf(c.Key))})
 		}
 	}
 	return strings.Join(parts, " ")
@@ -89,44 +90,51 @@ func ruleText(r *authz.Rule) string {
 
 func operationText(o *authz.Operation) string {
 	return joined(
-		listText("with the method", o.Methods, "with a method other than", o.NotMethods),
-		listText("to", o.Hosts, "to hosts other than", o.NotHosts),
-		listText("at the port", o.Ports, "at ports other than", o.NotPorts),
-		listText("at the path", o.Paths, "at paths other than", o.NotPaths),
+		listText("with the method", o.Methods, "with a method other than", o.NotMethods, shownName),
+		listText("to", o.Hosts, "to hosts other than", o.NotHosts, shownHost),
+		listText("at the port", o.Ports, "at ports other than", o.NotPorts, shownName),
+		listText("at the path", o.Paths, "at paths other than", o.NotPaths, shownPath),
 	)
 }
 
 func sourceText(s *authz.Source) string {
 	return joined(
-		listText("from", s.IPBlocks, "not from", s.NotIPBlocks),
-		listText("from the client address", s.RemoteIPBlocks, "not from the client address", s.NotRemoteIPBlocks),
-		listText("by", s.Principals, "not by", s.NotPrincipals),
-		listText("from the namespace", s.Namespaces, "not from the namespace", s.NotNamespaces),
-		listText("by the service account", s.ServiceAccounts, "not by the service account", s.NotServiceAccounts),
-		listText("from the trust domain", s.TrustDomains, "not from the trust domain", s.NotTrustDomains),
-		listText("with a token of", s.RequestPrincipals, "without a token of", s.NotRequestPrincipals),
+		listText("from", s.IPBlocks, "not from", s.NotIPBlocks, shownAddress),
+		listText("from the client address", s.RemoteIPBlocks, "not from the client address", s.NotRemoteIPBlocks, shownAddress),
+		listText("by", s.Principals, "not by", s.NotPrincipals, shownPrincipal),
+		listText("from the namespace", s.Namespaces, "not from the namespace", s.NotNamespaces, shownPrincipal),
+		listText("by the service account", s.ServiceAccounts, "not by the service account", s.NotServiceAccounts, shownPrincipal),
+		listText("from the trust domain", s.TrustDomains, "not from the trust domain", s.NotTrustDomains, shownPrincipal),
+		listText("with a token of", s.RequestPrincipals, "without a token of", s.NotRequestPrincipals, shownPrincipal),
 	)
 }
 
-// listText says what a field and its negation ask for.
-func listText(is string, values []string, isNot string, notValues []string) string {
+// listText says what a field and its negation ask for. shown is how
+// a value is shown.
+func listText(is string, values []string, isNot string, notValues []string, shown func(string) string) string {
 	var out []string
 	if len(values) > 0 {
-		out = append(out, is+" "+someOf(values))
+		out = append(out, is+" "+someOf(values, shown))
 	}
 	if len(notValues) > 0 {
-		out = append(out, isNot+" "+someOf(notValues))
+		out = append(out, isNot+" "+someOf(notValues, shown))
 	}
 	return joined(out...)
 }
 
-// someOf are the first of the values.
-func someOf(values []string) string {
-	shown := make([]string, 0, maxDescribed)
-	for _, v := range values[:min(len(values), maxDescribed)] {
-		shown = append(shown, bounded(v))
+// someOf are the first of the values. If shown is nil, it is how many there are.
+func someOf(values []string, shown func(string) string) string {
+	switch {
+	case shown == nil && len(values) == 1:
+		return "the value there"
+	case shown == nil:
+		return fmt.Sprintf("one of the %d values there", len(values))
 	}
-	text := strings.Join(shown, " or ")
+	first := make([]string, 0, maxDescribed)
+	for _, v := range values[:min(len(values), maxDescribed)] {
+		first = append(first, bounded(shown(v)))
+	}
+	text := strings.Join(first, " or ")
 	if more := len(values) - maxDescribed; more > 0 {
 		text += fmt.Sprintf(" or %d more", more)
 	}
@@ -157,21 +165,21 @@ func (d *describer) authentication(key string, rules int) string {
 }
 
 func tokenEffect(r *authz.JWTRule) string {
-	effect := "accepts tokens of " + bounded(r.Issuer)
+	effect := "accepts tokens of " + shownURL(r.Issuer)
 	switch {
 	case r.Issuer == "":
 		return "accepts no tokens, since there is no issuer"
 	case r.JWKS == noKeys:
-		return "refuses tokens of " + bounded(r.Issuer)
+		return "refuses tokens of " + shownURL(r.Issuer)
 	case r.JWKS != "":
 		effect += " with the keys in it"
 	case r.JWKSURI != "":
-		effect += " with the keys from " + bounded(r.JWKSURI)
+		effect += " with the keys from " + shownURL(r.JWKSURI)
 	default:
 		effect += " with the keys that the issuer names"
 	}
 	if len(r.Audiences) > 0 {
-		effect += " for " + someOf(r.Audiences)
+		effect += " for " + someOf(r.Audiences, shownName)
 	}
 	return effect
 }

@@ -85,10 +85,10 @@ func (b *gatewayBuilder) server(path string, spec *GatewayServer) {
 	case "HTTPS":
 		secure = true
 	default:
-		b.warn(ReasonUnsupportedServer, "%s.port.protocol: %q is not supported, and the server is left out; write HTTP or HTTPS", path, bounded(spec.Port.Protocol))
+		b.warn(ReasonUnsupportedServer, "%s.port.protocol: this is not supported, and the server is left out; write HTTP or HTTPS", path)
 		return
 	}
-	server := &llmroute.Server{Gateway: keyOf(b.object), Origin: kindGateway + " " + keyOf(b.object) + " " + path}
+	server := &llmroute.Server{Gateway: keyOf(b.object), Origin: kindGateway + " " + shownKey(b.object) + " " + path}
 	bound := &boundServer{Server: server, gateway: b.object, address: b.address(path, spec)}
 	b.hosts(path, spec.Hosts, bound)
 	b.tls(path+".tls", spec.TLS, secure, server)
@@ -120,7 +120,7 @@ func (t *translation) listen(b *gatewayBuilder, path string, secure bool, server
 		for _, other := range listener.Servers {
 			for _, host := range server.Hosts {
 				if slices.Contains(other.Hosts, host) {
-					b.warn(ReasonConflict, "%s.hosts: the host %s at %s belongs to %s; use another host or port", path, bounded(host), server.address, other.Origin)
+					b.warn(ReasonConflict, "%s.hosts: the host %s at %s belongs to %s; use another host or port", path, shownHost(host), server.address, other.Origin)
 				}
 			}
 		}
@@ -145,7 +145,7 @@ func (b *gatewayBuilder) address(path string, spec *GatewayServer) string {
 	if spec.Bind != "" {
 		ip, err := netip.ParseAddr(spec.Bind)
 		if err != nil {
-			b.warn(ReasonInvalidField, "%s.bind: %q is not an IP address, and the server is left out; write one, or leave bind out to listen on all", path, bounded(spec.Bind))
+			b.warn(ReasonInvalidField, "%s.bind: this is not an IP address, and the server is left out; write one, or leave bind out to listen on all", path)
 		}
 		if !ip.IsUnspecified() { // which is all addresses
 			host = ip.String()
@@ -170,7 +170,7 @@ func (b *gatewayBuilder) hosts(path string, hosts []string, to *boundServer) {
 			namespace = b.object.Namespace
 		}
 		if qualified && namespace != "" && !objectName.MatchString(namespace) {
-			b.warn(ReasonInvalidField, "%s.hosts[%d]: %q is not a namespace, and the server is left out; write that of the routes which may bind, . for the Gateway's own, or *", path, i, bounded(namespace))
+			b.warn(ReasonInvalidField, "%s.hosts[%d]: what stands before the slash is not a namespace, and the server is left out; write that of the routes which may bind, . for the Gateway's own, or *", path, i)
 			continue
 		}
 		if fault := checkRouteHost(name); fault != "" {
@@ -213,7 +213,7 @@ func (b *gatewayBuilder) tls(path string, spec *GatewayTLS, secure bool, to *llm
 		}
 		b.warn(ReasonUnsupportedField, "%s.mode: without it Istio passes TLS through; because there is a credentialName it is taken for SIMPLE; write SIMPLE", path)
 	default:
-		b.warn(ReasonUnsupportedServer, "%s.mode: %q is not supported, and the server is left out; write SIMPLE or MUTUAL", path, bounded(spec.Mode))
+		b.warn(ReasonUnsupportedServer, "%s.mode: this is not supported, and the server is left out; write SIMPLE or MUTUAL", path)
 		return
 	}
 	b.unsupportedTLS(path, spec)
@@ -222,7 +222,7 @@ func (b *gatewayBuilder) tls(path string, spec *GatewayTLS, secure bool, to *llm
 	case "TLSV1_3":
 		to.MinVersion = tls.VersionTLS13
 	default:
-		b.warn(ReasonInvalidField, "%s.minProtocolVersion: %q is not a version, and the server is left out; write TLSV1_2 or TLSV1_3", path, bounded(spec.MinProtocolVersion))
+		b.warn(ReasonInvalidField, "%s.minProtocolVersion: this is not a version, and the server is left out; write TLSV1_2 or TLSV1_3", path)
 	}
 	if spec.CredentialName == "" {
 		b.warn(ReasonUnsupportedServer, "%s.credentialName: certificates come from Secrets alone, and the server is left out; write the name of one in namespace %s", path, b.object.Namespace)

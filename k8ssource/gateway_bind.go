@@ -30,7 +30,7 @@ func (b *routeBuilder) bindings() []binding {
 			}
 		}
 		if len(out) == before && len(b.t.bound[table]) > 0 {
-			b.warn(ReasonHostNotServed, "spec.host: no server of Gateway %s has the host %s for namespace %s; use a host of one of its servers, or add a server", table, bounded(b.object.Spec.Host), b.object.Namespace)
+			b.warn(ReasonHostNotServed, "spec.host: no server of Gateway %s has this host for namespace %s; use a host of one of its servers, or add a server", table, b.object.Namespace)
 		}
 	}
 	return out

@@ -25,12 +25,12 @@ func (b *gatewayBuilder) certificate(path, name string, clientAuth bool) *llmrou
 	// write it there may read its Secrets, and no others.
 	full := b.object.Namespace + "/" + name
 	if !objectName.MatchString(name) {
-		b.warn(ReasonInvalidSecret, "%s: %q is not the name of a Secret; write one of namespace %s, since no others are read", path, bounded(name), b.object.Namespace)
+		b.warn(ReasonInvalidSecret, "%s: this is not the name of a Secret; write one of namespace %s, since no others are read", path, b.object.Namespace)
 		return nil
 	}
 	secret := b.t.secrets[full]
 	if secret == nil {
-		b.warn(ReasonSecretNotFound, "%s: there is no Secret %s, so TLS handshakes fail; create it there with tls.crt and tls.key", path, bounded(full))
+		b.warn(ReasonSecretNotFound, "%s: there is no Secret of that name in namespace %s, so TLS handshakes fail; create it there with tls.crt and tls.key", path, b.object.Namespace)
 		return nil
 	}
 	faults, usable := secretFaults(path, secret)

@@ -2,6 +2,7 @@ package k8ssource
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -130,14 +131,14 @@ func (m *mesh) lookUp(name string) (*authz.ExtAuthz, *Fault) {
 		}
 		service, ok := entry["envoyExtAuthzHttp"].(map[string]any)
 		if !ok {
-			return nil, faultf(ReasonExtensionProviderRefused, "%q in %s is not a service over HTTP, and no others are asked; give it envoyExtAuthzHttp", bounded(name), m.name)
+			return nil, faultf(ReasonExtensionProviderRefused, "the one of that name in %s is not a service over HTTP, and no others are asked; give it envoyExtAuthzHttp", m.name)
 		}
 		if out := m.service(fmt.Sprintf("extensionProviders[%d].envoyExtAuthzHttp", i), service); out != nil {
 			return out, nil
 		}
-		return nil, faultf(ReasonExtensionProviderRefused, "%q in %s cannot be used; see there", bounded(name), m.name)
+		return nil, faultf(ReasonExtensionProviderRefused, "the one of that name in %s cannot be used; see there", m.name)
 	}
-	return nil, faultf(ReasonExtensionProviderNotFound, "there is no %q among the extensionProviders in %s, key %s; add it there with envoyExtAuthzHttp, service and port", bounded(name), m.name, meshKey)
+	return nil, faultf(ReasonExtensionProviderNotFound, "there is none of that name among the extensionProviders in %s, key %s; add it there with envoyExtAuthzHttp, service and port", m.name, meshKey)
 }
 
 // service reads a service. It is nil if anything is wrong with it.
@@ -207,7 +208,7 @@ func parseDuration(text string) (caddy.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < time.Millisecond {
-		return 0, fmt.Errorf("%q is not a duration of 1ms or more; write one such as 5s", bounded(text))
+		return 0, errors.New("this is not a duration of 1ms or more; write one such as 5s")
 	}
 	return caddy.Duration(d), nil
 }

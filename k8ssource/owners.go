@@ -44,7 +44,7 @@ func (t *translation) claimHosts(items []*Item[v1beta1.LLMProvider]) {
 		}
 		t.report(origins(KindLLMProvider, item), []Fault{*faultf(ReasonConflict,
 			"the host %s belongs to LLMProvider %s, which %s; use another host, or a workloadSelector that selects other workloads",
-			bounded(host), keyOf(&owner.item.Object), providerAdvantage(&owner.item.Object, &item.Object))})
+			shownHost(host), shownKey(&owner.item.Object), providerAdvantage(&owner.item.Object, &item.Object))})
 	}
 	t.hosts = slices.Sorted(maps.Keys(t.owners))
 }

@@ -1,6 +1,7 @@
 package k8ssource
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -60,7 +61,7 @@ func (b *providerBuilder) address() {
 	case "", "https", "http":
 		b.out.Scheme = spec.Scheme
 	default:
-		b.fault(ReasonInvalidField, "spec.scheme: %q is not supported; write https or http", bounded(spec.Scheme))
+		b.fault(ReasonInvalidField, "spec.scheme: this is not supported; write https or http")
 	}
 	if spec.Port < 0 || spec.Port > 65535 {
 		b.fault(ReasonInvalidField, "spec.port: this is no port; write 1 to 65535")
@@ -69,7 +70,7 @@ func (b *providerBuilder) address() {
 	if !b.t.options.AllowAnyHost {
 		b.out.Guarded = true
 		if what := forbidden(b.out.Host, b.out.Port); what != "" {
-			b.fault(ReasonHostNotAllowed, "spec.host: %s is %s, which manifests may not name; write the provider's own address", bounded(b.out.Host), what)
+			b.fault(ReasonHostNotAllowed, "spec.host: this is %s, which manifests may not name; write the provider's own address", what)
 		}
 	}
 }
@@ -86,7 +87,7 @@ func checkHost(host string) error {
 	canonical := canonicalHost(host)
 	last := canonical[strings.LastIndexByte(canonical, '.')+1:]
 	if _, err := netip.ParseAddr(canonical); err != nil && (isNumber(last) || strings.HasPrefix(last, "0x")) {
-		return fmt.Errorf("host %q is neither a DNS name nor an IP address", host)
+		return errors.New("the host is neither a DNS name nor an IP address")
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func (b *providerBuilder) timeouts() {
 		}
 		d, err := time.ParseDuration(string(limit.value))
 		if err != nil || d <= 0 || d > maxTimeout {
-			b.fault(ReasonInvalidField, "spec.timeouts.%s: %q is not a duration above zero and up to 24h; write one such as 30s or 10m", limit.name, bounded(string(limit.value)))
+			b.fault(ReasonInvalidField, "spec.timeouts.%s: this is not a duration above zero and up to 24h; write one such as 30s or 10m", limit.name)
 			continue
 		}
 		*limit.to = caddy.Duration(d)
@@ -152,7 +153,7 @@ func (b *providerBuilder) configs() {
 	for _, rule := range slices.Sorted(maps.Keys(configs.RouteSpecificConfigs)) {
 		config := llmprovider.ModelConfig{}
 		if c := configs.RouteSpecificConfigs[rule].OpenAIConfig; c != nil {
-			config = b.modelConfig("spec.configs.routeSpecificConfigs["+bounded(rule)+"].openAIConfig", c)
+			config = b.modelConfig("spec.configs.routeSpecificConfigs["+shownName(rule)+"].openAIConfig", c)
 		}
 		if b.out.Rules == nil {
 			b.out.Rules = make(map[string]llmprovider.ModelConfig, len(configs.RouteSpecificConfigs))

@@ -92,7 +92,7 @@ func (b *providerBuilder) headers() {
 	seen := make(map[string]bool, len(b.object.Spec.Headers))
 	for _, name := range slices.Sorted(maps.Keys(b.object.Spec.Headers)) {
 		value := b.object.Spec.Headers[name]
-		path := "spec.headers[" + bounded(name) + "]"
+		path := "spec.headers[" + shownName(name) + "]"
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case !httpguts.ValidHeaderFieldName(name):

@@ -70,7 +70,7 @@ func (b *providerBuilder) secretValue(path string, ref *v1beta1.SecretKeyRef, de
 		b.fault(ReasonInvalidField, "%s.name: a name is required; write that of a Secret in the object's own namespace", path)
 		return "", false
 	case !objectName.MatchString(ref.Name):
-		b.fault(ReasonInvalidField, "%s.name: %q is not the name of a Secret; write one of the object's own namespace, since no others are read", path, bounded(ref.Name))
+		b.fault(ReasonInvalidField, "%s.name: this is not the name of a Secret; write one of the object's own namespace, since no others are read", path)
 		return "", false
 	case key == "":
 		b.fault(ReasonInvalidField, "%s.key: a key is required; write under which one the Secret has the value", path)
@@ -82,7 +82,7 @@ func (b *providerBuilder) secretValue(path string, ref *v1beta1.SecretKeyRef, de
 	secret := b.t.secrets[name]
 	b.secrets[name] = secret
 	if secret == nil {
-		b.fault(ReasonSecretNotFound, "%s: there is no Secret %s; create it there with the key %q", path, bounded(name), bounded(key))
+		b.fault(ReasonSecretNotFound, "%s.name: there is no Secret of that name in namespace %s; create it there, or correct the name", path, b.object.Namespace)
 		return "", false
 	}
 	faults, usable := secretFaults(path, secret)
@@ -92,7 +92,7 @@ func (b *providerBuilder) secretValue(path string, ref *v1beta1.SecretKeyRef, de
 	}
 	value, ok := secret.Object.value(key)
 	if !ok {
-		b.fault(ReasonSecretNotFound, "%s: Secret %s has no key %q; its keys are: %s", path, bounded(name), bounded(key), secret.Object.keys())
+		b.fault(ReasonSecretNotFound, "%s.key: Secret %s has no such key; its keys are: %s", path, bounded(name), secret.Object.keys())
 		return "", false
 	}
 	return value, true
@@ -127,5 +127,9 @@ func (s *Secret) keys() string {
 	if len(names) == 0 {
 		return "none"
 	}
-	return bounded(strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+	shown := slices.Sorted(maps.Keys(names))
+	for i, name := range shown {
+		shown[i] = shownName(name)
+	}
+	return bounded(strings.Join(shown, ", "))
 }

@@ -93,11 +93,11 @@ func (t *translation) fillTables(claims []*claim) {
 				case owner.exactness() > c.exactness():
 					if c.outdone == nil {
 						c.outdone = faultf(ReasonConflict, "the host %s in %s belongs to LLMRoute %s, whose host is more exact; use another host, or add the rules there",
-							bounded(host), in.table, keyOf(owner.meta))
+							shownHost(host), in.table, shownKey(owner.meta))
 					}
 				case c.conflict == nil:
 					c.conflict = faultf(ReasonConflict, "the host %s in %s belongs to LLMRoute %s, which %s; use another host, or add the rules there",
-						bounded(host), in.table, keyOf(owner.meta), advantage(owner.meta, c.meta))
+						shownHost(host), in.table, shownKey(owner.meta), advantage(owner.meta, c.meta))
 				}
 			}
 			if len(hosts) > 0 {
@@ -234,7 +234,7 @@ func (b *routeBuilder) checkGateways(path string, list []string) {
 		switch {
 		case name == MeshTable:
 		case !objectName.MatchString(namespace) || !objectName.MatchString(short):
-			b.fault(ReasonInvalidField, "%s[%d]: %q is not the name of a Gateway; write namespace/name, name for one in the route's own namespace, or mesh", path, i, bounded(name))
+			b.fault(ReasonInvalidField, "%s[%d]: this is not the name of a Gateway; write namespace/name, name for one in the route's own namespace, or mesh", path, i)
 		case b.t.gateways[namespace+"/"+short] == nil:
 			b.warn(ReasonGatewayNotFound, "%s[%d]: there is no Gateway %s/%s; create it, or serve the table of that name from a site of your own", path, i, namespace, short)
 		}

@@ -21,10 +21,10 @@ func checkRouteHost(host string) string {
 	}
 	name, _ := strings.CutPrefix(host, "*.")
 	if strings.Contains(name, "*") || name == "" {
-		return fmt.Sprintf("%q has a star in a place where there can be none; write a name, *.suffix, or \"*\"", bounded(host))
+		return "there is a star in a place where there can be none; write a name, *.suffix, or \"*\""
 	}
 	if _, port, ok := strings.Cut(name, ":"); ok && isNumber(port) {
-		return fmt.Sprintf("%q has a port, and routes are for all ports; write the name alone", bounded(host))
+		return "the host has a port, and routes are for all ports; write the name alone"
 	}
 	if err := checkHost(name); err != nil {
 		return err.Error()

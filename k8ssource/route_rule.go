@@ -80,7 +80,7 @@ func (b *routeBuilder) headers(path string, headers map[string]v1beta1.StringMat
 	}
 	values := make(map[string]llmroute.HeaderValue, len(headers))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		path := path + "[" + bounded(name) + "]"
+		path := path + "[" + shownName(name) + "]"
 		lower := strings.ToLower(name)
 		_, twice := values[lower]
 		switch {
@@ -211,10 +211,10 @@ func (b *routeBuilder) lookUp(path, host string, out *llmroute.Backend) {
 	switch {
 	case owner == nil:
 		out.Unusable = ReasonProviderNotFound
-		b.warn(ReasonProviderNotFound, "%s: no LLMProvider for this workload has the host %s, and requests for it are answered with 503; %s", path, bounded(host), b.t.elsewhere(host))
+		b.warn(ReasonProviderNotFound, "%s: no LLMProvider for this workload has this host, and requests for it are answered with 503; %s", path, b.t.elsewhere(host))
 	case owner.unusable != "":
 		out.Unusable = owner.unusable
-		b.warn(ReasonProviderRefused, "%s: LLMProvider %s is not used (%s), and requests for it are answered with 503; mend it", path, keyOf(&owner.item.Object), owner.unusable)
+		b.warn(ReasonProviderRefused, "%s: LLMProvider %s is not used (%s), and requests for it are answered with 503; mend it", path, shownKey(&owner.item.Object), owner.unusable)
 	default:
 		out.Provider = keyOf(&owner.item.Object)
 	}

@@ -70,7 +70,7 @@ func (c *schemaChecker) check(value any, t reflect.Type, path string) {
 	case reflect.Map:
 		if entries, ok := value.(map[string]any); ok {
 			for _, key := range slices.Sorted(maps.Keys(entries)) {
-				c.check(entries[key], t.Elem(), path+"["+bounded(key)+"]")
+				c.check(entries[key], t.Elem(), path+"["+shownName(key)+"]")
 			}
 			return
 		}
@@ -106,9 +106,9 @@ func (c *schemaChecker) checkFields(fields map[string]any, t reflect.Type, path 
 		c.known[t] = known
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		sub := name
+		sub := shownName(name)
 		if path != "" {
-			sub = path + "." + name
+			sub = path + "." + sub
 		}
 		field, ok := known[name]
 		if !ok {

@@ -188,7 +188,7 @@ type origin struct {
 }
 
 func origins[T any, P objectPointer[T]](kind string, item *Item[T]) origin {
-	return origin{kind + " " + keyOf(P(&item.Object)), item.origin(), item.File, item.Line}
+	return origin{kind + " " + shownKey(P(&item.Object)), item.origin(), item.File, item.Line}
 }
 
 // stable is the origin without its line, so that an object which only moved in
@@ -201,10 +201,10 @@ func (o origin) stable() string {
 }
 
 func strayKind(s *Item[Stray]) string {
-	if s.Object.Kind == "" {
-		return "object"
+	if kind := shownName(s.Object.Kind); kind != "" && kind != hidden {
+		return kind
 	}
-	return bounded(s.Object.Kind)
+	return "object"
 }
 
 // report adds what is wrong with an object to the findings.

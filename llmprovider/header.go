@@ -1,6 +1,7 @@
 package llmprovider
 
 import (
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -85,7 +86,7 @@ var noUserAgent = []string{""}
 // checkHeader tells what is wrong with a configured header, if anything.
 func checkHeader(name, value string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
-		return fmt.Errorf("%q is not a header name", name)
+		return errors.New("the name of a header is not one; write one such as X-Team")
 	}
 	if !httpguts.ValidHeaderFieldValue(value) {
 		return fmt.Errorf("the value of header %q has characters that a header cannot hold", name)

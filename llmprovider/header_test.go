@@ -113,8 +113,8 @@ func TestConfiguredHeadersAreChecked(t *testing.T) {
 		provider OpenAI
 		want     string
 	}{
-		{"no name", OpenAI{Headers: map[string]string{"a b": "x"}}, `"a b" is not a header name`},
-		{"empty name", OpenAI{Headers: map[string]string{"": "x"}}, `"" is not a header name`},
+		{"no name", OpenAI{Headers: map[string]string{"a b": "x"}}, `the name of a header is not one`},
+		{"empty name", OpenAI{Headers: map[string]string{"": "x"}}, `the name of a header is not one`},
 		{"a value of two lines", OpenAI{Headers: map[string]string{"X-A": "x\r\nX-B: y"}}, `the value of header "X-A" has characters that a header cannot hold`},
 		{"the gateway's own", OpenAI{Headers: map[string]string{"host": "x"}}, `header "host" is written by the gateway itself`},
 		{"the length", OpenAI{Headers: map[string]string{"Content-Length": "1"}}, `header "Content-Length" is written by the gateway itself`},
@@ -123,8 +123,8 @@ func TestConfiguredHeadersAreChecked(t *testing.T) {
 		{"a source's own", OpenAI{FixedHeaders: map[string]string{"Connection": "close"}}, `header "Connection" is written by the gateway itself`},
 		{"a source's value of two lines", OpenAI{FixedHeaders: map[string]string{"X-A": "x\ny"}}, `the value of header "X-A"`},
 		{"forwarding what cannot be", OpenAI{ForwardHeaders: []string{"transfer-encoding"}}, `header "transfer-encoding" belongs to one connection`},
-		{"forwarding a pattern", OpenAI{ForwardHeaders: []string{"X-Forwarded-*"}}, `"X-Forwarded-*" is not a header name; write each name`},
-		{"forwarding no name", OpenAI{ForwardHeaders: []string{""}}, `"" is not a header name`},
+		{"forwarding a pattern", OpenAI{ForwardHeaders: []string{"X-Forwarded-*"}}, `forward_headers: this is not a header name; write each name`},
+		{"forwarding no name", OpenAI{ForwardHeaders: []string{""}}, `forward_headers: this is not a header name`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := new(openAIReady).setHeaders(&test.provider)

@@ -2,6 +2,7 @@ package llmprovider
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -141,7 +142,7 @@ func (r *openAIReady) address(p *OpenAI) (useTLS bool, err error) {
 	case "http":
 		defaultPort = 80
 	default:
-		return false, fmt.Errorf("scheme %q is not supported; write https or http", scheme)
+		return false, errors.New("the scheme is not supported; write https or http")
 	}
 	if p.Port < 0 || p.Port > 65535 {
 		return false, fmt.Errorf("port %d is out of range; write 1 to 65535", p.Port)
@@ -177,41 +178,43 @@ func (r *openAIReady) address(p *OpenAI) (useTLS bool, err error) {
 	return useTLS, nil
 }
 
-// CheckHost tells what is wrong with a provider's host, if anything.
+// CheckHost reports what is wrong with a provider's host, if anything. The error does
+// not repeat it: it may hold a password, or be a key at the wrong place.
 func CheckHost(host string) error {
 	switch {
 	case host == "":
-		return fmt.Errorf("a host is required; write the provider's DNS name, such as api.example.com")
+		return errors.New("a host is required; write the provider's DNS name, such as api.example.com")
 	case strings.Contains(host, "://"):
-		return fmt.Errorf("host %q has a scheme; write the DNS name alone", host)
+		return errors.New("the host has a scheme; write the DNS name alone")
 	case strings.Contains(host, "/"):
-		return fmt.Errorf("host %q has a path; write the DNS name alone, and the path as path", host)
+		return errors.New("the host has a path; write the DNS name alone, and the path as path")
 	case net.ParseIP(host) != nil:
 		return nil
 	case strings.Contains(host, ":"):
-		return fmt.Errorf("host %q has a port; write the DNS name alone, and the port as port", host)
+		return errors.New("the host has a port; write the DNS name alone, and the port as port")
 	case strings.HasPrefix(host, ".") || strings.HasPrefix(host, "-") || len(host) > 253:
-		return fmt.Errorf("host %q is not a DNS name", host)
+		return errors.New("the host is not a DNS name")
 	}
 	for _, c := range host {
 		if c != '.' && c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			return fmt.Errorf("host %q is not a DNS name: %q is not allowed in one", host, c)
+			return fmt.Errorf("the host is not a DNS name: %q is not allowed in one", c)
 		}
 	}
 	return nil
 }
 
-// ParsePath reads a provider's path, which may have a query.
+// ParsePath reads a provider's path, which may have a query. The error does not repeat
+// it: a query may hold a key.
 func ParsePath(path string) (*url.URL, error) {
 	if !strings.HasPrefix(path, "/") {
-		return nil, fmt.Errorf("path %q does not begin with a slash", path)
+		return nil, errors.New("the path does not begin with a slash")
 	}
 	if strings.ContainsAny(path, "#") {
-		return nil, fmt.Errorf("path %q has a fragment, which is never sent; leave it out", path)
+		return nil, errors.New("the path has a fragment, which is never sent; leave it out")
 	}
 	u, err := url.ParseRequestURI("http://h" + path)
 	if err != nil || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return nil, fmt.Errorf("path %q is not a URL path", path)
+		return nil, errors.New("the path is not a URL path")
 	}
 	return u, nil
 }
@@ -274,7 +277,7 @@ func (r *openAIReady) setHeaders(p *OpenAI) error {
 	}
 	for _, name := range p.ForwardHeaders {
 		if !httpguts.ValidHeaderFieldName(name) || strings.Contains(name, "*") {
-			return fmt.Errorf("%q is not a header name; write each name to forward in full", name)
+			return errors.New("forward_headers: this is not a header name; write each name to forward in full")
 		}
 		canonical := http.CanonicalHeaderKey(name)
 		if neverForwarded[canonical] {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -118,7 +119,7 @@ func CompileFullMatch(expr string, ignoreCase bool) (*regexp.Regexp, error) {
 	}
 	// Checked by itself first: a closing parenthesis could end the group below.
 	if _, err := regexp.Compile(expr); err != nil {
-		return nil, fmt.Errorf("the regex is not RE2: %w", err)
+		return nil, notRE2(err)
 	}
 	group := "(?:"
 	if ignoreCase {
@@ -126,9 +127,19 @@ func CompileFullMatch(expr string, ignoreCase bool) (*regexp.Regexp, error) {
 	}
 	re, err := regexp.Compile("^" + group + expr + ")$")
 	if err != nil {
-		return nil, fmt.Errorf("the regex is not RE2: %w", err)
+		return nil, notRE2(err)
 	}
 	return re, nil
+}
+
+// notRE2 says why an expression cannot be used, without any of it: it may hold what
+// must not be shown.
+func notRE2(err error) error {
+	var at *syntax.Error
+	if errors.As(err, &at) {
+		return fmt.Errorf("the regex is not RE2: %s", at.Code)
+	}
+	return errors.New("the regex is not RE2")
 }
 
 // Match implements caddyhttp.RequestMatcher.

@@ -280,5 +280,6 @@ func (d document) syntaxError(err error) error {
 		e.Text = m[2]
 	}
 	e.Text, _, _ = strings.Cut(e.Text, "\n")
+	e.Text = k8ssource.YAMLText(strings.TrimPrefix(e.Text, "yaml: "))
 	return e
 }

@@ -96,13 +96,13 @@ func (c *compiler) test(key string) (test, error) {
 	if names, ok := strings.CutPrefix(key, "request.auth.claims"); ok {
 		claims, err := bracketed(names)
 		if err != nil {
-			return nil, fmt.Errorf("the key %q is none; write request.auth.claims[NAME] or request.auth.claims[NAME][NESTED]", key)
+			return nil, errors.New("this is no claim; write request.auth.claims[NAME] or request.auth.claims[NAME][NESTED]")
 		}
 		return c.text(key, attribute{kind: attrClaim, claim: claims}), nil
 	}
-	return nil, fmt.Errorf("there is no key %q; write one of request.headers[NAME], source.ip, remote.ip, source.namespace, "+
-		"source.principal, source.serviceAccount, source.trustDomain, request.auth.principal, request.auth.audiences, "+
-		"request.auth.presenter, request.auth.claims[NAME], destination.ip, destination.port and connection.sni", key)
+	return nil, errors.New("there is no such key; write one of request.headers[NAME], source.ip, remote.ip, source.namespace, " +
+		"source.principal, source.serviceAccount, source.trustDomain, request.auth.principal, request.auth.audiences, " +
+		"request.auth.presenter, request.auth.claims[NAME], destination.ip, destination.port and connection.sni")
 }
 
 // headerTest makes a test of a header, given as its name in brackets.
@@ -121,7 +121,7 @@ func (c *compiler) headerTest(name string) (test, error) {
 		return nil, fmt.Errorf("the header %s is of a connection, not of a request, and is not seen; write another", name)
 	}
 	if !httpguts.ValidHeaderFieldName(name) {
-		return nil, fmt.Errorf("%q is no header's name; write one such as request.headers[User-Agent]", name)
+		return nil, errors.New("this is no header's name; write one such as request.headers[User-Agent]")
 	}
 	name = textproto.CanonicalMIMEHeaderKey(name)
 	t := c.text("header "+name, attribute{kind: attrHeader, header: name})

@@ -74,7 +74,7 @@ func (e *external) compile() error {
 	}
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if strings.ContainsAny(host, "/?#@[] \t\r\n") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-		return fmt.Errorf("service: %q is not a host; write a host or an address, without scheme, port and path", e.Service)
+		return errors.New("service: this is not a host; write a host or an address, without scheme, port and path")
 	}
 	if e.Port < 1 || e.Port > 65535 {
 		return fmt.Errorf("port: %d is no port; write the service's port", e.Port)
@@ -87,11 +87,11 @@ func (e *external) compile() error {
 		e.timeout = externalTimeout
 	}
 	if e.PathPrefix != "" && e.PathPrefix[0] != '/' {
-		return fmt.Errorf("path_prefix: %q does not begin with a slash", e.PathPrefix)
+		return errors.New("path_prefix: this does not begin with a slash")
 	}
 	var err error
 	if e.plainPrefix, err = url.PathUnescape(e.PathPrefix); err != nil || strings.ContainsAny(e.PathPrefix, "?# \t\r\n") {
-		return fmt.Errorf("path_prefix: %q has characters that a path cannot have; write them with percent signs", e.PathPrefix)
+		return errors.New("path_prefix: this has characters that a path cannot have; write them with percent signs")
 	}
 	switch {
 	case e.statusOnError == 0:
@@ -125,7 +125,7 @@ func (e *external) compileHeaders() error {
 	for name, value := range e.IncludeAdditionalHeadersInCheck {
 		switch {
 		case !httpguts.ValidHeaderFieldName(name):
-			return fmt.Errorf("include_additional_headers_in_check: %q is not the name of a header", name)
+			return errors.New("include_additional_headers_in_check: a name is not that of a header")
 		case !httpguts.ValidHeaderFieldValue(value):
 			return fmt.Errorf("include_additional_headers_in_check: the value of %s has characters that a header cannot have", name)
 		case ofConnection(nil, http.CanonicalHeaderKey(name)):

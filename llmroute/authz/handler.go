@@ -104,7 +104,7 @@ func (h *Handler) resolve(repl *caddy.Replacer) error {
 	for _, field := range fields {
 		value, err := repl.ReplaceOrErr(*field, true, true)
 		if err != nil {
-			return fmt.Errorf("%q: %w", *field, err)
+			return fmt.Errorf("a setting has a placeholder that has no value: %w", err)
 		}
 		*field = value
 	}

@@ -2,7 +2,6 @@ package authz
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -29,7 +28,7 @@ func newHeaderList(names []string) (headerList, error) {
 			return nil, errors.New("it cannot be all headers; write their names, prefix*, or *suffix")
 		}
 		if !httpguts.ValidHeaderFieldName(p.text) || strings.Contains(p.text, "*") {
-			return nil, fmt.Errorf("%q is neither the name of a header, nor prefix*, nor *suffix", name)
+			return nil, errors.New("an entry is neither the name of a header, nor prefix*, nor *suffix")
 		}
 		list = append(list, p)
 	}

@@ -3,7 +3,6 @@ package authz
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -59,8 +58,8 @@ func parsePeer(id string) peer {
 type principalTest struct{ textTest }
 
 func (t *principalTest) add(value string) error {
-	if id, ok := strings.CutPrefix(value, spiffe); ok {
-		return fmt.Errorf("a principal is written without spiffe://; write %q", id)
+	if strings.HasPrefix(value, spiffe) {
+		return errors.New("a principal is written without spiffe://; leave that out")
 	}
 	return t.textTest.add(value)
 }
@@ -146,7 +145,7 @@ func (t *trustDomainTest) add(value string) error {
 		inner = strings.TrimSuffix(value, "*")
 	}
 	if strings.ContainsAny(inner, "*/") {
-		return fmt.Errorf("%q is no trust domain; write one such as cluster.local, with at most one asterisk, at its beginning or end", value)
+		return errors.New("this is no trust domain; write one such as cluster.local, with at most one asterisk, at its beginning or end")
 	}
 	return t.textTest.add(value)
 }

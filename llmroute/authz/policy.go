@@ -62,7 +62,7 @@ func (c *compiler) compile(config *Policy) *policy {
 	default:
 		// Which requests it was meant to let pass is not known.
 		c.policy.action, rules = Deny, []*Rule{{}}
-		c.note("action", "%q is no action; write ALLOW, DENY, AUDIT or CUSTOM. Until then every request is refused", config.Action)
+		c.note("action", "this is no action; write ALLOW, DENY, AUDIT or CUSTOM. Until then every request is refused")
 	}
 	rules = c.checkProvider(rules)
 	if len(rules) == 0 && c.policy.action != Allow {
@@ -85,7 +85,7 @@ func (c *compiler) checkProvider(rules []*Rule) []*Rule {
 	case c.policy.action == Custom && provider == "":
 		c.note("provider", "a CUSTOM policy needs the name of an external authorization; write one of ext_authz. Until then the requests that it matches are refused")
 	case c.policy.action == Custom && c.config.ExtAuthz[provider] == nil:
-		c.note("provider", "there is no external authorization %q; add it to ext_authz. Until then the requests that the policy matches are refused", provider)
+		c.note("provider", "there is no external authorization of that name; add it to ext_authz. Until then the requests that the policy matches are refused")
 	case c.policy.action == Allow && provider != "":
 		c.note("provider", "only a CUSTOM policy has a provider; write the action CUSTOM, or no provider. Until then the policy lets no request pass")
 		return nil

@@ -1,7 +1,7 @@
 package authz
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strconv"
 )
@@ -12,7 +12,7 @@ type portTest struct{ ports []uint16 }
 func (t *portTest) add(value string) error {
 	port, err := strconv.ParseUint(value, 10, 16)
 	if err != nil {
-		return fmt.Errorf("%q is no port; write a number from 0 to 65535", value)
+		return errors.New("this is no port; write a number from 0 to 65535")
 	}
 	t.ports = append(t.ports, uint16(port))
 	return nil

@@ -181,7 +181,7 @@ func (c *ruleCompiler) outputs() {
 // header.
 func (c *ruleCompiler) output(field, name string) string {
 	if !httpguts.ValidHeaderFieldName(name) {
-		c.problem(field, "%q is not the name of a header; meanwhile nothing is handed on in it", name)
+		c.problem(field, "this is not the name of a header; meanwhile nothing is handed on in it")
 		return ""
 	}
 	name = http.CanonicalHeaderKey(name)

@@ -1,0 +1,139 @@
+package k8ssource
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// What people are shown of objects, in findings, statuses, events, logs and by
+// `caddy llm check`, follows one rule: a finding names a field by its path and does not
+// repeat its value, which may be a key at the wrong place, or hold a password. The
+// functions here are for what is shown all the same, because nobody would know what is
+// meant otherwise: names of objects, fields, headers and rules, hosts, models and
+// paths. None of them is shown where it has not the form of such a name, or looks like
+// a key.
+
+// hidden stands for a text that is not shown.
+const hidden = "…"
+
+var (
+	// nameForm is that of names: of fields, headers, labels, rules and keys of Secrets.
+	nameForm = regexp.MustCompile(`^[@:]?[A-Za-z0-9_][A-Za-z0-9._/-]{0,62}$`)
+	// hostForm is that of hosts and of patterns for them.
+	hostForm = regexp.MustCompile(`^(\*|(\*\.?)?[A-Za-z0-9_][A-Za-z0-9._-]*\*?|[0-9a-fA-F.]*:[0-9a-fA-F:.]+)$`)
+	// modelForm is that of models' names, such as Qwen/Qwen2.5-72B-Instruct:latest.
+	modelForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/:+-]{0,127}$`)
+	// segmentForm is that of the segments of paths that are words or versions.
+	segmentForm = regexp.MustCompile(`^(\*|\*?[A-Za-z]+([-_.][A-Za-z]+)*\*?|v[0-9]+[a-z0-9.]*\*?|\{\*{1,2}\})$`)
+
+	// keyForm is how keys begin, and long texts of letters and digits at random.
+	keyForm  = regexp.MustCompile(`(?i)(^|[^a-z0-9])([sprg]sk?[-_]|pk[-_]|xai-|aiza|hf_|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|a[ks]ia[0-9a-z]{12}|eyj[a-z0-9]|r8_|nvapi-|pplx-|bearer\b)`)
+	longForm = regexp.MustCompile(`[A-Za-z0-9]{20,}`)
+)
+
+// looksLikeKey reports whether a text may be a key.
+func looksLikeKey(s string) bool {
+	if keyForm.MatchString(s) {
+		return true
+	}
+	for _, run := range longForm.FindAllString(s, -1) {
+		if len(run) >= 40 || strings.ContainsAny(run, "0123456789") {
+			return true
+		}
+	}
+	return false
+}
+
+func shownIf(form *regexp.Regexp, s string) string {
+	if s == "" || form.MatchString(s) && !looksLikeKey(s) {
+		return s
+	}
+	return hidden
+}
+
+// shownName is a name of a field, header, label, rule or key of a Secret.
+func shownName(name string) string { return shownIf(nameForm, name) }
+
+// shownHost is a host, or a pattern for hosts.
+func shownHost(host string) string {
+	if len(host) > maxRouteHost {
+		return hidden
+	}
+	return shownIf(hostForm, host)
+}
+
+func shownModel(model string) string { return shownIf(modelForm, model) }
+
+// shownPath is a path without its query, and without segments that are no words.
+func shownPath(path string) string {
+	path, query, found := strings.Cut(path, "?")
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if len(s) > 40 {
+			s = hidden
+		}
+		segments[i] = shownIf(segmentForm, s)
+	}
+	path = bounded(strings.Join(segments, "/"))
+	if found && query != "" {
+		path += "?" + hidden
+	}
+	return path
+}
+
+// shownURL is a URL without a user, the query and segments that are no words. A text
+// that is none is shown as a name.
+func shownURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return shownName(text)
+	}
+	out := shownName(u.Scheme) + "://" + shownHost(u.Hostname())
+	if port := u.Port(); port != "" {
+		out += ":" + port
+	}
+	return out + shownPath(u.EscapedPath())
+}
+
+// shownKey is keyOf for people. What is no name of an object is not shown.
+func shownKey(o metav1.Object) string {
+	show := func(name string) string {
+		if name == "" || objectName.MatchString(name) {
+			return name
+		}
+		return hidden
+	}
+	return show(o.GetNamespace()) + "/" + show(o.GetName())
+}
+
+var (
+	// addressForm is that of IP addresses and ranges.
+	addressForm = regexp.MustCompile(`^[0-9a-fA-F.:]{1,45}(/[0-9]{1,3})?$`)
+	// principalForm is that of identities, such as cluster.local/ns/default/sa/sleep.
+	principalForm = regexp.MustCompile(`^(https?://)?[A-Za-z0-9*][A-Za-z0-9._/*-]{0,252}$`)
+	// conditionForm is that of keys of conditions, such as request.headers[X-Team].
+	conditionForm = regexp.MustCompile(`^[a-zA-Z.]{1,64}(\[[A-Za-z0-9._/:@-]+\])*$`)
+)
+
+func shownAddress(address string) string { return shownIf(addressForm, address) }
+
+// shownPrincipal is an identity, or what stands for several.
+func shownPrincipal(principal string) string { return shownIf(principalForm, principal) }
+
+// shownCondition is the key of a condition.
+func shownCondition(key string) string { return shownIf(conditionForm, key) }
+
+// shownOf is how values of an attribute are shown. It is nil for those of headers: they
+// may be what callers prove with who they are.
+func shownOf(key string) func(string) string {
+	switch {
+	case strings.HasPrefix(key, "request.headers"):
+		return nil
+	case strings.HasSuffix(key, ".ip"):
+		return shownAddress
+	}
+	return shownPrincipal
+}
