@@ -24,10 +24,14 @@ type description struct {
 // RequestAuthentication what it does in the state that follows from the objects. Those that are not used are left out: the
 // state's findings are about them.
 func describe(objects *Objects, state *llmroute.State) []description {
-	d := &describer{state: state, refused: make(map[string]bool), listening: make(map[string]bool)}
+	d := &describer{state: state, refused: make(map[string]bool), listening: make(map[string]bool), tables: map[string]bool{MeshTable: true}}
+	for _, item := range objects.Gateways {
+		d.tables[keyOf(&item.Object)] = true
+	}
 	for _, l := range state.Listeners {
 		for _, server := range l.Servers {
 			d.listening[server.Gateway] = server.Gateway != server.Table
+			d.tables[server.Table] = true
 		}
 	}
 	for _, f := range state.Findings {
@@ -59,6 +63,8 @@ type describer struct {
 	// listening holds the tables of Gateways whose servers have tables of their
 	// own: only a site would route by them.
 	listening map[string]bool
+	// tables are those whose names are known to be of something.
+	tables map[string]bool
 	out       []description
 }
 
@@ -108,7 +114,11 @@ func (d *describer) route(stable string) string {
 			if route.Origin != stable && !strings.HasPrefix(route.Origin, stable+" at ") {
 				continue
 			}
-			out = append(out, fmt.Sprintf("routes %s in %s: %s", joinedHosts(route.Hosts), table, rules(route.Rules)))
+			name := table
+			if !d.tables[table] {
+				name = "the table of a Gateway that is not there"
+			}
+			out = append(out, fmt.Sprintf("routes %s in %s: %s", joinedHosts(route.Hosts), name, rules(route.Rules)))
 		}
 	}
 	if len(out) == 0 {

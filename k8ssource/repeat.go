@@ -30,7 +30,7 @@ var (
 	segmentForm = regexp.MustCompile(`^(\*|\*?[A-Za-z]+([-_.][A-Za-z]+)*\*?|v[0-9]+[a-z0-9.]*\*?|\{\*{1,2}\})$`)
 
 	// keyForm is how keys begin, and long texts of letters and digits at random.
-	keyForm  = regexp.MustCompile(`(?i)(^|[^a-z0-9])([sprg]sk?[-_]|pk[-_]|xai-|aiza|hf_|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|a[ks]ia[0-9a-z]{12}|eyj[a-z0-9]|r8_|nvapi-|pplx-|bearer\b)`)
+	keyForm  = regexp.MustCompile(`(?i)(^|[^a-z0-9])((sk|pk|rk|gsk)[-_]|xai-|aiza|hf_|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|a[ks]ia[0-9a-z]{12}|eyj[a-z0-9]|r8_|nvapi-|pplx-|bearer\b)`)
 	longForm = regexp.MustCompile(`[A-Za-z0-9]{20,}`)
 )
 

@@ -236,7 +236,11 @@ func (b *routeBuilder) checkGateways(path string, list []string) {
 		case !objectName.MatchString(namespace) || !objectName.MatchString(short):
 			b.fault(ReasonInvalidField, "%s[%d]: this is not the name of a Gateway; write namespace/name, name for one in the route's own namespace, or mesh", path, i)
 		case b.t.gateways[namespace+"/"+short] == nil:
-			b.warn(ReasonGatewayNotFound, "%s[%d]: there is no Gateway %s/%s; create it, or serve the table of that name from a site of your own", path, i, namespace, short)
+			where := ""
+			if namespace == b.object.Namespace {
+				where = " in namespace " + namespace
+			}
+			b.warn(ReasonGatewayNotFound, "%s[%d]: there is no Gateway of that name%s; create it, or serve the table of that name from a site of your own", path, i, where)
 		}
 	}
 }

@@ -232,5 +232,5 @@ func kindOfBackend(r *v1beta1.ObjectRef) string {
 	if r.Kind == "" {
 		return "an object of another kind"
 	}
-	return bounded(r.Kind)
+	return shownName(r.Kind)
 }
