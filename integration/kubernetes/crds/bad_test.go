@@ -66,3 +66,40 @@ func says(output, finding string) bool {
 	}
 	return false
 }
+
+// TestNoValueIsPrinted holds that the API server repeats no text of an object that it
+// refuses: it may be a key at the wrong place, or hold a password.
+func TestNoValueIsPrinted(t *testing.T) {
+	c := install(t)
+	ns := c.Namespace()
+	const secret = "https://user:Ab3dEfGh1jKlMn0p@host/ {}"
+	for path, spec := range map[string]string{
+		"LLMProvider host":          "host: S",
+		"LLMProvider path":          "host: a, path: S",
+		"LLMProvider scheme":        "host: a, scheme: S",
+		"LLMProvider serverName":    "host: a, tls: {serverName: S}",
+		"LLMProvider caSecretRef":   "host: a, tls: {caSecretRef: {name: S, key: S}}",
+		"LLMProvider connect":       "host: a, timeouts: {connect: S}",
+		"LLMProvider idle":          "host: a, timeouts: {idle: S, firstByte: S}",
+		"LLMProvider apiKey":        "host: a, configs: {defaultConfig: {openAIConfig: {apiKey: S}}}",
+		"LLMProvider secretRef":     "host: a, configs: {defaultConfig: {openAIConfig: {apiKeySecretRef: {name: S, key: S}}}}",
+		"LLMProvider of a rule":     "host: a, configs: {routeSpecificConfigs: {r: {openAIConfig: {apiKeySecretRef: {name: S}}}}}",
+		"LLMProvider header":        "host: a, headers: {a b: S}",
+		"LLMProvider wrong type":    "host: a, port: S",
+		"LLMRoute host":             "host: S, rules: [{backendRefs: [{providerHost: a}]}]",
+		"LLMRoute gateways":         "host: a, gateways: [mesh, S], rules: [{backendRefs: [{providerHost: a}]}]",
+		"LLMRoute header":           "host: a, rules: [{matches: [{headers: {x: {exact: S, prefix: S}}}], backendRefs: [{providerHost: a}]}]",
+		"LLMRoute backend":          "host: a, rules: [{backendRefs: [{providerHost: S, backendRef: {kind: S}}]}]",
+		"LLMRoute too many headers": "host: a, rules: [{matches: [{headers: {a: {exact: S}, b: {}, c: {}, d: {}, e: {}, f: {}, g: {}, h: {}, i: {}, j: {}, k: {}, l: {}, m: {}, n: {}, o: {}, p: {}, q: {}}}], backendRefs: [{providerHost: a}]}]",
+	} {
+		kind, _, _ := strings.Cut(path, " ")
+		text := "apiVersion: istio.alibabacloud.com/v1\nkind: " + kind + "\nmetadata: {name: a}\nspec: {" + strings.ReplaceAll(spec, "S", `"`+secret+`"`) + "}\n"
+		r := c.For(t).KubectlInput(text, "apply", "--dry-run=server", "-n", ns, "-f", "-")
+		if r.Code == 0 {
+			t.Errorf("%s: it is not refused", path)
+		}
+		if strings.Contains(r.Stdout+r.Stderr, "Ab3dEfGh1j") {
+			t.Errorf("%s: %s", path, r.Stderr)
+		}
+	}
+}

@@ -43,8 +43,15 @@ type LLMProviderList struct {
 
 // LLMProviderSpec says where the provider is and what is filled into requests.
 //
+// The rules about texts stand at the objects that have them, because those of a field
+// print its value, which may hold a key.
+//
 // +kubebuilder:validation:XValidation:rule=`has(self.host) && self.host != ""`,message="a host is required; write the provider's DNS name, such as api.example.com",fieldPath=.host
 // +kubebuilder:validation:XValidation:rule=`!has(self.tls) || !has(self.scheme) || self.scheme != 'http'`,message="there are TLS settings, but scheme is http; write https, or leave one of them out",fieldPath=.tls
+// +kubebuilder:validation:XValidation:rule=`!has(self.host) || self.host == "" || self.host.matches('^([a-zA-Z0-9_][a-zA-Z0-9._-]*|[0-9a-fA-F.]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$')`,message="this is not a DNS name",messageExpression=`'the host' + (self.host.contains('://') ? ' has a scheme; write the DNS name alone' : self.host.contains('/') ? ' has a path; write the DNS name alone, and the path as path' : self.host.contains(':') ? ' has a port; write the DNS name alone, and the port as port' : self.host.matches('^[.-]') ? ' is not a DNS name' : " is not a DNS name: '" + self.host.find('[^a-zA-Z0-9._-]') + "' is not allowed in one")`,fieldPath=.host
+// +kubebuilder:validation:XValidation:rule=`!has(self.host) || self.host.contains(':') || self.host.matches('^((25[0-5]|(2[0-4]|1?[0-9])?[0-9])([.]|$)){4}$') || !self.host.matches('(^|[.])([0-9]+|0[xX][^.]*)$')`,message="the host is neither a DNS name nor an IP address",fieldPath=.host
+// +kubebuilder:validation:XValidation:rule=`!has(self.path) || self.path == "" || self.path.matches('^/([^\\x00-\\x20\\x7f%?#]|%[0-9a-fA-F]{2})*([?][^\\x00-\\x20\\x7f#]*)?$')`,message="this is not a URL path; write one such as /v1/chat/completions",messageExpression=`'the path' + (!self.path.startsWith('/') ? ' does not begin with a slash' : self.path.contains('#') ? ' has a fragment, which is never sent; leave it out' : ' is not a URL path') + '; write one such as /v1/chat/completions'`,fieldPath=.path
+// +kubebuilder:validation:XValidation:rule=`!has(self.scheme) || self.scheme in ["", 'https', 'http']`,message="this is not supported; write https or http",fieldPath=.scheme
 type LLMProviderSpec struct {
 	// Which gateways and sidecars get the provider. Without it, those of the
 	// object's namespace; from the root namespace, all.
@@ -58,7 +65,6 @@ type LLMProviderSpec struct {
 	// client's. Default: `/v1/chat/completions`.
 	//
 	// +kubebuilder:validation:MaxLength=4096
-	// +kubebuilder:validation:XValidation:rule=`self == "" || self.matches('^/([^\\x00-\\x20\\x7f%?#]|%[0-9a-fA-F]{2})*([?][^\\x00-\\x20\\x7f#]*)?$')`,message="this is not a URL path; write one such as /v1/chat/completions",messageExpression=`'path ' + strings.quote(self) + (!self.startsWith('/') ? ' does not begin with a slash' : self.contains('#') ? ' has a fragment, which is never sent; leave it out' : ' is not a URL path') + '; write one such as /v1/chat/completions'`
 	Path string `json:"path,omitempty"`
 
 	// What is filled into requests.
@@ -67,7 +73,6 @@ type LLMProviderSpec struct {
 	// How the provider is reached: `https` or `http`. Default: `https`.
 	//
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:XValidation:rule=`self in ["", 'https', 'http']`,message="not supported; write https or http",messageExpression=`strings.quote(self) + ' is not supported; write https or http'`
 	Scheme string `json:"scheme,omitempty"`
 
 	// The provider's TCP port. Default: 443 with https, 80 with http.
@@ -95,8 +100,6 @@ type LLMProviderSpec struct {
 // Host is a DNS name or an IP address.
 //
 // +kubebuilder:validation:MaxLength=253
-// +kubebuilder:validation:XValidation:rule=`self == "" || self.matches('^([a-zA-Z0-9_][a-zA-Z0-9._-]*|[0-9a-fA-F.]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$')`,message="this is not a DNS name",messageExpression=`'host ' + strings.quote(self) + (self.contains('://') ? ' has a scheme; write the DNS name alone' : self.contains('/') ? ' has a path; write the DNS name alone, and the path as path' : self.contains(':') ? ' has a port; write the DNS name alone, and the port as port' : self.matches('^[.-]') ? ' is not a DNS name' : " is not a DNS name: '" + self.find('[^a-zA-Z0-9._-]') + "' is not allowed in one")`
-// +kubebuilder:validation:XValidation:rule=`self.contains(':') || self.matches('^((25[0-5]|(2[0-4]|1?[0-9])?[0-9])([.]|$)){4}$') || !self.matches('(^|[.])([0-9]+|0[xX][^.]*)$')`,message="this is neither a DNS name nor an IP address",messageExpression=`'host ' + strings.quote(self) + ' is neither a DNS name nor an IP address'`
 type Host string
 
 // WorkloadSelector selects workloads by their labels.
@@ -126,8 +129,6 @@ type ProviderConfig struct {
 // OpenAIConfig is filled into requests to an OpenAI-compatible API. What is
 // unset leaves the client's value.
 //
-// The rules about apiKey stand here because those of a field print its value.
-//
 // +kubebuilder:validation:XValidation:rule=`!has(self.apiKey) || !has(self.apiKeySecretRef)`,message="apiKey and apiKeySecretRef are both set; keep one of them"
 // +kubebuilder:validation:XValidation:rule=`!has(self.apiKey) || !self.apiKey.matches('(?s){{.*}}|[$]{.*}|^\\s*<.*>\\s*$|{([$]|(env|file|vars|http|system)[.])[^{}]*}') && self.apiKey.matches('^\\s*[^\\x00- \\x7f]*\\s*$')`,message="this is no API key; write the API key itself, or name a Secret with apiKeySecretRef",messageExpression=`(self.apiKey.matches('(?s){{.*}}') ? 'this is a template nobody has filled in ({{…}}), and placeholders are not expanded in objects' : self.apiKey.matches('(?s)[$]{.*}') ? 'this is a template nobody has filled in (${…}), and placeholders are not expanded in objects' : self.apiKey.matches('(?s)^\\s*<.*>\\s*$') ? 'this is a template nobody has filled in (<…>), and placeholders are not expanded in objects' : self.apiKey.matches('{([$]|(env|file|vars|http|system)[.])[^{}]*}') ? 'this is a template nobody has filled in ({…}), and placeholders are not expanded in objects' : 'the key has a space or a control character inside') + '; write the API key itself, or name a Secret with apiKeySecretRef'`,fieldPath=.apiKey
 // +kubebuilder:validation:XValidation:rule=`!has(self.apiKeySecretRef) || has(self.apiKeySecretRef.key) && self.apiKeySecretRef.key != ""`,message="a key is required; write under which one the Secret has the value",fieldPath=.apiKeySecretRef.key
@@ -151,11 +152,11 @@ type OpenAIConfig struct {
 // SecretKeyRef names a value in a Secret of the object's own namespace.
 //
 // +kubebuilder:validation:XValidation:rule=`has(self.name) && self.name != ""`,message="a name is required; write that of a Secret in the object's own namespace",fieldPath=.name
+// +kubebuilder:validation:XValidation:rule=`!has(self.name) || self.name == "" || self.name.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')`,message="this is not the name of a Secret; write one of the object's own namespace, since no others are read",fieldPath=.name
 type SecretKeyRef struct {
 	// The Secret's name. Required.
 	//
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule=`self == "" || self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')`,message="this is not the name of a Secret; write one of the object's own namespace, since no others are read",messageExpression=`strings.quote(self) + ' is not the name of a Secret; write one of the object\'s own namespace, since no others are read'`
 	Name string `json:"name,omitempty"`
 
 	// The key of the value in the Secret.
@@ -165,6 +166,9 @@ type SecretKeyRef struct {
 }
 
 // ProviderTLS are the TLS settings towards a provider.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.serverName) || self.serverName == "" || self.serverName.matches('^([a-zA-Z0-9_][a-zA-Z0-9._-]*|[0-9a-fA-F.]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$')`,message="this is not a DNS name",messageExpression=`'the host' + (self.serverName.contains('://') ? ' has a scheme; write the DNS name alone' : self.serverName.contains('/') ? ' has a path; write the DNS name alone, and the path as path' : self.serverName.contains(':') ? ' has a port; write the DNS name alone, and the port as port' : self.serverName.matches('^[.-]') ? ' is not a DNS name' : " is not a DNS name: '" + self.serverName.find('[^a-zA-Z0-9._-]') + "' is not allowed in one")`,fieldPath=.serverName
+// +kubebuilder:validation:XValidation:rule=`!has(self.serverName) || self.serverName.contains(':') || self.serverName.matches('^((25[0-5]|(2[0-4]|1?[0-9])?[0-9])([.]|$)){4}$') || !self.serverName.matches('(^|[.])([0-9]+|0[xX][^.]*)$')`,message="the host is neither a DNS name nor an IP address",fieldPath=.serverName
 type ProviderTLS struct {
 	// The Secret with the certificates to trust, as PEM, instead of the
 	// system's. Its key is `ca.crt` unless named.
@@ -179,6 +183,10 @@ type ProviderTLS struct {
 }
 
 // ProviderTimeouts are durations such as `3s` or `10m`.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.connect) || self.connect == "" || self.connect.matches('^[+-]?(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+$') && duration(self.connect) > duration('0s') && duration(self.connect) <= duration('24h')`,message="this is not a duration above zero and up to 24h; write one such as 30s or 10m",fieldPath=.connect
+// +kubebuilder:validation:XValidation:rule=`!has(self.firstByte) || self.firstByte == "" || self.firstByte.matches('^[+-]?(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+$') && duration(self.firstByte) > duration('0s') && duration(self.firstByte) <= duration('24h')`,message="this is not a duration above zero and up to 24h; write one such as 30s or 10m",fieldPath=.firstByte
+// +kubebuilder:validation:XValidation:rule=`!has(self.idle) || self.idle == "" || self.idle.matches('^[+-]?(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+$') && duration(self.idle) > duration('0s') && duration(self.idle) <= duration('24h')`,message="this is not a duration above zero and up to 24h; write one such as 30s or 10m",fieldPath=.idle
 type ProviderTimeouts struct {
 	// How long a connection may take, for its TCP part and its TLS part each.
 	// Default: `3s`.
@@ -194,5 +202,4 @@ type ProviderTimeouts struct {
 // Duration is a time limit such as `30s` or `10m`, up to `24h`.
 //
 // +kubebuilder:validation:MaxLength=128
-// +kubebuilder:validation:XValidation:rule=`self == "" || self.matches('^[+-]?(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')`,message="this is not a duration above zero and up to 24h; write one such as 30s or 10m",messageExpression=`strings.quote(self) + ' is not a duration above zero and up to 24h; write one such as 30s or 10m'`
 type Duration string

@@ -44,13 +44,13 @@ type LLMRouteList struct {
 //
 // +kubebuilder:validation:XValidation:rule=`has(self.host) && self.host != ""`,message="a host is required; write a provider's host, the name of a Service, or \"*\"",fieldPath=.host
 // +kubebuilder:validation:XValidation:rule=`has(self.rules) && size(self.rules) > 0`,message="there are none, so every request would be answered with 404; write at least one rule with backendRefs",fieldPath=.rules
+// +kubebuilder:validation:XValidation:rule=`!has(self.host) || self.host in ["", '*'] || self.host.matches('^([*][.])?([a-zA-Z0-9_][a-zA-Z0-9._-]*|[0-9a-fA-F.]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$')`,message="this is neither a DNS name nor *.suffix or *",messageExpression=`self.host.substring(1).contains('*') || self.host.matches('^[*]([^.]|[.]?$)') ? 'there is a star in a place where there can be none; write a name, *.suffix, or "*"' : self.host.matches('^[^:]*:[0-9]+$') ? 'the host has a port, and routes are for all ports; write the name alone' : 'the host' + (self.host.contains('://') ? ' has a scheme; write the DNS name alone' : self.host.contains('/') ? ' has a path; write the DNS name alone, and the path as path' : self.host.contains(':') ? ' has a port; write the DNS name alone, and the port as port' : self.host.matches('^([*][.])?[.-]') ? ' is not a DNS name' : " is not a DNS name: '" + self.host.replace('*.', "").find('[^a-zA-Z0-9._-]') + "' is not allowed in one")`,fieldPath=.host
+// +kubebuilder:validation:XValidation:rule=`!has(self.host) || self.host.contains(':') || self.host.matches('^([*][.])?((25[0-5]|(2[0-4]|1?[0-9])?[0-9])([.]|$)){4}$') || !self.host.matches('(^|[.])([0-9]+|0[xX][^.]*)$')`,message="the host is neither a DNS name nor an IP address",fieldPath=.host
 type LLMRouteSpec struct {
 	// The host the route governs: a provider's, the name of a Kubernetes
 	// Service, `*.suffix`, or `*`. Required.
 	//
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:XValidation:rule=`self in ["", '*'] || self.matches('^([*][.])?([a-zA-Z0-9_][a-zA-Z0-9._-]*|[0-9a-fA-F.]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$')`,message="this is neither a DNS name nor *.suffix or *",messageExpression=`self.substring(1).contains('*') || self.matches('^[*]([^.]|[.]?$)') ? strings.quote(self) + ' has a star in a place where there can be none; write a name, *.suffix, or "*"' : self.matches('^[^:]*:[0-9]+$') ? strings.quote(self) + ' has a port, and routes are for all ports; write the name alone' : 'host ' + strings.quote(self.replace('*.', "")) + (self.contains('://') ? ' has a scheme; write the DNS name alone' : self.contains('/') ? ' has a path; write the DNS name alone, and the path as path' : self.contains(':') ? ' has a port; write the DNS name alone, and the port as port' : self.matches('^([*][.])?[.-]') ? ' is not a DNS name' : " is not a DNS name: '" + self.replace('*.', "").find('[^a-zA-Z0-9._-]') + "' is not allowed in one")`
-	// +kubebuilder:validation:XValidation:rule=`self.contains(':') || self.matches('^([*][.])?((25[0-5]|(2[0-4]|1?[0-9])?[0-9])([.]|$)){4}$') || !self.matches('(^|[.])([0-9]+|0[xX][^.]*)$')`,message="this is neither a DNS name nor an IP address",messageExpression=`'host ' + strings.quote(self.replace('*.', "")) + ' is neither a DNS name nor an IP address'`
 	Host string `json:"host,omitempty"`
 
 	// The Istio Gateways the route is for: `namespace/name`, or `name` in the
@@ -59,7 +59,7 @@ type LLMRouteSpec struct {
 	//
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=507
-	// +kubebuilder:validation:items:XValidation:rule=`self.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')`,message="this is not the name of a Gateway; write namespace/name, name for one in the route's own namespace, or mesh",messageExpression=`strings.quote(self) + ' is not the name of a Gateway; write namespace/name, name for one in the route\'s own namespace, or mesh'`
+	// +kubebuilder:validation:XValidation:rule=`self.all(g, g.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$'))`,message="this is not the name of a Gateway; write namespace/name, name for one in the route's own namespace, or mesh"
 	Gateways []string `json:"gateways,omitempty"`
 
 	// The rules, of which the first that matches is used. A request that none
