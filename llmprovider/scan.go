@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // member is the place of one top-level member in a request body. The zero
@@ -25,19 +26,28 @@ type members struct {
 	streamOptions member
 }
 
-// errNotObject is what a body that is no JSON object at all is answered with.
-var errNotObject = errors.New("the request body is not a JSON object; send one, such as {\"messages\": [...]}")
+// What a body is answered with that is no JSON object at all, or is encoded in
+// another way.
+var (
+	errNotObject = errors.New("the request body is not a JSON object; send one, such as {\"messages\": [...]}")
+	errMark      = errors.New("the request body is not a JSON object: it begins with a byte order mark; send UTF-8 without one")
+	errNotUTF8   = errors.New("the request body is not a JSON object: it is not UTF-8; encode it as UTF-8")
+)
 
 // scanObject finds the members that the gateway cares about in one pass over
-// body, without decoding it. It checks what the rewrite relies on: one JSON
-// object, strings and brackets that close, nothing after it, and no second
-// member that a provider could read as "model", "stream" or "stream_options"
-// (escapes resolved, case ignored, because some providers' decoders ignore it).
-// Whether deeper values are valid is for the provider to say.
+// body, without decoding it. It rejects what is not one JSON object, whole and
+// valid in all its depth, with nothing after it; and a second member that a
+// provider could read as "model", "stream" or "stream_options" (escapes resolved,
+// case ignored, because some providers' decoders ignore it). What values mean is
+// for the provider to say.
 func scanObject(body []byte) (members, error) {
 	var m members
+	s := strict{b: body}
 	i := skipSpace(body, 0)
 	if i == len(body) || body[i] != '{' {
+		if hasMark(body) {
+			return m, errMark
+		}
 		return m, errNotObject
 	}
 	i++
@@ -49,25 +59,17 @@ func scanObject(body []byte) (members, error) {
 	}
 	for {
 		key := i
-		if i == len(body) || body[i] != '"' {
-			return m, wanted("a member name in double quotes", body, i)
+		val := s.name(i)
+		if val < 0 {
+			return m, wanted(s.want, body, s.at)
 		}
-		end, ok := skipString(body, i)
-		if !ok {
-			return m, wanted("the end of a string", body, len(body))
+		if i = s.value(val); i < 0 {
+			return m, wanted(s.want, body, s.at)
 		}
-		name := body[key:end]
-		i = skipSpace(body, end)
-		if i == len(body) || body[i] != ':' {
-			return m, wanted("a colon after the member name", body, i)
-		}
-		val := skipSpace(body, i+1)
-		i = skipValue(body, val)
-		if i < 0 || i == val {
-			return m, wanted("a complete value", body, max(i, val))
-		}
-		if err := m.note(name, member{key, val, i}); err != nil {
-			return m, err
+		if isRewritten(body[key+1]) {
+			if err := m.note(body[key:val], member{key, val, i}); err != nil {
+				return m, err
+			}
 		}
 		i = skipSpace(body, i)
 		if i == len(body) {
@@ -77,11 +79,25 @@ func scanObject(body []byte) (members, error) {
 		case ',':
 			i = skipSpace(body, i+1)
 		case '}':
+			if !s.encoded() {
+				return m, errNotUTF8
+			}
 			return m, checkEnd(body, i+1)
 		default:
 			return m, wanted("a comma or a closing brace", body, i)
 		}
 	}
+}
+
+// hasMark reports whether body begins with a byte order mark of UTF-8 or UTF-16.
+func hasMark(body []byte) bool {
+	return bytes.HasPrefix(body, byteOrderMark) || bytes.HasPrefix(body, []byte("\xff\xfe")) || bytes.HasPrefix(body, []byte("\xfe\xff"))
+}
+
+// isRewritten reports whether a name that begins so, as it stands in the body,
+// may be one of those that the gateway rewrites. Any that is not plain ASCII may.
+func isRewritten(first byte) bool {
+	return first|0x20 == 'm' || first|0x20 == 's' || first == '\\' || first >= utf8.RuneSelf
 }
 
 // The members that the gateway rewrites.
@@ -92,20 +108,22 @@ var (
 )
 
 // note remembers the member if its name is one of those the gateway rewrites.
-// quoted is the name as it stands in the body, with its quotes.
+// quoted begins with the name as it stands in the body, with its quotes.
 func (m *members) note(quoted []byte, at member) error {
-	name, ok := memberName(quoted)
-	if !ok {
-		return fmt.Errorf("the request body is not a JSON object: the member name at byte %d has an escape that JSON does not know", at.key)
+	quoted = quoted[:bytes.LastIndexByte(quoted, '"')+1]
+	name, _ := memberName(quoted)
+	read := name
+	if bytes.IndexByte(quoted, '\\') >= 0 {
+		read = leniently(name)
 	}
 	var slot *member
 	var canonical []byte
 	switch {
-	case bytes.EqualFold(name, nameModel):
+	case bytes.EqualFold(read, nameModel):
 		slot, canonical = &m.model, nameModel
-	case bytes.EqualFold(name, nameStream):
+	case bytes.EqualFold(read, nameStream):
 		slot, canonical = &m.stream, nameStream
-	case bytes.EqualFold(name, nameStreamOptions):
+	case bytes.EqualFold(read, nameStreamOptions):
 		slot, canonical = &m.streamOptions, nameStreamOptions
 	default:
 		return nil
@@ -118,6 +136,14 @@ func (m *members) note(quoted []byte, at member) error {
 	}
 	*slot = at
 	return nil
+}
+
+// leniently is the name as a careless decoder may read it: up to a NUL, where
+// strings of C end, and without halves of surrogate pairs, which decode to
+// U+FFFD and which some leave out.
+func leniently(name []byte) []byte {
+	name, _, _ = bytes.Cut(name, []byte{0})
+	return bytes.ReplaceAll(name, []byte("\uFFFD"), nil)
 }
 
 // memberName is the name that stands quoted in a document.

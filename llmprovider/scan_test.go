@@ -28,8 +28,9 @@ func TestScanFindsTheMembers(t *testing.T) {
 		{"brackets in strings", `{"a":["]}",{"b":"{["}],"model":"}"}`, `"}"`, absent, absent},
 		{"big integers", `{"seed":12345678901234567890123,"model":"a"}`, `"a"`, absent, absent},
 		{"other duplicates", `{"a":1,"a":2,"model":"a"}`, `"a"`, absent, absent},
-		{"invalid UTF-8", "{\"a\":\"\xff\xfe\",\"\xff\":1,\"model\":\"a\"}", `"a"`, absent, absent},
-		{"NUL bytes in a string", "{\"a\":\"\x00\",\"model\":\"a\"}", `"a"`, absent, absent},
+		{"every escape", `{"a":"\"\\\/\b\f\n\r\t\uaAfF\ud800","model":"a"}`, `"a"`, absent, absent},
+		{"every number", `{"a":[0,-0,10,1.5,0.0,1e5,1E+5,1.0e-05],"model":"a"}`, `"a"`, absent, absent},
+		{"several bytes a letter", `{"通":"义😀","model":"a"}`, `"a"`, absent, absent},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			body := []byte(test.body)
@@ -63,28 +64,28 @@ func TestScanRefuses(t *testing.T) {
 		{"null", `null`, notObject},
 		{"number", `1`, notObject},
 		{"form", `model=a`, notObject},
-		{"byte order mark", "\ufeff{}", notObject},
-		{"UTF-16", "\xff\xfe{\x00}\x00", notObject},
+		{"byte order mark", "\ufeff{}", "begins with a byte order mark; send UTF-8 without one"},
+		{"UTF-16", "\xff\xfe{\x00}\x00", "begins with a byte order mark"},
 		{"brace alone", `{`, "it ends after 1 bytes, expected a member name in double quotes"},
 		{"name without quotes", `{model:"a"}`, "expected a member name in double quotes at byte 1"},
 		{"name in single quotes", `{'model':"a"}`, "expected a member name in double quotes at byte 1"},
 		{"unfinished name", `{"model`, "it ends after 7 bytes, expected the end of a string"},
 		{"name alone", `{"model"}`, "expected a colon after the member name at byte 8"},
-		{"no value", `{"model":}`, "expected a complete value at byte 9"},
-		{"nothing after the colon", `{"model":`, "it ends after 9 bytes, expected a complete value"},
-		{"unfinished string", `{"model":"a}`, "expected a complete value at byte 9"},
-		{"unfinished escape", `{"model":"a\"}`, "expected a complete value at byte 9"},
+		{"no value", `{"model":}`, "expected a value at byte 9"},
+		{"nothing after the colon", `{"model":`, "it ends after 9 bytes, expected a value"},
+		{"unfinished string", `{"model":"a}`, "it ends after 12 bytes, expected the end of a string"},
+		{"unfinished escape", `{"model":"a\"}`, "expected the end of a string"},
 		{"unfinished object", `{"a":{"b":1}`, "it ends after 12 bytes, expected a closing brace"},
-		{"unfinished nested object", `{"a":{"b":1`, "expected a complete value at byte 5"},
-		{"unfinished array", `{"a":[1,2}`, "expected a complete value at byte 5"},
-		{"mismatched brackets", `{"a":[{]}}`, "expected a complete value at byte 5"},
+		{"unfinished nested object", `{"a":{"b":1`, "it ends after 11 bytes, expected a closing bracket"},
+		{"unfinished array", `{"a":[1,2}`, "expected a comma or a closing bracket at byte 9"},
+		{"mismatched brackets", `{"a":[{]}}`, "expected a member name in double quotes at byte 7"},
 		{"closed too often", `{"a":[]]}`, "expected a comma or a closing brace at byte 7"},
 		{"trailing comma", `{"a":1,}`, "expected a member name in double quotes at byte 7"},
 		{"leading comma", `{,"a":1}`, "expected a member name in double quotes at byte 1"},
 		{"comma twice", `{"a":1,,"b":2}`, "expected a member name in double quotes at byte 7"},
 		{"comma missing", `{"a":"b" "c":1}`, "expected a comma or a closing brace at byte 9"},
-		{"comma missing after a number", `{"a":1"c":1}`, "expected a complete value at byte 5"},
-		{"two words", `{"a":tr ue}`, "expected a comma or a closing brace at byte 8"},
+		{"comma missing after a number", `{"a":1"c":1}`, "expected a comma or a closing brace at byte 6"},
+		{"two words", `{"a":tr ue}`, "expected a value at byte 5"},
 		{"comment", `{"a":"b"/*,"model":"x"*/}`, "expected a comma or a closing brace at byte 8"},
 		{"text after", `{"a":1} x`, "expected nothing after the JSON object at byte 8"},
 		{"second object", `{"a":1}{"model":"b"}`, "expected nothing after the JSON object at byte 7"},
@@ -102,8 +103,33 @@ func TestScanRefuses(t *testing.T) {
 		{"a letter that folds to s", `{"ſtream":true}`, `has a member "ſtream"; write it as "stream"`},
 		{"the same, escaped", `{"\u017ftream":true}`, `write it as "stream"`},
 		{"stream options in another case", `{"Stream_Options":{"include_usage":false}}`, `write it as "stream_options"`},
-		{"an escape that JSON does not know", `{"\model":"a"}`, "the member name at byte 1 has an escape that JSON does not know"},
-		{"a short escape", `{"\u00":"a"}`, "the member name at byte 1 has an escape that JSON does not know"},
+		{"an escape that JSON does not know", `{"\model":"a"}`, "expected an escape that JSON knows at byte 2"},
+		{"a short escape", `{"\u00":"a"}`, "expected an escape that JSON knows at byte 2"},
+		{"model that ends for C", `{"model":"a","model\u0000":"b"}`, `write it as "model"`},
+		{"model with half a surrogate pair", `{"model":"a","mo\ud800del":"b"}`, `write it as "model"`},
+		{"invalid UTF-8", "{\"a\":\"\xff\"}", "it is not UTF-8"},
+		{"invalid UTF-8 in a name", "{\"mod\xffel\":\"a\"}", "it is not UTF-8"},
+		{"an overlong encoding", "{\"a\":\"\xc0\xa2\"}", "it is not UTF-8"},
+		{"a control character", "{\"a\":\"\n\"}", "instead of a control character at byte 6"},
+		{"a comment first", `/**/{"model":"a"}`, notObject},
+		{"a comment inside", `{"a":1,/*"model":"x",*/"model":"b"}`, "expected a member name in double quotes at byte 7"},
+		{"a comment deep inside", `{"a":[{"b":1/**/}]}`, "expected a comma or a closing brace at byte 12"},
+		{"a value in single quotes", `{"a":'b'}`, "expected a value at byte 5"},
+		{"a bare word", `{"a":[b]}`, "expected a value at byte 6"},
+		{"a number with zeros in front", `{"a":01}`, "expected a comma or a closing brace at byte 6"},
+		{"a hexadecimal number", `{"a":0x1}`, "expected a comma or a closing brace at byte 6"},
+		{"a plus", `{"a":+1}`, "expected a value at byte 5"},
+		{"a lone minus", `{"a":-}`, "expected a value at byte 5"},
+		{"no digit after the point", `{"a":1.}`, "expected a digit at byte 7"},
+		{"no digit before the point", `{"a":.5}`, "expected a value at byte 5"},
+		{"no exponent", `{"a":1e}`, "expected a digit at byte 7"},
+		{"NaN", `{"a":NaN}`, "expected a value at byte 5"},
+		{"Infinity", `{"a":-Infinity}`, "expected a value at byte 5"},
+		{"a capital", `{"a":True}`, "expected a value at byte 5"},
+		{"a trailing comma in an array", `{"a":[1,]}`, "expected a value at byte 8"},
+		{"a trailing comma deep inside", `{"a":{"b":1,}}`, "expected a member name in double quotes at byte 12"},
+		{"a form feed as white space", "{\"a\":\f1}", "expected a value at byte 5"},
+		{"a space of several bytes", "{\"a\":\u00a01}", "expected a value at byte 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := scanObject([]byte(test.body))
@@ -130,7 +156,7 @@ func TestScanOfEveryPrefixIsRefused(t *testing.T) {
 }
 
 func TestScanOfDeepNesting(t *testing.T) {
-	const depth = 100_000
+	const depth = maxDepth/2 - 1
 	nest := func(open, middle, closing string) []byte {
 		return []byte(`{"a":` + strings.Repeat(open, depth) + middle + strings.Repeat(closing, depth) + `,"model":"m"}`)
 	}
@@ -146,6 +172,8 @@ func TestScanOfDeepNesting(t *testing.T) {
 		{"one too few", []byte(`{"a":` + strings.Repeat(`[`, depth) + strings.Repeat(`]`, depth-1) + `}`), false},
 		{"one too many", []byte(`{"a":` + strings.Repeat(`[`, depth) + strings.Repeat(`]`, depth+1) + `}`), false},
 		{"never closed", []byte(`{"a":` + strings.Repeat(`[`, depth)), false},
+		{"as deep as is taken", []byte(`{"a":` + strings.Repeat(`[`, maxDepth-1) + strings.Repeat(`]`, maxDepth-1) + `,"model":"m"}`), true},
+		{"too deep", []byte(`{"a":` + strings.Repeat(`[`, maxDepth) + strings.Repeat(`]`, maxDepth) + `,"model":"m"}`), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m, err := scanObject(test.body)

@@ -1,0 +1,268 @@
+package llmprovider
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep a request body's values may be nested: the limit of
+// encoding/json, and more than most providers' parsers take.
+const maxDepth = 10_000
+
+// strict checks a request body against the grammar of JSON (RFC 8259): what one
+// parser reads leniently, such as a comment or a name in single quotes, another
+// reads as something else, and the gateway would judge a model that the provider
+// does not see. It neither recurses nor decodes.
+type strict struct {
+	b []byte
+
+	// seen is the bitwise or of all that was read as text, eight bytes a word.
+	// Without a high bit in it all of it is ASCII.
+	seen uint64
+
+	at   int    // where a check failed
+	want string // what was expected there
+}
+
+func (s *strict) fail(at int, want string) int {
+	s.at, s.want = at, want
+	return -1
+}
+
+// encoded reports whether the body is UTF-8, as far as it was read.
+func (s *strict) encoded() bool { return s.seen&highBits == 0 || utf8.Valid(s.b) }
+
+const (
+	lowBits  = 0x0101010101010101
+	highBits = 0x8080808080808080
+	quotes   = '"' * lowBits
+	slashes  = '\\' * lowBits
+	spaces   = ' ' * lowBits
+)
+
+// special has the high bit of the first byte of w that is a quote, a backslash or
+// a control character. Bits above the lowest one mean nothing.
+func special(w uint64) uint64 {
+	return (((w ^ quotes) - lowBits) | ((w ^ slashes) - lowBits) | (w - spaces)) &^ w & highBits
+}
+
+// text returns the offset after the string that opens at b[i], or -1.
+func (s *strict) text(i int) int {
+	b := s.b
+	seen := s.seen
+	for i++; ; {
+		for i+32 <= len(b) {
+			p := b[i : i+32]
+			w0, w1 := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
+			w2, w3 := binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[24:])
+			seen |= w0 | w1 | w2 | w3
+			m0, m1 := special(w0), special(w1)
+			if m0|m1 != 0 {
+				if m0 != 0 {
+					i += bits.TrailingZeros64(m0) >> 3
+				} else {
+					i += 8 + bits.TrailingZeros64(m1)>>3
+				}
+				goto found
+			}
+			m2, m3 := special(w2), special(w3)
+			if m2|m3 != 0 {
+				if m2 != 0 {
+					i += 16 + bits.TrailingZeros64(m2)>>3
+				} else {
+					i += 24 + bits.TrailingZeros64(m3)>>3
+				}
+				goto found
+			}
+			i += 32
+		}
+		for ; i < len(b); i++ {
+			c := b[i]
+			if c < ' ' || c == '"' || c == '\\' {
+				goto found
+			}
+			seen |= uint64(c)
+		}
+		return s.fail(len(b), "the end of a string")
+	found:
+		switch b[i] {
+		case '"':
+			s.seen = seen
+			return i + 1
+		case '\\':
+			n := escape(b, i)
+			if n == 0 {
+				return s.fail(i, "an escape that JSON knows")
+			}
+			i += n
+		default:
+			return s.fail(i, "an escape such as \\n instead of a control character")
+		}
+	}
+}
+
+// escape is the length of the escape at b[i], or 0 if it is none of JSON's.
+func escape(b []byte, i int) int {
+	if i+1 == len(b) {
+		return 0
+	}
+	switch b[i+1] {
+	case 'n', '"', '\\', '/', 't', 'r', 'b', 'f':
+		return 2
+	case 'u':
+		if i+6 > len(b) {
+			return 0
+		}
+		for _, c := range b[i+2 : i+6] {
+			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
+				return 0
+			}
+		}
+		return 6
+	}
+	return 0
+}
+
+// number returns the offset after the number that begins at b[i], or -1.
+func (s *strict) number(i int) int {
+	b, start := s.b, i
+	digits := func() bool {
+		from := i
+		for i < len(b) && '0' <= b[i] && b[i] <= '9' {
+			i++
+		}
+		return i > from
+	}
+	if b[i] == '-' {
+		i++
+	}
+	if i < len(b) && b[i] == '0' {
+		i++
+	} else if !digits() {
+		return s.fail(start, "a value")
+	}
+	if i < len(b) && b[i] == '.' {
+		if i++; !digits() {
+			return s.fail(i, "a digit")
+		}
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		if !digits() {
+			return s.fail(i, "a digit")
+		}
+	}
+	return i
+}
+
+// scalar returns the offset after the value at b[i], which opens nothing, or -1.
+func (s *strict) scalar(i int) int {
+	b := s.b
+	switch b[i] {
+	case '"':
+		return s.text(i)
+	case 't':
+		if i+4 <= len(b) && string(b[i:i+4]) == "true" {
+			return i + 4
+		}
+	case 'n':
+		if i+4 <= len(b) && string(b[i:i+4]) == "null" {
+			return i + 4
+		}
+	case 'f':
+		if i+5 <= len(b) && string(b[i:i+5]) == "false" {
+			return i + 5
+		}
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return s.number(i)
+	}
+	return s.fail(i, "a value")
+}
+
+// value returns the offset after the value that begins at b[i], or -1. Nesting
+// costs one bit a level, never a stack frame.
+func (s *strict) value(i int) int {
+	b := s.b
+	var inline [8]uint64 // 512 levels without an allocation
+	kinds := inline[:]   // one bit a level: 1 for an object
+	depth := 0
+	for {
+		if i == len(b) {
+			return s.fail(i, "a value")
+		}
+		switch c := b[i]; c {
+		case '{', '[':
+			if depth++; depth >= maxDepth { // the body itself is the first level
+				return s.fail(i, "values nested less deeply")
+			}
+			if depth>>6 == len(kinds) {
+				kinds = append(kinds, 0)
+			}
+			i = skipSpace(b, i+1)
+			if c == '[' {
+				kinds[depth>>6] &^= 1 << (depth & 63)
+				if i < len(b) && b[i] == ']' {
+					break
+				}
+				continue
+			}
+			kinds[depth>>6] |= 1 << (depth & 63)
+			if i < len(b) && b[i] == '}' {
+				break
+			}
+			if i = s.name(i); i < 0 {
+				return -1
+			}
+			continue
+		default:
+			if i = s.scalar(i); i < 0 {
+				return -1
+			}
+		}
+		// After a value: what closes, until a comma.
+		for {
+			if depth == 0 {
+				return i
+			}
+			i = skipSpace(b, i)
+			object := kinds[depth>>6]>>(depth&63)&1 == 1
+			switch {
+			case i == len(b):
+				return s.fail(i, "a closing bracket")
+			case b[i] == ',' && object:
+				if i = s.name(skipSpace(b, i+1)); i < 0 {
+					return -1
+				}
+			case b[i] == ',':
+				i = skipSpace(b, i+1)
+			case b[i] == '}' && object, b[i] == ']' && !object:
+				depth--
+				i++
+				continue
+			case object:
+				return s.fail(i, "a comma or a closing brace")
+			default:
+				return s.fail(i, "a comma or a closing bracket")
+			}
+			break
+		}
+	}
+}
+
+// name returns the offset of the value of the member whose name begins at b[i],
+// or -1.
+func (s *strict) name(i int) int {
+	if i == len(s.b) || s.b[i] != '"' {
+		return s.fail(i, "a member name in double quotes")
+	}
+	if i = s.text(i); i < 0 {
+		return -1
+	}
+	if i = skipSpace(s.b, i); i == len(s.b) || s.b[i] != ':' {
+		return s.fail(i, "a colon after the member name")
+	}
+	return skipSpace(s.b, i+1)
+}
