@@ -102,7 +102,7 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 			Message: "this endpoint takes POST requests, not " + r.Method,
 		}
 	}
-	isJSON, refused := in.contentType(r.Header)
+	isJSON, boundary, refused := in.contentType(r.Header)
 	if refused != nil {
 		return refused
 	}
@@ -114,6 +114,11 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 	}
 	in.body, in.isJSON = buf, isJSON
 	if !isJSON {
+		fields, refused := readForm(buf.b, boundary)
+		if refused != nil {
+			return refused
+		}
+		in.Model, in.Stream = fields.model, fields.stream == "true"
 		return nil
 	}
 	if in.members, err = scanObject(buf.b); err != nil {
@@ -126,31 +131,6 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 		in.Stream = string(buf.b[m.val:m.end]) == "true"
 	}
 	return nil
-}
-
-// contentType tells whether the body is JSON. Files are taken on the endpoints
-// that have them; anything else is refused with the header to send.
-func (in *Inbound) contentType(h http.Header) (isJSON bool, refused *Error) {
-	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return false, &Error{
-			Status: http.StatusUnsupportedMediaType, Type: TypeInvalidRequest, Code: "unsupported_content_encoding",
-			Message: fmt.Sprintf("the request body is compressed (%q); send it without Content-Encoding", encoding),
-		}
-	}
-	value := h.Get("Content-Type")
-	if value == "" || value == "application/json" {
-		return true, nil
-	}
-	switch media := MediaType(h); {
-	case media == "application/json", strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
-		return true, nil
-	case media == "multipart/form-data" && in.Endpoint.multipart():
-		return false, nil
-	}
-	return false, &Error{
-		Status: http.StatusUnsupportedMediaType, Type: TypeInvalidRequest, Code: "unsupported_media_type",
-		Message: fmt.Sprintf("the request body is sent as %q; send JSON with the header Content-Type: application/json", value),
-	}
 }
 
 func readError(err error, limit int64) *Error {

@@ -40,6 +40,13 @@ func TestInboundRefuses(t *testing.T) {
 	const chat, images = "/v1/chat/completions", "/v1/images/edits"
 	gzipped := post(chat, "application/json", "{}")
 	gzipped.Header.Set("Content-Encoding", "gzip")
+	headers := func(name string, values ...string) *http.Request {
+		r := post(chat, "", "{}")
+		r.Header[name] = values
+		return r
+	}
+	ofTheConnection := post(chat, "application/json; charset=utf-8", "{}")
+	ofTheConnection.Header.Set("Connection", "keep-alive, content-type")
 	get := httptest.NewRequest(http.MethodGet, chat, nil)
 	put := httptest.NewRequest(http.MethodPut, chat, strings.NewReader("{}"))
 	broken := post(chat, "application/json", "{}")
@@ -63,6 +70,20 @@ func TestInboundRefuses(t *testing.T) {
 		{"text/json", post(chat, "text/json", "{}"), 100, 415, "unsupported_media_type", "Content-Type: application/json"},
 		{"a content type that is none", post(chat, ";;", "{}"), 100, 415, "unsupported_media_type", "Content-Type: application/json"},
 		{"files where there are none", post(chat, "multipart/form-data; boundary=x", "--x--"), 100, 415, "unsupported_media_type", "Content-Type: application/json"},
+		{"parameters that are wrong", post(chat, "application/json; charset=utf-8; charset=utf-7", "{}"), 100, 415, "unsupported_media_type", "Content-Type: application/json"},
+		{"two types in one line", post(chat, "application/json, application/x+json", "{}"), 100, 415, "unsupported_media_type", "Content-Type: application/json"},
+		{"two types that end like JSON", post(chat, "application/x; q=1, a/b+json", "{}"), 100, 415, "unsupported_media_type", "Content-Type: application/json"},
+		{"another character set", post(chat, "application/json; charset=utf-7", "{}"), 100, 415, "unsupported_charset", `charset "utf-7"; send UTF-8`},
+		{"another character set of a kind of JSON", post(chat, "application/a+json;Charset=\"UTF-16\"", "{}"), 100, 415, "unsupported_charset", "send UTF-8"},
+		{"ISO 8859", post(chat, "application/json; charset=iso-8859-1", "{}"), 100, 415, "unsupported_charset", "send UTF-8"},
+		{"no character set", post(chat, "application/json; charset=\"\"", "{}"), 100, 415, "unsupported_charset", "send UTF-8"},
+		{"an extended parameter", post(chat, "application/json; charset*=utf-8''utf-7", "{}"), 100, 415, "unsupported_media_type", "Content-Type: application/json"},
+		{"two content types", headers("Content-Type", "application/json", "multipart/form-data; boundary=x"), 100, 400, "duplicate_header", "more than one header Content-Type"},
+		{"two content types that are equal", headers("Content-Type", "application/json", "application/json"), 100, 400, "duplicate_header", "send it once"},
+		{"two encodings", headers("Content-Encoding", "identity", "gzip"), 100, 400, "duplicate_header", "more than one header Content-Encoding"},
+		{"a type that is of the connection", ofTheConnection, 100, 400, "invalid_header", "leave it out of Connection"},
+		{"a form that is none", post(images, "multipart/form-data; boundary=x", "{}"), 100, 400, "invalid_form", "does not begin with the boundary"},
+		{"a form without a boundary", post(images, "multipart/form-data", "--x--"), 100, 400, "invalid_form", "the boundary in Content-Type is missing"},
 		{"compressed", gzipped, 100, 415, "unsupported_content_encoding", `compressed ("gzip"); send it without Content-Encoding`},
 		{"over the limit", post(chat, "application/json", `{"a":"0123456789"}`), 10, 413, "request_too_large", "over the limit of 10 bytes; shorten it, or raise max_body"},
 		{"over the server's limit", byServer, 100, 413, "request_too_large", "over the limit of 5 bytes"},
@@ -107,7 +128,8 @@ func TestInboundReads(t *testing.T) {
 		{"no content type", "", `{"model":"a"}`, "a", false},
 		{"with a character set", "application/json; charset=utf-8", `{"model":"a"}`, "a", false},
 		{"in another case", "Application/JSON", `{"model":"a"}`, "a", false},
-		{"with parameters that are wrong", "application/json; charset=a; charset=b", `{"model":"a"}`, "a", false},
+		{"with a character set in quotes", "application/json; charset=\"UTF8\"", `{"model":"a"}`, "a", false},
+		{"with another parameter", "application/json; version=1", `{"model":"a"}`, "a", false},
 		{"a kind of JSON", "application/vnd.api+json", `{"model":"a"}`, "a", false},
 		{"no model", "", `{}`, "", false},
 		{"model null, stream null", "", `{"model":null,"stream":null}`, "", false},

@@ -273,12 +273,13 @@ func TestAMissingKeyIsNoPassThrough(t *testing.T) {
 
 func TestFilesAreForwardedAsTheyAre(t *testing.T) {
 	p := provisioned(t, `{"host":"a.example","config":{"model":"c","stream":true}}`)
-	body := "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n\xff\x00whisper-1\r\n--x--\r\n"
+	body := "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--x\r\n" +
+		"Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n\xff\x00--\r\n-\r\n--x--\r\n"
 	a := attempt(t, p, read(t, post("/v1/audio/transcriptions", "multipart/form-data; boundary=x", body)), "")
 	if got := sent(t, a); got != body {
 		t.Errorf("sent is %q", got)
 	}
-	if got := a.Request.Header.Get("Content-Type"); got != "multipart/form-data; boundary=x" || a.Model != "" || a.Stream {
+	if got := a.Request.Header.Get("Content-Type"); got != "multipart/form-data; boundary=x" || a.Model != "whisper-1" || a.FixedModel || a.Stream {
 		t.Errorf("content type %q, model %q, stream %v", got, a.Model, a.Stream)
 	}
 }

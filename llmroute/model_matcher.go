@@ -17,7 +17,8 @@ func init() {
 }
 
 // ModelMatcher matches requests by the model they ask for: the member `model` of
-// their JSON body. A request that names no model, or has no JSON body, does not
+// their JSON body, or the field of a multipart form on the audio and image
+// endpoints. A request that names no model, or has no valid body of these, does not
 // match.
 //
 // Used outside of `llm_route` it reads the body, up to 32 MiB, and leaves it for
