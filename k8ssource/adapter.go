@@ -22,6 +22,10 @@ const (
 	// 80:8080,443:8443.
 	EnvPortMap = "LLM_PORT_MAP"
 
+	// EnvSelectorsFrom is the environment variable with the adapter's selectors_from,
+	// as in platform,shared.
+	EnvSelectorsFrom = "LLM_SELECTORS_FROM"
+
 	// meshListen is where the adapter's configurations listen for the routes of
 	// sidecars.
 	meshListen = ":15001"
@@ -35,7 +39,7 @@ const (
 // input or POST /load, it is the whole translation, and must hold no key.
 //
 // The environment says which workload the gateway acts for: LLM_NAMESPACE,
-// LLM_LABELS, LLM_WORKLOAD and LLM_PORT_MAP. Without, every object applies. The
+// LLM_LABELS, LLM_WORKLOAD, LLM_SELECTORS_FROM and LLM_PORT_MAP. Without, every object applies. The
 // Gateways that are for the workload have their ports; one that no Gateway is for,
 // or that is not known, also listens at :15001 for the routes of sidecars.
 type adapter struct{}
@@ -84,6 +88,12 @@ func sourceFromEnvironment(lookup func(string) (string, bool)) (*SourceOptions, 
 	source := new(SourceOptions)
 	if err := source.FromEnvironment(lookup); err != nil {
 		return nil, err
+	}
+	if text, _ := lookup(EnvSelectorsFrom); text != "" {
+		source.SelectorsFrom = strings.Split(text, ",")
+		if err := source.Validate(); err != nil {
+			return nil, fmt.Errorf("%s: %w", EnvSelectorsFrom, err)
+		}
 	}
 	if text, _ := lookup(EnvPortMap); text != "" {
 		ports, err := parsePortMap(strings.Split(text, ","))

@@ -47,8 +47,8 @@ func TestAdapterRefersToFiles(t *testing.T) {
 		"unknown workload": {nil, plainProvider, source(`"mesh_listen":":15001",`)},
 		"sidecar": {map[string]string{"LLM_NAMESPACE": "default", "LLM_WORKLOAD": "sleep"}, plainProvider + adapterGateway,
 			`{"apps":{"llm":{"source":{"mesh_listen":":15001","namespace":"default","paths":["` + path + `"],"source":"files","workload":"sleep"}}}}`},
-		"gateway": {map[string]string{"LLM_LABELS": "app=gw", "LLM_PORT_MAP": "80:8080,443:8443"}, plainProvider + adapterGateway,
-			`{"apps":{"llm":{"source":{"labels":{"app":"gw"},"paths":["` + path + `"],"port_map":{"443":8443,"80":8080},"source":"files"}}}}`},
+		"gateway": {map[string]string{"LLM_LABELS": "app=gw", "LLM_PORT_MAP": "80:8080,443:8443", "LLM_SELECTORS_FROM": "a,b"}, plainProvider + adapterGateway,
+			`{"apps":{"llm":{"source":{"labels":{"app":"gw"},"paths":["` + path + `"],"port_map":{"443":8443,"80":8080},"selectors_from":["a","b"],"source":"files"}}}}`},
 		"a key in the file": {nil, strings.Replace(plainProvider, "spec:", "spec:\n  configs: {defaultConfig: {openAIConfig: {apiKey: sk-1}}}", 1), source(`"mesh_listen":":15001",`)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,15 +101,16 @@ func TestAdapterErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct{ file, manifests, env, want string }{
-		"not YAML":                    {"x.yaml", plainProvider + "---\nkind: x\n  y: z\n", "", "x.yaml:"},
-		"inline key":                  {"", with("configs: {defaultConfig: {openAIConfig: {apiKey: sk-1}}}"), "", "LLMProvider default/a in manifests: it has a key, and the configuration would show it; give the adapter the name of a file"},
-		"inline key of a rule":        {"", with("configs: {routeSpecificConfigs: {vip: {openAIConfig: {apiKey: sk-1}}}}"), "", "it has a key"},
-		"inline key of a Secret":      {"", with("configs: {defaultConfig: {openAIConfig: {apiKeySecretRef: {name: s, key: key}}}}") + secret, "", "it has a key"},
-		"inline credential header":    {"", with("headers: {x-api-key: sk-1}"), "", "it has a credential as header X-Api-Key"},
-		"inline header with a brace":  {"", with(`headers: {x-a: "{env.HOME}"}`), "", "its header X-A has a brace"},
-		"inline certificate":          {"", string(pair), "", "it has a certificate with its key, and the configuration would show it"},
-		"labels of the environment":   {"", plainProvider, "LLM_LABELS=app", `LLM_LABELS: "app" is not a label`},
-		"port map of the environment": {"", plainProvider, "LLM_PORT_MAP=80", `LLM_PORT_MAP: "80" is not a pair of ports`},
+		"not YAML":                     {"x.yaml", plainProvider + "---\nkind: x\n  y: z\n", "", "x.yaml:"},
+		"inline key":                   {"", with("configs: {defaultConfig: {openAIConfig: {apiKey: sk-1}}}"), "", "LLMProvider default/a in manifests: it has a key, and the configuration would show it; give the adapter the name of a file"},
+		"inline key of a rule":         {"", with("configs: {routeSpecificConfigs: {vip: {openAIConfig: {apiKey: sk-1}}}}"), "", "it has a key"},
+		"inline key of a Secret":       {"", with("configs: {defaultConfig: {openAIConfig: {apiKeySecretRef: {name: s, key: key}}}}") + secret, "", "it has a key"},
+		"inline credential header":     {"", with("headers: {x-api-key: sk-1}"), "", "it has a credential as header X-Api-Key"},
+		"inline header with a brace":   {"", with(`headers: {x-a: "{env.HOME}"}`), "", "its header X-A has a brace"},
+		"inline certificate":           {"", string(pair), "", "it has a certificate with its key, and the configuration would show it"},
+		"labels of the environment":    {"", plainProvider, "LLM_LABELS=app", `LLM_LABELS: "app" is not a label`},
+		"selectors of the environment": {"", plainProvider, "LLM_SELECTORS_FROM=a,*", `LLM_SELECTORS_FROM: selectors_from: "*" is not the name of a namespace`},
+		"port map of the environment":  {"", plainProvider, "LLM_PORT_MAP=80", `LLM_PORT_MAP: "80" is not a pair of ports`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name, value, ok := strings.Cut(test.env, "="); ok {

@@ -85,7 +85,8 @@ func manifestCommand(cmd *cobra.Command, run func(cmd *cobra.Command, objects *O
 	workload := flags.String("workload", "", "The workload's name")
 	root := flags.String("root-namespace", "", "The namespace whose objects apply to all workloads (default "+DefaultRootNamespace+")")
 	ports := flags.String("port-map", "", "Ports to listen on in place of those that Gateways name, as in 80:8080,443:8443")
-	given := map[string]*string{EnvNamespace: namespace, EnvLabels: labels, EnvWorkload: workload, EnvPortMap: ports}
+	selectors := flags.String("selectors-from", "", "Namespaces whose LLMProviders may select workloads of others, as in a,b (default none)")
+	given := map[string]*string{EnvNamespace: namespace, EnvLabels: labels, EnvWorkload: workload, EnvPortMap: ports, EnvSelectorsFrom: selectors}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		source, err := sourceFromEnvironment(func(name string) (string, bool) {
 			if value := given[name]; value != nil && *value != "" {

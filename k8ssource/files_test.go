@@ -516,14 +516,14 @@ func TestFilesWithoutItsLabelsFile(t *testing.T) {
 
 func TestFilesCaddyfile(t *testing.T) {
 	f := new(Files)
-	d := caddyfile.NewTestDispenser("files /etc/llm a.yaml {\n namespace istio-system\n labels istio=ingressgateway app=gw empty=\n workload gw\n root_namespace root\n port_map 80:8080 443:8443\n mesh_listen :15001\n allow_any_host\n interval 1s\n}")
+	d := caddyfile.NewTestDispenser("files /etc/llm a.yaml {\n namespace istio-system\n labels istio=ingressgateway app=gw empty=\n workload gw\n root_namespace root\n selectors_from a b\n port_map 80:8080 443:8443\n mesh_listen :15001\n allow_any_host\n interval 1s\n}")
 	if err := f.UnmarshalCaddyfile(d); err != nil {
 		t.Fatal(err)
 	}
 	want := &Files{
 		Paths: []string{"/etc/llm", "a.yaml"}, Interval: caddy.Duration(time.Second),
 		SourceOptions: SourceOptions{
-			Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway", "app": "gw", "empty": ""}, Workload: "gw", RootNamespace: "root",
+			Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway", "app": "gw", "empty": ""}, Workload: "gw", RootNamespace: "root", SelectorsFrom: []string{"a", "b"},
 			PortMap: map[int]int{80: 8080, 443: 8443}, MeshListen: ":15001", AllowAnyHost: true,
 		},
 	}
@@ -536,6 +536,8 @@ func TestFilesCaddyfile(t *testing.T) {
 		"files a {\n labels x\n}":                `"x" is not a label; write name=value, such as app=sleep`,
 		"files a {\n namespace\n}":               "namespace takes one value",
 		"files a {\n workload a b\n}":            "workload takes one value",
+		"files a {\n selectors_from\n}":          "selectors_from needs at least one namespace, such as platform",
+		"files a {\n selectors_from *\n}":        `selectors_from: "*" is not the name of a namespace; write one such as platform`,
 		"files a {\n port_map\n}":                "port_map: at least one pair of ports is needed",
 		"files a {\n port_map 80\n}":             `port_map: "80" is not a pair of ports; write the one that Gateways name and the one to listen on, such as 80:8080`,
 		"files a {\n port_map 80:1 80:2\n}":      `port_map: the port 80 is mapped twice; keep one of them`,
@@ -545,7 +547,7 @@ func TestFilesCaddyfile(t *testing.T) {
 		"files a {\n interval\n}":                "interval takes one duration, such as 250ms",
 		"files a {\n interval soon\n}":           `interval "soon" is not a duration of at least 10ms; write one such as 250ms`,
 		"files a {\n workload a\n workload b\n}": "workload is given twice; keep one of them",
-		"files a {\n label a=b\n}":               `source files has no option "label"; its options are namespace, labels, labels_file, workload, root_namespace, port_map, mesh_listen, outbound_traffic_policy, allow_any_host and interval`,
+		"files a {\n label a=b\n}":               `source files has no option "label"; its options are namespace, labels, labels_file, workload, root_namespace, selectors_from, port_map, mesh_listen, outbound_traffic_policy, allow_any_host and interval`,
 	} {
 		err := new(Files).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "at Testfile:") {

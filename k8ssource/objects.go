@@ -82,6 +82,7 @@ const (
 	ReasonUnsupportedServer  = "UnsupportedServer"
 	ReasonUnsupportedField   = "UnsupportedField"
 	ReasonCatchAllHost       = "CatchAllHost"
+	ReasonForeignSettings    = "ForeignSettings"
 	ReasonDroppedHeader      = "DroppedHeader"
 	ReasonUnknownIdentity    = "UnknownIdentity"
 	ReasonUnreadableFile     = "UnreadableFile"

@@ -1,7 +1,9 @@
 package k8ssource
 
 import (
+	"cmp"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 
@@ -10,7 +12,8 @@ import (
 )
 
 // claimHosts finds the one provider of each host among those that apply to the
-// workload: one with a selector before one without, then the older, then by
+// workload: one of the workload's own namespace or the root namespace before any
+// other, then one with a selector before one without, then the older, then by
 // namespace and name.
 func (t *translation) claimHosts(items []*Item[v1beta1.LLMProvider]) {
 	var applying []*Item[v1beta1.LLMProvider]
@@ -18,58 +21,142 @@ func (t *translation) claimHosts(items []*Item[v1beta1.LLMProvider]) {
 		if t.applies(&item.Object) {
 			applying = append(applying, item)
 		} else {
-			t.others[canonicalHost(string(item.Object.Spec.Host))] = keyOf(&item.Object)
+			t.others[canonicalHost(string(item.Object.Spec.Host))] = t.elsewhereBecause(&item.Object)
 		}
 	}
 	slices.SortFunc(applying, func(a, b *Item[v1beta1.LLMProvider]) int {
-		if x := hasSelector(&a.Object); x != hasSelector(&b.Object) {
-			if x {
-				return -1
-			}
-			return 1
-		}
-		return compare(&a.Object, &b.Object)
+		return cmp.Or(
+			trueFirst(t.isHome(a.Object.Namespace), t.isHome(b.Object.Namespace)),
+			trueFirst(hasSelector(&a.Object), hasSelector(&b.Object)),
+			compare(&a.Object, &b.Object),
+		)
 	})
+	var misspelt []*Item[v1beta1.LLMProvider]
 	for _, item := range applying {
 		host := canonicalHost(string(item.Object.Spec.Host))
+		if checkHost(string(item.Object.Spec.Host)) != nil {
+			misspelt = append(misspelt, item)
+			continue
+		}
 		owner := t.owners[host]
-		if owner == nil || host == "" {
-			// One without a host owns none, and is reported for it.
-			key := host
-			if host == "" {
-				key = " " + keyOf(&item.Object)
-			}
-			t.owners[key] = &ownedProvider{item: item}
+		if owner == nil {
+			t.owners[host] = &ownedProvider{item: item}
 			continue
 		}
 		t.report(origins(KindLLMProvider, item), []Fault{*faultf(ReasonConflict,
 			"the host %s belongs to LLMProvider %s, which %s; use another host, or a workloadSelector that selects other workloads",
-			shownHost(host), shownKey(&owner.item.Object), providerAdvantage(&owner.item.Object, &item.Object))})
+			shownHost(host), shownKey(&owner.item.Object), t.providerAdvantage(&owner.item.Object, &item.Object))})
+	}
+	for _, item := range misspelt {
+		// It is refused, and takes no host from a good one. But requests for the host
+		// that it means must not go out past it.
+		host := meantHost(string(item.Object.Spec.Host))
+		if host == "" || t.owners[host] != nil {
+			host = " " + keyOf(&item.Object) // owns none, and is reported for it
+		}
+		t.owners[host] = &ownedProvider{item: item}
 	}
 	t.hosts = slices.Sorted(maps.Keys(t.owners))
 }
 
+// meantHost is the host that is most likely meant by text which is none, such as a
+// URL, or empty.
+func meantHost(text string) string {
+	text = strings.TrimSpace(text)
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		text = rest
+	}
+	if i := strings.IndexAny(text, "/?#"); i >= 0 {
+		text = text[:i]
+	}
+	text = text[strings.LastIndexByte(text, '@')+1:]
+	if host, _, err := net.SplitHostPort(text); err == nil {
+		text = host
+	}
+	text = canonicalHost(strings.Trim(text, "[]"))
+	if checkHost(text) != nil {
+		return ""
+	}
+	return text
+}
+
+// trueFirst orders two things of which those that have a property come first.
+func trueFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
+
+// isHome reports whether objects of a namespace come before those of others: it is
+// the workload's own, or the root namespace. Of a workload that is not known, any
+// namespace may be its own.
+func (t *translation) isHome(namespace string) bool {
+	return !t.known || namespace == t.options.RootNamespace || namespace == t.identity.Namespace
+}
+
 // providerAdvantage says why a precedes b.
-func providerAdvantage(a, b *v1beta1.LLMProvider) string {
-	if hasSelector(a) && !hasSelector(b) {
+func (t *translation) providerAdvantage(a, b *v1beta1.LLMProvider) string {
+	switch {
+	case t.isHome(a.Namespace) && !t.isHome(b.Namespace):
+		return "is in the workload's own namespace or the root namespace, and this one is not"
+	case hasSelector(a) && !hasSelector(b):
 		return "has a workloadSelector, and this one has none"
 	}
 	return advantage(a, b)
+}
+
+// ruleConfigs are the provider's settings for rules, by their names.
+func ruleConfigs(p *v1beta1.LLMProvider) map[string]v1beta1.ProviderConfig {
+	if p.Spec.Configs == nil {
+		return nil
+	}
+	return p.Spec.Configs.RouteSpecificConfigs
 }
 
 func hasSelector(p *v1beta1.LLMProvider) bool {
 	return p.Spec.WorkloadSelector != nil && len(p.Spec.WorkloadSelector.Labels) > 0
 }
 
-// applies tells whether the provider is meant for the workload.
+// applies reports whether the provider is meant for the workload. A selector selects
+// workloads of the object's own namespace, as Istio has it: who may create objects in
+// a namespace must not get the prompts of another's workloads.
 func (t *translation) applies(p *v1beta1.LLMProvider) bool {
 	switch {
 	case !t.known:
 		return true
 	case hasSelector(p):
-		return contains(t.identity.Labels, p.Spec.WorkloadSelector.Labels)
+		return t.maySelect(p.Namespace) && contains(t.identity.Labels, p.Spec.WorkloadSelector.Labels)
 	}
-	return p.Namespace == t.options.RootNamespace || p.Namespace == t.identity.Namespace
+	return t.isHome(p.Namespace)
+}
+
+// maySelect reports whether selectors of objects in a namespace may select the
+// workload.
+func (t *translation) maySelect(namespace string) bool {
+	return t.isHome(namespace) || slices.Contains(t.options.SelectorsFrom, namespace)
+}
+
+// elsewhereBecause says why a provider does not apply to the workload.
+func (t *translation) elsewhereBecause(p *v1beta1.LLMProvider) string {
+	name := "LLMProvider " + shownKey(p) + " has it, but "
+	switch {
+	case !hasSelector(p):
+		return name + "it has no workloadSelector and is not in the workload's namespace or the root namespace, so it is for other workloads"
+	case !t.maySelect(p.Namespace) && contains(t.identity.Labels, p.Spec.WorkloadSelector.Labels):
+		return name + "its workloadSelector selects workloads of its own namespace only; create it in the workload's namespace or the root namespace, or name its namespace in the source's option selectors_from"
+	}
+	return name + "its workloadSelector is for other workloads"
+}
+
+// settingsApply reports whether the settings that a provider has for rules of a name
+// hold for the rules of a route: a route of another tenant does not get them by the
+// name alone.
+func (t *translation) settingsApply(p *v1beta1.LLMProvider, route *v1beta1.LLMRoute) bool {
+	return route.Namespace == p.Namespace || route.Namespace == t.options.RootNamespace
 }
 
 // translateProviders sets up the providers that own a host.

@@ -54,7 +54,26 @@ func (b *routeBuilder) rule(i int, rule *v1beta1.LLMRouteRule) {
 	for j := range rule.Matches {
 		built.matches = append(built.matches, b.match(fmt.Sprintf("%s.matches[%d]", path, j), &rule.Matches[j]))
 	}
+	b.settings(path, rule, built.rule.Backends)
 	b.rules = append(b.rules, built)
+}
+
+// settings leaves the providers' settings for rules of this name to the rules that
+// they are meant for.
+func (b *routeBuilder) settings(path string, rule *v1beta1.LLMRouteRule, backends []*llmroute.Backend) {
+	for i, backend := range backends {
+		owner := b.t.owners[canonicalHost(rule.BackendRefs[i].ProviderHost)]
+		if backend.Provider == "" || owner == nil {
+			continue
+		}
+		p := &owner.item.Object
+		if _, has := ruleConfigs(p)[rule.Name]; !has || b.t.settingsApply(p, b.object) {
+			continue
+		}
+		backend.DefaultSettings = true
+		b.warn(ReasonForeignSettings, "%s.name: LLMProvider %s has settings for rules of this name, which hold for routes of its own namespace and the root namespace, so that its default ones are used; create the route there, or rename the rule",
+			path, shownKey(p))
+	}
 }
 
 func (b *routeBuilder) match(path string, match *v1beta1.LLMRouteMatch) builtMatch {
@@ -222,8 +241,8 @@ func (b *routeBuilder) lookUp(path, host string, out *llmroute.Backend) {
 
 // elsewhere says what to do about a host without a provider.
 func (t *translation) elsewhere(host string) string {
-	if key := t.others[host]; key != "" {
-		return "LLMProvider " + key + " has it, but its namespace or workloadSelector is for other workloads"
+	if because := t.others[host]; because != "" {
+		return because
 	}
 	return "create one, or correct the host"
 }

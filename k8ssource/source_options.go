@@ -33,6 +33,12 @@ type SourceOptions struct {
 	// Default: `istio-system`.
 	RootNamespace string `json:"root_namespace,omitempty"`
 
+	// The namespaces, beside the root namespace, whose LLMProviders may select
+	// workloads of all namespaces by their workloadSelector. Who may create objects
+	// there can give any workload's hosts to a provider of theirs, and read its prompts.
+	// Default: none; a selector selects workloads of its own namespace.
+	SelectorsFrom []string `json:"selectors_from,omitempty"`
+
 	// The ports to listen on in place of those that Gateways name, such as 8080
 	// for 80, which not everyone may listen on.
 	PortMap map[int]int `json:"port_map,omitempty"`
@@ -55,7 +61,7 @@ type SourceOptions struct {
 }
 
 // SourceOptionNames are the options that CaddyfileOption takes.
-const SourceOptionNames = "namespace, labels, labels_file, workload, root_namespace, port_map, mesh_listen, outbound_traffic_policy, allow_any_host"
+const SourceOptionNames = "namespace, labels, labels_file, workload, root_namespace, selectors_from, port_map, mesh_listen, outbound_traffic_policy, allow_any_host"
 
 // Defaults fills in what is not set.
 func (o *SourceOptions) Defaults() {
@@ -69,6 +75,11 @@ func (o *SourceOptions) Validate() error {
 	if o.Outbound != "" {
 		if err := llmroute.CheckOutbound(o.Outbound); err != nil {
 			return err
+		}
+	}
+	for _, n := range o.SelectorsFrom {
+		if !namespaceName.MatchString(n) {
+			return fmt.Errorf("selectors_from: %q is not the name of a namespace; write one such as platform", n)
 		}
 	}
 	if o.MeshListen == "" {
@@ -118,7 +129,7 @@ func loopbacks(address string) []string {
 
 // Options are the settings of Translate.
 func (o *SourceOptions) Options() Options {
-	return Options{RootNamespace: o.RootNamespace, PortMap: o.PortMap, MeshListen: o.MeshListen, Outbound: o.Outbound, AllowAnyHost: o.AllowAnyHost}
+	return Options{RootNamespace: o.RootNamespace, SelectorsFrom: o.SelectorsFrom, PortMap: o.PortMap, MeshListen: o.MeshListen, Outbound: o.Outbound, AllowAnyHost: o.AllowAnyHost}
 }
 
 // CaddyfileOption takes an option of a Caddyfile, if it is one of these.
@@ -140,6 +151,15 @@ func (o *SourceOptions) CaddyfileOption(d *caddyfile.Dispenser, option string, a
 		}
 		o.Labels, err = parseLabels(args)
 		if err != nil {
+			return true, d.WrapErr(err)
+		}
+		return true, nil
+	case option == "selectors_from":
+		if len(args) == 0 {
+			return true, d.Err("selectors_from needs at least one namespace, such as platform")
+		}
+		o.SelectorsFrom = args
+		if err := o.Validate(); err != nil {
 			return true, d.WrapErr(err)
 		}
 		return true, nil

@@ -27,6 +27,10 @@ type Options struct {
 	// DefaultRootNamespace.
 	RootNamespace string
 
+	// SelectorsFrom are the namespaces, beside the root namespace, whose LLMProviders
+	// may select workloads of other namespaces. Default: none.
+	SelectorsFrom []string
+
 	// AllowAnyHost lets providers be at addresses that are refused otherwise:
 	// Caddy's admin endpoint, and those where a cloud serves its credentials.
 	AllowAnyHost bool
@@ -93,7 +97,7 @@ type translation struct {
 	hosts  []string
 	// bound holds the servers of each Gateway that are listened for.
 	bound map[string][]*boundServer
-	// others holds the providers that are for other workloads, by host.
+	// others says of providers that are for other workloads why they are, by host.
 	others map[string]string
 
 	authorization authorization

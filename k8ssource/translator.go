@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -63,7 +64,9 @@ type environment struct {
 	gateways map[string]*Item[Gateway]
 	services map[string]bool
 	others   map[string]string
-	owners   map[string]string // of hosts: the provider, and why it is not usable
+	// owners says of hosts the provider, why it is not usable, and for which rules it
+	// has settings.
+	owners map[string]string
 }
 
 // sameWorkload tells whether the translation is for the same workload, with the
@@ -135,7 +138,8 @@ func (t *translation) sameSecrets(secrets map[string]*Item[Secret]) bool {
 func (t *translation) sameEnvironment() bool {
 	owners := make(map[string]string, len(t.owners))
 	for host, owner := range t.owners {
-		owners[host] = keyOf(&owner.item.Object) + " " + owner.unusable
+		p := &owner.item.Object
+		owners[host] = keyOf(p) + " " + owner.unusable + " " + strings.Join(slices.Sorted(maps.Keys(ruleConfigs(p))), "\n")
 	}
 	t.after.environment = &environment{t.identity, t.options, t.gateways, t.services, t.others, owners}
 	return t.before.environment != nil && t.before.environment.equal(t.after.environment)

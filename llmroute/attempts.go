@@ -129,12 +129,12 @@ func (x *exchange) allowed(t *target) bool {
 	if x.client == nil || len(x.client.Models) == 0 {
 		return true
 	}
-	model, _ := t.RequestModel(x.in, x.rule.Name)
+	model, _ := t.RequestModel(x.in, t.settings(x.rule))
 	return x.client.allows(model)
 }
 
 func (x *exchange) notAllowed(t *target) *llmprovider.Error {
-	model, _ := t.RequestModel(x.in, x.rule.Name)
+	model, _ := t.RequestModel(x.in, t.settings(x.rule))
 	return errModelNotAllowed(x.client.Name, model)
 }
 
@@ -143,12 +143,12 @@ func (x *exchange) notAllowed(t *target) *llmprovider.Error {
 // anything, and failure what is to be told if nothing better comes.
 func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	p := t.provider
-	x.provider = p
+	x.provider, x.settings = p, t.settings(x.rule)
 	x.attempts++
 	ctx, cancel := x.attemptContext()
 	ctx = x.traced.begin(ctx, x)
 	defer x.traced.end(x)
-	attempt, refused := p.NewAttempt(ctx, x.in, x.rule.Name)
+	attempt, refused := p.NewAttempt(ctx, x.in, x.settings)
 	if refused != nil {
 		cancel(nil)
 		x.traced.failed(refused.Code, 0)
@@ -274,6 +274,6 @@ func (x *exchange) logAttempt(status int, err error, pause time.Duration) {
 
 func (x *exchange) logRejectedKey(status int) {
 	if c := x.h.logger.Check(zapcore.ErrorLevel, "the provider rejected the gateway's key; check where it comes from"); c != nil {
-		c.Write(append(x.logFields(), zap.Int("status", status), zap.String("key_from", x.provider.CredentialRef(x.rule.Name)))...)
+		c.Write(append(x.logFields(), zap.Int("status", status), zap.String("key_from", x.provider.CredentialRef(x.settings)))...)
 	}
 }

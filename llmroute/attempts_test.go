@@ -2,6 +2,7 @@ package llmroute
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -138,6 +139,31 @@ func TestEachAttemptCarriesItsOwn(t *testing.T) {
 		if s.header.Get("Cookie") != "" || s.header.Get("X-Api-Key") != "" {
 			t.Errorf("a client's credential reached a provider: %v", s.header)
 		}
+	}
+}
+
+// TestDefaultSettings holds that a backend with the provider's default settings gets
+// nothing of those for rules of its rule's name: not the model, not the key, and not
+// in the list of models.
+func TestDefaultSettings(t *testing.T) {
+	t.Setenv("KEY_BASE", "key-base")
+	t.Setenv("KEY_VIP", "key-vip")
+	u := newUpstream(t, answers("x"))
+	g := newGateway(t, providers("settings", u.provider(`"config":{"model":"cheap","api_key":"{env.KEY_BASE}"},"rules":{"vip":{"model":"dear","api_key":"{env.KEY_VIP}"}}`)),
+		`{"rules":[{"name":"vip","backends":[{"provider":"settings","default_settings":true}]}]}`)
+	if res, body := g.post(t, chat); res.StatusCode != 200 {
+		t.Fatalf("got %d %s", res.StatusCode, body)
+	}
+	if got := <-u.requests; !strings.Contains(got.body, `"model":"cheap"`) || got.header.Get("Authorization") != "Bearer key-base" {
+		t.Errorf("the provider got %s with %v", got.body, got.header)
+	}
+	res, err := g.Client().Get(g.URL + "/v1/models")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if list, _ := io.ReadAll(res.Body); !strings.Contains(string(list), "cheap") || strings.Contains(string(list), "dear") {
+		t.Errorf("models: %s", list)
 	}
 }
 

@@ -47,6 +47,7 @@ type exchange struct {
 	room    [8]Candidate // for pick
 
 	provider   *provider // of the last attempt
+	settings   string    // of the provider that the last attempt uses: the rule whose they are
 	model      string    // asked of it
 	fixedModel bool
 	stream     bool

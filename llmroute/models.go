@@ -192,7 +192,7 @@ func (r *Rule) takes(model string) bool {
 // modelsOf lists a target's models: the one configured for the rule, else the
 // provider's own.
 func (x *exchange) modelsOf(t *target, rule *Rule) []string {
-	if model, fixed := t.RequestModel(modelsProbe, rule.Name); fixed {
+	if model, fixed := t.RequestModel(modelsProbe, t.settings(rule)); fixed {
 		return []string{model}
 	}
 	t.state.models.mu.Lock()
@@ -216,7 +216,7 @@ func (x *exchange) fetchModels(rules []ruleTargets) {
 			if !t.usable() || asked[t.provider] {
 				continue
 			}
-			if _, fixed := t.RequestModel(modelsProbe, rt.rule.Name); fixed {
+			if _, fixed := t.RequestModel(modelsProbe, t.settings(rt.rule)); fixed {
 				continue
 			}
 			asked[t.provider] = true

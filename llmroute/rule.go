@@ -67,6 +67,11 @@ type Backend struct {
 	// can be. Default: 0.
 	Priority int `json:"priority,omitempty"`
 
+	// Whether the provider's settings for rules of this rule's name are left out, and
+	// its default ones are used: sources set it for a rule of somebody else, whose name
+	// is the same. Default: no.
+	DefaultSettings bool `json:"default_settings,omitempty"`
+
 	// Why a source found that this backend cannot be used. Requests that need
 	// it are answered with 503.
 	Unusable string `json:"unusable,omitempty"`

@@ -51,6 +51,15 @@ type target struct {
 // usable tells whether requests can be sent there at all.
 func (t *target) usable() bool { return t.provider != nil && t.Unusable == "" && t.weight() > 0 }
 
+// settings is the name of the rule whose settings the provider uses, empty for its
+// default ones.
+func (t *target) settings(rule *Rule) string {
+	if t.DefaultSettings {
+		return ""
+	}
+	return rule.Name
+}
+
 // resolve looks up the providers of the rules' backends.
 func (s *snapshot) resolve(rules []*Rule) [][]target {
 	out := make([][]target, len(rules))

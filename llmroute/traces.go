@@ -75,7 +75,7 @@ func (t *traced) begin(ctx context.Context, x *exchange) context.Context {
 		return ctx
 	}
 	*t = traced{request: t.request, began: time.Now()}
-	model, fixed := x.provider.RequestModel(x.in, x.rule.Name)
+	model, fixed := x.provider.RequestModel(x.in, x.settings)
 	name := string(x.operation())
 	attributes := []attribute.KeyValue{
 		attrOperation.String(name), attrProvider.String(x.provider.name), attrServer.String(x.provider.host),

@@ -19,6 +19,7 @@ import (
 //		labels_file    <file>
 //		workload       <name>
 //		root_namespace <namespace>
+//		selectors_from <namespace> ...
 //		port_map       <port>:<port> ...
 //		mesh_listen    <address>
 //		outbound_traffic_policy ALLOW_ANY|REGISTRY_ONLY

@@ -53,8 +53,8 @@ type LLMProviderList struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.path) || self.path == "" || self.path.matches('^/([^\\x00-\\x20\\x7f%?#]|%[0-9a-fA-F]{2})*([?][^\\x00-\\x20\\x7f#]*)?$')`,message="this is not a URL path; write one such as /v1/chat/completions",messageExpression=`'the path' + (!self.path.startsWith('/') ? ' does not begin with a slash' : self.path.contains('#') ? ' has a fragment, which is never sent; leave it out' : ' is not a URL path') + '; write one such as /v1/chat/completions'`,fieldPath=.path
 // +kubebuilder:validation:XValidation:rule=`!has(self.scheme) || self.scheme in ["", 'https', 'http']`,message="this is not supported; write https or http",fieldPath=.scheme
 type LLMProviderSpec struct {
-	// Which gateways and sidecars get the provider. Without it, those of the
-	// object's namespace; from the root namespace, all.
+	// Which gateways and sidecars of the object's namespace get the provider; from
+	// the root namespace, of all namespaces. Without it, all of them.
 	WorkloadSelector *WorkloadSelector `json:"workloadSelector,omitempty"`
 
 	// The provider's DNS name, which clients may call and `providerHost` refers

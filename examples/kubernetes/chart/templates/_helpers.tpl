@@ -61,6 +61,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 			labels_file /etc/podinfo/labels
 			workload {{ include "llm-gateway.fullname" . }}
 			root_namespace {{ default .Release.Namespace .Values.rootNamespace }}
+			{{- with .Values.selectorsFrom }}
+			selectors_from {{ join " " . }}
+			{{- end }}
 			lease {{ include "llm-gateway.fullname" . }}
 			{{- with include "llm-gateway.portMap" . }}
 			port_map {{ . }}
