@@ -1,10 +1,5 @@
 package llmprovider
 
-import (
-	"net/http"
-	"strings"
-)
-
 // Operation is what a request asks of a provider, in the OpenTelemetry GenAI
 // terms (gen_ai.operation.name) where that standard has one.
 type Operation string
@@ -14,15 +9,21 @@ const (
 	Chat           Operation = "chat"
 	TextCompletion Operation = "text_completion"
 	Responses      Operation = "responses"
+	CountTokens    Operation = "count_tokens"
 	Embeddings     Operation = "embeddings"
 	Images         Operation = "image_generation"
 	Audio          Operation = "audio"
 	Rerank         Operation = "rerank"
 	Moderations    Operation = "moderations"
+	Tokenize       Operation = "tokenize"
+	Score          Operation = "score"
+	Classify       Operation = "classify"
+	Pooling        Operation = "pooling"
 	ListModels     Operation = "list_models"
 )
 
-// Endpoint is the OpenAI API endpoint that a client's request names.
+// Endpoint is the API endpoint that a client's request names. Endpoints can be
+// compared.
 type Endpoint struct {
 	Operation Operation
 
@@ -30,89 +31,81 @@ type Endpoint struct {
 	// "/embeddings". It is empty for chat completions, whose path the provider
 	// configures whole.
 	Suffix string
+
+	// Own is the path that was called, as sent, if it is an endpoint only where a
+	// provider has this very path. It is empty if the path is an endpoint at any
+	// provider.
+	Own string
+
+	// Model is the name of the deployment in the path, as Azure's API has it. It is
+	// the request's model, whatever the body names. Empty without one.
+	Model string
 }
 
-// generates tells whether the configured model and stream apply. On the other
+// Path is the endpoint as OpenAI's API spells it, such as /v1/embeddings: one
+// path for all the spellings that the gateway takes.
+func (e Endpoint) Path() string {
+	if e.Suffix == "" {
+		return "/v1" + chatSuffix
+	}
+	return "/v1" + e.Suffix
+}
+
+// takesModel reports whether the configured model applies. On the other
 // endpoints the client's own model stays, since the configured one is a chat
 // model.
-func (e Endpoint) generates() bool {
-	return e.Operation == Chat || e.Operation == TextCompletion || e.Operation == Responses
+func (e Endpoint) takesModel() bool {
+	switch e.Operation {
+	case Chat, TextCompletion, Responses, CountTokens:
+		return true
+	}
+	return false
 }
 
-// asksStreamUsage tells whether the endpoint has stream_options.include_usage.
+// takesStream reports whether the configured stream applies: whether the
+// endpoint generates something that can be streamed.
+func (e Endpoint) takesStream() bool {
+	return e.takesModel() && e.Operation != CountTokens && e.Suffix != compactSuffix
+}
+
+// asksStreamUsage reports whether the endpoint has stream_options.include_usage.
 // The Responses API has no such option: its last event carries usage anyway.
 func (e Endpoint) asksStreamUsage() bool {
 	return e.Operation == Chat || e.Operation == TextCompletion
 }
 
-// multipart tells whether the endpoint takes files as multipart/form-data.
+// multipart reports whether the endpoint takes files as multipart/form-data.
 func (e Endpoint) multipart() bool {
 	return e.Operation == Images || e.Operation == Audio
 }
 
-const chatSuffix = "/chat/completions"
+const (
+	chatSuffix    = "/chat/completions"
+	compactSuffix = "/responses/compact"
+	modelsSuffix  = "/models"
+)
 
-var suffixes = []Endpoint{
-	{Chat, ""},
-	{TextCompletion, "/completions"},
-	{Responses, "/responses"},
-	{Embeddings, "/embeddings"},
-	{Rerank, "/rerank"},
-	{Moderations, "/moderations"},
-	{Images, "/images/generations"},
-	{Images, "/images/edits"},
-	{Images, "/images/variations"},
-	{Audio, "/audio/speech"},
-	{Audio, "/audio/transcriptions"},
-	{Audio, "/audio/translations"},
-}
-
-// unsupported holds the OpenAI APIs that keep state at a provider, or are no
-// single request and answer, so that routing them would not do what the client
-// expects. The names are the first path segments of OpenAI's API reference.
-var unsupported = map[string]bool{
-	"assistants": true, "batches": true, "chat": true, "chatkit": true, "completions": true, "containers": true,
-	"conversations": true, "embeddings": true, "evals": true, "files": true, "fine_tuning": true, "images": true,
-	"audio": true, "models": true, "moderations": true, "organization": true, "projects": true, "realtime": true,
-	"responses": true, "skills": true, "threads": true, "uploads": true, "vector_stores": true, "videos": true,
-}
-
-// EndpointOf finds the endpoint that a request path names. A path that names
-// none is chat completions, so that a client may call a provider's bare host
-// name. The error, for a path below /v1/ that names an OpenAI API which cannot
-// be routed, says so.
-func EndpointOf(method, path string) (Endpoint, *Error) {
-	if n := len(path); n > 1 && path[n-1] == '/' {
-		path = path[:n-1]
-	}
-	if path == "/" || path == "" || strings.HasSuffix(path, chatSuffix) {
-		return suffixes[0], nil
-	}
-	if method == http.MethodGet || method == http.MethodHead {
-		name, ok := strings.CutPrefix(path, "/models/") // a name may have slashes
-		if !ok {
-			_, name, ok = strings.Cut(path, "/v1/models/")
-		}
-		if ok {
-			return Endpoint{ListModels, "/models/" + name}, nil
-		}
-		if strings.HasSuffix(path, "/models") {
-			return Endpoint{ListModels, "/models"}, nil
-		}
-	}
-	for _, e := range suffixes[1:] {
-		if strings.HasSuffix(path, e.Suffix) {
-			return e, nil
-		}
-	}
-	if _, rest, ok := strings.Cut(path, "/v1/"); ok {
-		api, _, _ := strings.Cut(rest, "/")
-		if unsupported[api] {
-			return Endpoint{}, &Error{
-				Status: http.StatusNotFound, Type: TypeInvalidRequest, Code: "unsupported_endpoint",
-				Message: "the gateway does not route " + method + " requests to the " + api + " API at this path; call the provider directly for it",
-			}
-		}
-	}
-	return suffixes[0], nil
+// endpoints are those that requests can be sent to. No suffix ends in an earlier
+// one.
+var endpoints = []Endpoint{
+	{Operation: Chat},
+	{Operation: TextCompletion, Suffix: "/completions"},
+	{Operation: Responses, Suffix: "/responses"},
+	{Operation: Responses, Suffix: compactSuffix},
+	{Operation: CountTokens, Suffix: "/responses/input_tokens"},
+	{Operation: Embeddings, Suffix: "/embeddings"},
+	{Operation: Rerank, Suffix: "/rerank"},
+	{Operation: Moderations, Suffix: "/moderations"},
+	{Operation: Images, Suffix: "/images/generations"},
+	{Operation: Images, Suffix: "/images/edits"},
+	{Operation: Images, Suffix: "/images/variations"},
+	{Operation: Audio, Suffix: "/audio/speech"},
+	{Operation: Audio, Suffix: "/audio/transcriptions"},
+	{Operation: Audio, Suffix: "/audio/translations"},
+	// What vLLM and other servers of one's own have beside OpenAI's API.
+	{Operation: Tokenize, Suffix: "/tokenize"},
+	{Operation: Tokenize, Suffix: "/detokenize"},
+	{Operation: Score, Suffix: "/score"},
+	{Operation: Classify, Suffix: "/classify"},
+	{Operation: Pooling, Suffix: "/pooling"},
 }

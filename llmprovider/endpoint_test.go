@@ -2,103 +2,182 @@ package llmprovider
 
 import (
 	"net/http"
-	"strings"
+	"net/url"
 	"testing"
 )
 
+// at is a path as a server reads it from a request line.
+func at(t testing.TB, path string) *url.URL {
+	t.Helper()
+	if path == "" {
+		return new(url.URL)
+	}
+	u, err := url.ParseRequestURI(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
 func TestEndpointOfPath(t *testing.T) {
+	chat, embeddings := Endpoint{Operation: Chat}, Endpoint{Operation: Embeddings, Suffix: "/embeddings"}
+	models := func(name string) Endpoint { return Endpoint{Operation: ListModels, Suffix: "/models" + name} }
 	for _, test := range []struct {
 		method, path string
 		want         Endpoint
 	}{
-		{"POST", "/", Endpoint{Chat, ""}},
-		{"POST", "", Endpoint{Chat, ""}},
-		{"GET", "/", Endpoint{Chat, ""}},
-		{"POST", "/anything", Endpoint{Chat, ""}},
-		{"POST", "/api/v3/generate", Endpoint{Chat, ""}},
-		{"POST", "/v1", Endpoint{Chat, ""}},
-		{"POST", "/v1/", Endpoint{Chat, ""}},
-		{"POST", "/v1/chat/completions", Endpoint{Chat, ""}},
-		{"POST", "/v1/chat/completions/", Endpoint{Chat, ""}},
-		{"POST", "/chat/completions", Endpoint{Chat, ""}},
-		{"POST", "/compatible-mode/v1/chat/completions", Endpoint{Chat, ""}},
-		{"GET", "/v1/chat/completions", Endpoint{Chat, ""}},
-		{"POST", "/v1/unknown", Endpoint{Chat, ""}},
-		{"POST", "/v1/filesystem", Endpoint{Chat, ""}},
-		{"POST", "/v1beta/files", Endpoint{Chat, ""}},
-		{"POST", "/files", Endpoint{Chat, ""}},
-		{"POST", "/xcompletions", Endpoint{Chat, ""}},
-		{"OPTIONS", "*", Endpoint{Chat, ""}},
+		{"POST", "/", chat},
+		{"POST", "", chat},
+		{"GET", "/", chat},
+		{"POST", "/?api-version=1", chat},
+		{"POST", "/v1/chat/completions", chat},
+		{"POST", "/v1/chat/completions/", chat},
+		{"POST", "/chat/completions", chat},
+		{"POST", "/compatible-mode/v1/chat/completions", chat},
+		{"POST", "/api/paas/v4/chat/completions", chat},
+		{"POST", "/v1/projects/p/locations/l/endpoints/openapi/chat/completions", chat},
+		{"POST", "/serving-endpoints/chat/completions", chat},
+		{"GET", "/v1/chat/completions", chat},
 
-		{"POST", "/v1/completions", Endpoint{TextCompletion, "/completions"}},
-		{"POST", "/completions/", Endpoint{TextCompletion, "/completions"}},
-		{"POST", "/v1/engines/davinci/completions", Endpoint{TextCompletion, "/completions"}},
-		{"POST", "/v1/responses", Endpoint{Responses, "/responses"}},
-		{"POST", "/compatible-mode/v1/embeddings", Endpoint{Embeddings, "/embeddings"}},
-		{"GET", "/v1/embeddings", Endpoint{Embeddings, "/embeddings"}},
-		{"POST", "/rerank", Endpoint{Rerank, "/rerank"}},
-		{"POST", "/v1/moderations", Endpoint{Moderations, "/moderations"}},
-		{"POST", "/v1/images/generations", Endpoint{Images, "/images/generations"}},
-		{"POST", "/v1/images/edits", Endpoint{Images, "/images/edits"}},
-		{"POST", "/v1/images/variations", Endpoint{Images, "/images/variations"}},
-		{"POST", "/v1/audio/speech", Endpoint{Audio, "/audio/speech"}},
-		{"POST", "/v1/audio/transcriptions", Endpoint{Audio, "/audio/transcriptions"}},
-		{"POST", "/v1/audio/translations", Endpoint{Audio, "/audio/translations"}},
+		{"POST", "/v1/completions", Endpoint{Operation: TextCompletion, Suffix: "/completions"}},
+		{"POST", "/completions/", Endpoint{Operation: TextCompletion, Suffix: "/completions"}},
+		{"POST", "/v1/responses", Endpoint{Operation: Responses, Suffix: "/responses"}},
+		{"POST", "/v1/responses/compact", Endpoint{Operation: Responses, Suffix: "/responses/compact"}},
+		{"POST", "/v1/responses/input_tokens", Endpoint{Operation: CountTokens, Suffix: "/responses/input_tokens"}},
+		{"POST", "/responses/input_tokens", Endpoint{Operation: CountTokens, Suffix: "/responses/input_tokens"}},
+		{"POST", "/embeddings", embeddings},
+		{"POST", "/v1/embeddings", embeddings},
+		{"POST", "/v1beta/embeddings", embeddings},
+		{"POST", "/v1/embeddings/", embeddings},
+		{"POST", "/compatible-mode/v1/embeddings", embeddings},
+		{"GET", "/v1/embeddings", embeddings},
+		{"POST", "/rerank", Endpoint{Operation: Rerank, Suffix: "/rerank"}},
+		{"POST", "/v2/rerank", Endpoint{Operation: Rerank, Suffix: "/rerank"}},
+		{"POST", "/v1/moderations", Endpoint{Operation: Moderations, Suffix: "/moderations"}},
+		{"POST", "/v1/images/generations", Endpoint{Operation: Images, Suffix: "/images/generations"}},
+		{"POST", "/v1/images/edits", Endpoint{Operation: Images, Suffix: "/images/edits"}},
+		{"POST", "/v1/images/variations", Endpoint{Operation: Images, Suffix: "/images/variations"}},
+		{"POST", "/v1/audio/speech", Endpoint{Operation: Audio, Suffix: "/audio/speech"}},
+		{"POST", "/v1/audio/transcriptions", Endpoint{Operation: Audio, Suffix: "/audio/transcriptions"}},
+		{"POST", "/v1/audio/translations", Endpoint{Operation: Audio, Suffix: "/audio/translations"}},
+		{"POST", "/tokenize", Endpoint{Operation: Tokenize, Suffix: "/tokenize"}},
+		{"POST", "/v1/detokenize", Endpoint{Operation: Tokenize, Suffix: "/detokenize"}},
+		{"POST", "/score", Endpoint{Operation: Score, Suffix: "/score"}},
+		{"POST", "/v1/classify", Endpoint{Operation: Classify, Suffix: "/classify"}},
+		{"POST", "/pooling", Endpoint{Operation: Pooling, Suffix: "/pooling"}},
 
-		{"GET", "/v1/models", Endpoint{ListModels, "/models"}},
-		{"GET", "/v1/models/", Endpoint{ListModels, "/models"}},
-		{"GET", "/models", Endpoint{ListModels, "/models"}},
-		{"HEAD", "/compatible-mode/v1/models", Endpoint{ListModels, "/models"}},
-		{"GET", "/v1/models/gpt-4o", Endpoint{ListModels, "/models/gpt-4o"}},
-		{"GET", "/v1/models/meta-llama/Llama-3", Endpoint{ListModels, "/models/meta-llama/Llama-3"}},
-		{"GET", "/models/gpt-4o", Endpoint{ListModels, "/models/gpt-4o"}},
-		{"HEAD", "/models/meta-llama/Llama-3/", Endpoint{ListModels, "/models/meta-llama/Llama-3"}},
-		{"GET", "/models/a/v1/models/b", Endpoint{ListModels, "/models/a/v1/models/b"}},
-		{"POST", "/models/gpt-4o", Endpoint{Chat, ""}},
-		{"GET", "/v1/models/ft:x/models", Endpoint{ListModels, "/models/ft:x/models"}},
+		{"POST", "/openai/v1/responses", Endpoint{Operation: Responses, Suffix: "/responses"}},
+		{"POST", "/openai/responses?api-version=1", Endpoint{Operation: Responses, Suffix: "/responses"}},
+		{"POST", "/openai/deployments/gpt-4o/chat/completions", Endpoint{Operation: Chat, Model: "gpt-4o"}},
+		{"POST", "/openai/deployments/embeddings/embeddings", Endpoint{Operation: Embeddings, Suffix: "/embeddings", Model: "embeddings"}},
+		{"POST", "/team/openai/deployments/org%2Fm%20x/completions/", Endpoint{Operation: TextCompletion, Suffix: "/completions", Model: "org/m x"}},
+
+		{"GET", "/v1/models", models("")},
+		{"GET", "/v1/models/", models("")},
+		{"GET", "/models", models("")},
+		{"HEAD", "/compatible-mode/v1/models", models("")},
+		{"GET", "/openai/models", models("")},
+		{"GET", "/v1/models/gpt-4o", models("/gpt-4o")},
+		{"GET", "/v1/models/meta-llama/Llama-3", models("/meta-llama/Llama-3")},
+		{"GET", "/v1/models/meta-llama%2FLlama-3", models("/meta-llama/Llama-3")},
+		{"GET", "/models/gpt-4o", models("/gpt-4o")},
+		{"HEAD", "/models/meta-llama/Llama-3/", models("/meta-llama/Llama-3")},
+		{"GET", "/models/a/v1/models/b", models("/a/v1/models/b")},
+		{"GET", "/v1/models/ft:x/models", models("/ft:x/models")},
+		{"GET", "/v1/models/embeddings", models("/embeddings")},
+		{"GET", "/models/x/chat/completions", models("/x/chat/completions")},
 	} {
-		got, err := EndpointOf(test.method, test.path)
-		if err != nil {
-			t.Errorf("%s %s: %v", test.method, test.path, err)
-		} else if got != test.want {
+		if got := EndpointOf(test.method, at(t, test.path)); got != test.want {
 			t.Errorf("%s %s is %+v, want %+v", test.method, test.path, got, test.want)
 		}
 	}
 }
 
-func TestEndpointsThatAreNotRouted(t *testing.T) {
-	for _, test := range []struct{ method, path, api string }{
-		{"POST", "/v1/assistants", "assistants"}, {"GET", "/v1/assistants/a1", "assistants"}, {"POST", "/v1/batches", "batches"},
-		{"POST", "/v1/files", "files"}, {"GET", "/v1/files/f1/content", "files"}, {"POST", "/compatible-mode/v1/files/", "files"},
-		{"POST", "/v1/fine_tuning/jobs", "fine_tuning"}, {"POST", "/v1/threads/t/runs", "threads"}, {"GET", "/v1/vector_stores", "vector_stores"},
-		{"POST", "/v1/uploads", "uploads"}, {"POST", "/v1/realtime/sessions", "realtime"}, {"POST", "/v1/evals", "evals"}, {"POST", "/v1/videos", "videos"},
-		{"POST", "/v1/conversations", "conversations"}, {"POST", "/v1/containers", "containers"}, {"GET", "/v1/organization/usage", "organization"},
-		{"GET", "/v1/responses/r1", "responses"}, {"POST", "/v1/responses/r1/cancel", "responses"}, {"GET", "/v1/chat/completions/c1", "chat"},
-		{"DELETE", "/v1/models/m", "models"}, {"POST", "/v1/models", "models"}, {"POST", "/v1/audio/voices", "audio"}, {"POST", "/v1/images/unknown", "images"},
+// These are endpoints only where a provider has the very path.
+func TestPathsThatAreNoEndpoint(t *testing.T) {
+	for path, operation := range map[string]Operation{
+		"/v1": Chat, "/v1/": Chat, "/anything": Chat, "/healthz": Chat, "/v1/unknown": Chat, "/xcompletions": Chat, "/v1/chat": Chat, "//": Chat, "/.": Chat,
+		"/v1/messages": Chat, "/v1/messages/count_tokens": Chat, "/v1beta/models/x:countTokens": Chat, "/v1/tokens/count": Chat, "/v1/models": Chat,
+		"/v1/assistants": Chat, "/assistants": Chat, "/v1/batches": Chat, "/v1/files": Chat, "/v1/files/f1/content": Chat, "/v1/fine_tuning/jobs": Chat,
+		"/v1/threads/t/runs": Chat, "/v1/responses/r1": Chat, "/v1/responses/r1/cancel": Chat, "/v1/responses/input_tokens/x": Chat,
+		"/v1/chat/completions/c1": Chat, "/v1/audio/voices": Chat, "/v1/images/unknown": Chat, "/v1/realtime/sessions": Chat,
+
+		"/v1/embeddings%2F": Chat, "/v1/%65mbeddings": Chat, "/v1/embeddings;x": Chat, "/v1/embeddings//": Chat, "/v1/Embeddings": Chat, "/v1%2Fembeddings": Chat,
+		"/v1//embeddings": Embeddings, "/V1/embeddings": Embeddings, "/v1/./embeddings": Embeddings, "/x/../v1/embeddings": Embeddings, "//embeddings": Embeddings,
+		"/v1;x/embeddings": Embeddings, "/%761/embeddings": Embeddings, "/v1/%2e/embeddings": Embeddings, "/v1/x/embeddings": Embeddings, "/healthz/embeddings": Embeddings,
+		"/v1/chat/embeddings": Embeddings, "/v1/assistants/embeddings": Embeddings, "/v1/chat/v1/embeddings": Embeddings, "/v1/FILES/v1/embeddings": Embeddings,
+		"/v1/engines/davinci/completions": TextCompletion, "/v1/messages/v1/completions": TextCompletion, "/deployments/m/completions": TextCompletion,
+		"/v1beta/openai.x/embeddings": Embeddings, "/v/embeddings": Embeddings, "/vx/embeddings": Embeddings,
+
+		"/v1/files/chat/completions": Chat, "/v1//chat/completions": Chat, "/v1/./chat/completions": Chat, "/v1/%66iles/chat/completions": Chat,
+		"/models/chat/completions": Chat, "/openai/deployments/m/x/chat/completions": Chat, "/openai/deployments//chat/completions": Chat,
+		"/openai/deployments/../chat/completions": Chat, "/openai/deployments/%2e%2e/chat/completions": Chat, "/openai/deployments/%00/chat/completions": Chat,
+		"/openai/deployments/a%2F%2Fb/chat/completions": Chat, "/files/openai/deployments/m/chat/completions": Chat, "/openai/deployments/%FF/chat/completions": Chat,
 	} {
-		_, err := EndpointOf(test.method, test.path)
-		if err == nil {
-			t.Errorf("%s %s is routed", test.method, test.path)
-			continue
+		u := at(t, path)
+		e := EndpointOf(http.MethodPost, u)
+		if e.Own == "" || e.Operation != operation || e.Model != "" {
+			t.Errorf("%s is %+v, want %s where a provider has the path", path, e, operation)
 		}
-		if err.Status != http.StatusNotFound || err.Code != "unsupported_endpoint" || err.Type != TypeInvalidRequest {
-			t.Errorf("%s %s: %d %s %s", test.method, test.path, err.Status, err.Type, err.Code)
+		if again := EndpointOf(http.MethodPost, at(t, e.Path())); again.Own != "" || again.Operation != e.Operation || again.Suffix != e.Suffix {
+			t.Errorf("%s, spelled %s, is %+v", path, e.Path(), again)
 		}
-		if !strings.Contains(err.Message, test.method) || !strings.Contains(err.Message, "the "+test.api+" API") {
-			t.Errorf("%s %s: the message is %q", test.method, test.path, err.Message)
+	}
+	for _, path := range []string{"/v1/models//x", "/v1/models/../embeddings", "/v1/models/%2e%2e", "/v1/models/a%00", "/files/models", "/v1//models", "/v1/x/models"} {
+		if e := EndpointOf(http.MethodGet, at(t, path)); e.Own == "" {
+			t.Errorf("%s is %+v", path, e)
 		}
 	}
 }
 
 func TestWhatAppliesToAnEndpoint(t *testing.T) {
-	for operation, want := range map[Operation]struct{ generates, asksUsage, multipart bool }{
-		Chat: {true, true, false}, TextCompletion: {true, true, false}, Responses: {true, false, false}, Embeddings: {}, Images: {multipart: true},
-		Audio: {multipart: true}, Rerank: {}, Moderations: {}, ListModels: {},
+	type applies struct{ model, stream, asksUsage, multipart bool }
+	for _, e := range append(endpoints[:len(endpoints):len(endpoints)], Endpoint{Operation: ListModels, Suffix: modelsSuffix}) {
+		var want applies
+		switch e.Operation {
+		case Chat, TextCompletion:
+			want = applies{true, true, true, false}
+		case Responses:
+			want = applies{true, e.Suffix == "/responses", false, false}
+		case CountTokens:
+			want = applies{model: true}
+		case Images, Audio:
+			want = applies{multipart: true}
+		}
+		if got := (applies{e.takesModel(), e.takesStream(), e.asksStreamUsage(), e.multipart()}); got != want {
+			t.Errorf("%+v: %+v, want %+v", e, got, want)
+		}
+	}
+}
+
+func TestPathsOfAProvider(t *testing.T) {
+	for _, test := range []struct {
+		configured, method, path string
+		want                     bool
+	}{
+		{"/api/generate", "POST", "/api/generate", true},
+		{"/api/generate", "POST", "/api/generate/", true},
+		{"/api/generate?key=1", "POST", "/api/generate?x=1", true},
+		{"/api/generate/", "POST", "/api/generate", true},
+		{"/api/generate", "POST", "/API/generate", false},
+		{"/api/generate", "POST", "/api/generat%65", false},
+		{"/api/generate", "POST", "/api", false},
+		{"/api/generate", "POST", "/v1/x", false},
+		{"/a%20b/x", "POST", "/a%20b/x", true},
+		{"/v1beta/openai.x/chat/completions", "POST", "/v1beta/openai.x/embeddings", true},
+		{"/v1beta/openai.x/chat/completions", "POST", "/v1beta/openai.x/chat/embeddings", false},
+		{"/v1beta/openai.x/chat/completions", "GET", "/v1beta/openai.x/models", true},
+		{"/v1beta/openai.x/chat/completions", "GET", "/v1beta/openai.x/models/a/b", true},
+		{"/v1beta/openai.x/chat/completions", "POST", "/v1beta/openai.x/models", false},
+		{"/models/chat/completions", "POST", "/models/chat/completions", true},
+		{"/models/chat/completions", "POST", "/models/embeddings", true},
+		{"/custom/embeddings", "POST", "/custom/embeddings", true},
+		{"/custom/embeddings", "POST", "/custom/completions", false},
 	} {
-		e := Endpoint{Operation: operation}
-		got := struct{ generates, asksUsage, multipart bool }{e.generates(), e.asksStreamUsage(), e.multipart()}
-		if got != want {
-			t.Errorf("%s: %+v, want %+v", operation, got, want)
+		p := provisioned(t, `{"host":"a.example","path":"`+test.configured+`"}`)
+		e := EndpointOf(test.method, at(t, test.path))
+		if got := p.Has(e); got != test.want || e.Own == "" {
+			t.Errorf("a provider at %s has %s %s (%+v): %v", test.configured, test.method, test.path, e, got)
 		}
 	}
 }

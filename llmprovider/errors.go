@@ -13,15 +13,26 @@ const (
 	TypeServer         = "server_error"
 )
 
+// API is whose clients an error is written for.
+type API int
+
+// The APIs whose errors have a shape of their own.
+const (
+	OpenAIAPI   API = iota
+	MessagesAPI     // Anthropic's
+	GeminiAPI       // Google's
+)
+
 // Error is an error that the gateway itself makes. It is written in the shape
-// that OpenAI's API documents, so that an SDK raises its usual typed exception.
-// It never contains a key.
+// that the client's API documents, so that an SDK raises its usual typed
+// exception. It never contains a key.
 type Error struct {
 	Status  int    // HTTP status code
 	Type    string // one of the Type constants
 	Code    string // stable identifier, snake case
 	Param   string // the request's member at fault, or empty
 	Message string // what is wrong and what to do
+	API     API    // the shape to write it in; default: OpenAI's
 
 	// Cause is the internal reason. It is logged, never sent.
 	Cause error
@@ -38,8 +49,14 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// JSON returns the error as OpenAI's API writes it.
+// JSON returns the error as the client's API writes it.
 func (e *Error) JSON() []byte {
+	switch e.API {
+	case MessagesAPI:
+		return e.messagesJSON()
+	case GeminiAPI:
+		return e.geminiJSON()
+	}
 	type body struct {
 		Message string  `json:"message"`
 		Type    string  `json:"type"`

@@ -24,8 +24,8 @@ type Inbound struct {
 	Endpoint Endpoint
 	Header   http.Header
 
-	// Model is the model the client asked for, empty if it named none. It is
-	// the client's own text: never a metric label.
+	// Model is the model the client asked for, in the path or in the body, empty if
+	// it named none. It is the client's own text: never a metric label.
 	Model string
 
 	// Stream tells whether the client asked for server-sent events.
@@ -46,13 +46,13 @@ type Inbound struct {
 }
 
 // NewInbound returns the request as it is known before its body is read. The
-// error is an endpoint that cannot be routed.
+// error is a request that no provider could have.
 func NewInbound(r *http.Request) (*Inbound, *Error) {
-	endpoint, err := EndpointOf(r.Method, r.URL.Path)
-	if err != nil {
-		return nil, err
+	endpoint := EndpointOf(r.Method, r.URL)
+	if endpoint.Operation == Responses && r.Method != http.MethodPost && wantsWebSocket(r) {
+		return nil, errUpgrade()
 	}
-	return &Inbound{Endpoint: endpoint, Header: r.Header}, nil
+	return &Inbound{Endpoint: endpoint, Header: r.Header, Model: endpoint.Model}, nil
 }
 
 // Read reads r's body, at most limit bytes, and scans it. Later calls return
@@ -124,7 +124,7 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 	if in.members, err = scanObject(buf.b); err != nil {
 		return &Error{Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "invalid_json", Message: err.Error()}
 	}
-	if m := in.members.model; m.present() {
+	if m := in.members.model; m.present() && in.Endpoint.Model == "" {
 		in.Model = decodeString(buf.b[m.val:m.end])
 	}
 	if m := in.members.stream; m.present() {

@@ -169,12 +169,6 @@ func TestInboundTakesFilesWhereThereAreSome(t *testing.T) {
 	}
 }
 
-func TestInboundOfAPathThatIsNotRouted(t *testing.T) {
-	if _, err := NewInbound(post("/v1/files", "", "{}")); err == nil || err.Status != http.StatusNotFound {
-		t.Errorf("the error is %v", err)
-	}
-}
-
 func TestInboundLimitIsExact(t *testing.T) {
 	body := `{"a":"` + strings.Repeat("x", 5000) + `"}`
 	for _, chunked := range []bool{false, true} {

@@ -2,14 +2,16 @@ package llmprovider
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // RequestModel implements Provider.
 func (p *OpenAI) RequestModel(in *Inbound, rule string) (model string, fixed bool) {
-	if in.Endpoint.generates() {
+	if in.Endpoint.takesModel() {
 		if f := p.ready.forRule(rule); f.model != "" {
 			return f.model, true
 		}
@@ -68,11 +70,17 @@ var contentJSON = []string{"application/json"}
 
 // edits works out what the configuration changes in the body.
 func (p *OpenAI) edits(in *Inbound, f *filled, a *Attempt) edits {
-	if !in.Endpoint.generates() {
-		return edits{}
+	var e edits
+	if in.Endpoint.Model != "" { // the body may name another one, which nothing has judged
+		e.model, _ = json.Marshal(in.Endpoint.Model) // a string always marshals
 	}
-	e := edits{model: f.modelJSON, stream: f.streamJSON}
-	if f.stream != nil {
+	if in.Endpoint.takesModel() && f.modelJSON != nil {
+		e.model = f.modelJSON
+	}
+	if !in.Endpoint.takesStream() {
+		return e
+	}
+	if e.stream = f.streamJSON; f.stream != nil {
 		a.Stream = *f.stream
 	}
 	switch {
@@ -116,9 +124,18 @@ func missingKey(err error) *Error {
 	}
 }
 
+// Has implements Provider.
+func (p *OpenAI) Has(e Endpoint) bool {
+	target := p.ready.urls[e.Suffix]
+	if e.Operation == ListModels {
+		target = p.ready.urls[modelsSuffix]
+	}
+	return target != nil && strings.TrimSuffix(target.EscapedPath(), "/") == e.Own
+}
+
 // ModelsRequest implements Provider.
 func (p *OpenAI) ModelsRequest(ctx context.Context) (*http.Request, *Error) {
-	target := p.ready.urls["/models"]
+	target := p.ready.urls[modelsSuffix]
 	if target == nil {
 		return nil, &Error{Status: http.StatusNotFound, Type: TypeInvalidRequest, Code: "unsupported_endpoint", Message: "the place of the provider's models endpoint is not known"}
 	}

@@ -70,6 +70,13 @@ func TestWhatAnAttemptSends(t *testing.T) {
 		{name: "responses, stream off", path: "/v1/responses", config: `{"stream":false}`, body: `{"stream":true,"stream_options":{"include_obfuscation":false},"input":"x"}`, want: `{"stream":false,"input":"x"}`, forced: true},
 		{name: "embeddings", path: "/v1/embeddings", config: `{"model":"c","stream":true}`, body: `{"model":"e","input":"x"}`, want: `{"model":"e","input":"x"}`},
 		{name: "images", path: "/v1/images/generations", config: `{"model":"c","stream":false}`, body: `{"model":"i","stream":true}`, want: `{"model":"i","stream":true}`, stream: true},
+		{name: "count of tokens", path: "/v1/responses/input_tokens", config: `{"model":"c","stream":true}`, body: `{"input":"x"}`, want: `{"model":"c","input":"x"}`},
+		{name: "compaction", path: "/v1/responses/compact", config: `{"model":"c","stream":true}`, body: `{"model":"m","input":"x"}`, want: `{"model":"c","input":"x"}`},
+		{name: "tokenize", path: "/tokenize", config: `{"model":"c","stream":true}`, body: `{"model":"m","prompt":"x"}`, want: `{"model":"m","prompt":"x"}`},
+		{name: "deployment", path: "/openai/deployments/d/chat/completions", body: `{"x":1}`, want: `{"model":"d","x":1}`},
+		{name: "deployment and another model", path: "/openai/deployments/d%22/chat/completions", body: `{"model":"m"}`, want: `{"model":"d\""}`},
+		{name: "deployment and configured model", path: "/openai/deployments/d/chat/completions", config: `{"model":"c"}`, body: `{"model":"m"}`, want: `{"model":"c"}`},
+		{name: "deployment of embeddings", path: "/openai/deployments/d/embeddings", config: `{"model":"c"}`, body: `{"model":"m"}`, want: `{"model":"d"}`},
 		{name: "rerank", path: "/rerank", config: `{"model":"c"}`, body: `{"documents":[]}`, want: `{"documents":[]}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -104,7 +111,7 @@ func TestWhereAnAttemptGoes(t *testing.T) {
 	p := provisioned(t, `{"host":"a.example","port":8443,"path":"/base/v1/chat/completions?v=2"}`)
 	for path, want := range map[string]string{
 		"/":                                "https://a.example:8443/base/v1/chat/completions?v=2",
-		"/any?query=of-the-client":         "https://a.example:8443/base/v1/chat/completions?v=2",
+		"/?query=of-the-client":            "https://a.example:8443/base/v1/chat/completions?v=2",
 		"/v1/chat/completions?x=1":         "https://a.example:8443/base/v1/chat/completions?v=2",
 		"/v1/embeddings?x=1":               "https://a.example:8443/base/v1/embeddings?v=2",
 		"/other/v1/completions":            "https://a.example:8443/base/v1/completions?v=2",

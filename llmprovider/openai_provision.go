@@ -166,13 +166,19 @@ func (r *openAIReady) address(p *OpenAI) (useTLS bool, err error) {
 	chat.Scheme, chat.Host = scheme, r.hostport
 	r.urls = map[string]*url.URL{"": chat}
 	if base, ok := strings.CutSuffix(chat.Path, chatSuffix); ok {
-		for _, e := range append(suffixes[1:len(suffixes):len(suffixes)], Endpoint{ListModels, "/models"}) {
+		for _, e := range append(endpoints[1:len(endpoints):len(endpoints)], Endpoint{Operation: ListModels, Suffix: modelsSuffix}) {
 			u := *chat
 			u.Path = base + e.Suffix
 			if u.RawPath != "" { // how the base path was escaped
 				u.RawPath = strings.TrimSuffix(u.RawPath, chatSuffix) + e.Suffix
 			}
 			r.urls[e.Suffix] = &u
+		}
+		return useTLS, nil
+	}
+	for _, e := range endpoints[1:] { // a provider with nothing else, such as embeddings alone
+		if strings.HasSuffix(chat.Path, e.Suffix) {
+			r.urls[e.Suffix] = chat
 		}
 	}
 	return useTLS, nil

@@ -24,6 +24,10 @@ type Provider interface {
 	// Timeouts are the provider's time limits, defaults filled in.
 	Timeouts() Timeouts
 
+	// Has reports whether the provider has the endpoint at the path that was called
+	// (e.Own), so that a client may call the gateway as it would call the provider.
+	Has(e Endpoint) bool
+
 	// RequestModel is the model that a request under the named rule would be
 	// sent with. fixed tells that it comes from the configuration; otherwise it
 	// is the client's own text.

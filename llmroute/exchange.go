@@ -114,6 +114,10 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 		x.gone = true
 		return caddyhttp.Error(statusClientGone, context.Cause(x.r.Context()))
 	}
+	if api := llmprovider.APIOf(x.r.URL.Path); api != err.API {
+		shaped := *err
+		shaped.API, err = api, &shaped
+	}
 	x.failure = err
 	level := zapcore.DebugLevel
 	if err.Status >= 500 {
@@ -126,6 +130,11 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 	switch err.Status {
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", http.MethodPost)
+	case http.StatusUpgradeRequired:
+		if x.r.ProtoMajor == 1 { // the headers of one connection do not exist in later versions
+			header.Set("Upgrade", "HTTP/1.1") // required by RFC 9110, section 15.5.22
+			header.Set("Connection", "Upgrade")
+		}
 	case http.StatusRequestEntityTooLarge:
 		return x.refuseBody(err)
 	}

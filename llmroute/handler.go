@@ -119,45 +119,102 @@ func (h *Handler) serve(x *exchange, answer func() error) error {
 	return answer()
 }
 
-// route finds the rule for the request and the targets of its backends. A nil
-// rule with a provider is that provider's own route.
-func (x *exchange) route() *llmprovider.Error {
+// lookup finds the rules for the request's host, with the targets of their
+// backends. It reads nothing of the request but its host.
+func (x *exchange) lookup() (rules []*Rule, targets [][]target, refused *llmprovider.Error) {
 	snap := x.snap
 	switch {
 	case len(x.h.Rules) > 0:
-		return x.firstMatch(x.h.Rules, snap.static[x.h.place])
+		return x.h.Rules, snap.static[x.h.place], nil
 	case x.table != "":
 		t := snap.tables[x.table]
 		if t == nil {
-			if !x.h.app.ready() {
-				return errNotReady()
-			}
-			return errNoRoute(x.r)
+			return nil, nil, x.noRoute()
 		}
 		entry := t.lookup(normalizeHost(x.r.Host))
 		switch {
 		case entry == nil:
-			return errNoRoute(x.r)
+			return nil, nil, errNoRoute(x.r)
 		case entry.Unusable != "":
-			return errUnusable(entry.Unusable)
+			return nil, nil, errUnusable(entry.Unusable)
 		}
-		return x.firstMatch(entry.Rules, entry.targets)
+		return entry.Rules, entry.targets, nil
 	}
 	p := snap.byHost[normalizeHost(x.r.Host)]
 	if p == nil {
-		if !x.h.app.ready() {
-			return errNotReady()
-		}
 		// A provider that was refused for its own fault still owns its host.
-		if t := snap.tables[meshTable]; t != nil {
+		if t := snap.tables[meshTable]; t != nil && x.h.app.ready() {
 			if e := t.exact[normalizeHost(x.r.Host)]; e != nil && e.Unusable != "" {
-				return errUnusable(e.Unusable)
+				return nil, nil, errUnusable(e.Unusable)
 			}
 		}
-		return errNoRoute(x.r)
+		return nil, nil, x.noRoute()
 	}
-	x.rule, x.targets = p.rule, p.targets[:]
+	return p.rules[:], p.ruleTargets[:], nil
+}
+
+// noRoute is the error where nothing is known of the request's host.
+func (x *exchange) noRoute() *llmprovider.Error {
+	if !x.h.app.ready() {
+		return errNotReady()
+	}
+	return errNoRoute(x.r)
+}
+
+// route finds the rule for the request and the targets of its backends.
+func (x *exchange) route() *llmprovider.Error {
+	rules, targets, refused := x.lookup()
+	if refused != nil {
+		return refused
+	}
+	if !x.known(targets...) { // before matchers may read the body
+		if !usable(targets...) {
+			return errNoBackend(rules[0].Name) // whose path it may be
+		}
+		return x.unsupported()
+	}
+	if refused := x.firstMatch(rules, targets); refused != nil {
+		return refused
+	}
+	if !x.known(x.targets) {
+		return x.unsupported()
+	}
 	return nil
+}
+
+// known reports whether the path that was called is an endpoint: at any provider,
+// or at one of the rules' backends.
+func (x *exchange) known(rules ...[]target) bool {
+	if x.in.Endpoint.Own == "" {
+		return true
+	}
+	for _, targets := range rules {
+		for i := range targets {
+			if t := &targets[i]; t.provider != nil && t.Has(x.in.Endpoint) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// usable reports whether requests can be sent to any backend of the rules.
+func usable(rules ...[]target) bool {
+	for _, targets := range rules {
+		for i := range targets {
+			if targets[i].usable() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unsupported is the error for a path that is no endpoint. What it was taken for
+// is forgotten, so that logs do not show it.
+func (x *exchange) unsupported() *llmprovider.Error {
+	x.in.Endpoint = llmprovider.Endpoint{}
+	return llmprovider.Unsupported(x.r)
 }
 
 // firstMatch takes the first rule that matches.

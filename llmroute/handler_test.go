@@ -62,7 +62,7 @@ func TestOwnErrors(t *testing.T) {
 	u := newUpstream(t, answers("x"))
 	p := unique("p")
 	g := newGateway(t, providers(p, u.provider(""), "nokey", u.provider(`"config":{"api_key":"{env.SURELY_NOT_SET}"}`)), fmt.Sprintf(
-		`{"max_body":1000,"rules":[{"match":[{"path":["/nokey"]}],"backends":[{"provider":"nokey"}]},{"match":[{"not":[{"path":["/none"]}]}],"backends":[{"provider":%q}]}]}`, p))
+		`{"max_body":1000,"rules":[{"match":[{"path":["/nokey/*"]}],"backends":[{"provider":"nokey"}]},{"match":[{"not":[{"path":["/none/*"]}]}],"backends":[{"provider":%q}]}]}`, p))
 	for name, test := range map[string]struct {
 		method, path, kind, body string
 		status                   int
@@ -72,12 +72,12 @@ func TestOwnErrors(t *testing.T) {
 		"an array":          {"POST", "/", "application/json", "[]", 400, "invalid_json"},
 		"nothing":           {"POST", "/", "application/json", "", 400, "invalid_json"},
 		"two models":        {"POST", "/", "application/json", `{"model":"a","model":"b"}`, 400, "invalid_json"},
-		"no route":          {"POST", "/none", "application/json", "{}", 404, "no_route"},
+		"no route":          {"POST", "/none/chat/completions", "application/json", "{}", 404, "no_route"},
 		"another API":       {"POST", "/v1/assistants", "application/json", "{}", 404, "unsupported_endpoint"},
 		"a GET":             {"GET", "/v1/chat/completions", "", "", 405, "method_not_allowed"},
 		"too large":         {"POST", "/", "application/json", `{"a":"` + strings.Repeat("x", 1000) + `"}`, 413, "request_too_large"},
 		"a form":            {"POST", "/", "application/x-www-form-urlencoded", "{}", 415, "unsupported_media_type"},
-		"a key that is not": {"POST", "/nokey", "application/json", "{}", 503, "provider_key_missing"},
+		"a key that is not": {"POST", "/nokey/chat/completions", "application/json", "{}", 503, "provider_key_missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req, _ := http.NewRequest(test.method, g.URL+test.path, strings.NewReader(test.body))

@@ -171,7 +171,7 @@ func takeShared(r *http.Request) *llmprovider.Inbound {
 	if !ok || v.body != any(r.Body) || v.in.Body() == nil {
 		return nil
 	}
-	if endpoint, err := llmprovider.EndpointOf(r.Method, r.URL.Path); err != nil || endpoint != v.in.Endpoint {
+	if llmprovider.EndpointOf(r.Method, r.URL) != v.in.Endpoint {
 		return nil // the path was rewritten since
 	}
 	return v.in

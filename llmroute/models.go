@@ -89,25 +89,9 @@ type ruleTargets struct {
 // routesForModels finds all rules that a request like this one could match.
 // Matchers of the model match everything here.
 func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
-	rules, targets := x.h.Rules, [][]target(nil)
-	switch {
-	case len(rules) > 0:
-		targets = x.snap.static[x.h.place]
-	case x.table != "":
-		t := x.snap.tables[x.table]
-		if t == nil {
-			break
-		}
-		if entry := t.lookup(normalizeHost(x.r.Host)); entry != nil {
-			if entry.Unusable != "" {
-				return nil, errUnusable(entry.Unusable)
-			}
-			rules, targets = entry.Rules, entry.targets
-		}
-	default:
-		if p := x.snap.byHost[normalizeHost(x.r.Host)]; p != nil {
-			return []ruleTargets{{p.rule, p.targets[:]}}, nil
-		}
+	rules, targets, refused := x.lookup()
+	if refused != nil {
+		return nil, refused
 	}
 	var out []ruleTargets
 	for i, rule := range rules {
@@ -129,10 +113,17 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 		}
 	}
 	if len(out) == 0 {
-		if !x.h.app.ready() {
-			return nil, errNotReady()
-		}
 		return nil, errNoRoute(x.r)
+	}
+	sets := make([][]target, len(out))
+	for i := range out {
+		sets[i] = out[i].targets
+	}
+	switch {
+	case !usable(sets...):
+		return nil, errNoBackend(out[0].rule.Name)
+	case !x.known(sets...):
+		return nil, x.unsupported()
 	}
 	return out, nil
 }

@@ -38,8 +38,9 @@ type provider struct {
 	state  *providerState
 
 	// The route that the provider has by itself, to its own host.
-	rule    *Rule
-	targets [1]target
+	rules       [1]*Rule
+	targets     [1]target
+	ruleTargets [1][]target // targets, as those of a list of rules
 }
 
 // target is a backend with its provider, or without one if there is none.
@@ -161,8 +162,9 @@ func (a *App) liveProvider(ctx caddy.Context, old *snapshot, spec *ProviderSpec)
 func (a *App) newProvider(name string, module llmprovider.Provider) *provider {
 	host := module.ServerAddress()
 	p := &provider{Provider: module, name: name, host: host, state: acquireState(name)}
-	p.rule = &Rule{Backends: []*Backend{{Provider: name}}, Attempts: 1, RetryOn: defaultRetryOn}
-	p.targets[0] = target{p.rule.Backends[0], p}
+	rule := &Rule{Backends: []*Backend{{Provider: name}}, Attempts: 1, RetryOn: defaultRetryOn}
+	p.rules[0], p.targets[0] = rule, target{rule.Backends[0], p}
+	p.ruleTargets[0] = p.targets[:]
 	return p
 }
 
