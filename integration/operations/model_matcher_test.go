@@ -73,7 +73,7 @@ func TestModelMatcherLeavesTheBody(t *testing.T) {
 		want                                  *fp.Server
 	}{
 		{"a match", "POST", "/v1/chat/completions?a=b", "application/json", `{"model":"fast-1", "messages" : []}`, m.fast},
-		{"a match with a large body", "POST", "/any/path", "application/json", `{` + filler + `,"model":"tiny"}`, m.fast},
+		{"a match with a large body", "POST", "/any/v1/chat/completions", "application/json", `{` + filler + `,"model":"tiny"}`, m.fast},
 		{"no match", "POST", "/v1/chat/completions", "application/json", `{"model":"slow",` + filler + `}`, m.rest},
 		{"no model", "POST", "/", "application/json", `{"messages":[]}`, m.rest},
 		{"a model that is no text", "POST", "/", "application/json", `{"model":5}`, m.rest},
