@@ -86,7 +86,7 @@ func TestModelMatcherLeavesTheBody(t *testing.T) {
 		{"an empty body", "POST", "/", "application/json", ``, m.rest},
 		{"another method", "PUT", "/", "application/json", `{"model":"fast-1"}`, m.rest},
 		{"no body", "GET", "/v1/models", "", ``, m.rest},
-		{"an API that is not routed", "POST", "/v1/files", "application/json", `{"model":"fast-1"}`, m.rest},
+		{"a path that llm_route does not serve", "POST", "/v1/messages", "application/json", `{"model":"fast-1"}`, m.fast},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, s := range []*fp.Server{m.fast, m.rest, m.up} {
