@@ -108,7 +108,7 @@ func BenchmarkEventTap(b *testing.B) {
 		for _, hide := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s/hide=%v", bench.name, hide), func(b *testing.B) {
 				event := []byte(bench.event)
-				tap := eventTap{usage: &Usage{Model: "gpt-4o-mini"}, hide: hide}
+				tap := eventTap{usage: &usageReader{Usage: Usage{Model: "gpt-4o-mini"}}, hide: hide}
 				b.SetBytes(int64(len(event)))
 				b.ReportAllocs()
 				for b.Loop() {
@@ -126,7 +126,7 @@ func BenchmarkJSONTap(b *testing.B) {
 	b.SetBytes(int64(len(answer)))
 	b.ReportAllocs()
 	for b.Loop() {
-		var usage Usage
+		var usage usageReader
 		tap := jsonTap{usage: &usage}
 		for p := answer; len(p) > 0; { // as an answer is read from a connection
 			n := min(len(p), 8<<10)

@@ -29,7 +29,7 @@ func (p *OpenAI) NewAttempt(ctx context.Context, in *Inbound, rule string) (*Att
 			Message: "the provider's path does not end in /chat/completions, so the place of its " + in.Endpoint.Suffix + " endpoint is not known",
 		}
 	}
-	a := &Attempt{Stream: in.Stream}
+	a := &Attempt{Stream: in.Stream, operation: in.Endpoint.Operation}
 	a.Model, a.FixedModel = p.RequestModel(in, rule)
 
 	header := outboundHeader(in.Header, p.ready.forward, len(p.ready.headers)+len(p.ready.secrets))

@@ -83,6 +83,7 @@ type Attempt struct {
 	StreamForced bool
 
 	hideUsage bool
+	operation Operation
 	request   http.Request // Request, in the same piece of memory
 	joined    bytes.Reader // its body, if it is small
 }
@@ -114,22 +115,22 @@ func (a *Attempt) NewReader(res *http.Response) Reader {
 	switch MediaType(res.Header) {
 	case "text/event-stream":
 		r := new(eventReader)
-		r.tap.usage, r.tap.hide = &r.usage, a.hideUsage
+		r.tap.usage, r.tap.hide, r.usage.operation = &r.usage, a.hideUsage, a.operation
 		return r
 	case "application/json":
 		r := new(jsonReader)
-		r.tap.usage = &r.usage
+		r.tap.usage, r.usage.operation = &r.usage, a.operation
 		return r
 	}
 	return new(plainReader)
 }
 
 // plainReader passes everything on unread.
-type plainReader struct{ usage Usage }
+type plainReader struct{ usage usageReader }
 
 func (r *plainReader) Write(p []byte, pass func([]byte) error) error { return pass(p) }
 func (r *plainReader) Finish(func([]byte) error) error               { return nil }
-func (r *plainReader) Usage() *Usage                                 { return &r.usage }
+func (r *plainReader) Usage() *Usage                                 { return &r.usage.Usage }
 func (r *plainReader) Ended() bool                                   { return false }
 func (r *plainReader) Failed() bool                                  { return false }
 

@@ -18,7 +18,7 @@ const maxIdle = 8 << 10
 // event for event as the bytes it came in. It looks into an event only if the
 // event names what it is after.
 type eventTap struct {
-	usage *Usage
+	usage *usageReader
 
 	// hide says that the gateway, not the client, asked for the chunk that
 	// carries usage and no choices, so that it is kept from the client.
@@ -192,17 +192,24 @@ func carriesError(data []byte) bool {
 	return e.IsObject() || e.Type == gjson.String && e.Str != ""
 }
 
+// usagePlaces are where providers put usage into an event: at the top, in a
+// response of the Responses API, in a choice (Moonshot), beside it (Groq).
+var usagePlaces = [...]string{"usage", "response.usage", "choices.0.usage", "x_groq.usage"}
+
 // readUsage reads an event's data that has a usage object somewhere.
 func (t *eventTap) readUsage(data []byte) (show bool) {
-	for _, path := range [...]string{"usage", "response.usage", "choices.0.usage"} {
+	show = true
+	for _, path := range usagePlaces {
 		u := gjson.GetBytes(data, path)
 		if !u.IsObject() || u.Raw[len(u.Raw)-1] != '}' {
 			continue
 		}
 		t.usage.readUsage([]byte(u.Raw))
-		return !t.hide || path != "usage" || carriesError(data) || carriesChoices(data) || !gjson.ValidBytes(data)
+		if path == "usage" && t.hide {
+			show = carriesError(data) || carriesChoices(data) || !gjson.ValidBytes(data)
+		}
 	}
-	return true
+	return show
 }
 
 // carriesChoices tells whether an event has content for the client.

@@ -32,7 +32,8 @@ func tapEvents(t testing.TB, stream string, hide bool, cuts ...int) tapped {
 		out.Write(p)
 		return nil
 	}
-	tap := eventTap{usage: &result.usage, hide: hide}
+	var usage usageReader
+	tap := eventTap{usage: &usage, hide: hide}
 	buf := make([]byte, len(stream))
 	from := 0
 	for _, to := range append(cuts, len(stream)) {
@@ -48,7 +49,7 @@ func tapEvents(t testing.TB, stream string, hide bool, cuts ...int) tapped {
 	if err := tap.finish(pass); err != nil {
 		t.Fatal(err)
 	}
-	result.out, result.ended, result.failed = out.String(), tap.ended, tap.failed
+	result.out, result.usage, result.ended, result.failed = out.String(), usage.Usage, tap.ended, tap.failed
 	return result
 }
 
@@ -168,7 +169,7 @@ func TestEventsAreReadAsTheyAre(t *testing.T) {
 		{name: "a null after it", stream: event(`{"usage":{"prompt_tokens":1,"completion_tokens":1}}`) + event(`{"usage":null}`), want: usage(1, 1)},
 		{name: "usage in the choice", stream: event(`{"choices":[{"index":0,"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":19,"completion_tokens":21,"cached_tokens":5}}]}`), want: Usage{Known: true, PromptTokens: 19, CompletionTokens: 21, CachedTokens: 5, FinishReason: "stop"}},
 		{name: "details", stream: event(`{"usage":{"prompt_tokens":9,"completion_tokens":8,"prompt_tokens_details":{"cached_tokens":7},"completion_tokens_details":{"reasoning_tokens":6}}}`), want: Usage{Known: true, PromptTokens: 9, CompletionTokens: 8, CachedTokens: 7, ReasoningTokens: 6}},
-		{name: "numbers nobody can believe", stream: event(`{"usage":{"prompt_tokens":-1,"completion_tokens":5}}`) + event(`{"usage":{"prompt_tokens":1e300,"completion_tokens":5}}`) + event(`{"usage":{"prompt_tokens":"9"}}`) + event(`{"usage":{}}`)},
+		{name: "numbers nobody can believe", stream: event(`{"usage":{"prompt_tokens":-1,"completion_tokens":5}}`) + event(`{"usage":{"prompt_tokens":1e300,"completion_tokens":5}}`) + event(`{"usage":{"prompt_tokens":"9"}}`) + event(`{"usage":{}}`), want: usage(0, 5)},
 		{name: "broken JSON", stream: event(`{"usage":{"prompt_tokens":1,"comple`) + event(`{"model":"m`)},
 		{name: "finish reason that is no word", stream: event(`{"choices":[{"finish_reason":"a b"}]}`) + event(`{"choices":[{"finish_reason":""}]}`) + event(`{"choices":[{"finish_reason":"`+strings.Repeat("x", 33)+`"}]}`)},
 		{name: "model too long", stream: event(`{"model":"` + strings.Repeat("x", 257) + `"}`)},
@@ -233,7 +234,7 @@ func TestEventsReachTheClientAtOnce(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got = ""
-			tap := eventTap{usage: new(Usage), hide: test.hide}
+			tap := eventTap{usage: new(usageReader), hide: test.hide}
 			for i := 0; i < len(test.steps); i += 2 {
 				if err := tap.write([]byte(test.steps[i]), pass); err != nil {
 					t.Fatal(err)
@@ -310,7 +311,7 @@ func TestAnEndlessEventHoldsLittleMemory(t *testing.T) {
 	} {
 		for _, hide := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, hide %v", test.name, hide), func(t *testing.T) {
-				tap := eventTap{usage: new(Usage), hide: hide}
+				tap := eventTap{usage: new(usageReader), hide: hide}
 				piece := []byte(strings.Repeat(test.unit, 8<<10/len(test.unit)))
 				written, passed := 0, 0
 				for range 100 {
@@ -341,7 +342,7 @@ func TestAnEndlessEventHoldsLittleMemory(t *testing.T) {
 }
 
 func TestAQuietStreamHoldsLittleMemory(t *testing.T) {
-	tap := eventTap{usage: new(Usage), hide: true}
+	tap := eventTap{usage: new(usageReader), hide: true}
 	stream := event(`{"x":"`+strings.Repeat("x", 60_000)+`"}`) + event("{}")
 	for i := range len(stream) {
 		_ = tap.write([]byte(stream[i:i+1]), discard)
@@ -354,7 +355,7 @@ func TestAQuietStreamHoldsLittleMemory(t *testing.T) {
 func TestAFailingClientEndsTheStream(t *testing.T) {
 	gone := errors.New("gone")
 	for _, stream := range []string{event(chunkContent) + event(chunkUsage), event(chunkContent), "data: " + strings.Repeat("x", 2*maxHeld)} {
-		tap := eventTap{usage: new(Usage), hide: true}
+		tap := eventTap{usage: new(usageReader), hide: true}
 		if err := tap.write([]byte(stream), func([]byte) error { return gone }); !errors.Is(err, gone) {
 			t.Errorf("%.20q: the error is %v", stream, err)
 		}
@@ -362,7 +363,7 @@ func TestAFailingClientEndsTheStream(t *testing.T) {
 }
 
 func TestPlainEventsDoNotAllocate(t *testing.T) {
-	tap := eventTap{usage: &Usage{Model: "m"}, hide: true}
+	tap := eventTap{usage: &usageReader{Usage: Usage{Model: "m"}}, hide: true}
 	for _, stream := range []string{
 		event(chunkContent), strings.ReplaceAll(event(chunkContent), "\n", "\r\n"),
 		"event: response.output_text.delta\n" + event(`{"type":"response.output_text.delta","delta":"x"}`),
@@ -423,7 +424,7 @@ func FuzzEvents(f *testing.F) {
 // plainRead is what is found in the events by a look into each of them. ok tells
 // whether all are plain JSON, of which any reader makes the same.
 func plainRead(events []fakeprovider.Event) (want tapped, ok bool) {
-	tap := eventTap{usage: &want.usage}
+	tap := eventTap{usage: new(usageReader)}
 	for _, event := range events {
 		data := event.Data
 		if string(bytes.TrimSpace(data)) == "[DONE]" {
@@ -441,7 +442,7 @@ func plainRead(events []fakeprovider.Event) (want tapped, ok bool) {
 		tap.failed = tap.failed || carriesError(data)
 		tap.readUsage(data)
 	}
-	want.ended, want.failed = tap.ended, tap.failed
+	want.usage, want.ended, want.failed = tap.usage.Usage, tap.ended, tap.failed
 	return want, true
 }
 

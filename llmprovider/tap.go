@@ -18,7 +18,7 @@ const (
 // pieces. It keeps its place in the document and the few bytes of the members
 // it is after, never the document: an answer may be of any size.
 type jsonTap struct {
-	usage *Usage
+	usage *usageReader
 
 	// event says that the document is an event of a stream: then its kind is
 	// read, and what the Responses API puts into "response".
@@ -55,6 +55,7 @@ type capture uint8
 const (
 	captureNone capture = iota
 	captureUsage
+	captureMeta
 	captureFinish
 	captureStatus
 	captureModel
@@ -225,6 +226,8 @@ func (t *jsonTap) beginMember() {
 	case t.depth == 2:
 	case string(name) == `choices"`:
 		t.inside = placeChoices
+	case string(name) == `meta"` && !t.usage.hasOutput(): // Cohere
+		t.begin(captureMeta)
 	case string(name) == `response"` && t.event:
 		t.inside = placeResponse
 	case string(name) == `type"` && t.event:
@@ -253,12 +256,12 @@ func (t *jsonTap) keep(p []byte) {
 func (t *jsonTap) endMember() {
 	value := bytes.TrimSpace(t.kept)
 	switch t.capture {
-	case captureUsage:
+	case captureUsage, captureMeta:
 		t.usage.readUsage(value)
 	case captureFinish:
 		t.usage.setFinish(decodeString(value))
 	case captureStatus:
-		if t.usage.FinishReason == "" {
+		if !t.event && t.usage.FinishReason == "" { // an event's kind says more
 			t.usage.setFinish(decodeString(value))
 		}
 	case captureModel:

@@ -11,7 +11,7 @@ import (
 
 // tapJSON passes doc through a tap in pieces of the given size.
 func tapJSON(doc string, size int) (Usage, *jsonTap) {
-	var usage Usage
+	var usage usageReader
 	tap := &jsonTap{usage: &usage}
 	buf := make([]byte, size)
 	for len(doc) > 0 {
@@ -22,12 +22,12 @@ func tapJSON(doc string, size int) (Usage, *jsonTap) {
 		}
 		doc = doc[n:]
 	}
-	return usage, tap
+	return usage.Usage, tap
 }
 
 // asGjson is what gjson finds in the whole document.
 func asGjson(doc string) Usage {
-	var usage Usage
+	var usage usageReader
 	usage.readUsage([]byte(gjson.Get(doc, "usage").Raw))
 	usage.setModel([]byte(gjson.Get(doc, "model").Raw))
 	usage.setFinish(decodeString([]byte(gjson.Get(doc, "status").Raw)))
@@ -36,7 +36,7 @@ func asGjson(doc string) Usage {
 			usage.setFinish(decodeString([]byte(first.Get("finish_reason").Raw)))
 		}
 	}
-	return usage
+	return usage.Usage
 }
 
 func TestJSONTapReads(t *testing.T) {
@@ -165,7 +165,7 @@ func TestUsageNumbers(t *testing.T) {
 		`{"prompt_tokens":1,"prompt_tokens_details":{"cached_tokens":"x"}}`: {Known: true, PromptTokens: 1},
 		fmt.Sprintf(`{"prompt_tokens":%d}`, int64(maxTokens)):               {Known: true, PromptTokens: maxTokens},
 		fmt.Sprintf(`{"prompt_tokens":%d}`, int64(maxTokens)+1):             {},
-		`{"prompt_tokens":-1,"completion_tokens":2}`:                        {},
+		`{"prompt_tokens":-1,"completion_tokens":2}`:                        {Known: true, CompletionTokens: 2},
 		`{"prompt_tokens":1e999}`:                                           {},
 		`{"prompt_tokens":"1"}`:                                             {},
 		`{"total_tokens":3}`:                                                {},
@@ -174,15 +174,16 @@ func TestUsageNumbers(t *testing.T) {
 		`[{"prompt_tokens":1}]`:                                             {},
 		``:                                                                  {},
 	} {
-		var got Usage
-		if got.readUsage([]byte(raw)); got != want {
-			t.Errorf("%s: read %+v, want %+v", raw, got, want)
+		var got usageReader
+		if got.readUsage([]byte(raw)); got.Usage != want {
+			t.Errorf("%s: read %+v, want %+v", raw, got.Usage, want)
 		}
-		before := Usage{Known: true, PromptTokens: 7, Model: "m", FinishReason: "stop"}
-		after := before
+		after := usageReader{Usage: Usage{Model: "m", FinishReason: "stop"}}
+		after.readUsage([]byte(`{"prompt_tokens":7}`))
+		before := after.Usage
 		after.readUsage([]byte(raw))
-		if !want.Known && after != before {
-			t.Errorf("%s: changed what was known to %+v", raw, after)
+		if !want.Known && after.Usage != before {
+			t.Errorf("%s: changed what was known to %+v", raw, after.Usage)
 		}
 		if after.Model != "m" || after.FinishReason != "stop" {
 			t.Errorf("%s: took away the model or the finish reason", raw)

@@ -53,6 +53,9 @@ func (x loggedExchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		if u.CachedTokens > 0 {
 			enc.AddInt64("request_cached_tokens", u.CachedTokens)
 		}
+		if u.CacheWriteTokens > 0 {
+			enc.AddInt64("request_cache_write_tokens", u.CacheWriteTokens)
+		}
 		if u.ReasoningTokens > 0 {
 			enc.AddInt64("request_reasoning_tokens", u.ReasoningTokens)
 		}

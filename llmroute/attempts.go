@@ -227,7 +227,7 @@ func (x *exchange) keep(res *http.Response, attempt *llmprovider.Attempt) *keptA
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxKept+1))
 	reader := attempt.NewReader(res)
 	_ = reader.Write(body, func([]byte) error { return nil })
-	if u := reader.Usage(); u.Known {
+	if u := reader.Usage(); u.Known && !u.Zero() {
 		x.h.app.metrics.count(x, u, statusText(res.StatusCode))
 		x.passedOver.Add(u)
 		x.traced.passedOver(u)

@@ -302,6 +302,8 @@ func (x *exchange) placeholder(key string) (any, bool) {
 		return tokens(u, u.CompletionTokens), true
 	case "usage.cached_tokens":
 		return tokens(u, u.CachedTokens), true
+	case "usage.cache_write_tokens":
+		return tokens(u, u.CacheWriteTokens), true
 	case "usage.reasoning_tokens":
 		return tokens(u, u.ReasoningTokens), true
 	}

@@ -36,6 +36,7 @@ func init() {
 // `{http.llm.usage.prompt_tokens}` | The number of input tokens
 // `{http.llm.usage.completion_tokens}` | The number of output tokens
 // `{http.llm.usage.cached_tokens}` | The input tokens read from the provider's cache
+// `{http.llm.usage.cache_write_tokens}` | The input tokens written to the provider's cache
 // `{http.llm.usage.reasoning_tokens}` | The output tokens spent on reasoning
 // `{http.llm.cost}` | What the answer cost, if the llm app has `prices`
 // `{http.llm.finish_reason}` | Why the answer ended

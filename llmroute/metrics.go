@@ -49,14 +49,6 @@ const (
 	errorClientGone = "client_gone"
 )
 
-// maxModelLabels bounds the models counted by the name that a provider gives
-// them. Models beyond it are counted together, so that no client can create
-// series at will where a provider repeats what it is asked for.
-const (
-	maxModelLabels = 200
-	otherModels    = "other"
-)
-
 var (
 	durationBuckets = []float64{.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
 	tokenBuckets    = []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304}
@@ -83,6 +75,8 @@ type metrics struct {
 
 	identity  atomic.Pointer[Identity]
 	snapshots atomic.Uint64 // that were in use so far
+
+	names modelNames
 
 	began   time.Time // when counting did
 	endings endings
@@ -126,7 +120,7 @@ func newMetrics() *metrics {
 		denied:           counter(metricDenied, "Requests that policies did not let pass, by the policy and its rule.", "policy", "rule"),
 		captured:         counter(metricCaptured, "Connections that were led to a sidecar, and tunnels through it, by what became of them and why.", "outcome", "reason"),
 		duration:         histogram(metricDuration, "Time from the request to the end of its answer.", durationBuckets, "error_type"),
-		firstToken:       histogram(metricFirstToken, "Time from the request to the first bytes of its streamed answer.", firstBuckets[:]),
+		firstToken:       histogram(metricFirstToken, "Time from the request to the first event with content of its streamed response.", firstBuckets[:]),
 		perToken:         histogram(metricPerOutputToken, "Time for each output token after the first of a streamed answer.", perTokenBuckets),
 		tokenUsage:       histogram(metricTokenUsage, "Tokens of an answer, by type.", tokenBuckets, "gen_ai_token_type"),
 		overhead: prometheus.NewHistogramVec(prometheus.HistogramOpts{

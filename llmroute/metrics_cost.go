@@ -8,7 +8,12 @@ import (
 
 // costCollector adds up costs. It counts whole billionths, since a sum of
 // fractions would drift.
-type costCollector struct{ series sync.Map } // costKey to *costSeries
+type costCollector struct {
+	series sync.Map // costKey to *costSeries
+
+	mu      sync.Mutex
+	removed map[costKey]uint64 // what was added to series that are gone, without client and model
+}
 
 type costKey struct{ client, currency, model, provider, rule string }
 
@@ -33,6 +38,22 @@ func (c *costCollector) add(p *provider, key costKey, nano uint64) {
 		p.state.usage.lastCost.Store(s)
 	}
 	s.n.Add(nano)
+}
+
+// remove removes the series of a name that has expired. Their sum stays known.
+func (c *costCollector) remove(name nameKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.series.Range(func(k, value any) bool {
+		if key := k.(costKey); key.provider == name.provider && key.model == name.model && key.rule == name.rule {
+			c.series.Delete(k)
+			if c.removed == nil {
+				c.removed = make(map[costKey]uint64)
+			}
+			c.removed[costKey{currency: key.currency, provider: key.provider, rule: key.rule}] += value.(*costSeries).n.Load()
+		}
+		return true
+	})
 }
 
 // Describe implements prometheus.Collector.

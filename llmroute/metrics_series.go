@@ -17,32 +17,19 @@ type providerMetrics struct {
 	series   sync.Map // seriesKey to *series
 	outcomes sync.Map // outcomeKey to *outcome
 	tallies  sync.Map // rule to *ruleTallies
-	models   sync.Map // names that providers gave, not the configuration
-	count    atomic.Int64
 
 	// The ones used last are mostly those used next.
 	lastSeries  atomic.Pointer[series]
 	lastOutcome atomic.Pointer[outcome]
 	lastCost    atomic.Pointer[costSeries]
-}
-
-// known tells whether a name that the provider gave has a label, or may have
-// one.
-func (p *providerMetrics) known(model string) bool {
-	if _, ok := p.models.Load(model); ok {
-		return true
-	}
-	if p.count.Add(1) > maxModelLabels {
-		return false
-	}
-	p.models.Store(model, nil)
-	return true
+	lastName    atomic.Pointer[modelName]
 }
 
 type seriesKey struct {
 	host      string
 	operation llmprovider.Operation
 	model     string
+	fixed     bool // the model is the configuration's
 	rule      string
 	failure   string
 	identity  *Identity
@@ -70,23 +57,25 @@ type series struct {
 }
 
 type tokenSeries struct {
-	prompt, completion               prometheus.Counter
-	input, output, cached, reasoning prometheus.Observer
+	prompt, completion         prometheus.Counter
+	input, output              prometheus.Observer
+	cached, written, reasoning partObserver
+}
+
+// partObserver observes the tokens of a class that most responses have none of.
+type partObserver struct {
+	once sync.Once
+	prometheus.Observer
+}
+
+func (o *partObserver) observe(s *series, v *prometheus.HistogramVec, class string, n int64) {
+	if n > 0 {
+		o.once.Do(func() { o.Observer = s.observer(v, class) })
+		o.Observe(float64(n))
+	}
 }
 
 type streamSeries struct{ firstToken, perToken prometheus.Observer }
-
-// label is the model's name as a label: what the configuration or the provider
-// calls it, never the client's own text.
-func label(x *exchange, u *llmprovider.Usage) string {
-	if x.fixedModel {
-		return x.model
-	}
-	if u.Model == "" || x.provider.state.usage.known(u.Model) {
-		return u.Model
-	}
-	return otherModels
-}
 
 // of returns the metrics of a provider under the key's labels.
 func (m *metrics) of(p *provider, key seriesKey) *series {
@@ -123,9 +112,10 @@ func (m *metrics) tokensOf(s *series) *tokenSeries {
 		t = &tokenSeries{
 			prompt: m.promptTokens.WithLabelValues(s.documented...), completion: m.completionTokens.WithLabelValues(s.documented...),
 			input: s.observer(m.tokenUsage, "input"), output: s.observer(m.tokenUsage, "output"),
-			cached: s.observer(m.tokenUsage, "cached"), reasoning: s.observer(m.tokenUsage, "reasoning"),
 		}
-		s.tokens.Store(t)
+		if !s.tokens.CompareAndSwap(nil, t) {
+			t = s.tokens.Load()
+		}
 	}
 	return t
 }
@@ -199,8 +189,9 @@ func (m *metrics) observe(x *exchange) {
 		s.overhead.Observe(x.overhead.Seconds())
 	}
 	switch {
-	case u.Known:
+	case u.Known && (failure == "" || !u.Zero()): // or an error would make series of zeros
 		m.countTokens(s, u)
+	case u.Known:
 	case failure == "":
 		m.usageMissing.WithLabelValues(x.provider.name, string(x.operation()), usageUnreported).Inc()
 	case x.status != 0 && x.status < 400:
@@ -218,7 +209,7 @@ const (
 )
 
 func (m *metrics) seriesOf(x *exchange, u *llmprovider.Usage, failure string) *series {
-	return m.of(x.provider, seriesKey{x.provider.host, x.operation(), label(x, u), x.ruleName(), failure, m.identity.Load()})
+	return m.of(x.provider, seriesKey{x.provider.host, x.operation(), m.modelLabel(x, u), x.fixedModel, x.ruleName(), failure, m.identity.Load()})
 }
 
 // count counts the usage that an answer reported which is passed over.
@@ -234,10 +225,7 @@ func (m *metrics) countTokens(s *series, u *llmprovider.Usage) {
 	t.completion.Add(float64(u.CompletionTokens))
 	t.input.Observe(float64(u.PromptTokens))
 	t.output.Observe(float64(u.CompletionTokens))
-	if u.CachedTokens > 0 {
-		t.cached.Observe(float64(u.CachedTokens))
-	}
-	if u.ReasoningTokens > 0 {
-		t.reasoning.Observe(float64(u.ReasoningTokens))
-	}
+	t.cached.observe(s, m.tokenUsage, "cached", u.CachedTokens)
+	t.written.observe(s, m.tokenUsage, "cache_write", u.CacheWriteTokens)
+	t.reasoning.observe(s, m.tokenUsage, "reasoning", u.ReasoningTokens)
 }

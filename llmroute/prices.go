@@ -19,7 +19,7 @@ type price struct {
 	from     time.Time
 	line     int
 
-	input, cached, output, reasoning uint64
+	input, cached, written, output, reasoning uint64
 }
 
 // nano is the unit in which costs are added up: a billionth of the currency.
@@ -29,12 +29,13 @@ const nano = 1_000_000_000
 // rounded up. ok is false for a cost beyond every number.
 func (p *price) cost(u *llmprovider.Usage) (cost uint64, ok bool) {
 	cached, reasoning := min(u.CachedTokens, u.PromptTokens), min(u.ReasoningTokens, u.CompletionTokens)
+	written := min(u.CacheWriteTokens, u.PromptTokens-cached)
 	hi, lo := uint64(0), uint64(500) // for the rounding
 	for _, part := range [...]struct {
 		tokens int64
 		price  uint64
 	}{
-		{u.PromptTokens - cached, p.input}, {cached, p.cached}, {u.CompletionTokens - reasoning, p.output}, {reasoning, p.reasoning},
+		{u.PromptTokens - cached - written, p.input}, {cached, p.cached}, {written, p.written}, {u.CompletionTokens - reasoning, p.output}, {reasoning, p.reasoning},
 	} {
 		h, l := bits.Mul64(uint64(part.tokens), part.price)
 		var carry uint64
@@ -133,7 +134,7 @@ func (c *charges) amount() string {
 // charge adds the cost of an answer that reported usage, at the prices that were
 // in force when the request came.
 func (x *exchange) charge(u *llmprovider.Usage) {
-	if x.h.app.prices == nil || !u.Known {
+	if x.h.app.prices == nil || !u.Known || x.status >= 400 && u.Zero() {
 		return
 	}
 	table := x.h.app.prices.Get()
@@ -141,14 +142,16 @@ func (x *exchange) charge(u *llmprovider.Usage) {
 	if p == nil && u.Model != x.model {
 		p = table.find(x.provider.name, x.provider.host, u.Model, x.began)
 	}
-	key := costKey{model: label(x, u), rule: x.ruleName()}
+	key := costKey{model: x.h.app.metrics.modelLabel(x, u), rule: x.ruleName()}
 	if x.client != nil {
 		key.client = x.client.Name
 	}
 	c, m := &x.charges, x.h.app.metrics
 	if p == nil {
 		c.unpriced = true
-		m.unpriced(x.provider, key)
+		if !u.Zero() {
+			m.unpriced(x.provider, key)
+		}
 		return
 	}
 	cost, ok := p.cost(u)

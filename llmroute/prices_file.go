@@ -89,7 +89,7 @@ var (
 // parsePrice reads one entry. Its errors begin with a line, as those of
 // membersOf do.
 func parsePrice(node *yaml.Node) (*price, error) {
-	m, err := membersOf(node, "model", "provider", "from", "input", "cached", "output", "reasoning")
+	m, err := membersOf(node, "model", "provider", "from", "input", "cached", "cache_write", "output", "reasoning")
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func parsePrice(node *yaml.Node) (*price, error) {
 		name     string
 		into     *uint64
 		fallback *uint64
-	}{{"input", &p.input, nil}, {"cached", &p.cached, &p.input}, {"output", &p.output, nil}, {"reasoning", &p.reasoning, &p.output}} {
+	}{{"input", &p.input, nil}, {"cached", &p.cached, &p.input}, {"cache_write", &p.written, &p.input}, {"output", &p.output, nil}, {"reasoning", &p.reasoning, &p.output}} {
 		v := m[part.name]
 		switch {
 		case v == nil && part.fallback == nil:

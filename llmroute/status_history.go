@@ -209,6 +209,7 @@ func (a *App) keepHistory() {
 		a.metrics.history.mu.Lock()
 		a.metrics.history.record(a.metrics, now, a.currency())
 		a.metrics.history.mu.Unlock()
+		a.metrics.expireNames(now)
 		select {
 		case <-a.done:
 			return

@@ -170,5 +170,13 @@ func (c *costCollector) sums(currency string) map[costKey]costSums {
 		}
 		return true
 	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, n := range c.removed {
+		if key.currency == currency {
+			key.currency = ""
+			out[key] = costSums{out[key].recent, out[key].total + n}
+		}
+	}
 	return out
 }

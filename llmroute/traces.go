@@ -32,6 +32,7 @@ const (
 	attrInput         = attribute.Key("gen_ai.usage.input_tokens")
 	attrOutput        = attribute.Key("gen_ai.usage.output_tokens")
 	attrCached        = attribute.Key("gen_ai.usage.cache_read.input_tokens")
+	attrCacheWrite    = attribute.Key("gen_ai.usage.cache_creation.input_tokens")
 	attrReasoning     = attribute.Key("gen_ai.usage.reasoning.output_tokens")
 	attrServer        = attribute.Key("server.address")
 	attrPort          = attribute.Key("server.port")
@@ -175,6 +176,9 @@ func (t *traced) end(x *exchange) {
 		set(attrInput.Int64(usage.PromptTokens), attrOutput.Int64(usage.CompletionTokens))
 		if usage.CachedTokens > 0 {
 			set(attrCached.Int64(usage.CachedTokens))
+		}
+		if usage.CacheWriteTokens > 0 {
+			set(attrCacheWrite.Int64(usage.CacheWriteTokens))
 		}
 		if usage.ReasoningTokens > 0 {
 			set(attrReasoning.Int64(usage.ReasoningTokens))
