@@ -41,6 +41,16 @@ func Text(value []byte) string {
 	return string(bytes.ToValidUTF8(AppendUnescaped(nil, inner), []byte("\uFFFD")))
 }
 
+// Plain returns the text of a JSON string, which shares the source's bytes unless it
+// has escapes. It is not checked for UTF-8.
+func Plain(value []byte) []byte {
+	inner := Inner(value)
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	return AppendUnescaped(nil, inner)
+}
+
 // AppendUnescaped appends the text that stands escaped between the quotes of a
 // valid JSON string.
 func AppendUnescaped(dst, inner []byte) []byte {

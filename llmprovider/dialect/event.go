@@ -42,9 +42,9 @@ type Event struct {
 	// arguments), as it stands between the quotes of a JSON string.
 	Text []byte
 
-	// Signature and Data are opaque state of a Reasoning part or, Signature alone,
-	// of any other, at its Delta or Close. Data makes the part unreadable
-	// reasoning.
+	// Signature is opaque state of the part: of a ToolCall at its Open, of any other
+	// at a Delta. Data, at the Open of a Reasoning part, is reasoning that cannot be
+	// read; such a part has no text.
 	Signature, Data Carrier
 	// Summary reports, at the Open of a Reasoning part, whether its text is a
 	// summary.

@@ -16,8 +16,12 @@ type Profile struct {
 	NoDeveloper bool
 	// NoSampling reports whether the model rejects temperature, top_p and top_k.
 	NoSampling bool
-	// NoBudget reports whether the model rejects a budget for reasoning.
-	NoBudget bool
+	// Reasoning is how the model is told how much to reason in the Messages API:
+	// adaptive, budget or none. Default: adaptive.
+	Reasoning string
+	// SystemTurns reports whether a system message may stand inside the
+	// conversation in the Messages API.
+	SystemTurns bool
 	// NoPrefill reports whether the last turn must not be the assistant's.
 	NoPrefill bool
 	// NoStrictTools reports whether strict in tools is rejected.

@@ -338,7 +338,7 @@ func (c *conversation) readPart(raw dialect.JSON) (dialect.Part, *llmprovider.Er
 		audio := jsonscan.Get(raw, "input_audio")
 		p.Kind = dialect.Audio
 		if data := stringOf(audio, "data"); data != nil {
-			p.Media = &dialect.Media{Type: "audio/" + jsonscan.Text(jsonscan.Get(audio, "format")), Data: plain(data)}
+			p.Media = &dialect.Media{Type: "audio/" + jsonscan.Text(jsonscan.Get(audio, "format")), Data: jsonscan.Plain(data)}
 		}
 	case "file":
 		p.Kind, p.Media = dialect.Document, readFile(jsonscan.Get(raw, "file"))
@@ -370,7 +370,7 @@ func readFile(file dialect.JSON) *dialect.Media {
 	case data != nil:
 		m = readURL(data)
 		if m.Data == nil { // base64 without "data:" before it
-			m = &dialect.Media{Type: "application/pdf", Data: plain(data)}
+			m = &dialect.Media{Type: "application/pdf", Data: jsonscan.Plain(data)}
 		}
 	case id != nil:
 		m = &dialect.Media{FileID: id}
@@ -390,7 +390,7 @@ func readURL(url dialect.JSON) *dialect.Media {
 	if len(inner) < 5 || !strings.EqualFold(string(inner[:5]), "data:") {
 		return &dialect.Media{URL: url}
 	}
-	text := plain(url)
+	text := jsonscan.Plain(url)
 	head, data, found := bytes.Cut(text[5:], []byte{','})
 	media, isBase64 := bytes.CutSuffix(head, []byte(";base64"))
 	if !found || !isBase64 {
@@ -400,14 +400,4 @@ func readURL(url dialect.JSON) *dialect.Media {
 		media = media[:i]
 	}
 	return &dialect.Media{Type: strings.ToLower(string(media)), Data: data}
-}
-
-// plain returns a string's text, which shares the source's bytes unless it has
-// escapes.
-func plain(value dialect.JSON) []byte {
-	inner := jsonscan.Inner(value)
-	if bytes.IndexByte(inner, '\\') < 0 {
-		return inner
-	}
-	return jsonscan.AppendUnescaped(nil, inner)
 }

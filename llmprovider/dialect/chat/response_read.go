@@ -93,9 +93,11 @@ func (r *wholeReader) readChoice(n int, choice dialect.JSON) {
 	refused := false
 	for _, part := range readReasoning(reasoningOf(message)) {
 		t := part.Thought
-		r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.Reasoning, Summary: t.Summary})
-		r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.Reasoning, Text: jsonscan.Inner(t.Text)})
-		r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.Reasoning, Signature: t.Signature, Data: t.Data})
+		r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.Reasoning, Summary: t.Summary, Data: t.Data})
+		if t.Data.Empty() {
+			r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.Reasoning, Text: jsonscan.Inner(t.Text), Signature: t.Signature})
+		}
+		r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.Reasoning})
 	}
 	r.readContent(n, jsonscan.Get(message, "content"))
 	if refusal := jsonscan.Inner(jsonscan.Get(message, "refusal")); len(refusal) > 0 {
@@ -109,11 +111,13 @@ func (r *wholeReader) readChoice(n int, choice dialect.JSON) {
 	}
 	if call := jsonscan.Get(message, "function_call"); len(call) > 0 && call[0] == '{' {
 		r.call(n, callID(n, i), call, false)
+		i++
 	}
-	r.finish(n, choice, refused)
+	r.finish(n, choice, refused, i)
 }
 
-func (r *responseReader) finish(n int, choice dialect.JSON, refused bool) {
+// finish emits why a choice ended. Some servers say "stop" after a call (Ollama).
+func (r *responseReader) finish(n int, choice dialect.JSON, refused bool, calls int) {
 	e := dialect.Event{Kind: dialect.Finish, Choice: n, Reason: reasons[jsonscan.Text(jsonscan.Get(choice, "finish_reason"))]}
 	// What vLLM and SGLang say of the stop sequence.
 	for _, name := range [...]string{"stop_reason", "matched_stop"} {
@@ -121,8 +125,12 @@ func (r *responseReader) finish(n int, choice dialect.JSON, refused bool) {
 			e.Reason, e.StopText = dialect.StopSequence, text
 		}
 	}
-	if refused && e.Reason == dialect.Stopped {
+	switch {
+	case e.Reason != dialect.Stopped:
+	case refused:
 		e.Reason = dialect.Refused
+	case calls > 0:
+		e.Reason = dialect.ToolCalls
 	}
 	r.send(e)
 }
@@ -409,9 +417,14 @@ func (r *streamReader) reasoning(n int, delta dialect.JSON) {
 		if text := jsonscan.Inner(t.Text); len(text) > 0 {
 			r.text(n, dialect.Reasoning, text)
 		}
-		if !t.Signature.Empty() || !t.Data.Empty() {
+		switch {
+		case !t.Data.Empty():
+			r.closePart(n)
+			r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.Reasoning, Data: t.Data})
+			r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.Reasoning})
+		case !t.Signature.Empty():
 			r.openPart(n, dialect.Reasoning)
-			r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.Reasoning, Signature: t.Signature, Data: t.Data})
+			r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.Reasoning, Signature: t.Signature})
 			r.closePart(n)
 		}
 	}
@@ -538,5 +551,5 @@ func (r *streamReader) end(n int) {
 		r.openCall(n, f)
 		r.closePart(n)
 	}
-	r.finish(n, c.finish, c.refused)
+	r.finish(n, c.finish, c.refused, c.calls)
 }

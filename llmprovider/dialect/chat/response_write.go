@@ -73,8 +73,11 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 	case dialect.Start:
 		w.begin(e.ID)
 	case dialect.Open:
-		if e.Part == dialect.ToolCall {
+		switch {
+		case e.Part == dialect.ToolCall:
 			return w.openCall(dst, e)
+		case !e.Data.Empty():
+			return w.state(dst, e)
 		}
 	case dialect.Delta:
 		return w.delta(dst, e)
@@ -179,13 +182,12 @@ func (w *streamWriter) delta(dst []byte, e *dialect.Event) []byte {
 	case dialect.Refusal:
 		dst = append(member(dst, "refusal"), '"')
 	case dialect.Reasoning:
-		if len(e.Text) == 0 && e.Signature.Empty() && e.Data.Empty() {
-			return dst[:start]
-		}
 		if len(e.Text) == 0 {
-			dst = append(member(dst, "thinking_blocks"), '[')
-			dst = appendThinking(dst, nil, e)
-			return append(dst, "]},\"finish_reason\":null}]}\n\n"...)
+			dst = dst[:start]
+			if !e.Signature.Empty() {
+				dst = w.state(dst, e)
+			}
+			return dst
 		}
 		dst = append(member(dst, "reasoning_content"), '"')
 	case dialect.ToolCall:
@@ -204,6 +206,13 @@ func (w *streamWriter) delta(dst []byte, e *dialect.Event) []byte {
 	}
 	dst = append(dst, e.Text...)
 	return append(dst, "\"},\"finish_reason\":null}]}\n\n"...)
+}
+
+// state writes the opaque state of a part of reasoning.
+func (w *streamWriter) state(dst []byte, e *dialect.Event) []byte {
+	dst = append(member(w.chunk(dst, e.Choice), "thinking_blocks"), '[')
+	dst = appendThinking(dst, nil, e)
+	return append(dst, "]},\"finish_reason\":null}]}\n\n"...)
 }
 
 // appendThinking appends a block of reasoning in the form that gateways share for
@@ -269,6 +278,7 @@ func (c *wholeChoice) open(e *dialect.Event) {
 		c.hasRefusal = true
 	case dialect.Reasoning:
 		c.thought = c.thought[:0]
+		c.state(e)
 	case dialect.ToolCall:
 		if len(c.calls) > 0 {
 			c.calls = append(c.calls, ',')
@@ -308,7 +318,6 @@ func (c *wholeChoice) state(e *dialect.Event) {
 func (c *wholeChoice) close(e *dialect.Event) {
 	switch e.Part {
 	case dialect.Reasoning:
-		c.state(e)
 		c.reasoning = append(c.reasoning, c.thought...)
 	case dialect.ToolCall:
 		c.calls = append(c.calls, `"}}`...)

@@ -1,0 +1,173 @@
+package dialect_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
+)
+
+// through passes a response through a lane in pieces of n bytes.
+func through(t *testing.T, from, to *dialect.API, o dialect.ResponseOptions, in string, n int) string {
+	t.Helper()
+	r := dialect.NewResponse(from, to, o)
+	var out strings.Builder
+	pass := func(p []byte) error { out.Write(p); return nil }
+	for len(in) > 0 {
+		k := min(n, len(in))
+		if err := r.Write([]byte(in[:k]), pass); err != nil {
+			t.Fatal(err)
+		}
+		in = in[k:]
+	}
+	if err := r.Finish(pass); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestRequests(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		from, to *dialect.API
+		in, out  string
+		lost     string
+	}{
+		{
+			"chat to messages: settings", chat.API, messages.API,
+			`{"model":"x","messages":[{"role":"system","content":"s"},{"role":"user","content":"hi"}],"temperature":1.5,"top_p":0.5,"seed":7,"stop":"a","max_completion_tokens":100,"user":"u","n":1}`,
+			`{"model":"m","max_tokens":100,"temperature":1,"stop_sequences":["a"],"metadata":{"user_id":"u"},"system":"s","messages":[{"role":"user","content":"hi"}]}`,
+			"dropped seed,top_p approximated temperature",
+		},
+		{
+			"chat to messages: tools", chat.API, messages.API,
+			`{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"","tool_calls":[{"id":"c.1","type":"function","function":{"name":"f","arguments":"{\"n\": 1e3}"}},{"id":"c2","type":"function","function":{"name":"g","arguments":""}}]},` +
+				`{"role":"tool","tool_call_id":"c.1","content":"one"},{"role":"tool","tool_call_id":"c2","content":"two"},{"role":"user","content":"go on"}],` +
+				`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"n":{"type":"number"}}}}},{"type":"function","function":{"name":"g","description":"d"}}],"parallel_tool_calls":false}`,
+			`{"model":"m","max_tokens":8192,"tools":[{"name":"f","input_schema":{"type":"object","properties":{"n":{"type":"number"}}}},{"name":"g","description":"d","input_schema":{"type":"object","properties":{}}}],` +
+				`"tool_choice":{"type":"auto","disable_parallel_tool_use":true},"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"c_1","name":"f","input":{"n": 1e3}},{"type":"tool_use","id":"c2","name":"g","input":{}}]},` +
+				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"c_1","content":"one"},{"type":"tool_result","tool_use_id":"c2","content":"two"}]},{"role":"user","content":"go on"}]}`,
+			"",
+		},
+		{
+			"messages to chat", messages.API, chat.API,
+			`{"model":"x","max_tokens":5,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"stop_sequences":["a"],"top_k":3,"thinking":{"type":"enabled","budget_tokens":4000},"stream":true,` +
+				`"messages":[{"role":"user","content":[{"type":"text","text":"h\u00e9"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA=="}}]},` +
+				`{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"sig"},{"type":"text","text":"ok"},{"type":"tool_use","id":"t1","name":"f","input":{"a": [1.0]}}]},` +
+				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"r"}],"is_error":true},{"type":"text","text":"next"}]}],` +
+				`"tools":[{"name":"f","input_schema":{"type":"object"},"cache_control":{"type":"ephemeral","ttl":"1h"}}],"tool_choice":{"type":"tool","name":"f","disable_parallel_tool_use":true}}`,
+			`{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":5,"stop":["a"],"reasoning_effort":"medium",` +
+				`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}],"parallel_tool_calls":false,"tool_choice":{"type":"function","function":{"name":"f"}},` +
+				`"messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"h\u00e9"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]},` +
+				`{"role":"assistant","content":"ok","tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{\"a\": [1.0]}"}}]},` +
+				`{"role":"tool","tool_call_id":"t1","content":"Error: r"},{"role":"user","content":"next"}]}`,
+			"dropped cache_control,messages[].content[].thinking,top_k approximated messages[].content[].is_error,thinking.budget_tokens",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r, err := dialect.Read(tc.from, []byte(tc.in), dialect.Call{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the request is not changed by being written
+				out, err := dialect.Translate(r, tc.to, dialect.Target{Model: "m", Stream: r.Stream})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(out.Body) != tc.out {
+					t.Errorf("got  %s\nwant %s", out.Body, tc.out)
+				}
+				if !json.Valid(out.Body) {
+					t.Error("not JSON")
+				}
+				var lost []string
+				if names := out.Loss.Fields(tc.from, dialect.Dropped); len(names) > 0 {
+					lost = append(lost, "dropped "+strings.Join(names, ","))
+				}
+				if names := out.Loss.Fields(tc.from, dialect.Approximated); len(names) > 0 {
+					lost = append(lost, "approximated "+strings.Join(names, ","))
+				}
+				if got := strings.Join(lost, " "); got != tc.lost {
+					t.Errorf("lost %q, want %q", got, tc.lost)
+				}
+			}
+		})
+	}
+}
+
+func TestResponses(t *testing.T) {
+	const chatStream = `data: {"id":"x","model":"up","choices":[{"index":0,"delta":{"role":"assistant","reasoning_content":"why"},"finish_reason":null}]}` + "\n\n" +
+		`data: {"id":"x","model":"up","choices":[{"index":0,"delta":{"content":"h\u00e9"},"finish_reason":null}]}` + "\n\n" +
+		`data: {"id":"x","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a\""}}]},"finish_reason":null}]}` + "\n\n" +
+		`data: {"id":"x","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]},"finish_reason":null}]}` + "\n\n" +
+		`data: {"id":"x","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}` + "\n\n" +
+		`data: {"id":"x","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":3}}}` + "\n\ndata: [DONE]\n\n"
+	const messagesStream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_x\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"asked\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":0,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":0}}}\n\n" +
+		"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}\n\n" +
+		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"why\"}}\n\n" +
+		"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n" +
+		"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n" +
+		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"h\\u00e9\"}}\n\n" +
+		"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":1}\n\n" +
+		"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"tool_use\",\"id\":\"c1\",\"name\":\"f\",\"input\":{}}}\n\n" +
+		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\"\"}}\n\n" +
+		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\":1}\"}}\n\n" +
+		"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n" +
+		"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\",\"stop_sequence\":null},\"usage\":{\"input_tokens\":7,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":3,\"output_tokens\":4}}\n\n" +
+		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+	head := `data: {"id":"chatcmpl-msg_x","object":"chat.completion.chunk","created":5,"model":"asked","choices":[`
+	back := head + `{"index":0,"delta":{"role":"assistant","reasoning_content":"why"},"finish_reason":null}]}` + "\n\n" +
+		head + `{"index":0,"delta":{"content":"h\u00e9"},"finish_reason":null}]}` + "\n\n" +
+		head + `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]}` + "\n\n" +
+		head + `{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]},"finish_reason":null}]}` + "\n\n" +
+		head + `{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]},"finish_reason":null}]}` + "\n\n" +
+		head + `{"index":0,"delta":{},"finish_reason":"tool_calls"}]}` + "\n\n" +
+		head + `],"usage":{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":3},"completion_tokens_details":{"reasoning_tokens":0}}}` + "\n\ndata: [DONE]\n\n"
+	whole := `{"id":"msg_x","type":"message","role":"assistant","model":"asked","content":[{"type":"thinking","thinking":"why","signature":"c2ln"},{"type":"text","text":"h\u00e9"},` +
+		`{"type":"tool_use","id":"c1","name":"f","input":{"a": 1e3}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":7,"cache_creation_input_tokens":0,"cache_read_input_tokens":3,"output_tokens":4}}`
+	wholeChat := `{"id":"chatcmpl-msg_x","object":"chat.completion","created":5,"model":"asked","choices":[{"index":0,"message":{"role":"assistant","content":"h\u00e9","refusal":null,"reasoning_content":"why",` +
+		`"thinking_blocks":[{"type":"thinking","thinking":"why","signature":"c2ln"}],"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\": 1e3}"}}]},"logprobs":null,"finish_reason":"tool_calls"}],` +
+		`"usage":{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":3},"completion_tokens_details":{"reasoning_tokens":0}}}`
+	for _, tc := range []struct {
+		name     string
+		from, to *dialect.API
+		stream   bool
+		in, out  string
+	}{
+		{"a stream from chat to messages", chat.API, messages.API, true, chatStream, messagesStream},
+		{"a stream from messages to chat", messages.API, chat.API, true, messagesStream, back},
+		{"a stream from messages to messages", messages.API, messages.API, true, messagesStream, messagesStream},
+		{"a response from messages to chat", messages.API, chat.API, false, whole, wholeChat},
+		{"a response from messages to messages", messages.API, messages.API, false, whole, whole},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := dialect.ResponseOptions{Request: &dialect.Request{API: tc.to, StreamUsage: true}, Model: "asked", Stream: tc.stream, Created: 5}
+			for n := 1; n <= len(tc.in); n++ {
+				if got := through(t, tc.from, tc.to, o, tc.in, n); got != tc.out {
+					t.Fatalf("in pieces of %d: got\n%s\nwant\n%s", n, got, tc.out)
+				}
+			}
+		})
+	}
+}
+
+// A stream that ends early never ends as if it were complete, wherever it is cut.
+func TestCutStreams(t *testing.T) {
+	const stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_x\",\"model\":\"m\",\"content\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}}\n\n" +
+		"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n" +
+		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n"
+	o := dialect.ResponseOptions{Request: &dialect.Request{API: chat.API}, Stream: true}
+	for n := range len(stream) + 1 {
+		for to, end := range map[*dialect.API]string{chat.API: `"code":"incomplete_response"}}` + "\n\n", messages.API: "}}\n\n"} {
+			got := through(t, messages.API, to, o, stream[:n], 50)
+			if !strings.HasSuffix(got, end) || strings.Contains(got, "[DONE]") || strings.Contains(got, "message_stop") || !strings.Contains(got, `"error"`) {
+				if !strings.Contains(got, "malformed_response") && !strings.Contains(got, "api_error") {
+					t.Fatalf("cut at %d towards %s: %s", n, to.Name, got)
+				}
+			}
+		}
+	}
+}

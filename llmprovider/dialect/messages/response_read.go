@@ -1,0 +1,369 @@
+package messages
+
+import (
+	"bytes"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
+
+// newResponseReader implements dialect.API.
+func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
+	r := &responseReader{custom: customTools(o.Request)}
+	if o.Stream {
+		return &streamReader{responseReader: r}
+	}
+	return &wholeReader{responseReader: r}
+}
+
+// customTools are the names of the tools that take free text, which the API has not:
+// the request's writer made functions with one property of them.
+func customTools(r *dialect.Request) map[string]bool {
+	var names map[string]bool
+	if r != nil {
+		for i := range r.Tools {
+			if r.Tools[i].Kind == dialect.Custom {
+				if names == nil {
+					names = make(map[string]bool)
+				}
+				names[r.Tools[i].Name] = true
+			}
+		}
+	}
+	return names
+}
+
+// responseReader is what a whole response and a stream have in common.
+type responseReader struct {
+	custom map[string]bool
+	emit   func(*dialect.Event) error
+	event  dialect.Event
+	usage  llmprovider.Usage
+	tokens tokens
+	err    error
+}
+
+// send emits an event. After an error of emit it does nothing.
+func (r *responseReader) send(e dialect.Event) {
+	if r.err == nil {
+		r.event = e
+		r.err = r.emit(&r.event)
+	}
+}
+
+// reasons are the stop reasons of the API.
+var reasons = map[string]dialect.Reason{
+	"end_turn": dialect.Stopped, "stop_sequence": dialect.StopSequence, "max_tokens": dialect.Length, "model_context_window_exceeded": dialect.ContextFull,
+	"tool_use": dialect.ToolCalls, "refusal": dialect.Refused, "pause_turn": dialect.Paused,
+}
+
+func (r *responseReader) finish(object dialect.JSON) {
+	e := dialect.Event{Kind: dialect.Finish, Reason: reasons[jsonscan.Text(jsonscan.Get(object, "stop_reason"))]}
+	e.StopText = stringOf(object, "stop_sequence")
+	if details := jsonscan.Get(object, "stop_details"); details != nil {
+		e.Detail = stringOf(details, "explanation")
+	}
+	r.send(e)
+}
+
+// tokens are the API's counts. In a stream they are cumulative, and of each member
+// the last one that is there counts.
+type tokens struct {
+	known                        bool
+	input, output, read, written int64
+	reasoning                    int64
+}
+
+func (t *tokens) take(usage dialect.JSON) {
+	for name, v := range jsonscan.Members(usage) {
+		n, ok := count(v)
+		switch jsonscan.Text(name) {
+		case "input_tokens":
+			set(&t.input, n, ok)
+			t.known = t.known || ok
+		case "output_tokens":
+			set(&t.output, n, ok)
+			t.known = t.known || ok
+		case "cache_read_input_tokens":
+			set(&t.read, n, ok)
+		case "cache_creation_input_tokens":
+			set(&t.written, n, ok)
+		case "output_tokens_details":
+			n, ok = count(jsonscan.Get(v, "thinking_tokens"))
+			set(&t.reasoning, n, ok)
+		}
+	}
+}
+
+func set(into *int64, n int64, ok bool) {
+	if ok {
+		*into = n
+	}
+}
+
+// count reads a count of tokens.
+func count(value dialect.JSON) (n int64, ok bool) {
+	for _, c := range value {
+		if c < '0' || c > '9' || n > 1<<40 {
+			return 0, false
+		}
+		n = 10*n + int64(c-'0')
+	}
+	return n, len(value) > 0
+}
+
+// report emits the counts as the gateway counts: input includes what was read from
+// the cache and what was written to it.
+func (r *responseReader) report() {
+	if !r.tokens.known {
+		return
+	}
+	t := &r.tokens
+	r.usage = llmprovider.Usage{
+		Known: true, PromptTokens: t.input + t.read + t.written, CompletionTokens: t.output, CachedTokens: t.read, ReasoningTokens: t.reasoning,
+	}
+	r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
+}
+
+// wholeReader reads a response that is one document.
+type wholeReader struct {
+	*responseReader
+	whole dialect.Whole
+}
+
+func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
+
+func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
+	r.emit = emit
+	doc := r.whole.Close()
+	content := jsonscan.Get(doc, "content")
+	switch {
+	case jsonscan.Text(jsonscan.Get(doc, "type")) == "error":
+		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, doc)})
+		return r.err
+	case len(content) == 0 || content[0] != '[':
+		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.Malformed("content")})
+		return r.err
+	}
+	r.send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(doc, "id")), Model: jsonscan.Text(jsonscan.Get(doc, "model"))})
+	for block := range jsonscan.Elements(content) {
+		r.readBlock(block)
+	}
+	r.tokens.take(jsonscan.Get(doc, "usage"))
+	r.finish(doc)
+	r.report()
+	r.send(dialect.Event{Kind: dialect.End})
+	return r.err
+}
+
+func (r *wholeReader) readBlock(block dialect.JSON) {
+	e := dialect.Event{Kind: dialect.Delta}
+	open := dialect.Event{Kind: dialect.Open}
+	switch jsonscan.Text(jsonscan.Get(block, "type")) {
+	case "text":
+		e.Part, e.Text = dialect.Text, jsonscan.Inner(jsonscan.Get(block, "text"))
+	case "thinking":
+		e.Part, e.Text = dialect.Reasoning, jsonscan.Inner(jsonscan.Get(block, "thinking"))
+		e.Signature = dialect.ReadCarrier(stringOf(block, "signature"), Vendor)
+	case "redacted_thinking":
+		e.Part = dialect.Reasoning
+		open.Data = dialect.ReadCarrier(stringOf(block, "data"), Vendor)
+	case "tool_use":
+		e.Part = dialect.ToolCall
+		open.ID, open.Name = jsonscan.Text(jsonscan.Get(block, "id")), jsonscan.Text(jsonscan.Get(block, "name"))
+		input := jsonscan.Get(block, "input")
+		if open.Custom = r.custom[open.Name]; open.Custom {
+			e.Text = jsonscan.Inner(jsonscan.Get(input, "input"))
+		} else {
+			e.Text = jsonscan.AppendEscaped(nil, input)
+		}
+	default:
+		return // a block that nobody asked for
+	}
+	open.Part = e.Part
+	r.send(open)
+	if len(e.Text) > 0 || !e.Signature.Empty() {
+		r.send(e)
+	}
+	r.send(dialect.Event{Kind: dialect.Close, Part: e.Part})
+}
+
+// streamReader reads a stream of events.
+type streamReader struct {
+	*responseReader
+	events  dialect.EventStream
+	open    dialect.Kind // the block that is open, 0 for none or one that is left out
+	text    []byte       // the input of an open call of a free-text tool
+	inText  bool
+	started bool
+	stopped bool // said why it stopped
+	ended   bool
+}
+
+func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
+	r.emit = emit
+	if err := r.events.Read(p, r.take); err != nil {
+		return err
+	}
+	return r.err
+}
+
+func (r *streamReader) Close(emit func(*dialect.Event) error) error {
+	r.emit = emit
+	rest, err := r.events.Close(r.take)
+	switch {
+	case err != nil:
+		return err
+	case r.ended:
+	case len(bytes.TrimSpace(rest)) > 0 && jsonscan.Valid(rest):
+		r.fail(dialect.ReadError(0, rest))
+	case r.stopped: // only the last event is missing
+		r.end()
+	default:
+		r.fail(dialect.Incomplete())
+	}
+	return r.err
+}
+
+func (r *streamReader) fail(err *llmprovider.Error) {
+	if !r.ended {
+		r.ended = true
+		r.send(dialect.Event{Kind: dialect.Failure, Err: err})
+	}
+}
+
+func (r *streamReader) end() {
+	if !r.ended {
+		r.ended = true
+		r.report()
+		r.send(dialect.Event{Kind: dialect.End})
+	}
+}
+
+func (r *streamReader) take(_, data []byte) error {
+	data = bytes.TrimSpace(data)
+	if r.ended || len(data) == 0 {
+		return r.err
+	}
+	if data[0] != '{' || !jsonscan.Valid(data) {
+		r.fail(dialect.Malformed("event"))
+		return r.err
+	}
+	switch jsonscan.Text(jsonscan.Get(data, "type")) {
+	case "message_start":
+		if r.started {
+			return r.err
+		}
+		r.started = true
+		message := jsonscan.Get(data, "message")
+		r.tokens.take(jsonscan.Get(message, "usage"))
+		r.send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(message, "id")), Model: jsonscan.Text(jsonscan.Get(message, "model"))})
+	case "content_block_start":
+		r.openBlock(jsonscan.Get(data, "content_block"))
+	case "content_block_delta":
+		r.delta(jsonscan.Get(data, "delta"))
+	case "content_block_stop":
+		r.closeBlock()
+	case "message_delta":
+		r.closeBlock()
+		r.tokens.take(jsonscan.Get(data, "usage"))
+		if delta := jsonscan.Get(data, "delta"); jsonscan.IsString(jsonscan.Get(delta, "stop_reason")) && !r.stopped {
+			r.stopped = true
+			r.finish(delta)
+		}
+	case "message_stop":
+		if !r.stopped {
+			r.fail(dialect.Malformed("stop_reason"))
+			return r.err
+		}
+		r.end()
+	case "ping":
+		r.send(dialect.Event{Kind: dialect.Ping})
+	case "error":
+		r.fail(dialect.ReadError(0, data))
+	}
+	return r.err
+}
+
+func (r *streamReader) openBlock(block dialect.JSON) {
+	r.closeBlock()
+	e := dialect.Event{Kind: dialect.Open}
+	var first dialect.JSON
+	switch jsonscan.Text(jsonscan.Get(block, "type")) {
+	case "text":
+		e.Part, first = dialect.Text, jsonscan.Get(block, "text")
+	case "thinking":
+		e.Part, first = dialect.Reasoning, jsonscan.Get(block, "thinking")
+	case "redacted_thinking":
+		e.Part, e.Data = dialect.Reasoning, dialect.ReadCarrier(stringOf(block, "data"), Vendor)
+	case "tool_use":
+		e.Part, e.ID, e.Name = dialect.ToolCall, jsonscan.Text(jsonscan.Get(block, "id")), jsonscan.Text(jsonscan.Get(block, "name"))
+		e.Custom = r.custom[e.Name]
+		r.inText, r.text = e.Custom, r.text[:0]
+	default:
+		return
+	}
+	r.open = e.Part
+	r.send(e)
+	if e.Part == dialect.ToolCall {
+		if input := jsonscan.Get(block, "input"); len(input) > 2 { // whole, as some servers send it
+			r.arguments(jsonscan.AppendEscaped(nil, input))
+		}
+		return
+	}
+	if text := jsonscan.Inner(first); len(text) > 0 {
+		r.send(dialect.Event{Kind: dialect.Delta, Part: r.open, Text: text})
+	}
+}
+
+func (r *streamReader) delta(delta dialect.JSON) {
+	if r.open == 0 {
+		return
+	}
+	e := dialect.Event{Kind: dialect.Delta, Part: r.open}
+	switch jsonscan.Text(jsonscan.Get(delta, "type")) {
+	case "text_delta":
+		e.Text = jsonscan.Inner(jsonscan.Get(delta, "text"))
+	case "thinking_delta":
+		e.Text = jsonscan.Inner(jsonscan.Get(delta, "thinking"))
+	case "signature_delta":
+		e.Signature = dialect.ReadCarrier(stringOf(delta, "signature"), Vendor)
+	case "input_json_delta":
+		r.arguments(jsonscan.Inner(jsonscan.Get(delta, "partial_json")))
+		return
+	default:
+		return
+	}
+	if len(e.Text) > 0 || !e.Signature.Empty() {
+		r.send(e)
+	}
+}
+
+// arguments emits a piece of a call's arguments; those of a free-text tool are known
+// when all have come.
+func (r *streamReader) arguments(text []byte) {
+	switch {
+	case len(text) == 0 || r.open != dialect.ToolCall:
+	case r.inText:
+		if len(r.text)+len(text) <= dialect.MaxEvent {
+			r.text = jsonscan.AppendUnescaped(r.text, text)
+		}
+	default:
+		r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
+	}
+}
+
+func (r *streamReader) closeBlock() {
+	if r.open == 0 {
+		return
+	}
+	if r.inText {
+		r.inText = false
+		if text := jsonscan.Inner(jsonscan.Get(r.text, "input")); len(text) > 0 && jsonscan.Valid(r.text) {
+			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
+		}
+	}
+	r.send(dialect.Event{Kind: dialect.Close, Part: r.open})
+	r.open = 0
+}
