@@ -4,6 +4,11 @@
 #   bash integration/run.sh
 #   bash integration/run.sh lint unit
 #
+# or a part of one step, with packages and flags for go test:
+#
+#   bash integration/run.sh unit ./llmroute -run TestX
+#   bash integration/run.sh integration ./integration/sidecar
+#
 # All steps run even when one fails; the exit code is 1 if any did. A step
 # whose tool is missing (node, a C compiler for the race detector) is skipped
 # on a developer's machine and fails where CI is set.
@@ -23,6 +28,17 @@ SKIPPED=77 # exit code of a skipped step, as in automake
 usage() {
   cat <<'TXT'
 usage: bash integration/run.sh [STEP...]
+       bash integration/run.sh STEP PACKAGE... [FLAG...]
+       bash integration/run.sh STEP FLAG...
+
+The last two run a part of unit, integration, kubernetes or modules, with
+packages and flags for go test (modules: folders instead of packages):
+
+  bash integration/run.sh unit ./llmroute -run TestX
+  bash integration/run.sh integration ./integration/sidecar
+  bash integration/run.sh modules ./integration/page -v
+
+Steps, in the order in which they run without any arguments:
 
   fmt      gofmt would change nothing
   generate the CustomResourceDefinitions and deepcopy functions are what the Go
@@ -139,8 +155,8 @@ step_unit() {
     echo "no C compiler: testing without the race detector"
     race=
   fi
-  # shellcheck disable=SC2046
-  go test $race -count=1 -timeout 30m $(packages '' | grep -v /integration)
+  [[ ${#folders[@]} -gt 0 ]] || mapfile -t folders < <(packages '' | grep -v /integration)
+  go test $race -count=1 -timeout 30m "${folders[@]}" "${flags[@]}"
 }
 
 # built: builds the gateway once for all tests that start it.
@@ -154,11 +170,15 @@ built() {
 # they load the machine, and measure.
 step_integration() {
   built
+  if [[ ${#folders[@]} -gt 0 ]]; then
+    go test -count=1 -p=1 -timeout 30m "${folders[@]}" "${flags[@]}"
+    return
+  fi
   # shellcheck disable=SC2046
-  go test -count=1 -p=1 -timeout 30m $(packages /integration | grep -v /integration/kubernetes)
+  go test -count=1 -p=1 -timeout 30m $(packages /integration | grep -v /integration/kubernetes) "${flags[@]}"
   # Sidecars are built smaller, too, without the Kubernetes source.
   go build -o "$tmp/sidecar" ./cmd/caddy/sidecar
-  LLM_TEST_BINARY=$tmp/sidecar go test -count=1 -timeout 30m -skip '^TestFromTheCluster$' ./integration/sidecar
+  LLM_TEST_BINARY=$tmp/sidecar go test -count=1 -timeout 30m -skip '^TestFromTheCluster$' ./integration/sidecar "${flags[@]}"
 }
 
 # The first test builds kube-apiserver, etcd and kubectl into the user's cache.
@@ -167,16 +187,17 @@ step_kubernetes() {
   go test -count=1 -timeout 50m -run '^TestPrograms$' ./integration/kubernetes/cluster
   echo "kube-apiserver, etcd and kubectl were there after $((SECONDS - started))s"
   built
-  # shellcheck disable=SC2046
-  go test -count=1 -p=1 -timeout 30m $(packages /integration/kubernetes)
+  [[ ${#folders[@]} -gt 0 ]] || mapfile -t folders < <(packages /integration/kubernetes)
+  go test -count=1 -p=1 -timeout 30m "${folders[@]}" "${flags[@]}"
 }
 
 step_modules() {
   local dirs
   dirs=$(nested_modules)
   [[ -n $dirs ]] || skip "no modules below the root"
+  [[ ${#folders[@]} -eq 0 ]] || dirs=${folders[*]}
   built
-  each "$dirs" bash -c 'go vet ./... && go test -count=1 -timeout 20m ./...'
+  each "$dirs" bash -c 'go vet ./... && go test -count=1 -timeout 20m ./... "$@"' go-test "${flags[@]}"
 }
 
 step_node() {
@@ -261,15 +282,30 @@ summary() {
   echo "steps: $passed passed, $failed failed, $skipped skipped"
 }
 
-steps=()
+# Steps come first. What begins with ./ is a folder; from the first other thing
+# that begins with - on, all are flags.
+steps=() folders=() flags=()
 for arg in "$@"; do
   case $arg in
     -h | --help) usage; exit ;;
   esac
+  if [[ ${#flags[@]} -gt 0 || $arg == -* ]]; then
+    flags+=("$arg")
+    continue
+  elif [[ $arg == ./* ]]; then
+    folders+=("$arg")
+    continue
+  fi
   [[ " ${ALL_STEPS[*]} " == *" $arg "* ]] || { echo "unknown step: $arg" >&2; usage >&2; exit 2; }
   steps+=("$arg")
 done
+if [[ $((${#folders[@]} + ${#flags[@]})) -gt 0 && (${#steps[@]} -ne 1 || " unit integration kubernetes modules " != *" ${steps[*]} "*) ]]; then
+  echo "packages and flags go with one step: unit, integration, kubernetes or modules" >&2
+  usage >&2
+  exit 2
+fi
 [[ ${#steps[@]} -gt 0 ]] || steps=("${ALL_STEPS[@]}")
+export LLM_INTEGRATION=1 # the tests in folders below integration are not skipped
 
 passed=0 failed=0 skipped=0 failures='' table=''
 tmp=$(mktemp -d)

@@ -23,9 +23,11 @@ import (
 // Binary returns the gateway to test: the file LLM_TEST_BINARY names, or
 // cmd/caddy, built once per test process, with the race detector when
 // LLM_TEST_RACE is 1. The build is kept in the temporary directory, so an
-// unchanged one costs the next process a second.
+// unchanged one costs the next process a second. The test is skipped unless
+// integration tests are asked for, see host.NeedIntegration.
 func Binary(t testing.TB) string {
 	t.Helper()
+	host.NeedIntegration(t)
 	path, err := binary()
 	if err != nil {
 		t.Fatalf("building the gateway: %v", err)

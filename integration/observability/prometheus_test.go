@@ -23,6 +23,7 @@ import (
 // where CI is set.
 func tool(t *testing.T, name string) string {
 	t.Helper()
+	host.NeedIntegration(t)
 	path, err := exec.LookPath(name)
 	switch {
 	case err == nil:

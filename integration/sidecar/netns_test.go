@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/caddy-llm/gateway/integration/internal/host"
 	"github.com/caddy-llm/gateway/integration/internal/netns"
 )
 
@@ -42,6 +43,7 @@ var sites atomic.Int32
 // newSite makes the namespaces. hosts are the lines of the pod's /etc/hosts.
 func newSite(t testing.TB, hosts ...string) *site {
 	t.Helper()
+	host.NeedIntegration(t)
 	need(t, os.Geteuid() == 0, "network namespaces need root")
 	for _, tool := range []string{"ip", "nft", "iptables", "setpriv", "curl"} {
 		_, err := exec.LookPath(tool)

@@ -23,9 +23,11 @@ import (
 var programs = []string{"etcd", "kube-apiserver", "kubectl"}
 
 // binaries returns the folder with the built programs. Where they can not be
-// built, without a network for example, the test is skipped; in CI it fails.
+// built, without a network for example, the test is skipped; in CI it fails. It is
+// skipped, too, unless integration tests are asked for, see host.NeedIntegration.
 func binaries(t testing.TB) string {
 	t.Helper()
+	host.NeedIntegration(t)
 	building.Lock() // one test builds, with its own deadline
 	defer building.Unlock()
 	if building.dir != "" {
