@@ -77,7 +77,8 @@ type Target struct {
 
 // ResponseOptions are what the reader and the writer of a response need to know.
 type ResponseOptions struct {
-	// Request is the client's request as it was read.
+	// Request is the client's request as it was read. What of it points into the
+	// source is valid only while the reader and the writer are made.
 	Request *Request
 	// Model is the name of the model that the client is told: the one it asked
 	// for.

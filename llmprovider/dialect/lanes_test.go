@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/responses"
 )
 
 // through passes a response through a lane in pieces of n bytes.
@@ -66,6 +67,26 @@ func TestRequests(t *testing.T) {
 				`{"role":"tool","tool_call_id":"t1","content":"Error: r"},{"role":"user","content":"next"}]}`,
 			"dropped cache_control,messages[].content[].thinking,top_k approximated messages[].content[].is_error,thinking.budget_tokens",
 		},
+		{
+			"responses to messages", responses.API, messages.API,
+			`{"model":"x","instructions":"be kind","input":[{"role":"user","content":[{"type":"input_text","text":"hi"},{"type":"input_image","image_url":"https://x/y.png"}]},{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"t"}],"encrypted_content":"enc"},` +
+				`{"type":"function_call","call_id":"c1","name":"f","arguments":"{\"a\": 1.0}"},{"type":"function_call","call_id":"c2","name":"f","arguments":""},{"type":"function_call_output","call_id":"c1","output":"r1"},{"type":"function_call_output","call_id":"c2","output":[{"type":"input_text","text":"r2"}]}],` +
+				`"max_output_tokens":99,"reasoning":{"effort":"low","summary":"auto"},"store":false,"tools":[{"type":"function","name":"f","parameters":{"type":"object"},"strict":true},{"type":"custom","name":"g"}],"text":{"format":{"type":"json_schema","name":"n","schema":{"z":1,"a":2}}},"include":["reasoning.encrypted_content"]}`,
+			`{"model":"m","max_tokens":99,"thinking":{"type":"adaptive"},"output_config":{"effort":"low","format":{"type":"json_schema","schema":{"z":1,"a":2}}},` +
+				`"tools":[{"name":"f","input_schema":{"type":"object"},"strict":true},{"name":"g","input_schema":{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}}],"system":"be kind",` +
+				`"messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]},{"role":"assistant","content":[{"type":"tool_use","id":"c1","name":"f","input":{"a": 1.0}},{"type":"tool_use","id":"c2","name":"f","input":{}}]},` +
+				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":"r1"},{"type":"tool_result","tool_use_id":"c2","content":"r2"}]}]}`,
+			"dropped input[].reasoning,text.format.name approximated tools[].custom",
+		},
+		{
+			"messages to responses", messages.API, responses.API,
+			`{"model":"x","max_tokens":5,"system":"s","thinking":{"type":"adaptive"},"output_config":{"effort":"high"},"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"llm.openai:enc"},{"type":"text","text":"ok"},{"type":"tool_use","id":"t1","name":"f","input":{"a":1}}]},` +
+				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"r","is_error":true}]}],"tools":[{"name":"f","input_schema":{"type":"object"}}]}`,
+			`{"model":"m","store":false,"include":["reasoning.encrypted_content"],"max_output_tokens":16,"reasoning":{"effort":"high","summary":"auto"},"tools":[{"type":"function","name":"f","parameters":{"type":"object"},"strict":false}],` +
+				`"input":[{"type":"message","role":"system","content":[{"type":"input_text","text":"s"}]},{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]},{"type":"reasoning","summary":[{"type":"summary_text","text":"t"}],"encrypted_content":"enc"},` +
+				`{"type":"message","role":"assistant","content":[{"type":"output_text","text":"ok"}]},{"type":"function_call","call_id":"t1","name":"f","arguments":"{\"a\":1}"},{"type":"function_call_output","call_id":"t1","output":"Error: r"}]}`,
+			"approximated max_tokens,messages[].content[].is_error",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r, err := dialect.Read(tc.from, []byte(tc.in), dialect.Call{})
@@ -118,7 +139,7 @@ func TestResponses(t *testing.T) {
 		"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n" +
 		"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\",\"stop_sequence\":null},\"usage\":{\"input_tokens\":7,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":3,\"output_tokens\":4}}\n\n" +
 		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
-	head := `data: {"id":"chatcmpl-msg_x","object":"chat.completion.chunk","created":5,"model":"asked","choices":[`
+	head := `data: {"id":"chatcmpl-x","object":"chat.completion.chunk","created":5,"model":"asked","choices":[`
 	back := head + `{"index":0,"delta":{"role":"assistant","reasoning_content":"why"},"finish_reason":null}]}` + "\n\n" +
 		head + `{"index":0,"delta":{"content":"h\u00e9"},"finish_reason":null}]}` + "\n\n" +
 		head + `{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]}` + "\n\n" +
@@ -128,7 +149,7 @@ func TestResponses(t *testing.T) {
 		head + `],"usage":{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":3},"completion_tokens_details":{"reasoning_tokens":0}}}` + "\n\ndata: [DONE]\n\n"
 	whole := `{"id":"msg_x","type":"message","role":"assistant","model":"asked","content":[{"type":"thinking","thinking":"why","signature":"c2ln"},{"type":"text","text":"h\u00e9"},` +
 		`{"type":"tool_use","id":"c1","name":"f","input":{"a": 1e3}}],"stop_reason":"tool_use","stop_sequence":null,"usage":{"input_tokens":7,"cache_creation_input_tokens":0,"cache_read_input_tokens":3,"output_tokens":4}}`
-	wholeChat := `{"id":"chatcmpl-msg_x","object":"chat.completion","created":5,"model":"asked","choices":[{"index":0,"message":{"role":"assistant","content":"h\u00e9","refusal":null,"reasoning_content":"why",` +
+	wholeChat := `{"id":"chatcmpl-x","object":"chat.completion","created":5,"model":"asked","choices":[{"index":0,"message":{"role":"assistant","content":"h\u00e9","refusal":null,"reasoning_content":"why",` +
 		`"thinking_blocks":[{"type":"thinking","thinking":"why","signature":"c2ln"}],"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\": 1e3}"}}]},"logprobs":null,"finish_reason":"tool_calls"}],` +
 		`"usage":{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":3},"completion_tokens_details":{"reasoning_tokens":0}}}`
 	for _, tc := range []struct {
@@ -140,11 +161,16 @@ func TestResponses(t *testing.T) {
 		{"a stream from chat to messages", chat.API, messages.API, true, chatStream, messagesStream},
 		{"a stream from messages to chat", messages.API, chat.API, true, messagesStream, back},
 		{"a stream from messages to messages", messages.API, messages.API, true, messagesStream, messagesStream},
+		{"a stream from chat to responses and back to messages", chat.API, responses.API, true, chatStream, ""},
 		{"a response from messages to chat", messages.API, chat.API, false, whole, wholeChat},
 		{"a response from messages to messages", messages.API, messages.API, false, whole, whole},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := dialect.ResponseOptions{Request: &dialect.Request{API: tc.to, StreamUsage: true}, Model: "asked", Stream: tc.stream, Created: 5}
+			if tc.to == responses.API { // there and on
+				first := through(t, tc.from, tc.to, o, tc.in, len(tc.in))
+				tc.from, tc.to, tc.in, tc.out = responses.API, messages.API, first, messagesStream
+			}
 			for n := 1; n <= len(tc.in); n++ {
 				if got := through(t, tc.from, tc.to, o, tc.in, n); got != tc.out {
 					t.Fatalf("in pieces of %d: got\n%s\nwant\n%s", n, got, tc.out)
@@ -161,9 +187,9 @@ func TestCutStreams(t *testing.T) {
 		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n"
 	o := dialect.ResponseOptions{Request: &dialect.Request{API: chat.API}, Stream: true}
 	for n := range len(stream) + 1 {
-		for to, end := range map[*dialect.API]string{chat.API: `"code":"incomplete_response"}}` + "\n\n", messages.API: "}}\n\n"} {
+		for to, end := range map[*dialect.API]string{chat.API: `"code":"incomplete_response"}}` + "\n\n", messages.API: "}}\n\n", responses.API: "}}\n\n"} {
 			got := through(t, messages.API, to, o, stream[:n], 50)
-			if !strings.HasSuffix(got, end) || strings.Contains(got, "[DONE]") || strings.Contains(got, "message_stop") || !strings.Contains(got, `"error"`) {
+			if !strings.HasSuffix(got, end) || strings.Contains(got, "[DONE]") || strings.Contains(got, "message_stop") || strings.Contains(got, "response.completed") || !strings.Contains(got, `"error"`) {
 				if !strings.Contains(got, "malformed_response") && !strings.Contains(got, "api_error") {
 					t.Fatalf("cut at %d towards %s: %s", n, to.Name, got)
 				}

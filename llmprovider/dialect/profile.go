@@ -28,6 +28,9 @@ type Profile struct {
 	NoStrictTools bool
 	// NoSchema reports whether structured output by a schema is unknown.
 	NoSchema bool
+	// DropHostedTools reports whether tools that another vendor runs are left out and
+	// not refused.
+	DropHostedTools bool
 	// TopK reports whether top_k is taken in chat completions.
 	TopK bool
 	// CacheControl reports whether cache_control is taken in chat completions.

@@ -7,6 +7,8 @@ import "time"
 type Request struct {
 	// API is the client's.
 	API *API
+	// Source is the request as the client sent it.
+	Source JSON
 
 	// Model is the model as the client names it.
 	Model string

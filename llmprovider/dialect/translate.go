@@ -1,6 +1,8 @@
 package dialect
 
 import (
+	"strings"
+
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -13,7 +15,7 @@ type Translation struct {
 // Read reads a client's request in the API from. The body must be valid JSON, and
 // must not be changed while the request is in use.
 func Read(from *API, body []byte, call Call) (*Request, *llmprovider.Error) {
-	r := &Request{API: from}
+	r := &Request{API: from, Source: body}
 	if err := from.ReadRequest(r, body, call); err != nil {
 		return nil, err
 	}
@@ -122,3 +124,14 @@ var reasonNames = [...]string{
 
 // String is the reason as OpenAI's chat completions name it.
 func (r Reason) String() string { return reasonNames[r] }
+
+// BareID returns a response's id without the prefix that its API gives it, for the
+// prefix of another one.
+func BareID(id string) string {
+	for _, prefix := range [...]string{"chatcmpl-", "msg_", "resp_"} {
+		if rest, ok := strings.CutPrefix(id, prefix); ok && rest != "" {
+			return rest
+		}
+	}
+	return id
+}

@@ -39,7 +39,7 @@ func responseID(o *dialect.ResponseOptions, provider string) string {
 	if provider == "" {
 		provider = o.ID
 	}
-	return "chatcmpl-" + provider
+	return "chatcmpl-" + dialect.BareID(provider)
 }
 
 // appendUsage appends a usage object. Input includes what was cached and written.

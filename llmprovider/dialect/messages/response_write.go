@@ -2,7 +2,6 @@ package messages
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -29,11 +28,8 @@ func appendHead(dst []byte, o *dialect.ResponseOptions, id string) []byte {
 	if id == "" {
 		id = o.ID
 	}
-	if !strings.HasPrefix(id, "msg_") {
-		id = "msg_" + id
-	}
 	dst = append(dst, `{"id":`...)
-	dst = jsonscan.AppendString(dst, id)
+	dst = jsonscan.AppendString(dst, "msg_"+dialect.BareID(id))
 	dst = append(dst, `,"type":"message","role":"assistant","model":`...)
 	dst = jsonscan.AppendString(dst, o.Model)
 	return append(dst, `,"content":[`...)

@@ -1,0 +1,359 @@
+package responses
+
+import (
+	"bytes"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
+
+// newResponseReader implements dialect.API.
+func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
+	r := new(responseReader)
+	if o.Stream {
+		return &streamReader{responseReader: r}
+	}
+	return &wholeReader{responseReader: r}
+}
+
+// responseReader is what a whole response and a stream have in common.
+type responseReader struct {
+	emit    func(*dialect.Event) error
+	event   dialect.Event
+	usage   llmprovider.Usage
+	calls   int
+	refused bool
+	err     error
+}
+
+// send emits an event. After an error of emit it does nothing.
+func (r *responseReader) send(e dialect.Event) {
+	if r.err == nil {
+		r.event = e
+		r.err = r.emit(&r.event)
+	}
+}
+
+// finish emits why the response ended, what was counted, and the end.
+func (r *responseReader) finish(response dialect.JSON) {
+	e := dialect.Event{Kind: dialect.Finish}
+	switch jsonscan.Text(jsonscan.Get(response, "status")) {
+	case "completed":
+		switch {
+		case r.calls > 0:
+			e.Reason = dialect.ToolCalls
+		case r.refused:
+			e.Reason = dialect.Refused
+		default:
+			e.Reason = dialect.Stopped
+		}
+	case "incomplete":
+		switch jsonscan.Text(jsonscan.Get(jsonscan.Get(response, "incomplete_details"), "reason")) {
+		case "content_filter":
+			e.Reason = dialect.Filtered
+		default:
+			e.Reason = dialect.Length
+		}
+	default:
+		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, response)})
+		return
+	}
+	r.send(e)
+	if usage := jsonscan.Get(response, "usage"); len(usage) > 0 && usage[0] == '{' {
+		r.usage.ReadUsage(usage)
+		r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
+	}
+	r.send(dialect.Event{Kind: dialect.End})
+}
+
+// item emits an item of the output that is whole.
+func (r *responseReader) item(item dialect.JSON) {
+	switch jsonscan.Text(jsonscan.Get(item, "type")) {
+	case "message":
+		for part := range jsonscan.Elements(jsonscan.Get(item, "content")) {
+			switch jsonscan.Text(jsonscan.Get(part, "type")) {
+			case "output_text":
+				r.part(dialect.Text, jsonscan.Inner(jsonscan.Get(part, "text")))
+			case "refusal":
+				r.refused = true
+				r.part(dialect.Refusal, jsonscan.Inner(jsonscan.Get(part, "refusal")))
+			}
+		}
+	case "reasoning":
+		state := dialect.ReadCarrier(stringOf(item, "encrypted_content"), Vendor)
+		text, summary := joined(jsonscan.Get(item, "content")), false
+		if text == nil {
+			text, summary = joined(jsonscan.Get(item, "summary")), true
+		}
+		if text == nil && state.Empty() {
+			return
+		}
+		open := dialect.Event{Kind: dialect.Open, Part: dialect.Reasoning, Summary: summary}
+		if text == nil {
+			open.Data = state
+		}
+		r.send(open)
+		if text != nil {
+			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.Reasoning, Text: jsonscan.Inner(text), Signature: state})
+		}
+		r.send(dialect.Event{Kind: dialect.Close, Part: dialect.Reasoning})
+	case "function_call":
+		r.openCall(item, false)
+		r.text(dialect.ToolCall, jsonscan.Inner(jsonscan.Get(item, "arguments")))
+		r.send(dialect.Event{Kind: dialect.Close, Part: dialect.ToolCall})
+	case "custom_tool_call":
+		r.openCall(item, true)
+		r.text(dialect.ToolCall, jsonscan.Inner(jsonscan.Get(item, "input")))
+		r.send(dialect.Event{Kind: dialect.Close, Part: dialect.ToolCall})
+	}
+}
+
+func (r *responseReader) openCall(item dialect.JSON, custom bool) {
+	r.calls++
+	r.send(dialect.Event{
+		Kind: dialect.Open, Part: dialect.ToolCall, Custom: custom, ID: jsonscan.Text(jsonscan.Get(item, "call_id")), Name: jsonscan.Text(jsonscan.Get(item, "name")),
+	})
+}
+
+func (r *responseReader) part(kind dialect.Kind, text []byte) {
+	r.send(dialect.Event{Kind: dialect.Open, Part: kind})
+	r.text(kind, text)
+	r.send(dialect.Event{Kind: dialect.Close, Part: kind})
+}
+
+func (r *responseReader) text(kind dialect.Kind, text []byte) {
+	if len(text) > 0 {
+		r.send(dialect.Event{Kind: dialect.Delta, Part: kind, Text: text})
+	}
+}
+
+// wholeReader reads a response that is one document.
+type wholeReader struct {
+	*responseReader
+	whole dialect.Whole
+}
+
+func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
+
+func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
+	r.emit = emit
+	doc := r.whole.Close()
+	output := jsonscan.Get(doc, "output")
+	if failed := jsonscan.Get(doc, "error"); len(failed) > 0 && failed[0] == '{' {
+		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, doc)})
+		return r.err
+	}
+	if len(output) == 0 || output[0] != '[' {
+		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.Malformed("output")})
+		return r.err
+	}
+	r.send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(doc, "id")), Model: jsonscan.Text(jsonscan.Get(doc, "model"))})
+	for item := range jsonscan.Elements(output) {
+		r.item(item)
+	}
+	r.finish(doc)
+	return r.err
+}
+
+// streamReader reads a stream of events.
+type streamReader struct {
+	*responseReader
+	events  dialect.EventStream
+	started bool
+	open    dialect.Kind // the part that is open
+	texts   int          // of the open part that came
+	seen    map[int]bool // the items that came in pieces, by output_index
+	ended   bool
+}
+
+func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
+	r.emit = emit
+	if err := r.events.Read(p, r.take); err != nil {
+		return err
+	}
+	return r.err
+}
+
+func (r *streamReader) Close(emit func(*dialect.Event) error) error {
+	r.emit = emit
+	rest, err := r.events.Close(r.take)
+	switch {
+	case err != nil:
+		return err
+	case r.ended:
+	case len(bytes.TrimSpace(rest)) > 0 && jsonscan.Valid(rest):
+		r.fail(dialect.ReadError(0, rest))
+	default:
+		r.fail(dialect.Incomplete())
+	}
+	return r.err
+}
+
+func (r *streamReader) fail(err *llmprovider.Error) {
+	if !r.ended {
+		r.ended = true
+		r.send(dialect.Event{Kind: dialect.Failure, Err: err})
+	}
+}
+
+func (r *streamReader) take(_, data []byte) error {
+	data = bytes.TrimSpace(data)
+	if r.ended || len(data) == 0 || string(data) == "[DONE]" {
+		return r.err
+	}
+	if data[0] != '{' || !jsonscan.Valid(data) {
+		r.fail(dialect.Malformed("event"))
+		return r.err
+	}
+	switch jsonscan.Text(jsonscan.Get(data, "type")) {
+	case "response.created", "response.in_progress", "response.queued":
+		r.start(jsonscan.Get(data, "response"))
+	case "response.output_item.added":
+		r.added(data)
+	case "response.output_text.delta":
+		r.delta(data, dialect.Text)
+	case "response.refusal.delta":
+		r.refused = true
+		r.delta(data, dialect.Refusal)
+	case "response.reasoning_summary_text.delta", "response.reasoning_text.delta":
+		r.delta(data, dialect.Reasoning)
+	case "response.reasoning_summary_part.added":
+		if r.open == dialect.Reasoning && r.texts > 0 {
+			r.text(dialect.Reasoning, []byte(`\n\n`))
+		}
+	case "response.function_call_arguments.delta", "response.custom_tool_call_input.delta":
+		if r.open == dialect.ToolCall {
+			r.delta(data, dialect.ToolCall)
+		}
+	case "response.function_call_arguments.done":
+		r.late(jsonscan.Get(data, "arguments"))
+	case "response.custom_tool_call_input.done":
+		r.late(jsonscan.Get(data, "input"))
+	case "response.output_item.done":
+		r.done(data)
+	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
+		r.complete(jsonscan.Get(data, "response"))
+	case "error":
+		r.fail(dialect.ReadError(0, data))
+	}
+	return r.err
+}
+
+func (r *streamReader) start(response dialect.JSON) {
+	if !r.started {
+		r.started = true
+		r.send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(response, "id")), Model: jsonscan.Text(jsonscan.Get(response, "model"))})
+	}
+}
+
+// note remembers that the item of an event came in pieces.
+func (r *streamReader) note(data dialect.JSON) {
+	if r.seen == nil {
+		r.seen = make(map[int]bool)
+	}
+	if n := index(jsonscan.Get(data, "output_index")); len(r.seen) < 4096 {
+		r.seen[n] = true
+	}
+}
+
+// index reads a small number.
+func index(value dialect.JSON) int {
+	n := 0
+	for _, c := range value {
+		if c < '0' || c > '9' || n > 1<<20 {
+			return -1
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n
+}
+
+func (r *streamReader) added(data dialect.JSON) {
+	item := jsonscan.Get(data, "item")
+	kind := jsonscan.Text(jsonscan.Get(item, "type"))
+	if kind != "function_call" && kind != "custom_tool_call" {
+		return
+	}
+	r.start(nil)
+	r.closePart()
+	r.note(data)
+	r.open, r.texts = dialect.ToolCall, 0
+	r.openCall(item, kind == "custom_tool_call")
+	if text := jsonscan.Inner(jsonscan.Get(item, "arguments")); len(text) > 0 {
+		r.texts++
+		r.text(dialect.ToolCall, text)
+	}
+}
+
+func (r *streamReader) delta(data dialect.JSON, kind dialect.Kind) {
+	text := jsonscan.Inner(jsonscan.Get(data, "delta"))
+	if len(text) == 0 {
+		return
+	}
+	r.start(nil)
+	r.note(data)
+	if r.open != kind {
+		r.closePart()
+		r.open = kind
+		r.send(dialect.Event{Kind: dialect.Open, Part: kind, Summary: kind == dialect.Reasoning})
+	}
+	r.texts++
+	r.text(kind, text)
+}
+
+// late emits the arguments of a call that came at its end only.
+func (r *streamReader) late(text dialect.JSON) {
+	if r.open == dialect.ToolCall && r.texts == 0 {
+		r.texts++
+		r.text(dialect.ToolCall, jsonscan.Inner(text))
+	}
+}
+
+func (r *streamReader) closePart() {
+	if r.open != 0 {
+		r.send(dialect.Event{Kind: dialect.Close, Part: r.open})
+		r.open, r.texts = 0, 0
+	}
+}
+
+// done ends an item. Encrypted reasoning comes with it, and so does all of an item of
+// which no piece came.
+func (r *streamReader) done(data dialect.JSON) {
+	item := jsonscan.Get(data, "item")
+	r.start(nil)
+	if !r.seen[index(jsonscan.Get(data, "output_index"))] {
+		r.closePart()
+		r.note(data)
+		r.item(item)
+		return
+	}
+	switch r.open {
+	case dialect.Reasoning:
+		if state := dialect.ReadCarrier(stringOf(item, "encrypted_content"), Vendor); !state.Empty() {
+			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.Reasoning, Signature: state})
+		}
+	case dialect.ToolCall:
+		text := jsonscan.Get(item, "arguments")
+		if text == nil {
+			text = jsonscan.Get(item, "input")
+		}
+		r.late(text)
+	}
+	r.closePart()
+}
+
+// complete ends the stream. What no event told is in the response that it carries.
+func (r *streamReader) complete(response dialect.JSON) {
+	r.start(response)
+	r.closePart()
+	n := 0
+	for item := range jsonscan.Elements(jsonscan.Get(response, "output")) {
+		if !r.seen[n] && len(r.seen) == 0 {
+			r.item(item)
+		}
+		n++
+	}
+	r.ended = true
+	r.finish(response)
+}
