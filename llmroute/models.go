@@ -1,40 +1,16 @@
 package llmroute
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/tidwall/gjson"
-	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 )
-
-const (
-	// modelsKept is how long a provider's own list of models is used.
-	modelsKept = time.Minute
-	// modelsWait bounds the wait for it.
-	modelsWait = 5 * time.Second
-	// maxModelsSize bounds its size, in bytes, and maxModels its length.
-	maxModelsSize = 4 << 20
-	maxModels     = 10_000
-)
-
-// modelList is a provider's own list of models as it was last fetched.
-type modelList struct {
-	mu      sync.Mutex
-	names   []string
-	fetched time.Time
-	coming  chan struct{} // closed when the list that is being fetched is there
-}
 
 // modelObject is a model in OpenAI's list.
 type modelObject struct {
@@ -53,31 +29,46 @@ func (x *exchange) serveModels() error {
 		return x.refuse(err)
 	}
 	list := x.listModels(rules)
-	var body any = struct {
-		Object string        `json:"object"`
-		Data   []modelObject `json:"data"`
-	}{"list", list}
 	if id, one := strings.CutPrefix(x.in.Endpoint.Suffix, "/models/"); one {
-		found := false
-		for _, m := range list {
-			if m.ID == id {
-				body, found = m, true
-			}
-		}
-		if !found {
+		i := slices.IndexFunc(list, func(m listedModel) bool { return m.id == id })
+		if i < 0 {
 			return x.refuse(&llmprovider.Error{
 				Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "model_not_found", Param: "model",
 				Message: fmt.Sprintf("there is no model %q here; GET /v1/models lists those there are", bounded(id)),
 			})
 		}
+		return x.writeJSON(list[i].object)
 	}
-	data, _ := json.Marshal(body) // strings and numbers always marshal
+	parts := make([]string, 0, 2*len(list)+2)
+	parts = append(parts, `{"object":"list","data":[`)
+	for i, m := range list {
+		if i > 0 {
+			parts = append(parts, ",")
+		}
+		parts = append(parts, m.object)
+	}
+	return x.writeJSON(append(parts, "]}")...)
+}
+
+// writeJSON responds with a JSON document in parts.
+func (x *exchange) writeJSON(parts ...string) error {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
 	header := x.w.Header()
 	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(data)))
+	header.Set("Content-Length", strconv.Itoa(size))
 	x.w.WriteHeader(http.StatusOK)
-	_, writeErr := x.w.Write(data)
-	return writeErr
+	if x.r.Method == http.MethodHead {
+		return nil
+	}
+	for _, part := range parts {
+		if _, err := io.WriteString(x.w, part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ruleTargets is a rule that the request could match, with its targets.
@@ -128,29 +119,27 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 	return out, nil
 }
 
-// listModels lists the names a client may ask for, each once.
-func (x *exchange) listModels(rules []ruleTargets) []modelObject {
+// listModels lists the models a client may ask for, each once.
+func (x *exchange) listModels(rules []ruleTargets) []listedModel {
 	x.fetchModels(rules)
-	list := []modelObject{}
+	var list []listedModel
 	seen := make(map[string]bool)
-	add := func(name, owner string) {
-		if name != "" && !seen[name] && len(list) < maxModels && (x.client == nil || x.client.allows(name)) {
-			seen[name] = true
-			list = append(list, modelObject{ID: name, Object: "model", OwnedBy: owner})
+	add := func(m listedModel, owner string) {
+		if m.id == "" || seen[m.id] || len(list) >= maxModels || x.client != nil && !x.client.allows(m.id) {
+			return
 		}
+		seen[m.id] = true
+		if m.object == "" {
+			object, _ := json.Marshal(modelObject{ID: m.id, Object: "model", OwnedBy: owner}) // strings and numbers always marshal
+			m.object = string(object)
+		}
+		list = append(list, m)
 	}
 	for _, rt := range rules {
-		owner := ""
-		for i := range rt.targets {
-			if t := &rt.targets[i]; t.usable() {
-				owner = t.name
-				break
-			}
-		}
-		for _, m := range rt.rule.models { // what the client must ask for to get here
-			for _, name := range m.Models {
+		for _, matcher := range rt.rule.models { // what the client must ask for to get here
+			for _, name := range matcher.Models {
 				if !strings.Contains(name, "*") {
-					add(name, owner)
+					add(x.describe(rt, name))
 				}
 			}
 		}
@@ -159,14 +148,34 @@ func (x *exchange) listModels(rules []ruleTargets) []modelObject {
 			if !t.usable() {
 				continue
 			}
-			for _, name := range x.modelsOf(t, rt.rule) {
-				if rt.rule.takes(name) {
-					add(name, t.name)
+			for _, m := range x.modelsOf(t, rt.rule) {
+				if rt.rule.takes(m.id) {
+					add(m, t.name)
 				}
 			}
 		}
 	}
 	return list
+}
+
+// describe returns the model as the first of the rule's providers lists it that
+// does, else its name alone with the first of them as its owner.
+func (x *exchange) describe(rt ruleTargets, name string) (m listedModel, owner string) {
+	for i := range rt.targets {
+		t := &rt.targets[i]
+		if !t.usable() {
+			continue
+		}
+		if owner == "" {
+			owner = t.name
+		}
+		for _, m := range x.modelsOf(t, rt.rule) {
+			if m.id == name {
+				return m, t.name
+			}
+		}
+	}
+	return listedModel{id: name}, owner
 }
 
 // takes tells whether a request for the model would match the rule's matchers
@@ -182,110 +191,16 @@ func (r *Rule) takes(model string) bool {
 
 // modelsOf lists a target's models: the one configured for the rule, else the
 // provider's own.
-func (x *exchange) modelsOf(t *target, rule *Rule) []string {
+func (x *exchange) modelsOf(t *target, rule *Rule) []listedModel {
 	if model, fixed := t.RequestModel(modelsProbe, t.settings(rule)); fixed {
-		return []string{model}
+		return []listedModel{{id: model}}
 	}
 	t.state.models.mu.Lock()
 	defer t.state.models.mu.Unlock()
-	return t.state.models.names
+	return t.state.models.models
 }
 
 // modelsProbe is a chat request without a model.
 var modelsProbe = new(llmprovider.Inbound)
 
 func init() { modelsProbe.Endpoint.Operation = llmprovider.Chat }
-
-// fetchModels brings the lists of the providers that have no configured model
-// up to date, all at once.
-func (x *exchange) fetchModels(rules []ruleTargets) {
-	var wait sync.WaitGroup
-	asked := make(map[*provider]bool)
-	for _, rt := range rules {
-		for i := range rt.targets {
-			t := &rt.targets[i]
-			if !t.usable() || asked[t.provider] {
-				continue
-			}
-			if _, fixed := t.RequestModel(modelsProbe, t.settings(rt.rule)); fixed {
-				continue
-			}
-			asked[t.provider] = true
-			wait.Add(1)
-			go func() {
-				defer wait.Done()
-				x.fetchModelsOf(t.provider)
-			}()
-		}
-	}
-	wait.Wait()
-}
-
-// fetchModelsOf brings one provider's list up to date, and waits for it as long
-// as the client does. Requests that come meanwhile wait for the same answer.
-// The last good list stays in use while the provider gives none.
-func (x *exchange) fetchModelsOf(p *provider) {
-	list := &p.state.models
-	list.mu.Lock()
-	if time.Since(list.fetched) < modelsKept {
-		list.mu.Unlock()
-		return
-	}
-	if list.coming == nil {
-		list.coming = make(chan struct{})
-		go x.h.fetchModels(p, list)
-	}
-	coming := list.coming
-	list.mu.Unlock()
-	select {
-	case <-coming:
-	case <-x.r.Context().Done():
-	}
-}
-
-// fetchModels asks the provider. It belongs to no request: others wait for it.
-func (h *Handler) fetchModels(p *provider, list *modelList) {
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewReplacer()), modelsWait)
-	defer cancel()
-	names, err := askModels(ctx, p)
-	if err != nil {
-		if c := h.logger.Check(zap.WarnLevel, "could not get the provider's list of models"); c != nil {
-			c.Write(zap.String("provider", p.name), zap.Error(err))
-		}
-	}
-	list.mu.Lock()
-	defer list.mu.Unlock()
-	if err == nil {
-		list.names, list.fetched = names, time.Now()
-	} else {
-		list.fetched = time.Now().Add(modelsWait - modelsKept) // ask again, but not at once
-	}
-	close(list.coming)
-	list.coming = nil
-}
-
-func askModels(ctx context.Context, p *provider) ([]string, error) {
-	req, refused := p.ModelsRequest(ctx)
-	if refused != nil {
-		return nil, refused
-	}
-	res, err := p.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the provider answered with status %d", res.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxModelsSize))
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, id := range gjson.GetBytes(body, "data.#.id").Array() {
-		if id.Type == gjson.String && len(names) < maxModels {
-			names = append(names, id.Str)
-		}
-	}
-	return names, nil
-}
