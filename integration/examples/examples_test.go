@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -101,6 +102,31 @@ func TestQuickstart(t *testing.T) {
 	if status != 200 || !strings.HasPrefix(body, "data: {") || !strings.HasSuffix(body, "data: [DONE]\n\n") {
 		t.Errorf("a stream: %d %s", status, body)
 	}
+	if status, body := call(t, url, hello, "Host", "host.docker.internal:8080"); status != 200 {
+		t.Errorf("from a container: %d %s", status, body)
+	}
+	_, port, _ := strings.Cut(strings.TrimPrefix(url, "http://"), ":")
+	for _, address := range addresses(t) {
+		if status, body := call(t, "http://"+net.JoinHostPort(address, port), hello); status != 200 {
+			t.Errorf("at %s: %d %s", address, status, body)
+		}
+	}
+}
+
+// addresses are the machine's IPv4 addresses, that of loopback included.
+func addresses(t *testing.T) []string {
+	t.Helper()
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, address := range all {
+		if network, ok := address.(*net.IPNet); ok && network.IP.To4() != nil {
+			out = append(out, network.IP.String())
+		}
+	}
+	return out
 }
 
 func TestVirtualKeys(t *testing.T) {

@@ -45,7 +45,7 @@ func (m *Handler) read(r *http.Request, endpoint endpoint) (request, *apiError) 
 			status: http.StatusNotFound,
 			code:   "unknown_url",
 			message: fmt.Sprintf("Unknown URL (%s %s). The mock provider serves paths that end in /chat/completions, "+
-				"/completions, /responses, /embeddings, /moderations and /models.", r.Method, r.URL.Path),
+				"/completions, /responses, /responses/compact, /responses/input_tokens, /embeddings, /moderations and /models.", r.Method, r.URL.Path),
 		}
 	}
 	if allow := allowedMethod(endpoint, r.Method); allow != "" {

@@ -117,6 +117,11 @@ func TestMockAnswers(t *testing.T) {
 			map[string]string{"results.#": "2", "results.0.flagged": "false", "results.1.categories.violence/graphic": "false", "results.0.category_scores.hate": "0.0"},
 		},
 		{"moderation of content parts is one", "/v1/moderations", `{"input":[{"type":"text"},{"type":"image_url"}]}`, map[string]string{"results.#": "1"}},
+		{"count of tokens", "/v1/responses/input_tokens", `{"input":"12345678"}`, map[string]string{"object": `"response.input_tokens"`, "input_tokens": "3"}},
+		{
+			"compaction", "/v1/responses/compact", `{"model":"m","input":"12345678"}`,
+			map[string]string{"object": `"response.compaction"`, "model": `"m"`, "output.#": "1", "output.0.type": `"compaction"`, "usage.input_tokens": "3"},
+		},
 		{
 			"responses", "/v1/responses", `{"model":"m","input":"12345678"}`,
 			map[string]string{

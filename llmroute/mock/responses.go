@@ -36,6 +36,23 @@ func (m *Handler) answerResponse(w http.ResponseWriter, req *request, id uint64)
 	writeJSON(w, http.StatusOK, (*buf)[:cut], text, (*buf)[cut:])
 }
 
+// answerCount sends how many tokens the request's input has.
+func (m *Handler) answerCount(w http.ResponseWriter, req *request) {
+	input, _ := m.usage(req)
+	b := strconv.AppendInt([]byte(`{"object":"response.input_tokens","input_tokens":`), int64(input), 10)
+	writeJSON(w, http.StatusOK, append(b, '}'), nil, nil)
+}
+
+// answerCompaction sends a conversation as one item, in which there is nothing.
+func (m *Handler) answerCompaction(w http.ResponseWriter, req *request, id uint64) {
+	b := appendHead([]byte{'{'}, "resp_", id, "response.compaction", "created_at", req.model)
+	b = append(b, `,"output":[{"id":"`...)
+	b = appendID(b, "cmp_", id)
+	b = append(b, `","type":"compaction","encrypted_content":""}]`...)
+	b = append(m.appendResponseUsage(b, req), '}')
+	writeJSON(w, http.StatusOK, b, nil, nil)
+}
+
 // streamResponse sends a response as the events of the responses API.
 func (m *Handler) streamResponse(w http.ResponseWriter, r *http.Request, req *request, id uint64) {
 	s := m.openStream(w, r)

@@ -19,6 +19,8 @@ const (
 	chatEndpoint
 	completionsEndpoint
 	responsesEndpoint
+	countEndpoint
+	compactEndpoint
 	embeddingsEndpoint
 	moderationsEndpoint
 	modelsEndpoint
@@ -34,6 +36,10 @@ func endpointOf(path string) endpoint {
 		return completionsEndpoint
 	case strings.HasSuffix(path, "/responses"):
 		return responsesEndpoint
+	case strings.HasSuffix(path, "/responses/input_tokens"):
+		return countEndpoint
+	case strings.HasSuffix(path, "/responses/compact"):
+		return compactEndpoint
 	case strings.HasSuffix(path, "/embeddings"):
 		return embeddingsEndpoint
 	case strings.HasSuffix(path, "/moderations"):
@@ -64,6 +70,10 @@ func (m *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		m.answerEmbeddings(w, &req)
 	case endpoint == moderationsEndpoint:
 		m.answerModerations(w, &req, id)
+	case endpoint == countEndpoint:
+		m.answerCount(w, &req)
+	case endpoint == compactEndpoint:
+		m.answerCompaction(w, &req, id)
 	case endpoint == responsesEndpoint && req.stream:
 		m.streamResponse(w, r, &req, id)
 	case endpoint == responsesEndpoint:
