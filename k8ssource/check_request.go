@@ -16,10 +16,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
@@ -96,11 +98,15 @@ func (s *sampleRequest) explain(out io.Writer, objects *Objects, state *llmroute
 	if err != nil {
 		return err
 	}
-	e := &explanation{objects: objects, config: state.Authorization}
+	e := &explanation{objects: objects, config: state.Authorization, providers: specs(state.Providers)}
 	if e.config == nil {
 		e.config = new(authz.Config)
 	}
-	e.decide(r, port)
+	if refused := llmprovider.Prepare(r); refused != nil {
+		e.say("refused with %d: %s", refused.Status, refused.Message)
+	} else {
+		e.decide(r, llmroute.PortsOf(state.Listeners, r.Host, port))
+	}
 	for _, line := range e.lines {
 		if _, err := fmt.Fprintf(out, "request: %s\n", line); err != nil {
 			return err
@@ -111,16 +117,36 @@ func (s *sampleRequest) explain(out io.Writer, objects *Objects, state *llmroute
 
 // explanation is what becomes of a request.
 type explanation struct {
-	objects *Objects
-	config  *authz.Config
-	lines   []string
+	objects   *Objects
+	config    *authz.Config
+	providers specs
+	lines     []string
+}
+
+// specs are providers that are not in use.
+type specs []*llmroute.ProviderSpec
+
+// Has implements authz.Providers.
+func (s specs) Has(e llmprovider.Endpoint) bool {
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	defer cancel()
+	return slices.ContainsFunc(s, func(spec *llmroute.ProviderSpec) bool {
+		p := spec.Provider.Copy()
+		if provisioner, ok := p.(caddy.Provisioner); ok && provisioner.Provision(ctx) != nil {
+			return false // the gateway leaves it out as well
+		}
+		if cleaner, ok := p.(caddy.CleanerUpper); ok {
+			defer func() { _ = cleaner.Cleanup() }()
+		}
+		return p.Has(e)
+	})
 }
 
 func (e *explanation) say(format string, args ...any) {
 	e.lines = append(e.lines, fmt.Sprintf(format, args...))
 }
 
-func (e *explanation) decide(r *http.Request, port int) {
+func (e *explanation) decide(r *http.Request, ports []int) {
 	rest := *e.config
 	rest.ExtAuthz, rest.Policies, rest.JWT = nil, nil, nil
 	for _, p := range e.config.Policies {
@@ -130,7 +156,7 @@ func (e *explanation) decide(r *http.Request, port int) {
 		}
 		// Without the service, what a policy matches is refused.
 		alone := &authz.Config{Policies: []*authz.Policy{p}, TrustedProxies: e.config.TrustedProxies}
-		if d, _ := authorize(alone, r, port); d.Refusal == nil {
+		if d, _ := authorize(alone, r, e.providers, ports); d.Refusal == nil {
 			continue
 		} else if e.config.ExtAuthz[p.Provider] == nil {
 			e.say("refused with %d, since there is no %q to ask: %s", d.Refusal.Status, p.Provider, e.policy(d.Policy, d.Rule))
@@ -149,7 +175,7 @@ func (e *explanation) decide(r *http.Request, port int) {
 		}
 		rest.JWT = append(rest.JWT, rule)
 	}
-	d, logs := authorize(&rest, r, port)
+	d, logs := authorize(&rest, r, e.providers, ports)
 	e.lines = append(e.lines, logs...)
 	switch {
 	case d.Refusal == nil && d.Policy == "":
@@ -169,12 +195,12 @@ func (e *explanation) decide(r *http.Request, port int) {
 }
 
 // authorize decides, and returns what is logged meanwhile.
-func authorize(config *authz.Config, r *http.Request, port int) (authz.Decision, []string) {
+func authorize(config *authz.Config, r *http.Request, providers authz.Providers, ports []int) (authz.Decision, []string) {
 	var log bytes.Buffer
 	encoder := zapcore.NewConsoleEncoder(zapcore.EncoderConfig{MessageKey: "message", ConsoleSeparator: " "})
 	logger := zap.New(zapcore.NewCore(encoder, zapcore.AddSync(&log), zapcore.InfoLevel))
 	set, _ := authz.New(config, logger)
-	d := set.Authorize(make(http.Header), r, port)
+	d := set.Authorize(make(http.Header), r, providers, ports...)
 	var lines []string
 	for line := range strings.Lines(log.String()) {
 		lines = append(lines, "logged: "+strings.TrimSpace(line))

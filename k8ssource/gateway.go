@@ -128,6 +128,9 @@ func (t *translation) listen(b *gatewayBuilder, path string, secure bool, server
 		// nobody gets round what another server asks of its clients.
 		server.Table += " " + server.Origin
 	}
+	if port != listener.Port {
+		server.Port = port
+	}
 	listener.Servers = append(listener.Servers, server.Server)
 	t.bound[keyOf(b.object)] = append(t.bound[keyOf(b.object)], server)
 }

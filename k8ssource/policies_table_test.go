@@ -102,7 +102,7 @@ func decide(t *testing.T, c *policycases.Request, set *authz.Set) authz.Decision
 	if c.Token != nil {
 		token = tokenHeader + ": " + signed(t, c.Token) + "\r\n"
 	}
-	return set.Authorize(make(http.Header), c.HTTP(t, token), c.GatewayPort())
+	return set.Authorize(make(http.Header), c.HTTP(t, token), nil, c.GatewayPort())
 }
 
 // tokenKeys is the key set that verifies the tokens of the cases.

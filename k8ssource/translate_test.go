@@ -111,7 +111,7 @@ func provision(t *testing.T, state *llmroute.State) {
 		alone.ExtAuthz = nil // nobody is asked
 		set, _ := authz.New(&alone, zap.NewNop())
 		for _, host := range []string{"test.com", ""} {
-			set.Authorize(make(http.Header), &http.Request{Method: http.MethodPost, Host: host, URL: &url.URL{Path: "/"}, RemoteAddr: "127.0.0.1:1"}, 80)
+			set.Authorize(make(http.Header), &http.Request{Method: http.MethodPost, Host: host, URL: &url.URL{Path: "/"}, RemoteAddr: "127.0.0.1:1"}, nil, 80)
 		}
 	}
 	for table, routes := range state.Tables {

@@ -33,7 +33,7 @@ func (x *exchange) authorize() *authz.Decision {
 	if x.snap.authz == nil || !x.governs {
 		return nil
 	}
-	d := x.snap.authz.Authorize(x.w.Header(), x.r, x.port)
+	d := x.snap.authz.Authorize(x.w.Header(), x.r, x.h.app, x.ports...)
 	if d.Refusal == nil {
 		x.token = d.Token
 		return nil
@@ -157,5 +157,18 @@ func (a *App) authorizationView(state *State) *AuthorizationView {
 	return v
 }
 
+// Has implements authz.Providers.
+func (a *App) Has(e llmprovider.Endpoint) bool {
+	for _, p := range a.snapshot().providers {
+		if p.Has(e) {
+			return true
+		}
+	}
+	return false
+}
+
 // Interface guards
-var _ authz.Recorder = (*App)(nil)
+var (
+	_ authz.Recorder  = (*App)(nil)
+	_ authz.Providers = (*App)(nil)
+)

@@ -202,12 +202,11 @@ func (s *snapshot) hasRoute(address, host string) bool {
 	if l == nil {
 		return true // it is being closed, and its handler says so
 	}
-	host = normalizeHost(host)
-	server := l.lookup(host)
+	server := l.find(host)
 	if server == nil || s.tables[server.Table] == nil {
 		return false
 	}
-	return s.tables[server.Table].lookup(host) != nil
+	return s.tables[server.Table].find(host) != nil
 }
 
 func (c *capturing) policy() string {

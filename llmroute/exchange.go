@@ -26,12 +26,13 @@ type exchange struct {
 	snap    *snapshot
 	began   time.Time
 	maxBody int64
-	table   string  // to route by, empty without one
-	port    int     // that clients know the listener by, 0 if that is its own
-	governs bool    // policies of the source hold for the request
-	client  *Client // known by its virtual key, or nil
-	shared  bool    // matchers can find this exchange
-	traced  *traced // its spans, or nil
+	table   string             // to route by, empty without one
+	ports   []int              // that clients know the listener by, none if that is its own
+	refused *llmprovider.Error // because the request cannot be read in one way
+	governs bool               // policies of the source hold for the request
+	client  *Client            // known by its virtual key, or nil
+	shared  bool               // matchers can find this exchange
+	traced  *traced            // its spans, or nil
 
 	openLink // among the open requests
 
@@ -70,6 +71,7 @@ type exchange struct {
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot(), traced: tracedRequest(r)}
+	x.refused = llmprovider.Prepare(r)
 	x.governs = x.snap.authz != nil && x.table != "" && x.table != meshTable && x.snap.state.Tables[x.table] != nil
 	return x
 }

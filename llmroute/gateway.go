@@ -42,6 +42,10 @@ type Server struct {
 	// the name that the client asks for in its handshake as well.
 	Hosts []string `json:"hosts,omitempty"`
 
+	// The port as clients know it, if it is another one than the listener's, which
+	// several servers share.
+	Port int `json:"port,omitempty"`
+
 	// The table to route by.
 	Table string `json:"table,omitempty"`
 
@@ -96,25 +100,13 @@ func (l *Listener) validate() error {
 // isSidecar tells whether the listener is a sidecar's.
 func (l *Listener) isSidecar() bool { return l.Outbound != "" }
 
-// liveListener is a listener in a snapshot.
-type liveListener struct {
-	*Listener
-	hostIndex[Server]
-
-	// Whether policies hold for requests to it: those of a sidecar are its own
-	// application's.
-	governs bool
-}
-
-// addListeners adds listeners to a snapshot, without the
-// servers whose gateway a site serves by itself. Those of one address share it.
+// addListeners adds listeners to a snapshot, without the servers whose gateway a
+// site serves by itself. Those of one address share it.
 func (a *App) addListeners(s *snapshot, listeners []*Listener) {
 	for _, l := range listeners {
 		live := s.listeners[l.Address]
 		if live == nil {
-			own := *l
-			own.Servers = nil
-			live = &liveListener{Listener: &own, hostIndex: newHostIndex[Server](len(l.Servers))}
+			live = newLiveListener(l)
 		}
 		if live.TLS != l.TLS {
 			a.logger.Error("an address is to be listened at with TLS and without; the one of the configuration is used", zap.String("address", l.Address))
@@ -125,11 +117,7 @@ func (a *App) addListeners(s *snapshot, listeners []*Listener) {
 			if server.Gateway != "" && a.served[server.Gateway] {
 				continue
 			}
-			live.Servers = append(live.Servers, server)
-			live.governs = live.governs || server.Gateway != "" && server.Gateway != meshTable
-			for _, host := range server.Hosts {
-				live.add(host, server)
-			}
+			live.addServer(server, l.Port)
 		}
 		if len(live.Servers) > 0 {
 			s.listeners[l.Address] = live

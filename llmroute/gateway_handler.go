@@ -3,12 +3,12 @@ package llmroute
 import (
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -78,12 +78,13 @@ func (g *gatewayHandler) serve(x *exchange) error {
 		return g.route.serve(x, func() error { return x.refuse(errNoRoute(x.r)) }) // it is being closed
 	}
 	if p := g.unrouted(x, l); p != nil {
+		x.refused = nil // it is passed on as it is
 		return g.route.serve(x, func() error { return x.pass(p, l.Outbound) })
 	}
-	x.port, x.governs = l.Port, l.governs
+	x.ports, x.governs = l.portsOf(x.r.Host), l.governs
 	var asked *Server // of the handshake
 	if x.r.TLS != nil {
-		if asked = l.lookup(normalizeHost(x.r.TLS.ServerName)); asked != nil {
+		if asked = l.find(x.r.TLS.ServerName); asked != nil {
 			x.r.TLS = asked.identified(x.r.TLS)
 		}
 	}
@@ -96,7 +97,8 @@ func (g *gatewayHandler) serve(x *exchange) error {
 		case refused != nil:
 			return x.refuse(refused)
 		case server.HTTPSRedirect && x.r.TLS == nil:
-			http.Redirect(x.w, x.r, "https://"+withoutPort(x.r.Host)+x.r.URL.RequestURI(), http.StatusMovedPermanently)
+			name, _ := host.Name(x.r.Host)
+			http.Redirect(x.w, x.r, "https://"+host.InURL(name)+x.r.URL.RequestURI(), http.StatusMovedPermanently)
 			return nil
 		}
 		x.table = server.Table
@@ -107,7 +109,7 @@ func (g *gatewayHandler) serve(x *exchange) error {
 // server finds the server for a request. asked is the one whose name the client
 // asked for in its handshake, nil without one.
 func (l *liveListener) server(r *http.Request, asked *Server) (*Server, *llmprovider.Error) {
-	server := l.lookup(normalizeHost(r.Host))
+	server := l.find(r.Host)
 	switch {
 	case server == nil:
 		return nil, errNoRoute(r)
@@ -118,14 +120,6 @@ func (l *liveListener) server(r *http.Request, asked *Server) (*Server, *llmprov
 		return nil, errMisdirected(r)
 	}
 	return server, nil
-}
-
-// withoutPort is the host of a request as it stands in a URL.
-func withoutPort(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host[i:], ']') < 0 {
-		return host[:i]
-	}
-	return host
 }
 
 func errMisdirected(r *http.Request) *llmprovider.Error {

@@ -157,7 +157,7 @@ func (a *App) serverFor(address, name string) *Server {
 	if l == nil {
 		return nil
 	}
-	return l.lookup(normalizeHost(name))
+	return l.find(name)
 }
 
 // connectionPolicies are those of a listener with TLS: one for servers that ask

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -110,10 +111,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	return h.serve(x, x.serve)
 }
 
-// serve answers a request, if policies let it pass.
+// serve answers a request, if its host can be read and policies let it pass.
 func (h *Handler) serve(x *exchange, answer func() error) error {
 	h.app.open.add(x)
 	defer x.end()
+	if x.refused != nil {
+		return x.refuse(x.refused)
+	}
 	if denied := x.authorize(); denied != nil {
 		return x.deny(denied)
 	}
@@ -132,7 +136,7 @@ func (x *exchange) lookup() (rules []*Rule, targets [][]target, refused *llmprov
 		if t == nil {
 			return nil, nil, x.noRoute()
 		}
-		entry := t.lookup(normalizeHost(x.r.Host))
+		entry := t.find(x.r.Host)
 		switch {
 		case entry == nil:
 			return nil, nil, errNoRoute(x.r)
@@ -141,11 +145,12 @@ func (x *exchange) lookup() (rules []*Rule, targets [][]target, refused *llmprov
 		}
 		return entry.Rules, entry.targets, nil
 	}
-	p := snap.byHost[normalizeHost(x.r.Host)]
+	p := snap.providerOf(x.r.Host)
 	if p == nil {
 		// A provider that was refused for its own fault still owns its host.
 		if t := snap.tables[meshTable]; t != nil && x.h.app.ready() {
-			if e := t.exact[normalizeHost(x.r.Host)]; e != nil && e.Unusable != "" {
+			name, _ := host.Name(x.r.Host)
+			if e := t.exact[name]; e != nil && e.Unusable != "" {
 				return nil, nil, errUnusable(e.Unusable)
 			}
 		}

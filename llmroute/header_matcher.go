@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-llm/gateway/internal/host"
 )
 
 func init() {
@@ -160,7 +162,8 @@ func (m *HeaderMatcher) MatchWithError(r *http.Request) (bool, error) {
 
 func (v *HeaderValue) matchesAny(r *http.Request) bool {
 	if v.name == "" {
-		return v.matches(normalizeHost(r.Host))
+		name, _ := host.Name(r.Host)
+		return v.matches(name)
 	}
 	for _, value := range r.Header[v.name] {
 		if v.matches(value) {

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/textproto"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-llm/gateway/internal/hopbyhop"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -113,23 +113,12 @@ func (x *exchange) abort(ctx context.Context, stream bool, err error) error {
 	panic(http.ErrAbortHandler)
 }
 
-// hopByHop are the headers of one connection (RFC 9110, section 7.6.1), and that
-// which names other ports of the provider's host.
-var hopByHop = []string{"Alt-Svc", "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
-
 // copyHeader adds a provider's response headers to the client's response, but
-// for those of the provider's connection.
+// for those of the provider's connection and Alt-Svc, which names other ports of
+// the provider's host.
 func copyHeader(to, from http.Header) {
-	for _, value := range from["Connection"] {
-		for _, name := range strings.Split(value, ",") {
-			if name = textproto.TrimString(name); name != "" {
-				from.Del(name)
-			}
-		}
-	}
-	for _, name := range hopByHop {
-		delete(from, name)
-	}
+	hopbyhop.Remove(from)
+	delete(from, "Alt-Svc")
 	for name, values := range from {
 		if have := to[name]; len(have) > 0 && name != "Server" && name != "Date" {
 			values = append(have[:len(have):len(have)], values...)

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
@@ -135,9 +136,19 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 
 func (s *snapshot) add(name string, p *provider) {
 	s.providers[name] = p
-	if first := s.byHost[p.host]; first == nil || first.spec != nil && p.spec == nil || first.spec == nil == (p.spec == nil) && name < first.name {
-		s.byHost[p.host] = p
+	host, _ := host.Name(p.host)
+	if first := s.byHost[host]; first == nil || first.spec != nil && p.spec == nil || first.spec == nil == (p.spec == nil) && name < first.name {
+		s.byHost[host] = p
 	}
+}
+
+// providerOf returns the provider that has a request's host as its own, or nil.
+func (s *snapshot) providerOf(sent string) *provider {
+	name, ok := host.Name(sent)
+	if !ok {
+		return nil
+	}
+	return s.byHost[name]
 }
 
 // liveProvider provisions a provider of the source, or takes it over from old.

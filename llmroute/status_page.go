@@ -17,6 +17,8 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/encode"
+
+	"github.com/caddy-llm/gateway/internal/host"
 )
 
 // maxFilter is the longest filter of a StatusView, in bytes.
@@ -89,11 +91,14 @@ func CheckHostName(host string) error {
 // hostAllowed tells whether the page may be asked for by that name. A page of
 // another site can give its own name to this machine's address and would then
 // be let read the answers (DNS rebinding), but it cannot do without a name.
-func (s *StatusHandler) hostAllowed(host string) bool {
+func (s *StatusHandler) hostAllowed(sent string) bool {
 	if len(s.Hosts) == 0 {
 		return true
 	}
-	name := normalizeHost(host)
+	name, ok := host.Name(sent)
+	if !ok {
+		return false
+	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		return true
 	}

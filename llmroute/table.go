@@ -1,6 +1,10 @@
 package llmroute
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/caddy-llm/gateway/internal/host"
+)
 
 // meshTable is the table of what sources say for no gateway in particular.
 const meshTable = "mesh"
@@ -17,19 +21,42 @@ func newHostIndex[T any](size int) hostIndex[T] {
 	return hostIndex[T]{exact: make(map[string]*T, size), suffix: make(map[string]*T)}
 }
 
-func (x *hostIndex[T]) add(host string, entry *T) {
-	switch host = normalizeHost(host); {
-	case host == "*":
+func (x *hostIndex[T]) add(pattern string, entry *T) {
+	name, ok := host.Name(pattern)
+	switch {
+	case !ok: // no request has it
+	case name == "*":
 		if x.any == nil {
 			x.any = entry
 		}
-	case strings.HasPrefix(host, "*."):
-		if x.suffix[host[1:]] == nil {
-			x.suffix[host[1:]] = entry
+	case strings.HasPrefix(name, "*."):
+		if x.suffix[name[1:]] == nil {
+			x.suffix[name[1:]] = entry
 		}
-	case x.exact[host] == nil:
-		x.exact[host] = entry
+	case x.exact[name] == nil:
+		x.exact[name] = entry
 	}
+}
+
+// get returns the entry that was added for a host, or nil.
+func (x *hostIndex[T]) get(pattern string) *T {
+	switch name, _ := host.Name(pattern); {
+	case name == "*":
+		return x.any
+	case strings.HasPrefix(name, "*."):
+		return x.suffix[name[1:]]
+	default:
+		return x.exact[name]
+	}
+}
+
+// find returns the entry for the host of a request or a handshake, or nil.
+func (x *hostIndex[T]) find(sent string) *T {
+	name, ok := host.Name(sent)
+	if !ok {
+		return nil
+	}
+	return x.lookup(name)
 }
 
 // lookup returns the entry for a normalized host, or nil.
@@ -72,17 +99,4 @@ func newTable(entries []*routeEntry) *table {
 		}
 	}
 	return t
-}
-
-// normalizeHost is a request's host without port and trailing dot, in lower
-// case.
-func normalizeHost(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host[i:], ']') < 0 {
-		host = host[:i]
-	}
-	host = strings.TrimSuffix(host, ".")
-	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
-		host = host[1 : len(host)-1]
-	}
-	return strings.ToLower(host) // allocates only if there is something to change
 }

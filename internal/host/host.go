@@ -14,9 +14,9 @@ import (
 // the authority of an absolute target), the name of a TLS handshake, and the host
 // of a configuration, *.suffix and * included.
 //
-// It reports false for brackets without an IPv6 address between them
-// (RFC 3986, section 3.2.2). Such a host has no normal form: a request with it is
-// rejected, and a configuration cannot name it.
+// It reports false for brackets without an IPv6 address between them, and for
+// several colons that are no such address (RFC 3986, section 3.2.2). Such a host has
+// no normal form: a request with it is rejected, and a configuration cannot name it.
 func Name(authority string) (name string, ok bool) {
 	name, _, _, ok = Split(authority)
 	return name, ok
@@ -32,14 +32,12 @@ func Split(authority string) (name, port string, hasPort, ok bool) {
 	name = authority
 	if i := strings.LastIndexByte(authority, ':'); i >= 0 {
 		if strings.IndexByte(authority[:i], ':') >= 0 {
-			if literal, ok := address(authority); ok { // without brackets, as configurations have it
-				return literal, "", false, true
-			}
-			return lower(authority), "", false, true // no name of anything
+			name, ok = address(authority) // without brackets, as configurations have it
+			return name, "", false, ok
 		}
 		name, port, hasPort = authority[:i], authority[i+1:], true
 	}
-	return lower(strings.TrimRight(name, ".")), port, hasPort, true
+	return Lower(strings.TrimRight(name, ".")), port, hasPort, true
 }
 
 // splitLiteral is Split for a host with brackets.
@@ -76,9 +74,9 @@ func InURL(name string) string {
 	return name
 }
 
-// lower lowers ASCII letters only: others, such as the Kelvin sign, must not
+// Lower lowers ASCII letters only: others, such as the Kelvin sign, must not
 // become letters of another name. It allocates only if there is one to lower.
-func lower(s string) string {
+func Lower(s string) string {
 	for i := range len(s) {
 		if c := s[i]; 'A' <= c && c <= 'Z' {
 			b := []byte(s)

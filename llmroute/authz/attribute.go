@@ -91,7 +91,7 @@ func (c *compiler) test(key string) (test, error) {
 		return c.text(key, attribute{kind: attrPresenter}), nil
 	}
 	if name, ok := strings.CutPrefix(key, "request.headers"); ok {
-		return c.headerTest(name)
+		return c.header(name)
 	}
 	if names, ok := strings.CutPrefix(key, "request.auth.claims"); ok {
 		claims, err := bracketed(names)
@@ -105,8 +105,8 @@ func (c *compiler) test(key string) (test, error) {
 		"request.auth.presenter, request.auth.claims[NAME], destination.ip, destination.port and connection.sni")
 }
 
-// headerTest makes a test of a header, given as its name in brackets.
-func (c *compiler) headerTest(name string) (test, error) {
+// header makes a test of a header, given as its name in brackets.
+func (c *compiler) header(name string) (test, error) {
 	name, opened := strings.CutPrefix(name, "[")
 	name, closed := strings.CutSuffix(name, "]")
 	if !opened || !closed {
@@ -124,7 +124,7 @@ func (c *compiler) headerTest(name string) (test, error) {
 		return nil, errors.New("this is no header's name; write one such as request.headers[User-Agent]")
 	}
 	name = textproto.CanonicalMIMEHeaderKey(name)
-	t := c.text("header "+name, attribute{kind: attrHeader, header: name})
+	t := &headerTest{*c.text("header "+name, attribute{kind: attrHeader, header: name})}
 	t.values.emptyToo = true // as Envoy, which looks whether the header is there
 	return t, nil
 }

@@ -11,6 +11,8 @@ import (
 	"net/http"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // Set is a Config in force. It is immutable, and safe for use by many requests
@@ -84,12 +86,24 @@ func (f *Refusal) Write(w http.ResponseWriter) error {
 	return err
 }
 
-// Authorize decides whether a request may pass. port is the port that clients
-// know the listener by, 0 for the one that the request came in at. A token that providers must not get is taken out of the
-// request, and the headers that the configuration asks for are put into it, and
-// into the header of the answer.
-func (s *Set) Authorize(answer http.Header, r *http.Request, port int) Decision {
-	req := s.policies.request(r, port)
+// Providers are the providers that a request may be sent to.
+type Providers interface {
+	// Has reports whether any of them has an endpoint that is only a provider's own,
+	// see llmprovider.Endpoint.
+	Has(e llmprovider.Endpoint) bool
+}
+
+// Authorize decides whether a request may pass. providers may be nil if there are
+// none. ports are those that clients know the listener by, none for the one that the
+// request came in at. A token that
+// providers must not get is taken out of the request, and the headers that the
+// configuration asks for are put into it, and into the header of the response.
+//
+// The caller has rejected hosts that have no normal form and removed the headers
+// of the connection (see llmprovider.Prepare).
+func (s *Set) Authorize(answer http.Header, r *http.Request, providers Providers, ports ...int) Decision {
+	req := s.policies.request(r, ports...)
+	req.providers = providers
 	defer req.release()
 	if d := s.custom(answer, req); d.Refusal != nil {
 		return d

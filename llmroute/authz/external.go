@@ -128,7 +128,7 @@ func (e *external) compileHeaders() error {
 			return errors.New("include_additional_headers_in_check: a name is not that of a header")
 		case !httpguts.ValidHeaderFieldValue(value):
 			return fmt.Errorf("include_additional_headers_in_check: the value of %s has characters that a header cannot have", name)
-		case ofConnection(nil, http.CanonicalHeaderKey(name)):
+		case ofConnection(http.CanonicalHeaderKey(name)):
 			return fmt.Errorf("include_additional_headers_in_check: %s says how a message is sent; leave it out", name)
 		}
 		e.added[http.CanonicalHeaderKey(name)] = []string{value}

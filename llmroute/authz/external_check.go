@@ -11,6 +11,9 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/internal/hopbyhop"
+	"github.com/caddy-llm/gateway/internal/host"
 )
 
 // partialHeader tells the service whether it has the beginning of the body only.
@@ -30,11 +33,12 @@ func (e *external) check(answer http.Header, r *http.Request, logger *zap.Logger
 		return e.failed(r, err, logger)
 	}
 	defer res.Body.Close()
+	hopbyhop.RemoveNamed(res.Header)
 	if res.StatusCode != http.StatusOK {
 		return e.refusal(res)
 	}
 	for name, values := range res.Header {
-		if ofConnection(res.Header, name) {
+		if ofConnection(name) {
 			continue
 		}
 		if e.upstream.has(name) {
@@ -50,18 +54,26 @@ func (e *external) check(answer http.Header, r *http.Request, logger *zap.Logger
 	return nil
 }
 
-// ask sends the request that asks. An answer of 500 or more is an error, for
+// ask sends the request that asks. It names the host and the path as policies and
+// the router read them: the host in its normal form, the path with its dot segments
+// resolved. An answer of 500 or more is an error, for
 // Envoy too.
 func (e *external) ask(ctx context.Context, r *http.Request, body []byte, partial bool) (*http.Response, error) {
+	name, _ := host.Name(r.Host)
+	path := sentPath(r.URL)
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		return nil, fmt.Errorf("path: %w", err)
+	}
 	to := &url.URL{
-		Scheme: "http", Host: e.address, Path: e.plainPrefix + r.URL.Path, RawPath: e.PathPrefix + r.URL.EscapedPath(),
+		Scheme: "http", Host: e.address, Path: e.plainPrefix + plain, RawPath: e.PathPrefix + path,
 		RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery,
 	}
 	question, err := http.NewRequestWithContext(ctx, r.Method, "http://"+e.address, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	question.URL, question.Host = to, r.Host
+	question.URL, question.Host = to, host.InURL(name)
 	e.header(question.Header, r.Header)
 	if e.IncludeRequestBodyInCheck != nil {
 		question.Header[partialHeader] = []string{"false"}
@@ -88,7 +100,7 @@ func (e *external) header(to, from http.Header) {
 	// has just closed. The header itself is not sent.
 	to["X-Idempotency-Key"] = nil
 	for name, values := range from {
-		if (name == "Authorization" || e.asked.has(name)) && !ofConnection(from, name) && name != partialHeader {
+		if (name == "Authorization" || e.asked.has(name)) && !ofConnection(name) && name != partialHeader {
 			to[name] = values
 		}
 	}
@@ -162,7 +174,7 @@ func (e *external) refusal(res *http.Response) *Refusal {
 	for name, values := range res.Header {
 		// With a list, Envoy adds what a refusal cannot do without.
 		listed := len(e.refused) == 0 || e.refused.has(name) || name == "Www-Authenticate" || name == "Location"
-		if listed && !ofConnection(res.Header, name) {
+		if listed && !ofConnection(name) {
 			refusal.Header[name] = values
 		}
 	}

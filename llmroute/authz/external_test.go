@@ -19,6 +19,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // asked is what a service was asked.
@@ -133,6 +135,9 @@ func TestCheckRequest(t *testing.T) {
 			for _, length := range []int64{11, -1} { // known or not
 				r := original("hello world")
 				r.ContentLength = length
+				if err := llmprovider.Prepare(r); err != nil {
+					t.Fatal(err)
+				}
 				before := r.Header.Clone()
 				if refusal := e.check(http.Header{}, r, zap.NewNop()); refusal != nil {
 					t.Fatalf("refused: %+v", refusal)

@@ -67,10 +67,11 @@ func (f *file) find(s *ruleSet, r *request, best int32) int32 {
 			}
 		}
 	case attrPath:
-		sent, reading := r.path()
-		best = f.findText(s, r, sent, best)
-		if reading != sent {
-			best = f.findText(s, r, reading, best)
+		readings := r.readPaths()
+		for i, reading := range readings {
+			if i == 0 || reading != readings[i-1] {
+				best = f.findText(s, r, reading, best)
+			}
 		}
 	default:
 		for _, text := range r.texts(f.attribute) {

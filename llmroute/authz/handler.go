@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 func init() {
@@ -41,9 +43,11 @@ type Recorder interface {
 type Handler struct {
 	Config
 
-	set      *Set
-	logger   *zap.Logger
-	recorder Recorder // nil without the llm app
+	set    *Set
+	logger *zap.Logger
+	// The llm app as each of these, nil without one.
+	recorder  Recorder
+	providers Providers
 }
 
 // CaddyModule returns the Caddy module information.
@@ -67,6 +71,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("getting the llm app: %w", err)
 	}
 	h.recorder, _ = app.(Recorder)
+	h.providers, _ = app.(Providers)
 	var problems []Problem
 	h.set, problems = New(&h.Config, h.logger)
 	var errs []error
@@ -122,13 +127,13 @@ func (h *Handler) resolve(repl *caddy.Replacer) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	d := h.set.Authorize(w.Header(), r, 0)
+	if refused := llmprovider.Prepare(r); refused != nil {
+		logError(r, refused.Code)
+		return refused.Write(w)
+	}
+	d := h.set.Authorize(w.Header(), r, h.providers)
 	if d.Refusal != nil {
-		if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-			for _, field := range append(d.LogFields(), zap.String("llm_error", ErrorCode)) {
-				extra.Set(field)
-			}
-		}
+		logError(r, ErrorCode, d.LogFields()...)
 		if h.recorder != nil {
 			h.recorder.RecordDenial(r, &d)
 		}
@@ -139,6 +144,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		caddyhttp.SetVar(r.Context(), tokenVar, d.Token)
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// logError adds why a request is refused to its line in the access log.
+func logError(r *http.Request, code string, more ...zap.Field) {
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		for _, field := range append(more, zap.String("llm_error", code)) {
+			extra.Set(field)
+		}
+	}
 }
 
 // Log logs that the request may not pass, and what decided.

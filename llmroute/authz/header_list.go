@@ -2,11 +2,12 @@ package authz
 
 import (
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-llm/gateway/internal/hopbyhop"
 )
 
 // headerList is a list of headers: names, the beginnings of names, and their ends.
@@ -48,18 +49,9 @@ func (l headerList) has(name string) bool {
 	})
 }
 
-// ofConnection tells whether a header says how a message is sent, and is not for
-// who gets it from us. The header has the names of others such.
-func ofConnection(header http.Header, name string) bool {
-	if name == "Expect" || slices.Contains(notForRules, name) {
-		return true
-	}
-	for _, line := range header["Connection"] {
-		for named := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(named), name) {
-				return true
-			}
-		}
-	}
-	return false
+// ofConnection reports whether a header says how a message is sent, and is not for
+// who gets it from us. Those that the message's Connection header names were
+// removed before.
+func ofConnection(name string) bool {
+	return name == "Expect" || slices.Contains(notForRules, name) || hopbyhop.Is(name)
 }

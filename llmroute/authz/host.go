@@ -1,57 +1,56 @@
 package authz
 
-import "strings"
+import (
+	"strings"
 
-// hostTest tests the host that a request names, in any case, with and without
-// its port and its trailing dot. Istio compares it as it was sent; then
-// `Host: test.com:80` slips past a DENY on test.com that routes to the same.
+	"github.com/caddy-llm/gateway/internal/host"
+)
+
+// hostTest tests the host that a request names, in its normal form and with its
+// port and trailing dot. Istio compares it as it was sent; then
+// `Host: test.com:80` would pass a DENY on test.com and be routed the same.
 type hostTest struct{ textTest }
 
 func (t *hostTest) add(value string) error {
-	value = strings.ToLower(value)
 	if !strings.HasSuffix(value, "*") {
-		name, port, ok := cutPort(value)
-		value = strings.TrimSuffix(name, ".")
+		name, port, hasPort, ok := host.Split(value)
 		if ok {
-			value += ":" + port
+			if value = name; hasPort {
+				value = host.InURL(name) + ":" + port
+			}
 		}
 	}
-	return t.textTest.add(value)
+	return t.textTest.add(host.Lower(value))
 }
 
-// hostForms appends the forms of a host that values are compared with: its name
-// as routes find it, with the port if there is one, and with both port and
-// trailing dot if it was sent with the dot.
+// maxHostForms is how many forms a host has at most.
+const maxHostForms = 3
+
+// hostForms appends the forms of a host that values are compared with: its normal
+// form, which routes are found by, the same with the port if there is one, and as
+// it was sent if that is another one. A host without a normal form has none: a
+// request with it is rejected.
 func hostForms(forms []string, sent string) []string {
-	sent = strings.ToLower(sent)
-	name, port, ok := cutPort(sent)
-	bare := strings.TrimSuffix(name, ".")
-	if bare != "" {
-		forms = append(forms, bare)
+	name, port, hasPort, ok := host.Split(sent)
+	if !ok {
+		return forms
 	}
-	if ok && !isPort(port) {
+	if name != "" {
+		forms = append(forms, name)
+	}
+	if hasPort && !isPort(port) {
 		return forms // what follows the colon is no part of the host's name either
 	}
-	dot := len(bare) < len(name)
-	if ok && !dot {
-		return append(forms, sent)
+	sent = host.Lower(sent)
+	if sent == name {
+		return forms
 	}
-	if ok {
-		forms = append(forms, bare+":"+port)
+	if hasPort {
+		if with := len(sent) - len(port) - 1; sent[:with] != name { // a dot or brackets
+			forms = append(forms, host.InURL(name)+":"+port)
+		}
 	}
-	if dot {
-		forms = append(forms, sent)
-	}
-	return forms
-}
-
-// cutPort cuts a host at its port's colon.
-func cutPort(host string) (name, port string, ok bool) {
-	i := strings.LastIndexByte(host, ':')
-	if i < 0 || strings.IndexByte(host[i:], ']') >= 0 {
-		return host, "", false
-	}
-	return host[:i], host[i+1:], true
+	return append(forms, sent)
 }
 
 func isPort(s string) bool {

@@ -18,7 +18,7 @@ func sentPath(u *url.URL) string {
 	return resolve(decodeUnreserved(path))
 }
 
-// routedPath is the path that the gateway routes by: all escapes are decoded.
+// routedPath is the path with all escapes decoded.
 func routedPath(u *url.URL) string {
 	return resolve(strings.ReplaceAll(u.Path, `\`, "/"))
 }

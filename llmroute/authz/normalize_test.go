@@ -183,10 +183,12 @@ func FuzzRequestPrincipal(f *testing.F) {
 		if err := test.add(value); err != nil {
 			t.Fatal(err)
 		}
-		r := &request{token: &Token{Issuer: issuer, Subject: subject}}
-		want := issuer != "" && subject != "" && matches(principalPattern(value), issuer+"\n"+subject)
-		if got := test.match(r); got != want {
-			t.Fatalf("%q of %q and %q is %v, want %v", value, issuer, subject, got, want)
+		for _, every := range []bool{false, true} {
+			r := &request{token: &Token{Issuer: issuer, Subject: subject}, every: every}
+			want := issuer != "" && subject != "" && principalMatches(value, issuer, subject, every)
+			if got := test.match(r); got != want {
+				t.Fatalf("%q of %q and %q is %v, want %v (every: %v)", value, issuer, subject, got, want, every)
+			}
 		}
 	})
 }

@@ -36,8 +36,21 @@ func (t *pathTest) add(value string) error {
 }
 
 func (t *pathTest) match(r *request) bool {
-	sent, reading := r.path()
-	return t.plain.match(reading) || t.escaped.match(sent)
+	readings := r.readPaths()
+	if t.escaped.match(readings[sentReading]) {
+		return true
+	}
+	if r.every {
+		// Not the endpoint's: ALLOW / lets a client pass that calls a host without a
+		// path, and DENY with not_paths / does not refuse it.
+		return t.plain.match(readings[sentReading]) && (readings[routedReading] == readings[sentReading] || t.plain.match(readings[routedReading]))
+	}
+	for i, reading := range readings {
+		if (i == 0 || reading != readings[i-1]) && reading != "" && t.plain.match(reading) {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *pathTest) keys() []key {

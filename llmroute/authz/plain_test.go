@@ -14,24 +14,11 @@ import (
 type plain struct{ config *Config }
 
 func (p *plain) passes(r *request) bool {
-	readings := []bool{false}
-	if r.readPaths() {
-		readings = append(readings, true)
-	}
 	hasAllow := false
 	for _, policy := range p.config.Policies {
 		hasAllow = hasAllow || policy.Action == Allow && !policy.DryRun
 	}
-	for _, routed := range readings {
-		r.routed = routed
-		denied := p.any(Deny, r)
-		allowed := !hasAllow || p.any(Allow, r)
-		r.routed = false
-		if denied || !allowed {
-			return false
-		}
-	}
-	return true
+	return !p.any(Deny, r) && (!hasAllow || p.any(Allow, r))
 }
 
 func (p *plain) any(action Action, r *request) bool {
@@ -74,19 +61,38 @@ func (p *plain) rule(policy *Policy, rule *Rule, r *request) bool {
 }
 
 func (p *plain) both(r *request, policy *Policy, key string, values, notValues []string) bool {
-	return (len(values) == 0 || p.oneOf(r, policy, key, values)) && !p.oneOf(r, policy, key, notValues)
+	allow := policy.Action == Allow
+	return (len(values) == 0 || p.oneOf(r, policy, key, values, allow)) && !p.oneOf(r, policy, key, notValues, !allow)
 }
 
-func (p *plain) oneOf(r *request, policy *Policy, key string, values []string) bool {
-	for _, value := range values {
-		if p.value(r, policy, key, value) {
-			return true
+// oneOf says whether any reading, or every one, is one of the values.
+func (p *plain) oneOf(r *request, policy *Policy, key string, values []string, every bool) bool {
+	count := 1
+	switch header, ok := strings.CutPrefix(key, "request.headers["); {
+	case ok:
+		if count = len(r.Header.Values(strings.TrimSuffix(header, "]"))); count > 1 {
+			count++ // the joined value
+		}
+	case key == "path" && every:
+		count = 2
+	case key == "path":
+		count = pathReadings
+	case key == "destination.port" && !every:
+		count = len(r.ports)
+	}
+	matching := 0
+	for reading := range count {
+		for _, value := range values {
+			if p.value(r, policy, key, value, reading) {
+				matching++
+				break
+			}
 		}
 	}
-	return false
+	return matching > 0 && (!every || matching == count)
 }
 
-func (p *plain) value(r *request, policy *Policy, key, value string) bool {
+func (p *plain) value(r *request, policy *Policy, key, value string, number int) bool {
 	id := r.peer().principal
 	switch key {
 	case "source.ip":
@@ -96,7 +102,7 @@ func (p *plain) value(r *request, policy *Policy, key, value string) bool {
 	case "destination.ip":
 		return within(value, r.address(attrDestinationIP))
 	case "destination.port":
-		return strconv.Itoa(r.port) == value
+		return strconv.Itoa(r.ports[number]) == value
 	case "method":
 		return matches(pattern(value, ".+"), r.Method)
 	case "host":
@@ -107,9 +113,13 @@ func (p *plain) value(r *request, policy *Policy, key, value string) bool {
 		}
 		return false
 	case "path":
-		sent, reading := r.path()
+		paths := r.readPaths()
+		reading := paths[number]
+		if reading == "" {
+			return false
+		}
 		if strings.Contains(value, "%") {
-			reading = sent
+			reading = paths[sentReading]
 		}
 		if strings.Contains(value, "{") {
 			value = regexp.QuoteMeta(value)
@@ -138,7 +148,11 @@ func (p *plain) value(r *request, policy *Policy, key, value string) bool {
 	}
 	if header, ok := strings.CutPrefix(key, "request.headers["); ok {
 		lines := r.Header.Values(strings.TrimSuffix(header, "]"))
-		return len(lines) > 0 && matches(pattern(value, ".*"), strings.Join(lines, ","))
+		text := strings.Join(lines, ",")
+		if number < len(lines) {
+			text = lines[number]
+		}
+		return matches(pattern(value, ".*"), text)
 	}
 	if r.token == nil {
 		return false
@@ -149,7 +163,7 @@ func (p *plain) value(r *request, policy *Policy, key, value string) bool {
 		if r.token.Issuer == "" || r.token.Subject == "" {
 			return false
 		}
-		return matches(principalPattern(value), r.token.Issuer+"\n"+r.token.Subject)
+		return principalMatches(value, r.token.Issuer, r.token.Subject, r.every)
 	case "request.auth.audiences":
 		texts = r.token.Audiences
 	case "request.auth.presenter":
@@ -187,24 +201,35 @@ func pattern(value, present string) string {
 	return regexp.QuoteMeta(value)
 }
 
-// principalPattern is for ISSUER, a line's end and SUBJECT.
-func principalPattern(value string) string {
-	i := strings.LastIndex(value, "/")
+// principalMatches compares a value with a principal: with an issuer and a subject
+// at each slash that the value can be cut at, and as it is.
+func principalMatches(value, issuer, subject string, every bool) bool {
+	begin, isPrefix := strings.CutSuffix(value, "*")
+	end, isSuffix := strings.CutPrefix(value, "*")
+	joined := issuer + "/" + subject
 	switch {
 	case value == "*":
-		return ".+\n.+"
-	case i < 0 && strings.HasPrefix(value, "*"):
-		return ".+\n" + pattern(value, "")
-	case i < 0 && strings.HasSuffix(value, "*"):
-		return pattern(value, "") + "\n.+"
-	case i < 0:
-		return regexp.QuoteMeta(value) + "\n"
-	case strings.HasPrefix(value, "*"):
-		return pattern(value[:i], ".+") + "\n" + regexp.QuoteMeta(value[i+1:])
-	case strings.HasSuffix(value, "*"):
-		return regexp.QuoteMeta(value[:i]) + "\n" + pattern(value[i+1:], ".+")
+		return true
+	case isSuffix && !every:
+		return strings.HasSuffix(joined, end)
+	case isSuffix && !strings.Contains(end, "/"):
+		return strings.HasSuffix(subject, end)
+	case isPrefix && !isSuffix && !strings.Contains(strings.Replace(begin, "://", "", 1), "/"):
+		return strings.HasPrefix(issuer, begin) || strings.HasPrefix(joined, begin) && begin[:len(begin)-len(strings.TrimPrefix(begin, issuer))] == issuer
+	case !isPrefix && !isSuffix:
+		return joined == value
 	}
-	return regexp.QuoteMeta(value[:i]) + "\n" + regexp.QuoteMeta(value[i+1:])
+	for i := range len(value) {
+		if value[i] != '/' {
+			continue
+		}
+		left, right := value[:i], value[i+1:]
+		if isSuffix && strings.HasSuffix(issuer, left[min(1, len(left)):]) && subject == right ||
+			!isSuffix && issuer == left && strings.HasPrefix(subject, strings.TrimSuffix(right, "*")) {
+			return true
+		}
+	}
+	return false
 }
 
 var patterns = map[string]*regexp.Regexp{}

@@ -75,12 +75,12 @@ func (p *policies) decide(r *request, logger *zap.Logger) Decision {
 			policy.log(logger, "policy would deny", rule)
 		}
 	}
-	if rule := p.deny.findAny(r); rule != nil {
+	if rule := p.deny.find(r); rule != nil {
 		return Decision{Refusal: errDenied, Policy: rule.policy.name, Rule: rule.number, Reason: "a DENY policy matches"}
 	}
 	d := Decision{Rule: -1, Reason: "there is no ALLOW policy"}
 	if p.hasAllow {
-		if rule := p.allow.findAll(r); rule != nil {
+		if rule := p.allow.find(r); rule != nil {
 			d = Decision{Policy: rule.policy.name, Rule: rule.number, Reason: "an ALLOW policy matches"}
 		} else {
 			d = Decision{Refusal: errDenied, Rule: -1, Reason: "no ALLOW policy matches"}
@@ -95,7 +95,7 @@ func (p *policies) decide(r *request, logger *zap.Logger) Decision {
 // logAllow logs what would become of a request if the ALLOW policies that only
 // log were in force beside the others, unless that is what becomes of it now.
 func (p *policies) logAllow(r *request, d Decision, logger *zap.Logger) {
-	switch rule := p.dryAllow.findAll(r); {
+	switch rule := p.dryAllow.find(r); {
 	case rule != nil && d.Refusal != nil:
 		rule.policy.log(logger, "policy would allow", rule.number)
 	case rule == nil && !p.hasAllow:

@@ -16,10 +16,9 @@ type policy struct {
 	rules     ruleSet
 }
 
-// match is the number of the first rule that matches, -1 if none does. It is
-// not for ALLOW policies, which must match all readings of a path.
+// match is the number of the first rule that matches, -1 if none does.
 func (p *policy) match(r *request) int {
-	if rule := p.rules.findAny(r); rule != nil {
+	if rule := p.rules.find(r); rule != nil {
 		return rule.number
 	}
 	return -1

@@ -6,7 +6,9 @@ import (
 	"strconv"
 )
 
-// portTest tests the port that clients know the listener by.
+// portTest tests the port that clients know the listener by. There are several if
+// servers with different ports share an address and have the same host; the first is
+// that of the server which takes the request, and the only one for ALLOW.
 type portTest struct{ ports []uint16 }
 
 func (t *portTest) add(value string) error {
@@ -19,7 +21,13 @@ func (t *portTest) add(value string) error {
 }
 
 func (t *portTest) match(r *request) bool {
-	return r.port >= 0 && r.port <= 65535 && slices.Contains(t.ports, uint16(r.port))
+	ports := r.ports
+	if r.every && len(ports) > 1 {
+		ports = ports[:1]
+	}
+	return slices.ContainsFunc(ports, func(port int) bool {
+		return port >= 0 && port <= 65535 && slices.Contains(t.ports, uint16(port))
+	})
 }
 
 func (t *portTest) keys() []key { return nil }

@@ -2,42 +2,17 @@ package authz
 
 import "strings"
 
-// requestPrincipalTest tests the issuer and subject of the token.
-type requestPrincipalTest struct{ values []requestPrincipal }
+// requestPrincipalTest tests the issuer and the subject of the token, joined by a
+// slash. Istio cuts values at their last slash instead; then no value is a subject
+// that has slashes itself, such as repo:org/app.
+//
+// iss/pre* is for the subjects of that issuer, and *fix/sub for that subject: what
+// the one ends with, the other cannot begin with in its stead. DENY and CUSTOM
+// match on any text that ends so.
+type requestPrincipalTest struct{ values texts }
 
-type requestPrincipal struct{ issuer, subject texts }
-
-// add takes ISSUER/SUBJECT, cut at the last slash. As in Istio, an asterisk that
-// is not the whole of one is taken where the value as a whole begins or ends
-// with it: iss/pre* and *fix/sub, and without a slash pre* for issuers and *fix
-// for subjects.
 func (t *requestPrincipalTest) add(value string) error {
-	issuer, subject := value, ""
-	slash := strings.LastIndexByte(value, '/')
-	if slash >= 0 {
-		issuer, subject = value[:slash], value[slash+1:]
-	}
-	var p requestPrincipal
-	switch {
-	case value == "*":
-		p.issuer.present, p.subject.present = true, true
-	case strings.HasPrefix(value, "*") && slash >= 0:
-		p.issuer.add(issuer)
-		p.subject.addExact(subject)
-	case strings.HasPrefix(value, "*"):
-		p.issuer.present = true
-		p.subject.add(value)
-	case strings.HasSuffix(value, "*") && slash >= 0:
-		p.issuer.addExact(issuer)
-		p.subject.add(subject)
-	case strings.HasSuffix(value, "*"):
-		p.issuer.add(value)
-		p.subject.present = true
-	default:
-		p.issuer.addExact(issuer)
-		p.subject.addExact(subject)
-	}
-	t.values = append(t.values, p)
+	t.values.add(value)
 	return nil
 }
 
@@ -45,8 +20,17 @@ func (t *requestPrincipalTest) match(r *request) bool {
 	if r.token == nil || r.token.Issuer == "" || r.token.Subject == "" {
 		return false
 	}
-	for i := range t.values {
-		if t.values[i].issuer.match(r.token.Issuer) && t.values[i].subject.match(r.token.Subject) {
+	joined := r.token.principal()
+	if t.values.present || t.values.hasExact(joined) {
+		return true
+	}
+	for _, prefix := range t.values.prefixes {
+		if strings.HasPrefix(joined, prefix) && isPrincipalPrefix(prefix, r.token.Issuer) {
+			return true
+		}
+	}
+	for _, suffix := range t.values.suffixes {
+		if strings.HasSuffix(joined, suffix) && (!r.every || isPrincipalSuffix(suffix, r.token.Subject)) {
 			return true
 		}
 	}
@@ -54,3 +38,23 @@ func (t *requestPrincipalTest) match(r *request) bool {
 }
 
 func (t *requestPrincipalTest) keys() []key { return nil }
+
+// isPrincipalPrefix reports whether what a principal begins with is the beginning
+// of an issuer, or the whole of this one and the beginning of a subject.
+func isPrincipalPrefix(prefix, issuer string) bool {
+	if rest, ok := strings.CutPrefix(prefix, issuer); ok {
+		return rest == "" || rest[0] == '/'
+	}
+	_, name, hasScheme := strings.Cut(prefix, "://")
+	if !hasScheme {
+		name = prefix
+	}
+	return !strings.Contains(name, "/")
+}
+
+// isPrincipalSuffix reports whether what a principal ends with is the end of a
+// subject, or the end of an issuer and the whole of this subject.
+func isPrincipalSuffix(suffix, subject string) bool {
+	rest, ok := strings.CutSuffix(suffix, subject)
+	return ok && strings.HasSuffix(rest, "/") || !strings.Contains(suffix, "/")
+}

@@ -200,8 +200,8 @@ func passes(t *testing.T, config *Config, c *policycases.Request) bool {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	r, port, token := c.HTTP(t, ""), c.GatewayPort(), tokenOf(c.Token)
-	req := p.request(r, port)
+	r, ports, token := c.HTTP(t, ""), []int{c.GatewayPort(), 8080}, tokenOf(c.Token)
+	req := p.request(r, ports...)
 	defer req.release()
 	req.token = token
 	d := p.decide(req, zap.NewNop())

@@ -8,22 +8,31 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // request is a request as policies see it. What they look at is found out when
 // it is first asked for.
 type request struct {
 	*http.Request
-	port           int
+	providers      Providers
+	ports          []int
+	portArray      [1]int
 	token          *Token
 	trustedProxies int
+
+	// Which readings of what has several, such as a repeated header, must be among
+	// the values of a list: any, or every one. DENY, CUSTOM and AUDIT match on any
+	// reading, and ALLOW needs every one; for not_ lists it is the other way round,
+	// so that no reading makes more requests pass.
+	every bool
 
 	known     [attrDestinationIP + 1]bool
 	one       [1]string // of the method, of the server name or of the presenter
 	hosts     []string
-	hostArray [3]string
-	paths     [2]string // as sent, and as the gateway routes by it
-	routed    bool      // which of them is looked at
+	hostArray [maxHostForms]string
+	paths     [pathReadings]string
 	joined    map[string][]string
 	addresses [3]netip.Addr
 	identity  peer
@@ -31,14 +40,17 @@ type request struct {
 
 var requests = sync.Pool{New: func() any { return new(request) }}
 
-func (p *policies) request(r *http.Request, port int) *request {
+// request is the request for policies. ports are those that clients know the
+// listener by, none for the one that the request came in at.
+func (p *policies) request(r *http.Request, ports ...int) *request {
 	req := requests.Get().(*request)
-	if port == 0 {
+	req.Request, req.trustedProxies = r, p.trustedProxies
+	if req.ports = ports; len(ports) == 0 {
 		if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
-			port = local.Port
+			req.portArray[0] = local.Port
+			req.ports = req.portArray[:]
 		}
 	}
-	req.Request, req.port, req.trustedProxies = r, port, p.trustedProxies
 	return req
 }
 
@@ -54,8 +66,9 @@ func (r *request) first(k kind) bool {
 	return !was
 }
 
-// texts are the texts of an attribute, of which values may match any. Those of a
-// path are path's. They are good until texts is called again.
+// texts are the texts of an attribute, of which values may match any, but for a
+// header's: those are its readings, see every. Those of a path are readPaths'.
+// They are good until texts is called again.
 func (r *request) texts(a *attribute) []string {
 	switch a.kind {
 	case attrHost:
@@ -99,43 +112,50 @@ func (r *request) text(s string) []string {
 	return r.one[:]
 }
 
-// header is a header's value. Several lines are one value, as in Envoy.
+// header are the readings of a header: its lines and, if there are several, their
+// joined value. Envoy compares the joined value alone; routes match by the lines.
 func (r *request) header(name string) []string {
 	lines := r.Header[name]
 	if len(lines) < 2 {
 		return lines
 	}
-	joined := r.joined[name]
-	if joined == nil {
+	readings := r.joined[name]
+	if readings == nil {
 		if r.joined == nil {
 			r.joined = make(map[string][]string)
 		}
-		joined = []string{strings.Join(lines, ",")}
-		r.joined[name] = joined
+		readings = append(lines[:len(lines):len(lines)], strings.Join(lines, ","))
+		r.joined[name] = readings
 	}
-	return joined
+	return readings
 }
 
-// readPaths finds out the paths, and says whether they differ.
-func (r *request) readPaths() bool {
+// The readings of a path. They differ if there are escapes such as %2F, which
+// stay in the first and are decoded in the second, and where the gateway has
+// another name for the endpoint that it will call. Istio compares the first only.
+const (
+	sentReading     = iota // as sent, normalized as Istio does
+	routedReading          // with all escapes decoded
+	endpointReading        // the endpoint that will be called
+	pathReadings
+)
+
+// readPaths are the readings of the path.
+func (r *request) readPaths() *[pathReadings]string {
 	if r.first(attrPath) {
-		r.paths = [2]string{sentPath(r.URL), routedPath(r.URL)}
+		r.paths = [...]string{sentPath(r.URL), routedPath(r.URL), r.endpoint()}
 	}
-	return r.paths[0] != r.paths[1]
+	return &r.paths
 }
 
-// path is the path as it was sent, and the reading of it that is looked at: the
-// same, or the one that the gateway routes by. They differ if there are escapes
-// such as %2F, which stay in the first and are decoded in the second. Istio
-// looks at the first only, and routes by it; here a policy must not be slipped
-// past by what routes to the same. So DENY policies match if they match either,
-// and ALLOW policies must match both.
-func (r *request) path() (sent, reading string) {
-	r.readPaths()
-	if r.routed {
-		return r.paths[0], r.paths[1]
+// endpoint is the endpoint that will be called, as OpenAI's API spells it, such as
+// /v1/embeddings. It is empty if the path is no endpoint.
+func (r *request) endpoint() string {
+	e := llmprovider.EndpointOf(r.Method, r.URL)
+	if e.Own != "" && (r.providers == nil || !r.providers.Has(e)) {
+		return ""
 	}
-	return r.paths[0], r.paths[0]
+	return e.Path()
 }
 
 // address is one of the addresses, invalid if it is not known.

@@ -8,7 +8,8 @@ import (
 // rule is one rule, compiled.
 type rule struct {
 	policy *policy
-	number int // in the policy's configuration
+	number int  // in the policy's configuration
+	allow  bool // whether the policy lets requests pass
 
 	when []check
 	// Any of these, each with all of its checks; nil for no restriction.
@@ -34,21 +35,22 @@ type test interface {
 }
 
 func (r *rule) match(req *request) bool {
-	return matchAll(r.when, req) && matchAny(r.to, req) && matchAny(r.from, req)
+	return r.all(r.when, req) && r.any(r.to, req) && r.any(r.from, req)
 }
 
-func matchAny(alternatives [][]check, r *request) bool {
+func (r *rule) any(alternatives [][]check, req *request) bool {
 	for _, checks := range alternatives {
-		if matchAll(checks, r) {
+		if r.all(checks, req) {
 			return true
 		}
 	}
 	return len(alternatives) == 0
 }
 
-func matchAll(checks []check, r *request) bool {
+func (r *rule) all(checks []check, req *request) bool {
 	for i := range checks {
-		if checks[i].match(r) == checks[i].not {
+		req.every = r.allow != checks[i].not
+		if checks[i].match(req) == checks[i].not {
 			return false
 		}
 	}
@@ -59,7 +61,7 @@ func matchAll(checks []check, r *request) bool {
 func (c *compiler) rule(number int, config *Rule) *rule {
 	c.invalid = false
 	path := fmt.Sprintf("rules[%d]", number)
-	r := &rule{policy: c.policy, number: number}
+	r := &rule{policy: c.policy, number: number, allow: c.policy.action == Allow}
 	if config == nil {
 		config = &Rule{}
 		c.problem(path, errors.New("the rule is empty; write {} to match every request"))

@@ -109,31 +109,6 @@ func keysOf(checks []check, like check) []key {
 	return nil
 }
 
-// findAny is the first rule that matches any reading of the request's path.
-func (s *ruleSet) findAny(r *request) *rule {
-	rule := s.find(r)
-	if rule == nil && r.readPaths() {
-		r.routed = true
-		rule = s.find(r)
-		r.routed = false
-	}
-	return rule
-}
-
-// findAll is the first rule that matches the request, whose path must match in
-// all its readings, if by different rules. Nil if one does not.
-func (s *ruleSet) findAll(r *request) *rule {
-	rule := s.find(r)
-	if rule != nil && r.readPaths() {
-		r.routed = true
-		if s.find(r) == nil {
-			rule = nil
-		}
-		r.routed = false
-	}
-	return rule
-}
-
 // find is the first rule that matches.
 func (s *ruleSet) find(r *request) *rule {
 	best := s.first(s.rest, r, int32(len(s.rules)))

@@ -93,10 +93,10 @@ func TestManyPolicies(t *testing.T) {
 				t.Fatal(problems)
 			}
 			r := speedRequest(c.target)
-			logger := zap.NewNop()
+			logger, ports := zap.NewNop(), []int{80}
 			var d Decision
 			allocations := testing.AllocsPerRun(100, func() {
-				req := p.request(r, 80)
+				req := p.request(r, ports...)
 				d = p.decide(req, logger)
 				req.release()
 			})
@@ -115,10 +115,10 @@ func BenchmarkDecide(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			p, _ := compilePolicies(c.config)
 			r := speedRequest(c.target)
-			logger := zap.NewNop()
+			logger, ports := zap.NewNop(), []int{80}
 			b.ReportAllocs()
 			for b.Loop() {
-				req := p.request(r, 80)
+				req := p.request(r, ports...)
 				p.decide(req, logger)
 				req.release()
 			}

@@ -38,16 +38,8 @@ func (t *texts) match(s string) bool {
 	if t.present && (s != "" || t.emptyToo) {
 		return true
 	}
-	switch len(t.exact) {
-	case 0:
-	case 1: // the usual case, and the fast one
-		if t.exact[0] == s {
-			return true
-		}
-	default:
-		if _, found := slices.BinarySearch(t.exact, s); found {
-			return true
-		}
+	if t.hasExact(s) {
+		return true
 	}
 	for _, prefix := range t.prefixes {
 		if strings.HasPrefix(s, prefix) {
@@ -60,6 +52,17 @@ func (t *texts) match(s string) bool {
 		}
 	}
 	return false
+}
+
+func (t *texts) hasExact(s string) bool {
+	switch len(t.exact) {
+	case 0:
+		return false
+	case 1: // the usual case, and the fast one
+		return t.exact[0] == s
+	}
+	_, found := slices.BinarySearch(t.exact, s)
+	return found
 }
 
 // keys are the values as those of an attribute, nil if any text matches.
@@ -94,6 +97,19 @@ func (t *textTest) match(r *request) bool {
 		}
 	}
 	return false
+}
+
+// headerTest tests a header. Each of its readings counts, see request.every.
+type headerTest struct{ textTest }
+
+func (t *headerTest) match(r *request) bool {
+	readings := r.texts(t.attribute)
+	for _, s := range readings {
+		if found := t.values.match(s); found != r.every {
+			return found
+		}
+	}
+	return r.every && len(readings) > 0
 }
 
 func (t *textTest) keys() []key { return t.values.keys(t.attribute) }

@@ -16,10 +16,19 @@ type Token struct {
 	Claims map[string]any
 
 	text, payload      string // as the client sent it, and of that its claims
+	joined             string // Issuer and Subject, see principal
 	rule               *tokenRule
 	keys               *keySet // that verified it
 	notBefore, expires float64
 	others             []*Token // that the same request has
+}
+
+// principal is the issuer and the subject as policies name them.
+func (t *Token) principal() string {
+	if t.joined == "" { // not made by newToken; it may be shared, so it is not kept
+		return t.Issuer + "/" + t.Subject
+	}
+	return t.joined
 }
 
 // claim is the texts of a claim, given as the names that lead to it, for policies: one for a

@@ -9,6 +9,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-llm/gateway/internal/hopbyhop"
 )
 
 // compileTokens makes rules ready for use. A rule that cannot be used accepts no
@@ -185,7 +187,7 @@ func (c *ruleCompiler) output(field, name string) string {
 		return ""
 	}
 	name = http.CanonicalHeaderKey(name)
-	if slices.Contains(notForRules, name) {
+	if slices.Contains(notForRules, name) || hopbyhop.Is(name) {
 		c.problem(field, "%s is for the connection; choose another header; meanwhile nothing is handed on in it", name)
 		return ""
 	}
@@ -195,8 +197,6 @@ func (c *ruleCompiler) output(field, name string) string {
 	return name
 }
 
-// notForRules are the headers that say how a message is sent, and to whom.
-var notForRules = []string{
-	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
+// notForRules are the headers, beside those of hopbyhop.Is, that say how a message
+// is sent, and to whom.
+var notForRules = []string{"Content-Length", "Host", "Proxy-Authorization"}

@@ -122,7 +122,7 @@ func newToken(p *parsed, text string, rule *tokenRule, keys *keySet) *Token {
 	presenter, _ := p.claims["azp"].(string)
 	return &Token{
 		Issuer: p.issuer, Subject: p.subject, Audiences: p.audiences, Presenter: presenter, Claims: p.claims,
-		text: text, payload: p.rawPayload, rule: rule, keys: keys, notBefore: p.notBefore, expires: p.expires,
+		text: text, payload: p.rawPayload, joined: p.issuer + "/" + p.subject, rule: rule, keys: keys, notBefore: p.notBefore, expires: p.expires,
 	}
 }
 

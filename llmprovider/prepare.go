@@ -1,0 +1,24 @@
+package llmprovider
+
+import (
+	"net/http"
+
+	"github.com/caddy-llm/gateway/internal/hopbyhop"
+	"github.com/caddy-llm/gateway/internal/host"
+)
+
+// Prepare makes a request ready to be judged and routed, so that both see the same.
+// It removes the headers that Connection names. It returns an error for a host that
+// could be read in two ways: one with brackets or several colons that is no IPv6
+// address. Call it before anything looks at the request; a second call changes
+// nothing.
+func Prepare(r *http.Request) *Error {
+	hopbyhop.RemoveNamed(r.Header)
+	if _, ok := host.Name(r.Host); !ok {
+		return &Error{
+			Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "invalid_host",
+			Message: "the request's host has brackets or several colons and is not an IPv6 address; write a name, or an address as in [2001:db8::1]:8080",
+		}
+	}
+	return nil
+}
