@@ -22,20 +22,25 @@ func Is(name string) bool { return headers[name] }
 // RemoveNamed removes the headers that Connection names. It is called once, before
 // anything looks at a request's headers, so that all readers see the same ones.
 //
-// Those of Is stay, since handlers of this hop need them, such as Upgrade. What
-// tells of the client behind a proxy stays as well: a client that could have it
-// removed would pass for the proxy (Envoy rejects such a request).
+// Those of Is stay, since handlers of this hop need them, such as Upgrade. So does
+// what describes the body, which would be read as another one without (reading it
+// rejects such a request), and what tells of the client behind a proxy: a client that
+// could have it removed would pass for the proxy (Envoy rejects such a request).
 func RemoveNamed(h http.Header) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
 			if name = textproto.TrimString(name); name == "" {
 				continue
 			}
-			if name = http.CanonicalHeaderKey(name); !headers[name] && name != "Forwarded" && !strings.HasPrefix(name, "X-Forwarded-") {
+			if name = http.CanonicalHeaderKey(name); !headers[name] && !isKept(name) {
 				delete(h, name)
 			}
 		}
 	}
+}
+
+func isKept(name string) bool {
+	return name == "Content-Type" || name == "Content-Encoding" || name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-")
 }
 
 // Remove removes all headers of the connection: those of Is and those that

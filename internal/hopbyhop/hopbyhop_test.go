@@ -9,18 +9,18 @@ import (
 )
 
 func TestRemoveNamed(t *testing.T) {
-	const all = "Connection Forwarded Upgrade User-Type User_type X-A X-Forwarded-For"
+	const all = "Connection Content-Type Forwarded Upgrade User-Type User_type X-A X-Forwarded-For"
 	for _, test := range []struct {
 		connection []string
 		want       string
 	}{
 		{nil, all},
 		{[]string{"close"}, all},
-		{[]string{"user-type"}, "Connection Forwarded Upgrade User_type X-A X-Forwarded-For"},
-		{[]string{"\t USER-Type ,,x-a"}, "Connection Forwarded Upgrade User_type X-Forwarded-For"},
-		{[]string{"keep-alive", "x-a, user_type"}, "Connection Forwarded Upgrade User-Type X-Forwarded-For"},
-		{[]string{"Upgrade, X-A"}, "Connection Forwarded Upgrade User-Type User_type X-Forwarded-For"},
-		{[]string{"Connection, forwarded, x-forwarded-for"}, all},
+		{[]string{"user-type"}, "Connection Content-Type Forwarded Upgrade User_type X-A X-Forwarded-For"},
+		{[]string{"\t USER-Type ,,x-a"}, "Connection Content-Type Forwarded Upgrade User_type X-Forwarded-For"},
+		{[]string{"keep-alive", "x-a, user_type"}, "Connection Content-Type Forwarded Upgrade User-Type X-Forwarded-For"},
+		{[]string{"Upgrade, X-A"}, "Connection Content-Type Forwarded Upgrade User-Type User_type X-Forwarded-For"},
+		{[]string{"Connection, forwarded, x-forwarded-for, content-type, content-encoding"}, all},
 	} {
 		h := http.Header{}
 		for name := range strings.FieldsSeq(all) {
