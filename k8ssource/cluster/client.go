@@ -71,7 +71,9 @@ func newClients(config *rest.Config) (*clients, error) {
 	writing.QPS, writing.Burst = writeRate, writeBurst
 	c.statuses, errs[4] = dynamic.NewForConfig(writing)
 	c.leases, errs[5] = coordination.NewForConfig(writing)
-	c.events, errs[6] = events.NewForConfig(writing)
+	noting := rest.CopyConfig(config)
+	noting.QPS, noting.Burst = eventRate, eventBurst
+	c.events, errs[6] = events.NewForConfig(noting)
 	return c, errors.Join(errs[:]...)
 }
 

@@ -41,8 +41,8 @@ type translated struct {
 	state   *llmroute.State
 }
 
-// statusWriter writes what became of the objects into their status, and events about
-// findings. It compares what there is with what should be, again after each change.
+// statusWriter writes what became of the objects into their status, and has events
+// written once that is done. It compares what there is with what should be, again after each change.
 type statusWriter struct {
 	client   dynamic.Interface
 	events   *eventWriter
@@ -69,7 +69,7 @@ type sent struct {
 
 func newStatusWriter(options k8ssource.SourceOptions, c *clients, follower func(kind, namespace string) *follower) *statusWriter {
 	return &statusWriter{
-		client: c.statuses, events: newEventWriter(c.events), options: options.Options(), workload: options.Namespace + "/" + options.Workload,
+		client: c.statuses, events: newEventWriter(c.events, follower), options: options.Options(), workload: options.Namespace + "/" + options.Workload,
 		follower: follower, wake: make(chan struct{}, 1),
 	}
 }
@@ -93,7 +93,12 @@ func (w *statusWriter) run(ctx context.Context) {
 	logger().Info("this gateway writes the status of objects from now on")
 	w.sent, w.missing = make(map[types.UID]sent), make(map[types.UID]bool)
 	w.paused, w.logged = make(map[part]time.Time), make(map[part]bool)
-	w.events.begin(w.touched)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.events.run(ctx)
+	}()
+	defer func() { <-ended }()
 	w.touched()
 	for {
 		select {
@@ -116,7 +121,6 @@ func (w *statusWriter) run(ctx context.Context) {
 func (w *statusWriter) pass(ctx context.Context, t *translated) {
 	seen := make(map[types.UID]bool)
 	outcomes := k8ssource.Outcomes(t.objects, t.state, w.options)
-	w.events.pass(ctx, t.state.Findings, w.follower)
 	for _, outcome := range outcomes {
 		seen[outcome.Object.GetUID()] = true
 		f := w.follower(outcome.Kind, outcome.Object.GetNamespace())
@@ -130,6 +134,7 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 			return // there is something newer to say
 		}
 	}
+	w.events.offer(t.state.Findings)
 	maps.DeleteFunc(w.sent, func(uid types.UID, _ sent) bool { return !seen[uid] })
 	maps.DeleteFunc(w.missing, func(uid types.UID, _ bool) bool { return !seen[uid] })
 }
