@@ -17,7 +17,8 @@ const (
 	// ConditionResolvedRefs tells that what the object refers to was found and
 	// can be used.
 	ConditionResolvedRefs = "ResolvedRefs"
-	// ConditionProgrammed tells that the object is in use.
+	// ConditionProgrammed tells that the object is in use: of an LLMRoute, that
+	// requests can reach it.
 	ConditionProgrammed = "Programmed"
 	// ConditionConflict tells that another object has the host, or one of the
 	// hosts, that this one claims.
@@ -43,6 +44,10 @@ var unresolved = []string{
 	ReasonHostNotServed,
 }
 
+// unreachable is why no request can reach an object that is used, the zero value if
+// requests can.
+type unreachable struct{ reason, message string }
+
 // maxConditionMessage is the longest message of a condition, in bytes.
 const maxConditionMessage = 32 << 10
 
@@ -51,6 +56,10 @@ const maxConditionMessage = 32 << 10
 // workload, so that it is in use unless a finding refuses it. The times of
 // transition are left to the caller, who knows the conditions before.
 func Conditions(findings []llmroute.Finding, applies bool, generation int64) []metav1.Condition {
+	return conditions(findings, applies, unreachable{}, generation)
+}
+
+func conditions(findings []llmroute.Finding, applies bool, missing unreachable, generation int64) []metav1.Condition {
 	var refusals, warnings, references, conflicts []llmroute.Finding
 	for _, f := range findings {
 		if !f.Used {
@@ -81,6 +90,8 @@ func Conditions(findings []llmroute.Finding, applies bool, generation int64) []m
 		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: reasonNotAccepted, Message: "the object is not used; the condition Accepted says why"}
 	case !applies:
 		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: ReasonNotSelected, Message: "the object is for other workloads"}
+	case missing.reason != "":
+		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: missing.reason, Message: missing.message}
 	}
 	conflict := metav1.Condition{Status: metav1.ConditionFalse, Reason: reasonNoConflict}
 	if len(conflicts) > 0 {

@@ -21,8 +21,9 @@ type Outcome struct {
 }
 
 // Outcomes returns what became of each LLMProvider and LLMRoute in the state that
-// Translate made of the objects with the options, in their order.
-func Outcomes(objects *Objects, state *llmroute.State, options Options) []Outcome {
+// Translate made of the objects with the options, in their order. unbound has the
+// addresses of listeners at which nothing could listen.
+func Outcomes(objects *Objects, state *llmroute.State, options Options, unbound map[string]bool) []Outcome {
 	findings := make(map[string][]llmroute.Finding)
 	for _, f := range state.Findings {
 		findings[f.Object] = append(findings[f.Object], f)
@@ -32,19 +33,20 @@ func Outcomes(objects *Objects, state *llmroute.State, options Options) []Outcom
 		t.gateways[keyOf(&item.Object)] = item
 	}
 	out := make([]Outcome, 0, len(objects.Providers)+len(objects.Routes))
-	add := func(kind string, object metav1.Object, o origin, applies bool) {
-		out = append(out, Outcome{kind, object, applies, Conditions(findings[o.object], applies, object.GetGeneration())})
+	add := func(kind string, object metav1.Object, o origin, applies bool, missing unreachable) {
+		out = append(out, Outcome{kind, object, applies, conditions(findings[o.object], applies, missing, object.GetGeneration())})
 	}
 	for _, item := range objects.Providers {
-		add(KindLLMProvider, &item.Object, origins(KindLLMProvider, item), t.applies(&item.Object))
+		add(KindLLMProvider, &item.Object, origins(KindLLMProvider, item), t.applies(&item.Object), unreachable{})
 	}
+	ways := waysIn(state, unbound)
 	edge := isEdge(state)
 	for _, item := range objects.Routes {
 		o := origins(KindLLMRoute, item)
 		// One for sidecars, which write nothing, is refused here as it is there.
 		refused := slices.ContainsFunc(findings[o.object], func(f llmroute.Finding) bool { return !f.Used })
 		applies := slices.ContainsFunc(t.tablesOf(&item.Object), func(table string) bool { return t.serves(table) && (table != MeshTable || !edge || refused) })
-		add(KindLLMRoute, &item.Object, o, applies)
+		add(KindLLMRoute, &item.Object, o, applies, t.missing(&item.Object, o, ways, edge))
 	}
 	return out
 }

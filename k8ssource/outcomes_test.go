@@ -1,7 +1,16 @@
 package k8ssource
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"math/big"
+	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -82,7 +91,7 @@ spec: {host: e.example.com, gateways: [other]}
 		"LLMRoute governs": {true, "Programmed"}, "LLMRoute lost": {true, "NotAccepted"}, "LLMRoute refused": {true, "NotAccepted"}, "LLMRoute no-host": {true, "NotAccepted"},
 		"LLMRoute elsewhere": {false, "NotSelected"}, "LLMRoute refused-elsewhere": {false, "NotAccepted"},
 	}
-	outcomes := Outcomes(objects, state, Options{})
+	outcomes := Outcomes(objects, state, Options{}, nil)
 	if len(outcomes) != len(want) {
 		t.Errorf("%d outcomes, want %d", len(outcomes), len(want))
 	}
@@ -136,10 +145,79 @@ spec: {host: d.example.com}
 		"sidecar":          {map[string]string{"app": "other"}, Options{}, map[string]bool{"sidecars": true, "both": true, "refused": true}},
 	} {
 		state := Translate(objects, llmroute.Identity{Namespace: "ns", Labels: test.labels}, test.options)
-		for _, o := range Outcomes(objects, state, test.options) {
+		for _, o := range Outcomes(objects, state, test.options, nil) {
 			if got := o.Object.GetName(); o.Applies != test.want[got] {
 				t.Errorf("%s: %s applies %v", name, got, o.Applies)
 			}
 		}
 	}
+}
+
+// TestProgrammedIsReachable holds that a route is programmed only if requests can reach
+// it, and that the condition says what is missing.
+func TestProgrammedIsReachable(t *testing.T) {
+	pair := certificatePair(t)
+	gateway := func(name, servers string) string {
+		return "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: " + name + ", namespace: ns}\nspec: {selector: {app: this}, servers: [" + servers + "]}\n"
+	}
+	const plain = `{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}`
+	const secure = `{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: cert}}`
+	for name, test := range map[string]struct {
+		gateways string // of the route
+		objects  string
+		unbound  map[string]bool
+		want     string
+	}{
+		"plain":                          {"gw", gateway("gw", plain), nil, "True Programmed"},
+		"no Gateway":                     {"gw", "", nil, "False GatewayNotFound"},
+		"a Gateway for others":           {"gw", strings.Replace(gateway("gw", plain), "this", "other", 1), nil, "False NotSelected"},
+		"other hosts":                    {"gw", gateway("gw", strings.Replace(plain, `"*"`, "b.example.com", 1)), nil, "False HostNotServed"},
+		"hosts for others' routes":       {"gw", gateway("gw", strings.Replace(plain, `"*"`, "other/*", 1)), nil, "False HostNotServed"},
+		"a server that is not supported": {"gw", gateway("gw", strings.Replace(plain, "HTTP}", "TCP}", 1)), nil, "False GatewayNotUsed"},
+		"no certificate":                 {"gw", gateway("gw", secure), nil, "False NoCertificate"},
+		"a certificate":                  {"gw", gateway("gw", secure) + pair, nil, "True Programmed"},
+		"a bad certificate":              {"gw", gateway("gw", secure) + strings.Replace(pair, "tls.key", "other", 1), nil, "False NoCertificate"},
+		"no certificate, but plain too":  {"gw", gateway("gw", secure+", "+plain), nil, "True Programmed"},
+		"a port that is taken":           {"gw", gateway("gw", plain), map[string]bool{":80": true}, "False NotListening"},
+		"another port that is taken":     {"gw", gateway("gw", plain), map[string]bool{":81": true}, "True Programmed"},
+		"one of two Gateways":            {"gw, none", gateway("gw", plain), nil, "True Programmed"},
+		"another's server has the host":  {"gw", gateway("gw", strings.Replace(plain, `"*"`, "b.example.com", 1)) + gateway("second", plain), nil, "False HostNotServed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: p, namespace: ns}\nspec: {host: p.example.com}\n---\n"+
+				"apiVersion: istio.alibabacloud.com/v1\nkind: LLMRoute\nmetadata: {name: r, namespace: ns}\nspec: {host: a.example.com, gateways: ["+test.gateways+"], rules: [{backendRefs: [{providerHost: p.example.com}]}]}\n"+test.objects)
+			state := Translate(objects, llmroute.Identity{Namespace: "ns", Labels: map[string]string{"app": "this"}}, Options{})
+			for _, o := range Outcomes(objects, state, Options{}, test.unbound) {
+				if o.Kind != KindLLMRoute {
+					continue
+				}
+				c := meta.FindStatusCondition(o.Conditions, ConditionProgrammed)
+				if got := string(c.Status) + " " + c.Reason; got != test.want || c.Reason != reasonProgrammed && c.Message == "" {
+					t.Errorf("got %s: %s; want %s", got, c.Message, test.want)
+				}
+			}
+		})
+	}
+}
+
+// certificatePair is the manifest of Secret ns/cert, with a certificate and its key.
+func certificatePair(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"a.example.com"}}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded := func(kind string, der []byte) string {
+		return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	return "---\napiVersion: v1\nkind: Secret\nmetadata: {name: cert, namespace: ns}\ndata: {tls.crt: " + encoded("CERTIFICATE", certificate) + ", tls.key: " + encoded("PRIVATE KEY", private) + "}\n"
 }

@@ -158,7 +158,7 @@ func shownOfFile(t *testing.T, text string) string {
 		for _, w := range warnings(state.Findings) {
 			say(w)
 		}
-		for _, o := range Outcomes(objects, state, Options{}) {
+		for _, o := range Outcomes(objects, state, Options{}, nil) {
 			for _, c := range o.Conditions {
 				say(c.Reason, c.Message)
 			}

@@ -54,7 +54,8 @@ func (g *listeners) change() {
 	logger := g.app.logger
 	wanted, failed := make(map[listenerKey]bool), make(map[string]string)
 	var replaced []*runningListener
-	for _, l := range g.app.current.Load().listeners {
+	snap := g.app.current.Load()
+	for _, l := range snap.listeners {
 		key := listenerKey{l.Address, l.TLS}
 		wanted[key] = true
 		headers, old := l.Headers, g.running[key]
@@ -93,6 +94,13 @@ func (g *listeners) change() {
 		}
 	}
 	g.failed = failed
+	if snap.state != nil && snap.state.Observer != nil {
+		addresses := make(map[string]bool, len(failed))
+		for address := range failed {
+			addresses[address] = true
+		}
+		snap.state.Observer.Listening(addresses)
+	}
 	if g.retry != nil {
 		g.retry.Stop()
 	}

@@ -46,6 +46,15 @@ type State struct {
 	Authorization *authz.Config
 	// Findings are what is wrong with single objects.
 	Findings []Finding
+
+	// Observer, if there is one, is told what became of the listeners.
+	Observer ListenObserver
+}
+
+// ListenObserver is told at which addresses of a state's listeners nothing could
+// listen, each time that may have changed: none is an empty map. It must not block.
+type ListenObserver interface {
+	Listening(failed map[string]bool)
 }
 
 // Identity is the workload that the gateway acts for.

@@ -235,17 +235,19 @@ func (c *controller) update(ctx context.Context) (again time.Duration) {
 		return 0
 	}
 	if len(state.Findings) > 0 {
-		state.Findings = ownFindings(state.Findings, k8ssource.Outcomes(objects, state, options))
+		state.Findings = ownFindings(state.Findings, k8ssource.Outcomes(objects, state, options, nil))
 	}
 	if c.status != nil {
+		state.Observer = c.status
+	}
+	if !reflect.DeepEqual(state, c.last) {
+		c.findings.Log(logger(), state.Findings)
+		c.last = state
+		c.report(state)
+	}
+	if c.status != nil { // last, when it is known what can be listened on
 		c.status.offer(objects, state)
 	}
-	if reflect.DeepEqual(state, c.last) {
-		return 0
-	}
-	c.findings.Log(logger(), state.Findings)
-	c.last = state
-	c.report(state)
 	return 0
 }
 

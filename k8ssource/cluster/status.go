@@ -50,7 +50,8 @@ type statusWriter struct {
 	workload string
 	follower func(kind, namespace string) *follower // nil if there is none
 
-	latest atomic.Pointer[translated]
+	latest  atomic.Pointer[translated]
+	unbound atomic.Pointer[map[string]bool] // addresses at which nothing listens
 	wake   chan struct{} // holds a token when there may be something to write
 
 	// sent holds what was last written over which version, until a newer one is
@@ -88,6 +89,20 @@ func (w *statusWriter) touched() {
 	}
 }
 
+// Listening implements llmroute.ListenObserver.
+func (w *statusWriter) Listening(failed map[string]bool) {
+	if last := w.unbound.Swap(&failed); last == nil && len(failed) > 0 || last != nil && !maps.Equal(*last, failed) {
+		w.touched()
+	}
+}
+
+func (w *statusWriter) notListening() map[string]bool {
+	if unbound := w.unbound.Load(); unbound != nil {
+		return *unbound
+	}
+	return nil
+}
+
 // run writes until ctx is done.
 func (w *statusWriter) run(ctx context.Context) {
 	logger().Info("this gateway writes the status of objects from now on")
@@ -120,7 +135,7 @@ func (w *statusWriter) run(ctx context.Context) {
 // pass writes what is not as it should be.
 func (w *statusWriter) pass(ctx context.Context, t *translated) {
 	seen := make(map[types.UID]bool)
-	outcomes := k8ssource.Outcomes(t.objects, t.state, w.options)
+	outcomes := k8ssource.Outcomes(t.objects, t.state, w.options, w.notListening())
 	for _, outcome := range outcomes {
 		seen[outcome.Object.GetUID()] = true
 		f := w.follower(outcome.Kind, outcome.Object.GetNamespace())

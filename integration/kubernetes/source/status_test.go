@@ -44,7 +44,7 @@ func TestBadObjects(t *testing.T) {
 	}
 	until(t, "event", func() (bool, string) {
 		got := w.eventsOf("bad")
-		return strings.HasPrefix(got, "Warning SecretNotFound: spec.configs.defaultConfig.openAIConfig.apiKeySecretRef: there is no Secret "+w.ns+"/missing;"), got
+		return strings.HasPrefix(got, "Warning SecretNotFound: spec.configs.defaultConfig.openAIConfig.apiKeySecretRef.name: there is no Secret of that name in namespace "+w.ns+";"), got
 	})
 	if got := w.eventsOf("good"); got != "" {
 		t.Errorf("events about a good object: %s", got)
