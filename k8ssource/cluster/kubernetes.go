@@ -163,7 +163,7 @@ func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) er
 	case options.Workload == "": // a status says whose it is
 		logger().Warn("the status of objects is not written, since the workload's name is not known; write the option workload, or set " + k8ssource.EnvWorkload)
 	default:
-		c.status = newStatusWriter(options, clients, c.follower)
+		c.status = newStatusWriter(options, lease, clients, c.follower)
 		writers = append(writers, c.status.run)
 	}
 	if len(writers) > 0 {

@@ -16,7 +16,6 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/caddy-llm/gateway/k8ssource"
-	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -48,6 +47,9 @@ type statusWriter struct {
 	events   *eventWriter
 	options  k8ssource.Options
 	workload string
+	lease    string // of the workload, by which others see that it runs
+	others   *others
+	again    *time.Timer // for the next look at them, nil before
 	follower func(kind, namespace string) *follower // nil if there is none
 
 	latest  atomic.Pointer[translated]
@@ -68,10 +70,10 @@ type sent struct {
 	want []metav1.Condition
 }
 
-func newStatusWriter(options k8ssource.SourceOptions, c *clients, follower func(kind, namespace string) *follower) *statusWriter {
+func newStatusWriter(options k8ssource.SourceOptions, lease string, c *clients, follower func(kind, namespace string) *follower) *statusWriter {
 	return &statusWriter{
-		client: c.statuses, events: newEventWriter(c.events, follower), options: options.Options(), workload: options.Namespace + "/" + options.Workload,
-		follower: follower, wake: make(chan struct{}, 1),
+		client: c.statuses, events: newEventWriter(c.events, follower), options: options.Options(), workload: options.Namespace + "/" + options.Workload, lease: lease,
+		others: newOthers(c.leases), follower: follower, wake: make(chan struct{}, 1),
 	}
 }
 
@@ -134,7 +136,7 @@ func (w *statusWriter) run(ctx context.Context) {
 
 // pass writes what is not as it should be.
 func (w *statusWriter) pass(ctx context.Context, t *translated) {
-	seen := make(map[types.UID]bool)
+	seen, others := make(map[types.UID]bool), make(map[otherWorkload]bool)
 	outcomes := k8ssource.Outcomes(t.objects, t.state, w.options, w.notListening())
 	for _, outcome := range outcomes {
 		seen[outcome.Object.GetUID()] = true
@@ -142,7 +144,7 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 		if f == nil || time.Now().Before(w.paused[f.part()]) {
 			continue
 		}
-		if err := w.write(ctx, f, outcome); err != nil {
+		if err := w.write(ctx, f, outcome, others); err != nil {
 			w.failed(f, err)
 		}
 		if ctx.Err() != nil || w.latest.Load() != t {
@@ -150,12 +152,20 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 		}
 	}
 	w.events.offer(t.state.Findings)
+	w.others.look(ctx, others)
+	if w.again != nil {
+		w.again.Stop()
+	}
+	if len(others) > 0 {
+		w.again = time.AfterFunc(lookTime, w.touched)
+	}
 	maps.DeleteFunc(w.sent, func(uid types.UID, _ sent) bool { return !seen[uid] })
 	maps.DeleteFunc(w.missing, func(uid types.UID, _ bool) bool { return !seen[uid] })
 }
 
-// write writes one status if it is not as it should be.
-func (w *statusWriter) write(ctx context.Context, f *follower, outcome k8ssource.Outcome) error {
+// write writes one status if it is not as it should be. It adds the workload that wrote
+// it to others, if it is another one.
+func (w *statusWriter) write(ctx context.Context, f *follower, outcome k8ssource.Outcome, others map[otherWorkload]bool) error {
 	name := types.NamespacedName{Namespace: outcome.Object.GetNamespace(), Name: outcome.Object.GetName()}
 	current := f.get(name.String())
 	if current == nil || current.uid != outcome.Object.GetUID() {
@@ -164,15 +174,25 @@ func (w *statusWriter) write(ctx context.Context, f *follower, outcome k8ssource
 	// What was translated may be older than what there is. Then it is about to be
 	// translated again.
 	status := current.status
-	if current.generation != outcome.Object.GetGeneration() || !mayWrite(status, w.workload, outcome.Applies, current.generation) || settled(status, outcome.Conditions, w.workload) {
+	by, another := writer(status, w.workload)
+	gone := another && w.others.gone(by)
+	if another {
+		others[by] = true
+	}
+	next := map[string]any{"workload": w.workload, "lease": w.lease, "conditions": nextConditions(status.Conditions, outcome.Conditions, time.Now())}
+	switch {
+	case current.generation != outcome.Object.GetGeneration():
+		return nil
+	case gone && !outcome.Applies:
+		next = map[string]any{"workload": nil, "lease": nil, "conditions": corrected(status.Conditions, by.name, current.generation, time.Now())}
+	case !gone && !mayWrite(status, w.workload, outcome.Applies, current.generation), settled(status, outcome.Conditions, w.workload) && status.Lease == w.lease:
 		return nil
 	}
 	if last := w.sent[current.uid]; last.over == current.resourceVersion && reflect.DeepEqual(last.want, outcome.Conditions) {
 		return nil
 	}
 	data, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": current.uid, "resourceVersion": current.resourceVersion},
-		"status":   v1beta1.Status{Workload: w.workload, Conditions: nextConditions(status.Conditions, outcome.Conditions, time.Now())},
+		"metadata": map[string]any{"uid": current.uid, "resourceVersion": current.resourceVersion}, "status": next,
 	})
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ func permissions(t *testing.T, injection bool) {
 		"authorizationpolicies.security.istio.io [] [] [list watch]",
 		"events.events.k8s.io [] [] [create]",
 		"gateways.networking.istio.io [] [] [list watch]",
+		"leases.coordination.k8s.io [] [] [get]",
 		"llmproviders.istio.alibabacloud.com [] [] [list watch]",
 		"llmproviders.istio.alibabacloud.com/status [] [] [patch]",
 		"llmroutes.istio.alibabacloud.com [] [] [list watch]",

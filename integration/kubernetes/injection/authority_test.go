@@ -91,7 +91,7 @@ func TestRights(t *testing.T) {
 			t.Fatal(r.Stderr)
 		}
 	}
-	const configurations = `[{"op": "test", "path": "/rules/6/resources", "value": ["mutatingwebhookconfigurations"]}, {"op": "replace", "path": "/rules/6/verbs", "value": [%s]}]`
+	const configurations = `[{"op": "test", "path": "/rules/7/resources", "value": ["mutatingwebhookconfigurations"]}, {"op": "replace", "path": "/rules/7/verbs", "value": [%s]}]`
 	change("role/llm-gateway", `[{"op": "test", "path": "/rules/2/resources", "value": ["secrets"]}, {"op": "replace", "path": "/rules/2/verbs", "value": ["get"]}]`)
 	change("clusterrole/"+webhook, fmt.Sprintf(configurations, `"list", "watch"`))
 	g := w.start() // it becomes ready all the same: other requests are served

@@ -1,6 +1,8 @@
 package source_test
 
 import (
+	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -131,4 +133,103 @@ func TestLeader(t *testing.T) {
 	if holder := w.Kubectl("get", "lease", "llm-gateway-gw", "-n", w.ns, "-o", "jsonpath={.spec.holderIdentity}").Stdout; holder == "" {
 		t.Error("the lease has no holder")
 	}
+}
+
+// TestThousandWrongRules holds that what is wrong with one object holds no status back,
+// and is one event.
+func TestThousandWrongRules(t *testing.T) {
+	c := cluster.Shared(t)
+	c.InstallCRDs(crds)
+	w := newWorld(t, c)
+	var rules strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&rules, "  - {name: r%d, matches: [{headers: {x: {exact: v%d}}}], backendRefs: [{providerHost: none.example.com}]}\n", i, i)
+	}
+	w.apply("apiVersion: istio.alibabacloud.com/v1beta1\nkind: LLMRoute\nmetadata: {name: a-wrong}\nspec:\n  host: wrong."+w.host+"\n  rules:\n"+rules.String()+"---\n",
+		providerObject("p", w.host, "model: m"))
+	g := w.start(settings{})
+	until(t, "leader", func() (bool, string) { return leads(g), "" })
+	began := time.Now()
+	w.awaits("llmprovider", "p", "Programmed", "True Programmed 1")
+	w.awaits("llmroute", "a-wrong", "ResolvedRefs", "False ProviderNotFound 1")
+	w.apply(providerObject("p", w.host, "model: other")) // while events are written, if at all
+	w.awaits("llmprovider", "p", "Programmed", "True Programmed 2")
+	t.Logf("all statuses after %v", time.Since(began).Round(time.Millisecond))
+	var event string
+	until(t, "event", func() (bool, string) {
+		event = w.eventsOf("a-wrong")
+		return event != "", event
+	})
+	if !strings.HasPrefix(event, "Warning ProviderNotFound: 1000 findings;") || strings.Count(event, "Warning") != 1 {
+		t.Errorf("the events are %.2000s", event)
+	}
+}
+
+// TestProgrammed holds that a route is programmed only once requests can reach it.
+func TestProgrammed(t *testing.T) {
+	c := cluster.Shared(t)
+	c.InstallCRDs(crds)
+	c.InstallIstioCRDs("Gateway")
+	w := newWorld(t, c)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	gateway := func(server string) string {
+		return "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}\nspec: {selector: {app: gw}, servers: [" + server + "]}\n---\n"
+	}
+	route := strings.Replace(routeObject("r", w.host, w.host), "spec:\n", "spec:\n  gateways: [edge]\n", 1)
+	w.apply(providerObject("p", w.host, "model: m"), route)
+	w.start(settings{})
+	w.awaits("llmroute", "r", "Programmed", "False GatewayNotFound 1")
+	w.apply(gateway("{bind: 127.0.0.1, port: {number: " + port + ", name: http, protocol: HTTP}, hosts: [other.example.com]}"))
+	w.awaits("llmroute", "r", "Programmed", "False HostNotServed 1")
+	w.apply(gateway("{bind: 127.0.0.1, port: {number: " + port + ", name: https, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: none}}"))
+	w.awaits("llmroute", "r", "Programmed", "False NotListening 1")
+	w.apply(gateway("{bind: 127.0.0.1, port: {number: " + port + ", name: http, protocol: HTTP}, hosts: ['*']}"))
+	w.awaits("llmroute", "r", "Programmed", "False NotListening 1")
+	if err := taken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.awaits("llmroute", "r", "Programmed", "True Programmed 1")
+}
+
+// TestWorkloadGone holds that what the gateway of a workload that is gone wrote is
+// corrected by another's, and by no sooner than its Lease has ended.
+func TestWorkloadGone(t *testing.T) {
+	c := cluster.Shared(t)
+	c.InstallCRDs(crds)
+	w := newWorld(t, c)
+	w.apply(strings.Replace(providerObject("p", w.host, "model: m"), "spec:\n", "spec:\n  workloadSelector: {labels: {app: first}}\n", 1))
+	first := w.start(settings{workload: "first"})
+	w.awaits("llmprovider", "p", "Programmed", "True Programmed 1")
+	if got := w.Kubectl("get", "llmprovider", "p", "-n", w.ns, "-o", "jsonpath={.status.lease}").Stdout; got != "llm-gateway-first" {
+		t.Errorf("the Lease in the status is %q", got)
+	}
+	second := w.start(settings{workload: "second"})
+	until(t, "leader of another workload", func() (bool, string) { return leads(second), "" })
+	first.Kill()
+	killed := time.Now()
+	for {
+		got := w.condition("llmprovider", "p", "Programmed")
+		if got == "False WorkloadGone 1" {
+			break
+		}
+		if got != "True Programmed 1" || time.Since(killed) > 2*time.Minute+patience {
+			t.Fatalf("%v after the end of the workload the condition is %q", time.Since(killed), got)
+		}
+		time.Sleep(time.Second / 2)
+	}
+	if took := time.Since(killed); took < 30*time.Second {
+		t.Errorf("the workload was given only %v", took)
+	} else {
+		t.Logf("corrected after %v", took.Round(time.Second))
+	}
+	if got := w.condition("llmprovider", "p", "Accepted"); got != "" {
+		t.Errorf("what the workload wrote is still there: %s", got)
+	}
+	w.start(settings{workload: "first"})
+	w.awaits("llmprovider", "p", "Programmed", "True Programmed 1")
 }
