@@ -32,7 +32,7 @@ spec:
 	w.awaits("llmroute", "refused", "Accepted", "False InvalidMatch 1")
 	until(t, "event", func() (bool, string) {
 		got := w.eventsOf("refused")
-		return strings.Contains(got, "Warning InvalidMatch: spec.rules[0].matches[0].headers[x].regex: "), got
+		return strings.HasPrefix(got, "Warning InvalidMatch: ") && strings.Contains(got, "\nspec.rules[0].matches[0].headers[x].regex: "), got
 	})
 	w.apply(refused("a"))
 	w.awaits("llmroute", "refused", "Programmed", "False NotSelected 2")
