@@ -121,7 +121,8 @@ func (r *responseReader) report() {
 	}
 	t := &r.tokens
 	r.usage = llmprovider.Usage{
-		Known: true, PromptTokens: t.input + t.read + t.written, CompletionTokens: t.output, CachedTokens: t.read, ReasoningTokens: t.reasoning,
+		Known: true, PromptTokens: t.input + t.read + t.written, CompletionTokens: t.output, CachedTokens: t.read, CacheWriteTokens: t.written,
+		ReasoningTokens: t.reasoning,
 	}
 	r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
 }

@@ -42,8 +42,8 @@ func appendUsage(dst []byte, u *llmprovider.Usage) []byte {
 		dst = append(dst, name...)
 		dst = strconv.AppendInt(dst, n, 10)
 	}
-	member(`{"input_tokens":`, max(0, u.PromptTokens-u.CachedTokens))
-	member(`,"cache_creation_input_tokens":`, 0)
+	member(`{"input_tokens":`, max(0, u.PromptTokens-u.CachedTokens-u.CacheWriteTokens))
+	member(`,"cache_creation_input_tokens":`, u.CacheWriteTokens)
 	member(`,"cache_read_input_tokens":`, u.CachedTokens)
 	member(`,"output_tokens":`, u.CompletionTokens)
 	return append(dst, '}')
@@ -60,39 +60,11 @@ func appendStop(dst []byte, e *dialect.Event) []byte {
 	return append(dst, "null"...)
 }
 
-// appendError appends an error in the API's shape
-// (https://docs.anthropic.com/en/api/errors).
+// appendError appends an error in the API's shape.
 func appendError(dst []byte, err *llmprovider.Error) []byte {
-	dst = append(dst, `{"type":"error","error":{"type":"`...)
-	dst = append(dst, ErrorType(err.Status)...)
-	dst = append(dst, `","message":`...)
-	dst = jsonscan.AppendString(dst, err.Message)
-	return append(dst, `}}`...)
-}
-
-// ErrorType is the API's type of an error with the status.
-func ErrorType(status int) string {
-	switch status {
-	case 400, 409, 415, 422:
-		return "invalid_request_error"
-	case 401:
-		return "authentication_error"
-	case 402:
-		return "billing_error"
-	case 403:
-		return "permission_error"
-	case 404, 405:
-		return "not_found_error"
-	case 413:
-		return "request_too_large"
-	case 429:
-		return "rate_limit_error"
-	case 504, 408:
-		return "timeout_error"
-	case 503, 529:
-		return "overloaded_error"
-	}
-	return "api_error"
+	told := *err
+	told.API = llmprovider.MessagesAPI
+	return append(dst, told.JSON()...)
 }
 
 // appendOpen appends a content block as it begins.
@@ -143,17 +115,15 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 		return w.start(dst, e.ID)
 	case dialect.Open:
 		dst = w.start(dst, "")
-		dst = w.block(event(dst, "content_block_start"))
-		w.blocks++
-		dst = append(dst, `,"content_block":`...)
-		return append(appendOpen(dst, e), "}\n\n"...)
+		if e.Part == dialect.ToolCall && !e.Signature.Empty() { // of a vendor whose calls have state
+			dst = w.open(dst, &dialect.Event{Part: dialect.Reasoning, Data: e.Signature})
+			dst = w.close(dst)
+		}
+		return w.open(dst, e)
 	case dialect.Delta:
 		return w.delta(dst, e)
 	case dialect.Close:
-		w.blocks--
-		dst = w.block(event(dst, "content_block_stop"))
-		w.blocks++
-		return append(dst, "}\n\n"...)
+		return w.close(dst)
 	case dialect.Finish:
 		w.stop = appendStop(w.stop[:0], e)
 	case dialect.UsageEvent:
@@ -191,10 +161,23 @@ func (w *streamWriter) start(dst []byte, id string) []byte {
 	return append(appendUsage(dst, &w.usage), "}}\n\n"...)
 }
 
-// block appends the index of the next block.
+// open begins a block.
+func (w *streamWriter) open(dst []byte, e *dialect.Event) []byte {
+	w.blocks++
+	dst = w.block(event(dst, "content_block_start"))
+	dst = append(dst, `,"content_block":`...)
+	return append(appendOpen(dst, e), "}\n\n"...)
+}
+
+// close ends the block.
+func (w *streamWriter) close(dst []byte) []byte {
+	return append(w.block(event(dst, "content_block_stop")), "}\n\n"...)
+}
+
+// block appends the index of the block.
 func (w *streamWriter) block(dst []byte) []byte {
 	dst = append(dst, `,"index":`...)
-	return strconv.AppendInt(dst, int64(w.blocks), 10)
+	return strconv.AppendInt(dst, int64(w.blocks-1), 10)
 }
 
 func (w *streamWriter) delta(dst []byte, e *dialect.Event) []byte {
@@ -219,12 +202,7 @@ func (w *streamWriter) delta(dst []byte, e *dialect.Event) []byte {
 	return dst
 }
 
-func (w *streamWriter) beginDelta(dst []byte) []byte {
-	w.blocks--
-	dst = w.block(event(dst, "content_block_delta"))
-	w.blocks++
-	return dst
-}
+func (w *streamWriter) beginDelta(dst []byte) []byte { return w.block(event(dst, "content_block_delta")) }
 
 // wholeWriter writes a response that is one document.
 type wholeWriter struct {
@@ -249,6 +227,10 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 	case dialect.Start:
 		w.id = e.ID
 	case dialect.Open:
+		if e.Part == dialect.ToolCall && !e.Signature.Empty() {
+			w.Append(nil, &dialect.Event{Kind: dialect.Open, Part: dialect.Reasoning, Data: e.Signature})
+			w.close()
+		}
 		w.open, w.redacted = dialect.Event{Part: e.Part, ID: e.ID, Name: e.Name}, !e.Data.Empty()
 		w.text, w.sig = w.text[:0], w.sig[:0]
 		if !e.Data.Empty() {

@@ -261,6 +261,8 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 		return dst
 	}
 	switch e.Kind {
+	case dialect.Open:
+		w.carry(e, func(e *dialect.Event) { w.take(e) })
 	case dialect.End:
 		return w.appendResponse(dst, w.status(), nil)
 	case dialect.Failure:
@@ -268,4 +270,13 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 	}
 	w.take(e)
 	return dst
+}
+
+// carry makes an item of reasoning of the state that a call has at another vendor:
+// calls have no place for it here.
+func (w *responseWriter) carry(e *dialect.Event, take func(*dialect.Event)) {
+	if e.Part == dialect.ToolCall && !e.Signature.Empty() {
+		take(&dialect.Event{Kind: dialect.Open, Part: dialect.Reasoning, Data: e.Signature})
+		take(&dialect.Event{Kind: dialect.Close, Part: dialect.Reasoning})
+	}
 }

@@ -42,6 +42,7 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 		return w.start(dst)
 	case dialect.Open:
 		dst = w.start(dst)
+		w.carry(e, func(e *dialect.Event) { dst = w.Append(dst, e) })
 		w.take(e)
 		return w.openItem(dst)
 	case dialect.Delta:
