@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
@@ -40,6 +41,9 @@ func ReadCarrier(value JSON, vendor string) Carrier {
 
 // Empty reports whether there is no state.
 func (c Carrier) Empty() bool { return len(c.Value) < 3 }
+
+// Clone returns the state with bytes of its own.
+func (c Carrier) Clone() Carrier { return Carrier{Vendor: c.Vendor, Value: bytes.Clone(c.Value)} }
 
 // From reports whether the state is that of vendor, so that it may be sent there.
 func (c Carrier) From(vendor string) bool { return !c.Empty() && c.Vendor == vendor }

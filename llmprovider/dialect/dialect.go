@@ -85,6 +85,9 @@ type ResponseOptions struct {
 	Model string
 	// Stream reports whether the response is a stream.
 	Stream bool
+	// Array reports whether the client wants a stream as one JSON array, as Google's
+	// API has it without alt=sse.
+	Array bool
 	// Vendor is the provider's origin tag for reasoning; see Carrier.
 	Vendor string
 	// ID is the gateway's own id of the response, for APIs whose provider sends

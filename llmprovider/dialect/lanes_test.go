@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/gemini"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/responses"
 )
@@ -79,6 +80,32 @@ func TestRequests(t *testing.T) {
 			"dropped input[].reasoning,text.format.name approximated tools[].custom",
 		},
 		{
+			"chat to gemini", chat.API, gemini.API,
+			`{"messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\": 1.0}"}}]},` +
+				`{"role":"tool","tool_call_id":"c1","content":"r1"},{"role":"user","content":"next"}],"temperature":0,"stop":["x"],"n":2,"reasoning_effort":"high","tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}],"tool_choice":"required","response_format":{"type":"json_object"}}`,
+			`{"generationConfig":{"temperature":0,"candidateCount":2,"stopSequences":["x"],"responseMimeType":"application/json","thinkingConfig":{"thinkingLevel":"HIGH","includeThoughts":true}},"tools":[{"functionDeclarations":[{"name":"f","parametersJsonSchema":{"type":"object"}}]}],` +
+				`"toolConfig":{"functionCallingConfig":{"mode":"ANY"}},"systemInstruction":{"parts":[{"text":"s"}]},"contents":[{"role":"user","parts":[{"text":"hi"},{"inlineData":{"mimeType":"image/png","data":"AA=="}}]},` +
+				`{"role":"model","parts":[{"functionCall":{"id":"c1","name":"f","args":{"a": 1.0}},"thoughtSignature":"skip_thought_signature_validator"}]},{"role":"user","parts":[{"functionResponse":{"id":"c1","name":"f","response":{"output":"r1"}}},{"text":"next"}]}]}`,
+			"",
+		},
+		{
+			"gemini to messages", gemini.API, messages.API,
+			`{"system_instruction":{"parts":[{"text":"s"}]},"contents":[{"parts":[{"text":"hi"}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{"a":1e3}},"thoughtSignature":"sig"},{"functionCall":{"name":"f","args":{"a":2}}}]},` +
+				`{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"output":"r1"}}},{"functionResponse":{"name":"f","response":{"x":[1]}}}]}],"generation_config":{"max_output_tokens":7,"topK":40.0},` +
+				`"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"NUMBER"},"b":{"type":"STRING","nullable":true}}}}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["f"]}},"safetySettings":[]}`,
+			`{"model":"m","max_tokens":7,"top_k":40,"tools":[{"name":"f","input_schema":{"type":"object","properties":{"a":{"type":"number"},"b":{"type":["string","null"]}}}}],"tool_choice":{"type":"tool","name":"f"},"system":"s",` +
+				`"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"call_2_0","name":"f","input":{"a":1e3}},{"type":"tool_use","id":"call_2_1","name":"f","input":{"a":2}}]},` +
+				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"call_2_0","content":"r1"},{"type":"tool_result","tool_use_id":"call_2_1","content":"{\"x\":[1]}"}]}]}`,
+			"dropped contents[].parts[].thoughtSignature,safetySettings approximated tools[].functionDeclarations[].parameters",
+		},
+		{
+			"messages to gemini, with a signature that came back", messages.API, gemini.API,
+			`{"max_tokens":7,"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"redacted_thinking","data":"llm.google:sig"},{"type":"tool_use","id":"t1","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"no","is_error":true}]}]}`,
+			`{"generationConfig":{"maxOutputTokens":7},"contents":[{"role":"user","parts":[{"text":"hi"}]},{"role":"model","parts":[{"functionCall":{"id":"t1","name":"f","args":{}},"thoughtSignature":"sig"}]},` +
+				`{"role":"user","parts":[{"functionResponse":{"id":"t1","name":"f","response":{"error":"no"}}}]}]}`,
+			"",
+		},
+		{
 			"messages to responses", messages.API, responses.API,
 			`{"model":"x","max_tokens":5,"system":"s","thinking":{"type":"adaptive"},"output_config":{"effort":"high"},"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"llm.openai:enc"},{"type":"text","text":"ok"},{"type":"tool_use","id":"t1","name":"f","input":{"a":1}}]},` +
 				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"r","is_error":true}]}],"tools":[{"name":"f","input_schema":{"type":"object"}}]}`,
@@ -139,6 +166,8 @@ func TestResponses(t *testing.T) {
 		"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n" +
 		"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\",\"stop_sequence\":null},\"usage\":{\"input_tokens\":7,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":3,\"output_tokens\":4}}\n\n" +
 		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+	const oneCall = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\"\"}}\n\n" +
+		"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\":1}\"}}\n\n"
 	head := `data: {"id":"chatcmpl-x","object":"chat.completion.chunk","created":5,"model":"asked","choices":[`
 	back := head + `{"index":0,"delta":{"role":"assistant","reasoning_content":"why"},"finish_reason":null}]}` + "\n\n" +
 		head + `{"index":0,"delta":{"content":"h\u00e9"},"finish_reason":null}]}` + "\n\n" +
@@ -161,15 +190,19 @@ func TestResponses(t *testing.T) {
 		{"a stream from chat to messages", chat.API, messages.API, true, chatStream, messagesStream},
 		{"a stream from messages to chat", messages.API, chat.API, true, messagesStream, back},
 		{"a stream from messages to messages", messages.API, messages.API, true, messagesStream, messagesStream},
-		{"a stream from chat to responses and back to messages", chat.API, responses.API, true, chatStream, ""},
+		{"a stream from chat to responses and on to messages", chat.API, responses.API, true, chatStream, messagesStream},
+		{
+			"a stream from chat to gemini and on to messages", chat.API, gemini.API, true, chatStream,
+			strings.Replace(messagesStream, oneCall, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\":1}\"}}\n\n", 1),
+		},
 		{"a response from messages to chat", messages.API, chat.API, false, whole, wholeChat},
 		{"a response from messages to messages", messages.API, messages.API, false, whole, whole},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := dialect.ResponseOptions{Request: &dialect.Request{API: tc.to, StreamUsage: true}, Model: "asked", Stream: tc.stream, Created: 5}
-			if tc.to == responses.API { // there and on
+			if tc.to == responses.API || tc.to == gemini.API { // there and on
 				first := through(t, tc.from, tc.to, o, tc.in, len(tc.in))
-				tc.from, tc.to, tc.in, tc.out = responses.API, messages.API, first, messagesStream
+				tc.from, tc.to, tc.in = tc.to, messages.API, first
 			}
 			for n := 1; n <= len(tc.in); n++ {
 				if got := through(t, tc.from, tc.to, o, tc.in, n); got != tc.out {

@@ -202,7 +202,9 @@ func (w *streamWriter) delta(dst []byte, e *dialect.Event) []byte {
 	return dst
 }
 
-func (w *streamWriter) beginDelta(dst []byte) []byte { return w.block(event(dst, "content_block_delta")) }
+func (w *streamWriter) beginDelta(dst []byte) []byte {
+	return w.block(event(dst, "content_block_delta"))
+}
 
 // wholeWriter writes a response that is one document.
 type wholeWriter struct {

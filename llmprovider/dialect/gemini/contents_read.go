@@ -1,0 +1,203 @@
+package gemini
+
+import (
+	"strings"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
+
+// reader is what is known of a conversation while it is read.
+type reader struct {
+	r    *dialect.Request
+	open []*dialect.ToolUse // the calls without a result yet, in their order
+}
+
+func (c *reader) readContents(contents dialect.JSON) *llmprovider.Error {
+	if len(contents) == 0 || contents[0] != '[' && contents[0] != '{' {
+		return dialect.Invalid("contents", "an array of contents")
+	}
+	if contents[0] == '{' {
+		return c.readContent(contents)
+	}
+	for content := range jsonscan.Elements(contents) {
+		if err := c.readContent(content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *reader) readContent(content dialect.JSON) *llmprovider.Error {
+	t := dialect.Turn{Role: dialect.User}
+	switch jsonscan.Text(get(content, "role")) {
+	case "", "user", "function", "tool":
+	case "model":
+		t.Role = dialect.Assistant
+	default:
+		return dialect.Invalid("contents[].role", "user or model")
+	}
+	var err *llmprovider.Error
+	if t.Parts, err = c.readParts(content); err != nil {
+		return err
+	}
+	c.r.Turns = append(c.r.Turns, t)
+	return nil
+}
+
+func (c *reader) readParts(content dialect.JSON) ([]dialect.Part, *llmprovider.Error) {
+	if jsonscan.IsString(content) {
+		return []dialect.Part{{Kind: dialect.Text, Text: content}}, nil
+	}
+	parts := get(content, "parts")
+	if len(parts) > 0 && parts[0] == '{' {
+		p, err := c.readPart(parts, 0)
+		return []dialect.Part{p}, err
+	}
+	var out []dialect.Part
+	for raw := range jsonscan.Elements(parts) {
+		p, err := c.readPart(raw, len(out))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (c *reader) readPart(raw dialect.JSON, n int) (dialect.Part, *llmprovider.Error) {
+	var p dialect.Part
+	thought := false
+	for key, v := range jsonscan.Members(raw) {
+		if jsonscan.IsNull(v) {
+			continue
+		}
+		switch name(key) {
+		case "text":
+			p.Kind, p.Text = dialect.Text, v
+		case "thought":
+			thought = isTrue(v)
+		case "thoughtSignature":
+			p.Signature = dialect.ReadCarrier(v, Vendor)
+		case "inlineData":
+			data := stringOf(v, "data")
+			if data == nil {
+				return p, dialect.Invalid("contents[].parts[].inlineData.data", "the content in base64")
+			}
+			p.Media = &dialect.Media{Type: jsonscan.Text(get(v, "mimeType")), Data: standard(jsonscan.Plain(data)), Name: stringOf(v, "displayName")}
+			p.Kind = kindOf(p.Media.Type)
+		case "fileData":
+			uri := stringOf(v, "fileUri")
+			if uri == nil {
+				return p, dialect.Invalid("contents[].parts[].fileData.fileUri", "a URI")
+			}
+			p.Media = &dialect.Media{Type: jsonscan.Text(get(v, "mimeType"))}
+			if text := jsonscan.Text(uri); strings.HasPrefix(text, "gs://") || strings.Contains(text, "/v1beta/files/") {
+				p.Media.FileID = uri
+			} else {
+				p.Media.URL = uri
+			}
+			p.Kind = kindOf(p.Media.Type)
+		case "functionCall":
+			c.readCall(&p, v, n)
+			if p.Call.Name == "" {
+				return p, dialect.Invalid("contents[].parts[].functionCall.name", "the name of a function")
+			}
+		case "functionResponse":
+			if err := c.readResult(&p, v); err != nil {
+				return p, err
+			}
+		case "executableCode", "codeExecutionResult", "toolCall", "toolResponse":
+			return p, c.r.Refuse(dialect.CHostedTool, onlyHere)
+		default: // videoMetadata, mediaResolution…
+			c.r.Loss.Drop(dialect.Other)
+		}
+	}
+	switch {
+	case p.Kind == 0 && !p.Signature.Empty(): // state alone
+		p.Kind, p.Thought = dialect.Reasoning, &dialect.Thought{Data: p.Signature}
+	case p.Kind == 0:
+		return p, dialect.Invalid("contents[].parts[]", "a part with its content")
+	case p.Kind == dialect.Text && thought:
+		p.Kind, p.Thought = dialect.Reasoning, &dialect.Thought{Text: p.Text, Summary: true, Signature: p.Signature}
+		p.Text = nil
+	}
+	return p, nil
+}
+
+// standard returns base64 in its standard alphabet: the API takes the one for URLs as
+// well.
+func standard(data []byte) []byte {
+	if !strings.ContainsAny(string(data), "-_") {
+		return data
+	}
+	return []byte(strings.NewReplacer("-", "+", "_", "/").Replace(string(data)))
+}
+
+// kindOf is the kind of a medium of that type.
+func kindOf(media string) dialect.Kind {
+	switch kind, _, _ := strings.Cut(media, "/"); kind {
+	case "image":
+		return dialect.Image
+	case "audio":
+		return dialect.Audio
+	case "video":
+		return dialect.Video
+	}
+	return dialect.Document
+}
+
+func (c *reader) readCall(p *dialect.Part, v dialect.JSON, n int) {
+	call := &dialect.ToolUse{ID: jsonscan.Text(get(v, "id")), Name: jsonscan.Text(get(v, "name"))}
+	if call.ID == "" {
+		call.ID = callID(len(c.r.Turns), n)
+	}
+	if args := get(v, "args"); len(args) > 0 && args[0] == '{' {
+		call.Arguments.Object = args
+	}
+	p.Kind, p.Call = dialect.ToolCall, call
+	c.open = append(c.open, call)
+}
+
+// readResult finds the call that a result belongs to: by its id, or else the first
+// one of that name without a result.
+func (c *reader) readResult(p *dialect.Part, v dialect.JSON) *llmprovider.Error {
+	id, function := jsonscan.Text(get(v, "id")), jsonscan.Text(get(v, "name"))
+	var call *dialect.ToolUse
+	for i, open := range c.open {
+		if id != "" && open.ID == id || id == "" && open.Name == function {
+			call = open
+			c.open = append(c.open[:i:i], c.open[i+1:]...)
+			break
+		}
+	}
+	if call == nil {
+		return dialect.Invalid("contents[].parts[].functionResponse.name", "the name of a function that was called before")
+	}
+	p.Kind, p.Result = dialect.ToolResult, &dialect.Result{ID: call.ID, Name: call.Name, Object: get(v, "response")}
+	if response := p.Result.Object; response != nil && onlyMember(response) { // the conventional members
+		if text := stringOf(response, "output"); text != nil {
+			p.Result.Object, p.Result.Parts = nil, []dialect.Part{{Kind: dialect.Text, Text: text}}
+		} else if text := stringOf(response, "error"); text != nil {
+			p.Result.Object, p.Result.Parts, p.Result.IsError = nil, []dialect.Part{{Kind: dialect.Text, Text: text}}, true
+		}
+	}
+	for raw := range jsonscan.Elements(get(v, "parts")) {
+		media, err := c.readPart(raw, 0)
+		if err != nil {
+			return err
+		}
+		p.Result.Parts = append(p.Result.Parts, media)
+	}
+	return nil
+}
+
+// onlyMember reports whether an object has one member.
+func onlyMember(object dialect.JSON) bool {
+	n := 0
+	for range jsonscan.Members(object) {
+		n++
+	}
+	return n == 1
+}

@@ -1,0 +1,325 @@
+package gemini
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
+
+// newResponseReader implements dialect.API. A stream must be asked for with alt=sse.
+func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
+	r := &responseReader{custom: make(map[string]bool)}
+	if o.Request != nil {
+		for i := range o.Request.Tools {
+			if t := &o.Request.Tools[i]; t.Kind == dialect.Custom {
+				r.custom[t.Name] = true
+			}
+		}
+	}
+	if o.Stream {
+		return &streamReader{responseReader: r}
+	}
+	return &wholeReader{responseReader: r}
+}
+
+// responseReader reads response objects: one, or one for each event of a stream.
+type responseReader struct {
+	custom  map[string]bool // tools that take free text
+	emit    func(*dialect.Event) error
+	event   dialect.Event
+	started bool
+	id      string
+	choices []choiceState
+	usage   llmprovider.Usage
+	failed  bool
+	err     error
+}
+
+// choiceState is what has come of one candidate.
+type choiceState struct {
+	open   dialect.Kind // the part that is open, or 0
+	calls  int
+	finish string
+}
+
+// send emits an event. After an error of emit it does nothing.
+func (r *responseReader) send(e dialect.Event) {
+	if r.err == nil {
+		r.event = e
+		r.err = r.emit(&r.event)
+	}
+}
+
+func (r *responseReader) fail(err *llmprovider.Error) {
+	if !r.failed {
+		r.failed = true
+		r.send(dialect.Event{Kind: dialect.Failure, Err: err})
+	}
+}
+
+// maxChoices bounds the candidates of a response.
+const maxChoices = 128
+
+// take reads one response object.
+func (r *responseReader) take(doc dialect.JSON) {
+	if r.failed {
+		return
+	}
+	if failed := get(doc, "error"); failed != nil {
+		r.fail(dialect.ReadError(0, doc))
+		return
+	}
+	if !r.started {
+		r.started = true
+		r.id = jsonscan.Text(get(doc, "responseId"))
+		r.send(dialect.Event{Kind: dialect.Start, ID: r.id, Model: jsonscan.Text(get(doc, "modelVersion"))})
+	}
+	r.count(get(doc, "usageMetadata"))
+	n := 0
+	for candidate := range jsonscan.Elements(get(doc, "candidates")) {
+		index := n
+		if v := get(candidate, "index"); v != nil {
+			index, _ = strconv.Atoi(string(v))
+		}
+		n++
+		if index < 0 || index >= maxChoices {
+			continue
+		}
+		for len(r.choices) <= index {
+			r.choices = append(r.choices, choiceState{})
+		}
+		r.candidate(index, candidate)
+	}
+	if reason := jsonscan.Text(get(get(doc, "promptFeedback"), "blockReason")); reason != "" && len(r.choices) == 0 {
+		r.choices = append(r.choices, choiceState{finish: "PROHIBITED_CONTENT"})
+	}
+}
+
+func (r *responseReader) candidate(n int, candidate dialect.JSON) {
+	for part := range jsonscan.Elements(get(get(candidate, "content"), "parts")) {
+		r.part(n, part)
+	}
+	if reason := jsonscan.Text(get(candidate, "finishReason")); reason != "" {
+		r.choices[n].finish = reason
+	}
+}
+
+func (r *responseReader) part(n int, part dialect.JSON) {
+	c := &r.choices[n]
+	var text, call dialect.JSON
+	var signature dialect.Carrier
+	kind := dialect.Text
+	for key, v := range jsonscan.Members(part) {
+		if jsonscan.IsNull(v) {
+			continue
+		}
+		switch name(key) {
+		case "text":
+			text = v
+		case "thought":
+			if isTrue(v) {
+				kind = dialect.Reasoning
+			}
+		case "thoughtSignature":
+			signature = dialect.ReadCarrier(v, Vendor)
+		case "functionCall":
+			call = v
+		}
+	}
+	if call != nil {
+		r.call(n, call, signature)
+		return
+	}
+	inner := jsonscan.Inner(text)
+	if len(inner) == 0 && signature.Empty() {
+		return
+	}
+	if len(inner) == 0 && c.open == 0 { // state alone
+		r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.Reasoning, Data: signature})
+		r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.Reasoning})
+		return
+	}
+	if len(inner) > 0 && c.open != kind {
+		r.closePart(n)
+		c.open = kind
+		r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: kind, Summary: kind == dialect.Reasoning})
+	}
+	r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: c.open, Text: inner, Signature: signature})
+}
+
+func (r *responseReader) call(n int, call dialect.JSON, signature dialect.Carrier) {
+	r.closePart(n)
+	c := &r.choices[n]
+	e := dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.ToolCall, ID: jsonscan.Text(get(call, "id")), Name: jsonscan.Text(get(call, "name")), Signature: signature}
+	if e.ID == "" { // unique in the conversation, since the response's id is
+		e.ID = "call_" + r.id + "_" + strconv.Itoa(n) + "_" + strconv.Itoa(c.calls)
+	}
+	c.calls++
+	e.Custom = r.custom[e.Name]
+	r.send(e)
+	args := get(call, "args")
+	text := jsonscan.Inner(get(args, "input"))
+	if !e.Custom {
+		if args == nil {
+			args = dialect.JSON("{}")
+		}
+		text = jsonscan.AppendEscaped(nil, args)
+	}
+	r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
+	r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.ToolCall})
+}
+
+func (r *responseReader) closePart(n int) {
+	if c := &r.choices[n]; c.open != 0 {
+		r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: c.open})
+		c.open = 0
+	}
+}
+
+// count reads the counts. Output is without the thoughts there, and input without
+// what tools put into it.
+func (r *responseReader) count(usage dialect.JSON) {
+	if usage == nil {
+		return
+	}
+	var prompt, tools, cached, output, thoughts int64
+	for key, v := range jsonscan.Members(usage) {
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		if err != nil || n < 0 {
+			continue
+		}
+		switch name(key) {
+		case "promptTokenCount":
+			prompt = n
+		case "toolUsePromptTokenCount":
+			tools = n
+		case "cachedContentTokenCount":
+			cached = n
+		case "candidatesTokenCount":
+			output = n
+		case "thoughtsTokenCount":
+			thoughts = n
+		}
+	}
+	u := &r.usage
+	u.Known = true
+	u.PromptTokens = max(u.PromptTokens, prompt+tools)
+	u.CachedTokens = max(u.CachedTokens, cached)
+	u.CompletionTokens = max(u.CompletionTokens, output+thoughts)
+	u.ReasoningTokens = max(u.ReasoningTokens, thoughts)
+}
+
+// reasons are the finish reasons of the API.
+var reasons = map[string]dialect.Reason{
+	"STOP": dialect.Stopped, "MAX_TOKENS": dialect.Length, "SAFETY": dialect.Filtered, "RECITATION": dialect.Filtered, "BLOCKLIST": dialect.Filtered,
+	"PROHIBITED_CONTENT": dialect.Filtered, "SPII": dialect.Filtered, "IMAGE_SAFETY": dialect.Filtered, "IMAGE_PROHIBITED_CONTENT": dialect.Filtered,
+	"IMAGE_RECITATION": dialect.Filtered, "CONTINUATION": dialect.Paused,
+}
+
+// failures are the finish reasons that say that the model failed.
+var failures = map[string]bool{
+	"MALFORMED_FUNCTION_CALL": true, "UNEXPECTED_TOOL_CALL": true, "TOO_MANY_TOOL_CALLS": true, "OTHER": true, "IMAGE_OTHER": true, "LANGUAGE": true, "NO_IMAGE": true,
+}
+
+// end emits why each candidate ended, what was counted, and the end.
+func (r *responseReader) end() {
+	if r.failed {
+		return
+	}
+	for n := range r.choices {
+		switch reason := r.choices[n].finish; {
+		case reason == "":
+			r.fail(dialect.Incomplete())
+			return
+		case failures[reason]:
+			r.fail(&llmprovider.Error{
+				Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "model_failed",
+				Message: "the provider's model ended with " + reason + " instead of a response; send the request again",
+			})
+			return
+		}
+	}
+	if len(r.choices) == 0 {
+		r.fail(dialect.Malformed("candidates"))
+		return
+	}
+	for n := range r.choices {
+		r.closePart(n)
+		c := &r.choices[n]
+		e := dialect.Event{Kind: dialect.Finish, Choice: n, Reason: reasons[c.finish]}
+		if e.Reason == dialect.Stopped && c.calls > 0 {
+			e.Reason = dialect.ToolCalls
+		}
+		r.send(e)
+	}
+	if r.usage.Known {
+		r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
+	}
+	r.send(dialect.Event{Kind: dialect.End})
+}
+
+// wholeReader reads a response that is one document.
+type wholeReader struct {
+	*responseReader
+	whole dialect.Whole
+}
+
+func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
+
+func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
+	r.emit = emit
+	doc := r.whole.Close()
+	if doc == nil {
+		r.fail(dialect.Malformed("candidates"))
+		return r.err
+	}
+	r.take(doc)
+	r.end()
+	return r.err
+}
+
+// streamReader reads a stream of response objects.
+type streamReader struct {
+	*responseReader
+	events dialect.EventStream
+}
+
+func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
+	r.emit = emit
+	if err := r.events.Read(p, r.object); err != nil {
+		return err
+	}
+	return r.err
+}
+
+func (r *streamReader) object(_, data []byte) error {
+	data = bytes.TrimSpace(data)
+	switch {
+	case len(data) == 0 || string(data) == "[DONE]":
+	case data[0] != '{' || !jsonscan.Valid(data):
+		r.fail(dialect.Malformed("event"))
+	default:
+		r.take(data)
+	}
+	return r.err
+}
+
+func (r *streamReader) Close(emit func(*dialect.Event) error) error {
+	r.emit = emit
+	rest, err := r.events.Close(r.object)
+	if err != nil {
+		return err
+	}
+	if rest = bytes.TrimSpace(rest); len(rest) > 0 && jsonscan.Valid(rest) {
+		r.fail(dialect.ReadError(0, rest))
+	}
+	if len(r.choices) == 0 {
+		r.fail(dialect.Incomplete())
+	}
+	r.end()
+	return r.err
+}
