@@ -8,13 +8,12 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
+	"github.com/caddy-llm/gateway/internal/objectfile"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 )
 
@@ -58,7 +57,11 @@ func DecodeIn(namespace, file string, data []byte) (*Objects, error) {
 		return nil, &FileError{file, 1 + bytes.Count(data[:i], []byte("\n")), "the file is not UTF-8 text; save it as UTF-8"}
 	}
 	d := &decoder{file: file, namespace: cmp.Or(namespace, defaultNamespace), objects: new(Objects), schemas: make(schemas)}
-	for _, doc := range split(data) {
+	documents, moreAt := split(data)
+	if moreAt > 0 {
+		return nil, &FileError{file, moreAt, objectfile.More}
+	}
+	for _, doc := range documents {
 		if err := d.document(doc); err != nil {
 			return nil, err
 		}
@@ -76,7 +79,7 @@ func DecodeObject(data []byte) (*Objects, error) {
 		return nil, errors.New("this is not JSON")
 	}
 	var fe *FileError
-	if err := d.value(data, 0, nil, false); errors.As(err, &fe) {
+	if err := d.value(data, 0, nil, noList); errors.As(err, &fe) {
 		return nil, errors.New(fe.Text)
 	}
 	return d.objects, nil
@@ -109,28 +112,32 @@ func (d *decoder) document(doc document) error {
 		return &FileError{d.file, doc.line, fmt.Sprintf("the document is over %d bytes; split it at its objects with lines of ---", maxDocumentSize)}
 	}
 	var faults []Fault
-	data, err := yaml.YAMLToJSONStrict(doc.text)
-	if err != nil {
-		// A field that is there twice spoils its object and not the file.
-		lenient, syntax := yaml.YAMLToJSON(doc.text)
-		if syntax != nil {
-			return d.syntaxError(doc, syntax)
-		}
-		data = lenient
-		_, text := yamlError(doc, err)
-		faults = append(faults, Fault{Reason: ReasonInvalidField, Message: text + "; keep one of them"})
+	data, twice, err := objectfile.ToJSON(doc.text)
+	switch {
+	case err != nil:
+		return d.syntaxError(doc, err)
+	case twice != nil && twice.Root && (twice.Field == "kind" || twice.Field == "apiVersion"):
+		// Most likely another object, of which one would be left out.
+		return &FileError{d.file, doc.line + twice.Line - 1, "the field " + twice.Field + " is there twice; write a line of --- where another object begins"}
+	case twice != nil:
+		// It spoils its object and not the file.
+		faults = append(faults, Fault{Reason: ReasonInvalidField, Message: fieldTwice(twice.Field) + "; keep one of them"})
 	}
-	return d.value(data, doc.line, faults, true)
+	return d.value(data, doc.line, faults, 0)
 }
 
-// value takes in an object or, unless it is one itself, the items of a list.
-func (d *decoder) value(data []byte, line int, faults []Fault, mayBeList bool) error {
+const (
+	// maxLists is how deep lists may be inside of lists.
+	maxLists = 4
+	// noList is the depth of what can be no list.
+	noList = -1
+)
+
+// value takes in an object or, if it is a list, those in it. depth is of how many lists
+// it is an item.
+func (d *decoder) value(data []byte, line int, faults []Fault, depth int) error {
 	if d.count++; d.count > maxObjects {
 		return &FileError{d.file, line, fmt.Sprintf("the file has more than %d objects; split it", maxObjects)}
-	}
-	var head struct {
-		metav1.TypeMeta
-		Items []json.RawMessage `json:"items"`
 	}
 	if bytes.Equal(data, []byte("null")) {
 		return nil
@@ -138,20 +145,90 @@ func (d *decoder) value(data []byte, line int, faults []Fault, mayBeList bool) e
 	if len(data) == 0 || data[0] != '{' {
 		return &FileError{d.file, line, "this is not a Kubernetes object; write apiVersion, kind, metadata and spec"}
 	}
-	var wrong *json.UnmarshalTypeError
-	if err := json.Unmarshal(data, &head); err != nil && !errors.As(err, &wrong) {
+	var head map[string]json.RawMessage // in which names are as they are written
+	if json.Unmarshal(data, &head) != nil {
 		return &FileError{d.file, line, "this is nested too deeply for a Kubernetes object"}
 	}
-	if mayBeList && strings.HasSuffix(head.Kind, "List") {
-		for _, item := range head.Items {
-			if err := d.value(item, line, faults, false); err != nil {
-				return err
-			}
+	t := metav1.TypeMeta{Kind: textOf(head["kind"]), APIVersion: textOf(head["apiVersion"])}
+	if kind, ok := strings.CutSuffix(t.Kind, "List"); ok && depth != noList {
+		if raw := head["items"]; d.wanted(kind, t.APIVersion) || areObjects(raw) {
+			return d.list(metav1.TypeMeta{Kind: kind, APIVersion: t.APIVersion}, raw, line, faults, depth)
 		}
-		return nil
 	}
-	d.object(head.TypeMeta, data, line, slices.Clip(faults))
+	d.object(t, data, line, slices.Clip(faults))
 	return nil
+}
+
+// textOf is a JSON value that is text, or empty.
+func textOf(raw json.RawMessage) (text string) {
+	_ = json.Unmarshal(raw, &text)
+	return text
+}
+
+// wanted reports whether lists of a kind have something that is read. That of List can
+// have anything.
+func (d *decoder) wanted(kind, apiVersion string) bool {
+	group, _, _ := strings.Cut(apiVersion, "/")
+	switch kind {
+	case "", "Service", KindSecret, KindConfigMap:
+		return apiVersion == "v1"
+	case kindGateway:
+		return group == "networking.istio.io"
+	}
+	return group == v1beta1.Group || isTypo(group) || group == securityGroup
+}
+
+// areObjects reports whether items are those of a list, of whatever kind.
+func areObjects(items json.RawMessage) bool {
+	var objects []map[string]json.RawMessage
+	return len(items) > 0 && json.Unmarshal(items, &objects) == nil
+}
+
+// list takes in the items of a list. In one of a kind, such as LLMProviderList, the items
+// need not say which kind they are.
+func (d *decoder) list(of metav1.TypeMeta, raw json.RawMessage, line int, faults []Fault, depth int) error {
+	var items []json.RawMessage
+	switch {
+	case depth >= maxLists:
+		return &FileError{d.file, line, "there are lists inside of lists; write the objects in one list"}
+	case len(raw) == 0:
+		return &FileError{d.file, line, "the list has no items; write the objects under items"}
+	case json.Unmarshal(raw, &items) != nil:
+		return &FileError{d.file, line, "items is not a list; write each object after a dash"}
+	}
+	for _, item := range items {
+		if of.Kind != "" {
+			item = typed(item, of)
+		}
+		if err := d.value(item, line, faults, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// typed is an object with the kind and version of its list, if it has none.
+func typed(item json.RawMessage, of metav1.TypeMeta) json.RawMessage {
+	var head map[string]json.RawMessage
+	if json.Unmarshal(item, &head) != nil || head == nil {
+		return item // reported by value
+	}
+	changed := false
+	for name, value := range map[string]string{"kind": of.Kind, "apiVersion": of.APIVersion} {
+		if _, there := head[name]; there || value == "" {
+			continue
+		}
+		head[name], _ = json.Marshal(value)
+		changed = true
+	}
+	if !changed {
+		return item
+	}
+	out, err := json.Marshal(head)
+	if err != nil {
+		return item
+	}
+	return out
 }
 
 // object takes in one object, if it is of a kind that is wanted.
@@ -327,26 +404,14 @@ func checkName(m metav1.Object) *Fault {
 }
 
 func (d *decoder) syntaxError(doc document, err error) error {
-	line, text := yamlError(doc, err)
-	return &FileError{d.file, line, "this is not YAML: " + text}
-}
-
-var yamlLine = regexp.MustCompile(`line (\d+): (?s)(.*)`)
-
-// yamlError turns an error of the YAML parser, whose lines count from the
-// document's first, into a line of the file and a text that repeats no value.
-func yamlError(doc document, err error) (line int, text string) {
-	line, text = doc.line, err.Error()
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		if n, err := strconv.Atoi(m[1]); err == nil {
-			// The parser counts past the end, and carriage returns as lines.
-			last := line + bytes.Count(bytes.TrimSpace(doc.text), []byte("\n"))
-			line = min(line+n-1, last)
-		}
-		text = m[2]
+	var e *objectfile.Error
+	if !errors.As(err, &e) {
+		return err
 	}
-	text, _, _ = strings.Cut(text, "\n")
-	return line, YAMLText(strings.TrimPrefix(text, "yaml: "))
+	if e.Text == objectfile.More {
+		return &FileError{d.file, doc.line + e.Line - 1, e.Text}
+	}
+	return &FileError{d.file, doc.line + e.Line - 1, "this is not YAML: " + YAMLText(e.Text)}
 }
 
 // bounded is outside text made fit for a message.

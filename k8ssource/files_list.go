@@ -74,9 +74,27 @@ func listPattern(pattern string) ([]string, error) {
 		return nil, fmt.Errorf("the pattern %s matches %d files; at most %d are read", pattern, len(matches), maxFiles)
 	}
 	out := slices.DeleteFunc(matches, func(name string) bool {
+		if isHidden(pattern, name) {
+			return true
+		}
 		info, err := os.Stat(name)
 		return err == nil && info.IsDir()
 	})
 	slices.Sort(out)
 	return out, nil
+}
+
+// isHidden reports whether a match has a name that begins with a dot where the pattern
+// has none, such as the lock file of an editor. Shells leave it out, too.
+func isHidden(pattern, match string) bool {
+	wanted, names := strings.Split(pattern, string(filepath.Separator)), strings.Split(match, string(filepath.Separator))
+	if len(wanted) != len(names) {
+		return strings.HasPrefix(filepath.Base(match), ".")
+	}
+	for i, name := range names {
+		if strings.HasPrefix(name, ".") && !strings.HasPrefix(strings.TrimPrefix(wanted[i], `\`), ".") {
+			return true
+		}
+	}
+	return false
 }

@@ -2,36 +2,52 @@ package k8ssource
 
 import (
 	"bytes"
+
+	"github.com/caddy-llm/gateway/internal/objectfile"
 )
 
-// document is one of the documents of a YAML file.
+// document is one of the documents of a file.
 type document struct {
 	text []byte
 	line int // of its first line, from 1
 }
 
-// split cuts a YAML file at its document markers. The text of a document is
-// padded with nothing: its lines count from document.line.
-func split(data []byte) []document {
-	var out []document
+// split cuts a file at its document markers, and documents with several JSON objects
+// into these. The text of a document is padded with nothing: its lines count from
+// document.line. The error is a document that begins with a JSON object and goes on with
+// something else.
+func split(data []byte) (out []document, moreAt int) {
 	start, startLine := 0, 1
 	end := func(at int) {
-		if text := data[start:at]; hasContent(text) {
-			skipped, rest := skipBlank(text)
-			out = append(out, document{rest, startLine + skipped})
+		text, line := skipBlank(data[start:at], startLine)
+		if len(text) == 0 {
+			return
+		}
+		ends, rest := objectfile.Objects(text)
+		if len(ends) > 0 && rest >= 0 && moreAt == 0 {
+			moreAt = line + objectfile.Lines(text[:rest])
+		}
+		if len(ends) < 2 {
+			out = append(out, document{text, line})
+			return
+		}
+		from := 0
+		for _, to := range ends {
+			object, first := skipBlank(text[from:to], line)
+			out = append(out, document{object, first})
+			line += objectfile.Lines(text[from:to])
+			from = to
 		}
 	}
-	for pos, line := 0, 1; pos < len(data); line++ {
-		next := len(data)
-		if i := bytes.IndexByte(data[pos:], '\n'); i >= 0 {
-			next = pos + i + 1
-		}
+	line := 1
+	for pos := 0; pos < len(data); line++ {
+		next := objectfile.Next(data, pos)
 		switch text := data[pos:next]; {
-		case isMarker(text, "---"):
+		case objectfile.IsMarker(text, "---"):
 			end(pos)
 			// What follows on the marker's line belongs to the document.
-			start, startLine = pos+3, line
-		case isMarker(text, "..."):
+			start, startLine = pos+bytes.Index(text, []byte("---"))+3, line
+		case objectfile.IsMarker(text, "..."):
 			end(pos)
 			start, startLine = next, line+1
 		}
@@ -40,39 +56,22 @@ func split(data []byte) []document {
 	if start < len(data) {
 		end(len(data))
 	}
-	return out
-}
-
-func isMarker(line []byte, marker string) bool {
-	rest, ok := bytes.CutPrefix(line, []byte(marker))
-	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
-}
-
-// hasContent tells whether there is anything but comments, directives and
-// blank lines.
-func hasContent(text []byte) bool {
-	for line := range bytes.Lines(text) {
-		if !isBlank(line) && line[0] != '%' {
-			return true
-		}
-	}
-	return false
+	return out, moreAt
 }
 
 // skipBlank cuts off the blank lines, comments and directives that a document
 // begins with, so that its line is the one a person looks for.
-func skipBlank(text []byte) (skipped int, rest []byte) {
-	for line := range bytes.Lines(text) {
-		if !isBlank(line) && line[0] != '%' {
+func skipBlank(text []byte, line int) (rest []byte, first int) {
+	for len(text) > 0 {
+		text = bytes.TrimPrefix(text, []byte(objectfile.BOM))
+		next := objectfile.Next(text, 0)
+		if head := text[:next]; !objectfile.IsBlank(head) && (len(head) == 0 || head[0] != '%') {
 			break
 		}
-		skipped++
-		text = text[len(line):]
+		if next < len(text) || objectfile.EndsLine(text) {
+			line++
+		}
+		text = text[next:]
 	}
-	return skipped, text
-}
-
-func isBlank(line []byte) bool {
-	line = bytes.TrimSpace(line)
-	return len(line) == 0 || line[0] == '#'
+	return text, line
 }

@@ -20,11 +20,19 @@ func YAMLText(text string) string {
 	case strings.Contains(text, "unknown anchor"):
 		return "a value begins with *, which refers to an anchor that is not there; write it in quotes"
 	case keyTwice.MatchString(text):
-		return fmt.Sprintf("the field %s is there twice", shownName(keyTwice.FindStringSubmatch(text)[1]))
+		return fieldTwice(keyTwice.FindStringSubmatch(text)[1])
 	case strings.Contains(text, "already set in map"):
 		return "a field is there twice"
 	case fixedYAML.MatchString(text):
 		return bounded(text)
 	}
 	return "a value, or the name of a field, is not one that YAML has here"
+}
+
+// fieldTwice says that a field is written twice.
+func fieldTwice(field string) string {
+	if field == "" {
+		return "a field is there twice"
+	}
+	return fmt.Sprintf("the field %s is there twice", shownName(field))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
+	"github.com/caddy-llm/gateway/internal/objectfile"
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -164,7 +165,7 @@ func join(before, after []byte) []byte {
 	if !bytes.HasSuffix(before, []byte("\n")) {
 		before = append(before, '\n')
 	}
-	if !isMarker(after[:min(len(after), 4)], "---") {
+	if objectfile.AfterMarker(after) == 0 {
 		before = append(before, "---\n"...)
 	}
 	return append(before, after...)

@@ -303,6 +303,9 @@ func parse(text []byte) (*yaml.Node, error) {
 
 // lineOf is the line that what a JSON pointer leads to begins in, from 1.
 func lineOf(root *yaml.Node, pointer string) int {
+	if root == nil {
+		return 1
+	}
 	n := root
 	for _, part := range keys(pointer) {
 		_, next := child(n, part)

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	sigsyaml "sigs.k8s.io/yaml"
 
+	"github.com/caddy-llm/gateway/internal/objectfile"
 	"github.com/caddy-llm/gateway/k8ssource"
 )
 
@@ -83,7 +83,7 @@ func (m *manifests) document(d document, value json.RawMessage) ([]byte, error) 
 		return d.text, nil
 	}
 	root, err := parse(d.text)
-	if err != nil {
+	if err != nil && !json.Valid(d.text) { // which can say more than the parser of YAML takes
 		return nil, d.syntaxError(err)
 	}
 	var operations []Operation
@@ -147,8 +147,14 @@ func (m *manifests) edit(d document, root *yaml.Node, value json.RawMessage, ope
 	if err != nil {
 		return nil, fmt.Errorf("%s:%d: %w", d.file, d.line, err)
 	}
-	if text, err := editText(d.text, root, operations); err == nil && makesUp(text, want) {
-		return text, nil
+	if root != nil {
+		if text, err := editText(d.text, root, operations); err == nil && makesUp(text, want) && (!d.json || json.Valid(text)) {
+			return text, nil
+		}
+	}
+	if d.json { // beside which there can be no YAML without markers
+		text, err := json.MarshalIndent(want, "", "  ")
+		return slices.Concat(d.text[:objectfile.AfterMarker(d.text)], []byte("\n"), text, []byte("\n")), err
 	}
 	// Anchors are shared between places, and only one of them is to change.
 	text, err := sigsyaml.Marshal(want)
@@ -156,12 +162,27 @@ func (m *manifests) edit(d document, root *yaml.Node, value json.RawMessage, ope
 		return nil, fmt.Errorf("%s:%d: %w", d.file, d.line, err)
 	}
 	m.note(fmt.Sprintf("%s:%d", d.file, d.line), "the document is written anew, without its comments and anchors: its text cannot be changed in place")
+	if _, ended := cutEnd(d.text); ended {
+		text = append(text, "...\n"...)
+	}
 	return append([]byte("---\n"), text...), nil
 }
 
+// cutEnd returns a document's text without the marker of its end, and whether it has one.
+func cutEnd(text []byte) ([]byte, bool) {
+	for pos := 0; pos < len(text); {
+		next := objectfile.Next(text, pos)
+		if objectfile.IsMarker(text[pos:next], "...") {
+			return text[:pos], true
+		}
+		pos = next
+	}
+	return text, false
+}
+
 func makesUp(text []byte, want any) bool {
-	data, err := sigsyaml.YAMLToJSONStrict(text)
-	if err != nil {
+	data, twice, err := objectfile.ToJSON(text)
+	if err != nil || twice != nil {
 		return false
 	}
 	var got any
@@ -188,8 +209,11 @@ func eachObject(value json.RawMessage, at string, f func(o *object, raw json.Raw
 		return err
 	}
 	kind, isList := strings.CutSuffix(o.Kind, "List")
-	if !isList || at != "" {
+	if !isList {
 		return f(o, value, at)
+	}
+	if wrong != nil && wrong.Field == "items" || o.Kind == "List" && o.Items == nil {
+		return fmt.Errorf("the %s has no list of items; write the objects under items, each after a dash", o.Kind)
 	}
 	for i, item := range o.Items {
 		err := eachObject(item, fmt.Sprintf("%s/items/%d", at, i), func(in *object, raw json.RawMessage, at string) error {
@@ -205,38 +229,60 @@ func eachObject(value json.RawMessage, at string, f func(o *object, raw json.Raw
 	return nil
 }
 
-// document is a part of a file: one YAML document, with its marker.
+// document is a part of a file: one YAML document, with its marker, or one of several
+// JSON objects.
 type document struct {
 	file string
 	line int // of its first line, from 1
 	text []byte
+	json bool // it may only be replaced by JSON
 }
 
 // split cuts a file into documents, which together are the file.
-func split(name string, data []byte) []document {
+func split(name string, data []byte) ([]document, error) {
 	var out []document
 	start, startLine := 0, 1
-	for pos, line := 0, 1; pos < len(data); line++ {
-		next := len(data)
-		if i := bytes.IndexByte(data[pos:], '\n'); i >= 0 {
-			next = pos + i + 1
+	var failed error
+	end := func(at int) {
+		text := data[start:at]
+		marker := objectfile.AfterMarker(text)
+		content, ended := cutEnd(text)
+		ends, rest := objectfile.Objects(content[min(marker, len(content)):])
+		if len(ends) > 0 && rest >= 0 && failed == nil {
+			failed = &k8ssource.FileError{File: name, Line: startLine + objectfile.Lines(text[:marker+rest]), Text: objectfile.More}
 		}
+		if len(ends) < 2 {
+			out = append(out, document{name, startLine, text, false})
+			return
+		}
+		from, line := 0, startLine
+		for i, to := range ends {
+			if to += marker; i == len(ends)-1 {
+				to = len(content)
+			}
+			out = append(out, document{name, line, text[from:to], true})
+			line += objectfile.Lines(text[from:to])
+			from = to
+		}
+		if ended {
+			out = append(out, document{name, line, text[len(content):], false})
+		}
+	}
+	line := 1
+	for pos := 0; pos < len(data); line++ {
+		next := objectfile.Next(data, pos)
 		switch text := data[pos:next]; {
-		case isMarker(text, "---") && pos > start:
-			out = append(out, document{name, startLine, data[start:pos]})
+		case objectfile.IsMarker(text, "---") && pos > start:
+			end(pos)
 			start, startLine = pos, line
-		case isMarker(text, "..."):
-			out = append(out, document{name, startLine, data[start:next]})
+		case objectfile.IsMarker(text, "..."):
+			end(next)
 			start, startLine = next, line+1
 		}
 		pos = next
 	}
-	return append(out, document{name, startLine, data[start:]})
-}
-
-func isMarker(line []byte, marker string) bool {
-	rest, ok := bytes.CutPrefix(line, []byte(marker))
-	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
+	end(len(data))
+	return out, failed
 }
 
 // eachDocument calls f for each document of a file, with what it makes up.
@@ -244,8 +290,12 @@ func eachDocument(name string, data []byte, f func(d document, value json.RawMes
 	if len(data) > k8ssource.MaxFileSize {
 		return &k8ssource.FileError{File: name, Line: 1, Text: fmt.Sprintf("the file is over %d bytes; split it", k8ssource.MaxFileSize)}
 	}
-	for _, d := range split(name, data) {
-		value, err := sigsyaml.YAMLToJSON(d.text)
+	documents, err := split(name, data)
+	if err != nil {
+		return err
+	}
+	for _, d := range documents {
+		value, _, err := objectfile.ToJSON(d.text)
 		if err != nil {
 			return d.syntaxError(err)
 		}
@@ -262,24 +312,24 @@ func eachDocument(name string, data []byte, f func(d document, value json.RawMes
 // unique checks that no field is there twice, where it would not be clear which is
 // to change.
 func (d document) unique() error {
-	if _, err := sigsyaml.YAMLToJSONStrict(d.text); err != nil {
+	switch _, twice, err := objectfile.ToJSON(d.text); {
+	case err != nil:
 		return d.syntaxError(err)
+	case twice != nil:
+		return d.syntaxError(&objectfile.Error{Line: twice.Line, Text: fmt.Sprintf("key %q already set in map", twice.Field)})
 	}
 	return nil
 }
 
-var yamlLine = regexp.MustCompile(`(?s)line (\d+): (.*)`)
-
-// syntaxError is an error of the YAML parser, whose lines count from the document's.
+// syntaxError is an error of the parser, whose lines count from the document's.
 func (d document) syntaxError(err error) error {
 	e := &k8ssource.FileError{File: d.file, Line: d.line, Text: err.Error()}
-	if m := yamlLine.FindStringSubmatch(e.Text); m != nil {
-		if n, err := strconv.Atoi(m[1]); err == nil {
-			e.Line += min(n-1, bytes.Count(d.text, []byte("\n")))
+	var at *objectfile.Error
+	if errors.As(err, &at) {
+		e.Line += at.Line - 1
+		if e.Text = at.Text; e.Text != objectfile.More {
+			e.Text = k8ssource.YAMLText(e.Text)
 		}
-		e.Text = m[2]
 	}
-	e.Text, _, _ = strings.Cut(e.Text, "\n")
-	e.Text = k8ssource.YAMLText(strings.TrimPrefix(e.Text, "yaml: "))
 	return e
 }
