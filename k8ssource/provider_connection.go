@@ -77,12 +77,14 @@ func caPool(text string) (json.RawMessage, error) {
 	return json.Marshal(pool)
 }
 
-// writtenByGateway are the headers that no object may set: those of one
-// connection, and those that follow from the request itself.
-var writtenByGateway = map[string]bool{
-	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-	"Http2-Settings": true, "Expect": true, "Host": true, "Content-Length": true, "Content-Type": true, "Content-Encoding": true,
-	"Accept-Encoding": true, "Proxy-Authorization": true,
+// writtenByGateway reports whether no object may set a header: one of the
+// connection, or one that follows from the request itself.
+func writtenByGateway(canonical string) bool {
+	switch canonical {
+	case "Content-Type", "Content-Encoding", "Proxy-Authorization":
+		return true
+	}
+	return llmprovider.IsOwnHeader(canonical)
 }
 
 func (b *providerBuilder) headers() {
@@ -97,7 +99,7 @@ func (b *providerBuilder) headers() {
 		switch {
 		case !httpguts.ValidHeaderFieldName(name):
 			b.fault(ReasonInvalidField, "%s: this is not a header name", path)
-		case writtenByGateway[canonical]:
+		case writtenByGateway(canonical):
 			b.fault(ReasonInvalidField, "%s: the gateway writes this header itself; leave it out", path)
 		case seen[canonical]:
 			b.fault(ReasonInvalidField, "%s: the header is set twice, its name written in two ways; keep one of them", path)

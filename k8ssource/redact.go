@@ -107,7 +107,7 @@ func redactProvider(provider llmprovider.Provider) (map[string]any, error) {
 // is hidden without need does no harm.
 func mayBeCredential(header string) bool {
 	lower := strings.ToLower(header)
-	return llmprovider.IsCredentialHeader(header) || strings.Contains(lower, "auth") || strings.Contains(lower, "key")
+	return llmprovider.IsHiddenHeader(header) || strings.Contains(lower, "auth") || strings.Contains(lower, "key")
 }
 
 // redactKey tells in a configuration's view that there is a key.

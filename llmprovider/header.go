@@ -11,64 +11,26 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// withheld holds the client headers that are not sent to a provider: those of
-// one connection (RFC 9110, section 7.6.1), those the gateway writes itself,
-// those that tell of the way the request came, and credentials. Names are in
-// canonical form; X-Forwarded-* are withheld as well. A provider's
-// forward_headers can let the last two kinds through.
-var withheld = map[string]bool{
-	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true,
-	"Transfer-Encoding": true, "Upgrade": true, "Http2-Settings": true, "Expect": true,
-
-	"Host": true, "Content-Length": true,
-	// An answer in the client's favourite compression could not be read.
-	"Accept-Encoding": true,
-
-	"X-Real-Ip": true, "Forwarded": true, "Via": true,
-	// Those of all the formats that OTEL_PROPAGATORS may name.
-	"Traceparent": true, "Tracestate": true, "Baggage": true, "B3": true, "X-B3-Traceid": true, "X-B3-Spanid": true, "X-B3-Parentspanid": true,
-	"X-B3-Sampled": true, "X-B3-Flags": true, "Uber-Trace-Id": true, "X-Amzn-Trace-Id": true, "Ot-Tracer-Traceid": true, "Ot-Tracer-Spanid": true,
-	"Ot-Tracer-Sampled": true,
-
-	"Authorization": true, "Proxy-Authorization": true, "Proxy-Authenticate": true, "Cookie": true, "Api-Key": true, "X-Api-Key": true,
-	"X-Goog-Api-Key": true, "X-Amz-Security-Token": true,
+// outbound says what a provider gets of a client's headers.
+type outbound struct {
+	forward map[string]bool // withheld otherwise
+	keyed   bool            // the gateway's own credential is sent
+	changed bool            // the body is not the client's, byte for byte
+	extra   int             // how many headers will be added
 }
 
-// neverForwarded holds those that forward_headers cannot let through.
-var neverForwarded = map[string]bool{
-	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-	"Http2-Settings": true, "Expect": true, "Host": true, "Content-Length": true, "Accept-Encoding": true,
-}
-
-// IsCredentialHeader tells whether a header of this name carries a credential,
-// so that its value is neither logged nor written into a configuration.
-func IsCredentialHeader(name string) bool {
-	switch name = strings.ToLower(name); name {
-	case "authorization", "proxy-authorization", "cookie", "set-cookie":
-		return true
-	}
-	for _, word := range []string{"apikey", "token", "secret", "password", "auth"} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	// Ocp-Apim-Subscription-Key, x-functions-key and the like
-	return (strings.HasSuffix(name, "-key") || strings.HasSuffix(name, "_key")) && name != "idempotency-key" && name != "x-idempotency-key"
-}
-
-// outboundHeader is the header map of an attempt: the client's without what is
+// header returns the header map of an attempt: the client's without what is
 // withheld, with room for the provider's own. The values are shared with the
-// client's map, which nobody changes while the request is served.
-func outboundHeader(client http.Header, forward map[string]bool, extra int) http.Header {
-	out := make(http.Header, len(client)+extra+1)
+// client's map, which is not changed while the request is served.
+func (o *outbound) header(client http.Header) http.Header {
+	out := make(http.Header, len(client)+o.extra+3)
 	for name, values := range client {
-		if (withheld[name] || strings.HasPrefix(name, "X-Forwarded-")) && !forward[name] {
-			continue
+		if o.sends(name) {
+			out[name] = values
 		}
-		out[name] = values
 	}
 	for _, value := range client["Connection"] {
-		for _, name := range strings.Split(value, ",") {
+		for name := range strings.SplitSeq(value, ",") {
 			if name = textproto.TrimString(name); name != "" {
 				delete(out, http.CanonicalHeaderKey(name))
 			}
@@ -77,8 +39,29 @@ func outboundHeader(client http.Header, forward map[string]bool, extra int) http
 	if _, ok := out["User-Agent"]; !ok {
 		out["User-Agent"] = noUserAgent
 	}
+	// A response in the client's preferred compression could not be read, and one to
+	// a request that says nothing may be compressed as well (RFC 9110, section 12.5.3).
+	out["Accept-Encoding"] = identityEncoding
+	out[LoopHeader] = MarkLoop(client)
 	return out
 }
+
+// sends reports whether a client's header is sent.
+func (o *outbound) sends(name string) bool {
+	switch class := classOf(name); class {
+	case classSent:
+		return true
+	case classOwn:
+		return false
+	case classDigest:
+		return !o.changed || o.forward[name]
+	case classAccount:
+		return !o.keyed || o.forward[name]
+	}
+	return o.forward[name]
+}
+
+var identityEncoding = []string{"identity"}
 
 // noUserAgent keeps net/http from writing one of its own.
 var noUserAgent = []string{""}
@@ -91,7 +74,7 @@ func checkHeader(name, value string) error {
 	if !httpguts.ValidHeaderFieldValue(value) {
 		return fmt.Errorf("the value of header %q has characters that a header cannot hold", name)
 	}
-	if neverForwarded[http.CanonicalHeaderKey(name)] {
+	if IsOwnHeader(http.CanonicalHeaderKey(name)) {
 		return fmt.Errorf("header %q is written by the gateway itself and cannot be set", name)
 	}
 	return nil

@@ -8,41 +8,154 @@ import (
 	"testing"
 )
 
-func TestClientHeadersThatAreWithheld(t *testing.T) {
-	for _, name := range []string{
-		// of one connection
+// withheld are client headers that no provider gets, by the reason.
+var withheld = map[string][]string{
+	"of one connection": {
 		"Connection", "Proxy-Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Expect",
-		// written anew
-		"Host", "Content-Length", "Accept-Encoding",
-		// of the way the request came
-		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Prefix",
-		"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Access-Token", "X-Forwarded-Client-Cert", "X-Forwarded-",
-		"Forwarded", "Via", "X-Real-IP",
-		// of traces: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
+	},
+	"written anew": {"Host", "Content-Length"},
+	"the way the request came": {
+		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Prefix", "X-Forwarded-Uri",
+		"X-Forwarded-", "X-Forwarded", "Forwarded-For", "X-Forward-Proto", "X-Forwarded-Tls-Client-Cert-Info", "Forwarded", "Via", "Max-Forwards",
+		"X-Real-IP", "X-Client-IP", "Client-IP", "X-Cluster-Client-Ip", "True-Client-IP", "X-Originating-Ip", "X-Remote-Ip", "X-Remote-Addr", "X-ProxyUser-Ip",
+		"WL-Proxy-Client-IP", "Fastly-Client-IP", "Fly-Client-IP", "X-Azure-ClientIP", "X-Azure-SocketIP", "X-Vercel-Forwarded-For", "X-Appengine-User-Ip",
+		"X-Sucuri-Clientip", "CF-Connecting-IP", "CF-Connecting-IPv6", "CF-Pseudo-IPv4", "CF-Ray", "CF-Visitor", "CF-IPCountry", "CF-Worker", "CF-EW-Via",
+		"CloudFront-Viewer-Address", "X-Amz-Cf-Id", "X-Envoy-External-Address", "X-Envoy-Original-Path", "X-Envoy-Expected-Rq-Timeout-Ms",
+		"X-Envoy-Peer-Metadata", "X-Original-URL", "X-Original-Host", "X-Original-For", "X-Original-Forwarded-For", "X-Rewrite-URL", "X-ARR-LOG-ID", "X-Scheme",
+		"Front-End-Https", "X-SSL-Protocol", "X-TLS-Version", "Akamai-Origin-Hop", "X-Akamai-Edgescape", "Proxy-Client-Ip", "Sec-Fetch-Site", "Sec-Fetch-Mode",
+		"Origin", "Referer",
+	},
+	// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
+	"traces": {
 		"Traceparent", "Tracestate", "Baggage", "B3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags", "Uber-Trace-Id",
-		"X-Amzn-Trace-Id", "Ot-Tracer-TraceId", "Ot-Tracer-SpanId", "Ot-Tracer-Sampled",
-		// credentials
-		"Authorization", "Proxy-Authorization", "Cookie", "Api-Key", "X-Api-Key", "X-Goog-Api-Key", "X-Amz-Security-Token",
-	} {
-		client := http.Header{}
-		client.Set(name, "secret")
-		if out := outboundHeader(client, nil, 0); out.Get(name) != "" {
-			t.Errorf("%s is sent", name)
+		"Uberctx-User", "X-Amzn-Trace-Id", "Ot-Tracer-TraceId", "Ot-Tracer-SpanId", "Ot-Tracer-Sampled", "X-Cloud-Trace-Context", "Grpc-Trace-Bin",
+		"X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "Sentry-Trace", "Newrelic", "Elastic-Apm-Traceparent",
+	},
+	"other methods": {"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"},
+	"signatures":    {"Signature", "Signature-Input", "X-Hub-Signature-256", "X-Amz-Signature", "X-Content-Hmac"},
+}
+
+func TestClientHeadersThatAreWithheld(t *testing.T) {
+	kinds := maps.Clone(withheld)
+	kinds["credentials"], kinds["identities"] = credentialNames, identityNames
+	for kind, names := range kinds {
+		for _, name := range names {
+			client := http.Header{}
+			client.Set(name, "value")
+			for _, o := range []outbound{{}, {keyed: true, changed: true}} {
+				if got := o.header(client).Get(name); got != "" {
+					t.Errorf("%s: %s is sent as %q", kind, name, got)
+				}
+			}
+			if kind == "of one connection" || kind == "written anew" {
+				continue
+			}
+			o := outbound{forward: map[string]bool{http.CanonicalHeaderKey(name): true}, keyed: true, changed: true}
+			if o.header(client).Get(name) != "value" {
+				t.Errorf("%s: %s is not sent although it is to be forwarded", kind, name)
+			}
 		}
 	}
 }
 
 func TestClientHeadersThatAreForwarded(t *testing.T) {
-	for _, name := range []string{
-		"Accept", "Content-Type", "User-Agent", "Accept-Language", "OpenAI-Organization", "OpenAI-Project", "OpenAI-Beta", "X-Stainless-Lang",
-		"X-Request-Id", "Idempotency-Key", "X-DashScope-SSE", "User-Type", "Cache-Control", "Range", "X-Forwarder", "Origin", "Referer",
-	} {
+	for _, name := range append([]string{
+		"OpenAI-Organization", "OpenAI-Project", "X-Goog-User-Project", "Digest", "Content-MD5", "X-Forwarder",
+	}, plainNames...) {
 		client := http.Header{}
 		client.Add(name, "one")
 		client.Add(name, "two")
-		if got := outboundHeader(client, nil, 0).Values(name); !slices.Equal(got, []string{"one", "two"}) {
+		if got := new(outbound).header(client).Values(name); !slices.Equal(got, []string{"one", "two"}) {
 			t.Errorf("%s is sent as %q", name, got)
 		}
+	}
+}
+
+func TestAccountsOfAnotherKey(t *testing.T) {
+	client := http.Header{"Openai-Organization": {"org-1"}, "Openai-Project": {"proj"}, "X-Goog-User-Project": {"p"}}
+	out := (&outbound{keyed: true, forward: map[string]bool{"Openai-Project": true}}).header(client)
+	if out.Get("OpenAI-Organization") != "" || out.Get("X-Goog-User-Project") != "" || out.Get("OpenAI-Project") != "proj" {
+		t.Errorf("with the gateway's key are sent %v", out)
+	}
+}
+
+func TestDigestsOfAChangedBody(t *testing.T) {
+	for _, name := range []string{"Digest", "Content-Digest", "Repr-Digest", "Content-MD5", "X-Content-Sha256", "X-Amz-Content-Sha256", "X-Checksum-Crc32"} {
+		client := http.Header{}
+		client.Set(name, "x")
+		if (&outbound{changed: true}).header(client).Get(name) != "" {
+			t.Errorf("%s is sent with another body", name)
+		}
+		if new(outbound).header(client).Get(name) == "" {
+			t.Errorf("%s is not sent with the client's body", name)
+		}
+	}
+	if new(outbound).header(http.Header{"Want-Repr-Digest": {"x"}}).Get("Want-Repr-Digest") == "" {
+		t.Error("what the client wants of the response is not sent")
+	}
+}
+
+// TestHiddenNamesAreNotSent holds the one rule: what logs hide, no provider gets.
+func TestHiddenNamesAreNotSent(t *testing.T) {
+	words := []string{"x", "user", "auth", "token", "max", "key", "cache", "id", "remote", "client", "cert", "email", "openai", "project", "method", "digest", "cf", "access"}
+	for _, a := range words {
+		for _, b := range words {
+			for _, c := range words {
+				name := http.CanonicalHeaderKey(a + "-" + b + "-" + c)
+				if IsHiddenHeader(name) && new(outbound).sends(name) {
+					t.Fatalf("%s is hidden and sent", name)
+				}
+			}
+		}
+	}
+}
+
+func FuzzHeaderNames(f *testing.F) {
+	for _, name := range append(append([]string{"", "-", "--token", strings.Repeat("a-", 100) + "token"}, credentialNames...), plainNames...) {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		hidden := IsHiddenHeader(name)
+		if IsCredentialHeader(name) && !hidden {
+			t.Errorf("%q is a credential and is shown", name)
+		}
+		for _, other := range []string{strings.ToLower(name), strings.ToUpper(name), strings.NewReplacer("-", "_").Replace(name), strings.NewReplacer("_", ".").Replace(name)} {
+			if isASCII(name) && IsHiddenHeader(other) != hidden {
+				t.Errorf("%q is hidden: %v, but %q is not", name, hidden, other)
+			}
+		}
+		if hidden && new(outbound).sends(http.CanonicalHeaderKey(name)) {
+			t.Errorf("%q is hidden and sent", name)
+		}
+	})
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c >= 0x80 })
+}
+
+func TestJudgingNamesDoesNotAllocate(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() {
+		for _, name := range []string{"X-Custom-Header", "X-Auth-Request-Access-Token", "User-Agent", "X-Datadog-Origin"} {
+			_ = classOf(name)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkOutboundHeader(b *testing.B) {
+	client := http.Header{}
+	for _, name := range []string{
+		"Accept", "Accept-Encoding", "Authorization", "Content-Length", "Content-Type", "User-Agent", "X-Stainless-Arch", "X-Stainless-Async", "X-Stainless-Lang",
+		"X-Stainless-Os", "X-Stainless-Package-Version", "X-Stainless-Retry-Count", "X-Stainless-Runtime", "X-Stainless-Runtime-Version", "X-Team", "X-Trace-Tag",
+	} {
+		client.Set(name, "value")
+	}
+	o := outbound{keyed: true, extra: 1}
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = o.header(client)
 	}
 }
 
@@ -51,8 +164,8 @@ func TestConnectionNamesHeadersOfItsOwn(t *testing.T) {
 		"Connection": {"close, x-first", " X-SECOND ,, keep-alive"}, "X-First": {"1"}, "X-Second": {"2"}, "X-Third": {"3"}, "Keep-Alive": {"5"},
 	}
 	before := maps.Clone(client)
-	out := outboundHeader(client, map[string]bool{"X-First": true}, 0)
-	want := http.Header{"X-Third": {"3"}, "User-Agent": {""}}
+	out := (&outbound{forward: map[string]bool{"X-First": true}}).header(client)
+	want := http.Header{"X-Third": {"3"}, "User-Agent": {""}, "Accept-Encoding": {"identity"}, "Cdn-Loop": loopMark}
 	if !maps.EqualFunc(out, want, slices.Equal[[]string]) {
 		t.Errorf("sent are %v, want %v", out, want)
 	}
@@ -71,7 +184,7 @@ func TestForwardHeadersLetThrough(t *testing.T) {
 		"Authorization": {"a"}, "X-Api-Key": {"b"}, "X-Forwarded-For": {"c"}, "Traceparent": {"d"}, "Cookie": {"e"}, "Proxy-Authorization": {"i"},
 		"X-Forwarded-Host": {"f"}, "Api-Key": {"g"}, "Tracestate": {"h"},
 	}
-	out := outboundHeader(client, ready.forward, 0)
+	out := (&outbound{forward: ready.forward}).header(client)
 	for _, name := range []string{"Authorization", "X-Api-Key", "X-Forwarded-For", "Traceparent", "Cookie", "Proxy-Authorization"} {
 		if out.Get(name) == "" {
 			t.Errorf("%s is withheld", name)
@@ -85,25 +198,8 @@ func TestForwardHeadersLetThrough(t *testing.T) {
 }
 
 func TestNoUserAgentIsMadeUp(t *testing.T) {
-	if got := outboundHeader(http.Header{}, nil, 0)["User-Agent"]; !slices.Equal(got, []string{""}) {
+	if got := new(outbound).header(http.Header{})["User-Agent"]; !slices.Equal(got, []string{""}) {
 		t.Errorf("the user agent is %q", got)
-	}
-}
-
-func TestCredentialHeaderNames(t *testing.T) {
-	for _, name := range []string{
-		"Authorization", "authorization", "PROXY-AUTHORIZATION", "Cookie", "Set-Cookie", "Api-Key", "X-API-Key", "X-Goog-Api-Key", "X-Auth-Token",
-		"X-Client-Secret", "X-Password", "apikey", "X_API_KEY", "X-Amz-Security-Token", "X-Access-Key", "X-Auth-Key",
-		"Ocp-Apim-Subscription-Key", "x-functions-key", "X_Key", "X-Authentication",
-	} {
-		if !IsCredentialHeader(name) {
-			t.Errorf("%s is not taken for a credential", name)
-		}
-	}
-	for _, name := range []string{"Content-Type", "Accept", "User-Agent", "OpenAI-Organization", "X-Request-Id", "Idempotency-Key", "X-Idempotency-Key", "X-DashScope-WorkSpace", "Keyboard"} {
-		if IsCredentialHeader(name) {
-			t.Errorf("%s is taken for a credential", name)
-		}
 	}
 }
 
@@ -119,10 +215,11 @@ func TestConfiguredHeadersAreChecked(t *testing.T) {
 		{"the gateway's own", OpenAI{Headers: map[string]string{"host": "x"}}, `header "host" is written by the gateway itself`},
 		{"the length", OpenAI{Headers: map[string]string{"Content-Length": "1"}}, `header "Content-Length" is written by the gateway itself`},
 		{"a literal credential", OpenAI{Headers: map[string]string{"X-Api-Key": "sk-literal"}}, `header X-Api-Key: a secret is not written into the configuration`},
+		{"the mark of loops", OpenAI{FixedHeaders: map[string]string{"CDN-Loop": "x"}}, `header "CDN-Loop" is written by the gateway itself`},
 		{"another placeholder", OpenAI{Headers: map[string]string{"X-A": "{env.A} {http.request.host}"}}, `header "X-A" has a placeholder other than {env.NAME} and {file.PATH}`},
 		{"a source's own", OpenAI{FixedHeaders: map[string]string{"Connection": "close"}}, `header "Connection" is written by the gateway itself`},
 		{"a source's value of two lines", OpenAI{FixedHeaders: map[string]string{"X-A": "x\ny"}}, `the value of header "X-A"`},
-		{"forwarding what cannot be", OpenAI{ForwardHeaders: []string{"transfer-encoding"}}, `header "transfer-encoding" belongs to one connection`},
+		{"forwarding what cannot be", OpenAI{ForwardHeaders: []string{"transfer-encoding"}}, `header "transfer-encoding" is written by the gateway itself, or belongs to one connection`},
 		{"forwarding a pattern", OpenAI{ForwardHeaders: []string{"X-Forwarded-*"}}, `forward_headers: this is not a header name; write each name`},
 		{"forwarding no name", OpenAI{ForwardHeaders: []string{""}}, `forward_headers: this is not a header name`},
 	} {

@@ -32,30 +32,33 @@ func (p *OpenAI) NewAttempt(ctx context.Context, in *Inbound, rule string) (*Att
 	a := &Attempt{Stream: in.Stream, operation: in.Endpoint.Operation}
 	a.Model, a.FixedModel = p.RequestModel(in, rule)
 
-	header := outboundHeader(in.Header, p.ready.forward, len(p.ready.headers)+len(p.ready.secrets))
+	segs := segments{}
+	var e edits
+	if in.isJSON {
+		e = p.edits(in, f, a)
+		segs = splice(in.body.b, &in.members, &e)
+	} else {
+		segs.add(in.body.b)
+	}
+	out := outbound{
+		forward: p.ready.forward, keyed: f.key != nil || p.ready.keyed, changed: e.change(), extra: len(p.ready.headers) + len(p.ready.secrets),
+	}
+	header := out.header(in.Header)
+	if in.isJSON && in.Header.Get("Content-Type") == "" {
+		header["Content-Type"] = contentJSON
+	}
 	if p.ready.trace != nil {
 		p.ready.trace.Inject(ctx, traceHeader{header, p.ready.forward})
 	}
 	for _, name := range in.TokenHeaders {
-		if f.key == nil && len(p.ready.secrets) == 0 {
-			header[name] = in.Header[name]
-		} else {
+		if out.keyed {
 			delete(header, name)
+		} else {
+			header[name] = in.Header[name]
 		}
 	}
 	if err := p.authorize(header, f); err != nil {
 		return nil, err
-	}
-
-	var segs segments
-	if in.isJSON {
-		e := p.edits(in, f, a)
-		segs = splice(in.body.b, &in.members, &e)
-		if in.Header.Get("Content-Type") == "" {
-			header["Content-Type"] = contentJSON
-		}
-	} else {
-		segs.add(in.body.b)
 	}
 	a.request = *(&http.Request{
 		Method: http.MethodPost, URL: target, Host: p.ready.hostport, Header: header,
@@ -134,12 +137,12 @@ func (p *OpenAI) Has(e Endpoint) bool {
 }
 
 // ModelsRequest implements Provider.
-func (p *OpenAI) ModelsRequest(ctx context.Context) (*http.Request, *Error) {
+func (p *OpenAI) ModelsRequest(ctx context.Context, loop []string) (*http.Request, *Error) {
 	target := p.ready.urls[modelsSuffix]
 	if target == nil {
 		return nil, &Error{Status: http.StatusNotFound, Type: TypeInvalidRequest, Code: "unsupported_endpoint", Message: "the place of the provider's models endpoint is not known"}
 	}
-	header := http.Header{"Accept": {"application/json"}, "User-Agent": noUserAgent}
+	header := http.Header{"Accept": {"application/json"}, "Accept-Encoding": identityEncoding, LoopHeader: loop, "User-Agent": noUserAgent}
 	if err := p.authorize(header, p.ready.base); err != nil {
 		return nil, err
 	}

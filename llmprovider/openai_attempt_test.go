@@ -133,7 +133,7 @@ func TestWhereAnAttemptGoes(t *testing.T) {
 		!strings.Contains(refused.Message, "does not end in /chat/completions, so the place of its /embeddings endpoint is not known") {
 		t.Errorf("the error is %v", refused)
 	}
-	if _, refused := other.ModelsRequest(t.Context()); refused == nil || refused.Status != http.StatusNotFound {
+	if _, refused := other.ModelsRequest(t.Context(), nil); refused == nil || refused.Status != http.StatusNotFound {
 		t.Errorf("the error is %v", refused)
 	}
 }
@@ -271,7 +271,7 @@ func TestAMissingKeyIsNoPassThrough(t *testing.T) {
 			t.Errorf("%s: %d references to the body are left", name, n)
 		}
 		if name != "key of rule" {
-			if _, refused := p.ModelsRequest(t.Context()); refused == nil || refused.Status != http.StatusServiceUnavailable {
+			if _, refused := p.ModelsRequest(t.Context(), nil); refused == nil || refused.Status != http.StatusServiceUnavailable {
 				t.Errorf("%s: the models are asked for without (%v)", name, refused)
 			}
 		}
@@ -294,7 +294,7 @@ func TestFilesAreForwardedAsTheyAre(t *testing.T) {
 func TestTheRequestForModels(t *testing.T) {
 	p := provisioned(t, `{"host":"a.example","path":"/b/v1/chat/completions?v=1","headers":{"X-Org":"o"}}`)
 	p.ready.base.key = Literal("k").WithPrefix("Bearer ")
-	r, refused := p.ModelsRequest(t.Context())
+	r, refused := p.ModelsRequest(t.Context(), nil)
 	if refused != nil {
 		t.Fatal(refused)
 	}

@@ -27,6 +27,7 @@ type openAIReady struct {
 	trace     propagation.TextMapPropagator // of the headers to forward, or nil
 	headers   []fixedHeader
 	secrets   []secretHeader
+	keyed     bool // one of the headers is a credential
 	timeouts  Timeouts
 	transport *transport
 }
@@ -263,6 +264,7 @@ func (r *openAIReady) setHeaders(p *OpenAI) error {
 			return err
 		}
 		r.headers = append(r.headers, fixedHeader{http.CanonicalHeaderKey(name), []string{value}})
+		r.keyed = r.keyed || IsCredentialHeader(name)
 	}
 	for name, value := range p.Headers {
 		if err := checkHeader(name, value); err != nil {
@@ -273,6 +275,7 @@ func (r *openAIReady) setHeaders(p *OpenAI) error {
 		switch {
 		case err == nil:
 			r.secrets = append(r.secrets, secretHeader{canonical, secret})
+			r.keyed = true
 		case IsCredentialHeader(name):
 			return err
 		case strings.ContainsAny(value, "{}"):
@@ -286,8 +289,8 @@ func (r *openAIReady) setHeaders(p *OpenAI) error {
 			return errors.New("forward_headers: this is not a header name; write each name to forward in full")
 		}
 		canonical := http.CanonicalHeaderKey(name)
-		if neverForwarded[canonical] {
-			return fmt.Errorf("header %q belongs to one connection and cannot be forwarded", name)
+		if IsOwnHeader(canonical) {
+			return fmt.Errorf("header %q is written by the gateway itself, or belongs to one connection, and cannot be forwarded", name)
 		}
 		if r.forward == nil {
 			r.forward = make(map[string]bool, len(p.ForwardHeaders))

@@ -10,7 +10,7 @@ import (
 // Prepare makes a request ready to be judged and routed, so that both see the same.
 // It removes the headers that Connection names. It returns an error for a host that
 // could be read in two ways: one with brackets or several colons that is no IPv6
-// address. Call it before anything looks at the request; a second call changes
+// address; and for a request that is in a loop, as CheckLoop does. Call it before anything looks at the request; a second call changes
 // nothing.
 func Prepare(r *http.Request) *Error {
 	hopbyhop.RemoveNamed(r.Header)
@@ -20,5 +20,5 @@ func Prepare(r *http.Request) *Error {
 			Message: "the request's host has brackets or several colons and is not an IPv6 address; write a name, or an address as in [2001:db8::1]:8080",
 		}
 	}
-	return nil
+	return CheckLoop(r.Header)
 }

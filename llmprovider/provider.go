@@ -41,8 +41,9 @@ type Provider interface {
 	// RoundTrip sends an attempt's request.
 	RoundTrip(*http.Request) (*http.Response, error)
 
-	// ModelsRequest builds the request for the provider's own list of models.
-	ModelsRequest(ctx context.Context) (*http.Request, *Error)
+	// ModelsRequest builds the request for the provider's own list of models. loop is
+	// what MarkLoop returned for the client's request.
+	ModelsRequest(ctx context.Context, loop []string) (*http.Request, *Error)
 
 	// ConfiguredModels lists the models that the configuration names.
 	ConfiguredModels() []string

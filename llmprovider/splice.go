@@ -17,6 +17,11 @@ type edits struct {
 	dropOptions  bool   // remove stream_options
 }
 
+// change reports whether they may change the body.
+func (e *edits) change() bool {
+	return e.model != nil || e.stream != nil || e.includeUsage || e.dropOptions
+}
+
 // maxSegments is the most slices a body is sent in: three edits make at most
 // three replaced parts and four parts between them.
 const maxSegments = 7

@@ -286,7 +286,7 @@ func TestProvidersAreAskedForModelsAtOnce(t *testing.T) {
 		provision(t, p)
 		wait.Go(func() {
 			for range 20 {
-				r, refused := p.ModelsRequest(ctx)
+				r, refused := p.ModelsRequest(ctx, nil)
 				if refused != nil {
 					t.Error(refused)
 					return

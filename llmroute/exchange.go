@@ -137,6 +137,8 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 			header.Set("Upgrade", "HTTP/1.1") // required by RFC 9110, section 15.5.22
 			header.Set("Connection", "Upgrade")
 		}
+	case http.StatusLoopDetected:
+		header.Set("X-Should-Retry", "false") // or SDKs ask again, as after other errors from 500
 	case http.StatusRequestEntityTooLarge:
 		return x.refuseBody(err)
 	}

@@ -67,7 +67,7 @@ func loggedHeader(header http.Header) http.Header {
 	out := header.Clone() // which the handler may not see changed
 	for name := range out {
 		switch {
-		case llmprovider.IsCredentialHeader(name):
+		case llmprovider.IsHiddenHeader(name):
 			out[name] = []string{"REDACTED"}
 		case name == "Location":
 			out[name] = []string{withoutQuery(header.Get(name))}

@@ -70,7 +70,7 @@ func (x *exchange) fetchModelsOf(p *provider) {
 	}
 	if list.coming == nil {
 		list.coming = make(chan struct{})
-		go x.h.fetchModels(p, list)
+		go x.h.fetchModels(p, list, llmprovider.MarkLoop(x.r.Header))
 	}
 	coming := list.coming
 	list.mu.Unlock()
@@ -81,10 +81,10 @@ func (x *exchange) fetchModelsOf(p *provider) {
 }
 
 // fetchModels asks the provider. It belongs to no request: others wait for it.
-func (h *Handler) fetchModels(p *provider, list *modelList) {
+func (h *Handler) fetchModels(p *provider, list *modelList, loop []string) {
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewReplacer()), modelsWait)
 	defer cancel()
-	models, err := askModels(ctx, p)
+	models, err := askModels(ctx, p, loop)
 	if err != nil {
 		if c := h.logger.Check(zap.WarnLevel, "could not get the provider's list of models"); c != nil {
 			c.Write(zap.String("provider", p.name), zap.Error(err))
@@ -102,8 +102,8 @@ func (h *Handler) fetchModels(p *provider, list *modelList) {
 }
 
 // askModels gets the provider's list.
-func askModels(ctx context.Context, p *provider) ([]listedModel, error) {
-	req, refused := p.ModelsRequest(ctx)
+func askModels(ctx context.Context, p *provider, loop []string) ([]listedModel, error) {
+	req, refused := p.ModelsRequest(ctx, loop)
 	if refused != nil {
 		return nil, refused
 	}

@@ -25,7 +25,8 @@ func Is(name string) bool { return headers[name] }
 // Those of Is stay, since handlers of this hop need them, such as Upgrade. So does
 // what describes the body, which would be read as another one without (reading it
 // rejects such a request), and what tells of the client behind a proxy: a client that
-// could have it removed would pass for the proxy (Envoy rejects such a request).
+// could have it removed would pass for the proxy (Envoy rejects such a request). The
+// mark of loops stays too (RFC 8586).
 func RemoveNamed(h http.Header) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
@@ -40,7 +41,7 @@ func RemoveNamed(h http.Header) {
 }
 
 func isKept(name string) bool {
-	return name == "Content-Type" || name == "Content-Encoding" || name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-")
+	return name == "Content-Type" || name == "Content-Encoding" || name == "Cdn-Loop" || name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-")
 }
 
 // Remove removes all headers of the connection: those of Is and those that

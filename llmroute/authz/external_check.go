@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/hopbyhop"
 	"github.com/caddy-llm/gateway/internal/host"
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // partialHeader tells the service whether it has the beginning of the body only.
@@ -75,6 +76,7 @@ func (e *external) ask(ctx context.Context, r *http.Request, body []byte, partia
 	}
 	question.URL, question.Host = to, host.InURL(name)
 	e.header(question.Header, r.Header)
+	question.Header[llmprovider.LoopHeader] = llmprovider.MarkLoop(r.Header) // it may be behind the gateway that asks it
 	if e.IncludeRequestBodyInCheck != nil {
 		question.Header[partialHeader] = []string{"false"}
 		if partial {

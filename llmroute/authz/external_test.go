@@ -146,6 +146,10 @@ func TestCheckRequest(t *testing.T) {
 				if got.Method != http.MethodPost || got.RequestURI != test.path || got.Host != "gateway.example" || got.body != test.body {
 					t.Errorf("got %s %s at %s with %q", got.Method, got.RequestURI, got.Host, got.body)
 				}
+				if llmprovider.CheckLoop(got.Header) == nil {
+					t.Errorf("a question that comes back is not known: %v", got.Header)
+				}
+				got.Header.Del(llmprovider.LoopHeader)
 				if !reflect.DeepEqual(got.Header, test.header) {
 					t.Errorf("got  %v\nwant %v", got.Header, test.header)
 				}

@@ -89,7 +89,7 @@ type LLMProviderSpec struct {
 	//
 	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:validation:XValidation:rule=`self.all(name, name.matches('^[a-zA-Z0-9!#$%&\'*+.^_\x60|~-]+$'))`,message="this is not a header name"
-	// +kubebuilder:validation:XValidation:rule=`!self.exists(name, name.lowerAscii() in ['connection', 'proxy-connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings', 'expect', 'host', 'content-length', 'content-type', 'content-encoding', 'accept-encoding', 'proxy-authorization'])`,message="the gateway writes this header itself; leave it out"
+	// +kubebuilder:validation:XValidation:rule=`!self.exists(name, name.lowerAscii() in ['connection', 'proxy-connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'http2-settings', 'expect', 'host', 'cdn-loop', 'content-length', 'content-type', 'content-encoding', 'accept-encoding', 'proxy-authorization'])`,message="the gateway writes this header itself; leave it out"
 	// +kubebuilder:validation:XValidation:rule=`self.all(name, self.exists_one(other, other.lowerAscii() == name.lowerAscii()))`,message="the header is set twice, its name written in two ways; keep one of them"
 	Headers map[string]string `json:"headers,omitempty"`
 
