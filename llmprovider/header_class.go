@@ -71,7 +71,7 @@ func classify(name string) headerClass {
 		return classOwn
 	}
 	switch name {
-	case "Openai-Organization", "Openai-Project", "X-Goog-User-Project":
+	case "X-Goog-User-Project", "Openai-Organization", "Openai-Project":
 		return classAccount
 	}
 	var text [64]byte

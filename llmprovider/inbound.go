@@ -32,7 +32,7 @@ type Inbound struct {
 	Stream bool
 
 	// TokenHeaders are the names of headers that carry a token which was verified
-	// and is to be forwarded. Only a provider without a key of its own gets them.
+	// and is to be forwarded, or what such a token says. Only a provider without a key of its own gets them.
 	TokenHeaders []string
 
 	// Took is how long the body took to arrive.

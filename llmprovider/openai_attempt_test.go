@@ -197,6 +197,7 @@ func TestAForwardedTokenGoesOnlyToProvidersWithoutAKey(t *testing.T) {
 		{`{"host":"a.example"}`, "Bearer token", "token"},
 		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"}}`, "Bearer " + keyText, ""},
 		{`{"host":"a.example","headers":{"X-Key":"{env.LLM_TEST_KEY}"}}`, "", ""},
+		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"},"forward_headers":["X-Token"]}`, "Bearer " + keyText, ""},
 	} {
 		r := post("/", "", `{}`)
 		r.Header.Set("Authorization", "Bearer token")
@@ -209,6 +210,39 @@ func TestAForwardedTokenGoesOnlyToProvidersWithoutAKey(t *testing.T) {
 		}
 		if got := header.Get("X-Token"); got != test.token {
 			t.Errorf("%s: X-Token is %q, want %q", test.config, got, test.token)
+		}
+	}
+}
+
+func TestAProviderWithACredentialInAnObjectsHeader(t *testing.T) {
+	r := post("/", "", `{}`)
+	r.Header.Set("X-Claim", "alice")
+	r.Header.Set("OpenAI-Organization", "org-1")
+	in := read(t, r)
+	in.TokenHeaders = []string{"X-Claim"}
+	for _, test := range []struct {
+		headers map[string]string
+		sent    bool
+	}{{nil, true}, {map[string]string{"X-Team": "a"}, true}, {map[string]string{"X-Api-Key": "sk"}, false}, {map[string]string{"authorization": "Basic eDp5"}, false}} {
+		p := parse(t, `{"host":"a.example"}`)
+		p.FixedHeaders = test.headers
+		provision(t, p)
+		header := attempt(t, p, in, "").Request.Header
+		if sent := header.Get("X-Claim") != ""; sent != test.sent {
+			t.Errorf("%v: the claim is sent: %v", test.headers, sent)
+		}
+		if sent := header.Get("OpenAI-Organization") != ""; sent != test.sent {
+			t.Errorf("%v: the organization is sent: %v", test.headers, sent)
+		}
+	}
+}
+
+func TestDigestsFollowTheBody(t *testing.T) {
+	for config, sent := range map[string]bool{`{"host":"a.example"}`: true, `{"host":"a.example","config":{"model":"m"}}`: false} {
+		r := post("/", "", `{"messages":[]}`)
+		r.Header.Set("Content-Digest", "sha-256=:x:")
+		if got := attempt(t, provisioned(t, config), read(t, r), "").Request.Header.Get("Content-Digest") != ""; got != sent {
+			t.Errorf("%s: the digest is sent: %v", config, got)
 		}
 	}
 }

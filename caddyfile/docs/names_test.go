@@ -119,7 +119,7 @@ func TestNames(t *testing.T) {
 		{"behaviour.md", "error codes of the handler", "llmroute/*.go", `Code: "(\w+)"`, ""},
 		{"behaviour.md", "error codes of providers", "llmprovider/*.go", `Code: "(\w+)"`, ""},
 		{"behaviour.md", "error code of policies", "llmroute/authz/handler.go", `ErrorCode = "(\w+)"`, ""},
-		{"behaviour.md", "withheld headers", "llmprovider/header_class.go", `(?m)^\t+(?:case )?"([A-Z][\w-]+)"[,:]`, ""},
+		{"behaviour.md", "withheld headers", "llmprovider/header_class.go", `(?m)^\t(?:case |\t)"([A-Z][\w-]+)"[,:]`, ""},
 		{"behaviour.md", "endpoints", "llmprovider/endpoint.go", `Suffix: "(/[\w/]+)"`, ""},
 		{"observing.md", "metrics", "llmroute/metrics.go", `metric\w+ += "(\w+)"`, ""},
 		{"observing.md", "metrics of the webhook", "k8ssource/cluster/webhook/metrics.go", `metricName\w+ += "(\w+)"`, ""},

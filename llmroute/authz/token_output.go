@@ -76,9 +76,9 @@ func plainNumber(number json.Number) string {
 	return strconv.FormatFloat(value, 'f', -1, 64)
 }
 
-// Forwarded are the names of the request's headers that still carry the token,
-// or another of the same request, because its rule says so. A provider that has
-// a key must not get them.
+// Forwarded returns the names of the request's headers that still carry the token,
+// or another of the same request, because its rule says so, and of those that were
+// made of it. A provider that has a key must not get them.
 func (t *Token) Forwarded() []string {
 	names := t.rule.forwardedIn(nil)
 	for _, other := range t.others {
@@ -88,6 +88,12 @@ func (t *Token) Forwarded() []string {
 }
 
 func (r *tokenRule) forwardedIn(names []string) []string {
+	if r.payloadHeader != "" {
+		names = append(names, r.payloadHeader)
+	}
+	for _, output := range r.outputs {
+		names = append(names, output.name)
+	}
 	if !r.ForwardOriginalToken {
 		return names
 	}

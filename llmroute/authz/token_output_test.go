@@ -142,3 +142,15 @@ func TestClaim(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsMadeOfATokenIsForwarded(t *testing.T) {
+	rule := rsaRule()
+	rule.OutputPayloadToHeader = "x-payload"
+	rule.OutputClaimToHeaders = []*ClaimToHeader{{Header: "x-subject", Claim: "sub"}}
+	tokens := compile(t, rule)
+	r := httptest.NewRequest(http.MethodGet, "http://gateway.example/", nil)
+	r.Header.Set("Authorization", "Bearer "+good(t, nil))
+	if got := expect(t, tokens, r, "").Forwarded(); !reflect.DeepEqual(got, []string{"X-Payload", "X-Subject"}) {
+		t.Errorf("got %v", got)
+	}
+}
