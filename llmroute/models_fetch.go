@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/tidwall/gjson"
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 const (
