@@ -125,6 +125,13 @@ var statuses = map[string]int{
 	"timeout_error": 504, "DEADLINE_EXCEEDED": 504, "modelTimeoutException": 504,
 }
 
+// WithStatus sets the HTTP status that an error inside a stream would have had, from
+// its code or type.
+func WithStatus(e *llmprovider.Error) *llmprovider.Error {
+	e.Status = statusOf(e)
+	return e
+}
+
 // statusOf returns the HTTP status that an error inside a stream would have had.
 func statusOf(e *llmprovider.Error) int {
 	for _, name := range [...]string{e.Code, e.Type} {

@@ -1,0 +1,300 @@
+package converse
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
+
+// newResponseReader implements dialect.API.
+func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
+	r := &responseReader{vendor: o.Vendor, custom: make(map[string]bool)}
+	if o.Request != nil {
+		for i := range o.Request.Tools {
+			if t := &o.Request.Tools[i]; t.Kind == dialect.Custom {
+				r.custom[t.Name] = true
+			}
+		}
+	}
+	if o.Stream {
+		return &streamReader{responseReader: r}
+	}
+	return &wholeReader{responseReader: r}
+}
+
+// responseReader is what a whole response and a stream have in common.
+type responseReader struct {
+	vendor string
+	custom map[string]bool // tools that take free text
+	emit   func(*dialect.Event) error
+	event  dialect.Event
+	usage  llmprovider.Usage
+	failed bool
+	err    error
+}
+
+// send emits an event. After an error of emit it does nothing.
+func (r *responseReader) send(e dialect.Event) {
+	if r.err == nil {
+		r.event = e
+		r.err = r.emit(&r.event)
+	}
+}
+
+func (r *responseReader) fail(err *llmprovider.Error) {
+	if !r.failed {
+		r.failed = true
+		r.send(dialect.Event{Kind: dialect.Failure, Err: err})
+	}
+}
+
+// stringOf returns the member if it is a string.
+func stringOf(object dialect.JSON, name string) dialect.JSON {
+	if v := jsonscan.Get(object, name); jsonscan.IsString(v) {
+		return v
+	}
+	return nil
+}
+
+// reasons are the stop reasons of the API.
+var reasons = map[string]dialect.Reason{
+	"end_turn": dialect.Stopped, "stop_sequence": dialect.StopSequence, "max_tokens": dialect.Length, "model_context_window_exceeded": dialect.ContextFull,
+	"tool_use": dialect.ToolCalls, "content_filtered": dialect.Filtered, "guardrail_intervened": dialect.Filtered,
+}
+
+// finish emits why the response ended.
+func (r *responseReader) finish(reason string) {
+	switch reason {
+	case "malformed_tool_use", "malformed_model_output":
+		r.fail(&llmprovider.Error{
+			Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "model_failed",
+			Message: "the provider's model ended with " + reason + " instead of a response; send the request again",
+		})
+		return
+	}
+	r.send(dialect.Event{Kind: dialect.Finish, Reason: reasons[reason]})
+}
+
+// count reads the counts, whose input is without what was read from the cache and
+// written to it.
+func (r *responseReader) count(usage dialect.JSON) {
+	if len(usage) == 0 || usage[0] != '{' {
+		return
+	}
+	var input, output, read, written int64
+	for name, v := range jsonscan.Members(usage) {
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		if err != nil || n < 0 {
+			continue
+		}
+		switch jsonscan.Text(name) {
+		case "inputTokens":
+			input = n
+		case "outputTokens":
+			output = n
+		case "cacheReadInputTokens":
+			read = n
+		case "cacheWriteInputTokens":
+			written = n
+		}
+	}
+	r.usage = llmprovider.Usage{Known: true, PromptTokens: input + read + written, CompletionTokens: output, CachedTokens: read, CacheWriteTokens: written}
+	r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
+}
+
+// part emits a part that is whole.
+func (r *responseReader) part(open dialect.Event, text []byte, signature dialect.Carrier) {
+	open.Kind = dialect.Open
+	r.send(open)
+	if len(text) > 0 || !signature.Empty() {
+		r.send(dialect.Event{Kind: dialect.Delta, Part: open.Part, Text: text, Signature: signature})
+	}
+	r.send(dialect.Event{Kind: dialect.Close, Part: open.Part})
+}
+
+// wholeReader reads a response that is one document.
+type wholeReader struct {
+	*responseReader
+	whole dialect.Whole
+}
+
+func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
+
+func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
+	r.emit = emit
+	doc := r.whole.Close()
+	content := jsonscan.Get(jsonscan.Get(jsonscan.Get(doc, "output"), "message"), "content")
+	if len(content) == 0 || content[0] != '[' {
+		r.fail(dialect.Malformed("output"))
+		return r.err
+	}
+	r.send(dialect.Event{Kind: dialect.Start})
+	for block := range jsonscan.Elements(content) {
+		for name, v := range jsonscan.Members(block) {
+			r.block(jsonscan.Text(name), v)
+		}
+	}
+	r.finish(jsonscan.Text(jsonscan.Get(doc, "stopReason")))
+	if r.failed {
+		return r.err
+	}
+	r.count(jsonscan.Get(doc, "usage"))
+	r.send(dialect.Event{Kind: dialect.End})
+	return r.err
+}
+
+func (r *wholeReader) block(name string, v dialect.JSON) {
+	switch name {
+	case "text":
+		r.part(dialect.Event{Part: dialect.Text}, jsonscan.Inner(v), dialect.Carrier{})
+	case "toolUse":
+		open := dialect.Event{Part: dialect.ToolCall, ID: jsonscan.Text(jsonscan.Get(v, "toolUseId")), Name: jsonscan.Text(jsonscan.Get(v, "name"))}
+		input := jsonscan.Get(v, "input")
+		text := jsonscan.AppendEscaped(nil, input)
+		if open.Custom = r.custom[open.Name]; open.Custom {
+			text = jsonscan.Inner(jsonscan.Get(input, "input"))
+		}
+		r.part(open, text, dialect.Carrier{})
+	case "reasoningContent":
+		if text := jsonscan.Get(v, "reasoningText"); text != nil {
+			r.part(dialect.Event{Part: dialect.Reasoning}, jsonscan.Inner(jsonscan.Get(text, "text")), dialect.ReadCarrier(stringOf(text, "signature"), r.vendor))
+		} else if data := dialect.ReadCarrier(stringOf(v, "redactedContent"), r.vendor); !data.Empty() {
+			r.part(dialect.Event{Part: dialect.Reasoning, Data: data}, nil, dialect.Carrier{})
+		}
+	}
+}
+
+// streamReader reads a binary stream of events.
+type streamReader struct {
+	*responseReader
+	frames  Frames
+	open    dialect.Kind // the block that is open
+	custom  bool         // it is a call of a free-text tool
+	input   []byte       // of that call
+	stopped bool
+}
+
+func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
+	r.emit = emit
+	if r.failed {
+		return r.err
+	}
+	if err := r.frames.Read(p, r.message); err != nil {
+		if r.err == nil {
+			r.fail(dialect.Malformed("frame"))
+		}
+	}
+	return r.err
+}
+
+func (r *streamReader) Close(emit func(*dialect.Event) error) error {
+	r.emit = emit
+	switch {
+	case r.failed:
+	case !r.stopped || len(r.frames.Rest()) > 0:
+		r.fail(dialect.Incomplete())
+	default:
+		r.closeBlock()
+		r.send(dialect.Event{Kind: dialect.End})
+	}
+	return r.err
+}
+
+func (r *streamReader) message(kind, name string, payload []byte) error {
+	switch {
+	case r.failed:
+		return r.err
+	case kind != "event":
+		e := dialect.ReadError(0, payload)
+		e.Code = name
+		r.fail(dialect.WithStatus(e))
+		return r.err
+	case !jsonscan.Valid(payload):
+		r.fail(dialect.Malformed("event"))
+		return r.err
+	}
+	switch name {
+	case "messageStart":
+		r.send(dialect.Event{Kind: dialect.Start})
+	case "contentBlockStart":
+		if use := jsonscan.Get(jsonscan.Get(payload, "start"), "toolUse"); use != nil {
+			r.closeBlock()
+			e := dialect.Event{Kind: dialect.Open, Part: dialect.ToolCall, ID: jsonscan.Text(jsonscan.Get(use, "toolUseId")), Name: jsonscan.Text(jsonscan.Get(use, "name"))}
+			e.Custom = r.responseReader.custom[e.Name]
+			r.open, r.custom, r.input = dialect.ToolCall, e.Custom, r.input[:0]
+			r.send(e)
+		}
+	case "contentBlockDelta":
+		for name, v := range jsonscan.Members(jsonscan.Get(payload, "delta")) {
+			r.delta(jsonscan.Text(name), v)
+		}
+	case "contentBlockStop":
+		r.closeBlock()
+	case "messageStop":
+		r.closeBlock()
+		r.stopped = true
+		r.finish(jsonscan.Text(jsonscan.Get(payload, "stopReason")))
+	case "metadata":
+		r.count(jsonscan.Get(payload, "usage"))
+	}
+	return r.err
+}
+
+func (r *streamReader) delta(name string, v dialect.JSON) {
+	switch name {
+	case "text":
+		r.text(dialect.Text, jsonscan.Inner(v))
+	case "toolUse":
+		text := jsonscan.Inner(jsonscan.Get(v, "input"))
+		switch {
+		case r.open != dialect.ToolCall || len(text) == 0:
+		case r.custom:
+			if len(r.input)+len(text) <= dialect.MaxEvent {
+				r.input = jsonscan.AppendUnescaped(r.input, text)
+			}
+		default:
+			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
+		}
+	case "reasoningContent":
+		r.text(dialect.Reasoning, jsonscan.Inner(jsonscan.Get(v, "text")))
+		if c := dialect.ReadCarrier(stringOf(v, "signature"), r.vendor); !c.Empty() {
+			r.openBlock(dialect.Reasoning)
+			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.Reasoning, Signature: c})
+		}
+		if c := dialect.ReadCarrier(stringOf(v, "redactedContent"), r.vendor); !c.Empty() {
+			r.closeBlock()
+			r.part(dialect.Event{Part: dialect.Reasoning, Data: c}, nil, dialect.Carrier{})
+		}
+	}
+}
+
+func (r *streamReader) text(kind dialect.Kind, text []byte) {
+	if len(text) > 0 {
+		r.openBlock(kind)
+		r.send(dialect.Event{Kind: dialect.Delta, Part: kind, Text: text})
+	}
+}
+
+func (r *streamReader) openBlock(kind dialect.Kind) {
+	if r.open != kind {
+		r.closeBlock()
+		r.open = kind
+		r.send(dialect.Event{Kind: dialect.Open, Part: kind})
+	}
+}
+
+func (r *streamReader) closeBlock() {
+	if r.open == 0 {
+		return
+	}
+	if r.custom && jsonscan.Valid(r.input) {
+		if text := jsonscan.Inner(jsonscan.Get(r.input, "input")); len(text) > 0 {
+			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
+		}
+	}
+	r.send(dialect.Event{Kind: dialect.Close, Part: r.open})
+	r.open, r.custom = 0, false
+}
