@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/internal/version"
 )
 
 func init() {
@@ -47,6 +49,7 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 
 // View is the live state of the gateway. It holds no key.
 type View struct {
+	Version      string         `json:"version"` // of the gateway, as in llm_build_info
 	Ready        bool           `json:"ready"`
 	Snapshot     uint64         `json:"snapshot"`
 	Since        time.Time      `json:"since"`
@@ -99,7 +102,7 @@ type RuleView struct {
 // View returns the live state.
 func (a *App) View() View {
 	s := a.snapshot()
-	v := View{Ready: a.unready() == "", Snapshot: s.number, Since: s.made, OpenRequests: a.open.count(), Providers: []ProviderView{}, Routes: []RouteView{}}
+	v := View{Version: version.Gateway(), Ready: a.unready() == "", Snapshot: s.number, Since: s.made, OpenRequests: a.open.count(), Providers: []ProviderView{}, Routes: []RouteView{}}
 	names := make([]string, 0, len(s.providers))
 	for name := range s.providers {
 		names = append(names, name)

@@ -35,6 +35,7 @@ const (
 	metricCaptured         = "llm_captured_connections_total"
 	metricReady            = "llm_ready"
 	metricWorkload         = "llm_workload_info"
+	metricBuild            = "llm_build_info"
 	metricDuration         = "gen_ai_client_operation_duration_seconds"
 	metricFirstToken       = "gen_ai_server_time_to_first_token_seconds"
 	metricPerOutputToken   = "gen_ai_server_time_per_output_token_seconds"

@@ -1,6 +1,13 @@
 package llmroute
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"runtime"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-llm/gateway/internal/version"
+)
 
 // appCollector shows what is known of the gateway as a whole. Unlike the other
 // collectors it belongs to one configuration, and to its registry.
@@ -10,12 +17,15 @@ var (
 	descReady    = prometheus.NewDesc(metricReady, "1 if the gateway is ready, as /readyz tells, else 0.", nil, nil)
 	descWorkload = prometheus.NewDesc(metricWorkload, "1, with the workload that the gateway acts for.",
 		[]string{"llmproxy_source_workload", "llmproxy_source_workload_namespace"}, nil)
+	descBuild = prometheus.NewDesc(metricBuild, "1, with the versions of the gateway, of Caddy and of Go in this build.",
+		[]string{"version", "caddy_version", "go_version"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (appCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- descReady
 	out <- descWorkload
+	out <- descBuild
 }
 
 // Collect implements prometheus.Collector.
@@ -27,6 +37,8 @@ func (c appCollector) Collect(out chan<- prometheus.Metric) {
 	id := c.app.metrics.identity.Load()
 	out <- prometheus.MustNewConstMetric(descReady, prometheus.GaugeValue, ready)
 	out <- prometheus.MustNewConstMetric(descWorkload, prometheus.GaugeValue, 1, id.Workload, id.Namespace)
+	caddyVersion, _ := caddy.Version()
+	out <- prometheus.MustNewConstMetric(descBuild, prometheus.GaugeValue, 1, version.Gateway(), caddyVersion, runtime.Version())
 }
 
 // Interface guards

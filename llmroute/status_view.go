@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/caddy-llm/gateway/internal/version"
 )
 
 const (
@@ -21,6 +23,7 @@ const (
 type StatusView struct {
 	Now     time.Time `json:"now"`
 	Started time.Time `json:"started"` // when counting began
+	Version string    `json:"version"` // of the gateway, as in llm_build_info
 	Ready   bool      `json:"ready"`
 	// Reason is why the gateway is not ready.
 	Reason    string `json:"reason,omitempty"`
@@ -179,7 +182,7 @@ func (a *App) statusView(filter string) *StatusView {
 	now := time.Now()
 	snap, identity, unready := a.snapshot(), a.metrics.identity.Load(), a.unready()
 	v := &StatusView{
-		Now: now, Ready: unready == "", Reason: unready, Namespace: identity.Namespace, Workload: identity.Workload,
+		Now: now, Version: version.Gateway(), Ready: unready == "", Reason: unready, Namespace: identity.Namespace, Workload: identity.Workload,
 		Snapshot: snap.number, Since: snap.made, Currency: a.currency(),
 	}
 	v.Open, v.OpenStreams = a.metrics.openView(now, filter)

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	_ "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -21,6 +22,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/metrics"
 
 	_ "github.com/caddy-llm/gateway/caddyfile"
+	"github.com/caddy-llm/gateway/internal/version"
 	_ "github.com/caddy-llm/gateway/k8ssource"
 	_ "github.com/caddy-llm/gateway/k8ssource/inject"
 	_ "github.com/caddy-llm/gateway/llmprovider"
@@ -30,5 +32,7 @@ import (
 )
 
 func main() {
+	// "caddy version" prints it before Caddy's own version.
+	caddy.CustomVersion = "llm-gateway@" + version.Gateway()
 	caddycmd.Main()
 }
