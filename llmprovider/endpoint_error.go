@@ -39,6 +39,13 @@ func apiIn(path string) string {
 	return ""
 }
 
+// geminiVerbs are what Google's APIs do with a model, as in /models/NAME:countTokens.
+var geminiVerbs = map[string]bool{
+	"generateContent": true, "streamGenerateContent": true, "countTokens": true, "computeTokens": true, "embedContent": true, "batchEmbedContents": true,
+	"asyncBatchEmbedContent": true, "batchGenerateContent": true, "generateAnswer": true, "predict": true, "predictLongRunning": true, "rawPredict": true,
+	"streamRawPredict": true,
+}
+
 // APIOf returns the API that a path belongs to, whether or not the gateway has it:
 // the one whose errors the client can read.
 func APIOf(path string) API {
@@ -46,7 +53,7 @@ func APIOf(path string) API {
 	case "messages", "complete":
 		return MessagesAPI
 	case "models", "tunedmodels", "cachedcontents", "corpora":
-		if last := path[strings.LastIndexByte(path, '/')+1:]; strings.Contains(last, ":") {
+		if i := strings.LastIndexByte(path, ':'); i >= 0 && geminiVerbs[path[i+1:]] { // a model's name may have a colon
 			return GeminiAPI
 		}
 	}

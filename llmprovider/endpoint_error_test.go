@@ -24,6 +24,7 @@ func TestUnsupportedNamesThePathInTheShapeOfItsAPI(t *testing.T) {
 		{"POST", "/v1beta/models/x:countTokens", gemini, "/v1beta/models/x:countTokens."},
 		{"POST", "/v1/projects/p/locations/l/publishers/google/models/x:generateContent", gemini, "the models API"},
 		{"POST", "/v1beta/tunedModels/x:generateContent", gemini, "the tunedModels API"},
+		{"POST", "/v1/models/llama3.2:latest", openai, "the models API"},
 		{"POST", "/a%22%0a%3Cb", openai, `/a%22%0a%3Cb.`},
 		{"POST", "/" + strings.Repeat("x", 1000), openai, "/" + strings.Repeat("x", maxPathInError-1) + "…"},
 		{strings.Repeat("M", 1000), "/v1/files", openai, "route MMMMMMMMMMMMMMMM… requests"},
