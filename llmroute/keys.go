@@ -166,7 +166,7 @@ func keyIn(name, value string) string {
 // where OpenAI sends no code, so that a program can test for one thing.
 func (k *Keys) refuse(w http.ResponseWriter, r *http.Request, presented bool) error {
 	refused := &llmprovider.Error{
-		Status: http.StatusUnauthorized, Type: llmprovider.TypeInvalidRequest, Code: "invalid_api_key",
+		Status: http.StatusUnauthorized, Type: llmprovider.TypeInvalidRequest, Code: "invalid_api_key", API: llmprovider.APIOf(r.URL.Path),
 		Message: "this gateway needs an API key; send the one its operator gave you in the header Authorization: Bearer KEY, " +
 			"which an SDK does when KEY is its api_key",
 	}

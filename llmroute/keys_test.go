@@ -158,6 +158,20 @@ func TestKeysRefuseOthers(t *testing.T) {
 	}
 }
 
+// A client of Anthropic's API reads an error of Anthropic's.
+func TestKeysRefuseInTheShapeOfTheAPI(t *testing.T) {
+	k := newKeys(t, writeKeys(t, keyLine("alice", aliceKey)))
+	r := keysRequest()
+	r.URL.Path = "/v1/messages"
+	w := httptest.NewRecorder()
+	if err := k.ServeHTTP(w, r, nil); err != nil {
+		t.Fatal(err)
+	}
+	if body := w.Body.String(); w.Code != http.StatusUnauthorized || !strings.HasPrefix(body, `{"type":"error","error":{"type":"authentication_error",`) {
+		t.Errorf("%d %s", w.Code, body)
+	}
+}
+
 func TestKeysProvisionRefusesMistakes(t *testing.T) {
 	dir := t.TempDir()
 	for _, tc := range []struct{ name, file, want string }{

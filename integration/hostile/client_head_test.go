@@ -252,7 +252,7 @@ http://two.test:{{index . 2}} {
 			{"https://two.test/v1/chat/completions?x=http://one.test/", "one.test", two},
 			{"http://one.test@two.test/", "one.test", two},
 			{"http://none.test/", "one.test", nil},
-			{"//two.test/v1/chat/completions", "one.test", one},
+			{"//two.test/v1/chat/completions", "one.test", nil}, // a path, with an empty segment
 		} {
 			t.Run(fmt.Sprintf("by %s, %s with Host %s", by, tc.target, tc.host), func(t *testing.T) {
 				one.Reset()
