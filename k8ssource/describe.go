@@ -65,7 +65,7 @@ type describer struct {
 	listening map[string]bool
 	// tables are those whose names are known to be of something.
 	tables map[string]bool
-	out       []description
+	out    []description
 }
 
 func (d *describer) add(o origin, effect string) {

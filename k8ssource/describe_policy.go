@@ -24,7 +24,7 @@ func (d *describer) policy(key string) string {
 		}
 		effect := policyEffect(p)
 		if p.Action != authz.Allow && slices.ContainsFunc(d.state.Findings, func(f llmroute.Finding) bool {
-			return f.Object == KindAuthorizationPolicy+" "+key && strings.HasPrefix(f.Message, "spec.rules[")
+			return f.Object == KindAuthorizationPolicy+" "+key && strings.HasPrefix(f.Message, "spec.rules[") && f.Reason != ReasonNeverMatches
 		}) {
 			effect += ", and more as long as there are warnings"
 		}

@@ -49,7 +49,7 @@ func buildPolicy(item *Item[AuthorizationPolicy]) *builtPolicy {
 		b.out.Provider = object.Spec.Provider.Name
 	}
 	b.build()
-	return &builtPolicy{b.out, b.faults, b.headers}
+	return &builtPolicy{b.out, append(b.faults, claimsWithDots(object)...), b.headers}
 }
 
 func (b *policyBuilder) build() {

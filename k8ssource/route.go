@@ -138,6 +138,9 @@ func (b *routeBuilder) build() {
 	for i := range spec.Rules {
 		b.rule(i, &spec.Rules[i])
 	}
+	if refusal(b.faults) == "" {
+		b.neverReached()
+	}
 	if spec.Host == "*" && slices.Contains(b.tables(), MeshTable) {
 		b.warn(ReasonCatchAllHost, "spec.host: * takes every request of a sidecar, those to other services included; name a host, or the gateways that the route is for")
 	}

@@ -114,6 +114,9 @@ func (b *routeBuilder) headers(path string, headers map[string]v1beta1.StringMat
 		}
 		b.matched = append(b.matched, matchedHeader{path, lower})
 		values[lower] = b.headerValue(path, lower, headers[name])
+		if why := neverMatches(lower, headers[name]); why != "" {
+			b.warn(ReasonNeverMatches, "%s: %s", path, why)
+		}
 	}
 	raw, err := json.Marshal(values)
 	if err != nil {

@@ -69,6 +69,7 @@ func (t *translation) run() *llmroute.State {
 	t.translateGateways(gateways)
 	t.readAuthorization()
 	t.translateRoutes(latest(t, KindLLMRoute, objects.Routes))
+	t.reportUnusedSettings()
 	t.addImplicitRoutes()
 	t.authorize()
 	slices.SortStableFunc(t.findings, func(a, b finding) int {

@@ -49,12 +49,12 @@ type statusWriter struct {
 	workload string
 	lease    string // of the workload, by which others see that it runs
 	others   *others
-	again    *time.Timer // for the next look at them, nil before
+	again    *time.Timer                            // for the next look at them, nil before
 	follower func(kind, namespace string) *follower // nil if there is none
 
 	latest  atomic.Pointer[translated]
 	unbound atomic.Pointer[map[string]bool] // addresses at which nothing listens
-	wake   chan struct{} // holds a token when there may be something to write
+	wake    chan struct{}                   // holds a token when there may be something to write
 
 	// sent holds what was last written over which version, until a newer one is
 	// seen: the API server may also have found nothing to change.
