@@ -30,6 +30,7 @@ func init() {
 //		status_page   on|off
 //		status_hosts  <names...>
 //		drain_timeout <duration>
+//		max_bodies    <size>
 //		prices        <file>
 //		access_log
 //		tracing       { ... }
@@ -63,6 +64,7 @@ func appOptions(app *llmroute.App) []option {
 		{name: "status_page", parse: value(&app.StatusPage, "on or off", pointer(parseOnOff))},
 		{name: "status_hosts", parse: hostNames(&app.StatusHosts)},
 		{name: "drain_timeout", parse: value(&app.DrainTimeout, expectedDuration, parseDuration)},
+		{name: "max_bodies", parse: value(&app.MaxBodies, "a size above 0, such as 256MiB", parseSize)},
 		{name: "prices", parse: value(&app.Prices, "the path of a file with prices", parseText)},
 		{name: "access_log", parse: presence(&app.AccessLog)},
 		{name: "tracing", block: true, parse: func(d *caddyfile.Dispenser) error { return parseTracing(d, app) }},

@@ -2,12 +2,12 @@ package llmprovider
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"math/bits"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -19,6 +19,8 @@ const (
 	// allocate. More is allocated as bytes really arrive, so that clients which
 	// announce much and send nothing hold little.
 	firstBuffer = 128 << 10
+	// unknownLength is the first buffer of a body without a Content-Length.
+	unknownLength = 8 << 10
 )
 
 var bufferPools [13]sync.Pool // 1 KiB to 4 MiB, one pool a power of two
@@ -27,8 +29,10 @@ var bufferPools [13]sync.Pool // 1 KiB to 4 MiB, one pool a power of two
 // attempts that send it: a transport may still read a body after its RoundTrip
 // has returned, so the memory is reused only after the last of them let go.
 type buffer struct {
-	b    []byte
-	refs atomic.Int32
+	b        []byte
+	refs     atomic.Int32
+	budget   *Budget
+	reserved int64 // of budget
 }
 
 func poolIndex(n int) int {
@@ -39,7 +43,7 @@ func poolIndex(n int) int {
 }
 
 // newBuffer returns an empty buffer with room for at least n bytes and one
-// reference.
+// reference. Its memory is not reserved.
 func newBuffer(n int) *buffer {
 	if n <= maxPooled {
 		i := poolIndex(n)
@@ -54,63 +58,100 @@ func newBuffer(n int) *buffer {
 	return buf
 }
 
+// reserve has n bytes reserved for the buffer, and reports whether there was room.
+func (b *buffer) reserve(budget *Budget, n int64) bool {
+	if n > b.reserved {
+		if !budget.reserve(n - b.reserved) {
+			return false
+		}
+		b.budget, b.reserved = budget, n
+	}
+	return true
+}
+
 func (b *buffer) retain() { b.refs.Add(1) }
 
 func (b *buffer) release() {
 	if b.refs.Add(-1) != 0 {
 		return
 	}
+	b.budget.release(b.reserved)
+	b.budget, b.reserved = nil, 0
 	if n := cap(b.b); n <= maxPooled && n&(n-1) == 0 && n >= minBuffer {
 		b.b = b.b[:0]
 		bufferPools[poolIndex(n)].Put(b)
 	}
 }
 
-// errTooLarge is returned by readBody for a body over its limit.
-var errTooLarge = errors.New("request body over the limit")
-
 // readBody reads all of r, at most limit bytes. length is the announced
-// Content-Length, or -1.
-func readBody(r io.Reader, length, limit int64) (*buffer, error) {
+// Content-Length, or -1. Its bytes are reserved before there is memory for them: a
+// little at first, and all that was announced once that little has come, so that a
+// body which was begun can be read to its end, and clients which announce much and
+// send nothing hold little. One without a length is reserved for as it grows.
+func readBody(r io.Reader, length, limit int64, budget *Budget) (*buffer, error) {
 	if length > limit {
 		return nil, errTooLarge
 	}
-	room := int64(8 << 10)
+	first := min(unknownLength, limit)
 	if length >= 0 {
-		room = min(length+1, firstBuffer) // one more, so that the read that fills it meets the end
+		first = min(length, firstBuffer)
 	}
-	buf := newBuffer(int(room))
+	if !budget.room(max(length, first)) {
+		return nil, errNoRoom
+	}
+	buf := newBuffer(int(min(first+1, firstBuffer))) // one more, so that the read that fills it meets the end
+	if !buf.reserve(budget, first) {
+		buf.release()
+		return nil, errNoRoom
+	}
+	var began time.Time
 	for {
 		n, err := r.Read(buf.b[len(buf.b):cap(buf.b)])
 		buf.b = buf.b[:len(buf.b)+n]
-		if int64(len(buf.b)) > limit {
-			buf.release()
-			return nil, errTooLarge
-		}
-		if err == io.EOF {
+		switch {
+		case int64(len(buf.b)) > limit:
+			err = errTooLarge
+		case !buf.reserve(budget, int64(len(buf.b))):
+			err = errNoRoom
+		case err == io.EOF:
 			return buf, nil
+		case err != nil:
+		case began.IsZero():
+			began = time.Now()
+		case budget.tooSlow(began, len(buf.b)):
+			err = errTooSlow
+		}
+		if err == nil && len(buf.b) == cap(buf.b) {
+			buf, err = buf.grow(length, limit, budget)
 		}
 		if err != nil {
 			buf.release()
 			return nil, err
 		}
-		if len(buf.b) == cap(buf.b) {
-			buf = buf.grow(length, limit)
-		}
 	}
 }
 
-// grow returns a larger buffer with the same content, and lets go of b. It has
-// room for a byte more than is expected or allowed, to meet what follows.
-func (b *buffer) grow(length, limit int64) *buffer {
-	room := min(8*int64(cap(b.b))-1, limit)
+// grow returns a larger buffer with the same content, and lets go of b; or b, if
+// there is no room for it. The larger one has room for a byte more than is
+// expected or allowed, to meet what follows.
+func (b *buffer) grow(length, limit int64, budget *Budget) (*buffer, error) {
+	times := int64(8)
+	if length < 0 && cap(b.b) >= 64*unknownLength {
+		times = 2 // what is reserved must not be much more than what comes
+	}
+	room := min(times*int64(cap(b.b))-1, limit)
 	if length >= int64(len(b.b)) {
 		room = min(room, length)
 	}
+	if !b.reserve(budget, max(room, min(length, limit))) {
+		return b, errNoRoom
+	}
 	larger := newBuffer(int(room) + 1)
 	larger.b = append(larger.b, b.b...)
+	larger.budget, larger.reserved = b.budget, b.reserved
+	b.budget, b.reserved = nil, 0
 	b.release()
-	return larger
+	return larger, nil
 }
 
 // maxJoined is the largest body that is copied into one piece, in bytes.

@@ -28,7 +28,7 @@ func TestReadBodyOfEverySize(t *testing.T) {
 				if known {
 					length = int64(size)
 				}
-				buf, err := readBody(wrap(bytes.NewReader(body)), length, limit)
+				buf, err := readBody(wrap(bytes.NewReader(body)), length, limit, nil)
 				if size > limit {
 					if !errors.Is(err, errTooLarge) {
 						t.Errorf("%d bytes, known %v, %s: the error is %v", size, known, name, err)
@@ -52,7 +52,7 @@ func TestReadBodyTakesAnyLimit(t *testing.T) {
 	const most = 1<<63 - 1
 	body := strings.Repeat("x", 3*firstBuffer)
 	for _, length := range []int64{-1, int64(len(body)), most} {
-		buf, err := readBody(strings.NewReader(body), length, most)
+		buf, err := readBody(strings.NewReader(body), length, most, nil)
 		if err != nil || len(buf.b) != len(body) {
 			t.Errorf("length %d: %v", length, err)
 		}
@@ -64,7 +64,7 @@ func TestAnAnnouncedLengthAloneAllocatesLittle(t *testing.T) {
 	_, err := readBody(readerFunc(func(p []byte) (int, error) {
 		seen = max(seen, len(p))
 		return 0, errors.New("gone")
-	}), 1<<30, 1<<31)
+	}), 1<<30, 1<<31, nil)
 	if err == nil || seen > firstBuffer {
 		t.Errorf("a buffer of %d bytes for nothing (%v)", seen, err)
 	}
@@ -76,7 +76,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestABodyAtTheLimitDoesNotQuadruple(t *testing.T) {
 	const limit = 32 << 20
-	buf, err := readBody(io.LimitReader(zeros{}, limit), -1, limit)
+	buf, err := readBody(io.LimitReader(zeros{}, limit), -1, limit, nil)
 	if err != nil || len(buf.b) != limit {
 		t.Fatalf("read %v", err)
 	}
@@ -101,7 +101,7 @@ func TestPoolIndexFitsTheSize(t *testing.T) {
 
 func TestABufferIsReusedOnlyAfterTheLastReference(t *testing.T) {
 	text := strings.Repeat("x", maxJoined+1)
-	buf, err := readBody(strings.NewReader(text), int64(len(text)), 1<<20)
+	buf, err := readBody(strings.NewReader(text), int64(len(text)), 1<<20, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestSegmentsAreReadInPiecesOfAnySize(t *testing.T) {
 }
 
 func TestASmallBodyNeedsNoBuffer(t *testing.T) {
-	buf, err := readBody(strings.NewReader(`{"a":1}`), 7, 100)
+	buf, err := readBody(strings.NewReader(`{"a":1}`), 7, 100, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestReadingWhileClosing(t *testing.T) {
 			for i := range 300 {
 				letter := byte('a' + (worker*7+i)%26)
 				text := bytes.Repeat([]byte{letter}, 6000)
-				buf, err := readBody(bytes.NewReader(text), int64(len(text)), 1<<20)
+				buf, err := readBody(bytes.NewReader(text), int64(len(text)), 1<<20, nil)
 				if err != nil {
 					t.Error(err)
 					return

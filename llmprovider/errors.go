@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // The error types of OpenAI's API that the gateway's own errors use.
@@ -33,6 +34,9 @@ type Error struct {
 	Param   string // the request's member at fault, or empty
 	Message string // what is wrong and what to do
 	API     API    // the shape to write it in; default: OpenAI's
+
+	// RetryAfter is when the client may try again, 0 if that is not known.
+	RetryAfter time.Duration
 
 	// Cause is the internal reason. It is logged, never sent.
 	Cause error
@@ -80,6 +84,9 @@ func (e *Error) Write(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
 	w.WriteHeader(e.Status)
 	_, err := w.Write(body)
 	return err

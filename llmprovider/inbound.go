@@ -1,10 +1,8 @@
 package llmprovider
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -35,6 +33,10 @@ type Inbound struct {
 	// and is to be forwarded, or what such a token says. Only a provider without a key of its own gets them.
 	TokenHeaders []string
 
+	// Budget is what the body's memory is reserved of, nil without a bound. It is
+	// set before Read.
+	Budget *Budget
+
 	// Took is how long the body took to arrive.
 	Took time.Duration
 
@@ -42,6 +44,7 @@ type Inbound struct {
 	members members
 	isJSON  bool
 	read    bool
+	begun   bool
 	err     *Error
 }
 
@@ -63,10 +66,13 @@ func (in *Inbound) Read(r *http.Request, limit int64) *Error {
 		in.err = in.load(r, limit)
 	}
 	if in.err == nil && int64(len(in.Body())) > limit { // read earlier, under another limit
-		return readError(errTooLarge, limit)
+		return readError(errTooLarge, limit, "max_body")
 	}
 	return in.err
 }
+
+// Begun reports whether Read has begun to read the body, so that nobody else can.
+func (in *Inbound) Begun() bool { return in.begun }
 
 // Body returns the body as the client sent it, valid until Release.
 func (in *Inbound) Body() []byte {
@@ -74,16 +80,6 @@ func (in *Inbound) Body() []byte {
 		return nil
 	}
 	return in.body.b
-}
-
-// Replay returns the body for another reader to read. Its memory is then left
-// to the garbage collector, since that reader may keep it.
-func (in *Inbound) Replay() io.ReadCloser {
-	if in.body == nil {
-		return http.NoBody
-	}
-	in.body.retain()
-	return io.NopCloser(bytes.NewReader(in.body.b))
 }
 
 // Release lets go of the body's memory. Attempts that still send it keep it
@@ -106,11 +102,16 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 	if refused != nil {
 		return refused
 	}
+	option := "max_body"
+	if all := in.Budget.Limit(); all < limit {
+		limit, option = all, "max_bodies" // it would never have room
+	}
+	in.begun = true
 	began := time.Now()
-	buf, err := readBody(r.Body, r.ContentLength, limit)
+	buf, err := readBody(r.Body, r.ContentLength, limit, in.Budget)
 	in.Took = time.Since(began)
 	if err != nil {
-		return readError(err, limit)
+		return readError(err, limit, option)
 	}
 	in.body, in.isJSON = buf, isJSON
 	if !isJSON {
@@ -133,10 +134,14 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 	return nil
 }
 
-func readError(err error, limit int64) *Error {
+func readError(err error, limit int64, option string) *Error {
 	var overServerLimit *http.MaxBytesError
 	switch {
 	case errors.Is(err, errTooLarge):
+	case errors.Is(err, errNoRoom):
+		return errOverloaded()
+	case errors.Is(err, errTooSlow):
+		return invalidRequest(http.StatusRequestTimeout, "body_too_slow", "the request body came too slowly while the gateway is busy; send it again, over a faster connection")
 	case errors.As(err, &overServerLimit):
 		limit = overServerLimit.Limit
 	default:
@@ -147,7 +152,7 @@ func readError(err error, limit int64) *Error {
 	}
 	return &Error{
 		Status: http.StatusRequestEntityTooLarge, Type: TypeInvalidRequest, Code: "request_too_large",
-		Message: fmt.Sprintf("the request body is over the limit of %d bytes; shorten it, or raise max_body in the gateway's configuration", limit),
+		Message: fmt.Sprintf("the request body is over the limit of %d bytes; shorten it, or raise %s in the gateway's configuration", limit, option),
 		Cause:   err,
 	}
 }

@@ -76,6 +76,13 @@ type App struct {
 	// are ended with an error. Default: 10m.
 	DrainTimeout caddy.Duration `json:"drain_timeout,omitempty"`
 
+	// The most bytes of request bodies that are held at once, over all requests. A
+	// body is held until the provider that answers has it. A request beyond the bound
+	// gets a 503 with Retry-After, and one that alone is larger a 413. Default: a
+	// quarter of the memory limit, which is GOMEMLIMIT, the container's, or the
+	// machine's memory.
+	MaxBodies int64 `json:"max_bodies,omitempty"`
+
 	// A file with the prices of models, for the cost of each answer in logs and
 	// metrics. It is YAML: the currency, and a list of prices of a million tokens.
 	//
@@ -116,6 +123,7 @@ type App struct {
 	prices   *livefile.File[*priceTable] // nil without one
 	open     openRequests
 	outbound *outbound
+	bodies   *budget
 	status   *listener
 	hasPage  bool // somewhere
 	gateways listeners
@@ -170,7 +178,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("getting the %s app: %w", name, err)
 		}
 	}
-	a.outbound = acquireOutbound()
+	a.outbound, a.bodies = acquireOutbound(), acquireBudget()
 	modules, err := ctx.LoadModule(a, "ProvidersRaw")
 	if err != nil {
 		return fmt.Errorf("loading providers: %w", err)
@@ -261,6 +269,9 @@ func (a *App) Validate() error {
 	if a.DrainTimeout < 0 {
 		return errors.New("drain_timeout is negative; write how long streams may go on, such as 10m")
 	}
+	if a.MaxBodies < 0 {
+		return errors.New("max_bodies is negative; write a number of bytes")
+	}
 	for _, host := range a.StatusHosts {
 		if err := CheckHostName(host); err != nil {
 			return fmt.Errorf("status_hosts: %w", err)
@@ -276,6 +287,8 @@ func (a *App) Validate() error {
 
 // Start starts the source and the listeners.
 func (a *App) Start() error {
+	a.bodies.set(a.MaxBodies)
+	a.bodies.metrics.Store(a.metrics)
 	if a.runner != nil {
 		if err := a.runner.start(a, a.source); err != nil {
 			return fmt.Errorf("starting the source: %w", err)
@@ -351,6 +364,9 @@ func (a *App) Cleanup() error {
 	}
 	if a.outbound != nil {
 		if _, err := outbounds.Delete(""); err != nil {
+			return err
+		}
+		if err := releaseBudget(); err != nil {
 			return err
 		}
 	}

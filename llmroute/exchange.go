@@ -99,6 +99,7 @@ func (x *exchange) serve() error {
 	if x.in.Endpoint.Operation == llmprovider.ListModels {
 		return x.serveModels()
 	}
+	x.in.Budget = &x.h.app.bodies.all
 	refused := x.route()
 	x.snap = nil // what is needed of it is known; a long stream must not hold all of it
 	if refused != nil {
@@ -129,17 +130,17 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 		c.Write(append(x.logFields(), zap.Int("status", err.Status), zap.String("code", err.Code), zap.Error(err))...)
 	}
 	header := x.w.Header()
-	switch err.Status {
-	case http.StatusMethodNotAllowed:
+	switch {
+	case err.Status == http.StatusMethodNotAllowed:
 		header.Set("Allow", http.MethodPost)
-	case http.StatusUpgradeRequired:
+	case err.Status == http.StatusUpgradeRequired:
 		if x.r.ProtoMajor == 1 { // the headers of one connection do not exist in later versions
 			header.Set("Upgrade", "HTTP/1.1") // required by RFC 9110, section 15.5.22
 			header.Set("Connection", "Upgrade")
 		}
-	case http.StatusLoopDetected:
+	case err.Status == http.StatusLoopDetected:
 		header.Set("X-Should-Retry", "false") // or SDKs ask again, as after other errors from 500
-	case http.StatusRequestEntityTooLarge:
+	case err.Status == http.StatusRequestEntityTooLarge, err.RetryAfter > 0 && x.in != nil && x.in.Body() == nil:
 		return x.refuseBody(err)
 	}
 	if x.in == nil || x.in.Body() == nil {

@@ -149,6 +149,18 @@ func identify(h http.Header, known clientTable) (client *Client, presented bool)
 	return client, presented
 }
 
+// hasKey reports whether the headers carry a known key. It leaves them as they are.
+func hasKey(h http.Header, known clientTable) bool {
+	for _, name := range keyHeaders {
+		for _, value := range h[name] {
+			if known.find(keyIn(name, value)) != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // keyIn returns the key in a header's value, or "".
 func keyIn(name, value string) string {
 	if name != "Authorization" {
@@ -165,15 +177,7 @@ func keyIn(name, value string) string {
 // OpenAI's API answers to an unknown key. They are the same without any key,
 // where OpenAI sends no code, so that a program can test for one thing.
 func (k *Keys) refuse(w http.ResponseWriter, r *http.Request, presented bool) error {
-	refused := &llmprovider.Error{
-		Status: http.StatusUnauthorized, Type: llmprovider.TypeInvalidRequest, Code: "invalid_api_key", API: llmprovider.APIOf(r.URL.Path),
-		Message: "this gateway needs an API key; send the one its operator gave you in the header Authorization: Bearer KEY, " +
-			"which an SDK does when KEY is its api_key",
-	}
-	if presented {
-		refused.Message = "this gateway does not know the API key of this request; check that it is whole and the one that the gateway's operator " +
-			"gave you, or ask for a new one"
-	}
+	refused := errNoKey(r.URL.Path, presented)
 	if c := k.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(zap.Int("status", refused.Status), zap.String("code", refused.Code), zap.Bool("key_presented", presented))
 	}
@@ -184,6 +188,21 @@ func (k *Keys) refuse(w http.ResponseWriter, r *http.Request, presented bool) er
 	w.Header().Set("WWW-Authenticate", "Bearer")
 	askForNoBody(w, r)
 	return refused.Write(w)
+}
+
+// errNoKey is what a client without a known key is told; presented reports whether
+// it sent one at all.
+func errNoKey(path string, presented bool) *llmprovider.Error {
+	refused := &llmprovider.Error{
+		Status: http.StatusUnauthorized, Type: llmprovider.TypeInvalidRequest, Code: "invalid_api_key", API: llmprovider.APIOf(path),
+		Message: "this gateway needs an API key; send the one its operator gave you in the header Authorization: Bearer KEY, " +
+			"which an SDK does when KEY is its api_key",
+	}
+	if presented {
+		refused.Message = "this gateway does not know the API key of this request; check that it is whole and the one that the gateway's operator " +
+			"gave you, or ask for a new one"
+	}
+	return refused
 }
 
 // keyHash is the SHA-256 of a virtual key.

@@ -24,6 +24,8 @@ const (
 	metricCoolDowns        = "llm_cool_downs_total"
 	metricCooling          = "llm_provider_cooling"
 	metricInFlight         = "llm_attempts_in_flight"
+	metricBodiesHeld       = "llm_bodies_held_bytes"
+	metricBodiesLimit      = "llm_bodies_limit_bytes"
 	metricOverhead         = "llm_overhead_seconds"
 	metricCost             = "llm_cost_total"
 	metricCostUnknown      = "llm_cost_unknown_total"

@@ -15,6 +15,8 @@ type appCollector struct{ app *App }
 
 var (
 	descReady    = prometheus.NewDesc(metricReady, "1 if the gateway is ready, as /readyz tells, else 0.", nil, nil)
+	descHeld     = prometheus.NewDesc(metricBodiesHeld, "Request bodies that are held now.", nil, nil)
+	descLimit    = prometheus.NewDesc(metricBodiesLimit, "The most of request bodies that may be held.", nil, nil)
 	descWorkload = prometheus.NewDesc(metricWorkload, "1, with the workload that the gateway acts for.",
 		[]string{"llmproxy_source_workload", "llmproxy_source_workload_namespace"}, nil)
 	descBuild = prometheus.NewDesc(metricBuild, "1, with the versions of the gateway, of Caddy and of Go in this build.",
@@ -26,6 +28,8 @@ func (appCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- descReady
 	out <- descWorkload
 	out <- descBuild
+	out <- descHeld
+	out <- descLimit
 }
 
 // Collect implements prometheus.Collector.
@@ -39,6 +43,8 @@ func (c appCollector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(descWorkload, prometheus.GaugeValue, 1, id.Workload, id.Namespace)
 	caddyVersion, _ := caddy.Version()
 	out <- prometheus.MustNewConstMetric(descBuild, prometheus.GaugeValue, 1, version.Gateway(), caddyVersion, runtime.Version())
+	out <- prometheus.MustNewConstMetric(descHeld, prometheus.GaugeValue, float64(c.app.bodies.all.Held()))
+	out <- prometheus.MustNewConstMetric(descLimit, prometheus.GaugeValue, float64(c.app.bodies.all.Limit()))
 }
 
 // Interface guards

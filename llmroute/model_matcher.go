@@ -1,6 +1,7 @@
 package llmroute
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 func init() {
@@ -22,11 +24,17 @@ func init() {
 // match.
 //
 // Used outside of `llm_route` it reads the body, up to 32 MiB, and leaves it for
-// the handlers that follow.
+// the handlers that follow. Where `llm_keys` comes after it in a site, a request
+// without a known key is answered with a 401 and its body is not read: nobody who
+// is not authenticated can make the gateway hold one. Where nothing has told who
+// sends a request, at most a quarter of `max_bodies` is taken for it and its like.
 type ModelMatcher struct {
 	// The model names, of which one must match. A `*` stands for any text, as in
 	// `gpt-4*` or `*-mini`.
 	Models []string `json:"models,omitempty"`
+
+	bodies *budget
+	site   *siteKeys
 }
 
 // CaddyModule returns the Caddy module information.
@@ -54,6 +62,20 @@ func (m *ModelMatcher) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// Provision sets up the matcher.
+func (m *ModelMatcher) Provision(caddy.Context) error {
+	m.bodies, m.site = acquireBudget(), new(siteKeys)
+	return nil
+}
+
+// Cleanup gives back what Provision acquired.
+func (m *ModelMatcher) Cleanup() error {
+	if m.bodies == nil {
+		return nil
+	}
+	return releaseBudget()
+}
+
 // Validate checks the configuration.
 func (m *ModelMatcher) Validate() error {
 	if len(m.Models) == 0 {
@@ -69,9 +91,10 @@ func (m *ModelMatcher) Match(r *http.Request) bool {
 }
 
 // MatchWithError implements caddyhttp.RequestMatcherWithError. The error is a
-// body that could not be read whole, so that no other handler can have it.
+// body that could not be read whole, so that no other handler can have it, or that
+// may not be read for this client.
 func (m *ModelMatcher) MatchWithError(r *http.Request) (bool, error) {
-	in, err := readInbound(r)
+	in, err := m.readInbound(r)
 	if err != nil || in == nil {
 		return false, err
 	}
@@ -122,12 +145,12 @@ const inboundVar = "llm.inbound"
 // put in place of the one read.
 type sharedInbound struct {
 	in   *llmprovider.Inbound
-	body any
+	body *llmprovider.Replay
 }
 
 // readInbound returns the request with its body read, or nil when it has none
 // that names a model.
-func readInbound(r *http.Request) (*llmprovider.Inbound, error) {
+func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error) {
 	switch v := caddyhttp.GetVar(r.Context(), inboundVar).(type) {
 	case *exchange: // inside llm_route, which writes the error itself
 		if v.in.Endpoint.Operation == llmprovider.ListModels {
@@ -138,7 +161,7 @@ func readInbound(r *http.Request) (*llmprovider.Inbound, error) {
 		}
 		return v.in, nil
 	case *sharedInbound:
-		if v.body == any(r.Body) {
+		if any(v.body) == any(r.Body) {
 			return v.in, nil
 		}
 	}
@@ -149,36 +172,74 @@ func readInbound(r *http.Request) (*llmprovider.Inbound, error) {
 	if refused != nil {
 		return nil, nil //nolint:nilerr // it names no model; what is wrong with it is for its handler to say
 	}
-	if err := in.Read(r, llmprovider.DefaultMaxBody); err != nil {
-		switch {
-		case in.Body() != nil: // no JSON, but whole
-			r.Body = in.Replay()
-		case err.Status == http.StatusUnsupportedMediaType: // not read
-		default:
-			return nil, caddyhttp.Error(err.Status, err)
+	in.Budget = &m.bodies.all
+	if !isKnown(r) {
+		switch locked, known := m.site.check(r, m); {
+		case locked && !known:
+			return nil, m.refused(errNoKey(r.URL.Path, false))
+		case !known:
+			in.Budget = &m.bodies.strangers
 		}
+	}
+	err := in.Read(r, llmprovider.DefaultMaxBody)
+	if err != nil && in.Body() == nil {
+		if !in.Begun() {
+			return nil, nil
+		}
+		return nil, m.refused(err)
+	}
+	body := in.Replay()
+	r.Body = body
+	// The server closes its own body, and not what stands in its place.
+	context.AfterFunc(r.Context(), func() { _ = body.Close() })
+	if err != nil { // no JSON, but whole
 		return nil, nil
 	}
-	r.Body = in.Replay()
-	caddyhttp.SetVar(r.Context(), inboundVar, &sharedInbound{in, any(r.Body)})
+	caddyhttp.SetVar(r.Context(), inboundVar, &sharedInbound{in, body})
 	return in, nil
+}
+
+// refused counts an error of the matcher and returns it as Caddy's.
+func (m *ModelMatcher) refused(err *llmprovider.Error) error {
+	if metrics := m.bodies.metrics.Load(); metrics != nil {
+		metrics.turnAway(err.Code)
+	}
+	return caddyhttp.Error(err.Status, err)
+}
+
+// isKnown reports whether something has told already who sends the request.
+func isKnown(r *http.Request) bool {
+	if clientOf(r) != nil || authz.TokenOf(r) != nil {
+		return true
+	}
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return false
+	}
+	id, _ := repl.GetString("http.auth.user.id") // of any of Caddy's authentication handlers
+	return id != ""
 }
 
 // takeShared returns the request as a matcher outside has read it, if its body
 // is still the one that the matcher left.
 func takeShared(r *http.Request) *llmprovider.Inbound {
 	v, ok := caddyhttp.GetVar(r.Context(), inboundVar).(*sharedInbound)
-	if !ok || v.body != any(r.Body) || v.in.Body() == nil {
+	if !ok || any(v.body) != any(r.Body) {
 		return nil
 	}
 	if llmprovider.EndpointOf(r.Method, r.URL) != v.in.Endpoint {
 		return nil // the path was rewritten since
+	}
+	if !v.in.Take(v.body) {
+		return nil
 	}
 	return v.in
 }
 
 // Interface guards
 var (
+	_ caddy.Provisioner                 = (*ModelMatcher)(nil)
+	_ caddy.CleanerUpper                = (*ModelMatcher)(nil)
 	_ caddy.Validator                   = (*ModelMatcher)(nil)
 	_ caddyhttp.RequestMatcherWithError = (*ModelMatcher)(nil)
 	_ caddyfile.Unmarshaler             = (*ModelMatcher)(nil)
