@@ -2,10 +2,13 @@ package k8ssource
 
 import (
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
@@ -18,6 +21,8 @@ const noKeys = `{"keys":[]}`
 type authenticationBuilder struct {
 	object *RequestAuthentication
 	faults []Fault
+
+	guarded bool
 }
 
 // builtAuthentication is what was made of a RequestAuthentication.
@@ -27,8 +32,9 @@ type builtAuthentication struct {
 	headers []matchedHeader // that may carry a token
 }
 
-func buildAuthentication(item *Item[RequestAuthentication]) *builtAuthentication {
-	b := &authenticationBuilder{object: &item.Object}
+// guarded is for objects whose writers may not have the gateway ask every address.
+func buildAuthentication(item *Item[RequestAuthentication], guarded bool) *builtAuthentication {
+	b := &authenticationBuilder{object: &item.Object, guarded: guarded}
 	out := new(builtAuthentication)
 	all := len(item.Faults) >= maxFaults
 	wrong := make(map[int]bool)
@@ -82,13 +88,20 @@ func (b *authenticationBuilder) check(path string, rule *authz.JWTRule) bool {
 		b.fault(path+"."+field, "%s", p.Message)
 		usable = usable && field != "issuer" && field != "jwks" && field != "jwksUri"
 	}
+	if u, err := url.Parse(rule.JWKSURI); b.guarded && err == nil && usable {
+		port, _ := strconv.Atoi(u.Port())
+		if what := llmprovider.InternalHost(u.Hostname(), port); what != "" {
+			b.faults = append(b.faults, *faultf(ReasonHostNotAllowed, "%s.jwksUri: this is %s, which manifests may not name; write the issuer's own address. Until then the issuer's tokens are refused", path, what))
+			usable = false
+		}
+	}
 	return usable
 }
 
 func (b *authenticationBuilder) rule(path string, in *JWTRule) *authz.JWTRule {
 	out := &authz.JWTRule{
 		Issuer: in.Issuer, Audiences: values(in.Audiences), JWKS: in.JWKS, JWKSURI: in.JWKSURI,
-		FromParams: values(in.FromParams), FromCookies: values(in.FromCookies), ForwardOriginalToken: in.ForwardOriginalToken,
+		FromParams: values(in.FromParams), FromCookies: values(in.FromCookies), ForwardOriginalToken: in.ForwardOriginalToken, Guarded: b.guarded,
 		OutputPayloadToHeader: in.OutputPayloadToHeader, SpaceDelimitedClaims: values(in.SpaceDelimitedClaims), Origin: keyOf(b.object),
 	}
 	for _, h := range in.FromHeaders {

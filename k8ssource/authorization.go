@@ -114,7 +114,7 @@ func (t *translation) readAuthorization() {
 		default:
 			built := t.before.authentications[item]
 			if built == nil {
-				built = buildAuthentication(item)
+				built = buildAuthentication(item, !t.options.AllowAnyHost)
 			}
 			t.after.authentications[item] = built
 			t.report(o, built.faults)

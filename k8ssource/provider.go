@@ -69,7 +69,7 @@ func (b *providerBuilder) address() {
 	b.out.Port = int(spec.Port)
 	if !b.t.options.AllowAnyHost {
 		b.out.Guarded = true
-		if what := forbidden(b.out.Host, b.out.Port); what != "" {
+		if what := llmprovider.InternalHost(b.out.Host, b.out.Port); what != "" {
 			b.fault(ReasonHostNotAllowed, "spec.host: this is %s, which manifests may not name; write the provider's own address", what)
 		}
 	}
@@ -94,22 +94,6 @@ func checkHost(host string) error {
 
 func isNumber(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
-}
-
-// forbidden says what a host is if requests for it would reach the gateway's
-// own secrets.
-func forbidden(host string, port int) string {
-	switch {
-	case host == "metadata.google.internal" || host == "metadata":
-		return "a cloud's metadata service"
-	case host == "localhost" || strings.HasSuffix(host, ".localhost"):
-		host = "127.0.0.1"
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return "" // what a name stands for is seen when it is connected to
-	}
-	return llmprovider.Internal(addr, port)
 }
 
 func (b *providerBuilder) timeouts() {

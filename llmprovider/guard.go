@@ -7,35 +7,18 @@ import (
 	"net/netip"
 )
 
-// adminPort is the port of Caddy's admin endpoint unless it is moved.
-const adminPort = 2019
+// fetchMode has Caddy's admin endpoint refuse a request, at whatever address and port it
+// is: it takes none that a web page sends around the same-origin policy, whatever other
+// headers there are. Providers have no use for the header.
+var fetchMode = []string{"no-cors"}
 
-// metadataAddresses are where clouds serve credentials to their machines, other
-// than link-local.
-var metadataAddresses = map[string]bool{"100.100.100.200": true, "192.0.0.192": true, "fd00:ec2::254": true, "fd20:ce::254": true}
+// DialFunc is http.Transport's DialContext.
+type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// Internal says what is at an address if requests to it would reach the gateway's
-// own secrets, or nothing.
-func Internal(addr netip.Addr, port int) string {
-	addr = addr.Unmap()
-	switch {
-	case addr.IsLinkLocalUnicast() || metadataAddresses[addr.WithZone("").String()]:
-		return "an address of a cloud's metadata service"
-	case addr.IsMulticast() || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "not the address of one machine"
-	case (addr.IsLoopback() || addr.IsUnspecified()) && port == adminPort:
-		return "the gateway's admin endpoint"
-	}
-	return ""
-}
-
-// dialFunc is http.Transport's DialContext.
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
-
-// guarded gives up connections that a name has led to an internal address, before
-// anything is sent. An address that was written as such was checked where it was
-// read, or is that of a proxy.
-func guarded(dial dialFunc) dialFunc {
+// GuardDial returns a dialer that gives up connections that a name has led to an
+// internal address, before anything is sent. An address that was written as such was
+// checked where it was read, or is that of a proxy.
+func GuardDial(dial DialFunc) DialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
 		if err != nil {

@@ -3,9 +3,14 @@ package llmprovider
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // dialed is a connection that only has a remote address.
@@ -28,6 +33,8 @@ func TestGuarded(t *testing.T) {
 		{"api.example.com:80", "169.254.169.254", "a cloud's metadata service"},
 		{"api.example.com:80", "::ffff:169.254.169.254", "a cloud's metadata service"},
 		{"api.example.com:80", "fe80::1", "a cloud's metadata service"},
+		{"api.example.com:80", "64:ff9b::a9fe:a9fe", "a cloud's metadata service"},
+		{"api.example.com:80", "2002:a83f:8110::1", "a cloud's metadata service"},
 		{"api.example.com:80", "100.100.100.200", "a cloud's metadata service"},
 		// Of a proxy: those of objects are refused before.
 		{"169.254.10.1:3128", "169.254.10.1", ""},
@@ -35,7 +42,7 @@ func TestGuarded(t *testing.T) {
 		_, port, _ := net.SplitHostPort(test.addr)
 		number, _ := net.LookupPort("tcp", port)
 		made := &dialed{remote: &net.TCPAddr{IP: net.ParseIP(test.ip), Port: number}}
-		conn, err := guarded(func(context.Context, string, string) (net.Conn, error) { return made, nil })(t.Context(), "tcp", test.addr)
+		conn, err := GuardDial(func(context.Context, string, string) (net.Conn, error) { return made, nil })(t.Context(), "tcp", test.addr)
 		switch {
 		case test.refused == "" && (err != nil || conn != net.Conn(made)):
 			t.Errorf("%s at %s: %v", test.addr, test.ip, err)
@@ -44,7 +51,7 @@ func TestGuarded(t *testing.T) {
 		}
 	}
 	failure := errors.New("no route to host")
-	if _, err := guarded(func(context.Context, string, string) (net.Conn, error) { return nil, failure })(t.Context(), "tcp", "a:1"); !errors.Is(err, failure) {
+	if _, err := GuardDial(func(context.Context, string, string) (net.Conn, error) { return nil, failure })(t.Context(), "tcp", "a:1"); !errors.Is(err, failure) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -69,4 +76,60 @@ func TestGuardedTransports(t *testing.T) {
 		t.Fatalf("a provider of the Caddyfile: %v", err)
 	}
 	_ = conn.Close()
+}
+
+// TestAdminRefusesGuarded holds that a guarded provider configures nothing, wherever the
+// admin endpoint is and whatever headers its object or the client adds.
+func TestAdminRefusesGuarded(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	if err := caddy.Run(&caddy.Config{Admin: &caddy.AdminConfig{Listen: address, Config: &caddy.ConfigSettings{Persist: new(bool)}}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = caddy.Stop() })
+	_, port, _ := net.SplitHostPort(address)
+	number, _ := net.LookupPort("tcp", port)
+	send := func(guarded bool) int {
+		p := &OpenAI{Host: "127.0.0.1", Port: number, Scheme: "http", Path: "/load", Guarded: guarded, FixedHeaders: map[string]string{"Sec-Fetch-Mode": "cors", "Origin": "http://" + address, "Referer": "http://" + address + "/"}}
+		if err := p.Provision(newContext(t)); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = p.Cleanup() }()
+		r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"apps":{"unknown":{}}}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Sec-Fetch-Mode", "cors")
+		r.Header.Set("Origin", "http://"+address)
+		in, refused := NewInbound(r)
+		if refused == nil {
+			refused = in.Read(r, 1<<20)
+		}
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		attempt, refused := p.NewAttempt(t.Context(), in, "")
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		res, err := p.RoundTrip(attempt.Request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		if guarded && !strings.Contains(string(body), "same-origin") {
+			t.Errorf("the admin endpoint says %s", body)
+		}
+		if !guarded && !strings.Contains(string(body), "unknown") {
+			t.Errorf("one of the Caddyfile: the admin endpoint says %s", body)
+		}
+		return res.StatusCode
+	}
+	if status := send(true); status != http.StatusBadRequest {
+		t.Errorf("got %d", status)
+	}
+	send(false)
 }

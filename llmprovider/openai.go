@@ -90,7 +90,8 @@ type OpenAI struct {
 	FixedHeaders map[string]string `json:"-"`
 
 	// Guarded refuses connections to what Internal knows, whatever the host's name
-	// stands for. Sources set it, whose writers may not read the gateway's secrets.
+	// stands for, and has Caddy's admin endpoint refuse what it is sent, wherever it is.
+	// Sources set it, whose writers may not read the gateway's secrets or configure it.
 	Guarded bool `json:"-"`
 
 	ready *openAIReady

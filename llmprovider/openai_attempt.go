@@ -115,6 +115,9 @@ func (p *OpenAI) authorize(header http.Header, f *filled) *Error {
 		}
 		header["Authorization"] = value
 	}
+	if p.ready.plainGuarded {
+		header["Sec-Fetch-Mode"] = fetchMode
+	}
 	return nil
 }
 

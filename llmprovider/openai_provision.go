@@ -30,6 +30,9 @@ type openAIReady struct {
 	keyed     bool // one of the headers is a credential
 	timeouts  Timeouts
 	transport *transport
+
+	// plainGuarded is a guarded provider without TLS, which could be an admin endpoint.
+	plainGuarded bool
 }
 
 // filled is one ModelConfig laid over its default, in the forms that requests
@@ -83,6 +86,7 @@ func (p *OpenAI) Provision(ctx caddy.Context) error {
 	if ready.transport, err = acquireTransport(ctx, p.Transport, useTLS, p.Guarded, p.DialTimeout); err != nil {
 		return err
 	}
+	ready.plainGuarded = p.Guarded && !useTLS
 	p.ready = ready
 	return nil
 }

@@ -190,7 +190,7 @@ func connect(ctx caddy.Context, own *reverseproxy.HTTPTransport, guard bool) (*c
 	c := &connections{HTTPTransport: own}
 	own.Transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
 	if guard {
-		own.Transport.DialContext = guarded(own.Transport.DialContext)
+		own.Transport.DialContext = GuardDial(own.Transport.DialContext)
 	}
 	if own.TLS != nil && own.Transport.DialTLSContext == nil {
 		own.Transport.DialTLSContext = c.dialTLS

@@ -192,6 +192,11 @@ type JWTRule struct {
 	// `/.well-known/openid-configuration` says.
 	JWKSURI string `json:"jwks_uri,omitempty"`
 
+	// Guarded refuses to ask internal addresses for the keys, by [llmprovider.Internal],
+	// wherever redirects and the issuer's configuration lead. Sources set it, whose
+	// writers may not read the gateway's secrets.
+	Guarded bool `json:"-"`
+
 	// The certificate authorities of JWKSURI's server, a PEM file. Default: the
 	// system's.
 	JWKSCA string `json:"jwks_ca,omitempty"`

@@ -8,10 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
+
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // maxRedirects is how many redirects a key server may answer with.
@@ -37,6 +41,10 @@ func (a keyAddress) fetch(ctx context.Context) ([]byte, error) {
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+	if a.guarded {
+		transport.DialContext = llmprovider.GuardDial((&net.Dialer{}).DialContext)
+		client.Transport = guardedTransport{transport}
+	}
 	uri := a.uri
 	if uri == "" {
 		var err error
@@ -45,6 +53,20 @@ func (a keyAddress) fetch(ctx context.Context) ([]byte, error) {
 		}
 	}
 	return get(ctx, client, uri)
+}
+
+// guardedTransport refuses requests to addresses that objects may not have the gateway
+// ask, those of redirects and of an issuer's configuration included. What a name stands
+// for is seen when it is connected to.
+type guardedTransport struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t guardedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	port, _ := strconv.Atoi(r.URL.Port())
+	if what := llmprovider.InternalHost(r.URL.Hostname(), port); what != "" {
+		return nil, fmt.Errorf("the key server is %s, which objects may not name", what)
+	}
+	return t.RoundTripper.RoundTrip(r)
 }
 
 // checkRedirect follows a redirect to the same scheme only.

@@ -52,6 +52,7 @@ type keyAddress struct {
 	uri     string // of the keys, or
 	issuer  string // whose configuration says where they are
 	ca      string // a file
+	guarded bool   // from an object, which may not name every address
 	timeout time.Duration
 }
 

@@ -60,7 +60,7 @@ func (c *ruleCompiler) compile() {
 // keys finds out where the keys are. Without any, the rule accepts no token.
 func (c *ruleCompiler) keys() {
 	r := c.rule
-	address := keyAddress{uri: r.JWKSURI, ca: r.JWKSCA, timeout: time.Duration(r.Timeout)}
+	address := keyAddress{uri: r.JWKSURI, ca: r.JWKSCA, guarded: r.Guarded, timeout: time.Duration(r.Timeout)}
 	switch {
 	case r.JWKS != "" && r.JWKSURI != "":
 		c.problem("jwks_uri", "there are jwks as well; write one of them; meanwhile tokens of this issuer are refused")
