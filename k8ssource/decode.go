@@ -251,6 +251,10 @@ func (d *decoder) object(t metav1.TypeMeta, data []byte, line int, faults []Faul
 		o.Gateways = append(o.Gateways, decode[Gateway](d, data, line, strictly[Gateway](d, data, faults)))
 	case group == securityGroup:
 		d.security(t, data, line, faults)
+	default:
+		if found := podFaults(data); len(found) > 0 {
+			o.Strays = append(o.Strays, decode[Stray](d, data, line, found))
+		}
 	}
 }
 

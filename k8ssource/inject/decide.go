@@ -91,5 +91,5 @@ func says(labels map[string]string, name, yes, no string) (isYes, isNo bool, err
 	case value == no:
 		return false, true, nil
 	}
-	return false, false, fmt.Errorf("the label %s is %q; write %q or %q", name, value, yes, no)
+	return false, false, fmt.Errorf("the label %s has another value; write %q or %q", name, yes, no)
 }

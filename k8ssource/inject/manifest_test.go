@@ -224,8 +224,8 @@ func TestBadManifests(t *testing.T) {
 		"no template":       {"\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n", "f.yaml:2: Deployment shop/web: there is no pod template; write spec.template"},
 		"no containers":     {"apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: a}\nspec: {jobTemplate: {spec: {template: {spec: {}}}}}\n", "f.yaml:1: CronJob a: the pod has no containers; write spec.containers"},
 		"a field twice":     {"a: b\n---\napiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, name: b}]}\n", `f.yaml:5: the field name is there twice`},
-		"in a list":         {"apiVersion: v1\nkind: List\nitems:\n- kind: Secret\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: a, labels: {sidecar.llm-gateway/inject: maybe}}\n  spec: {containers: [{name: a}]}\n", `f.yaml:5: Pod a: pod: the label sidecar.llm-gateway/inject is "maybe"`},
-		"namespace's label": {"apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {llm-gateway-injection: \"yes\"}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: shop}\nspec: {containers: [{name: a}]}\n", `f.yaml:5: Pod shop/a: namespace shop: the label llm-gateway-injection is "yes"`},
+		"in a list":         {"apiVersion: v1\nkind: List\nitems:\n- kind: Secret\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: a, labels: {sidecar.llm-gateway/inject: maybe}}\n  spec: {containers: [{name: a}]}\n", `f.yaml:5: Pod a: pod: the label sidecar.llm-gateway/inject has another value`},
+		"namespace's label": {"apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {llm-gateway-injection: \"yes\"}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: shop}\nspec: {containers: [{name: a}]}\n", `f.yaml:5: Pod shop/a: namespace shop: the label llm-gateway-injection has another value`},
 	} {
 		if _, _, err := injected(options(t, nil), "f.yaml", []byte(tc.text)); err == nil || !strings.HasPrefix(err.Error(), tc.err) {
 			t.Errorf("%s: %v\nwant %s", name, err, tc.err)

@@ -3,9 +3,11 @@ package inject
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 
 	"github.com/caddy-llm/gateway/k8ssource"
@@ -161,11 +163,11 @@ func (o *Options) check() error {
 	case o.Image == "":
 		return errors.New("image is not set; write the image of the gateway, such as registry.example.com/llm-gateway:0.1.0")
 	case !slices.Contains([]string{"", "Always", "IfNotPresent", "Never"}, o.ImagePullPolicy):
-		return fmt.Errorf("imagePullPolicy is %q; write Always, IfNotPresent or Never", o.ImagePullPolicy)
+		return errors.New("imagePullPolicy is not known; write Always, IfNotPresent or Never")
 	case o.Mode != ModeCapture && o.Mode != ModeHTTPProxy:
-		return fmt.Errorf("mode is %q; write %s or %s", o.Mode, ModeCapture, ModeHTTPProxy)
+		return fmt.Errorf("mode is not known; write %s or %s", ModeCapture, ModeHTTPProxy)
 	case o.Source != SourceFiles && o.Source != SourceKubernetes:
-		return fmt.Errorf("source is %q; write %s or %s", o.Source, SourceFiles, SourceKubernetes)
+		return fmt.Errorf("source is not known; write %s or %s", SourceFiles, SourceKubernetes)
 	case o.Port == o.StatusPort:
 		return fmt.Errorf("port and statusPort are both %d; write another one for one of them", o.Port)
 	}
@@ -177,7 +179,7 @@ func (o *Options) check() error {
 	}
 	for _, name := range []string{o.Secret, o.ConfigMap, o.RootNamespace} {
 		if name != "" && !objectName.MatchString(name) {
-			return fmt.Errorf("%q is no name of an object; write lower-case letters, digits, - and . in secret, configMap and rootNamespace", name)
+			return errors.New("a name is not that of an object; write lower-case letters, digits, - and . in secret, configMap and rootNamespace")
 		}
 	}
 	if err := k8ssource.CheckNamespaces(o.Namespaces); err != nil {
@@ -201,9 +203,37 @@ func (o *Options) check() error {
 			return fmt.Errorf("excludeOutboundIPRanges: %w", err)
 		}
 	}
+	if err := o.Resources.check(); err != nil {
+		return err
+	}
 	for _, e := range o.Env {
 		if name, ok := e["name"].(string); !ok || name == "" {
 			return errors.New("env: a variable has no name; write name and value, as in a container")
+		}
+	}
+	return nil
+}
+
+// check reports amounts that are none, and requests above their limits: API servers
+// take no such pod.
+func (r *Resources) check() error {
+	for _, list := range []struct {
+		name    string
+		amounts map[string]string
+	}{{"requests", r.Requests}, {"limits", r.Limits}} {
+		for _, name := range slices.Sorted(maps.Keys(list.amounts)) {
+			if err := k8ssource.CheckQuantity(list.amounts[name]); err != nil {
+				return fmt.Errorf("resources.%s.%s: %w", list.name, name, err)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
+		limit, limited := r.Limits[name]
+		if !limited {
+			continue
+		}
+		if least, most := resource.MustParse(r.Requests[name]), resource.MustParse(limit); least.Cmp(most) > 0 {
+			return fmt.Errorf("resources.requests.%s is above resources.limits.%s; write a lower one, or a higher limit", name, name)
 		}
 	}
 	return nil

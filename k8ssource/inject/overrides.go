@@ -1,12 +1,14 @@
 package inject
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/llmroute/sidecar"
 )
 
@@ -59,17 +61,17 @@ func number(option func(*Options) *int) override {
 	return func(o *Options, value string) error {
 		n, err := strconv.Atoi(value)
 		if err != nil {
-			return fmt.Errorf("%q is not a number; write one such as 15011", value)
+			return errors.New("this is not a number; write one such as 15011")
 		}
 		*option(o) = n
 		return nil
 	}
 }
 
-func quantity(resource string, of func(*Options) map[string]string) override {
+func quantity(name string, of func(*Options) map[string]string) override {
 	return func(o *Options, value string) error {
-		of(o)[resource] = value
-		return nil
+		of(o)[name] = value
+		return k8ssource.CheckQuantity(value)
 	}
 }
 

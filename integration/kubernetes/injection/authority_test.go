@@ -2,6 +2,7 @@ package injection_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -53,8 +54,9 @@ func TestBundle(t *testing.T) {
 		last := roots(t, w.bundles()[0])[0]
 		patch("secret/"+caSecret, "merge", spoil)
 		until(t, "another root", func() (bool, string) {
+			// Before the leader sees its own Secret it may fill it in once more.
 			now := roots(t, w.bundles()[0])
-			return len(now) > 1 && !now[0].Equal(last) && now[1].Equal(last), fmt.Sprint(len(now), " roots")
+			return len(now) > 1 && !now[0].Equal(last) && slices.ContainsFunc(now[1:], last.Equal), fmt.Sprint(len(now), " roots")
 		})
 		goesOn("after " + spoil)
 	}

@@ -188,8 +188,7 @@ type ProviderTLS struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.firstByte) || self.firstByte == "" || self.firstByte.matches('^[+-]?(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+$') && duration(self.firstByte) > duration('0s') && duration(self.firstByte) <= duration('24h')`,message="this is not a duration above zero and up to 24h; write one such as 30s or 10m",fieldPath=.firstByte
 // +kubebuilder:validation:XValidation:rule=`!has(self.idle) || self.idle == "" || self.idle.matches('^[+-]?(([0-9]+([.][0-9]*)?|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+$') && duration(self.idle) > duration('0s') && duration(self.idle) <= duration('24h')`,message="this is not a duration above zero and up to 24h; write one such as 30s or 10m",fieldPath=.idle
 type ProviderTimeouts struct {
-	// How long a connection may take, for its TCP part and its TLS part each.
-	// Default: `3s`.
+	// How long connecting may take, TLS included. Default: `3s`.
 	Connect Duration `json:"connect,omitempty"`
 
 	// How long the provider may take to begin its answer. Default: `10m`.
