@@ -78,15 +78,14 @@ func parseKey(raw []byte) (publicKey, bool) {
 		return publicKey{}, false
 	}
 	p := publicKey{id: key.KeyID, alg: key.Algorithm, key: key.Public().Key}
-	switch public := p.key.(type) {
-	case *rsa.PublicKey:
-		bits := public.N.BitLen()
-		return p, bits >= minRSABits && bits <= maxRSABits
-	case *ecdsa.PublicKey, ed25519.PublicKey:
-		return p, true
-	default: // a shared secret
-		return publicKey{}, false
+	if public, ok := p.key.(*rsa.PublicKey); ok {
+		if bits := public.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return publicKey{}, false
+		}
 	}
+	// None fits a shared secret, a key for encryption, or one whose algorithm is for
+	// another kind of key.
+	return p, slices.ContainsFunc(algorithms, func(alg jose.SignatureAlgorithm) bool { return p.fits(string(alg)) })
 }
 
 // fits tells whether a token that is signed with the algorithm could be by this key.
@@ -110,11 +109,6 @@ func (k *publicKey) fits(alg string) bool {
 		return alg == string(jose.EdDSA)
 	}
 	return false
-}
-
-// has tells whether the set has the key that a token names, or the token names none.
-func (s *keySet) has(kid string) bool {
-	return kid == "" || slices.ContainsFunc(s.keys, func(k publicKey) bool { return k.id == kid })
 }
 
 // verify tells whether a key of the set has signed the token. A token that names

@@ -15,8 +15,11 @@ import (
 const (
 	// keysMaxAge is how old fetched keys may be before they are fetched again.
 	keysMaxAge = 20 * time.Minute
-	// keysOnDemand is how often tokens with unknown keys may have them fetched.
-	keysOnDemand = time.Minute
+	// keysOnDemand is how often tokens that the keys do not verify may have them
+	// fetched, and keysBurst how often at once. In between they wait: a fetch is for
+	// all who wait, so that no client can use it up.
+	keysOnDemand = time.Second
+	keysBurst    = 10
 	// keysRetry is how long a server that failed is left alone, doubled with
 	// each further failure up to keysMaxRetry.
 	keysRetry    = time.Second
@@ -35,8 +38,9 @@ type keySource struct {
 
 	mu       sync.Mutex
 	running  chan struct{} // closed when the fetch under way is done; nil without one
+	started  time.Time     // when it began
 	tried    time.Time     // when the last fetch ended
-	demanded time.Time     // when a token with an unknown key last had them fetched
+	demanded time.Time     // until when the fetches that tokens had made are paid for
 	failures int           // in a row
 	sum      [sha256.Size]byte
 }
@@ -80,21 +84,63 @@ func (s *keySource) keys(ctx context.Context, logger *zap.Logger) *keySet {
 	return fetched.set
 }
 
-// demand fetches the keys for a token that names one that is not among them,
-// and returns what there is then.
-func (s *keySource) demand(ctx context.Context, logger *zap.Logger) *keySet {
+// demand fetches the keys for a token that tried does not verify, because it names
+// another key or a key was replaced under its name. It returns the keys that verify
+// the token, or the last ones with the error.
+func (s *keySource) demand(ctx context.Context, logger *zap.Logger, tried *keySet, verify func(*keySet) error) (*keySet, error) {
+	began := s.now()
+	for {
+		if set := s.current.Load().set; set != tried {
+			tried = set
+			if verify(set) == nil {
+				return set, nil
+			}
+		}
+		done, wait := s.onDemand(logger, began)
+		switch {
+		case wait > 0:
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return tried, ctx.Err()
+			}
+		case done == nil: // fetched since, or the server failed a moment ago
+			set := s.current.Load().set
+			return set, verify(set)
+		default:
+			s.wait(ctx, done)
+			if ctx.Err() != nil {
+				return tried, ctx.Err()
+			}
+		}
+	}
+}
+
+// onDemand begins to fetch the keys unless that was begun since, and returns what to
+// wait for: the end of a fetch, or a time. Both are none if there is nothing more to
+// come.
+func (s *keySource) onDemand(logger *zap.Logger, since time.Time) (done <-chan struct{}, wait time.Duration) {
 	s.mu.Lock()
-	var done <-chan struct{} = s.running
-	due := s.running == nil && (s.demanded.IsZero() || s.now().Sub(s.demanded) >= keysOnDemand)
-	if due {
-		s.demanded = s.now()
+	now := s.now()
+	switch {
+	case s.running != nil:
+		done = s.running
+	case s.started.After(since):
+	default:
+		if s.demanded.Before(now) {
+			s.demanded = now
+		}
+		if wait = max(0, s.demanded.Sub(now)-(keysBurst-1)*keysOnDemand); wait > 0 {
+			break
+		}
+		s.demanded = s.demanded.Add(keysOnDemand)
+		s.mu.Unlock()
+		return s.fetch(logger), 0
 	}
 	s.mu.Unlock()
-	if due {
-		done = s.fetch(logger)
-	}
-	s.wait(ctx, done)
-	return s.current.Load().set
+	return done, wait
 }
 
 // fetch begins to fetch the keys, unless that is under way, or failed a moment
@@ -111,7 +157,7 @@ func (s *keySource) fetch(logger *zap.Logger) <-chan struct{} {
 			return nil
 		}
 	}
-	s.running = make(chan struct{})
+	s.running, s.started = make(chan struct{}), s.now()
 	go s.run(s.running, logger)
 	return s.running
 }

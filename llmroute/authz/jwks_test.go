@@ -72,3 +72,40 @@ func TestKeyWithoutID(t *testing.T) {
 	rule.JWKS = jwks(jwk(testKeys().rsa, "", ""))
 	expect(t, compile(t, rule), bearer(good(t, nil)), "")
 }
+
+// unusableKeys are keys that cannot verify a token.
+var unusableKeys = map[string]string{
+	"encryption, as Keycloak has it": `{"kty":"RSA","kid":"enc","use":"enc","alg":"RSA-OAEP","n":"` + strings.Repeat("u", 342) + `","e":"AQAB"}`,
+	"encryption by its algorithm":    `{"kty":"RSA","kid":"enc","alg":"RSA-OAEP-256","n":"` + strings.Repeat("u", 342) + `","e":"AQAB"}`,
+	"another operation":              `{"kty":"RSA","kid":"x","key_ops":["encrypt"],"n":"` + strings.Repeat("u", 342) + `","e":"AQAB"}`,
+	"another kind":                   `{"kty":"new","kid":"x"}`,
+	"no kind":                        `{"kid":"x"}`,
+	"another curve":                  `{"kty":"EC","crv":"secp256k1","x":"AQ","y":"AQ"}`,
+	"a curve for agreement":          `{"kty":"OKP","crv":"X25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`,
+	"an algorithm of another curve":  `{"kty":"EC","crv":"P-256","alg":"ES512","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`,
+	"a shared secret":                `{"kty":"oct","k":"c2VjcmV0"}`,
+	"a small key":                    `{"kty":"RSA","n":"AQAB","e":"AQAB"}`,
+	"broken":                         `{"kty":"RSA","n":"!","e":"AQAB"}`,
+	"members of other types":         `{"kty":1,"use":2,"key_ops":{}}`,
+	"no object":                      `"x"`,
+	"null":                           `null`,
+}
+
+// TestKeysThatCannotVerify holds that they are passed over, wherever the set is, and
+// that a set without any other key is named.
+func TestKeysThatCannotVerify(t *testing.T) {
+	usable := must(jwk(testKeys().rsa, "rsa", "").MarshalJSON())
+	for name, key := range unusableKeys {
+		for _, set := range []string{`{"keys":[` + key + `,` + string(usable) + `]}`, `{"keys":[` + string(usable) + `,` + key + `]}`} {
+			rule := rsaRule()
+			rule.JWKS = set
+			expect(t, compile(t, rule), bearer(good(t, nil)), "") // without a problem
+			if parsed, err := parseKeySet([]byte(set)); err != nil || len(parsed.keys) != 1 || parsed.unused != 1 {
+				t.Errorf("%s: %+v, %v", name, parsed, err)
+			}
+		}
+		if _, err := parseKeySet([]byte(`{"keys":[` + key + `]}`)); err == nil || !strings.Contains(err.Error(), "no public key that could verify a token") {
+			t.Errorf("%s alone: %v", name, err)
+		}
+	}
+}

@@ -72,8 +72,8 @@ func (c *ruleCompiler) keys() {
 			return
 		}
 		if set.unused > 0 {
-			c.problem("jwks", "%d of its keys are not used; it may have RSA keys of %d to %d bits, EC keys on P-256, P-384 or P-521, and Ed25519 keys, "+
-				"for signatures, and up to %d of them; tokens that the others have signed are refused", set.unused, minRSABits, maxRSABits, maxKeys)
+			// Issuers serve keys for encryption beside those for signatures.
+			c.tokens.logger.Info("not all keys of a token issuer can verify tokens", zap.String("issuer", r.Issuer), zap.Int("keys", len(set.keys)), zap.Int("unused", set.unused))
 		}
 		r.inline = set
 		return

@@ -142,10 +142,10 @@ func (r *tokenRule) accept(ctx context.Context, p *parsed, now float64, logger *
 		return nil, errNoKeys
 	}
 	err := keys.verify(p)
-	if err != nil && r.source != nil && !keys.has(p.kid) {
-		if newer := r.source.demand(ctx, logger); newer != keys {
-			keys = newer
-			err = keys.verify(p)
+	if err != nil && r.source != nil {
+		var demanded error
+		if keys, demanded = r.source.demand(ctx, logger, keys, func(newer *keySet) error { return newer.verify(p) }); demanded == nil || ctx.Err() == nil {
+			err = demanded
 		}
 	}
 	return keys, err
