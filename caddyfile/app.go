@@ -33,6 +33,7 @@ func init() {
 //		max_bodies    <size>
 //		prices        <file>
 //		access_log
+//		allowed_origins <origins...>
 //		tracing       { ... }
 //		workload      <name>
 //		namespace     <name>
@@ -67,6 +68,7 @@ func appOptions(app *llmroute.App) []option {
 		{name: "max_bodies", parse: value(&app.MaxBodies, "a size above 0, such as 256MiB", parseSize)},
 		{name: "prices", parse: value(&app.Prices, "the path of a file with prices", parseText)},
 		{name: "access_log", parse: presence(&app.AccessLog)},
+		{name: "allowed_origins", parse: origins(&app.AllowedOrigins)},
 		{name: "tracing", block: true, parse: func(d *caddyfile.Dispenser) error { return parseTracing(d, app) }},
 		{name: "workload", parse: value(&app.Identity.Workload, expectedText, parseText)},
 		{name: "namespace", parse: value(&app.Identity.Namespace, expectedText, parseText)},

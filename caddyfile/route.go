@@ -47,11 +47,12 @@ func newRouteBlock(h httpcaddyfile.Helper, providers *providerNames) *routeBlock
 //		}
 //		table    <name>
 //		max_body <size>
+//		allowed_origins <origins...>
 //	}
 //
 // A single rule for all requests needs no rule block: to, policy, attempts and
 // retry_on may stand in llm_route itself. The options of a rule are described at
-// ruleBlock.options; table and max_body are the fields of llmroute.Handler.
+// ruleBlock.options; the others are the fields of llmroute.Handler.
 func routeDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
 	at := here(h.Dispenser)
@@ -84,6 +85,7 @@ func (r *routeBlock) options() []option {
 	options := []option{
 		{name: "rule", block: true, parse: r.parseRule},
 		{name: "table", parse: r.parseTable},
+		{name: "allowed_origins", parse: origins(&r.AllowedOrigins)},
 		{name: "max_body", parse: value(&r.MaxBody, "a size above 0, such as 32MiB", parseSize)},
 	}
 	for _, o := range r.own.options() {
@@ -157,6 +159,23 @@ func (r *routeBlock) handler(at *caddyfile.Dispenser) (*llmroute.Handler, error)
 		return nil, at.Errf("llm_route has nothing to route to; %s", defineProvider)
 	}
 	return &r.Handler, nil
+}
+
+// origins returns the parser of the origins of web pages. Further lines add to them.
+func origins(dst *[]string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		entries := d.RemainingArgs()
+		if len(entries) == 0 {
+			return d.Errf("allowed_origins takes the origins of web pages, such as https://app.example.com; got nothing")
+		}
+		for _, entry := range entries {
+			if err := llmroute.CheckOrigin(entry); err != nil {
+				return d.WrapErr(err)
+			}
+		}
+		*dst = append(*dst, entries...)
+		return nil
+	}
 }
 
 func parseSize(s string) (int64, error) {

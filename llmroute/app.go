@@ -44,6 +44,11 @@ type App struct {
 	// `http.log.access` and without credentials and queries. Default: no.
 	AccessLog bool `json:"access_log,omitempty"`
 
+	// The origins of web pages whose requests are served at the ports of Gateways and
+	// sidecars although a browser sends them without asking first. It is for these
+	// what `allowed_origins` of `llm_route` is for sites. Default: none.
+	AllowedOrigins []string `json:"allowed_origins,omitempty"`
+
 	// How requests at the gateway's own listeners are traced: the settings of
 	// Caddy's handler [tracing](/docs/json/apps/http/servers/routes/handle/tracing/),
 	// which may be `{}`. Default: not at all.

@@ -19,20 +19,21 @@ import (
 
 // exchange is one client request and what became of it.
 type exchange struct {
-	h       *Handler
-	w       http.ResponseWriter
-	r       *http.Request
-	in      *llmprovider.Inbound
-	snap    *snapshot
-	began   time.Time
-	maxBody int64
-	table   string             // to route by, empty without one
-	ports   []int              // that clients know the listener by, none if that is its own
-	refused *llmprovider.Error // because the request cannot be read in one way
-	governs bool               // policies of the source hold for the request
-	client  *Client            // known by its virtual key, or nil
-	shared  bool               // matchers can find this exchange
-	traced  *traced            // its spans, or nil
+	h         *Handler
+	w         http.ResponseWriter
+	r         *http.Request
+	in        *llmprovider.Inbound
+	snap      *snapshot
+	began     time.Time
+	maxBody   int64
+	table     string             // to route by, empty without one
+	ports     []int              // that clients know the listener by, none if that is its own
+	refused   *llmprovider.Error // because the request cannot be read in one way
+	governs   bool               // policies of the source hold for the request
+	client    *Client            // known by its virtual key, or nil
+	shared    bool               // matchers can find this exchange
+	crossSite bool               // a page of another site sent the request without asking
+	traced    *traced            // its spans, or nil
 
 	openLink // among the open requests
 
@@ -72,12 +73,16 @@ type exchange struct {
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot(), traced: tracedRequest(r)}
 	x.refused = llmprovider.Prepare(r)
+	x.crossSite = isCrossSite(r, h.origins)
 	x.governs = x.snap.authz != nil && x.table != "" && x.table != meshTable && x.snap.state.Tables[x.table] != nil
 	return x
 }
 
 // serve answers the request.
 func (x *exchange) serve() error {
+	if x.crossSite {
+		return x.refuse(errCrossSite(x.r))
+	}
 	x.client = clientOf(x.r)
 	x.in = takeShared(x.r)
 	if x.in == nil {

@@ -40,6 +40,10 @@ func (g *gatewayHandler) Provision(ctx caddy.Context) error {
 	if err := g.route.Provision(ctx); err != nil {
 		return err
 	}
+	var err error
+	if g.route.origins, err = parseOrigins(g.route.app.AllowedOrigins); err != nil {
+		return err
+	}
 	if g.route.app.AccessLog {
 		g.accessLog = ctx.Logger(accessLog(""))
 	}

@@ -53,9 +53,19 @@ type Handler struct {
 	// (32 MiB).
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	app    *App
-	logger *zap.Logger
-	place  int // of the rules in a snapshot
+	// The origins of web pages whose requests are served although a browser sends
+	// them without asking first, such as `https://app.example.com`; `*` for all.
+	// Other pages get a 403 for these: a page could have any visitor's browser spend
+	// the keys of a gateway that only the visitor can reach. Pages of the gateway's
+	// own origin, programs other than browsers, and requests for which a browser asks
+	// first, since they are sent as `application/json` or with a key of their own,
+	// are not concerned. Default: none.
+	AllowedOrigins []string `json:"allowed_origins,omitempty"`
+
+	origins []string // AllowedOrigins as browsers write them
+	app     *App
+	logger  *zap.Logger
+	place   int // of the rules in a snapshot
 }
 
 // CaddyModule returns the Caddy module information.
@@ -74,6 +84,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.app, h.logger = app.(*App), ctx.Logger()
 	h.warnOfAccessLogs(ctx)
+	if h.origins, err = parseOrigins(h.AllowedOrigins); err != nil {
+		return err
+	}
 	if h.MaxBody == 0 {
 		h.MaxBody = llmprovider.DefaultMaxBody
 	}

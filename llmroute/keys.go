@@ -25,19 +25,20 @@ const maxKeySize = 512
 
 // keyHeaders are the headers that may carry a virtual key, in canonical form and
 // in the order in which they are tried.
-var keyHeaders = [...]string{"Authorization", "Api-Key", "X-Api-Key"}
+var keyHeaders = [...]string{"Authorization", "Api-Key", "X-Api-Key", "X-Goog-Api-Key"}
 
 // Keys lets only clients with a virtual key pass: a key that the gateway's
 // operator hands out, and that no provider knows. Put it before `llm_route`,
 // once in a route.
 //
 // The key is taken from `Authorization: Bearer <key>`, which is what every SDK
-// sends, or from `api-key` or `x-api-key`. If a request has several of these
-// headers, the first that holds a known key, in this order, tells who is
-// calling. Each header that held a known key is then removed from the request,
-// so that no later handler and no provider gets it; the others stay as they
-// are. A request without a known key is answered with a 401 in the shape of
-// OpenAI's API.
+// sends, or from `api-key`, `x-api-key` or `x-goog-api-key`, or, as Google's
+// clients can, from the query as `?key=`. If a request has several of these, the
+// first that holds a known key, in this order, tells who is calling. Each that held
+// a known key is then removed from the request, so that no later handler and no
+// provider gets it; the others stay as they are. A request without a known key is answered with a 401 in the shape of
+// OpenAI's API. A CORS preflight, which cannot carry a key, passes: what it is
+// answered is up to the handlers that follow.
 //
 // Who is calling stands in Caddy's access log as `user_id`, in the logs of
 // `llm_route` as `client`, and in this placeholder:
@@ -46,8 +47,8 @@ var keyHeaders = [...]string{"Authorization", "Api-Key", "X-Api-Key"}
 // ------------|------------
 // `{http.auth.user.id}` | The client's name
 //
-// Caddy's access log hides `Authorization`, but not `api-key` and `x-api-key`;
-// a log of requests that carry those needs a filter.
+// Caddy's access log hides `Authorization`, but none of the others; a log of
+// requests that carry those needs the format `llm`.
 type Keys struct {
 	// The file that holds the clients, one a line: a name, the hash of its key,
 	// and the models it may use, separated by spaces. In model names a `*`
@@ -111,7 +112,10 @@ func (k *Keys) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	client, presented := identify(r.Header, k.keys.Get())
+	if isPreflight(r) {
+		return next.ServeHTTP(w, r)
+	}
+	client, presented := identify(r, k.keys.Get())
 	if client == nil && k.OrToken && authz.TokenOf(r) != nil {
 		return next.ServeHTTP(w, r)
 	}
@@ -125,9 +129,10 @@ func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	return next.ServeHTTP(w, r)
 }
 
-// identify finds whose key the headers carry, and removes those that carry a
-// known one. presented tells whether they carry any key at all.
-func identify(h http.Header, known clientTable) (client *Client, presented bool) {
+// identify finds whose key the request carries, and removes what carries a known
+// one. presented reports whether it carries any key at all.
+func identify(r *http.Request, known clientTable) (client *Client, presented bool) {
+	h := r.Header
 	for _, name := range keyHeaders {
 		found := false
 		for _, value := range h[name] {
@@ -144,6 +149,21 @@ func identify(h http.Header, known clientTable) (client *Client, presented bool)
 		}
 		if found {
 			delete(h, name)
+		}
+	}
+	if !strings.Contains(r.URL.RawQuery, "key=") {
+		return client, presented
+	}
+	query := r.URL.Query()
+	for _, key := range query["key"] {
+		presented = true
+		if c := known.find(key); c != nil {
+			query.Del("key")
+			r.URL.RawQuery = query.Encode()
+			if client == nil {
+				client = c
+			}
+			break
 		}
 	}
 	return client, presented

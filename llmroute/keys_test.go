@@ -69,6 +69,7 @@ func TestKeysLetKnownClientsPass(t *testing.T) {
 		{"scheme in any case and more spaces", []string{"Authorization", "bEARER   " + bobKey + " "}, "bob", "", ""},
 		{"api-key", []string{"api-key", bobKey}, "bob", "", ""},
 		{"x-api-key", []string{"X-API-Key", " " + bobKey}, "bob", "", ""},
+		{"x-goog-api-key", []string{"X-Goog-Api-Key", bobKey}, "bob", "", ""},
 		{"an old and a new key of one name", []string{"Authorization", "Bearer another-key-of-alice"}, "alice", "gpt-5", ""},
 		{
 			"a key of the client's own for the provider stays", []string{"Authorization", "Bearer sk-own", "x-api-key", bobKey, "api-key", "sk-other"},
@@ -94,7 +95,7 @@ func TestKeysLetKnownClientsPass(t *testing.T) {
 					t.Errorf("user id is %q, want %q", id, tc.client)
 				}
 				var left []string
-				for _, name := range []string{"Api-Key", "Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key"} {
+				for _, name := range []string{"Api-Key", "Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-Goog-Api-Key"} {
 					if _, ok := r.Header[name]; ok {
 						left = append(left, name)
 					}
@@ -106,6 +107,55 @@ func TestKeysLetKnownClientsPass(t *testing.T) {
 			}))
 			if err != nil || !called {
 				t.Fatalf("called %v, error %v, status %d", called, err, w.Code)
+			}
+		})
+	}
+}
+
+func TestKeysInTheQuery(t *testing.T) {
+	k := newKeys(t, writeKeys(t, keyLine("bob", bobKey)))
+	for query, want := range map[string]string{
+		"key=" + bobKey: "", "a=1&key=x&key=" + bobKey + "&alt=sse": "a=1&alt=sse", "k%65y=" + bobKey + "&apikey=": "apikey=", "key=sk-unknown": "refused",
+	} {
+		r, w, got := keysRequest(), httptest.NewRecorder(), "refused"
+		r.URL.RawQuery = query
+		if err := k.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+			if got = r.URL.RawQuery; clientOf(r).Name != "bob" {
+				t.Errorf("%s: the client is %s", query, clientOf(r).Name)
+			}
+			return nil
+		})); err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("%s: the next handler has %q, want %q", query, got, want)
+		}
+	}
+}
+
+func TestPreflightsPassKeys(t *testing.T) {
+	k := newKeys(t, writeKeys(t, keyLine("bob", bobKey)))
+	for _, test := range []struct {
+		name, method string
+		header       []string
+		passes       bool
+	}{
+		{"preflight", http.MethodOptions, []string{"Origin", "https://app.example", "Access-Control-Request-Method", "POST"}, true},
+		{"no origin", http.MethodOptions, []string{"Access-Control-Request-Method", "POST"}, false},
+		{"no method asked for", http.MethodOptions, []string{"Origin", "https://app.example"}, false},
+		{"not OPTIONS", http.MethodPost, []string{"Origin", "https://app.example", "Access-Control-Request-Method", "POST"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, w, passed := keysRequest(test.header...), httptest.NewRecorder(), false
+			r.Method = test.method
+			if err := k.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
+				passed = true
+				return nil
+			})); err != nil {
+				t.Fatal(err)
+			}
+			if passed != test.passes {
+				t.Errorf("passed: %v, status %d", passed, w.Code)
 			}
 		})
 	}
