@@ -182,3 +182,27 @@ func FuzzForm(f *testing.F) {
 	f.Add([]byte(fileField + formOf(modelHeader, "a", `Content-Disposition: form-data; name=stream`, "true")))
 	f.Fuzz(func(t *testing.T, body []byte) { checkForm(t, body) })
 }
+
+// A form is sent as it is, so that it must not name another model than the path.
+func TestFormsOfDeployments(t *testing.T) {
+	const path = "/openai/deployments/whisper%2F1/audio/transcriptions"
+	form := func(field string) string {
+		return "--b\r\nContent-Disposition: form-data; name=\"" + field + "\"\r\n\r\nwhisper/1\r\n--b--\r\n"
+	}
+	for body, want := range map[string]string{
+		form("model"):  "whisper/1",
+		form("prompt"): "whisper/1",
+		strings.Replace(form("model"), "whisper/1", "other", 1): "",
+	} {
+		r := post(path, "multipart/form-data; boundary=b", body)
+		in, err := NewInbound(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = in.Read(r, DefaultMaxBody)
+		if (err == nil) != (want != "") || err == nil && in.Model != want || err != nil && (err.Status != 400 || err.Code != "two_models") {
+			t.Errorf("%q: %q, %v", body, in.Model, err)
+		}
+		in.Release()
+	}
+}

@@ -119,7 +119,13 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 		if refused != nil {
 			return refused
 		}
-		in.Model, in.Stream = fields.model, fields.stream == "true"
+		if in.Model = fields.model; in.Endpoint.Model != "" {
+			if in.Model != "" && in.Model != in.Endpoint.Model { // what is judged would not be what is sent
+				return errTwoModels(in.Endpoint.Model)
+			}
+			in.Model = in.Endpoint.Model
+		}
+		in.Stream = fields.stream == "true"
 		return nil
 	}
 	if in.members, err = scanObject(buf.b); err != nil {
@@ -132,6 +138,15 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 		in.Stream = string(buf.b[m.val:m.end]) == "true"
 	}
 	return nil
+}
+
+// errTwoModels is the error for a form, which is sent as it is, that names another
+// model than the path.
+func errTwoModels(deployment string) *Error {
+	return &Error{
+		Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "two_models", Param: "model",
+		Message: fmt.Sprintf("the path names the deployment %q and the form another model; send the same model in both, or none in the form", deployment),
+	}
 }
 
 func readError(err error, limit int64, option string) *Error {
