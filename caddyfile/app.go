@@ -49,7 +49,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	}
 	d.Next() // the option's name
 	if d.NextArg() {
-		return nil, d.Errf("llm takes no argument, got %q; its options go into a block", d.Val())
+		return nil, d.Errf("llm takes no argument, got %s; its options go into a block", quoted(d.Val()))
 	}
 	if err := parseBlock(d, "llm", appOptions(app)); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func parseSource(d *caddyfile.Dispenser, app *llmroute.App) error {
 	}
 	name := d.Val()
 	if _, err := caddy.GetModule(namespace + "." + name); err != nil {
-		return d.Errf("unknown source %q; this build has: %s", name, moduleNames(namespace))
+		return d.Errf("unknown source %s; this build has: %s", quoted(name), moduleNames(namespace))
 	}
 	module, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
 	if err != nil {

@@ -34,7 +34,7 @@ func authzDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 	h.Next() // the directive's name
 	at := here(h.Dispenser)
 	if h.NextArg() {
-		return nil, h.Errf("llm_authz takes a matcher (*, /path or @name), got %q; policies go into its block", h.Val())
+		return nil, h.Errf("llm_authz takes a matcher (*, /path or @name), got %s; policies go into its block", quoted(h.Val()))
 	}
 	b := &authzBlock{handler: new(authz.Handler)}
 	if err := parseBlock(h.Dispenser, "llm_authz", b.options()); err != nil {
@@ -45,7 +45,7 @@ func authzDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 	}
 	for _, c := range b.customs {
 		if b.handler.ExtAuthz[c.provider] == nil {
-			return nil, c.at.Errf("there is no ext_authz %q in this llm_authz; define it beside the policy", c.provider)
+			return nil, c.at.Errf("there is no ext_authz %s in this llm_authz; define it beside the policy", quoted(c.provider))
 		}
 	}
 	return b.handler, nil
@@ -117,7 +117,7 @@ func (b *authzBlock) parsePolicy(d *caddyfile.Dispenser, action authz.Action) er
 		{name: "rule", block: true, parse: func(d *caddyfile.Dispenser) error {
 			rule := new(authz.Rule)
 			if d.NextArg() {
-				return d.Errf("rule takes no argument, got %q; write from, to and when into its block", d.Val())
+				return d.Errf("rule takes no argument, got %s; write from, to and when into its block", quoted(d.Val()))
 			}
 			p.Rules = append(p.Rules, rule)
 			return parseBlock(d, "rule", ruleParts(rule, new(bool)))
@@ -179,7 +179,7 @@ func parseFields(d *caddyfile.Dispenser, fields []option) error {
 	if d.NextArg() {
 		field := find(fields, d.Val())
 		if field == nil {
-			return d.Errf("unknown %s field %q; expected one of %s", name, d.Val(), strings.Join(names(fields), ", "))
+			return d.Errf("unknown %s field %s; expected one of %s", name, quoted(d.Val()), strings.Join(names(fields), ", "))
 		}
 		if err := field.parse(d); err != nil {
 			return err
@@ -194,7 +194,7 @@ func parseFields(d *caddyfile.Dispenser, fields []option) error {
 		any = true
 		field := find(fields, d.Val())
 		if field == nil {
-			return d.Errf("unknown %s field %q; expected one of %s", name, d.Val(), strings.Join(names(fields), ", "))
+			return d.Errf("unknown %s field %s; expected one of %s", name, quoted(d.Val()), strings.Join(names(fields), ", "))
 		}
 		if err := field.parse(d); err != nil {
 			return err
@@ -306,7 +306,7 @@ func (b *authzBlock) parseExtAuthz(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if b.handler.ExtAuthz[name] != nil {
-		return d.Errf("there are two ext_authz %q; rename one", name)
+		return d.Errf("there are two ext_authz %s; rename one", quoted(name))
 	}
 	e := new(authz.ExtAuthz)
 	if b.handler.ExtAuthz == nil {

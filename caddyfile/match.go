@@ -47,7 +47,7 @@ func (r *ruleBlock) matcherToken(d *caddyfile.Dispenser) (caddy.ModuleMap, bool,
 	case !ok:
 		return nil, false, nil
 	case d.Next():
-		return nil, false, d.Errf("unexpected %q after match %s; write a match line for each alternative, or one block for matchers that must all match", d.Val(), token)
+		return nil, false, d.Errf("unexpected %s after match %s; write a match line for each alternative, or one block for matchers that must all match", quoted(d.Val()), token)
 	case set == nil: // everything
 		set = caddy.ModuleMap{}
 	}
@@ -69,7 +69,7 @@ func nestedMatchers(segment caddyfile.Segment) (caddy.ModuleMap, error) {
 			return nil, d.Errf("%s cannot stand beside other matchers; write it on a match line of its own", name)
 		}
 		if _, err := caddy.GetModule(namespace + "." + name); err != nil {
-			return nil, d.Errf("unknown matcher %q; expected one of %s, or @name", name, moduleNames(namespace))
+			return nil, d.Errf("unknown matcher %s; expected one of %s, or @name", quoted(name), moduleNames(namespace))
 		}
 		d.NextSegment()
 	}

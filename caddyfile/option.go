@@ -26,7 +26,7 @@ func parseBlock(d *caddyfile.Dispenser, of string, options []option) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		o := find(options, d.Val())
 		if o == nil {
-			return d.Errf("unknown %s option %q; expected one of %s", of, d.Val(), strings.Join(names(options), ", "))
+			return d.Errf("unknown %s option %s; expected one of %s", of, quoted(d.Val()), strings.Join(names(options), ", "))
 		}
 		at := here(d)
 		if err := o.parse(d); err != nil {
@@ -88,7 +88,7 @@ func argument[T any](d *caddyfile.Dispenser, expected string, parse func(string)
 	v, err := parse(args[0])
 	switch {
 	case errors.Is(err, errUnexpected):
-		return v, d.Errf("%s is %q; expected %s", name, args[0], expected)
+		return v, d.Errf("%s is %s; expected %s", name, quoted(args[0]), expected)
 	case err != nil:
 		return v, d.WrapErr(err)
 	}

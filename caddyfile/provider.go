@@ -64,9 +64,9 @@ func parseProvider(d *caddyfile.Dispenser, app *llmroute.App) error {
 	case strings.Contains(name, "://"):
 		return d.Errf("a provider needs a name before its URL, such as: provider local http://127.0.0.1:11434")
 	case name == "" || strings.ContainsAny(name, "/ \t\n{}"):
-		return d.Errf("%q is not a provider's name; write one without spaces, slashes and braces", name)
+		return d.Errf("%s is not a provider's name; write one without spaces, slashes and braces", quoted(name))
 	case app.ProvidersRaw[name] != nil:
-		return d.Errf("there are two providers %q; give each a name of its own, and their common host as the option host", name)
+		return d.Errf("there are two providers %s; give each a name of its own, and their common host as the option host", quoted(name))
 	}
 	var p providerBlock
 	if len(args) == 2 {
@@ -136,14 +136,14 @@ func (p *providerBlock) parseFor(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if _, ok := p.Rules[rule]; ok {
-		return d.Errf("for %s is given twice; put its options into one block", rule)
+		return d.Errf("for %s is given twice; put its options into one block", unquoted(rule))
 	}
 	var c llmprovider.ModelConfig
 	if err := parseBlock(d, "for", modelOptions(&c, func(s string) (string, error) { return s, nil })); err != nil {
 		return err
 	}
 	if c == (llmprovider.ModelConfig{}) {
-		return at.Errf("for %s sets nothing; write model, stream or api_key into its block", rule)
+		return at.Errf("for %s sets nothing; write model, stream or api_key into its block", unquoted(rule))
 	}
 	if p.Rules == nil {
 		p.Rules = make(map[string]llmprovider.ModelConfig)
@@ -164,14 +164,14 @@ func (p *providerBlock) parseHeader(d *caddyfile.Dispenser) error {
 	}
 	for other := range p.Headers {
 		if http.CanonicalHeaderKey(other) == http.CanonicalHeaderKey(name) {
-			return d.Errf("header %s is given twice; keep one", name)
+			return d.Errf("header %s is given twice; keep one", unquoted(name))
 		}
 	}
 	if !httpguts.ValidHeaderFieldValue(text) {
-		return d.Errf("the value of header %s has characters that a header cannot hold", name)
+		return d.Errf("the value of header %s has characters that a header cannot hold", unquoted(name))
 	}
 	if llmprovider.IsCredentialHeader(name) {
-		if _, err := llmprovider.ParseSecret("header "+name, text); err != nil {
+		if _, err := llmprovider.ParseSecret("header "+unquoted(name), text); err != nil {
 			return d.WrapErr(err)
 		}
 	}
@@ -199,7 +199,7 @@ func (p *providerBlock) parseForwardHeaders(d *caddyfile.Dispenser) error {
 
 func checkHeaderName(name string) error {
 	if !httpguts.ValidHeaderFieldName(name) {
-		return fmt.Errorf("%q is not a header name; expected one such as X-Team", name)
+		return fmt.Errorf("%s is not a header name; expected one such as X-Team", quoted(name))
 	}
 	return nil
 }

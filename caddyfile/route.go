@@ -76,7 +76,7 @@ func (r *routeBlock) arguments(d *caddyfile.Dispenser) error {
 		return nil
 	}
 	if d.Val() != "table" {
-		return d.Errf("llm_route takes a matcher (*, /path or @name) and table NAME, got %q; rules go into its block", d.Val())
+		return d.Errf("llm_route takes a matcher (*, /path or @name) and table NAME, got %s; rules go into its block", quoted(d.Val()))
 	}
 	return r.parseTable(d)
 }
@@ -110,7 +110,7 @@ func (r *routeBlock) parseTable(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if !r.providers.source {
-		return at.Errf("there is no table %q: tables come from a source, and the global option llm has none", r.Table)
+		return at.Errf("there is no table %s: tables come from a source, and the global option llm has none", quoted(r.Table))
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (r *routeBlock) parseRule(d *caddyfile.Dispenser) error {
 		rule.Name = args[0]
 		for _, other := range r.Rules {
 			if other.Name == rule.Name {
-				return d.Errf("there are two rules %q; give each a name of its own", rule.Name)
+				return d.Errf("there are two rules %s; give each a name of its own", quoted(rule.Name))
 			}
 		}
 	}

@@ -94,7 +94,7 @@ func (r *ruleBlock) parseTo(d *caddyfile.Dispenser) error {
 		case word == "weight" || word == "priority":
 			return d.Errf("%s is given twice for %s; keep one", word, b.Provider)
 		default:
-			return d.Errf("unexpected %q after to %s; expected weight N or priority N, and another to line for another provider", word, b.Provider)
+			return d.Errf("unexpected %s after to %s; expected weight N or priority N, and another to line for another provider", quoted(word), b.Provider)
 		}
 	}
 	r.Backends = append(r.Backends, b)
@@ -108,7 +108,7 @@ func number(d *caddyfile.Dispenser, name string, most int) (int, error) {
 	}
 	n, err := strconv.Atoi(d.Val())
 	if err != nil || n < 0 || n > most {
-		return 0, d.Errf("%s is %q; expected a whole number from 0 to %d", name, d.Val(), most)
+		return 0, d.Errf("%s is %s; expected a whole number from 0 to %d", name, quoted(d.Val()), most)
 	}
 	return n, nil
 }
@@ -125,7 +125,7 @@ func (r *ruleBlock) parsePolicy(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	info, err := caddy.GetModule(namespace + "." + name)
 	if err != nil {
-		return d.Errf("unknown policy %q; this build has: %s", name, moduleNames(namespace))
+		return d.Errf("unknown policy %s; this build has: %s", quoted(name), moduleNames(namespace))
 	}
 	module := info.New()
 	segment := d.NextSegment()
@@ -152,7 +152,7 @@ func (r *ruleBlock) parseRetryOn(d *caddyfile.Dispenser) error {
 	for _, arg := range args {
 		status, err := strconv.Atoi(arg)
 		if err != nil || status < 400 || status > 599 {
-			return d.Errf("retry_on has %q; expected statuses from 400 to 599", arg)
+			return d.Errf("retry_on has %s; expected statuses from 400 to 599", quoted(arg))
 		}
 		r.RetryOn = append(r.RetryOn, status)
 	}
@@ -185,7 +185,7 @@ func (p *providerNames) check(name string) error {
 	case p.source || slices.Contains(p.names, name):
 		return nil
 	case p.none():
-		return fmt.Errorf("there is no provider %q; %s", name, defineProvider)
+		return fmt.Errorf("there is no provider %s; %s", quoted(name), defineProvider)
 	}
-	return fmt.Errorf("there is no provider %q; the global option llm defines: %s", name, strings.Join(p.names, ", "))
+	return fmt.Errorf("there is no provider %s; the global option llm defines: %s", quoted(name), strings.Join(p.names, ", "))
 }

@@ -23,7 +23,7 @@ func init() {
 func statusDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
 	if h.NextArg() {
-		return nil, h.Errf("llm_status takes no argument but a matcher (*, /path or @name), got %q", h.Val())
+		return nil, h.Errf("llm_status takes no argument but a matcher (*, /path or @name), got %s", quoted(h.Val()))
 	}
 	handler := new(llmroute.StatusHandler)
 	err := parseBlock(h.Dispenser, "llm_status", []option{

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // What people are shown of objects, in findings, statuses, events, logs and by
@@ -28,27 +30,10 @@ var (
 	modelForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/:+-]{0,127}$`)
 	// segmentForm is that of the segments of paths that are words or versions.
 	segmentForm = regexp.MustCompile(`^(\*|\*?[A-Za-z]+([-_.][A-Za-z]+)*\*?|v[0-9]+[a-z0-9.]*\*?|\{\*{1,2}\})$`)
-
-	// keyForm is how keys begin, and long texts of letters and digits at random.
-	keyForm  = regexp.MustCompile(`(?i)(^|[^a-z0-9])((sk|pk|rk|gsk)[-_]|xai-|aiza|hf_|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|a[ks]ia[0-9a-z]{12}|eyj[a-z0-9]|r8_|nvapi-|pplx-|bearer\b)`)
-	longForm = regexp.MustCompile(`[A-Za-z0-9]{20,}`)
 )
 
-// looksLikeKey reports whether a text may be a key.
-func looksLikeKey(s string) bool {
-	if keyForm.MatchString(s) {
-		return true
-	}
-	for _, run := range longForm.FindAllString(s, -1) {
-		if len(run) >= 40 || strings.ContainsAny(run, "0123456789") {
-			return true
-		}
-	}
-	return false
-}
-
 func shownIf(form *regexp.Regexp, s string) string {
-	if s == "" || form.MatchString(s) && !looksLikeKey(s) {
+	if s == "" || form.MatchString(s) && !llmprovider.LooksLikeKey(s) {
 		return s
 	}
 	return hidden
