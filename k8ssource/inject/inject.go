@@ -19,6 +19,10 @@ type Place struct {
 	// The name of the Deployment or whatever else makes the pod, for metrics.
 	// Default: what the pod's owner, or its name, tells.
 	Workload string
+
+	// Whether the pod's annotations may change every option, whatever AllowAnnotations
+	// says. It is for whoever writes the pod and runs the command; default: no.
+	AllAnnotations bool
 }
 
 // Patch returns what adds the sidecar to a pod: the JSON of a Pod, or of a pod
@@ -37,7 +41,7 @@ func (o *Options) Patch(data []byte, place Place) ([]Operation, Decision, error)
 	if err != nil || !decision.Inject {
 		return nil, decision, err
 	}
-	own, err := o.forPod(p.annotations())
+	own, err := o.forPod(p.annotations(), place.AllAnnotations)
 	if err != nil {
 		return nil, Decision{}, err
 	}

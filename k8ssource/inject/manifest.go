@@ -118,7 +118,7 @@ func (m *manifests) document(d document, value json.RawMessage) ([]byte, error) 
 
 // pod returns what adds the sidecar to the pod of an object.
 func (m *manifests) pod(o *object, raw json.RawMessage, path, origin string) ([]Operation, error) {
-	place := Place{Namespace: o.Metadata.Namespace, Workload: o.Metadata.Name, NamespaceLabels: map[string]string{InjectionLabel: "enabled"}}
+	place := Place{Namespace: o.Metadata.Namespace, Workload: o.Metadata.Name, AllAnnotations: true, NamespaceLabels: map[string]string{InjectionLabel: "enabled"}}
 	switch path {
 	case "":
 		place.Workload = "" // a pod knows its owner

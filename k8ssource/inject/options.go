@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
@@ -88,6 +89,13 @@ type Options struct {
 
 	// Destination addresses to leave alone, such as `10.0.0.0/8`. Default: none.
 	ExcludeOutboundIPRanges []string `json:"excludeOutboundIPRanges,omitempty"`
+
+	// Which of the options `image`, `captureImage`, `source`, `secret`, `configMap` and
+	// `caddyfile` pods may change by annotations, where a webhook adds the sidecar: with
+	// them, whoever creates a pod decides what runs beside the application and which
+	// Secrets it reads. The others can always be changed. `caddy llm inject` lets
+	// manifests change all of them. Default: none.
+	AllowAnnotations []string `json:"allowAnnotations,omitempty"`
 
 	// The port that the gateway listens on in the pod, and the one with its health
 	// and metrics. Default: 15001 and 15021.
@@ -205,6 +213,11 @@ func (o *Options) check() error {
 	}
 	if err := o.Resources.check(); err != nil {
 		return err
+	}
+	for _, name := range o.AllowAnnotations {
+		if !slices.Contains(restricted, name) {
+			return fmt.Errorf("allowAnnotations: %q is none of the annotations that need it; these are %s", name, strings.Join(restricted, ", "))
+		}
 	}
 	for _, e := range o.Env {
 		if name, ok := e["name"].(string); !ok || name == "" {

@@ -43,6 +43,11 @@ var overrides = map[string]override{
 	"caddyfile":               func(*Options, string) error { return nil }, // stays where it is
 }
 
+// restricted are the annotations that pods may use only where the operator allows it:
+// whoever creates a pod would decide which code runs beside the application with the
+// rights of the gateway, what it does, and which objects of the namespace it reads.
+var restricted = []string{"image", "captureImage", "source", "secret", "configMap", "caddyfile"}
+
 func text(option func(*Options) *string) override {
 	return func(o *Options, value string) error {
 		*option(o) = value
@@ -75,8 +80,14 @@ func quantity(name string, of func(*Options) map[string]string) override {
 	}
 }
 
-// forPod returns the options as a pod's annotations change them.
-func (o *Options) forPod(annotations map[string]string) (*Options, error) {
+// mayUse reports whether a pod may change an option by an annotation.
+func (o *Options) mayUse(option string) bool {
+	return !slices.Contains(restricted, option) || slices.Contains(o.AllowAnnotations, option)
+}
+
+// forPod returns the options as a pod's annotations change them. all is for one who
+// decides about the options himself, so that every annotation counts.
+func (o *Options) forPod(annotations map[string]string, all bool) (*Options, error) {
 	own := *o
 	own.Resources = &Resources{Requests: make(map[string]string), Limits: make(map[string]string)}
 	maps.Copy(own.Resources.Requests, o.Resources.Requests)
@@ -102,6 +113,9 @@ func (o *Options) forPod(annotations map[string]string) (*Options, error) {
 		if set == nil {
 			return nil, fmt.Errorf("the pod's annotation %s is not known; the options after %s are %s", name, annotationPrefix,
 				strings.Join(slices.Sorted(maps.Keys(overrides)), ", "))
+		}
+		if !all && !o.mayUse(option) {
+			return nil, fmt.Errorf("the pod's annotation %s is not allowed in this cluster; remove it, or have the operator of the injection add %s to its option allowAnnotations", name, option)
 		}
 		if err := set(&own, annotations[name]); err != nil {
 			return nil, fmt.Errorf("the pod's annotation %s: %w", name, err)
