@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
@@ -47,6 +48,7 @@ func (s *sampleRequest) build() (r *http.Request, port int, err error) {
 	if !found {
 		method, target = http.MethodPost, method
 	}
+	target, sent := withoutBadHost(target)
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, 0, fmt.Errorf("--request %q has no URL; write a method and a URL, such as 'POST http://test.com/v1/chat/completions'", s.line)
@@ -55,6 +57,9 @@ func (s *sampleRequest) build() (r *http.Request, port int, err error) {
 		return nil, 0, fmt.Errorf("--request: %w", err)
 	}
 	r.RequestURI = r.URL.RequestURI()
+	if sent != "" {
+		r.Host = sent
+	}
 	port = map[string]int{"http": 80, "https": 443}[u.Scheme]
 	if u.Port() != "" {
 		if port, err = strconv.Atoi(u.Port()); err != nil {
@@ -89,6 +94,21 @@ func (s *sampleRequest) build() (r *http.Request, port int, err error) {
 		r.TLS.PeerCertificates, r.TLS.VerifiedChains = []*x509.Certificate{certificate}, [][]*x509.Certificate{{certificate}}
 	}
 	return r, port, nil
+}
+
+// withoutBadHost takes a host that no URL can have, such as [test.com], out of a
+// target, so that the answer to a request with it can be told.
+func withoutBadHost(target string) (rest, sent string) {
+	scheme, after, ok := strings.Cut(target, "://")
+	end := len(after)
+	if i := strings.IndexAny(after, "/?#"); i >= 0 {
+		end = i
+	}
+	authority := after[strings.LastIndexByte(after[:end], '@')+1 : end]
+	if _, valid := host.Name(authority); !ok || valid {
+		return target, ""
+	}
+	return scheme + "://host.invalid" + after[end:], authority
 }
 
 // explain writes what the policies decide about a request, and why. It contacts

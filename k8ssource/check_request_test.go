@@ -107,6 +107,60 @@ func TestCheckRequest(t *testing.T) {
 	}
 }
 
+const readPolicies = `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: one, namespace: istio-system}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 8080, name: h, protocol: HTTP}, hosts: [b.com]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: two, namespace: istio-system}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: h, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny, namespace: istio-system}
+spec:
+  action: DENY
+  rules:
+  - to: [{operation: {hosts: [test.com]}}]
+  - when: [{key: "request.headers[user-type]", values: [subscriber]}]
+  - to: [{operation: {paths: [/v1/embeddings]}}]
+  - to: [{operation: {hosts: [port.com, b.com], ports: ["80"]}}]
+`
+
+// TestCheckRequestReadsAsTheGateway holds that a request is read as the gateway reads
+// it: its host, repeated headers, those that Connection names, its endpoint and port.
+func TestCheckRequestReadsAsTheGateway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	write(t, path, readPolicies)
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"http://TEST.com.:80/"}, "refused with 403"},
+		{[]string{"http://ok.com/", "--header", "Host: test.com:8080"}, "refused with 403"},
+		{[]string{"http://ok.com/", "--header", "Host: [test.com]"}, "refused with 400"},
+		{[]string{"http://[test.com]/v1/chat/completions"}, "refused with 400"},
+		{[]string{"http://[test.com]:80"}, "refused with 400"},
+		{[]string{"http://[2001:db8::1]:80/"}, "passes"},
+		{[]string{"http://ok.com/", "--header", "User-Type: x", "--header", "user-type: subscriber"}, "refused with 403"},
+		{[]string{"http://ok.com/", "--header", "user-type: subscriber", "--header", "Connection: close, USER-TYPE"}, "passes"},
+		{[]string{"http://ok.com/embeddings"}, "refused with 403"},
+		{[]string{"http://ok.com/v1/embeddings/?x=y"}, "refused with 403"},
+		{[]string{"http://ok.com/v1/chat/completions"}, "passes"},
+		{[]string{"http://port.com/"}, "refused with 403"},
+		{[]string{"http://port.com:8080/"}, "refused with 403"},
+		{[]string{"http://b.com/"}, "passes"},
+		{[]string{"http://b.com:8080/"}, "passes"},
+	} {
+		out, err := runCommand(t, newCheckCommand(), append([]string{path, "--namespace", "istio-system", "--labels", "istio=ingressgateway", "--port-map", "80:8080", "--request"}, test.args...)...)
+		if _, got, _ := strings.Cut(out, "\nrequest: "); err != nil || !strings.HasPrefix(got, test.want) {
+			t.Errorf("%q: %v %s, want %s", test.args, err, got, test.want)
+		}
+	}
+}
+
 // TestCheckPolicies holds what is said of each policy.
 func TestCheckPolicies(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.yaml")
