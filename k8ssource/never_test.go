@@ -2,10 +2,13 @@ package k8ssource
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -113,5 +116,65 @@ func TestClaimsWithDots(t *testing.T) {
 		if got := claimsWithDots(policy); (len(got) == 1) != reported || reported && !strings.HasPrefix(got[0].Message, "spec.rules[1].when[1].key: ") {
 			t.Errorf("%s: %+v", key, got)
 		}
+	}
+}
+
+// TestNeverReachedIsTrue makes up routes, and holds that no request of a small world
+// reaches a rule that is said never to be reached.
+func TestNeverReachedIsTrue(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	texts := []string{"", "a", "ab", "b"}
+	reported := 0
+	for range 20_000 {
+		route := &v1beta1.LLMRoute{}
+		for range 1 + random.IntN(4) {
+			var rule v1beta1.LLMRouteRule
+			for range random.IntN(3) {
+				m := v1beta1.LLMRouteMatch{Headers: make(map[string]v1beta1.StringMatch)}
+				for _, name := range []string{"x", "y"} {
+					text := texts[random.IntN(len(texts))]
+					switch random.IntN(5) {
+					case 0:
+						m.Headers[name] = v1beta1.StringMatch{Exact: &text}
+					case 1:
+						m.Headers[strings.ToUpper(name)] = v1beta1.StringMatch{Prefix: &text}
+					case 2:
+						m.Headers[name] = v1beta1.StringMatch{}
+					}
+				}
+				rule.Matches = append(rule.Matches, m)
+			}
+			route.Spec.Rules = append(route.Spec.Rules, rule)
+		}
+		b := &routeBuilder{object: route}
+		b.neverReached()
+		never := make(map[string]bool)
+		for _, f := range b.faults {
+			path, _, _ := strings.Cut(f.Message, ": ")
+			never[path] = true
+			reported++
+		}
+		for _, x := range append(texts, "-") { // which is no header
+			for _, y := range append(texts, "-") {
+				request := map[string]string{"x": x, "y": y}
+				i := slices.IndexFunc(route.Spec.Rules, func(r v1beta1.LLMRouteRule) bool {
+					return slices.ContainsFunc(matchesOf(&r), func(m v1beta1.LLMRouteMatch) bool {
+						for name, value := range m.Headers {
+							got := request[strings.ToLower(name)]
+							if got == "-" || value.Exact != nil && got != *value.Exact || value.Prefix != nil && !strings.HasPrefix(got, *value.Prefix) {
+								return false
+							}
+						}
+						return true
+					})
+				})
+				if i >= 0 && never[fmt.Sprintf("spec.rules[%d]", i)] {
+					t.Fatalf("%v reaches rule %d of %+v, of which it is said: %+v", request, i, route.Spec.Rules, b.faults)
+				}
+			}
+		}
+	}
+	if reported < 1000 {
+		t.Errorf("only %d rules are never reached", reported)
 	}
 }
