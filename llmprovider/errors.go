@@ -2,6 +2,7 @@ package llmprovider
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -97,6 +98,21 @@ func (e *Error) Write(w http.ResponseWriter) error {
 // it ends the event in whose middle the stream may have broken off.
 func (e *Error) Event() []byte {
 	out := append([]byte("\n\ndata: "), e.JSON()...)
+	return append(out, "\n\n"...)
+}
+
+// typedEvent returns the error as an event of the APIs whose events name their
+// type. The Responses API documents its members at the top, and numbers events;
+// what it sends, and what SDKs raise an exception for, has them in "error".
+func (e *Error) typedEvent(operation Operation, number int) []byte {
+	out := append([]byte("\n\nevent: error\ndata: "), `{"type":"error",`...)
+	if operation == Responses {
+		out = fmt.Appendf(out, `"sequence_number":%d,`, number)
+		code, _ := json.Marshal(e.Code)
+		message, _ := json.Marshal(e.Message)
+		out = fmt.Appendf(out, `"code":%s,"message":%s,"param":null,`, code, message)
+	}
+	out = append(out, e.JSON()[1:]...)
 	return append(out, "\n\n"...)
 }
 

@@ -2,17 +2,23 @@ package llmprovider
 
 import "bytes"
 
-// lines cuts a stream of server-sent events at the blank lines that end them.
-// Lines end in CRLF, LF or CR, as the HTML standard has it. It keeps its place
-// between pieces of the stream, so that each byte is looked at once.
+// lines cuts a stream of server-sent events at the blank lines that end them and,
+// if comments is set, after each comment line. Lines end in CRLF, LF or CR, as the
+// HTML standard has it. It keeps its place between pieces of the stream, so that
+// each byte is looked at once.
 type lines struct {
-	mid bool // the line has begun
-	cr  bool // the last byte was a CR: a LF that follows is of the same line end
+	comments bool
+
+	mid     bool // the line has begun
+	cr      bool // the last byte was a CR: a LF that follows is of the same line end
+	comment bool // the line is a comment: the last one, if it has ended
+	fields  bool // the event has a line that is none
+	length  int  // of the comment so far, in bytes
 }
 
-// eventEnd returns the length of what ends in b with the next blank line, or -1
-// when all of b belongs to an unfinished event.
-func (l *lines) eventEnd(b []byte) int {
+// next returns the length of what ends in b with the next blank line or comment,
+// or -1 when all of b belongs to an unfinished event.
+func (l *lines) next(b []byte) int {
 	if len(b) == 0 {
 		return -1
 	}
@@ -21,6 +27,10 @@ func (l *lines) eventEnd(b []byte) int {
 		i = 1
 	}
 	l.cr = false
+	if i == 1 && l.comment && !l.mid { // the rest of the comment's line end
+		l.length = 1
+		return i
+	}
 	for lf := -1; i < len(b); {
 		if lf < i {
 			if n := bytes.IndexByte(b[i:], '\n'); n >= 0 {
@@ -33,11 +43,17 @@ func (l *lines) eventEnd(b []byte) int {
 		if n := bytes.IndexByte(b[i:lf], '\r'); n >= 0 {
 			end = i + n
 		}
+		if !l.mid {
+			l.comment = l.comments && b[i] == ':'
+			l.fields = l.fields || !l.comment && end > i
+			l.length = 0
+		}
+		blank := end == i && !l.mid
+		l.length += min(end+1, len(b)) - i
 		if end == len(b) {
 			l.mid = true
 			return -1
 		}
-		blank := end == i && !l.mid
 		l.mid = false
 		i = end + 1
 		if b[end] == '\r' {
@@ -45,9 +61,13 @@ func (l *lines) eventEnd(b []byte) int {
 				l.cr = true
 			} else if b[i] == '\n' {
 				i++
+				l.length++
 			}
 		}
 		if blank {
+			l.fields = false
+		}
+		if blank || l.comment {
 			return i
 		}
 	}
@@ -65,6 +85,31 @@ func (l *lines) cutCRLF(p []byte) bool {
 }
 
 var byteOrderMark = []byte("\ufeff")
+
+// dataLine returns where the data of an event is, if it is all in one line.
+func dataLine(event []byte) (start, end int, ok bool) {
+	i := 0
+	if bytes.HasPrefix(event, byteOrderMark) {
+		i = len(byteOrderMark)
+	}
+	for i < len(event) {
+		line := event[i:]
+		if n := bytes.IndexByte(line, '\n'); n >= 0 {
+			line = line[:n]
+		}
+		if n := bytes.IndexByte(line, '\r'); n >= 0 {
+			line = line[:n]
+		}
+		if bytes.HasPrefix(line, dataField) {
+			if ok {
+				return 0, 0, false
+			}
+			start, end, ok = i+len(dataField), i+len(line), true
+		}
+		i += len(line) + 1
+	}
+	return start, end, ok
+}
 
 // eventData returns an event's data: its data lines, joined by line feeds.
 func eventData(event []byte) []byte {

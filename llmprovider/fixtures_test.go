@@ -69,16 +69,14 @@ func TestEveryProviderAnswerIsReadAtEveryPieceSize(t *testing.T) {
 }
 
 // expectedOutput is the fixture without the events that carry usage and no
-// choices.
+// choices, and without usage that is null.
 func expectedOutput(f fixtures.Fixture, hide bool) []byte {
 	if !hide || !f.Stream || f.Kind == "responses" {
 		return f.Body
 	}
 	var out []byte
 	for _, event := range fakeprovider.Events(f.Body) {
-		if !isUsageOnly(event.Data) {
-			out = append(out, event.Raw...)
-		}
+		out = append(out, shownEvent(event)...)
 	}
 	return out
 }

@@ -12,8 +12,9 @@ const (
 	seesError
 	seesUsage
 	seesDone
+	seesNull // usage that is null
 
-	seesAll = seesModel | seesFinish | seesKind | seesError | seesUsage | seesDone
+	seesAll = seesModel | seesFinish | seesKind | seesError | seesUsage | seesDone | seesNull
 )
 
 var (
@@ -41,9 +42,12 @@ const maxDone = 64
 // It goes from colon to colon, since JSON has few of them, and reads the name
 // before each. Inside a string a name's quotes would be escaped, so a name that
 // is found is never text.
-func glance(event []byte) (s sights) {
+//
+// null is the offset of the colon before the last usage that is null, or -1.
+func glance(event []byte) (s sights, null int) {
+	null = -1
 	if isObscure(event) {
-		return seesAll
+		return seesAll, null
 	}
 	if len(event) <= maxDone && bytes.Contains(event, doneData) {
 		s |= seesDone
@@ -51,7 +55,7 @@ func glance(event []byte) (s sights) {
 	for i := 0; ; i++ {
 		n := bytes.IndexByte(event[i:], ':')
 		if n < 0 {
-			return s
+			return s, null
 		}
 		i += n
 		quote := i - 1
@@ -66,8 +70,13 @@ func glance(event []byte) (s sights) {
 		case 'e':
 			switch {
 			case bytes.HasSuffix(name, usageName):
-				if valueAt(event, i+1, '{', '{') {
+				switch at := skipSpace(event, i+1); {
+				case at == len(event):
+				case event[at] == '{':
 					s |= seesUsage
+				case event[at] == 'n':
+					s |= seesNull
+					null = i
 				}
 			case bytes.HasSuffix(name, typeName):
 				if tellsState(event[skipSpace(event, i+1):]) {
@@ -103,6 +112,11 @@ func valueAt(b []byte, i int, one, other byte) bool {
 func tellsState(value []byte) bool {
 	if bytes.HasPrefix(value, errorKind) {
 		return true
+	}
+	for _, kind := range lastKinds {
+		if len(value) > len(kind) && string(value[1:len(kind)+1]) == kind {
+			return true
+		}
 	}
 	rest, ok := bytes.CutPrefix(value, responsePrefix)
 	return ok && len(rest) > 0 && bytes.IndexByte(endInitials, rest[0]) >= 0

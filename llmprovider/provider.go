@@ -104,6 +104,19 @@ type Reader interface {
 	// Ended tells whether the answer said itself that it is complete.
 	Ended() bool
 
+	// Content reports whether content has come: in a stream an event that has some.
+	Content() bool
+
+	// Settled reports whether the usage that ends a stream has come.
+	Settled() bool
+
+	// Unfinished reports whether the response itself says that more was to come.
+	Unfinished() bool
+
+	// ErrorEvent returns the error as the event that ends the stream, in the shape
+	// of its API.
+	ErrorEvent(err *Error) []byte
+
 	// Failed tells whether the answer carried an error after it had begun.
 	Failed() bool
 }
@@ -134,6 +147,10 @@ func (r *plainReader) Finish(func([]byte) error) error               { return ni
 func (r *plainReader) Usage() *Usage                                 { return &r.usage.Usage }
 func (r *plainReader) Ended() bool                                   { return false }
 func (r *plainReader) Failed() bool                                  { return false }
+func (r *plainReader) Content() bool                                 { return true }
+func (r *plainReader) Settled() bool                                 { return false }
+func (r *plainReader) Unfinished() bool                              { return false }
+func (r *plainReader) ErrorEvent(err *Error) []byte                  { return err.Event() }
 
 // jsonReader reads a JSON document.
 type jsonReader struct {
@@ -146,7 +163,8 @@ func (r *jsonReader) Write(p []byte, pass func([]byte) error) error {
 	return pass(p)
 }
 
-func (r *jsonReader) Ended() bool { return r.tap.complete() }
+func (r *jsonReader) Ended() bool      { return r.tap.complete() }
+func (r *jsonReader) Unfinished() bool { return r.tap.depth > 0 || r.tap.inString }
 
 // eventReader reads server-sent events.
 type eventReader struct {
@@ -158,6 +176,17 @@ func (r *eventReader) Write(p []byte, pass func([]byte) error) error { return r.
 func (r *eventReader) Finish(pass func([]byte) error) error          { return r.tap.finish(pass) }
 func (r *eventReader) Ended() bool                                   { return r.tap.ended }
 func (r *eventReader) Failed() bool                                  { return r.tap.failed }
+func (r *eventReader) Content() bool                                 { return r.tap.content }
+func (r *eventReader) Settled() bool                                 { return r.tap.settled }
+func (r *eventReader) Unfinished() bool                              { return r.tap.unfinished() }
+
+func (r *eventReader) ErrorEvent(err *Error) []byte {
+	switch r.usage.operation {
+	case Responses, Images, Audio:
+		return err.typedEvent(r.usage.operation, r.tap.events)
+	}
+	return err.Event()
+}
 
 // Interface guards
 var (

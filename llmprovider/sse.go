@@ -2,6 +2,7 @@ package llmprovider
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/tidwall/gjson"
 )
@@ -20,19 +21,41 @@ const maxIdle = 8 << 10
 type eventTap struct {
 	usage *usageReader
 
-	// hide says that the gateway, not the client, asked for the chunk that
-	// carries usage and no choices, so that it is kept from the client.
+	// hide says that the gateway, not the client, asked for usage, so that the
+	// chunk that carries usage and no choices is kept from the client, and so is
+	// usage that is null.
 	hide bool
 
-	ended  bool // an event said that the stream is complete
-	failed bool // an event carried an error
+	ended   bool // an event said that the stream is complete
+	failed  bool // an event carried an error
+	content bool // an event carried content
+	delta   bool // it was of a kind that another event ends
+	settled bool // usage came with the finish reason or after it
+	broken  bool // the stream ended inside an event
+	events  int  // with data so far, of the Responses API
 
 	lines  lines
 	held   []byte   // the unfinished event so far
 	sent   int      // how much of it was passed on already
 	long   *jsonTap // reads the unfinished event, which is too long to hold
+	fate   fate     // of the unfinished event
 	hidden bool     // the last event was kept from the client
+	null   span     // usage that is null in the last event read
 }
+
+// fate is what was decided about an event before its end: comments are passed on
+// at once, so that one between the fields of an event decides about those before
+// it.
+type fate uint8
+
+const (
+	undecided fate = iota
+	shown
+	dropped
+)
+
+// span is a part of an event; empty if it has no length.
+type span struct{ start, end int }
 
 // write takes the next piece of the stream and passes on what may go to the
 // client. The slices given to pass are valid only during the call.
@@ -40,6 +63,7 @@ func (t *eventTap) write(p []byte, pass func([]byte) error) error {
 	if len(p) == 0 {
 		return nil
 	}
+	t.lines.comments = t.hide
 	data := p
 	from := 0    // data[from:] is not passed on yet
 	at := 0      // where the unfinished event begins in data
@@ -56,17 +80,42 @@ func (t *eventTap) write(p []byte, pass func([]byte) error) error {
 		}
 	}
 	for {
-		n := t.lines.eventEnd(data[scanned:])
+		n := t.lines.next(data[scanned:])
 		if n < 0 {
 			break
 		}
 		scanned += n
+		if t.lines.comment {
+			if !t.lines.fields { // it stands before the event
+				at, t.hidden = scanned, false
+				continue
+			}
+			if t.long == nil {
+				comment := scanned - t.lines.length
+				if t.fate == undecided {
+					t.fate = t.decide(data[at:comment])
+				}
+				if t.fate == dropped {
+					if err := passTwo(pass, data[min(from, at):at], data[comment:scanned]); err != nil {
+						return err
+					}
+					from = scanned
+				}
+			}
+			continue
+		}
 		t.hidden = !t.readEvent(data[at:scanned])
-		if t.hidden {
-			if err := passSome(pass, data[from:at]); err != nil {
+		switch {
+		case t.hidden:
+			if err := passSome(pass, data[min(from, at):at]); err != nil {
 				return err
 			}
 			from = scanned
+		case t.null.end > 0 && at+t.null.start >= from:
+			if err := passSome(pass, data[from:at+t.null.start]); err != nil {
+				return err
+			}
+			from = at + t.null.end
 		}
 		at = scanned
 	}
@@ -77,7 +126,7 @@ func (t *eventTap) write(p []byte, pass func([]byte) error) error {
 		return passSome(pass, data[from:])
 	}
 	through := len(data)
-	if t.hide {
+	if t.hide && t.fate != shown && (t.lines.fields || !t.lines.comment) {
 		through = max(from, at)
 	}
 	err := passSome(pass, data[from:through])
@@ -90,14 +139,38 @@ func (t *eventTap) write(p []byte, pass func([]byte) error) error {
 	return err
 }
 
+// decide decides about an event by the fields before a comment.
+func (t *eventTap) decide(fields []byte) fate {
+	if s, _ := glance(fields); s&seesUsage != 0 && hidesUsage(eventData(fields)) {
+		return dropped
+	}
+	return shown
+}
+
 // finish passes on what is held back when the stream has ended.
 func (t *eventTap) finish(pass func([]byte) error) error {
 	rest, sent := t.held, t.sent
 	t.held, t.sent = nil, 0
-	if len(rest) == 0 && t.long == nil || !t.readEvent(rest) {
+	if len(rest) == 0 && t.long == nil {
 		return nil
 	}
+	if data := eventData(rest); t.long != nil || len(data) > 0 && !gjson.ValidBytes(data) && !isDone(data) {
+		t.broken = true
+	}
+	if !t.readEvent(rest) {
+		return nil
+	}
+	if t.null.end > 0 && t.null.start >= sent {
+		return passTwo(pass, rest[sent:t.null.start], rest[t.null.end:])
+	}
 	return passSome(pass, rest[sent:])
+}
+
+func passTwo(pass func([]byte) error, one, other []byte) error {
+	if err := passSome(pass, one); err != nil {
+		return err
+	}
+	return passSome(pass, other)
 }
 
 func passSome(pass func([]byte) error, p []byte) error {
@@ -107,14 +180,25 @@ func passSome(pass func([]byte) error, p []byte) error {
 	return pass(p)
 }
 
-// readEvent reads one event, or the end of a long one, and tells whether the
+// readEvent reads one event, or the end of a long one, and reports whether the
 // client is to see it.
 func (t *eventTap) readEvent(event []byte) (show bool) {
+	decided := t.fate
+	t.fate, t.null = undecided, span{}
+	if t.usage.operation == Responses && bytes.Contains(event, dataField) {
+		t.events++
+	}
 	if t.long == nil && len(event) <= maxHeld {
-		return t.read(event)
+		show = t.read(event)
+		if decided != undecided {
+			t.null = span{} // it may have been passed on
+			return decided == shown
+		}
+		return show
 	}
 	t.readLong(event)
 	t.readKind(t.long.kind)
+	t.noteContent(t.long.kind == "" || hasContent(t.long.kind), t.long.kind)
 	t.long = nil
 	return true
 }
@@ -130,11 +214,23 @@ func (t *eventTap) readLong(part []byte) {
 
 // read looks into one event and tells whether the client is to see it.
 func (t *eventTap) read(event []byte) (show bool) {
-	s := glance(event)
+	s, null := glance(event)
 	if t.usage.Model != "" {
 		s &^= seesModel
 	}
+	if !t.hide {
+		s &^= seesNull
+	}
+	if !t.content {
+		t.noteContent(carriesContent(eventData(event)))
+	}
 	if s == 0 {
+		return true
+	}
+	if s&seesNull != 0 {
+		t.null = nullUsage(event, null)
+	}
+	if s == seesNull {
 		return true
 	}
 	data := eventData(event)
@@ -151,7 +247,7 @@ func (t *eventTap) read(event []byte) (show bool) {
 		t.failed = t.failed || carriesError(data)
 	}
 	if s&seesDone != 0 {
-		t.ended = t.ended || string(bytes.TrimSpace(data)) == "[DONE]"
+		t.ended = t.ended || isDone(data)
 	}
 	return s&seesUsage == 0 || t.readUsage(data)
 }
@@ -183,7 +279,27 @@ func (t *eventTap) readKind(kind string) {
 		t.usage.setFinish(kind[len("response."):])
 	case "error":
 		t.failed = true
+	default:
+		t.ended = t.ended || slices.Contains(lastKinds[:], kind)
 	}
+}
+
+// lastKinds are the events that end other streams than those of the Responses
+// API: of transcriptions, of speech and of images.
+var lastKinds = [...]string{"transcript.text.done", "speech.audio.done", "image_generation.completed", "image_edit.completed"}
+
+func isDone(data []byte) bool { return string(bytes.TrimSpace(data)) == "[DONE]" }
+
+// unfinished reports whether the stream itself says that more was to come.
+func (t *eventTap) unfinished() bool {
+	if t.ended || t.failed || t.usage.FinishReason != "" {
+		return false
+	}
+	switch t.usage.operation {
+	case Chat, TextCompletion, Responses: // each ends with an event that says so
+		return true
+	}
+	return t.delta || t.broken
 }
 
 // carriesError tells whether a provider says in an event that it failed.
@@ -205,11 +321,16 @@ func (t *eventTap) readUsage(data []byte) (show bool) {
 			continue
 		}
 		t.usage.readUsage([]byte(u.Raw))
-		if path == "usage" && t.hide {
-			show = carriesError(data) || carriesChoices(data) || !gjson.ValidBytes(data)
-		}
+		t.settled = t.settled || t.usage.Known && t.usage.FinishReason != ""
+		show = show && !(path == "usage" && t.hide && hidesUsage(data))
 	}
 	return show
+}
+
+// hidesUsage reports whether an event that has usage has nothing else for the
+// client.
+func hidesUsage(data []byte) bool {
+	return gjson.GetBytes(data, "usage").IsObject() && !carriesError(data) && !carriesChoices(data) && gjson.ValidBytes(data)
 }
 
 // carriesChoices tells whether an event has content for the client.

@@ -97,7 +97,10 @@ func TestHiddenUsageChunk(t *testing.T) {
 		{"CR, then a blank line of CRLF", content + finish + "data: " + chunkUsage + "\r\r\n" + done, content + finish + done},
 		{"LF, then a blank line of CR", content + finish + "data: " + chunkUsage + "\n\r" + done, content + finish + done},
 		{"blank lines before it stay", content + finish + "\n\n" + usage + done, content + finish + "\n\n" + done},
-		{"comments", ": hello\n\n" + content + finish + ": with it\n" + usage + ": \"usage\":{\n\n" + done, ": hello\n\n" + content + finish + ": \"usage\":{\n\n" + done},
+		{"comments", ": hello\n\n" + content + finish + ": with it\n" + usage + ": \"usage\":{\n\n" + done, ": hello\n\n" + content + finish + ": with it\n: \"usage\":{\n\n" + done},
+		{"a comment after its data", content + finish + usage[:len(usage)-1] + ": ping\n\n" + done, content + finish + ": ping\n" + done},
+		{"comments after its data, CRLF", content + finish + crlf(usage[:len(usage)-1]+": ping\n: ping\nid: 1\n: ping\n\n") + done, content + finish + crlf(": ping\n: ping\n: ping\n") + done},
+		{"comments after its data, CR", content + finish + cr(usage[:len(usage)-1]+": ping\n: ping\n\n") + done, content + finish + cr(": ping\n: ping\n") + done},
 		{"no space after the colon", content + finish + "data:" + chunkUsage + "\n\n" + done, content + finish + done},
 		{"other fields with it", content + finish + "event: message\nid: 7\nretry: 10\n" + usage + done, content + finish + done},
 		{"byte order mark", "\ufeff" + content + finish + usage + done, "\ufeff" + content + finish + done},
@@ -119,6 +122,11 @@ func TestHiddenUsageChunk(t *testing.T) {
 		{"inside a choice it stays", content + event(`{"choices":[{"index":0,"finish_reason":"stop","usage":{"prompt_tokens":11,"completion_tokens":85}}]}`) + done, ""},
 		{"with an error it stays", content + finish + event(`{"error":{"message":"x"},"usage":{"prompt_tokens":11,"completion_tokens":85}}`) + done, ""},
 		{"with something after it it stays", content + finish + event(chunkUsage+"}") + done, ""},
+		{"usage that is null is taken out", event(`{"usage":null}`) + event(`{ "usage" : null , "a":1}`) + event(`{"a":1, "usage":null}`) + event(`{"us\u0061ge":null,"a":{"usage":null}}`) + content + finish + usage + done,
+			event(`{}`) + event(`{  "a":1}`) + event(`{"a":1}`) + event(`{"a":{"usage":null}}`) + content + finish + done},
+		{"usage that is null elsewhere stays", event(`{"a":{"usage":null},"b":"\"usage\":null"}`) + event(`{"usage":null`) + event(`{"usage":null}x`) + event(`[{"usage":null}]`) + event(`{"usage":nul}`) + "data: {\"usage\":\ndata: null}\n\n" + content + finish + usage + done, event(`{"a":{"usage":null},"b":"\"usage\":null"}`) + event(`{"usage":null`) +
+			event(`{"usage":null}x`) + event(`[{"usage":null}]`) + event(`{"usage":nul}`) +
+			"data: {\"usage\":\ndata: null}\n\n" + content + finish + done},
 		{"empty choices without usage stay", event(`{"choices":[],"prompt_filter_results":[]}`) + content + finish + usage + event(`{"choices":[],"usage":null}`) + done,
 			event(`{"choices":[],"prompt_filter_results":[]}`) + content + finish + event(`{"choices":[],"usage":null}`) + done},
 	} {
@@ -134,6 +142,7 @@ func TestHiddenUsageChunk(t *testing.T) {
 			if test.hidden == "" {
 				test.hidden = test.stream
 			}
+			test.hidden = withoutNulls(test.hidden)
 			hidden := everyCut(t, test.stream, true)
 			if hidden.out != test.hidden {
 				t.Errorf("the client got\n%q\nwant\n%q", hidden.out, test.hidden)
@@ -229,6 +238,10 @@ func TestEventsReachTheClientAtOnce(t *testing.T) {
 		{"a part of an event when nothing is to be hidden", false, []string{"data: {\"a", "data: {\"a", "\":1}", "data: {\"a\":1}"}},
 		{"whole events when something is", true, []string{content + "data: ", content, "{}\n", content, "\n", content + "data: {}\n\n"}},
 		{"before the chunk that is hidden", true, []string{content + usage[:20], content, usage[20:], content, content[:5], content, content[5:], content + content}},
+		{"a comment", true, []string{": keep-alive", ": keep-alive", "\n", ": keep-alive\n", "data: {\"a", ": keep-alive\n", "\":1}\n\n", ": keep-alive\ndata: {\"a\":1}\n\n"}},
+		{"a comment inside an event", true, []string{"data: {\"a\":1}\n", "", ": x\n", "data: {\"a\":1}\n: x\n", "id: 1", "data: {\"a\":1}\n: x\nid: 1", "\n\n", "data: {\"a\":1}\n: x\nid: 1\n\n"}},
+		{"a comment inside the chunk that is hidden", true, []string{usage[:len(usage)-1], "", ": x\n", ": x\n", ": y\r", ": x\n: y\r", "\n", ": x\n: y\r\n", "id: 1\n\n" + content, ": x\n: y\r\n" + content}},
+		{"a comment after it", true, []string{usage + ": x\n", ": x\n", "\n", ": x\n\n"}},
 		{"a CRLF in two pieces, shown", true, []string{"data: {}\r\n\r", "data: {}\r\n\r", "\ndata: x", "data: {}\r\n\r\n"}},
 		{"a CRLF in two pieces, hidden", true, []string{"data: " + chunkUsage + "\r\n\r", "", "\ndata: x\r\n\r\n", "data: x\r\n\r\n"}},
 	} {
@@ -238,6 +251,9 @@ func TestEventsReachTheClientAtOnce(t *testing.T) {
 			for i := 0; i < len(test.steps); i += 2 {
 				if err := tap.write([]byte(test.steps[i]), pass); err != nil {
 					t.Fatal(err)
+				}
+				if test.hide {
+					test.steps[i+1] = withoutNulls(test.steps[i+1])
 				}
 				if got != test.steps[i+1] {
 					t.Fatalf("after step %d the client has %q, want %q", i/2, got, test.steps[i+1])
@@ -277,7 +293,7 @@ func TestLongEvents(t *testing.T) {
 			for _, hide := range []bool{false, true} {
 				want := tapped{test.stream, test.want, test.ended, false}
 				if hide {
-					want.out = test.hidden
+					want.out = withoutNulls(test.hidden)
 				}
 				check := func(how string, got tapped) {
 					t.Helper()
@@ -408,11 +424,16 @@ func FuzzEvents(f *testing.F) {
 			t.Fatalf("read\n%+v\nwant\n%+v\nof %q", whole, plain, stream)
 		}
 		for _, event := range events {
-			if !hide || len(event.Raw) > maxHeld || !isUsageOnly(event.Data) {
+			if !hide || len(event.Raw) > maxHeld {
 				want = append(want, event.Raw...)
+			} else {
+				want = append(want, shownEvent(event)...)
 			}
 			if hide && hasDuplicates(event.Data) {
 				return // decoders differ on which one counts
+			}
+			if hide && len(event.Data) > 0 && !json.Valid(event.Data) && bytes.Contains(event.Raw, []byte("usage")) {
+				return // nobody can read it
 			}
 		}
 		if whole.out != string(want) {
