@@ -26,6 +26,11 @@ func nullInTail(event []byte, colon int) span {
 	for isSpace(event[quote]) {
 		quote--
 	}
+	for _, end := range [...]byte{'\n', '\r'} { // the rest of the line
+		if n := bytes.IndexByte(event[colon:], end); n >= 0 {
+			event = event[:colon+n]
+		}
+	}
 	at := member{key: quote - len(usageName), val: skipSpace(event, colon+1)}
 	if bytes.IndexByte(event[:at.key], '\n') >= 0 || bytes.IndexByte(event[:at.key], '\r') >= 0 {
 		return span{}
@@ -46,7 +51,7 @@ func nullInTail(event []byte, colon int) span {
 			return span{}
 		}
 	}
-	if i = skipSpace(event, i+1); i != len(event) && event[i-1] != '\n' && event[i-1] != '\r' {
+	if skipSpace(event, i+1) != len(event) {
 		return span{}
 	}
 	cut := removal(event, at)
