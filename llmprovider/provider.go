@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -123,20 +124,32 @@ type Reader interface {
 
 // NewReader returns the reader for the attempt's response.
 func (a *Attempt) NewReader(res *http.Response) Reader {
-	if encoding := res.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+	if Compressed(res.Header) {
 		return new(plainReader)
 	}
 	switch MediaType(res.Header) {
 	case "text/event-stream":
-		r := new(eventReader)
-		r.tap.usage, r.tap.hide, r.usage.operation = &r.usage, a.hideUsage, a.operation
-		return r
+		return a.NewEventReader()
 	case "application/json":
 		r := new(jsonReader)
 		r.tap.usage, r.usage.operation = &r.usage, a.operation
 		return r
 	}
 	return new(plainReader)
+}
+
+// NewEventReader returns the reader for a response that is a stream of events,
+// whatever its content type.
+func (a *Attempt) NewEventReader() Reader {
+	r := new(eventReader)
+	r.tap.usage, r.tap.hide, r.usage.operation = &r.usage, a.hideUsage, a.operation
+	return r
+}
+
+// Compressed reports whether a body is compressed.
+func Compressed(header http.Header) bool {
+	encoding := header.Get("Content-Encoding")
+	return encoding != "" && !strings.EqualFold(encoding, "identity")
 }
 
 // plainReader passes everything on unread.

@@ -64,8 +64,8 @@ func (x loggedExchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddFloat64("cost", float64(x.charges.nano)/nano)
 		enc.AddString("cost_currency", x.charges.currency)
 	}
-	if x.stream && x.firstByte > 0 {
-		enc.AddFloat64("time_to_first_token", x.firstByte.Seconds())
+	if x.firstToken > 0 {
+		enc.AddFloat64("time_to_first_token", x.firstToken.Seconds())
 	}
 	if x.usage.FinishReason != "" {
 		enc.AddString("finish_reason", x.usage.FinishReason)

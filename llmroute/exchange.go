@@ -55,8 +55,9 @@ type exchange struct {
 	stream     bool
 	attempts   int
 	status     int           // the provider's answer that the client got
-	complete   atomic.Bool   // a stream said itself that it is
+	complete   atomic.Bool   // all content of a stream has come
 	firstByte  time.Duration // from began to the first byte of a body
+	firstToken time.Duration // from began to the first event with content of a stream
 	waited     time.Duration // for the request's body and for providers
 	overhead   time.Duration // the rest of the time until the answer's head
 	usage      llmprovider.Usage
@@ -184,9 +185,9 @@ func (x *exchange) attemptContext() (context.Context, context.CancelCauseFunc) {
 }
 
 // streamContext returns a context that ends with the client's, but a moment
-// later if the client leaves at the event that says that the stream is complete,
-// as the Go SDK does: a connection whose answer was not read to its end could
-// not be used again.
+// later if the client leaves at the finish reason or at the event that ends the
+// stream, as the Go SDK does: the usage is still to come, and a connection whose
+// response was not read to its end could not be used again.
 func (x *exchange) streamContext(client context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(client))
 	stop := context.AfterFunc(client, func() {

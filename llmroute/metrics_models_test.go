@@ -57,7 +57,7 @@ func (c *counting) provider(t *testing.T, name string) *provider {
 func (c *counting) count(p *provider, operation llmprovider.Operation, rule string, change func(x *exchange)) {
 	x := &exchange{
 		h: c.handler, began: c.now, rule: &Rule{Name: rule}, provider: p, in: &llmprovider.Inbound{Endpoint: llmprovider.Endpoint{Operation: operation}},
-		attempts: 1, status: 200, stream: true, firstByte: time.Millisecond, overhead: time.Millisecond,
+		attempts: 1, status: 200, stream: true, firstToken: time.Millisecond, overhead: time.Millisecond,
 		usage: llmprovider.Usage{Known: true, PromptTokens: 10, CompletionTokens: 20, CachedTokens: 1, CacheWriteTokens: 2, ReasoningTokens: 3},
 	}
 	change(x)
@@ -227,7 +227,7 @@ func TestFailedRequestsMakeNoTokenSeries(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCounting(t)
-			c.count(c.provider(t, "a"), llmprovider.Chat, "", func(x *exchange) { x.firstByte = 0; change(x) })
+			c.count(c.provider(t, "a"), llmprovider.Chat, "", func(x *exchange) { x.firstToken = 0; change(x) })
 			text := c.text(t)
 			if strings.Contains(text, "_tokens") || strings.Contains(text, "token_usage") || strings.Contains(text, "llm_cost") || strings.Contains(text, "made-up") {
 				t.Errorf("counted\n%s", text)

@@ -178,9 +178,9 @@ func (m *metrics) observe(x *exchange) {
 	u := &x.usage
 	s := m.seriesOf(x, u, failure)
 	s.duration.Observe(took.Seconds())
-	if x.stream && x.firstByte > 0 {
-		m.streamOf(s).firstToken.Observe(x.firstByte.Seconds())
-		s.tallies.firstToken(x.firstByte.Seconds())
+	if x.firstToken > 0 {
+		m.streamOf(s).firstToken.Observe(x.firstToken.Seconds())
+		s.tallies.firstToken(x.firstToken.Seconds())
 	}
 	if x.status != 0 && x.status < 400 && failure != "" && !x.gone {
 		s.tallies.broken.add(failure)
@@ -197,8 +197,8 @@ func (m *metrics) observe(x *exchange) {
 	case x.status != 0 && x.status < 400:
 		m.usageMissing.WithLabelValues(x.provider.name, string(x.operation()), usageBrokeOff).Inc()
 	}
-	if x.stream && u.CompletionTokens > 1 && x.firstByte > 0 {
-		m.streamOf(s).perToken.Observe((took - x.firstByte).Seconds() / float64(u.CompletionTokens-1))
+	if u.CompletionTokens > 1 && x.firstToken > 0 {
+		m.streamOf(s).perToken.Observe((took - x.firstToken).Seconds() / float64(u.CompletionTokens-1))
 	}
 }
 

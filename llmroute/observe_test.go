@@ -43,7 +43,7 @@ func BenchmarkObserve(b *testing.B) {
 	began := time.Now()
 	x := &exchange{
 		h: handler, began: began, rule: rule, client: client, provider: p, in: &llmprovider.Inbound{Endpoint: llmprovider.Endpoint{Operation: llmprovider.Chat}},
-		model: "gpt-4o", attempts: 1, status: 200, stream: true, firstByte: time.Millisecond, usage: usage,
+		model: "gpt-4o", attempts: 1, status: 200, stream: true, firstToken: time.Millisecond, usage: usage,
 	}
 	for _, bb := range []struct {
 		name string

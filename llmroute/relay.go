@@ -1,6 +1,7 @@
 package llmroute
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -43,6 +44,11 @@ type relay struct {
 	stream  bool
 	flushes bool // what is read goes out at once
 	pass    func([]byte) error
+
+	// lost is why a stream can no longer be written to the client. If the client
+	// has left at the finish reason, the stream is read on for its usage.
+	lost   error
+	lostAt time.Time
 
 	head struct { // the headers, on their way before the first event
 		sync.Mutex
@@ -105,20 +111,25 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 				r.x.firstByte = time.Since(r.x.began)
 				r.headIsDone()
 				r.x.showAnswer()
-				if r.stream {
-					r.x.traced.firstToken()
-				}
+			}
+			at := time.Duration(0)
+			if r.stream && r.x.firstToken == 0 {
+				at = time.Since(r.x.began)
 			}
 			if err := r.reader.Write(buf[:n], r.pass); err != nil {
 				return false, err
 			}
-			if r.stream && r.reader.Ended() {
-				r.x.complete.Store(true)
+			if at > 0 && r.reader.Content() {
+				r.x.firstToken = at
+				r.x.traced.firstToken()
 			}
-			if readErr == nil && r.flushes {
+			if readErr == nil && r.flushes && r.lost == nil {
 				if err := r.flush(); err != nil {
 					return false, err
 				}
+			}
+			if r.stream && (r.noteFinish() || r.lost != nil) && r.left() {
+				return false, r.lost
 			}
 		}
 		switch {
@@ -133,17 +144,62 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 }
 
 func (r *relay) write(p []byte) error {
+	if r.lost != nil {
+		return nil
+	}
+	if r.stream {
+		r.noteFinish() // before the client sees it, and leaves
+	}
 	if _, err := r.x.w.Write(p); err != nil {
-		return errClientWrite{err}
+		return r.lose(err)
 	}
 	return nil
 }
 
 func (r *relay) flush() error {
 	if err := r.out.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return errClientWrite{err}
+		return r.lose(err)
 	}
 	return nil
+}
+
+// lose notes that the client cannot be written to. It is an error for what is no
+// stream; a stream's reader is to see all of what was read.
+func (r *relay) lose(err error) error {
+	if !r.stream {
+		return errClientWrite{err}
+	}
+	r.lost, r.lostAt = errClientWrite{err}, time.Now()
+	return nil
+}
+
+// noteFinish reports whether all content has come: the stream gave a finish
+// reason, or ended.
+func (r *relay) noteFinish() bool {
+	if r.x.complete.Load() {
+		return true
+	}
+	if r.reader.Usage().FinishReason == "" && !r.reader.Ended() {
+		return false
+	}
+	r.x.complete.Store(true)
+	return true
+}
+
+// left reports whether the client has left and nothing more is to be read: at
+// once before the finish reason, after it when the usage has come.
+func (r *relay) left() bool {
+	if r.lost == nil {
+		if !r.x.clientGone() {
+			return false
+		}
+		_ = r.lose(context.Cause(r.x.r.Context()))
+	}
+	if !r.x.complete.Load() || r.reader.Settled() || r.reader.Ended() || time.Since(r.lostAt) > restTime {
+		return true
+	}
+	r.dog.restart(restTime, errIdle)
+	return false
 }
 
 // sendHeadSoon sends the headers if no event comes first.

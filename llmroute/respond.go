@@ -22,6 +22,11 @@ const (
 	restSize = 64 << 10
 )
 
+var (
+	noBuffering = []string{"no"}
+	eventStream = []string{"text/event-stream"}
+)
+
 // errClientWrite marks a failure to write to the client.
 type errClientWrite struct{ error }
 
@@ -31,8 +36,18 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	defer res.Body.Close()
 	x.in.Release() // no further attempt needs the request's body
 	dog.restart(idle, errIdle)
-	reader := attempt.NewReader(res)
 	stream := llmprovider.MediaType(res.Header) == "text/event-stream"
+	var reader llmprovider.Reader
+	if !stream && attempt.Stream {
+		began := time.Now()
+		stream = sniffEvents(res, dog)
+		x.waited += time.Since(began)
+	}
+	if stream && !llmprovider.Compressed(res.Header) {
+		reader = attempt.NewEventReader()
+	} else {
+		reader = attempt.NewReader(res)
+	}
 
 	header := x.w.Header()
 	copyHeader(header, res.Header)
@@ -40,6 +55,10 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 		header.Del("Content-Length") // an event may be hidden
 		if !strings.Contains(header.Get("Cache-Control"), "no-transform") {
 			header.Add("Cache-Control", "no-transform") // or encode would hold events back
+		}
+		header["X-Accel-Buffering"] = noBuffering // or nginx in front would
+		if len(header["Content-Type"]) == 0 {
+			header["Content-Type"] = eventStream
 		}
 	}
 	x.status = res.StatusCode
@@ -67,31 +86,31 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	if err == nil {
 		return nil
 	}
+	if (r.lost != nil || x.clientGone()) && reader.Settled() && !reader.Ended() {
+		return nil // the client left at the finish reason, and the usage has come
+	}
 	if stream && reader.Ended() {
 		dog.restart(restTime, errIdle)
 		_, _ = io.CopyN(io.Discard, res.Body, restSize) // for the connection's sake
 		return nil
 	}
-	return x.abort(ctx, stream, err)
+	return x.abort(ctx, stream, reader, err)
 }
 
-// cutShort tells whether an answer whose end is the end of its connection broke
-// off: then only the answer itself can say that it is whole.
+// cutShort reports whether a response whose end is the end of its connection broke
+// off. It is whole if its connection ended in order (RFC 9112, section 8), unless
+// it says otherwise itself.
 func cutShort(res *http.Response, reader llmprovider.Reader) bool {
 	if res.ContentLength >= 0 || res.ProtoMajor >= 2 || len(res.TransferEncoding) > 0 || res.StatusCode >= 400 {
 		return false
 	}
-	switch llmprovider.MediaType(res.Header) {
-	case "application/json", "text/event-stream":
-		return !reader.Ended()
-	}
-	return false
+	return reader.Unfinished()
 }
 
 // abort ends an answer that has begun and cannot be finished, so that the
 // client sees that it is not whole: a stream by an error event, and the
 // connection by being cut.
-func (x *exchange) abort(ctx context.Context, stream bool, err error) error {
+func (x *exchange) abort(ctx context.Context, stream bool, reader llmprovider.Reader, err error) error {
 	x.aborted = true
 	var write errClientWrite
 	if errors.As(err, &write) || x.clientGone() {
@@ -107,7 +126,7 @@ func (x *exchange) abort(ctx context.Context, stream bool, err error) error {
 		c.Write(append(x.logFields(), zap.String("code", x.failure.Code), zap.Duration("after", time.Since(x.began)), zap.Error(err))...)
 	}
 	if stream {
-		_, _ = x.w.Write(x.failure.Event())
+		_, _ = x.w.Write(reader.ErrorEvent(x.failure))
 	}
 	_ = http.NewResponseController(x.w).Flush()
 	panic(http.ErrAbortHandler)

@@ -18,6 +18,9 @@ func event(text string) string {
 	return fmt.Sprintf(`data: {"id":"1","choices":[{"index":0,"delta":{"content":%q},"finish_reason":null}],"usage":null}`+"\n\n", text)
 }
 
+// withoutNulls is what a client that did not ask for usage gets of such events.
+func withoutNulls(events string) string { return strings.ReplaceAll(events, `,"usage":null`, "") }
+
 func streams(w http.ResponseWriter) func(string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.WriteHeader(200)
@@ -64,6 +67,7 @@ func TestEventsArriveAtOnce(t *testing.T) {
 	for i := range 5 {
 		want := event(fmt.Sprint("part ", i))
 		next <- want
+		want = withoutNulls(want)
 		got := make([]byte, len(want))
 		done := make(chan error, 1)
 		go func() { _, err := io.ReadFull(body, got); done <- err }()
@@ -189,7 +193,7 @@ func TestProviderThatDiesInsideAStreamIsSeen(t *testing.T) {
 			if err == nil {
 				t.Error("the body ended cleanly")
 			}
-			rest, ok := strings.CutPrefix(string(got), event("a"))
+			rest, ok := strings.CutPrefix(string(got), withoutNulls(event("a")))
 			rest = strings.TrimLeft(rest, "\n") // ends an event that was cut
 			if !ok || !strings.HasPrefix(rest, `data: {"error":{"message":`) || !strings.HasSuffix(rest, "\n\n") {
 				t.Errorf("got %q, want the event that came and an error event", got)
