@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -199,4 +200,9 @@ func (t *translation) addImplicitRoutes() {
 }
 
 // canonicalHost is a host as routes are looked up by it.
-func canonicalHost(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
+func canonicalHost(text string) string {
+	if name, ok := host.Name(text); ok && !strings.Contains(text, ":") {
+		return name
+	}
+	return host.Lower(text) // no host that requests have; what is wrong with it is reported elsewhere
+}
