@@ -87,7 +87,7 @@ func pages(t *testing.T) []string {
 	if err != nil || len(files) < 9 {
 		t.Fatalf("%d pages, %v", len(files), err)
 	}
-	return append(files, filepath.Join(root, "README.md"), filepath.Join(root, "examples/kubernetes/README.md"), filepath.Join(root, "examples/observability/README.md"))
+	return append(files, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "SECURITY.md"), filepath.Join(root, "examples/kubernetes/README.md"), filepath.Join(root, "examples/observability/README.md"))
 }
 
 var backend = regexp.MustCompile(`(?m)^\s*to (\S+)`)
@@ -264,6 +264,20 @@ func TestLinks(t *testing.T) {
 			if anchor != "" && !slices.Contains(anchors(t, target), anchor) {
 				t.Errorf("%s links to %s, which has no such heading", page, m[1])
 			}
+		}
+	}
+}
+
+// TestIndex holds that the index has each page.
+func TestIndex(t *testing.T) {
+	index := read(t, "README.md")
+	files, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range files {
+		if page != "README.md" && !strings.Contains(index, "]("+page) {
+			t.Errorf("README.md does not link to %s", page)
 		}
 	}
 }

@@ -141,7 +141,7 @@ var documented = regexp.MustCompile("(?m)^\\| `((?:asm|llm|gen_ai)_\\w+)` \\| (?
 // code.
 func documentedMetrics(t *testing.T) (out []string) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(root, "caddyfile/docs/observing.md"))
+	data, err := os.ReadFile(filepath.Join(root, "caddyfile/docs/metrics.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
