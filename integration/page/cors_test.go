@@ -74,6 +74,7 @@ http://:%d {
 	post := func(authorization, body string) string {
 		return fmt.Sprintf(`{method: 'POST', headers: {'Content-Type': 'application/json', 'X-Stainless-Lang': 'js', %s}, body: '%s'}`, authorization, body)
 	}
+	const form = `{method: 'POST', body: (() => { const f = new FormData(); f.append('model', 'm'); return f })()}`
 	const withKey, wrongKey = `'Authorization': 'Bearer ` + corsKey + `'`, `'Authorization': 'Bearer sk-llm-wrong'`
 	for _, test := range []struct {
 		name, page    string
@@ -88,6 +89,10 @@ http://:%d {
 		{"with a wrong key, which the page can read", "app", keyed, "/v1/chat/completions", post(wrongKey, plain), `401 null {"error"`, 0},
 		{"without keys", "app", free, "/v1/chat/completions", post("", plain), "200 req_1 {", 1},
 		{"without keys, as an SDK does", "app", free, "/v1/chat/completions", post(wrongKey, plain), "200 req_1 {", 1},
+		{"a list of models without keys", "app", free, "/v1/models", `{}`, `200 null {"object":"list"`, 0}, // it was fetched before
+		{"another page's list of models without keys", "other", free, "/v1/models", `{}`, "TypeError", 0},
+		{"a form without keys", "app", free, "/v1/audio/translations", form, "200 req_1 {", 1},
+		{"another page's form without keys", "other", free, "/v1/audio/translations", form, "TypeError", 0},
 		{"another page with a key", "other", keyed, "/v1/chat/completions", post(withKey, plain), "TypeError", 0},
 		{"another page without keys", "other", free, "/v1/chat/completions", post("", plain), "TypeError", 0},
 		{"another page without asking first", "other", free, "/v1/chat/completions", `{method: 'POST', body: '` + plain + `'}`, "TypeError", 0},
