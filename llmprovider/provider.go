@@ -120,6 +120,9 @@ type Reader interface {
 
 	// Failed tells whether the answer carried an error after it had begun.
 	Failed() bool
+
+	// Failure is the beginning of that error as the provider wrote it, in JSON.
+	Failure() []byte
 }
 
 // NewReader returns the reader for the attempt's response.
@@ -160,6 +163,7 @@ func (r *plainReader) Finish(func([]byte) error) error               { return ni
 func (r *plainReader) Usage() *Usage                                 { return &r.usage.Usage }
 func (r *plainReader) Ended() bool                                   { return false }
 func (r *plainReader) Failed() bool                                  { return false }
+func (r *plainReader) Failure() []byte                               { return nil }
 func (r *plainReader) Content() bool                                 { return true }
 func (r *plainReader) Settled() bool                                 { return false }
 func (r *plainReader) Unfinished() bool                              { return false }
@@ -189,6 +193,7 @@ func (r *eventReader) Write(p []byte, pass func([]byte) error) error { return r.
 func (r *eventReader) Finish(pass func([]byte) error) error          { return r.tap.finish(pass) }
 func (r *eventReader) Ended() bool                                   { return r.tap.ended }
 func (r *eventReader) Failed() bool                                  { return r.tap.failed }
+func (r *eventReader) Failure() []byte                               { return r.tap.failure }
 func (r *eventReader) Content() bool                                 { return r.tap.content }
 func (r *eventReader) Settled() bool                                 { return r.tap.settled }
 func (r *eventReader) Unfinished() bool                              { return r.tap.unfinished() }

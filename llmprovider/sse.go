@@ -34,6 +34,8 @@ type eventTap struct {
 	broken  bool // the stream ended inside an event
 	events  int  // with data so far, of the Responses API
 
+	failure []byte // the data of the first of those, or its beginning
+
 	lines  lines
 	held   []byte   // the unfinished event so far
 	sent   int      // how much of it was passed on already
@@ -248,6 +250,9 @@ func (t *eventTap) read(event []byte) (show bool) {
 	}
 	if s&seesDone != 0 {
 		t.ended = t.ended || isDone(data)
+	}
+	if t.failed && t.failure == nil {
+		t.failure = bytes.Clone(data[:min(len(data), maxCaptured)])
 	}
 	return s&seesUsage == 0 || t.readUsage(data)
 }

@@ -192,6 +192,7 @@ func connect(ctx caddy.Context, own *reverseproxy.HTTPTransport, guard bool) (*c
 	if guard {
 		own.Transport.DialContext = GuardDial(own.Transport.DialContext)
 	}
+	own.Transport.DialContext = earlyAnswers(own.Transport.DialContext)
 	if own.TLS != nil && own.Transport.DialTLSContext == nil {
 		own.Transport.DialTLSContext = c.dialTLS
 	}
@@ -218,7 +219,7 @@ func (c *connections) dialTLS(ctx context.Context, network, addr string) (net.Co
 	secured := tls.Client(batched, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, err
+		return nil, errConnect{err}
 	}
 	batched.shared = secured.ConnectionState().NegotiatedProtocol == "h2"
 	return secured, nil

@@ -113,8 +113,7 @@ func (a *App) View() View {
 		pv := ProviderView{
 			Name: name, Host: p.host, Origin: p.origin, KeyFrom: p.CredentialRef(""), Models: p.ConfiguredModels(), InFlight: p.state.inFlight.Load(),
 		}
-		if p.state.cooling(now) {
-			until := time.Unix(0, p.state.coolUntil.Load())
+		if until := p.state.coolingUntil(now); !until.IsZero() {
 			pv.CoolingUntil = &until
 		}
 		v.Providers = append(v.Providers, pv)

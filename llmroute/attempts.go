@@ -1,6 +1,7 @@
 package llmroute
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"time"
@@ -110,7 +111,7 @@ func (x *exchange) candidates(out []Candidate, now time.Time, skipCooling bool) 
 	lowest := 0
 	for i := range x.targets {
 		t := &x.targets[i]
-		if x.tried&(1<<i) != 0 || !t.usable() || skipCooling && t.state.cooling(now) || !x.allowed(t) {
+		if x.tried&(1<<i) != 0 || !t.usable() || skipCooling && x.cooling(t, now) || !x.allowed(t) {
 			continue
 		}
 		switch {
@@ -122,6 +123,15 @@ func (x *exchange) candidates(out []Candidate, now time.Time, skipCooling bool) 
 		out = append(out, Candidate{Provider: t.name, Weight: t.weight(), InFlight: t.state.inFlight.Load(), index: i})
 	}
 	return out
+}
+
+// cooling reports whether the target is to be passed over for now.
+func (x *exchange) cooling(t *target, now time.Time) bool {
+	if !t.state.paused.Load() {
+		return false
+	}
+	model, _ := t.RequestModel(x.in, t.settings(x.rule))
+	return t.state.cooling(now, model)
 }
 
 // allowed tells whether the client may use the model it would get.
@@ -175,16 +185,23 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 		cancel(nil)
 	}()
 
-	sent := time.Now()
+	x.sent = time.Now()
 	res, sendErr := p.RoundTrip(attempt.Request)
-	x.waited += time.Since(sent)
+	x.waited += time.Since(x.sent)
 	if sendErr != nil {
 		failure := attemptError(p, ctx, sendErr)
 		if x.clientGone() {
 			x.gone = true
 			return true, nil, nil, x.refuse(failure)
 		}
-		pause := p.state.failed(time.Now(), 0, nil)
+		var pause time.Duration
+		switch {
+		case headersTooLarge(sendErr):
+			failure = errHeadersTooLarge(p, sendErr)
+		case context.Cause(ctx) == errDrained, isOversized(attempt.Request) && brokeOff(sendErr):
+		default:
+			pause = x.cool(0, nil)
+		}
 		x.h.app.metrics.attempt(p, x.rule.Name, failure.Code)
 		x.traced.failed(failure.Code, pause)
 		x.logAttempt(0, sendErr, pause)
@@ -192,18 +209,28 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 	}
 	x.h.app.metrics.attempt(p, x.rule.Name, statusText(res.StatusCode))
 	x.traced.answered(res.StatusCode)
-	if res.StatusCode < 400 {
-		p.state.succeeded()
+	switch {
+	case res.StatusCode < 300:
 		return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
+	case res.StatusCode < 400:
+		_ = res.Body.Close()
+		failure = errRedirected(p)
+		pause := x.cool(failure.Status, nil)
+		x.traced.failed(failure.Code, pause)
+		x.logAttempt(res.StatusCode, failure, pause)
+		if x.rule.retries(failure.Status, x.ownKey()) {
+			return false, nil, failure, nil
+		}
+		return true, nil, nil, x.refuse(failure)
 	}
 
 	if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
 		x.logRejectedKey(res.StatusCode)
 	}
-	if x.rule.retries(res.StatusCode) {
-		pause := p.state.failed(time.Now(), res.StatusCode, res.Header)
+	pause := x.cool(res.StatusCode, res.Header)
+	x.logAttempt(res.StatusCode, nil, pause)
+	if x.rule.retries(res.StatusCode, x.ownKey()) {
 		x.traced.failed(statusText(res.StatusCode), pause)
-		x.logAttempt(res.StatusCode, nil, pause)
 		if x.more() {
 			dog.restart(keptTime, errFirstByte)
 			began := time.Now()
@@ -214,11 +241,21 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 			}
 			return false, answer, nil, nil
 		}
-	} else {
-		x.logAttempt(res.StatusCode, nil, 0)
 	}
 	return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
 }
+
+// cool notes that the attempt failed with that status, 0 without an answer, and
+// returns the cool-down that follows from it.
+func (x *exchange) cool(status int, header http.Header) time.Duration {
+	if status != 0 && !isFailure(status, x.ownKey()) {
+		return 0
+	}
+	return x.provider.state.failed(x.sent, time.Now(), x.model, status, header)
+}
+
+// ownKey reports whether the provider is sent a credential of the gateway's own.
+func (x *exchange) ownKey() bool { return x.provider.CredentialRef(x.settings) != "" }
 
 // keep reads an error answer whole, so that its connection can be used again,
 // and counts the tokens that it reports: they are paid for.

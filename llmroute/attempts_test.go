@@ -196,41 +196,6 @@ func TestRetryAfterIsAPreference(t *testing.T) {
 	}
 }
 
-func TestCoolDown(t *testing.T) {
-	now := time.Unix(1_700_000_000, 0)
-	var s providerState
-	if a, b := s.failed(now, 429, nil), s.failed(now, 429, nil); a != time.Second || b != time.Second {
-		t.Errorf("two 429 of requests under way together: pauses %s and %s, want 1s each", a, b)
-	}
-	s.succeeded()
-	now = now.Add(time.Hour)
-	for i, seconds := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
-		want := time.Duration(seconds) * time.Second
-		if got := s.failed(now, 429, nil); got != want {
-			t.Errorf("429 number %d: pause %s, want %s", i+1, got, want)
-		}
-		now = now.Add(time.Hour)
-	}
-	s.succeeded()
-	if got := s.failed(now, 429, nil); got != time.Second {
-		t.Errorf("429 after a success: pause %s, want 1s", got)
-	}
-	s.failed(now, 429, http.Header{"Retry-After": {"600"}})
-	s.failed(now, 429, nil)
-	if !s.cooling(now.Add(599 * time.Second)) {
-		t.Error("a pause that the provider asked for was cut short by a later 429 without one")
-	}
-	var f providerState
-	for i, want := range []time.Duration{0, 0, 10 * time.Second} {
-		if got := f.failed(now, 0, nil); got != want {
-			t.Errorf("failure number %d: pause %s, want %s", i+1, got, want)
-		}
-	}
-	if !f.cooling(now.Add(9*time.Second)) || f.cooling(now.Add(11*time.Second)) {
-		t.Error("the pause after three failures is not 10 s")
-	}
-}
-
 func TestRetryAfterForms(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for value, want := range map[string]time.Duration{

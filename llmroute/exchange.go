@@ -54,6 +54,7 @@ type exchange struct {
 	fixedModel bool
 	stream     bool
 	attempts   int
+	sent       time.Time     // the last attempt
 	status     int           // the provider's answer that the client got
 	complete   atomic.Bool   // all content of a stream has come
 	firstByte  time.Duration // from began to the first byte of a body

@@ -28,7 +28,7 @@ func (stateCollector) Collect(out chan<- prometheus.Metric) {
 	states.Range(func(key, value any) bool {
 		name, s := key.(string), value.(*providerState)
 		cooling := 0.0
-		if s.cooling(now) {
+		if !s.coolingUntil(now).IsZero() {
 			cooling = 1
 		}
 		out <- prometheus.MustNewConstMetric(descCoolDowns, prometheus.CounterValue, float64(s.coolDowns.Load()), name)

@@ -73,7 +73,9 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	x.usage = *reader.Usage()
 	x.charge(&x.usage)
 	if x.erred = reader.Failed(); x.erred {
-		x.provider.state.failed(time.Now(), 0, nil)
+		if res.StatusCode < 400 { // else the status has told
+			x.cool(errorStatus(reader.Failure()), nil)
+		}
 		if c := x.h.logger.Check(zapcore.WarnLevel, "the provider reported an error inside its answer"); c != nil {
 			c.Write(x.logFields()...)
 		}
@@ -84,17 +86,28 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	// What comes after the event that ends a stream is of no interest: the Go SDK
 	// leaves at that event, and some providers cut the connection there.
 	if err == nil {
+		x.succeeded(res)
 		return nil
 	}
 	if (r.lost != nil || x.clientGone()) && reader.Settled() && !reader.Ended() {
+		x.succeeded(res)
 		return nil // the client left at the finish reason, and the usage has come
 	}
 	if stream && reader.Ended() {
+		x.succeeded(res)
 		dog.restart(restTime, errIdle)
 		_, _ = io.CopyN(io.Discard, res.Body, restSize) // for the connection's sake
 		return nil
 	}
 	return x.abort(ctx, stream, reader, err)
+}
+
+// succeeded notes for the provider that its answer came to its end without an
+// error. Its head alone says nothing: a provider may break off every time.
+func (x *exchange) succeeded(res *http.Response) {
+	if res.StatusCode < 300 && !x.erred {
+		x.provider.state.succeeded(x.sent, x.model)
+	}
 }
 
 // cutShort reports whether a response whose end is the end of its connection broke
@@ -121,7 +134,9 @@ func (x *exchange) abort(ctx context.Context, stream bool, reader llmprovider.Re
 		panic(http.ErrAbortHandler)
 	}
 	x.failure = attemptError(x.provider, ctx, err)
-	x.provider.state.failed(time.Now(), 0, nil)
+	if context.Cause(ctx) != errDrained {
+		x.cool(0, nil)
+	}
 	if c := x.h.logger.Check(zapcore.ErrorLevel, "answer broke off"); c != nil {
 		c.Write(append(x.logFields(), zap.String("code", x.failure.Code), zap.Duration("after", time.Since(x.began)), zap.Error(err))...)
 	}

@@ -247,8 +247,8 @@ func TestErrorInsideAStreamIsCounted(t *testing.T) {
 	for _, p := range g.app.static {
 		p.state.mu.Lock()
 		defer p.state.mu.Unlock()
-		if p.state.failures != 1 {
-			t.Errorf("%d failures of the provider are known, want 1", p.state.failures)
+		if p.state.all.row != 1 {
+			t.Errorf("%d failures of the provider are known, want 1", p.state.all.row)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
@@ -15,12 +14,6 @@ import (
 // maxBackends is the most backends a rule may have: one bit each says which
 // were tried.
 const maxBackends = 64
-
-// defaultRetryOn are the statuses that move a request on to another backend.
-// 529 is what some providers answer when they are overloaded.
-var defaultRetryOn = []int{
-	http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, 529,
-}
 
 // Rule sends the requests that match it to one of its backends.
 type Rule struct {
@@ -43,8 +36,10 @@ type Rule struct {
 	Attempts int `json:"attempts,omitempty"`
 
 	// The response statuses that move a request on to another backend, as
-	// failures and timeouts before the first byte always do. Default: 429, 500,
-	// 502, 503, 504, 529.
+	// failures and timeouts before the first byte always do. A redirect, and a 2xx
+	// that carries only an error or nothing, count as 502. Default: 408, 424, 429,
+	// 500, 502, 503, 504, 520 to 530, and 401, 402 and 403 where the credential is
+	// the gateway's own.
 	RetryOn []int `json:"retry_on,omitempty"`
 
 	matcherSets caddyhttp.MatcherSets
@@ -122,9 +117,6 @@ func (r *Rule) Provision(ctx caddy.Context) error {
 	if r.Attempts == 0 {
 		r.Attempts = 1
 	}
-	if r.RetryOn == nil {
-		r.RetryOn = defaultRetryOn
-	}
 	return nil
 }
 
@@ -170,8 +162,6 @@ func CheckWeights(backends []*Backend) error {
 	}
 	return nil
 }
-
-func (r *Rule) retries(status int) bool { return slices.Contains(r.RetryOn, status) }
 
 // Interface guards
 var _ caddy.Provisioner = (*Rule)(nil)

@@ -173,7 +173,7 @@ func (a *App) liveProvider(ctx caddy.Context, old *snapshot, spec *ProviderSpec)
 func (a *App) newProvider(name string, module llmprovider.Provider) *provider {
 	host := module.ServerAddress()
 	p := &provider{Provider: module, name: name, host: host, state: acquireState(name)}
-	rule := &Rule{Backends: []*Backend{{Provider: name}}, Attempts: 1, RetryOn: defaultRetryOn}
+	rule := &Rule{Backends: []*Backend{{Provider: name}}, Attempts: 1}
 	p.rules[0], p.targets[0] = rule, target{rule.Backends[0], p}
 	p.ruleTargets[0] = p.targets[:]
 	return p

@@ -61,9 +61,9 @@ func (p *provider) status(now time.Time, models []string, costs map[costKey]cost
 	switch {
 	case p.CheckCredentials() != nil:
 		s.State = StateNoKey
-	case p.state.cooling(now):
+	case !p.state.coolingUntil(now).IsZero():
 		s.State = StateCooling
-		s.CoolingSeconds = time.Unix(0, p.state.coolUntil.Load()).Sub(now).Seconds()
+		s.CoolingSeconds = p.state.coolingUntil(now).Sub(now).Seconds()
 	case s.Recent.Failed > 0 && s.Recent.Failed*2 >= s.Recent.Requests:
 		s.State = StateFailing
 	case s.Recent.Failed > 0:

@@ -94,8 +94,9 @@ type LLMRouteRule struct {
 	Attempts int32 `json:"attempts,omitempty"`
 
 	// The response statuses that move a request on to another backend, as
-	// failures and timeouts before the first byte always do. Default: 429, 500,
-	// 502, 503, 504, 529. At most 200.
+	// failures and timeouts before the first byte always do. Default: 408, 424, 429,
+	// 500, 502, 503, 504, 520 to 530, and 401, 402 and 403 where the key is the
+	// gateway's own. At most 200.
 	//
 	// +kubebuilder:validation:MaxItems=200
 	// +kubebuilder:validation:items:XValidation:rule=`self >= 400 && self <= 599`,message="this is no error status; write a number from 400 to 599"

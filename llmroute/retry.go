@@ -1,0 +1,87 @@
+package llmroute
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// retries reports whether a provider's status moves a request on to another
+// backend. ownKey tells that the provider was sent a credential of the gateway's
+// own.
+func (r *Rule) retries(status int, ownKey bool) bool {
+	if r.RetryOn != nil {
+		return slices.Contains(r.RetryOn, status)
+	}
+	return isFailure(status, ownKey) || status == http.StatusFailedDependency || ownKey && status == http.StatusForbidden
+}
+
+// isFailure reports whether a status is the provider's failure, so that three in a
+// row cool it down. Others may be the client's own fault, which must cool nobody
+// down: a 403 is also what some providers answer to a text that they do not like,
+// and a 424 what OpenAI answers when a tool server fails that the client named.
+func isFailure(status int, ownKey bool) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	case http.StatusUnauthorized, http.StatusPaymentRequired:
+		return ownKey
+	}
+	return status >= 520 && status <= 530 // Cloudflare's, and Anthropic's 529 for overloaded
+}
+
+const (
+	// usualHeader and usualBody are what most servers take of a request without
+	// looking at it, in bytes: some reset the connection of a larger one.
+	usualHeader = 8 << 10
+	usualBody   = 64 << 10
+)
+
+// isOversized reports whether an attempt's request is so large that the provider
+// may have cut the connection because of it.
+func isOversized(r *http.Request) bool {
+	if r.ContentLength > usualBody {
+		return true
+	}
+	n := 0
+	for name, values := range r.Header {
+		for _, value := range values {
+			n += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	return n > usualHeader
+}
+
+// brokeOff reports whether a connection that had been made ended without an answer.
+func brokeOff(err error) bool {
+	if llmprovider.NotConnected(err) {
+		return false
+	}
+	var timeout interface{ Timeout() bool }
+	return !errors.As(err, &timeout) || !timeout.Timeout() || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// headersTooLarge reports whether net/http refused to send headers that the
+// provider said it does not take. Its error has no name.
+func headersTooLarge(err error) bool {
+	return strings.Contains(err.Error(), "header list larger than peer's advertised limit")
+}
+
+func errHeadersTooLarge(p *provider, cause error) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusRequestHeaderFieldsTooLarge, Type: llmprovider.TypeInvalidRequest, Code: "headers_too_large",
+		Message: "the provider " + p.host + " does not take request headers this large; send fewer or shorter ones", Cause: cause,
+	}
+}
+
+func errRedirected(p *provider) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "provider_redirected",
+		Message: "the provider " + p.host + " answered with a redirect, which is not followed; the gateway's operator has to correct its scheme, host or path",
+	}
+}
