@@ -163,7 +163,7 @@ func TestNobodyUnknownMakesTheGatewayHoldABody(t *testing.T) {
 			})
 			s.Start()
 			defer s.Close()
-			for key, known := range map[string]bool{"sk-known": true, "sk-other": false, "": false} {
+			for key, known := range map[string]bool{"sk-known": true, "?key=sk-known": true, "sk-other": false, "": false} {
 				read := false
 				body := strings.NewReader(`{"model":"gpt-4o"}`)
 				req, _ := http.NewRequest(http.MethodPost, s.URL, readerFunc(func(p []byte) (int, error) {
@@ -172,7 +172,9 @@ func TestNobodyUnknownMakesTheGatewayHoldABody(t *testing.T) {
 				}))
 				req.ContentLength = 18
 				req.Header.Set("Expect", "100-continue")
-				if key != "" {
+				if query, ok := strings.CutPrefix(key, "?"); ok {
+					req.URL.RawQuery = query
+				} else if key != "" {
 					req.Header.Set("X-Api-Key", key)
 				}
 				client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}

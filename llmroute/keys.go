@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -169,16 +170,11 @@ func identify(r *http.Request, known clientTable) (client *Client, presented boo
 	return client, presented
 }
 
-// hasKey reports whether the headers carry a known key. It leaves them as they are.
-func hasKey(h http.Header, known clientTable) bool {
-	for _, name := range keyHeaders {
-		for _, value := range h[name] {
-			if known.find(keyIn(name, value)) != nil {
-				return true
-			}
-		}
-	}
-	return false
+// hasKey reports whether the request carries a known key. It leaves it as it is.
+func hasKey(r *http.Request, known clientTable) bool {
+	u := *r.URL
+	client, _ := identify(&http.Request{Header: maps.Clone(r.Header), URL: &u}, known)
+	return client != nil
 }
 
 // keyIn returns the key in a header's value, or "".

@@ -25,7 +25,7 @@ func (s *siteKeys) check(r *http.Request, m *ModelMatcher) (locked, known bool) 
 		return false, false
 	}
 	keys := s.after(server, m)
-	return len(keys) > 0, slices.ContainsFunc(keys, func(k *Keys) bool { return hasKey(r.Header, k.keys.Get()) })
+	return len(keys) > 0, slices.ContainsFunc(keys, func(k *Keys) bool { return hasKey(r, k.keys.Get()) })
 }
 
 // after returns the llm_keys handlers after the matcher in the server.
