@@ -26,6 +26,8 @@ func TestAccessLogWarning(t *testing.T) {
 		{"own output", "log {\n\t\toutput stdout\n\t}\n\t", true},
 		{"not written", "log {\n\t\toutput discard\n\t}\n\t", false},
 		{"hidden", hiding, false},
+		{"hidden by the format", "log {\n\t\tformat llm\n\t}\n\t", false},
+		{"hidden in another format", "log {\n\t\tformat llm {\n\t\t\twrap console\n\t\t}\n\t}\n\t", false},
 		{"hidden in part", "log {\n\t\tformat filter {\n\t\t\trequest>headers delete\n\t\t}\n\t}\n\t", true},
 		{"hidden as a whole", "log {\n\t\tformat filter {\n\t\t\trequest delete\n\t\t}\n\t}\n\t", false},
 	}

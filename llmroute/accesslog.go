@@ -34,8 +34,8 @@ func (h *Handler) warnOfAccessLogs(ctx caddy.Context) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(logs)) {
 		if id := accessLog(name); showsCredentials(ctx.Logger(id)) {
-			h.logger.Warn("the access log shows API keys that clients send as x-api-key, api-key or x-goog-api-key, or in the query; let its format "+
-				"hide them, as in the documentation of llm_route", zap.String("log", string(id.CaddyModule().ID)))
+			h.logger.Warn("the access log shows API keys that clients send as x-api-key, api-key or x-goog-api-key, or in the query; "+
+				"write `format llm` into the block of log", zap.String("log", string(id.CaddyModule().ID)))
 		}
 	}
 }

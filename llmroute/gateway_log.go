@@ -3,14 +3,11 @@ package llmroute
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-
-	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // accessLine writes the access log of the gateway's own listeners, in Caddy's
@@ -43,45 +40,10 @@ func (l *accessLine) write(err error, fields []zap.Field) {
 		return
 	}
 	c.Write(append([]zap.Field{
-		zap.Object("request", loggedRequest{l.r}),
+		zap.Object("request", hiding(caddyhttp.LoggableHTTPRequest{Request: l.r})),
 		zap.Duration("duration", time.Since(l.began)),
 		zap.Int("size", l.recorder.Size()),
 		zap.Int("status", status),
-		zap.Object("resp_headers", caddyhttp.LoggableHTTPHeader{Header: loggedHeader(l.recorder.Header())}),
+		zap.Object("resp_headers", hiding(caddyhttp.LoggableHTTPHeader{Header: l.recorder.Header()})),
 	}, fields...)...)
 }
-
-// loggedRequest is a request as logs may show it.
-type loggedRequest struct{ *http.Request }
-
-// MarshalLogObject implements zapcore.ObjectMarshaler.
-func (l loggedRequest) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	shown := *l.Request
-	shown.Header = loggedHeader(shown.Header)
-	shown.RequestURI = withoutQuery(shown.RequestURI)
-	return caddyhttp.LoggableHTTPRequest{Request: &shown}.MarshalLogObject(enc)
-}
-
-// loggedHeader is a header as logs may show it.
-func loggedHeader(header http.Header) http.Header {
-	out := header.Clone() // which the handler may not see changed
-	for name := range out {
-		switch {
-		case llmprovider.IsHiddenHeader(name):
-			out[name] = []string{"REDACTED"}
-		case name == "Location":
-			out[name] = []string{withoutQuery(header.Get(name))}
-		}
-	}
-	return out
-}
-
-func withoutQuery(uri string) string {
-	if path, _, ok := strings.Cut(uri, "?"); ok {
-		return path + "?REDACTED"
-	}
-	return uri
-}
-
-// Interface guards
-var _ zapcore.ObjectMarshaler = loggedRequest{}

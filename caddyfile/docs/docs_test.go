@@ -291,3 +291,34 @@ func anchors(t *testing.T, page string) []string {
 	}
 	return out
 }
+
+// TestLogsHideCredentials holds that every log of an example or a page has the format
+// that hides credentials.
+func TestLogsHideCredentials(t *testing.T) {
+	var texts []block
+	for _, page := range pages(t) {
+		for _, b := range blocks(t, page) {
+			if b.lang == "caddyfile" {
+				texts = append(texts, b)
+			}
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(root, "examples/*/Caddyfile*"))
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		texts = append(texts, block{file: file, text: read(t, file), line: 1})
+	}
+	found := 0
+	for _, b := range texts {
+		logs := len(regexp.MustCompile(`(?m)^\s*log(\s+\w+)?(\s*\{)?$`).FindAllString(b.text, -1))
+		found += logs
+		if formats := len(regexp.MustCompile(`(?m)^\s*format llm\b`).FindAllString(b.text, -1)); formats != logs {
+			t.Errorf("%s:%d: %d logs, %d of them with format llm", b.file, b.line, logs, formats)
+		}
+	}
+	if found < 4 {
+		t.Errorf("%d logs found", found)
+	}
+}
