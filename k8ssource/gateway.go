@@ -228,7 +228,7 @@ func (b *gatewayBuilder) tls(path string, spec *GatewayTLS, secure bool, to *llm
 		b.warn(ReasonInvalidField, "%s.minProtocolVersion: this is not a version, and the server is left out; write TLSV1_2 or TLSV1_3", path)
 	}
 	if spec.CredentialName == "" {
-		b.warn(ReasonUnsupportedServer, "%s.credentialName: certificates come from Secrets alone, and the server is left out; write the name of one in namespace %s", path, b.object.Namespace)
+		b.warn(ReasonUnsupportedServer, "%s.credentialName: certificates come from Secrets alone, and the server is left out; write the name of one in %s", path, b.credentialNamespaces())
 		return
 	}
 	to.Certificate = b.certificate(path+".credentialName", spec.CredentialName, to.ClientAuth)

@@ -18,23 +18,84 @@ var (
 	authorityKeys = []string{"ca.crt", "cacert"}
 )
 
-// certificate reads a server's certificate from its Secret. Without a usable one
-// handshakes fail, but the server keeps its hosts.
+// servedCertificate is what a certificate is kept by that stays in use while its Secret
+// is gone or cannot be used.
+type servedCertificate struct {
+	gateway, credential string
+	clientAuth          bool
+}
+
+// certificate reads a server's certificate from its Secret. Without a usable one, the
+// last good one stays in use. If there was none, handshakes fail, but the server keeps
+// its hosts.
 func (b *gatewayBuilder) certificate(path, name string, clientAuth bool) *llmroute.Certificate {
-	// The Gateway's own namespace, as with the keys of providers: whoever may
-	// write it there may read its Secrets, and no others.
-	full := b.object.Namespace + "/" + name
 	if !objectName.MatchString(name) {
-		b.warn(ReasonInvalidSecret, "%s: this is not the name of a Secret; write one of namespace %s, since no others are read", path, b.object.Namespace)
+		b.warn(ReasonInvalidSecret, "%s: this is not the name of a Secret; write one of %s, since no others are read", path, b.credentialNamespaces())
 		return nil
 	}
-	secret := b.t.secrets[full]
+	key := servedCertificate{keyOf(b.object), name, clientAuth}
+	last := b.t.before.served[key]
+	effect := "so TLS handshakes fail"
+	if last != nil {
+		effect = "and the last good certificate stays in use"
+	}
+	certificate := b.currentCertificate(path, name, effect, clientAuth)
+	if certificate == nil {
+		certificate = last
+	}
+	if certificate != nil {
+		b.t.after.served[key] = certificate
+	}
+	return certificate
+}
+
+// credential finds the Secret of a name: in the workload's namespace, as Istio has it,
+// else in the Gateway's. One that may not be read is as good as none while there is
+// another.
+func (b *gatewayBuilder) credential(name string) *Item[Secret] {
+	var refused *Item[Secret]
+	for _, namespace := range credentialNamespaces(b.t, b.object) {
+		secret := b.t.secrets[namespace+"/"+name]
+		switch {
+		case secret == nil:
+		case refusal(secret.Faults) == ReasonSecretForbidden:
+			if refused == nil {
+				refused = secret
+			}
+		default:
+			return secret
+		}
+	}
+	return refused
+}
+
+// credentialNamespaces are those where a Gateway's Secrets are looked for, in order.
+func credentialNamespaces(t *translation, g *Gateway) []string {
+	if !t.known || t.identity.Namespace == g.Namespace {
+		return []string{g.Namespace}
+	}
+	return []string{t.identity.Namespace, g.Namespace}
+}
+
+// credentialNamespaces are the same for people.
+func (b *gatewayBuilder) credentialNamespaces() string {
+	return "namespace " + strings.Join(credentialNamespaces(b.t, b.object), " or ")
+}
+
+// currentCertificate is the one that the Secret has now. effect is what follows if there
+// is none.
+func (b *gatewayBuilder) currentCertificate(path, name, effect string, clientAuth bool) *llmroute.Certificate {
+	secret := b.credential(name)
 	if secret == nil {
-		b.warn(ReasonSecretNotFound, "%s: there is no Secret of that name in namespace %s, so TLS handshakes fail; create it there with tls.crt and tls.key", path, b.object.Namespace)
+		b.warn(ReasonSecretNotFound, "%s: there is no Secret of that name in %s, %s; create it there with tls.crt and tls.key", path, b.credentialNamespaces(), effect)
 		return nil
 	}
+	full := keyOf(&secret.Object)
 	faults, usable := secretFaults(path, secret)
 	for _, f := range faults {
+		if !usable {
+			f.Message += ", " + effect
+		}
 		b.warn(f.Reason, "%s", f.Message)
 	}
 	if !usable {
@@ -42,7 +103,11 @@ func (b *gatewayBuilder) certificate(path, name string, clientAuth bool) *llmrou
 	}
 	chain, key := first(secret, chainKeys), first(secret, privateKeys)
 	if chain == "" || key == "" {
-		b.warn(ReasonInvalidSecret, "%s: Secret %s has no tls.crt or no tls.key, so TLS handshakes fail; its keys are: %s", path, bounded(full), secret.Object.keys())
+		keys := ""
+		if secret.Object.Namespace == b.object.Namespace { // else whoever writes the Gateway may not know them
+			keys = "; its keys are: " + secret.Object.keys()
+		}
+		b.warn(ReasonInvalidSecret, "%s: Secret %s has no tls.crt or no tls.key, %s%s", path, shownKey(&secret.Object), effect, keys)
 		return nil
 	}
 	var authorities string
@@ -57,7 +122,7 @@ func (b *gatewayBuilder) certificate(path, name string, clientAuth bool) *llmrou
 	}
 	certificate, err := llmroute.NewCertificate("Secret "+full, []byte(chain), []byte(key), []byte(authorities))
 	if err != nil {
-		b.warn(ReasonInvalidSecret, "%s: Secret %s cannot be used, so TLS handshakes fail: %s", path, bounded(full), strings.TrimPrefix(err.Error(), "tls: "))
+		b.warn(ReasonInvalidSecret, "%s: Secret %s cannot be used, %s: %s", path, shownKey(&secret.Object), effect, strings.TrimPrefix(err.Error(), "tls: "))
 		return nil
 	}
 	b.t.after.certificates[built] = certificate

@@ -25,7 +25,7 @@ func References(objects *Objects, identity llmroute.Identity, options Options) [
 	}
 	for _, gateway := range latest(t, kindGateway, objects.Gateways) {
 		if t.selects(&gateway.Object) {
-			out = append(out, gateway.Object.references()...)
+			out = append(out, gateway.Object.references(credentialNamespaces(t, &gateway.Object))...)
 		}
 	}
 	out = append(out, t.meshReference()...)
@@ -60,16 +60,18 @@ func providerReferences(p *v1beta1.LLMProvider) []Reference {
 	return out
 }
 
-// references are the Secrets of the Gateway's certificates, all in its namespace.
-func (g *Gateway) references() []Reference {
+// references are the Secrets of the Gateway's certificates, in these namespaces.
+func (g *Gateway) references(namespaces []string) []Reference {
 	var out []Reference
 	for _, server := range g.Spec.Servers {
 		if server.TLS == nil || !objectName.MatchString(server.TLS.CredentialName) {
 			continue
 		}
-		out = append(out, Reference{KindSecret, g.Namespace, server.TLS.CredentialName})
-		if server.TLS.Mode == "MUTUAL" {
-			out = append(out, Reference{KindSecret, g.Namespace, server.TLS.CredentialName + caSuffix})
+		for _, namespace := range namespaces {
+			out = append(out, Reference{KindSecret, namespace, server.TLS.CredentialName})
+			if server.TLS.Mode == "MUTUAL" {
+				out = append(out, Reference{KindSecret, namespace, server.TLS.CredentialName + caSuffix})
+			}
 		}
 	}
 	return out

@@ -93,6 +93,20 @@ spec:
 			identity: llmroute.Identity{Namespace: "gws", Labels: map[string]string{"app": "this"}},
 			want:     []Reference{{"Secret", "gws", "one"}, {"Secret", "gws", "two"}, {"Secret", "gws", "two-cacert"}},
 		},
+		"certificates of a Gateway elsewhere": {
+			objects: `metadata: {name: a, namespace: ns}
+spec: {host: a.example.com}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: g, namespace: gws}
+spec:
+  servers:
+  - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: one}}
+`,
+			identity: llmroute.Identity{Namespace: "edge"},
+			want:     []Reference{{"Secret", "edge", "one"}, {"Secret", "gws", "one"}},
+		},
 		"what is no name": {objects: "metadata: {name: a, namespace: ns}\nspec: {host: a.example.com, tls: {caSecretRef: {name: ../other/key}}}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,6 +25,8 @@ type Translator struct {
 	routes      map[*Item[v1beta1.LLMRoute]]*builtRoute
 	// certificates are those of servers, which would never be found equal.
 	certificates map[builtCertificate]*llmroute.Certificate
+	// served are the last good certificates of servers.
+	served map[servedCertificate]*llmroute.Certificate
 
 	policies        map[*Item[AuthorizationPolicy]]*builtPolicy
 	authentications map[*Item[RequestAuthentication]]*builtAuthentication
