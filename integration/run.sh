@@ -21,7 +21,7 @@ XCADDY_VERSION=v0.4.6
 FUZZ_TIME=${FUZZ_TIME:-3000x}
 
 # Cheap ones first; clean is last because it looks at what the others left.
-ALL_STEPS=(fmt generate mod vet lint unit integration kubernetes modules node xcaddy fuzz clean)
+ALL_STEPS=(fmt generate mod vet lint unit integration kubernetes modules node xcaddy release fuzz clean)
 
 SKIPPED=77 # exit code of a skipped step, as in automake
 
@@ -52,6 +52,8 @@ Steps, in the order in which they run without any arguments:
   modules  vet and tests of the modules in folders below (SDKs, Helm chart)
   node     npm test in each folder of integration/ with a package.json
   xcaddy   a Caddy built by xcaddy has the same modules as cmd/caddy
+  release  .ci/release makes the same bytes twice of the last commit for one platform,
+           and the other platforms compile
   fuzz     each fuzz test for $FUZZ_TIME (default 3000x: 3,000 inputs)
   clean    the steps changed nothing in the work tree
 TXT
@@ -230,6 +232,22 @@ step_xcaddy() {
   cat "$tmp/theirs.txt"
   grep -qx llm "$tmp/theirs.txt" || { echo "the app llm is not in it"; return 1; }
   diff "$tmp/ours.txt" "$tmp/theirs.txt" || { echo "cmd/caddy (<) and xcaddy (>) differ"; return 1; }
+}
+
+# Compiled only, the other platforms take a minute or two of both processors each
+# where Go's build cache has nothing of them, and seconds after that. The second
+# of the two releases takes what it can from the cache, and links anew.
+step_release() {
+  [[ -n $(git rev-parse HEAD 2>/dev/null) ]] || skip "not a git checkout"
+  local platform failed=0
+  PLATFORMS=linux/amd64 .ci/release HEAD "$tmp/release" || return 1
+  (cd / && PLATFORMS=linux/amd64 TMPDIR=$tmp TZ=Asia/Tokyo "$root/.ci/release" HEAD "$tmp/release-again") || return 1
+  diff -r "$tmp/release" "$tmp/release-again" || { echo "the same commit gave other bytes"; return 1; }
+  for platform in linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; do
+    echo "--- compiling for $platform"
+    CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/} go build ./cmd/... || failed=1
+  done
+  return "$failed"
 }
 
 # A number of inputs and not a time: at the end of a time, go test sometimes
