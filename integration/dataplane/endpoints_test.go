@@ -2,13 +2,13 @@ package dataplane_test
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
 	"github.com/caddy-llm/gateway/integration/gateway"
+	"github.com/caddy-llm/gateway/integration/testclient"
 )
 
 const endpointsConfig = `{
@@ -64,27 +64,8 @@ func TestEndpoints(t *testing.T) {
 	s := startSite(t, endpointsConfig, map[string]any{"Provider": provider.URL(), "Mesh": mesh, "Objects": "objects.yaml"}, gateway.File("objects.yaml", endpointsObjects))
 	ask := func(t *testing.T, method, url string, header ...string) (int, http.Header, string) {
 		t.Helper()
-		req, err := http.NewRequest(method, url, strings.NewReader(`{"model":"m","messages":[],"stream":true}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		for i := 0; i < len(header); i += 2 {
-			if header[i] == "Host" {
-				req.Host = header[i+1]
-			}
-			req.Header.Set(header[i], header[i+1])
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res.StatusCode, res.Header, string(body)
+		r := testclient.Send(t, method, url, `{"model":"m","messages":[],"stream":true}`, header...)
+		return r.Status, r.Header, r.Body
 	}
 	const filled, own, streamed, as = `{"model":"configured","messages":[],"stream":false}`, "own", `{"model":"configured","messages":[],"stream":true}`, `{"model":"m","messages":[],"stream":true}`
 	for _, test := range []struct{ path, rule, sent, body string }{

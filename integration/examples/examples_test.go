@@ -5,9 +5,7 @@ package examples_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-llm/gateway/integration/gateway"
+	"github.com/caddy-llm/gateway/integration/testclient"
 )
 
 // start runs an example as it is, but for its ports.
@@ -56,27 +55,8 @@ func manifests(t *testing.T, root string, mock int) string {
 // call posts what the examples' curl commands post.
 func call(t *testing.T, url, body string, header ...string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, url+"/", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(header); i += 2 {
-		if header[i] == "Host" {
-			req.Host = header[i+1]
-		}
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(data)
+	r := testclient.Post(t, url+"/", body, header...)
+	return r.Status, r.Body
 }
 
 const hello = `{"messages": [{"role": "user", "content": "Hello"}]}`

@@ -22,6 +22,7 @@ import (
 
 	fp "github.com/caddy-llm/gateway/integration/fakeprovider"
 	"github.com/caddy-llm/gateway/integration/gateway"
+	"github.com/caddy-llm/gateway/integration/testclient"
 )
 
 const (
@@ -204,20 +205,7 @@ func (s *site) grows(t *testing.T, limit int64, f func()) {
 // metrics fetches them from the status listener.
 func (s *site) metrics(t *testing.T) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", s.status), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return testclient.Get(t, fmt.Sprintf("http://127.0.0.1:%d/metrics", s.status)).Body
 }
 
 // heap is how much memory the gateway has taken up, in bytes, whether or not it

@@ -3,9 +3,7 @@
 package kubernetes_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
 	"github.com/caddy-llm/gateway/integration/gateway"
 	"github.com/caddy-llm/gateway/integration/kubernetes/cluster"
+	"github.com/caddy-llm/gateway/integration/testclient"
 )
 
 const (
@@ -79,31 +78,12 @@ type answer struct {
 // ask sends the documented request. No connection is no answer: status 0.
 func ask(t *testing.T, port int, host string, header ...string) answer {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, fmt.Sprint("http://127.0.0.1:", port), strings.NewReader(`{
+	r := testclient.Try(http.DefaultClient, testclient.NewRequest(t, http.MethodPost, fmt.Sprint("http://127.0.0.1:", port), `{
     "messages": [
         {"role": "user", "content": "Please introduce yourself."}
     ]
-}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Host = host
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return answer{body: err.Error()}
-	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(res.Body)
-	if err != nil {
-		return answer{body: err.Error()}
-	}
-	var decoded struct{ Model string }
-	_ = json.Unmarshal(data, &decoded) // an error has none
-	return answer{res.StatusCode, decoded.Model, string(data)}
+}`, append(header, "Host", host)...))
+	return answer{r.Status, r.Model(), r.Body}
 }
 
 // until waits for what must become true soon after a change.

@@ -3,10 +3,7 @@
 package manifests_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +12,7 @@ import (
 
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
 	"github.com/caddy-llm/gateway/integration/gateway"
+	"github.com/caddy-llm/gateway/integration/testclient"
 )
 
 // meshPort is where the adapter's configurations listen for sidecar routes.
@@ -52,31 +50,12 @@ func start(t *testing.T, manifests string, env ...string) (*gateway.Gateway, map
 // answered.
 func ask(t *testing.T, port int, host string, header ...string) (status int, model, body string) {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, fmt.Sprint("http://127.0.0.1:", port), strings.NewReader(`{
+	r := testclient.Post(t, fmt.Sprint("http://127.0.0.1:", port), `{
     "messages": [
         {"role": "user", "content": "Please introduce yourself."}
     ]
-}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Host = host
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var answer struct{ Model string }
-	_ = json.Unmarshal(data, &answer) // an error has none
-	return res.StatusCode, answer.Model, string(data)
+}`, append(header, "Host", host)...)
+	return r.Status, r.Model(), r.Body
 }
 
 func TestDefaultModel(t *testing.T) {

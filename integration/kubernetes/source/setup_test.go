@@ -5,7 +5,6 @@ package source_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
 	"github.com/caddy-llm/gateway/integration/gateway"
 	"github.com/caddy-llm/gateway/integration/kubernetes/cluster"
+	"github.com/caddy-llm/gateway/integration/testclient"
 )
 
 func TestMain(m *testing.M) { cluster.Main(m) }
@@ -119,18 +119,8 @@ func (g *running) post(host string) answer {
 
 // do sends a request.
 func (g *running) do(req *http.Request) answer {
-	res, err := g.client.Do(req)
-	if err != nil {
-		return answer{body: err.Error()}
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return answer{body: err.Error()}
-	}
-	var parsed struct{ Model string }
-	_ = json.Unmarshal(body, &parsed)
-	return answer{res.StatusCode, parsed.Model, string(body)}
+	r := testclient.Try(g.client, req)
+	return answer{r.Status, r.Model(), r.Body}
 }
 
 // answers waits until a host is answered with a status and a model.
