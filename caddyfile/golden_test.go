@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -128,7 +128,7 @@ func TestGoldenForEveryOption(t *testing.T) {
 	blocks := map[string][]option{
 		"app":      appOptions(new(llmroute.App)),
 		"provider": new(providerBlock).options(),
-		"for":      modelOptions(new(llmprovider.ModelConfig), parseText),
+		"for":      modelOptions(new(openai.ModelConfig), parseText),
 		"route":    newRouteBlock(httpcaddyfile.Helper{}, nil).options(),
 		"rule":     newRouteBlock(httpcaddyfile.Helper{}, nil).own.options(),
 		"keys":     keysOptions(new(llmroute.Keys), nil),

@@ -11,12 +11,13 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
 // providerBlock is a provider while its block is read.
 type providerBlock struct {
-	llmprovider.OpenAI
+	openai.Provider
 	kind      string
 	url       bool // scheme, host and port come from a URL
 	transport bool // a transport block was read
@@ -52,7 +53,7 @@ type providerBlock struct {
 //		}
 //	}
 //
-// The options stand for the fields of the same names in llmprovider.OpenAI.
+// The options stand for the fields of the same names in openai.Provider.
 func parseProvider(d *caddyfile.Dispenser, app *llmroute.App) error {
 	at := here(d)
 	args := d.RemainingArgs()
@@ -89,7 +90,7 @@ func parseProvider(d *caddyfile.Dispenser, app *llmroute.App) error {
 	if app.ProvidersRaw == nil {
 		app.ProvidersRaw = make(map[string]json.RawMessage)
 	}
-	app.ProvidersRaw[name] = caddyconfig.JSONModuleObject(&p.OpenAI, "kind", "openai", nil)
+	app.ProvidersRaw[name] = caddyconfig.JSONModuleObject(&p.Provider, "kind", "openai", nil)
 	return nil
 }
 
@@ -119,7 +120,7 @@ func (p *providerBlock) options() []option {
 }
 
 // modelOptions are those of a provider and of its for blocks.
-func modelOptions(c *llmprovider.ModelConfig, parseModel func(string) (string, error)) []option {
+func modelOptions(c *openai.ModelConfig, parseModel func(string) (string, error)) []option {
 	return []option{
 		{name: "model", parse: value(&c.Model, expectedText, pointer(parseModel))},
 		{name: "stream", parse: value(&c.Stream, "on or off", pointer(parseOnOff))},
@@ -138,15 +139,15 @@ func (p *providerBlock) parseFor(d *caddyfile.Dispenser) error {
 	if _, ok := p.Rules[rule]; ok {
 		return d.Errf("for %s is given twice; put its options into one block", unquoted(rule))
 	}
-	var c llmprovider.ModelConfig
+	var c openai.ModelConfig
 	if err := parseBlock(d, "for", modelOptions(&c, func(s string) (string, error) { return s, nil })); err != nil {
 		return err
 	}
-	if c == (llmprovider.ModelConfig{}) {
+	if c == (openai.ModelConfig{}) {
 		return at.Errf("for %s sets nothing; write model, stream or api_key into its block", unquoted(rule))
 	}
 	if p.Rules == nil {
-		p.Rules = make(map[string]llmprovider.ModelConfig)
+		p.Rules = make(map[string]openai.ModelConfig)
 	}
 	p.Rules[rule] = c
 	return nil

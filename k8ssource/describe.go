@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -81,7 +82,7 @@ func (d *describer) provider(key string) string {
 	if i < 0 {
 		return otherWorkloads
 	}
-	p := d.state.Providers[i].Provider.(*llmprovider.OpenAI)
+	p := d.state.Providers[i].Provider.(*openai.Provider)
 	scheme, path := p.Scheme, shownPath(p.Path)
 	if scheme == "" {
 		scheme = "https"

@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -180,10 +180,10 @@ func TestFilesFollowsAFile(t *testing.T) {
 	write(t, path, manifestOf("d")) // in place
 	w.hosts("d")
 
-	key := w.hosts("d").Providers[0].Provider.(*llmprovider.OpenAI).Config.Key
+	key := w.hosts("d").Providers[0].Provider.(*openai.Provider).Config.Key
 	rename(t, path, strings.ReplaceAll(manifestOf("d"), "sk-d", "sk-2"))
 	w.until("another key", func(s *llmroute.State) bool {
-		now := s.Providers[0].Provider.(*llmprovider.OpenAI).Config.Key
+		now := s.Providers[0].Provider.(*openai.Provider).Config.Key
 		value, err := now.Value()
 		return now != key && value == "sk-2" && err == nil
 	})

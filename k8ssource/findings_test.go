@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -123,7 +123,7 @@ func TestBadObjectsHoldNoKeyInFindings(t *testing.T) {
 func TestHostsThatOptionsAllow(t *testing.T) {
 	objects := mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: a}\nspec: {host: 169.254.169.254}\n")
 	state := Translate(objects, llmroute.Identity{}, Options{AllowAnyHost: true})
-	if len(state.Findings) > 0 || len(state.Providers) != 1 || state.Providers[0].Provider.(*llmprovider.OpenAI).Guarded {
+	if len(state.Findings) > 0 || len(state.Providers) != 1 || state.Providers[0].Provider.(*openai.Provider).Guarded {
 		t.Errorf("got %+v", state.Findings)
 	}
 }
@@ -133,7 +133,7 @@ func TestHostsThatOptionsAllow(t *testing.T) {
 func TestNamesOfInternalAddresses(t *testing.T) {
 	objects := mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: a}\nspec: {host: a.example.com}\n")
 	state := Translate(objects, llmroute.Identity{}, Options{})
-	if !state.Providers[0].Provider.(*llmprovider.OpenAI).Guarded {
+	if !state.Providers[0].Provider.(*openai.Provider).Guarded {
 		t.Error("a name may stand for any address")
 	}
 }

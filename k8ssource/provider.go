@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 )
 
 // maxTimeout bounds a provider's time limits.
@@ -23,7 +24,7 @@ const maxTimeout = 24 * time.Hour
 type providerBuilder struct {
 	t      *translation
 	object *v1beta1.LLMProvider
-	out    *llmprovider.OpenAI
+	out    *openai.Provider
 	faults []Fault
 	// secrets are those that were looked for, nil where there was none.
 	secrets map[string]*Item[Secret]
@@ -135,19 +136,19 @@ func (b *providerBuilder) configs() {
 		b.fault(ReasonInvalidField, "spec.configs.routeSpecificConfigs: "+tooMany, maxRuleConfigs)
 	}
 	for _, rule := range slices.Sorted(maps.Keys(configs.RouteSpecificConfigs)) {
-		config := llmprovider.ModelConfig{}
+		config := openai.ModelConfig{}
 		if c := configs.RouteSpecificConfigs[rule].OpenAIConfig; c != nil {
 			config = b.modelConfig("spec.configs.routeSpecificConfigs["+shownName(rule)+"].openAIConfig", c)
 		}
 		if b.out.Rules == nil {
-			b.out.Rules = make(map[string]llmprovider.ModelConfig, len(configs.RouteSpecificConfigs))
+			b.out.Rules = make(map[string]openai.ModelConfig, len(configs.RouteSpecificConfigs))
 		}
 		b.out.Rules[rule] = config
 	}
 }
 
-func (b *providerBuilder) modelConfig(path string, c *v1beta1.OpenAIConfig) llmprovider.ModelConfig {
-	out := llmprovider.ModelConfig{Model: c.Model, Stream: c.Stream}
+func (b *providerBuilder) modelConfig(path string, c *v1beta1.OpenAIConfig) openai.ModelConfig {
+	out := openai.ModelConfig{Model: c.Model, Stream: c.Stream}
 	switch {
 	case c.APIKey != nil && c.APIKeySecretRef != nil:
 		b.fault(ReasonInvalidKey, "%s: apiKey and apiKeySecretRef are both set; keep one of them", path)

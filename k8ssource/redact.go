@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
@@ -87,7 +88,7 @@ func redactProvider(provider llmprovider.Provider) (map[string]any, error) {
 	if err := json.Unmarshal(data, &view); err != nil {
 		return nil, err
 	}
-	p, ok := provider.(*llmprovider.OpenAI)
+	p, ok := provider.(*openai.Provider)
 	if !ok {
 		return view, nil
 	}
@@ -111,7 +112,7 @@ func mayBeCredential(header string) bool {
 }
 
 // redactKey tells in a configuration's view that there is a key.
-func redactKey(view map[string]any, name string, config llmprovider.ModelConfig) {
+func redactKey(view map[string]any, name string, config openai.ModelConfig) {
 	if config.Key == nil {
 		return
 	}

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
@@ -95,7 +95,7 @@ func provision(t *testing.T, state *llmroute.State) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	defer cancel()
 	for _, spec := range state.Providers {
-		p := spec.Provider.Copy().(*llmprovider.OpenAI)
+		p := spec.Provider.Copy().(*openai.Provider)
 		if err := p.Provision(ctx); err != nil {
 			t.Errorf("%s: %v", spec.Name, err)
 			continue
@@ -138,7 +138,7 @@ func TestTranslateGivesEqualProvidersForEqualObjects(t *testing.T) {
 	if !reflect.DeepEqual(first, second) {
 		t.Error("two translations of the same objects differ, so every change would set up every provider anew")
 	}
-	value, err := first.Providers[0].Provider.(*llmprovider.OpenAI).Config.Key.Value()
+	value, err := first.Providers[0].Provider.(*openai.Provider).Config.Key.Value()
 	if value != "sk-1" || err != nil {
 		t.Errorf("key %q, %v", value, err)
 	}

@@ -256,12 +256,11 @@ func TestBodiesAreNotMixedUp(t *testing.T) {
 			t.Errorf("%s got a body of %d bytes that is not its own", mark, len(body))
 		}
 	})
-	model := "qwen"
 	for _, http2 := range []bool{false, true} {
 		server := httptest.NewUnstartedServer(handler)
 		server.EnableHTTP2 = http2
 		server.StartTLS()
-		p := &OpenAI{Host: "127.0.0.1", Config: ModelConfig{Model: &model}}
+		p := &Connection{Host: "127.0.0.1"}
 		provision(t, p)
 		client := server.Client()
 		var wait sync.WaitGroup
@@ -274,12 +273,7 @@ func TestBodiesAreNotMixedUp(t *testing.T) {
 					r.Header.Set("X-Mark", mark)
 					in := read(t, r)
 					ctx, cancel := context.WithCancel(context.Background())
-					a, refused := p.NewAttempt(ctx, in, "")
-					if refused != nil {
-						t.Error(refused)
-						cancel()
-						return
-					}
+					a := attempt(t, p, ctx, in, Edits{Model: []byte(`"qwen"`)})
 					target := *a.Request.URL
 					target.Host = server.Listener.Addr().String()
 					a.Request.URL = &target

@@ -42,19 +42,29 @@ type Endpoint struct {
 	Model string
 }
 
+// Suffixes returns the paths of the endpoints below a provider's base path, but for
+// those of chat completions and of models.
+func Suffixes() []string {
+	suffixes := make([]string, 0, len(endpoints)-1)
+	for _, e := range endpoints[1:] {
+		suffixes = append(suffixes, e.Suffix)
+	}
+	return suffixes
+}
+
 // Path is the endpoint as OpenAI's API spells it, such as /v1/embeddings: one
 // path for all the spellings that the gateway takes.
 func (e Endpoint) Path() string {
 	if e.Suffix == "" {
-		return "/v1" + chatSuffix
+		return "/v1" + ChatSuffix
 	}
 	return "/v1" + e.Suffix
 }
 
-// takesModel reports whether the configured model applies. On the other
+// TakesModel reports whether the configured model applies. On the other
 // endpoints the client's own model stays, since the configured one is a chat
 // model.
-func (e Endpoint) takesModel() bool {
+func (e Endpoint) TakesModel() bool {
 	switch e.Operation {
 	case Chat, TextCompletion, Responses, CountTokens:
 		return true
@@ -62,15 +72,15 @@ func (e Endpoint) takesModel() bool {
 	return false
 }
 
-// takesStream reports whether the configured stream applies: whether the
+// TakesStream reports whether the configured stream applies: whether the
 // endpoint generates something that can be streamed.
-func (e Endpoint) takesStream() bool {
-	return e.takesModel() && e.Operation != CountTokens && e.Suffix != compactSuffix
+func (e Endpoint) TakesStream() bool {
+	return e.TakesModel() && e.Operation != CountTokens && e.Suffix != compactSuffix
 }
 
-// asksStreamUsage reports whether the endpoint has stream_options.include_usage.
+// AsksStreamUsage reports whether the endpoint has stream_options.include_usage.
 // The Responses API has no such option: its last event carries usage anyway.
-func (e Endpoint) asksStreamUsage() bool {
+func (e Endpoint) AsksStreamUsage() bool {
 	return e.Operation == Chat || e.Operation == TextCompletion
 }
 
@@ -79,10 +89,11 @@ func (e Endpoint) multipart() bool {
 	return e.Operation == Images || e.Operation == Audio
 }
 
+// The paths of chat completions and of models below an API's base path.
 const (
-	chatSuffix    = "/chat/completions"
+	ChatSuffix    = "/chat/completions"
 	compactSuffix = "/responses/compact"
-	modelsSuffix  = "/models"
+	ModelsSuffix  = "/models"
 )
 
 // endpoints are those that requests can be sent to. No suffix ends in an earlier

@@ -47,7 +47,7 @@ func EndpointOf(method string, u *url.URL) Endpoint {
 			return e
 		}
 	}
-	if prefix, ok := strings.CutSuffix(path, chatSuffix); ok {
+	if prefix, ok := strings.CutSuffix(path, ChatSuffix); ok {
 		e := endpoints[0]
 		if e.Model, ok = rootOf(prefix, true); !ok {
 			e.Own = path
@@ -70,17 +70,17 @@ func EndpointOf(method string, u *url.URL) Endpoint {
 func modelsEndpoint(path string) (e Endpoint, ok bool) {
 	own := Endpoint{}
 	for start := 0; ; {
-		i := strings.Index(path[start:], modelsSuffix)
+		i := strings.Index(path[start:], ModelsSuffix)
 		if i < 0 {
 			return own, own.Own != ""
 		}
 		i += start
-		end := i + len(modelsSuffix)
+		end := i + len(ModelsSuffix)
 		start = end
 		if end < len(path) && path[end] != '/' {
 			continue // such as /modelsets
 		}
-		e := Endpoint{Operation: ListModels, Suffix: modelsSuffix}
+		e := Endpoint{Operation: ListModels, Suffix: ModelsSuffix}
 		if end < len(path) {
 			name, ok := nameIn(path[end+1:])
 			if !ok {

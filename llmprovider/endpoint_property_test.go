@@ -39,7 +39,7 @@ func checkReading(t *testing.T, u *url.URL) {
 	e := EndpointOf(http.MethodPost, u)
 	want := path == "" || path == "/"
 	for _, rule := range []*regexp.Regexp{readableChat, readableOther} {
-		if rule == readableOther && strings.HasSuffix(strings.TrimSuffix(path, "/"), chatSuffix) {
+		if rule == readableOther && strings.HasSuffix(strings.TrimSuffix(path, "/"), ChatSuffix) {
 			continue // the longer name is read
 		}
 		if m := rule.FindStringSubmatch(path); m != nil && !namesAPI(m[1]) {
@@ -55,7 +55,7 @@ func checkReading(t *testing.T, u *url.URL) {
 	if e.Own != "" && e.Own != strings.TrimSuffix(path, "/") {
 		t.Errorf("%q is %+v", path, e)
 	}
-	if e.Own == "" && e.Operation == Chat && path != "" && path != "/" && !strings.HasSuffix(strings.TrimSuffix(path, "/"), chatSuffix) {
+	if e.Own == "" && e.Operation == Chat && path != "" && path != "/" && !strings.HasSuffix(strings.TrimSuffix(path, "/"), ChatSuffix) {
 		t.Errorf("%q is a chat completion", path)
 	}
 	// Read again as it is spelled for policies, it is the same endpoint.
@@ -103,7 +103,7 @@ func FuzzEndpointOf(f *testing.F) {
 		checkReading(t, u)
 		for _, method := range []string{http.MethodGet, http.MethodDelete} {
 			e := EndpointOf(method, u)
-			if e.Operation == ListModels && (method != http.MethodGet || !strings.Contains(u.EscapedPath(), modelsSuffix)) {
+			if e.Operation == ListModels && (method != http.MethodGet || !strings.Contains(u.EscapedPath(), ModelsSuffix)) {
 				t.Errorf("%s %q is %+v", method, path, e)
 			}
 		}

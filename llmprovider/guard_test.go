@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -94,7 +95,7 @@ func TestAdminRefusesGuarded(t *testing.T) {
 	_, port, _ := net.SplitHostPort(address)
 	number, _ := net.LookupPort("tcp", port)
 	send := func(guarded bool) int {
-		p := &OpenAI{Host: "127.0.0.1", Port: number, Scheme: "http", Path: "/load", Guarded: guarded, FixedHeaders: map[string]string{"Sec-Fetch-Mode": "cors", "Origin": "http://" + address, "Referer": "http://" + address + "/"}}
+		p := &Connection{Host: "127.0.0.1", Port: number, Scheme: "http", Guarded: guarded, FixedHeaders: map[string]string{"Sec-Fetch-Mode": "cors", "Origin": "http://" + address, "Referer": "http://" + address + "/"}}
 		if err := p.Provision(newContext(t)); err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +111,7 @@ func TestAdminRefusesGuarded(t *testing.T) {
 		if refused != nil {
 			t.Fatal(refused)
 		}
-		attempt, refused := p.NewAttempt(t.Context(), in, "")
+		attempt, refused := p.NewAttempt(t.Context(), in, &Outgoing{URL: p.URL(&url.URL{Path: "/load"})})
 		if refused != nil {
 			t.Fatal(refused)
 		}

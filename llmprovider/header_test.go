@@ -175,8 +175,8 @@ func TestConnectionNamesHeadersOfItsOwn(t *testing.T) {
 }
 
 func TestForwardHeadersLetThrough(t *testing.T) {
-	ready := new(openAIReady)
-	err := ready.setHeaders(&OpenAI{ForwardHeaders: []string{"authorization", "X-API-KEY", "x-forwarded-for", "traceparent", "cookie", "proxy-authorization"}})
+	ready := new(connected)
+	err := ready.setHeaders(&Connection{ForwardHeaders: []string{"authorization", "X-API-KEY", "x-forwarded-for", "traceparent", "cookie", "proxy-authorization"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,25 +206,25 @@ func TestNoUserAgentIsMadeUp(t *testing.T) {
 func TestConfiguredHeadersAreChecked(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		provider OpenAI
+		provider Connection
 		want     string
 	}{
-		{"no name", OpenAI{Headers: map[string]string{"a b": "x"}}, `the name of a header is not one`},
-		{"empty name", OpenAI{Headers: map[string]string{"": "x"}}, `the name of a header is not one`},
-		{"a value of two lines", OpenAI{Headers: map[string]string{"X-A": "x\r\nX-B: y"}}, `the value of header "X-A" has characters that a header cannot hold`},
-		{"the gateway's own", OpenAI{Headers: map[string]string{"host": "x"}}, `header "host" is written by the gateway itself`},
-		{"the length", OpenAI{Headers: map[string]string{"Content-Length": "1"}}, `header "Content-Length" is written by the gateway itself`},
-		{"a literal credential", OpenAI{Headers: map[string]string{"X-Api-Key": "sk-literal"}}, `header X-Api-Key: a secret is not written into the configuration`},
-		{"the mark of loops", OpenAI{FixedHeaders: map[string]string{"CDN-Loop": "x"}}, `header "CDN-Loop" is written by the gateway itself`},
-		{"another placeholder", OpenAI{Headers: map[string]string{"X-A": "{env.A} {http.request.host}"}}, `header "X-A" has a placeholder other than {env.NAME} and {file.PATH}`},
-		{"a source's own", OpenAI{FixedHeaders: map[string]string{"Connection": "close"}}, `header "Connection" is written by the gateway itself`},
-		{"a source's value of two lines", OpenAI{FixedHeaders: map[string]string{"X-A": "x\ny"}}, `the value of header "X-A"`},
-		{"forwarding what cannot be", OpenAI{ForwardHeaders: []string{"transfer-encoding"}}, `header "transfer-encoding" is written by the gateway itself, or belongs to one connection`},
-		{"forwarding a pattern", OpenAI{ForwardHeaders: []string{"X-Forwarded-*"}}, `forward_headers: this is not a header name; write each name`},
-		{"forwarding no name", OpenAI{ForwardHeaders: []string{""}}, `forward_headers: this is not a header name`},
+		{"no name", Connection{Headers: map[string]string{"a b": "x"}}, `the name of a header is not one`},
+		{"empty name", Connection{Headers: map[string]string{"": "x"}}, `the name of a header is not one`},
+		{"a value of two lines", Connection{Headers: map[string]string{"X-A": "x\r\nX-B: y"}}, `the value of header "X-A" has characters that a header cannot hold`},
+		{"the gateway's own", Connection{Headers: map[string]string{"host": "x"}}, `header "host" is written by the gateway itself`},
+		{"the length", Connection{Headers: map[string]string{"Content-Length": "1"}}, `header "Content-Length" is written by the gateway itself`},
+		{"a literal credential", Connection{Headers: map[string]string{"X-Api-Key": "sk-literal"}}, `header X-Api-Key: a secret is not written into the configuration`},
+		{"the mark of loops", Connection{FixedHeaders: map[string]string{"CDN-Loop": "x"}}, `header "CDN-Loop" is written by the gateway itself`},
+		{"another placeholder", Connection{Headers: map[string]string{"X-A": "{env.A} {http.request.host}"}}, `header "X-A" has a placeholder other than {env.NAME} and {file.PATH}`},
+		{"a source's own", Connection{FixedHeaders: map[string]string{"Connection": "close"}}, `header "Connection" is written by the gateway itself`},
+		{"a source's value of two lines", Connection{FixedHeaders: map[string]string{"X-A": "x\ny"}}, `the value of header "X-A"`},
+		{"forwarding what cannot be", Connection{ForwardHeaders: []string{"transfer-encoding"}}, `header "transfer-encoding" is written by the gateway itself, or belongs to one connection`},
+		{"forwarding a pattern", Connection{ForwardHeaders: []string{"X-Forwarded-*"}}, `forward_headers: this is not a header name; write each name`},
+		{"forwarding no name", Connection{ForwardHeaders: []string{""}}, `forward_headers: this is not a header name`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := new(openAIReady).setHeaders(&test.provider)
+			err := new(connected).setHeaders(&test.provider)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("the error is %v, want %q", err, test.want)
 			}

@@ -74,6 +74,9 @@ func (in *Inbound) Read(r *http.Request, limit int64) *Error {
 // Begun reports whether Read has begun to read the body, so that nobody else can.
 func (in *Inbound) Begun() bool { return in.begun }
 
+// IsJSON reports whether the body is a JSON object. Otherwise it is a form.
+func (in *Inbound) IsJSON() bool { return in.isJSON }
+
 // Body returns the body as the client sent it, valid until Release.
 func (in *Inbound) Body() []byte {
 	if in.body == nil {

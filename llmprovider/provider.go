@@ -4,7 +4,6 @@
 package llmprovider
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"strings"
@@ -68,26 +67,6 @@ type Timeouts struct {
 	FirstByte time.Duration
 	// Idle bounds the silence inside a response's body.
 	Idle time.Duration
-}
-
-// Attempt is one request to one provider.
-type Attempt struct {
-	Request *http.Request
-
-	// Model is the model sent, empty if the body names none.
-	Model string
-	// FixedModel tells that Model comes from the configuration, so that it may
-	// be a metric label.
-	FixedModel bool
-	// Stream tells whether the provider is asked for server-sent events.
-	Stream bool
-	// StreamForced tells that the configuration turned a client's stream off.
-	StreamForced bool
-
-	hideUsage bool
-	operation Operation
-	request   http.Request // Request, in the same piece of memory
-	joined    bytes.Reader // its body, if it is small
 }
 
 // Reader passes a response's body on and reads its usage on the way.

@@ -16,7 +16,7 @@ func newContext(t testing.TB) caddy.Context {
 }
 
 // provision readies a provider for the length of the test.
-func provision(t testing.TB, p *OpenAI) {
+func provision(t testing.TB, p *Connection) {
 	t.Helper()
 	if err := p.Provision(newContext(t)); err != nil {
 		t.Fatal(err)
@@ -26,4 +26,18 @@ func provision(t testing.TB, p *OpenAI) {
 			t.Error(err)
 		}
 	})
+}
+
+// attempt is one to the connection's chat completions, with the edits.
+func attempt(t testing.TB, p *Connection, ctx context.Context, in *Inbound, edits Edits) *Attempt {
+	t.Helper()
+	path, err := ParsePath(DefaultPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, refused := p.NewAttempt(ctx, in, &Outgoing{URL: p.URL(path), Stream: in.Stream, Edits: edits})
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	return a
 }

@@ -8,18 +8,18 @@ import (
 	"github.com/tidwall/sjson"
 )
 
-// edits says what a provider's configuration changes in a request body.
+// Edits says what a provider's configuration changes in a request body.
 // Everything else of the body stays as the client sent it, byte for byte.
-type edits struct {
-	model        []byte // JSON value to set, nil to leave the client's
-	stream       []byte // JSON value to set, nil to leave the client's
-	includeUsage bool   // set stream_options.include_usage to true
-	dropOptions  bool   // remove stream_options
+type Edits struct {
+	Model        []byte // JSON value to set, nil to leave the client's
+	Stream       []byte // JSON value to set, nil to leave the client's
+	IncludeUsage bool   // set stream_options.include_usage to true
+	DropOptions  bool   // remove stream_options
 }
 
 // change reports whether they may change the body.
-func (e *edits) change() bool {
-	return e.model != nil || e.stream != nil || e.includeUsage || e.dropOptions
+func (e *Edits) change() bool {
+	return e.Model != nil || e.Stream != nil || e.IncludeUsage || e.DropOptions
 }
 
 // maxSegments is the most slices a body is sent in: three edits make at most
@@ -50,7 +50,7 @@ type cut struct {
 }
 
 // splice applies e to body, whose members are m.
-func splice(body []byte, m *members, e *edits) segments {
+func splice(body []byte, m *members, e *Edits) segments {
 	var cuts [3]cut
 	n := 0
 	replace := func(c cut) { // kept in order of place; there are at most three
@@ -76,16 +76,16 @@ func splice(body []byte, m *members, e *edits) segments {
 		added = append(added, val...)
 		added = append(added, ',')
 	}
-	if e.model != nil {
-		set("model", m.model, e.model)
+	if e.Model != nil {
+		set("model", m.model, e.Model)
 	}
-	if e.stream != nil {
-		set("stream", m.stream, e.stream)
+	if e.Stream != nil {
+		set("stream", m.stream, e.Stream)
 	}
 	switch {
-	case e.dropOptions && m.streamOptions.present():
+	case e.DropOptions && m.streamOptions.present():
 		replace(removal(body, m.streamOptions))
-	case e.includeUsage:
+	case e.IncludeUsage:
 		set("stream_options", m.streamOptions, withUsage(body, m.streamOptions))
 	}
 	if m.empty && len(added) > 0 {
@@ -138,12 +138,13 @@ func withUsage(body []byte, at member) []byte {
 	return out
 }
 
-// asksUsage tells whether the client's own stream_options ask for usage.
-func asksUsage(body []byte, at member) bool {
+// AsksUsage reports whether the client's own stream_options ask for usage.
+func (in *Inbound) AsksUsage() bool {
+	at := in.members.streamOptions
 	if !at.present() {
 		return false
 	}
-	asks, n := usageOption(body[at.val:at.end])
+	asks, n := usageOption(in.body.b[at.val:at.end])
 	return asks && n == 1
 }
 

@@ -21,7 +21,7 @@ func joined(s segments) []byte {
 	return out
 }
 
-func spliced(t testing.TB, body string, e edits) string {
+func spliced(t testing.TB, body string, e Edits) string {
 	t.Helper()
 	before := []byte(body)
 	m, err := scanObject(before)
@@ -42,21 +42,21 @@ var (
 )
 
 func TestSpliceChangesNothingElse(t *testing.T) {
-	all := edits{model: modelX, stream: streamOn, includeUsage: true}
+	all := Edits{Model: modelX, Stream: streamOn, IncludeUsage: true}
 	for _, test := range []struct {
 		name, body string
-		edits      edits
+		edits      Edits
 		want       string
 	}{
-		{"no edits", ` {"a" : 1} `, edits{}, ` {"a" : 1} `},
-		{"no edits, empty object", `{}`, edits{}, `{}`},
-		{"model replaced", `{"a":1,"model":"m","b":2}`, edits{model: modelX}, `{"a":1,"model":"x","b":2}`},
-		{"model null replaced", `{"model": null }`, edits{model: modelX}, `{"model": "x" }`},
-		{"model of another type replaced", `{"model":{"a":[1,2]},"b":2}`, edits{model: modelX}, `{"model":"x","b":2}`},
-		{"escaped name kept", `{"mod\u0065l":"m"}`, edits{model: modelX}, `{"mod\u0065l":"x"}`},
-		{"model added", `{"a":1}`, edits{model: modelX}, `{"model":"x","a":1}`},
-		{"model added before white space", "\n{ \"a\":1}", edits{model: modelX}, "\n{\"model\":\"x\", \"a\":1}"},
-		{"model added to an empty object", `{}`, edits{model: modelX}, `{"model":"x"}`},
+		{"no edits", ` {"a" : 1} `, Edits{}, ` {"a" : 1} `},
+		{"no edits, empty object", `{}`, Edits{}, `{}`},
+		{"model replaced", `{"a":1,"model":"m","b":2}`, Edits{Model: modelX}, `{"a":1,"model":"x","b":2}`},
+		{"model null replaced", `{"model": null }`, Edits{Model: modelX}, `{"model": "x" }`},
+		{"model of another type replaced", `{"model":{"a":[1,2]},"b":2}`, Edits{Model: modelX}, `{"model":"x","b":2}`},
+		{"escaped name kept", `{"mod\u0065l":"m"}`, Edits{Model: modelX}, `{"mod\u0065l":"x"}`},
+		{"model added", `{"a":1}`, Edits{Model: modelX}, `{"model":"x","a":1}`},
+		{"model added before white space", "\n{ \"a\":1}", Edits{Model: modelX}, "\n{\"model\":\"x\", \"a\":1}"},
+		{"model added to an empty object", `{}`, Edits{Model: modelX}, `{"model":"x"}`},
 		{"all added to an empty object", "{ \n}", all, "{\"model\":\"x\",\"stream\":true,\"stream_options\":{\"include_usage\":true} \n}"},
 		{"all added", `{"a":1}`, all, `{"model":"x","stream":true,"stream_options":{"include_usage":true},"a":1}`},
 		{"all replaced", `{"model":"m","stream":false,"stream_options":{}}`, all, `{"model":"x","stream":true,"stream_options":{"include_usage":true}}`},
@@ -65,28 +65,28 @@ func TestSpliceChangesNothingElse(t *testing.T) {
 		{"all replaced, in another order", `{"stream_options":null,"a":1,"stream":0,"b":2,"model":[]}`, all,
 			`{"stream_options":{"include_usage":true},"a":1,"stream":true,"b":2,"model":"x"}`},
 		{"stream replaced, others added", `{"stream":false}`, all, `{"model":"x","stream_options":{"include_usage":true},"stream":true}`},
-		{"big integers, order, white space, unknown members", `{ "z":12345678901234567890123, "model" : "m" ,"a":1.0e-400,"\u00e9":"<&>" }`, edits{model: modelX},
+		{"big integers, order, white space, unknown members", `{ "z":12345678901234567890123, "model" : "m" ,"a":1.0e-400,"\u00e9":"<&>" }`, Edits{Model: modelX},
 			`{ "z":12345678901234567890123, "model" : "x" ,"a":1.0e-400,"\u00e9":"<&>" }`},
 
-		{"usage added to the client's options", `{"stream_options":{"include_obfuscation":false}}`, edits{includeUsage: true},
+		{"usage added to the client's options", `{"stream_options":{"include_obfuscation":false}}`, Edits{IncludeUsage: true},
 			`{"stream_options":{"include_obfuscation":false,"include_usage":true}}`},
-		{"usage set over false", `{"stream_options":{"include_usage": false ,"b":12345678901234567890}}`, edits{includeUsage: true},
+		{"usage set over false", `{"stream_options":{"include_usage": false ,"b":12345678901234567890}}`, Edits{IncludeUsage: true},
 			`{"stream_options":{"include_usage": true ,"b":12345678901234567890}}`},
-		{"usage set over null", `{"stream_options":{"include_usage":null}}`, edits{includeUsage: true}, `{"stream_options":{"include_usage":true}}`},
-		{"usage set under an escaped name", `{"stream_options":{"include_us\u0061ge":false}}`, edits{includeUsage: true}, `{"stream_options":{"include_us\u0061ge":true}}`},
-		{"usage asked for twice", `{"stream_options":{"include_usage":true,"include_usage":false}}`, edits{includeUsage: true}, `{"stream_options":{"include_usage":true}}`},
-		{"usage asked for in two cases", `{"stream_options":{"include_usage":true,"Include_Usage":false}}`, edits{includeUsage: true}, `{"stream_options":{"include_usage":true}}`},
-		{"options of another type", `{"stream_options":[]}`, edits{includeUsage: true}, `{"stream_options":{"include_usage":true}}`},
+		{"usage set over null", `{"stream_options":{"include_usage":null}}`, Edits{IncludeUsage: true}, `{"stream_options":{"include_usage":true}}`},
+		{"usage set under an escaped name", `{"stream_options":{"include_us\u0061ge":false}}`, Edits{IncludeUsage: true}, `{"stream_options":{"include_us\u0061ge":true}}`},
+		{"usage asked for twice", `{"stream_options":{"include_usage":true,"include_usage":false}}`, Edits{IncludeUsage: true}, `{"stream_options":{"include_usage":true}}`},
+		{"usage asked for in two cases", `{"stream_options":{"include_usage":true,"Include_Usage":false}}`, Edits{IncludeUsage: true}, `{"stream_options":{"include_usage":true}}`},
+		{"options of another type", `{"stream_options":[]}`, Edits{IncludeUsage: true}, `{"stream_options":{"include_usage":true}}`},
 
-		{"options removed from the middle", `{"stream":true,"stream_options":{"a":1},"b":2}`, edits{stream: streamOff, dropOptions: true}, `{"stream":false,"b":2}`},
-		{"options removed from the start", `{ "stream_options":{"a":1} , "stream":true}`, edits{stream: streamOff, dropOptions: true}, `{  "stream":false}`},
-		{"options removed from the end", `{"stream":true , "stream_options":{"a":[1,{}]} }`, edits{stream: streamOff, dropOptions: true}, `{"stream":false  }`},
-		{"options removed, null", `{"stream":true,"stream_options":null}`, edits{stream: streamOff, dropOptions: true}, `{"stream":false}`},
-		{"options removed, a comma in the member before", `{"stream":true,"a":"x,","stream_options":{}}`, edits{stream: streamOff, dropOptions: true}, `{"stream":false,"a":"x,"}`},
-		{"options removed, none there", `{"stream":true}`, edits{stream: streamOff, dropOptions: true}, `{"stream":false}`},
-		{"options removed and model replaced", `{"model":"m","stream":true,"stream_options":{}}`, edits{model: modelX, stream: streamOff, dropOptions: true}, `{"model":"x","stream":false}`},
-		{"options removed and model added", `{"stream":true,"stream_options":{}}`, edits{model: modelX, stream: streamOff, dropOptions: true}, `{"model":"x","stream":false}`},
-		{"options removed before the others", `{"stream_options":{},"stream":true,"model":"m"}`, edits{model: modelX, stream: streamOff, dropOptions: true}, `{"stream":false,"model":"x"}`},
+		{"options removed from the middle", `{"stream":true,"stream_options":{"a":1},"b":2}`, Edits{Stream: streamOff, DropOptions: true}, `{"stream":false,"b":2}`},
+		{"options removed from the start", `{ "stream_options":{"a":1} , "stream":true}`, Edits{Stream: streamOff, DropOptions: true}, `{  "stream":false}`},
+		{"options removed from the end", `{"stream":true , "stream_options":{"a":[1,{}]} }`, Edits{Stream: streamOff, DropOptions: true}, `{"stream":false  }`},
+		{"options removed, null", `{"stream":true,"stream_options":null}`, Edits{Stream: streamOff, DropOptions: true}, `{"stream":false}`},
+		{"options removed, a comma in the member before", `{"stream":true,"a":"x,","stream_options":{}}`, Edits{Stream: streamOff, DropOptions: true}, `{"stream":false,"a":"x,"}`},
+		{"options removed, none there", `{"stream":true}`, Edits{Stream: streamOff, DropOptions: true}, `{"stream":false}`},
+		{"options removed and model replaced", `{"model":"m","stream":true,"stream_options":{}}`, Edits{Model: modelX, Stream: streamOff, DropOptions: true}, `{"model":"x","stream":false}`},
+		{"options removed and model added", `{"stream":true,"stream_options":{}}`, Edits{Model: modelX, Stream: streamOff, DropOptions: true}, `{"model":"x","stream":false}`},
+		{"options removed before the others", `{"stream_options":{},"stream":true,"model":"m"}`, Edits{Model: modelX, Stream: streamOff, DropOptions: true}, `{"stream":false,"model":"x"}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := spliced(t, test.body, test.edits); got != test.want {
@@ -122,18 +122,18 @@ func TestAsksUsage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := asksUsage(body, m.streamOptions); got != want {
+		if got := (&Inbound{body: &buffer{b: body}, members: m}).AsksUsage(); got != want {
 			t.Errorf("%s asks for usage: %v, want %v", options, got, want)
 		}
 	}
-	if asksUsage([]byte(`{}`), member{}) {
+	if new(Inbound).AsksUsage() {
 		t.Error("absent options ask for usage")
 	}
 }
 
 func TestSpliceOfAMegabyteAgreesWithSjson(t *testing.T) {
 	body := chatBody(1 << 20)
-	got := spliced(t, string(body), edits{model: modelX, stream: streamOff})
+	got := spliced(t, string(body), Edits{Model: modelX, Stream: streamOff})
 	want, err := sjson.SetBytes(body, "model", "x")
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestSpliceOfAMegabyteAgreesWithSjson(t *testing.T) {
 		t.Error("the result differs from sjson's")
 	}
 	deep := strings.Repeat(`[{"a":`, 4_000) + `1` + strings.Repeat(`}]`, 4_000)
-	if got, want := spliced(t, `{"d":`+deep+`,"model":"m"}`, edits{model: modelX}), `{"d":`+deep+`,"model":"x"}`; got != want {
+	if got, want := spliced(t, `{"d":`+deep+`,"model":"m"}`, Edits{Model: modelX}), `{"d":`+deep+`,"model":"x"}`; got != want {
 		t.Error("a deep document was changed")
 	}
 }
@@ -216,7 +216,7 @@ func unambiguous(pairs []pair) bool {
 }
 
 // checkSplice holds a splice against what encoding/json makes of both texts.
-func checkSplice(t *testing.T, body []byte, m *members, e edits) {
+func checkSplice(t *testing.T, body []byte, m *members, e Edits) {
 	t.Helper()
 	before := bytes.Clone(body)
 	out := joined(splice(body, m, &e))
@@ -246,12 +246,12 @@ func checkSplice(t *testing.T, body []byte, m *members, e edits) {
 		}
 		expect(name, want, there)
 	}
-	kept("model", e.model)
-	kept("stream", e.stream)
+	kept("model", e.Model)
+	kept("stream", e.Stream)
 	switch {
-	case e.dropOptions:
+	case e.DropOptions:
 		expect("stream_options", "", false)
-	case e.includeUsage:
+	case e.IncludeUsage:
 		options, _ := find(now, "stream_options")
 		var decoded map[string]any
 		if json.Unmarshal([]byte(options), &decoded) != nil || decoded["include_usage"] != true {
@@ -266,14 +266,14 @@ func checkSplice(t *testing.T, body []byte, m *members, e edits) {
 }
 
 // possibleEdits are the combinations that a configuration can lead to.
-func possibleEdits(body []byte, m *members) []edits {
+func possibleEdits(body []byte, m *members) []Edits {
 	streams := m.stream.present() && string(body[m.stream.val:m.stream.end]) == "true"
-	var all []edits
+	var all []Edits
 	for _, model := range [][]byte{nil, modelX} {
-		all = append(all, edits{model: model}, edits{model: model, stream: streamOn}, edits{model: model, stream: streamOff})
-		all = append(all, edits{model: model, includeUsage: true}, edits{model: model, stream: streamOn, includeUsage: true})
+		all = append(all, Edits{Model: model}, Edits{Model: model, Stream: streamOn}, Edits{Model: model, Stream: streamOff})
+		all = append(all, Edits{Model: model, IncludeUsage: true}, Edits{Model: model, Stream: streamOn, IncludeUsage: true})
 		if streams {
-			all = append(all, edits{model: model, stream: streamOff, dropOptions: true})
+			all = append(all, Edits{Model: model, Stream: streamOff, DropOptions: true})
 		}
 	}
 	return all

@@ -17,7 +17,7 @@ func TestTraceHeaders(t *testing.T) {
 	traceID, _ := trace.TraceIDFromHex(exampleTrace)
 	spanID, _ := trace.SpanIDFromHex(exampleSpan)
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: trace.FlagsSampled})
-	const attempt, client = "00-" + exampleTrace + "-" + exampleSpan + "-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	const own, client = "00-" + exampleTrace + "-" + exampleSpan + "-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for _, tc := range []struct {
 		name, propagators string
 		forward           []string
@@ -26,7 +26,7 @@ func TestTraceHeaders(t *testing.T) {
 	}{
 		{"not asked for", "", nil, true, "Traceparent", ""},
 		{"another one is asked for", "", []string{"Tracestate"}, true, "Traceparent", ""},
-		{"asked for", "", []string{"traceparent"}, true, "Traceparent", attempt},
+		{"asked for", "", []string{"traceparent"}, true, "Traceparent", own},
 		{"asked for, without tracing", "", []string{"traceparent"}, false, "Traceparent", client},
 		{"B3 as it is set up, not asked for", "b3", nil, true, "B3", ""},
 		{"B3 as it is set up, asked for", "b3", []string{"b3"}, true, "B3", exampleTrace + "-" + exampleSpan + "-1"},
@@ -34,7 +34,7 @@ func TestTraceHeaders(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Setenv("OTEL_PROPAGATORS", tc.propagators)
-			p := &OpenAI{Host: "llm.example.com", ForwardHeaders: tc.forward}
+			p := &Connection{Host: "llm.example.com", ForwardHeaders: tc.forward}
 			provision(t, p)
 			ctx := t.Context()
 			if tc.traced {
@@ -42,10 +42,7 @@ func TestTraceHeaders(t *testing.T) {
 			}
 			in := read(t, post("/v1/chat/completions", "application/json", `{"messages":[]}`))
 			in.Header = http.Header{"Traceparent": {client}, "B3": {"0"}}
-			a, refused := p.NewAttempt(ctx, in, "")
-			if refused != nil {
-				t.Fatal(refused)
-			}
+			a := attempt(t, p, ctx, in, Edits{})
 			if got := a.Request.Header.Get(tc.header); got != tc.want {
 				t.Errorf("%s is %q, want %q", tc.header, got, tc.want)
 			}

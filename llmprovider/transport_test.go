@@ -282,11 +282,11 @@ func TestProvidersAreAskedForModelsAtOnce(t *testing.T) {
 	ctx := context.WithValue(context.Background(), caddyhttp.VarsCtxKey, vars)
 	var wait sync.WaitGroup
 	for i := range 8 {
-		p := &OpenAI{Host: "p" + strconv.Itoa(i) + ".example", Scheme: "http", Transport: settings(t, `{"network_proxy":{"from":"url","url":"http://`+at.Host+`"}}`)}
+		p := &Connection{Host: "p" + strconv.Itoa(i) + ".example", Scheme: "http", Transport: settings(t, `{"network_proxy":{"from":"url","url":"http://`+at.Host+`"}}`)}
 		provision(t, p)
 		wait.Go(func() {
 			for range 20 {
-				r, refused := p.ModelsRequest(ctx, nil)
+				r, refused := p.Get(ctx, p.URL(&url.URL{Path: "/v1/models"}), nil, nil)
 				if refused != nil {
 					t.Error(refused)
 					return

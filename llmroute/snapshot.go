@@ -161,6 +161,9 @@ func (a *App) liveProvider(ctx caddy.Context, old *snapshot, spec *ProviderSpec)
 	module := spec.Provider.Copy()
 	if provisioner, ok := module.(caddy.Provisioner); ok {
 		if err := provisioner.Provision(ctx); err != nil {
+			if cleaner, ok := module.(caddy.CleanerUpper); ok { // as Caddy does
+				_ = cleaner.Cleanup()
+			}
 			a.logger.Error("provider left out", zap.String("provider", spec.Name), zap.String("origin", spec.Origin), zap.Error(err))
 			return nil
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 )
 
 // BenchmarkSnapshot measures what a state with one changed route costs among
@@ -18,7 +19,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	for i := range 1000 {
 		name := fmt.Sprintf("ns/p-%d", i)
 		model := "m"
-		p := &llmprovider.OpenAI{Host: fmt.Sprintf("p-%d.example.com", i), Config: llmprovider.ModelConfig{Model: &model, Key: llmprovider.Literal("sk")}}
+		p := &openai.Provider{Connection: llmprovider.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: openai.ModelConfig{Model: &model, Key: llmprovider.Literal("sk")}}
 		first.Providers = append(first.Providers, &ProviderSpec{Name: name, Origin: "test", Provider: p})
 	}
 	route := func(i int, host string) *Route {

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 )
 
 // statusOf returns a status handler with a page for an app.
@@ -156,7 +157,7 @@ func TestStatusJSONIsBounded(t *testing.T) {
 		name := unique("ns/p")
 		names = append(names, name)
 		state.Providers = append(state.Providers, &ProviderSpec{Name: name, Origin: "LLMProvider " + name,
-			Provider: &llmprovider.OpenAI{Host: fmt.Sprintf("p-%d.example.com", i), Config: llmprovider.ModelConfig{Model: &model, Key: llmprovider.Literal("sk-that-nobody-may-see")}}})
+			Provider: &openai.Provider{Connection: llmprovider.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: openai.ModelConfig{Model: &model, Key: llmprovider.Literal("sk-that-nobody-may-see")}}})
 	}
 	for i := range 5000 {
 		r := &Route{Origin: fmt.Sprintf("LLMRoute ns/r-%d", i)}

@@ -1,4 +1,4 @@
-package llmprovider
+package openai
 
 import (
 	"encoding/json"
@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // parse reads a provider as a configuration has it.
-func parse(t testing.TB, config string) *OpenAI {
+func parse(t testing.TB, config string) *Provider {
 	t.Helper()
-	p := new(OpenAI)
+	p := new(Provider)
 	if err := json.Unmarshal([]byte(config), p); err != nil {
 		t.Fatalf("%s: %v", config, err)
 	}
@@ -23,7 +23,7 @@ func parse(t testing.TB, config string) *OpenAI {
 }
 
 // provisioned is a provider of a configuration, ready for use.
-func provisioned(t testing.TB, config string) *OpenAI {
+func provisioned(t testing.TB, config string) *Provider {
 	t.Helper()
 	p := parse(t, config)
 	provision(t, p)
@@ -108,7 +108,7 @@ func TestWhereAProviderIs(t *testing.T) {
 			if got := p.ServerAddress(); got != test.address {
 				t.Errorf("the address is %s, want %s", got, test.address)
 			}
-			if got := p.ready.hostport; got != test.host {
+			if got := p.ready.urls[""].Host; got != test.host {
 				t.Errorf("the Host header is %s, want %s", got, test.host)
 			}
 			for suffix, want := range map[string]string{"": test.chat, "/embeddings": test.embeddings, "/models": test.models} {
@@ -125,15 +125,12 @@ func TestWhereAProviderIs(t *testing.T) {
 }
 
 func TestTimeoutsOfAProvider(t *testing.T) {
-	if got, want := provisioned(t, `{"host":"a.example"}`).Timeouts(), (Timeouts{FirstByte: 10 * time.Minute, Idle: 5 * time.Minute}); got != want {
+	if got, want := provisioned(t, `{"host":"a.example"}`).Timeouts(), (llmprovider.Timeouts{FirstByte: 10 * time.Minute, Idle: 5 * time.Minute}); got != want {
 		t.Errorf("the defaults are %+v, want %+v", got, want)
 	}
 	p := provisioned(t, `{"host":"a.example","dial_timeout":"1s","first_byte_timeout":"2s","idle_timeout":"3s"}`)
-	if got, want := p.Timeouts(), (Timeouts{FirstByte: 2 * time.Second, Idle: 3 * time.Second}); got != want {
+	if got, want := p.Timeouts(), (llmprovider.Timeouts{FirstByte: 2 * time.Second, Idle: 3 * time.Second}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
-	}
-	if got := p.ready.transport.DialTimeout; got != caddy.Duration(time.Second) {
-		t.Errorf("the dial timeout is %s", time.Duration(got))
 	}
 }
 
@@ -184,7 +181,7 @@ func TestRulesOverlayFieldByField(t *testing.T) {
 	}
 }
 
-func checkFilled(t *testing.T, config string, p *OpenAI, rule string, want [3]string) {
+func checkFilled(t *testing.T, config string, p *Provider, rule string, want [3]string) {
 	t.Helper()
 	in := read(t, post("/", "", `{"model":"client","stream":true}`))
 	defer in.Release()
@@ -214,8 +211,8 @@ func checkFilled(t *testing.T, config string, p *OpenAI, rule string, want [3]st
 }
 
 func TestKeysOfSources(t *testing.T) {
-	base, rule := Literal("base-key"), Literal("rule-key")
-	p := &OpenAI{Host: "a.example", Config: ModelConfig{Key: base}, Rules: map[string]ModelConfig{"vip": {Key: rule}, "none": {Key: Literal("")}, "same": {}}}
+	base, rule := llmprovider.Literal("base-key"), llmprovider.Literal("rule-key")
+	p := &Provider{Connection: llmprovider.Connection{Host: "a.example"}, Config: ModelConfig{Key: base}, Rules: map[string]ModelConfig{"vip": {Key: rule}, "none": {Key: llmprovider.Literal("")}, "same": {}}}
 	provision(t, p)
 	for rule, want := range map[string]string{"": "Bearer base-key", "vip": "Bearer rule-key", "none": "", "same": "Bearer base-key"} {
 		in := read(t, post("/", "", `{}`))
@@ -247,14 +244,11 @@ func TestConfiguredModels(t *testing.T) {
 
 func TestACopyIsProvisionedByItself(t *testing.T) {
 	p := provisioned(t, `{"host":"a.example","config":{"model":"m"}}`)
-	other := p.Copy().(*OpenAI)
+	other := p.Copy().(*Provider)
 	if other.ready != nil {
 		t.Fatal("the copy shares what was provisioned")
 	}
 	provision(t, other)
-	if n := references(p.ready.transport.key); n < 2 {
-		t.Errorf("%d references to the connections, want 2", n)
-	}
 }
 
 func TestCredentialsAreChecked(t *testing.T) {

@@ -1,0 +1,102 @@
+package llmprovider
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Attempt is one request to one provider.
+type Attempt struct {
+	Request *http.Request
+
+	// Model is the model sent, empty if the body names none.
+	Model string
+	// FixedModel reports whether Model comes from the configuration, so that it may
+	// be a metric label.
+	FixedModel bool
+	// Stream reports whether the provider is asked for server-sent events.
+	Stream bool
+	// StreamForced reports whether the configuration turned a client's stream off.
+	StreamForced bool
+
+	hideUsage bool
+	operation Operation
+	request   http.Request // Request, in the same piece of memory
+	joined    bytes.Reader // its body, if it is small
+}
+
+// Outgoing is what a kind makes of a client's request: all but the headers and the
+// connection, which Connection has.
+type Outgoing struct {
+	// URL is where the request goes, from Connection.URL. It is shared and not
+	// changed.
+	URL *url.URL
+
+	// Model, FixedModel, Stream and StreamForced are those of the Attempt.
+	Model                            string
+	FixedModel, Stream, StreamForced bool
+
+	// Edits are the changes of the client's JSON body. Everything else of it stays
+	// as it is, byte for byte.
+	Edits Edits
+
+	// HideUsage has the usage of a stream kept from the client, which did not ask
+	// for it.
+	HideUsage bool
+
+	// Auth is the provider's credential; nil without one. Then a client's own may be
+	// forwarded, if the configuration says so.
+	Auth Authorizer
+}
+
+var contentJSON = []string{"application/json"}
+
+// NewAttempt builds the request that out describes from in. It depends on its
+// arguments and the configuration alone, never on an earlier attempt.
+func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing) (*Attempt, *Error) {
+	a := &Attempt{
+		Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, StreamForced: out.StreamForced,
+		hideUsage: out.HideUsage, operation: in.Endpoint.Operation,
+	}
+	var segs segments
+	if in.isJSON {
+		segs = splice(in.body.b, &in.members, &out.Edits)
+	} else {
+		segs.add(in.body.b)
+	}
+	to := c.to
+	send := outbound{
+		forward: to.forward, keyed: out.Auth != nil || to.keyed, changed: in.isJSON && out.Edits.change(), extra: len(to.headers) + len(to.secrets),
+	}
+	header := send.header(in.Header)
+	if in.isJSON && in.Header.Get("Content-Type") == "" {
+		header["Content-Type"] = contentJSON
+	}
+	if to.trace != nil {
+		to.trace.Inject(ctx, traceHeader{header, to.forward})
+	}
+	for _, name := range in.TokenHeaders {
+		if send.keyed {
+			delete(header, name)
+		} else {
+			header[name] = in.Header[name]
+		}
+	}
+	if err := c.authorize(header); err != nil {
+		return nil, err
+	}
+	a.request = *(&http.Request{
+		Method: http.MethodPost, URL: out.URL, Host: out.URL.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: segs.size,
+	}).WithContext(ctx)
+	a.Request = &a.request
+	if out.Auth != nil {
+		if err := out.Auth.Authorize(a.Request, Body{segs}); err != nil {
+			return nil, err
+		}
+	}
+	a.setBody(&segs, in.body)
+	return a, nil
+}
