@@ -18,6 +18,9 @@ type Attempt struct {
 	FixedModel bool
 	// Stream reports whether the provider is asked for server-sent events.
 	Stream bool
+	// AddedStreamOptions reports whether the body has stream_options that the client
+	// did not send.
+	AddedStreamOptions bool
 	// StreamForced reports whether the configuration turned a client's stream off.
 	StreamForced bool
 
@@ -59,6 +62,12 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 	a := &Attempt{
 		Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, StreamForced: out.StreamForced,
 		hideUsage: out.HideUsage, operation: in.Endpoint.Operation,
+	}
+	if out.Edits.IncludeUsage && !in.members.streamOptions.present() {
+		if in.WithoutStreamOptions {
+			out.Edits.IncludeUsage, a.hideUsage = false, false
+		}
+		a.AddedStreamOptions = out.Edits.IncludeUsage
 	}
 	var segs segments
 	if in.isJSON {

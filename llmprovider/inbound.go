@@ -37,6 +37,10 @@ type Inbound struct {
 	// set before Read.
 	Budget *Budget
 
+	// WithoutStreamOptions keeps attempts from adding stream_options to a body that
+	// has none: their provider rejects it.
+	WithoutStreamOptions bool
+
 	// Took is how long the body took to arrive.
 	Took time.Duration
 

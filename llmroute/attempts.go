@@ -158,6 +158,7 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 	ctx, cancel := x.attemptContext()
 	ctx = x.traced.begin(ctx, x)
 	defer x.traced.end(x)
+	x.knowsStreamOptions(p)
 	attempt, refused := p.NewAttempt(ctx, x.in, x.settings)
 	if refused != nil {
 		cancel(nil)
@@ -186,7 +187,7 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 	}()
 
 	x.sent = time.Now()
-	res, sendErr := p.RoundTrip(attempt.Request)
+	res, attempt, sendErr := x.send(ctx, attempt, dog)
 	x.waited += time.Since(x.sent)
 	if sendErr != nil {
 		failure := attemptError(p, ctx, sendErr)

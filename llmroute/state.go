@@ -35,6 +35,9 @@ type providerState struct {
 	// usage are the provider's metrics.
 	usage providerMetrics
 
+	// streamOptions is whether the provider takes stream_options.
+	streamOptions streamOptions
+
 	// coolDowns is the number of pauses so far.
 	coolDowns atomic.Int64
 
