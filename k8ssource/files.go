@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -65,6 +66,9 @@ func (f *Files) Provision(caddy.Context) error {
 
 // Validate checks the settings.
 func (f *Files) Validate() error {
+	if err := placeholder.RefuseIn(f); err != nil {
+		return err
+	}
 	if len(f.Paths) == 0 {
 		return errors.New("no paths; write a file, a folder, or a pattern such as /etc/llm/*.yaml")
 	}

@@ -3,6 +3,8 @@ package k8ssource
 import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-llm/gateway/internal/placeholder"
 )
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
@@ -26,6 +28,11 @@ func (f *Files) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if len(f.Paths) == 0 {
 		return d.Err("source files needs at least one path: a file, a folder, or a pattern such as /etc/llm/*.yaml")
 	}
+	for _, path := range f.Paths {
+		if err := placeholder.Refuse("source files", path); err != nil {
+			return d.WrapErr(err)
+		}
+	}
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
@@ -34,6 +41,11 @@ func (f *Files) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		seen[option] = true
 		args := d.RemainingArgs()
+		for _, arg := range args {
+			if err := placeholder.Refuse(option, arg); err != nil {
+				return d.WrapErr(err)
+			}
+		}
 		if err := f.option(d, option, args); err != nil {
 			return err
 		}

@@ -138,7 +138,7 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 		after: Translator{
 			providers: make(map[*Item[v1beta1.LLMProvider]]*builtProvider, len(objects.Providers)), routes: make(map[*Item[v1beta1.LLMRoute]]*builtRoute, len(objects.Routes)),
 			certificates: make(map[builtCertificate]*llmroute.Certificate), served: make(map[servedCertificate]*llmroute.Certificate),
-			policies:     make(map[*Item[AuthorizationPolicy]]*builtPolicy, len(objects.Policies)), authentications: make(map[*Item[RequestAuthentication]]*builtAuthentication, len(objects.Authentications)),
+			policies: make(map[*Item[AuthorizationPolicy]]*builtPolicy, len(objects.Policies)), authentications: make(map[*Item[RequestAuthentication]]*builtAuthentication, len(objects.Authentications)),
 		},
 	}
 	if t.known && t.identity.Namespace == "" {

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/internal/livefile"
+	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -271,6 +272,9 @@ func (a *App) provisionSource(ctx caddy.Context) error {
 
 // Validate checks that the configuration can work.
 func (a *App) Validate() error {
+	if err := placeholder.RefuseIn(a, "prices"); err != nil { // in which they are replaced
+		return err
+	}
 	if a.DrainTimeout < 0 {
 		return errors.New("drain_timeout is negative; write how long streams may go on, such as 10m")
 	}

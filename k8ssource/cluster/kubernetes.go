@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 	"github.com/caddy-llm/gateway/llmroute"
@@ -102,6 +103,9 @@ func (k *Kubernetes) Provision(ctx caddy.Context) error {
 
 // Validate checks the settings.
 func (k *Kubernetes) Validate() error {
+	if err := placeholder.RefuseIn(k); err != nil {
+		return err
+	}
 	if k.Context != "" && k.Kubeconfig == "" {
 		return errors.New("there is a context, but no kubeconfig file that it could be in; write kubeconfig too")
 	}

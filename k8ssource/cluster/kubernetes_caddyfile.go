@@ -3,6 +3,7 @@ package cluster
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 )
@@ -57,6 +58,11 @@ func (k *Kubernetes) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string) error {
+	for _, arg := range args {
+		if err := placeholder.Refuse(option, arg); err != nil {
+			return d.WrapErr(err)
+		}
+	}
 	if known, err := k.CaddyfileOption(d, option, args); known {
 		return err
 	}

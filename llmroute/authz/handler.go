@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -72,6 +73,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.recorder, _ = app.(Recorder)
 	h.providers, _ = app.(Providers)
+	if err := placeholder.RefuseIn(&h.Config); err != nil { // in all that resolve left
+		return err
+	}
 	var problems []Problem
 	h.set, problems = New(&h.Config, h.logger)
 	var errs []error

@@ -3,6 +3,8 @@ package webhook
 import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-llm/gateway/internal/placeholder"
 )
 
 // UnmarshalCaddyfile sets up the webhook from Caddyfile tokens. Syntax:
@@ -18,12 +20,20 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("injection takes the name of the MutatingWebhookConfiguration")
 	}
 	c.Webhook = d.Val()
+	if err := placeholder.Refuse("injection", c.Webhook); err != nil {
+		return d.WrapErr(err)
+	}
 	if d.NextArg() {
 		return d.Errf("injection takes one name; %q is one too many", d.Val())
 	}
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option, args := d.Val(), d.RemainingArgs()
+		for _, arg := range args {
+			if err := placeholder.Refuse(option, arg); err != nil {
+				return d.WrapErr(err)
+			}
+		}
 		to := map[string]*string{"options": &c.Options, "listen": &c.Listen, "secret": &c.Secret}[option]
 		switch {
 		case to == nil && option != "ca_lifetime":
