@@ -74,7 +74,11 @@ func TestTheProviderGetsWhatTheSDKSent(t *testing.T) {
 	}
 	want.Header.Del("Authorization")
 	got.Header.Del("Authorization")
-	want.Header.Del("Accept-Encoding") // the gateway reads the answer
+	want.Header.Set("Accept-Encoding", "identity") // the gateway reads the answer
+	if mark := got.Header.Get("Cdn-Loop"); !strings.HasPrefix(mark, "llm-gateway-") {
+		t.Errorf("the mark of loops is %q", mark)
+	}
+	got.Header.Del("Cdn-Loop")
 	for name := range want.Header {
 		if got.Header.Get(name) != want.Header.Get(name) {
 			t.Errorf("header %s: %q, want %q", name, got.Header.Get(name), want.Header.Get(name))
