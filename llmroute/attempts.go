@@ -212,6 +212,11 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 	x.traced.answered(res.StatusCode)
 	switch {
 	case res.StatusCode < 300:
+		if x.judges() {
+			if good, answer, failure := x.judge(ctx, res, attempt, dog, limits.Idle); !good {
+				return false, answer, failure, nil
+			}
+		}
 		return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
 	case res.StatusCode < 400:
 		_ = res.Body.Close()

@@ -1,0 +1,72 @@
+package llmroute
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// judges reports whether responses are looked at before they are passed on: where a
+// rule may have tried another backend.
+func (x *exchange) judges() bool { return x.rule.Attempts > 1 && len(x.targets) > 1 }
+
+// judge looks whether a response of status 2xx carries something for the client, and
+// reports whether it is to be passed on. Otherwise answer is what the provider said,
+// if it said anything, and failure what is to be told if nothing better comes.
+func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmprovider.Attempt, dog *watchdog, idle time.Duration) (good bool, answer *keptAnswer, failure *llmprovider.Error) {
+	look := llmprovider.Judge(res, x.in.Endpoint.Operation)
+	if look == nil {
+		return true, nil, nil
+	}
+	dog.restart(idle, errIdle)
+	began := time.Now()
+	found, ended, body := peek(res.Body, look)
+	x.waited += time.Since(began)
+	res.Body = body
+	status := http.StatusBadGateway
+	switch {
+	case ended != nil && ended != io.EOF: // it broke off before the client had any of it
+		if x.clientGone() {
+			return true, nil, nil
+		}
+		_ = res.Body.Close()
+		failure = attemptError(x.provider, ctx, ended)
+		status = 0
+	case found == "":
+		return true, nil, nil
+	case found == llmprovider.IsError:
+		if status = errorStatus(llmprovider.FirstData(body.peeked())); !x.rule.retries(status, x.ownKey()) {
+			return true, nil, nil // most often the client's own mistake
+		}
+		dog.restart(keptTime, errFirstByte)
+		if answer = x.keep(res, attempt); answer != nil {
+			answer.provider, answer.model, answer.fixed, answer.status = x.provider, x.model, x.fixedModel, status
+			answer.body = bytes.Clone(llmprovider.FirstData(answer.body))
+			answer.header.Set("Content-Type", "application/json")
+		}
+		failure = errNoAnswer(x.provider, found)
+	case !x.rule.retries(status, x.ownKey()):
+		return true, nil, nil
+	default:
+		_ = res.Body.Close()
+		failure = errNoAnswer(x.provider, found)
+	}
+	if context.Cause(ctx) == errDrained {
+		return false, answer, failure
+	}
+	pause := x.cool(status, nil)
+	x.traced.failed(failure.Code, pause)
+	x.logAttempt(res.StatusCode, failure, pause)
+	return false, answer, failure
+}
+
+func errNoAnswer(p *provider, found llmprovider.Verdict) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "provider_no_answer",
+		Message: "the provider " + p.host + " answered with " + string(found) + "; try again, or ask the gateway's operator to check its path",
+	}
+}

@@ -1,0 +1,149 @@
+package llmroute
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// says answers with status 200.
+func says(media, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = []string{media}
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func TestFallbackFromAnAnswerThatIsNone(t *testing.T) {
+	const sse = "text/event-stream"
+	for name, test := range map[string]struct {
+		first  http.HandlerFunc
+		retry  string
+		status int    // with no other provider that answers
+		code   string // in its body
+		stays  bool   // with the first provider
+	}{
+		"an error":                   {first: says("application/json", `{"error":{"message":"m","code":"overloaded"}}`), status: 502, code: "overloaded"},
+		"an error that has a status": {first: says("application/json", `{"error":{"message":"m","code":503}}`), status: 503, code: "503"},
+		"a rate limit":               {first: says("application/json", `{"error":{"message":"m","type":"rate_limit_error"}}`), status: 429, code: "rate_limit_error"},
+		"nothing":                    {first: says("application/json", ``), status: 502, code: "provider_no_answer"},
+		"no content":                 {first: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, status: 502, code: "provider_no_answer"},
+		"a page":                     {first: says("text/html", `<html>login</html>`), status: 502, code: "provider_no_answer"},
+		"no choices":                 {first: says("application/json", `{"id":"1","choices":[]}`), status: 502, code: "provider_no_answer"},
+		"a redirect":                 {first: fails(307, "Location", "http://secret.example/x"), status: 502, code: "provider_redirected"},
+		"a stream that is an error":  {first: says(sse, "data: {\"error\":{\"message\":\"m\",\"code\":\"server_error\"}}\n\n"), status: 502, code: "server_error"},
+		"a stream that is nothing":   {first: says(sse, "data: [DONE]\n\n"), status: 502, code: "provider_no_answer"},
+		"a head, and no more": {first: func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(200)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}, status: 502, code: "provider_unreachable"},
+		"the client's own error":       {first: says("application/json", `{"error":{"message":"m","code":"context_length_exceeded"}}`), status: 200, code: "context_length_exceeded", stays: true},
+		"where 502 is not in the list": {first: says("text/html", `<html>login</html>`), retry: `,"retry_on":[503]`, status: 200, code: "login", stays: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, second, failing := newUpstream(t, test.first), newUpstream(t, answers("second")), unreachable
+			a, b, c := unique("first"), unique("second"), unique("failing")
+			config := providers(a, first.provider(""), b, second.provider(""), c, failing)
+			rule := func(other string) string {
+				return fmt.Sprintf(`{"rules":[{"attempts":2%s,"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, test.retry, a, other)
+			}
+			res, body := newGateway(t, config, rule(b)).post(t, `{"stream":true}`)
+			if fell := strings.Contains(body, "second"); fell == test.stays || res.StatusCode != 200 {
+				t.Errorf("got %d %s", res.StatusCode, body)
+			}
+			res, body = newGateway(t, config, rule(c)).post(t, `{"stream":true}`)
+			want, code := test.status, test.code
+			if code == "provider_no_answer" || code == "provider_redirected" { // the last one's own
+				code = "provider_unreachable"
+			}
+			if res.StatusCode != want || !strings.Contains(body, code) || strings.Contains(body, "secret") {
+				t.Errorf("with no other: %d %s, want %d with %s", res.StatusCode, body, want, code)
+			}
+		})
+	}
+}
+
+func TestTheLastAnswerThatIsNone(t *testing.T) {
+	page := newUpstream(t, says("text/html", `<html>login</html>`))
+	a, b := unique("a"), unique("b")
+	g := newGateway(t, providers(a, unreachable, b, page.provider("")), fmt.Sprintf(
+		`{"rules":[{"attempts":2,"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, a, b))
+	if res, body := g.post(t, chat); res.StatusCode != 502 || !strings.Contains(body, "an HTML page") {
+		t.Errorf("got %d %s", res.StatusCode, body)
+	}
+	one := newGateway(t, providers(b, page.provider("")), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, b))
+	if res, body := one.post(t, chat); res.StatusCode != 200 || body != `<html>login</html>` {
+		t.Errorf("a provider alone: %d %s, want what it says", res.StatusCode, body)
+	}
+}
+
+// TestStreamsPassAtOnceWhereOthersCouldBeTried holds that looking at the beginning
+// of a stream holds nothing back.
+func TestStreamsPassAtOnceWhereOthersCouldBeTried(t *testing.T) {
+	for _, begin := range []string{event("a"), ": comment\n\n", "data: {\"choices\":[]}\n\n"} {
+		next := make(chan struct{})
+		u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+			send := streams(w)
+			send(begin)
+			<-next
+			send(event("b") + "data: [DONE]\n\n")
+		})
+		a, b := unique("a"), unique("b")
+		g := newGateway(t, providers(a, u.provider(""), b, unreachable), fmt.Sprintf(
+			`{"rules":[{"attempts":2,"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, a, b))
+		_, body := g.stream(t, t.Context(), streamChat)
+		got := make([]byte, len(": comment\n\n")) // the rest may be changed
+		if _, err := io.ReadFull(body, got); err != nil || !strings.HasPrefix(begin, string(got)) {
+			t.Errorf("got %q, %v", got, err)
+		}
+		close(next)
+		rest, err := io.ReadAll(body)
+		if err != nil || !strings.HasSuffix(string(rest), "[DONE]\n\n") {
+			t.Errorf("then %q, %v", rest, err)
+		}
+	}
+}
+
+// TestPeekWaitsForSoLong has a body that is silent, or says nothing certain.
+func TestPeekWaitsForSoLong(t *testing.T) {
+	r, w := io.Pipe()
+	go func() { _, _ = io.WriteString(w, " \n") }()
+	look := llmprovider.Judge(&http.Response{}, llmprovider.Chat)
+	began := time.Now()
+	found, ended, body := peek(r, look)
+	if took := time.Since(began); found != "" || ended != nil || took < peekTime-time.Second || took > peekTime+5*time.Second {
+		t.Fatalf("found %q, %v after %s", found, ended, took)
+	}
+	in := bufio.NewReader(body)
+	if line, err := in.ReadString('\n'); line != " \n" || err != nil {
+		t.Errorf("what had come is %q, %v", line, err)
+	}
+	go func() {
+		_, _ = io.WriteString(w, "{\"error\":1}")
+		_, _ = io.WriteString(w, "more")
+		_ = w.CloseWithError(errors.New("gone"))
+	}()
+	if rest, err := io.ReadAll(in); string(rest) != `{"error":1}more` || err == nil || err.Error() != "gone" {
+		t.Errorf("the rest is %q, %v", rest, err)
+	}
+}
+
+func TestPeekLosesNothing(t *testing.T) {
+	long := strings.Repeat("x", 3*peekSize)
+	for _, text := range []string{"", "a", long, `{"choices":[{}],"x":"` + long + `"}`, `{"x":"` + long + `"}`} {
+		for _, op := range []llmprovider.Operation{llmprovider.Chat, llmprovider.Audio} {
+			_, _, body := peek(io.NopCloser(strings.NewReader(text)), llmprovider.Judge(&http.Response{}, op))
+			if got, err := io.ReadAll(body); string(got) != text || err != nil {
+				t.Errorf("of %d bytes %d came, %v", len(text), len(got), err)
+			}
+		}
+	}
+}
