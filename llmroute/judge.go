@@ -52,7 +52,8 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 	case !x.rule.retries(status, x.ownKey()):
 		return true, nil, nil
 	default:
-		_ = res.Body.Close()
+		dog.restart(keptTime, errFirstByte)
+		_ = x.keep(res, attempt) // for its usage
 		failure = errNoAnswer(x.provider, found)
 	}
 	if context.Cause(ctx) == errDrained {

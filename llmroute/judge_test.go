@@ -85,6 +85,22 @@ func TestTheLastAnswerThatIsNone(t *testing.T) {
 	}
 }
 
+// TestUsageWithoutChoicesCounts has a provider charge for nothing.
+func TestUsageWithoutChoicesCounts(t *testing.T) {
+	empty := newUpstream(t, says("application/json", `{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":1}}`))
+	second := newUpstream(t, answers("second"))
+	a, b := unique("a"), unique("b")
+	g := newGateway(t, providers(a, empty.provider(`"config":{"model":"m"}`), b, second.provider("")), fmt.Sprintf(
+		`{"rules":[{"attempts":2,"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, a, b))
+	if res, body := g.post(t, chat); res.StatusCode != 200 || !strings.Contains(body, "second") {
+		t.Fatalf("got %d %s", res.StatusCode, body)
+	}
+	_, body := fetch(t, statusOf(g.app), "GET", "localhost", "/status.json?filter="+a)
+	if !strings.Contains(body, `"prompt_tokens":7`) {
+		t.Errorf("the status is %s", body)
+	}
+}
+
 // TestStreamsPassAtOnceWhereOthersCouldBeTried holds that looking at the beginning
 // of a stream holds nothing back.
 func TestStreamsPassAtOnceWhereOthersCouldBeTried(t *testing.T) {

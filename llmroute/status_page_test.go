@@ -231,7 +231,7 @@ func TestStatusOfTraffic(t *testing.T) {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"model":"m","usage":{"prompt_tokens":11,"completion_tokens":85}}`)
+		_, _ = io.WriteString(w, `{"model":"m","choices":[{"index":0}],"usage":{"prompt_tokens":11,"completion_tokens":85}}`)
 	})
 	hostile, spare := "<svg>"+unique("p"), unique("p")
 	config := providers(hostile, u.provider(`"config":{"model":"<img src=x onerror=alert(1)>"}`), spare, u.provider(""))
