@@ -1,6 +1,7 @@
 package operations_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -77,7 +78,7 @@ func request(f fixtures.Fixture, asksUsage bool) (model, body string) {
 }
 
 // withoutUsageChunks is a stream as a client gets it that did not ask for usage:
-// without the events that have usage and no choice.
+// without the events that have usage and no choice, and without usage that is null.
 func withoutUsageChunks(stream []byte) []byte {
 	var out []byte
 	for _, e := range fp.Events(stream) {
@@ -87,9 +88,14 @@ func withoutUsageChunks(stream []byte) []byte {
 			Error   any
 		}
 		if json.Unmarshal(e.Data, &d) == nil && d.Usage != nil && len(d.Choices) == 0 && d.Error == nil {
+			for line := range bytes.Lines(e.Raw) {
+				if line[0] == ':' { // comments are never held back
+					out = append(out, line...)
+				}
+			}
 			continue
 		}
-		out = append(out, e.Raw...)
+		out = append(out, bytes.Replace(e.Raw, []byte(`,"usage":null`), nil, 1)...)
 	}
 	return out
 }
