@@ -59,6 +59,7 @@ type exchange struct {
 	complete   atomic.Bool   // all content of a stream has come
 	firstByte  time.Duration // from began to the first byte of a body
 	firstToken time.Duration // from began to the first event with content of a stream
+	compressed bool          // the response is, so that its usage cannot be read
 	waited     time.Duration // for the request's body and for providers
 	overhead   time.Duration // the rest of the time until the answer's head
 	usage      llmprovider.Usage

@@ -192,6 +192,8 @@ func (m *metrics) observe(x *exchange) {
 	case u.Known && (failure == "" || !u.Zero()): // or an error would make series of zeros
 		m.countTokens(s, u)
 	case u.Known:
+	case failure == "" && x.compressed:
+		m.usageMissing.WithLabelValues(x.provider.name, string(x.operation()), usageCompressed).Inc()
 	case failure == "":
 		m.usageMissing.WithLabelValues(x.provider.name, string(x.operation()), usageUnreported).Inc()
 	case x.status != 0 && x.status < 400:
@@ -205,6 +207,7 @@ func (m *metrics) observe(x *exchange) {
 // Why usage is not known.
 const (
 	usageUnreported = "unreported"
+	usageCompressed = "compressed"
 	usageBrokeOff   = "broke_off"
 )
 

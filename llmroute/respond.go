@@ -61,7 +61,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 			header["Content-Type"] = eventStream
 		}
 	}
-	x.status = res.StatusCode
+	x.status, x.compressed = res.StatusCode, llmprovider.Compressed(res.Header)
 	x.overhead = time.Since(x.began) - x.waited - x.in.Took
 	x.w.WriteHeader(res.StatusCode)
 
