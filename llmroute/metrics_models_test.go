@@ -238,3 +238,11 @@ func TestFailedRequestsMakeNoTokenSeries(t *testing.T) {
 		})
 	}
 }
+
+func TestCompressedResponsesAreToldApart(t *testing.T) {
+	c := newCounting(t)
+	c.count(c.provider(t, "a"), llmprovider.Chat, "", func(x *exchange) { x.compressed, x.usage = true, llmprovider.Usage{} })
+	if text := c.text(t); !strings.Contains(text, `reason="compressed"} 1`) {
+		t.Errorf("counted\n%s", text)
+	}
+}
