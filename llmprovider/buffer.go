@@ -2,6 +2,7 @@ package llmprovider
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/bits"
 	"net/http"
@@ -113,7 +114,7 @@ func readBody(r io.Reader, length, limit int64, budget *Budget) (*buffer, error)
 			err = errTooLarge
 		case !buf.reserve(budget, int64(len(buf.b))):
 			err = errNoRoom
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return buf, nil
 		case err != nil:
 		case began.IsZero():

@@ -2,6 +2,7 @@ package llmprovider
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"mime/multipart"
@@ -123,7 +124,7 @@ func checkForm(t *testing.T, body []byte) {
 	r := multipart.NewReader(bytes.NewReader(body), "x")
 	for {
 		p, err := r.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

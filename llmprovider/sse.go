@@ -327,7 +327,9 @@ func (t *eventTap) readUsage(data []byte) (show bool) {
 		}
 		t.usage.readUsage([]byte(u.Raw))
 		t.settled = t.settled || t.usage.Known && t.usage.FinishReason != ""
-		show = show && !(path == "usage" && t.hide && hidesUsage(data))
+		if path == "usage" && t.hide && hidesUsage(data) {
+			show = false
+		}
 	}
 	return show
 }

@@ -3,6 +3,7 @@ package llmroute
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -158,7 +159,9 @@ func TestNobodyUnknownMakesTheGatewayHoldABody(t *testing.T) {
 			s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, server)
 				if err := server.Routes.Compile(caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })).ServeHTTP(w, r); err != nil {
-					w.WriteHeader(err.(caddyhttp.HandlerError).StatusCode)
+					var failed caddyhttp.HandlerError
+					errors.As(err, &failed)
+					w.WriteHeader(failed.StatusCode)
 				}
 			})
 			s.Start()

@@ -192,8 +192,8 @@ func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error
 	r.Body = body
 	// The server closes its own body, and not what stands in its place.
 	context.AfterFunc(r.Context(), func() { _ = body.Close() })
-	if err != nil { // no JSON, but whole
-		return nil, nil
+	if err != nil {
+		return nil, nil //nolint:nilerr // no JSON, but whole: for another handler to judge
 	}
 	caddyhttp.SetVar(r.Context(), inboundVar, &sharedInbound{in, body})
 	return in, nil

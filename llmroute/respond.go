@@ -134,7 +134,7 @@ func (x *exchange) abort(ctx context.Context, stream bool, reader llmprovider.Re
 		panic(http.ErrAbortHandler)
 	}
 	x.failure = attemptError(x.provider, ctx, err)
-	if context.Cause(ctx) != errDrained {
+	if !errors.Is(context.Cause(ctx), errDrained) {
 		x.cool(0, nil)
 	}
 	if c := x.h.logger.Check(zapcore.ErrorLevel, "answer broke off"); c != nil {

@@ -102,7 +102,7 @@ func (x *exchange) send(ctx context.Context, attempt *llmprovider.Attempt, dog *
 	x.in.WithoutStreamOptions = true
 	again, refused := p.NewAttempt(ctx, x.in, x.settings)
 	if refused != nil {
-		return res, attempt, nil
+		return res, attempt, nil //nolint:nilerr // the answer is given as it is
 	}
 	dog.restart(keptTime, errFirstByte)
 	_, _ = io.CopyN(io.Discard, res.Body, restSize) // for the connection's sake

@@ -8,10 +8,10 @@ import (
 
 func TestRefuse(t *testing.T) {
 	for value, want := range map[string]string{
-		"{env.NS}":      "o: the placeholder {env.NS} is not replaced here; write the value itself, or in a Caddyfile {$NS},",
-		"a-{env.NS}-b":  "{env.NS}",
-		"{env.NS:x}":    "{$NS:x}",
-		"{file./etc/x}": "in a Caddyfile {$NAME},",
+		"{env.NS}":          "o: the placeholder {env.NS} is not replaced here; write the value itself, or in a Caddyfile {$NS},",
+		"a-{env.NS}-b":      "{env.NS}",
+		"{env.NS:x}":        "{$NS:x}",
+		"{file./etc/x}":     "in a Caddyfile {$NAME},",
 		"{system.hostname}": "{system.hostname}", "{time.now}": "{time.now}", "{http.request.host}": "{http.request.host}", "{vars.x}": "{vars.x}",
 		"{$NS}": "o: {$NS} is replaced in Caddyfiles alone", "{$NS:default}": "in Caddyfiles alone",
 		"{*}": "", "/v1/{**}": "", "{}": "", "/etc/{a,b}": "", `{"keys":[{"kty":"RSA"}]}`: "", "plain": "", "": "", "{$}": "", "[0-9]{2}$": "",

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -41,7 +42,7 @@ func TestEventStreamIsBounded(t *testing.T) {
 			break
 		}
 	}
-	if err != ErrEventTooLong {
+	if !errors.Is(err, ErrEventTooLong) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -135,7 +135,7 @@ func checkStream(t *testing.T, from, to *dialect.API, body []byte, out string) {
 			}
 		}
 	}
-	if ends+failures != 1 && !(to == gemini.API && ends >= 1 && failures == 0) {
+	if candidates := to == gemini.API && ends >= 1 && failures == 0; ends+failures != 1 && !candidates {
 		t.Fatalf("%s to %s: %q ends %d times and fails %d times: %q", from.Name, to.Name, body, ends, failures, out)
 	}
 }

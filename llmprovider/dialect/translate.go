@@ -43,10 +43,8 @@ type Response struct {
 	writer ResponseWriter
 	out    []byte
 	usage  llmprovider.Usage
-	model  string
 	ended  bool
 	failed *llmprovider.Error
-	began  bool // a part with content
 }
 
 // NewResponse returns the translation of a response from the API from to the API
@@ -86,9 +84,12 @@ func (t *Response) Ended() bool { return t.ended }
 // Failure is what went wrong in the response, or nil.
 func (t *Response) Failure() *llmprovider.Error { return t.failed }
 
+// over reports whether the response has come to an end. The first one counts.
+func (t *Response) over() bool { return t.ended || t.failed != nil }
+
 func (t *Response) take(e *Event) error {
-	if t.ended || t.failed != nil {
-		return nil // the first end is the end
+	if t.over() {
+		return nil
 	}
 	switch e.Kind {
 	case UsageEvent:

@@ -238,7 +238,7 @@ type wholeWriter struct {
 
 type wholeChoice struct {
 	text, refusal, reasoning, thought, blocks, calls []byte
-	hasText, hasRefusal, custom                      bool
+	hasText, hasRefusal                              bool
 	reason                                           dialect.Reason
 }
 

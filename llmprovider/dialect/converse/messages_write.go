@@ -129,7 +129,7 @@ func (w *requestWriter) block(p *dialect.Part) (bool, *llmprovider.Error) {
 		if p.Call.Custom {
 			w.out = append(append(append(w.out, `{"input":`...), p.Call.Arguments.Text...), '}')
 		} else {
-			exact := true
+			var exact bool
 			if w.out, exact = p.Call.Arguments.AppendObject(w.out); !exact {
 				w.r.Loss.Approximate(dialect.CArguments)
 			}

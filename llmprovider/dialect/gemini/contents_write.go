@@ -172,7 +172,7 @@ func (w *requestWriter) part(p *dialect.Part) *llmprovider.Error {
 			w.out = append(append(w.out, `{"input":`...), p.Call.Arguments.Text...)
 			w.out = append(w.out, '}')
 		} else {
-			exact := true
+			var exact bool
 			if w.out, exact = p.Call.Arguments.AppendObject(w.out); !exact {
 				w.r.Loss.Approximate(dialect.CArguments)
 			}

@@ -214,7 +214,7 @@ func (w *requestWriter) call(call *dialect.ToolUse) {
 		w.out = append(w.out, '}')
 		return
 	}
-	exact := true
+	var exact bool
 	if w.out, exact = call.Arguments.AppendObject(w.out); !exact {
 		w.r.Loss.Approximate(dialect.CArguments)
 	}

@@ -149,7 +149,7 @@ func (w *requestWriter) thought(t *dialect.Thought, start int) {
 	w.begin(start, `{"type":"reasoning"`)
 	w.member("id", t.ID)
 	w.out = append(w.out, `,"summary":[`...)
-	if t.Text != nil && len(t.Text) > 2 {
+	if len(t.Text) > 2 {
 		w.out = append(append(w.out, `{"type":"summary_text","text":`...), t.Text...)
 		w.out = append(w.out, '}')
 	}

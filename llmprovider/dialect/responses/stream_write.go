@@ -97,8 +97,8 @@ func (w *streamWriter) whole(dst []byte, name, status string) []byte {
 
 func (w *streamWriter) openItem(dst []byte) []byte {
 	dst = w.whole(dst, "response.output_item.added", "in_progress")
-	switch i := &w.open; {
-	case i.part == dialect.ToolCall, i.part == dialect.Reasoning:
+	switch i := &w.open; i.part {
+	case dialect.ToolCall, dialect.Reasoning:
 	default:
 		dst = append(w.item(dst, "response.content_part.added"), `,"content_index":0,"part":`...)
 		dst = end(i.appendPart(dst, nil))
