@@ -48,11 +48,20 @@ func TestCertificates(t *testing.T) {
 		t.Errorf("the redirect: %d to %s", res.StatusCode, got)
 	}
 
-	// Without its Secret a name has no certificate, and the other name works.
+	// Without its Secret a name keeps its last good certificate, and so it does while the
+	// pair does not match. The other name gets its new one.
 	b, bKey := ca.issue(t, 2, "*.b.example.com")
-	w.apply(secretObject("b", "tls.crt", b, "tls.key", bKey) + object)
-	w.answersAnew(ca.trusting(t), "a.example.com", 0)
-	w.answers(c, "https://x.b.example.com", "x.b.example.com", 200)
+	_, wrongKey := ca.issue(t, 8, "a.example.com")
+	chain, _ := ca.issue(t, 9, "a.example.com")
+	for _, secret := range []string{"", secretObject("a", "tls.crt", chain, "tls.key", wrongKey)} {
+		w.apply(secret + secretObject("b", "tls.crt", b, "tls.key", bKey) + object)
+		until(t, "the finding", func() (bool, string) {
+			_, body := w.AdminGet("/llm")
+			return strings.Contains(string(body), "the last good certificate stays in use"), ""
+		})
+		w.answersAnew(ca.trusting(t), "a.example.com", 200)
+		w.answers(c, "https://x.b.example.com", "x.b.example.com", 200)
+	}
 }
 
 // TestClientCertificates has a server that asks clients for one beside a server
