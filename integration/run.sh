@@ -234,8 +234,8 @@ step_xcaddy() {
   diff "$tmp/ours.txt" "$tmp/theirs.txt" || { echo "cmd/caddy (<) and xcaddy (>) differ"; return 1; }
 }
 
-# Compiled only, the other platforms take a minute or two of both processors each
-# where Go's build cache has nothing of them, and seconds after that. The second
+# Compiled only, the other platforms take some five minutes of processor time each
+# where Go's build cache has nothing of them, and half a minute after that. The second
 # of the two releases takes what it can from the cache, and links anew.
 step_release() {
   [[ -n $(git rev-parse HEAD 2>/dev/null) ]] || skip "not a git checkout"
