@@ -136,6 +136,7 @@ func TestInboundReads(t *testing.T) {
 		{"model that is no text", "", `{"model":{"a":1},"stream":"true"}`, "", false},
 		{"model escaped", "", `{"model":"gpt\u002d4\u006f\n"}`, "gpt-4o\n", false},
 		{"model of several bytes a letter", "", `{"model":"通义"}`, "通义", false},
+		{"model that is not UTF-8", "", "{\"model\":\"a\xff\xfeb\"}", "a\uFFFDb", false},
 		{"model with half a surrogate pair", "", `{"model":"a\ud800b"}`, "a\uFFFDb", false},
 		{"the longest model", "", `{"model":"` + long + `"}`, long, false},
 		{"a model too long", "", `{"model":"` + long + `m"}`, "", false},

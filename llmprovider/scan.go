@@ -31,7 +31,6 @@ type members struct {
 var (
 	errNotObject = errors.New("the request body is not a JSON object; send one, such as {\"messages\": [...]}")
 	errMark      = errors.New("the request body is not a JSON object: it begins with a byte order mark; send UTF-8 without one")
-	errNotUTF8   = errors.New("the request body is not a JSON object: it is not UTF-8; encode it as UTF-8")
 )
 
 // scanObject finds the members that the gateway cares about in one pass over
@@ -79,9 +78,6 @@ func scanObject(body []byte) (members, error) {
 		case ',':
 			i = skipSpace(body, i+1)
 		case '}':
-			if !s.encoded() {
-				return m, errNotUTF8
-			}
 			return m, checkEnd(body, i+1)
 		default:
 			return m, wanted("a comma or a closing brace", body, i)
@@ -112,20 +108,23 @@ var (
 func (m *members) note(quoted []byte, at member) error {
 	quoted = quoted[:bytes.LastIndexByte(quoted, '"')+1]
 	name, _ := memberName(quoted)
-	read := name
-	if bytes.IndexByte(quoted, '\\') >= 0 {
-		read = leniently(name)
+	readings := [...][]byte{name, nil, nil}
+	if bytes.IndexByte(quoted, '\\') >= 0 || !allASCII(name) {
+		readings[1], readings[2] = leniently(name)
 	}
 	var slot *member
 	var canonical []byte
-	switch {
-	case bytes.EqualFold(read, nameModel):
-		slot, canonical = &m.model, nameModel
-	case bytes.EqualFold(read, nameStream):
-		slot, canonical = &m.stream, nameStream
-	case bytes.EqualFold(read, nameStreamOptions):
-		slot, canonical = &m.streamOptions, nameStreamOptions
-	default:
+	for _, read := range readings {
+		switch {
+		case bytes.EqualFold(read, nameModel):
+			slot, canonical = &m.model, nameModel
+		case bytes.EqualFold(read, nameStream):
+			slot, canonical = &m.stream, nameStream
+		case bytes.EqualFold(read, nameStreamOptions):
+			slot, canonical = &m.streamOptions, nameStreamOptions
+		}
+	}
+	if slot == nil {
 		return nil
 	}
 	if !bytes.Equal(name, canonical) {
@@ -138,12 +137,30 @@ func (m *members) note(quoted []byte, at member) error {
 	return nil
 }
 
-// leniently is the name as a careless decoder may read it: up to a NUL, where
-// strings of C end, and without halves of surrogate pairs, which decode to
-// U+FFFD and which some leave out.
-func leniently(name []byte) []byte {
+// leniently returns a name as careless decoders may read it: up to a NUL, where
+// strings of C end; without halves of surrogate pairs, which decode to U+FFFD, and
+// without bytes that are no UTF-8; or with those decoded that are ASCII in two bytes.
+func leniently(name []byte) (without, decoded []byte) {
 	name, _, _ = bytes.Cut(name, []byte{0})
-	return bytes.ReplaceAll(name, []byte("\uFFFD"), nil)
+	without = bytes.ReplaceAll(bytes.ToValidUTF8(name, nil), []byte("\uFFFD"), nil)
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; (c == 0xc0 || c == 0xc1) && i+1 < len(name) {
+			i++
+			decoded = append(decoded, c<<6|name[i]&0x3f)
+			continue
+		}
+		decoded = append(decoded, name[i])
+	}
+	return without, decoded
+}
+
+func allASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // memberName is the name that stands quoted in a document.

@@ -30,6 +30,7 @@ func TestScanFindsTheMembers(t *testing.T) {
 		{"other duplicates", `{"a":1,"a":2,"model":"a"}`, `"a"`, absent, absent},
 		{"every escape", `{"a":"\"\\\/\b\f\n\r\t\uaAfF\ud800","model":"a"}`, `"a"`, absent, absent},
 		{"every number", `{"a":[0,-0,10,1.5,0.0,1e5,1E+5,1.0e-05],"model":"a"}`, `"a"`, absent, absent},
+		{"invalid UTF-8", "{\"a\":\"\xff\xfe\",\"\xff\":1,\"model\":\"a\"}", `"a"`, absent, absent},
 		{"several bytes a letter", `{"通":"义😀","model":"a"}`, `"a"`, absent, absent},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -107,9 +108,8 @@ func TestScanRefuses(t *testing.T) {
 		{"a short escape", `{"\u00":"a"}`, "expected an escape that JSON knows at byte 2"},
 		{"model that ends for C", `{"model":"a","model\u0000":"b"}`, `write it as "model"`},
 		{"model with half a surrogate pair", `{"model":"a","mo\ud800del":"b"}`, `write it as "model"`},
-		{"invalid UTF-8", "{\"a\":\"\xff\"}", "it is not UTF-8"},
-		{"invalid UTF-8 in a name", "{\"mod\xffel\":\"a\"}", "it is not UTF-8"},
-		{"an overlong encoding", "{\"a\":\"\xc0\xa2\"}", "it is not UTF-8"},
+		{"invalid UTF-8 in a name", "{\"model\":\"a\",\"mod\xffel\":\"b\"}", `write it as "model"`},
+		{"a letter in two bytes", "{\"model\":\"a\",\"\xc1\xadodel\":\"b\"}", `write it as "model"`},
 		{"a control character", "{\"a\":\"\n\"}", "instead of a control character at byte 6"},
 		{"a comment first", `/**/{"model":"a"}`, notObject},
 		{"a comment inside", `{"a":1,/*"model":"x",*/"model":"b"}`, "expected a member name in double quotes at byte 7"},
@@ -156,7 +156,7 @@ func TestScanOfEveryPrefixIsRefused(t *testing.T) {
 }
 
 func TestScanOfDeepNesting(t *testing.T) {
-	const depth = maxDepth/2 - 1
+	const depth = 100_000
 	nest := func(open, middle, closing string) []byte {
 		return []byte(`{"a":` + strings.Repeat(open, depth) + middle + strings.Repeat(closing, depth) + `,"model":"m"}`)
 	}
@@ -172,8 +172,6 @@ func TestScanOfDeepNesting(t *testing.T) {
 		{"one too few", []byte(`{"a":` + strings.Repeat(`[`, depth) + strings.Repeat(`]`, depth-1) + `}`), false},
 		{"one too many", []byte(`{"a":` + strings.Repeat(`[`, depth) + strings.Repeat(`]`, depth+1) + `}`), false},
 		{"never closed", []byte(`{"a":` + strings.Repeat(`[`, depth)), false},
-		{"as deep as is taken", []byte(`{"a":` + strings.Repeat(`[`, maxDepth-1) + strings.Repeat(`]`, maxDepth-1) + `,"model":"m"}`), true},
-		{"too deep", []byte(`{"a":` + strings.Repeat(`[`, maxDepth) + strings.Repeat(`]`, maxDepth) + `,"model":"m"}`), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m, err := scanObject(test.body)

@@ -3,23 +3,15 @@ package llmprovider
 import (
 	"encoding/binary"
 	"math/bits"
-	"unicode/utf8"
 )
-
-// maxDepth is how deep a request body's values may be nested: the limit of
-// encoding/json, and more than most providers' parsers take.
-const maxDepth = 10_000
 
 // strict checks a request body against the grammar of JSON (RFC 8259): what one
 // parser reads leniently, such as a comment or a name in single quotes, another
 // reads as something else, and the gateway would judge a model that the provider
-// does not see. It neither recurses nor decodes.
+// does not see. It neither recurses nor decodes, and takes any depth. Whether text
+// is valid UTF-8 is for the provider to say.
 type strict struct {
 	b []byte
-
-	// seen is the bitwise or of all that was read as text, eight bytes a word.
-	// Without a high bit in it all of it is ASCII.
-	seen uint64
 
 	at   int    // where a check failed
 	want string // what was expected there
@@ -29,9 +21,6 @@ func (s *strict) fail(at int, want string) int {
 	s.at, s.want = at, want
 	return -1
 }
-
-// encoded reports whether the body is UTF-8, as far as it was read.
-func (s *strict) encoded() bool { return s.seen&highBits == 0 || utf8.Valid(s.b) }
 
 const (
 	lowBits  = 0x0101010101010101
@@ -50,13 +39,11 @@ func special(w uint64) uint64 {
 // text returns the offset after the string that opens at b[i], or -1.
 func (s *strict) text(i int) int {
 	b := s.b
-	seen := s.seen
 	for i++; ; {
 		for i+32 <= len(b) {
 			p := b[i : i+32]
 			w0, w1 := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
 			w2, w3 := binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[24:])
-			seen |= w0 | w1 | w2 | w3
 			m0, m1 := special(w0), special(w1)
 			if m0|m1 != 0 {
 				if m0 != 0 {
@@ -82,13 +69,11 @@ func (s *strict) text(i int) int {
 			if c < ' ' || c == '"' || c == '\\' {
 				goto found
 			}
-			seen |= uint64(c)
 		}
 		return s.fail(len(b), "the end of a string")
 	found:
 		switch b[i] {
 		case '"':
-			s.seen = seen
 			return i + 1
 		case '\\':
 			n := escape(b, i)
@@ -195,10 +180,7 @@ func (s *strict) value(i int) int {
 		}
 		switch c := b[i]; c {
 		case '{', '[':
-			if depth++; depth >= maxDepth { // the body itself is the first level
-				return s.fail(i, "values nested less deeply")
-			}
-			if depth>>6 == len(kinds) {
+			if depth++; depth>>6 == len(kinds) {
 				kinds = append(kinds, 0)
 			}
 			i = skipSpace(b, i+1)

@@ -64,7 +64,7 @@ func TestCost(t *testing.T) {
 		if r.Stream {
 			return fp.SSE(`data: {"model":"`+model+`","choices":[],`+usage+"}\n\n", "data: [DONE]\n\n")
 		}
-		return fp.JSON(200, `{"model":"`+model+`",`+usage+`}`)
+		return fp.JSON(200, `{"model":"`+model+`","choices":[{"index":0}],`+usage+`}`)
 	})
 	tired.Script(fp.Always(fp.JSON(500, `{"model":"tired-model",`+usage+`}`)))
 	ports := gateway.FreePorts(t, 2)
