@@ -3,6 +3,7 @@ package llmroute
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -24,12 +25,12 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 	}
 	dog.restart(idle, errIdle)
 	began := time.Now()
-	found, ended, body := peek(res.Body, look)
+	found, body, ended := peek(res.Body, look)
 	x.waited += time.Since(began)
 	res.Body = body
 	status := http.StatusBadGateway
 	switch {
-	case ended != nil && ended != io.EOF: // it broke off before the client had any of it
+	case ended != nil && !errors.Is(ended, io.EOF): // it broke off before the client had any of it
 		if x.clientGone() {
 			return true, nil, nil
 		}
@@ -56,7 +57,7 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 		_ = x.keep(res, attempt) // for its usage
 		failure = errNoAnswer(x.provider, found)
 	}
-	if context.Cause(ctx) == errDrained {
+	if errors.Is(context.Cause(ctx), errDrained) {
 		return false, answer, failure
 	}
 	pause := x.cool(status, nil)

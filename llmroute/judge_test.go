@@ -134,7 +134,7 @@ func TestPeekWaitsForSoLong(t *testing.T) {
 	go func() { _, _ = io.WriteString(w, " \n") }()
 	look := llmprovider.Judge(&http.Response{}, llmprovider.Chat)
 	began := time.Now()
-	found, ended, body := peek(r, look)
+	found, body, ended := peek(r, look)
 	if took := time.Since(began); found != "" || ended != nil || took < peekTime-time.Second || took > peekTime+5*time.Second {
 		t.Fatalf("found %q, %v after %s", found, ended, took)
 	}
@@ -156,7 +156,7 @@ func TestPeekLosesNothing(t *testing.T) {
 	long := strings.Repeat("x", 3*peekSize)
 	for _, text := range []string{"", "a", long, `{"choices":[{}],"x":"` + long + `"}`, `{"x":"` + long + `"}`} {
 		for _, op := range []llmprovider.Operation{llmprovider.Chat, llmprovider.Audio} {
-			_, _, body := peek(io.NopCloser(strings.NewReader(text)), llmprovider.Judge(&http.Response{}, op))
+			_, body, _ := peek(io.NopCloser(strings.NewReader(text)), llmprovider.Judge(&http.Response{}, op))
 			if got, err := io.ReadAll(body); string(got) != text || err != nil {
 				t.Errorf("of %d bytes %d came, %v", len(text), len(got), err)
 			}

@@ -34,7 +34,7 @@ type peekedBody struct {
 // peek reads a body until judge is certain of it, and for peekTime at most. judge
 // is given what has come, and whether that is all. err is how the body ended, if it
 // has. The whole body is then to be read from p.
-func peek(body io.ReadCloser, judge func(data []byte, all bool) (v llmprovider.Verdict, certain bool)) (v llmprovider.Verdict, err error, p *peekedBody) {
+func peek(body io.ReadCloser, judge func(data []byte, all bool) (v llmprovider.Verdict, certain bool)) (v llmprovider.Verdict, p *peekedBody, err error) {
 	p = &peekedBody{ReadCloser: body, buf: make([]byte, 0, peekSize)}
 	p.more.L = &p.mu
 	timer := time.AfterFunc(peekTime, func() {
@@ -51,7 +51,7 @@ func peek(body io.ReadCloser, judge func(data []byte, all bool) (v llmprovider.V
 		p.more.Wait()
 	}
 	p.taken = true
-	return p.found, p.err, p
+	return p.found, p, p.err
 }
 
 func (p *peekedBody) read(judge func(data []byte, all bool) (v llmprovider.Verdict, certain bool)) {
