@@ -219,6 +219,8 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 			}
 		}
 		return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
+	case res.StatusCode == http.StatusNotModified: // no redirect, and nobody's error
+		return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
 	case res.StatusCode < 400:
 		_ = res.Body.Close()
 		failure = errRedirected(p)

@@ -186,9 +186,9 @@ func answer(r *fp.Recorded, tired bool) fp.Reply {
 	case "left-waiting":
 		return fp.Reply{}.HangBeforeHead()
 	case "silent":
-		return fp.JSON(200, `{`+named+`,"choices":[]}`)
+		return fp.JSON(200, `{`+named+`,"choices":[{"index":0}]}`)
 	case "error":
 		return fp.JSON(400, `{"error":{"message":"no such thing"}}`)
 	}
-	return fp.JSON(200, `{`+named+`,"choices":[],`+usage+`}`)
+	return fp.JSON(200, `{`+named+`,"choices":[{"index":0}],`+usage+`}`)
 }
