@@ -59,11 +59,11 @@ type ownConn struct {
 	forget func()
 }
 
-// Close implements net.Conn.
+// Close implements net.Conn. The connection is forgotten first: once it is closed,
+// the application may be given the same port, and would be taken for the gateway.
 func (c *ownConn) Close() error {
-	err := c.TCPConn.Close()
 	c.forget()
-	return err
+	return c.TCPConn.Close()
 }
 
 func (o *outbound) dial(ctx context.Context, network, address string) (net.Conn, error) {
