@@ -129,10 +129,13 @@ func eventData(event []byte) []byte {
 		if len(value) > 0 && value[0] == ' ' {
 			value = value[1:]
 		}
-		if count++; count == 1 {
+		switch count++; count {
+		case 1:
 			data = value
-		} else {
+		case 2: // in memory of its own from here on
 			data = append(append(data[:len(data):len(data)], '\n'), value...)
+		default:
+			data = append(append(data, '\n'), value...)
 		}
 	}
 	return data

@@ -48,6 +48,8 @@ func judgeText(data []byte, all bool, op Operation) (Verdict, bool) {
 	}
 	text := bytes.TrimLeft(bytes.TrimPrefix(data, byteOrderMark), " \t\r\n")
 	switch {
+	case len(text) == 0 && op == Audio: // the transcript of silence
+		return "", true
 	case len(text) == 0:
 		return IsEmpty, all
 	case text[0] == '{':

@@ -24,15 +24,14 @@ func (in *Inbound) Replay() *Replay {
 }
 
 // Take gives the body back to the request that it is of, which is then to be
-// released, and reports whether it was still there.
+// released, and reports whether it was still there. The reader has nothing more.
 func (in *Inbound) Take(r *Replay) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.buf == nil || in.body != nil {
 		return false
 	}
-	r.buf.retain()
-	in.body = r.buf
+	in.body, r.buf = r.buf, nil
 	return true
 }
 

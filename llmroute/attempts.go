@@ -200,7 +200,7 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 		switch {
 		case headersTooLarge(sendErr):
 			failure = errHeadersTooLarge(p, sendErr)
-		case errors.Is(context.Cause(ctx), errDrained), isOversized(attempt.Request) && brokeOff(sendErr):
+		case errors.Is(context.Cause(ctx), errDrained), context.Cause(ctx) == nil && isOversized(attempt.Request) && brokeOff(sendErr):
 		default:
 			pause = x.cool(0, nil)
 		}

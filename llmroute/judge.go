@@ -3,6 +3,7 @@ package llmroute
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -43,10 +44,13 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 		if status = errorStatus(llmprovider.FirstData(body.peeked())); !x.rule.retries(status, x.ownKey()) {
 			return true, nil, nil // most often the client's own mistake
 		}
+		said := bytes.Clone(llmprovider.FirstData(body.peeked())) // of a stream that may stay open
 		dog.restart(keptTime, errFirstByte)
-		if answer = x.keep(res, attempt); answer != nil {
-			answer.provider, answer.model, answer.fixed, answer.status = x.provider, x.model, x.fixedModel, status
-			answer.body = bytes.Clone(llmprovider.FirstData(answer.body))
+		if whole := x.keep(res, attempt); whole != nil {
+			said = bytes.Clone(llmprovider.FirstData(whole.body))
+		}
+		if json.Valid(said) {
+			answer = &keptAnswer{provider: x.provider, model: x.model, fixed: x.fixedModel, status: status, header: res.Header, body: said}
 			answer.header.Set("Content-Type", "application/json")
 		}
 		failure = errNoAnswer(x.provider, found)
@@ -60,7 +64,10 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 	if errors.Is(context.Cause(ctx), errDrained) {
 		return false, answer, failure
 	}
-	pause := x.cool(status, nil)
+	var pause time.Duration
+	if found != llmprovider.NoChoices { // what a client's prompt may bring about
+		pause = x.cool(status, nil)
+	}
 	x.traced.failed(failure.Code, pause)
 	x.logAttempt(res.StatusCode, failure, pause)
 	return false, answer, failure

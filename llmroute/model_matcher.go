@@ -162,6 +162,9 @@ func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error
 		return v.in, nil
 	case *sharedInbound:
 		if any(v.body) == any(r.Body) {
+			if v.in.Read(r, llmprovider.DefaultMaxBody) != nil { // as it was found before
+				return nil, nil
+			}
 			return v.in, nil
 		}
 	}
@@ -192,10 +195,10 @@ func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error
 	r.Body = body
 	// The server closes its own body, and not what stands in its place.
 	context.AfterFunc(r.Context(), func() { _ = body.Close() })
+	caddyhttp.SetVar(r.Context(), inboundVar, &sharedInbound{in, body})
 	if err != nil {
 		return nil, nil //nolint:nilerr // no JSON, but whole: for another handler to judge
 	}
-	caddyhttp.SetVar(r.Context(), inboundVar, &sharedInbound{in, body})
 	return in, nil
 }
 
