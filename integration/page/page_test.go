@@ -42,7 +42,7 @@ func TestPage(t *testing.T) {
 		b.waitFor("an idle provider", row("providers", "moonshot")+`.includes('idle')`)
 		b.waitFor("a rule", row("routes", "a site’s llm_route")+`.includes('vip-route')`)
 		b.waitFor("a route's object", row("routes", "demo-llm-server")+`.includes('LLMRoute prod/demo-llm-server in objects.yaml')`)
-		b.waitFor("a finding", row("findings", "LLMRoute prod/typo")+`.includes('dashscope.aliyuncs.co')`)
+		b.waitFor("a finding", row("findings", "LLMRoute prod/typo")+`.includes('ProviderNotFound')`)
 		b.waitFor("the notice", `document.getElementById('notices').innerText.includes('1 problem with an object of the source; it is used')`)
 		clean(t)
 	})
