@@ -37,7 +37,7 @@ func Outcomes(objects *Objects, state *llmroute.State, options Options, unbound 
 		out = append(out, Outcome{kind, object, applies, conditions(findings[o.object], applies, missing, object.GetGeneration())})
 	}
 	for _, item := range objects.Providers {
-		add(KindLLMProvider, &item.Object, origins(KindLLMProvider, item), t.applies(&item.Object), unreachable{})
+		add(KindLLMProvider, &item.Object, origins(KindLLMProvider, item), t.applies(item), unreachable{})
 	}
 	ways := waysIn(state, unbound)
 	edge := isEdge(state)

@@ -19,7 +19,7 @@ import (
 func (t *translation) claimHosts(items []*Item[v1beta1.LLMProvider]) {
 	var applying []*Item[v1beta1.LLMProvider]
 	for _, item := range items {
-		if t.applies(&item.Object) {
+		if t.applies(item) {
 			applying = append(applying, item)
 		} else {
 			t.others[canonicalHost(string(item.Object.Spec.Host))] = t.elsewhereBecause(&item.Object)
@@ -124,11 +124,16 @@ func hasSelector(p *v1beta1.LLMProvider) bool {
 
 // applies reports whether the provider is meant for the workload. A selector selects
 // workloads of the object's own namespace, as Istio has it: who may create objects in
-// a namespace must not get the prompts of another's workloads.
-func (t *translation) applies(p *v1beta1.LLMProvider) bool {
+// a namespace must not get the prompts of another's workloads. One whose selector
+// cannot be read is for the workload: it is refused and keeps its host, so that no
+// request for it goes out in plain text.
+func (t *translation) applies(item *Item[v1beta1.LLMProvider]) bool {
+	p := &item.Object
 	switch {
 	case !t.known:
 		return true
+	case slices.ContainsFunc(item.Faults, func(f Fault) bool { return isWithin(f, "spec.workloadSelector") }):
+		return t.maySelect(p.Namespace)
 	case hasSelector(p):
 		return t.maySelect(p.Namespace) && contains(t.identity.Labels, p.Spec.WorkloadSelector.Labels)
 	}

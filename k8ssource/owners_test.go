@@ -126,6 +126,20 @@ func TestARefusedProviderOwnsWhatItMeans(t *testing.T) {
 	}
 }
 
+// A selector that cannot be read may be one for the workload: the provider keeps its
+// host, refused, so that no request for it leaves unencrypted.
+func TestAnUnreadableSelectorKeepsTheHost(t *testing.T) {
+	for namespace, want := range map[string]string{"default": ReasonInvalidField, "other": ""} {
+		for _, labels := range []string{"app: x, version: 1", "app: [x]", "app: {a: b}"} {
+			text := fmt.Sprintf(providerText, "p", namespace, anyTime, "a.example.com", labels)
+			state := Translate(mustDecode(t, text), llmroute.Identity{Namespace: "default", Labels: map[string]string{"app": "x", "version": "1"}}, Options{})
+			if got := ownerOf(state, "a.example.com"); got != want {
+				t.Errorf("namespace %s, labels %s: got %q, want %q; findings %+v", namespace, labels, got, want, state.Findings)
+			}
+		}
+	}
+}
+
 // TestSettingsOfRules holds whose rules get the settings that a provider has for
 // rules of a name.
 func TestSettingsOfRules(t *testing.T) {

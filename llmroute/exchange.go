@@ -77,7 +77,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot(), traced: tracedRequest(r)}
 	x.refused = llmprovider.Prepare(r)
 	x.crossSite = isCrossSite(r, h.origins)
-	x.governs = x.snap.authz != nil && x.table != "" && x.table != meshTable && x.snap.state.Tables[x.table] != nil
+	x.governs = x.snap.authz != nil && x.snap.governed(x.table)
 	return x
 }
 

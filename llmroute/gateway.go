@@ -117,7 +117,7 @@ func (a *App) addListeners(s *snapshot, listeners []*Listener) {
 			if server.Gateway != "" && a.served[server.Gateway] {
 				continue
 			}
-			live.addServer(server, l.Port)
+			live.addServer(server, l.Port, s.governed)
 		}
 		if len(live.Servers) > 0 {
 			s.listeners[l.Address] = live

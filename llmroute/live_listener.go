@@ -30,10 +30,11 @@ func newLiveListener(l *Listener) *liveListener {
 }
 
 // addServer adds a server. port is that of its listener as clients know it, 0 for
-// that of the address.
-func (l *liveListener) addServer(server *Server, port int) {
+// that of the address. governed reports whether the source's policies hold for a
+// table; nil for none.
+func (l *liveListener) addServer(server *Server, port int, governed func(table string) bool) {
 	l.Servers = append(l.Servers, server)
-	l.governs = l.governs || server.Gateway != "" && server.Gateway != meshTable
+	l.governs = l.governs || server.Gateway != "" && server.Gateway != meshTable || governed != nil && governed(server.Table)
 	port = cmp.Or(server.Port, port, addressPort(l.Address))
 	for _, host := range server.Hosts {
 		l.add(host, server)
@@ -93,7 +94,7 @@ func PortsOf(listeners []*Listener, host string, port int) []int {
 			live = newLiveListener(l)
 		}
 		for _, server := range l.Servers {
-			live.addServer(server, l.Port)
+			live.addServer(server, l.Port, nil)
 		}
 	}
 	if live != nil {

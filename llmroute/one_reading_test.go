@@ -302,3 +302,16 @@ func TestPortsOf(t *testing.T) {
 		}
 	}
 }
+
+// Policies of the source hold at listeners of the configuration, too, if they route by
+// a Gateway's table.
+func TestPoliciesHoldAtListenersOfTheConfiguration(t *testing.T) {
+	s := &snapshot{state: &State{Tables: map[string][]*Route{"ns/gw": nil, "ns/other": {{Hosts: []string{"*"}}}}}}
+	for table, want := range map[string]bool{"ns/other": true, "ns/gw": false, "mesh": false, "": false, "own": false} {
+		l := newLiveListener(&Listener{Address: ":1"})
+		l.addServer(&Server{Hosts: []string{"*"}, Table: table}, 0, s.governed)
+		if l.governs != want {
+			t.Errorf("table %q: policies hold: %v", table, l.governs)
+		}
+	}
+}

@@ -134,6 +134,12 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 	}
 }
 
+// governed reports whether the source's policies hold for what a table routes: it is
+// that of a Gateway. Those of a sidecar are its own application's.
+func (s *snapshot) governed(table string) bool {
+	return table != "" && table != meshTable && s.state != nil && s.state.Tables[table] != nil
+}
+
 func (s *snapshot) add(name string, p *provider) {
 	s.providers[name] = p
 	host, _ := host.Name(p.host)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 // TestBundle holds that what somebody spoils is mended: the caBundle, the Secret, and
@@ -53,10 +54,17 @@ func TestBundle(t *testing.T) {
 	for _, spoil := range []string{`{"data": {"ca.key": "bm8ga2V5"}}`, `{"data": null}`} {
 		last := roots(t, w.bundles()[0])[0]
 		patch("secret/"+caSecret, "merge", spoil)
+		patched := time.Now()
 		until(t, "another root", func() (bool, string) {
-			// Before the leader sees its own Secret it may fill it in once more.
+			// Before the leader sees its own Secret it may fill it in once more: also
+			// over what was spoilt just now, which is then to be done again.
 			now := roots(t, w.bundles()[0])
-			return len(now) > 1 && !now[0].Equal(last) && slices.ContainsFunc(now[1:], last.Equal), fmt.Sprint(len(now), " roots")
+			if now[0].Equal(last) && time.Since(patched) > 5*time.Second {
+				patch("secret/"+caSecret, "merge", spoil)
+				patched = time.Now()
+			}
+			return len(now) > 1 && !now[0].Equal(last) && slices.ContainsFunc(now[1:], last.Equal),
+				fmt.Sprintf("%d roots, the first as before: %v", len(now), now[0].Equal(last))
 		})
 		goesOn("after " + spoil)
 	}
