@@ -163,7 +163,7 @@ func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error
 	case *sharedInbound:
 		if any(v.body) == any(r.Body) {
 			if v.in.Read(r, llmprovider.DefaultMaxBody) != nil { // as it was found before
-				return nil, nil
+				return nil, nil //nolint:nilerr // no JSON: for another handler to judge
 			}
 			return v.in, nil
 		}
