@@ -2,7 +2,7 @@
 // (https://platform.openai.com/docs/api-reference/chat), with the extensions that
 // compatible providers and gateways share: requests and responses, read and
 // written. It imports dialect. Begin with API; requests are in request_read.go and
-// request_write.go, responses in response_read.go and response_write.go.
+// request_write.go, responses in response_read.go, stream_read.go and response_write.go.
 package chat
 
 import "github.com/caddy-llm/gateway/llmprovider/dialect"

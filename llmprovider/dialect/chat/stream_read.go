@@ -1,0 +1,359 @@
+package chat
+
+import (
+	"bytes"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
+
+// streamReader reads a stream of chunks.
+type streamReader struct {
+	*responseReader
+	events  dialect.EventStream
+	choices []choiceState
+	failed  bool
+}
+
+// choiceState is what has come of one choice.
+type choiceState struct {
+	open    dialect.Kind // the part that is open, or 0
+	call    int          // the index of the open call, as the provider counts
+	id      string       // its id
+	calls   int          // that were opened
+	whole   objectEnd    // of the open call's arguments
+	refused bool
+	finish  dialect.JSON // the choice that said why it ended
+	waiting []fragment   // of calls that are not open, in the order of their beginning
+}
+
+// fragment is a call whose pieces wait for the open one to end.
+type fragment struct {
+	index    int
+	id, name string
+	custom   bool
+	text     []byte
+	sig      dialect.Carrier
+}
+
+func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
+	r.emit = emit
+	if err := r.events.Read(p, r.chunk); err != nil {
+		return err
+	}
+	return r.err
+}
+
+func (r *streamReader) Close(emit func(*dialect.Event) error) error {
+	r.emit = emit
+	rest, err := r.events.Close(r.chunk)
+	if err != nil {
+		return err
+	}
+	if r.failed {
+		return r.err
+	}
+	if rest = bytes.TrimSpace(rest); len(rest) > 0 && rest[0] == '{' && jsonscan.Valid(rest) {
+		if failed := jsonscan.Get(rest, "error"); failed != nil && !jsonscan.IsNull(failed) {
+			r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, rest)})
+			return r.err
+		}
+	}
+	if !r.complete() {
+		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.Incomplete()})
+		return r.err
+	}
+	for n := range r.choices {
+		r.end(n)
+	}
+	if r.usage.Known {
+		r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
+	}
+	r.send(dialect.Event{Kind: dialect.End})
+	return r.err
+}
+
+// complete reports whether every choice said why it ended. [DONE] alone is not
+// enough: some servers send it after a failure.
+func (r *streamReader) complete() bool {
+	for n := range r.choices {
+		if r.choices[n].finish == nil {
+			return false
+		}
+	}
+	return len(r.choices) > 0
+}
+
+func (r *streamReader) chunk(_, data []byte) error {
+	data = bytes.TrimSpace(data)
+	if r.failed || len(data) == 0 {
+		return r.err
+	}
+	if string(data) == "[DONE]" {
+		return r.err
+	}
+	if !jsonscan.Valid(data) || data[0] != '{' {
+		r.failed = true
+		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.Malformed("chunk")})
+		return r.err
+	}
+	var id, model, choices, usage, failed dialect.JSON
+	for name, v := range jsonscan.Members(data) {
+		switch {
+		case jsonscan.IsNull(v):
+		case jsonscan.NameIs(name, "id"):
+			id = v
+		case jsonscan.NameIs(name, "model"):
+			model = v
+		case jsonscan.NameIs(name, "choices"):
+			choices = v
+		case jsonscan.NameIs(name, "usage"):
+			usage = v
+		case jsonscan.NameIs(name, "error"):
+			failed = v
+		}
+	}
+	if failed != nil && string(failed) != `""` && string(failed) != "false" {
+		r.failed = true
+		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, data)})
+		return r.err
+	}
+	if usage != nil {
+		r.usage.ReadUsage(usage)
+	}
+	for choice := range jsonscan.Elements(choices) {
+		if !r.started { // Azure's first chunk has no choice
+			r.start(jsonscan.Text(id), jsonscan.Text(model))
+		}
+		r.choice(choice)
+	}
+	return r.err
+}
+
+// maxChoices bounds the choices of a stream.
+const maxChoices = 128
+
+func (r *streamReader) choice(raw dialect.JSON) {
+	n := index(jsonscan.Get(raw, "index"))
+	if n < 0 || n >= maxChoices {
+		return
+	}
+	for len(r.choices) <= n {
+		r.choices = append(r.choices, choiceState{})
+	}
+	c := &r.choices[n]
+	if c.finish != nil {
+		return // what comes after the end, such as Azure's late filter results, is no content
+	}
+	delta := jsonscan.Get(raw, "delta")
+	var content, refusal, calls, functionCall dialect.JSON
+	hasReasoning := false
+	for name, v := range jsonscan.Members(delta) {
+		if jsonscan.IsNull(v) {
+			continue
+		}
+		switch jsonscan.Text(name) {
+		case "content":
+			content = v
+		case "refusal":
+			refusal = v
+		case "tool_calls":
+			calls = v
+		case "function_call":
+			functionCall = v
+		case "reasoning_content", "reasoning", "reasoning_details", "thinking_blocks":
+			hasReasoning = true
+		}
+	}
+	if hasReasoning {
+		r.reasoning(n, delta)
+	}
+	r.content(n, content)
+	if text := jsonscan.Inner(refusal); len(text) > 0 {
+		c.refused = true
+		r.text(n, dialect.Refusal, text)
+	}
+	for call := range jsonscan.Elements(calls) {
+		r.fragment(n, call)
+	}
+	if functionCall != nil {
+		f := fragment{name: jsonscan.Text(jsonscan.Get(functionCall, "name")), text: jsonscan.Inner(jsonscan.Get(functionCall, "arguments"))}
+		if f.name != "" {
+			f.id = callID(n, c.calls)
+		}
+		r.takeFragment(n, f)
+	}
+	if finish := jsonscan.Get(raw, "finish_reason"); jsonscan.IsString(finish) && len(finish) > 2 {
+		c.finish = bytes.Clone(raw)
+	}
+}
+
+// index reads a small number.
+func index(value dialect.JSON) int {
+	n := 0
+	for _, c := range value {
+		if c < '0' || c > '9' || n > 1<<20 {
+			return -1
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n
+}
+
+func (r *streamReader) content(n int, content dialect.JSON) {
+	if text := jsonscan.Inner(content); len(text) > 0 {
+		r.text(n, dialect.Text, text)
+		return
+	}
+	for raw := range jsonscan.Elements(content) { // Mistral
+		switch jsonscan.Text(jsonscan.Get(raw, "type")) {
+		case "text":
+			r.text(n, dialect.Text, jsonscan.Inner(jsonscan.Get(raw, "text")))
+		case "thinking":
+			r.text(n, dialect.Reasoning, jsonscan.Inner(readThinking(jsonscan.Get(raw, "thinking"))))
+		}
+	}
+}
+
+func (r *streamReader) reasoning(n int, delta dialect.JSON) {
+	for _, part := range readReasoning(reasoningOf(delta)) {
+		t := part.Thought
+		if text := jsonscan.Inner(t.Text); len(text) > 0 {
+			r.text(n, dialect.Reasoning, text)
+		}
+		switch {
+		case !t.Data.Empty():
+			r.closePart(n)
+			r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.Reasoning, Data: t.Data})
+			r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.Reasoning})
+		case !t.Signature.Empty():
+			r.openPart(n, dialect.Reasoning)
+			r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.Reasoning, Signature: t.Signature})
+			r.closePart(n)
+		}
+	}
+}
+
+// text emits text of a part, which is opened if another one is open.
+func (r *streamReader) text(n int, kind dialect.Kind, text []byte) {
+	if len(text) == 0 {
+		return
+	}
+	r.openPart(n, kind)
+	r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: kind, Text: text})
+}
+
+func (r *streamReader) openPart(n int, kind dialect.Kind) {
+	c := &r.choices[n]
+	if c.open == kind {
+		return
+	}
+	r.closePart(n)
+	c.open = kind
+	r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: kind})
+}
+
+func (r *streamReader) closePart(n int) {
+	c := &r.choices[n]
+	if c.open == 0 {
+		return
+	}
+	r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: c.open})
+	c.open = 0
+}
+
+// fragment reads a piece of a tool call.
+func (r *streamReader) fragment(n int, raw dialect.JSON) {
+	f := fragment{index: index(jsonscan.Get(raw, "index"))}
+	for name, v := range jsonscan.Members(raw) {
+		switch {
+		case jsonscan.IsNull(v):
+		case jsonscan.NameIs(name, "id"):
+			f.id = jsonscan.Text(v)
+		case jsonscan.NameIs(name, "function"):
+			f.name = jsonscan.Text(jsonscan.Get(v, "name"))
+			switch arguments := jsonscan.Get(v, "arguments"); {
+			case jsonscan.IsString(arguments):
+				f.text = jsonscan.Inner(arguments)
+			case len(arguments) > 0 && arguments[0] == '{':
+				f.text = jsonscan.AppendEscaped(nil, arguments)
+			}
+		case jsonscan.NameIs(name, "custom"):
+			f.custom = true
+			f.name = jsonscan.Text(jsonscan.Get(v, "name"))
+			f.text = jsonscan.Inner(jsonscan.Get(v, "input"))
+		case jsonscan.NameIs(name, "extra_content"):
+			f.sig = dialect.ReadCarrier(stringOf(jsonscan.Get(v, "google"), "thought_signature"), "google")
+		}
+	}
+	r.takeFragment(n, f)
+}
+
+// maxWaiting bounds the calls of a choice that are under way at once.
+const maxWaiting = 256
+
+// takeFragment passes a piece on if its call is open, opens its call if none is or
+// the open one has all of its arguments, and else keeps it until the choice ends: a
+// provider may send calls piece by piece in turn. One that counts every call as the
+// first (Ollama) begins another call with another id.
+func (r *streamReader) takeFragment(n int, f fragment) {
+	c := &r.choices[n]
+	begins := f.name != "" && (c.open != dialect.ToolCall || f.index != c.call || f.id != "" && f.id != c.id)
+	switch {
+	case c.open == dialect.ToolCall && f.index == c.call && !begins:
+		r.callText(n, f.text)
+		return
+	case !begins:
+		for i := range c.waiting {
+			if c.waiting[i].index == f.index {
+				c.waiting[i].text = append(c.waiting[i].text, f.text...)
+				return
+			}
+		}
+		return // a piece of no call
+	}
+	for i := range c.waiting { // the name again
+		if c.waiting[i].index == f.index && (f.id == "" || f.id == c.waiting[i].id) {
+			c.waiting[i].text = append(c.waiting[i].text, f.text...)
+			return
+		}
+	}
+	if f.id == "" {
+		f.id = callID(n, c.calls+len(c.waiting))
+	}
+	if c.open == dialect.ToolCall && f.index != c.call && !c.whole.complete() {
+		if len(c.waiting) < maxWaiting {
+			f.text = bytes.Clone(f.text)
+			c.waiting = append(c.waiting, f)
+		}
+		return
+	}
+	r.openCall(n, f)
+}
+
+func (r *streamReader) openCall(n int, f fragment) {
+	r.closePart(n)
+	c := &r.choices[n]
+	c.open, c.call, c.id, c.whole = dialect.ToolCall, f.index, f.id, objectEnd{}
+	c.calls++
+	r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.ToolCall, ID: f.id, Name: f.name, Custom: f.custom, Signature: f.sig})
+	r.callText(n, f.text)
+}
+
+func (r *streamReader) callText(n int, text []byte) {
+	if len(text) > 0 {
+		r.choices[n].whole.take(text)
+		r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
+	}
+}
+
+// end ends a choice: calls that waited, then the reason.
+func (r *streamReader) end(n int) {
+	c := &r.choices[n]
+	r.closePart(n)
+	for _, f := range c.waiting {
+		r.openCall(n, f)
+		r.closePart(n)
+	}
+	r.finish(n, c.finish, c.refused, c.calls)
+}
