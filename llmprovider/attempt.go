@@ -11,6 +11,10 @@ import (
 type Attempt struct {
 	Request *http.Request
 
+	// Endpoint is what is asked of the provider: the client's endpoint, or that of
+	// another API into which the request was translated.
+	Endpoint Endpoint
+
 	// Model is the model sent, empty if the body names none.
 	Model string
 	// FixedModel reports whether Model comes from the configuration, so that it may
@@ -25,7 +29,7 @@ type Attempt struct {
 	StreamForced bool
 
 	hideUsage bool
-	operation Operation
+	newReader func(res *http.Response, events bool) Reader // nil to pass responses on
 	request   http.Request // Request, in the same piece of memory
 	joined    bytes.Reader // its body, if it is small
 }
@@ -45,6 +49,13 @@ type Outgoing struct {
 	// as it is, byte for byte.
 	Edits Edits
 
+	// Endpoint is that of the Attempt. Default: the client's.
+	Endpoint Endpoint
+
+	// NewReader makes the reader of a response that the client is not to get as it is;
+	// see Attempt.NewReader. Default: the response passes through.
+	NewReader func(res *http.Response, events bool) Reader
+
 	// HideUsage has the usage of a stream kept from the client, which did not ask
 	// for it.
 	HideUsage bool
@@ -61,7 +72,10 @@ var contentJSON = []string{"application/json"}
 func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing) (*Attempt, *Error) {
 	a := &Attempt{
 		Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, StreamForced: out.StreamForced,
-		hideUsage: out.HideUsage, operation: in.Endpoint.Operation,
+		hideUsage: out.HideUsage, newReader: out.NewReader, Endpoint: out.Endpoint,
+	}
+	if a.Endpoint.Operation == "" {
+		a.Endpoint = in.Endpoint
 	}
 	if out.Edits.IncludeUsage && !in.members.streamOptions.present() {
 		if in.WithoutStreamOptions {

@@ -26,7 +26,7 @@ func TestReadersOfAnswers(t *testing.T) {
 		if test.encoding != "" {
 			header.Set("Content-Encoding", test.encoding)
 		}
-		r := new(Attempt).NewReader(&http.Response{Header: header})
+		r := new(Attempt).NewReader(&http.Response{Header: header}, IsEvents(header))
 		var same bool
 		switch test.want.(type) {
 		case *jsonReader:

@@ -69,8 +69,8 @@ func TestUnfinished(t *testing.T) {
 		{"no document", Chat, "application/json", "", false},
 		{"text", Audio, "text/plain", "a transcript", false},
 	} {
-		a := &Attempt{operation: test.operation}
-		r := a.NewReader(&http.Response{Header: http.Header{"Content-Type": {test.media}}})
+		a := &Attempt{Endpoint: Endpoint{Operation: test.operation}}
+		r := a.NewReader(&http.Response{Header: http.Header{"Content-Type": {test.media}}}, test.media == "text/event-stream")
 		readAnswer(t, r, []byte(test.body), 3)
 		if r.Unfinished() != test.want {
 			t.Errorf("%s: unfinished is %v, want %v", test.name, r.Unfinished(), test.want)
@@ -91,7 +91,7 @@ func TestErrorEvents(t *testing.T) {
 		{Responses, ": hello\n\n" + event(`{"type":"response.created"}`) + "event: a\n" + event(`{"type":"a"}`) + "data: {", "\n\nevent: error\ndata: " + `{"type":"error","sequence_number":2,"code":"provider_timeout","message":"a \"quoted\" message","param":null,` + nested},
 		{Audio, event(`{"type":"transcript.text.delta"}`), "\n\nevent: error\n" + `data: {"type":"error",` + nested},
 	} {
-		r := (&Attempt{operation: test.operation}).NewReader(&http.Response{Header: http.Header{"Content-Type": {"text/event-stream"}}})
+		r := (&Attempt{Endpoint: Endpoint{Operation: test.operation}}).NewReader(&http.Response{Header: http.Header{"Content-Type": {"text/event-stream"}}}, true)
 		_ = r.Write([]byte(test.stream), discard)
 		if got := string(r.ErrorEvent(err)); got != test.want {
 			t.Errorf("%s: %q, want %q", test.operation, got, test.want)

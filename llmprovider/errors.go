@@ -3,6 +3,7 @@ package llmprovider
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -38,6 +39,9 @@ type Error struct {
 
 	// RetryAfter is when the client may try again, 0 if that is not known.
 	RetryAfter time.Duration
+
+	// Header are further headers of the response; nil for none.
+	Header http.Header
 
 	// Cause is the internal reason. It is logged, never sent.
 	Cause error
@@ -83,6 +87,7 @@ func (e *Error) JSON() []byte {
 func (e *Error) Write(w http.ResponseWriter) error {
 	body := e.JSON()
 	h := w.Header()
+	maps.Copy(h, e.Header)
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if e.RetryAfter > 0 {

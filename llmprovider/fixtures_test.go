@@ -53,7 +53,7 @@ func TestEveryProviderAnswerIsReadAtEveryPieceSize(t *testing.T) {
 						continue
 					}
 					attempt := &Attempt{hideUsage: hide}
-					r := attempt.NewReader(&http.Response{Header: f.Header})
+					r := attempt.NewReader(&http.Response{Header: f.Header}, IsEvents(f.Header))
 					got := readAnswer(t, r, f.Body, size)
 					if want := expectedOutput(f, hide); !bytes.Equal(got, want) {
 						t.Fatalf("hide %v, pieces of %d: the client got\n%q\nwant\n%q", hide, size, got, want)

@@ -69,8 +69,25 @@ type Timeouts struct {
 	Idle time.Duration
 }
 
-// Reader passes a response's body on and reads its usage on the way.
+// Head is the beginning of a response as the client is to get it.
+type Head struct {
+	// Status is the HTTP status code.
+	Status int
+	// Header is what the provider sent, less what its connection alone concerns.
+	Header http.Header
+	// Stream reports whether events are passed on as they come, so that an error on
+	// the way is written as one more event.
+	Stream bool
+}
+
+// Reader passes a response on to the client, changed where it has to be, and reads
+// its usage on the way.
 type Reader interface {
+	// Head takes the head of the response before its body. The reader may change it
+	// there, and, unless it is that of a stream, at any time until it passes on the
+	// first byte of the body.
+	Head(*Head)
+
 	// Write takes what was read and passes on what the client is to get. The
 	// slices are valid only during the call.
 	Write(p []byte, pass func([]byte) error) error
@@ -104,29 +121,29 @@ type Reader interface {
 	Failure() []byte
 }
 
-// NewReader returns the reader for the attempt's response.
-func (a *Attempt) NewReader(res *http.Response) Reader {
-	if Compressed(res.Header) {
-		return new(plainReader)
+// NewReader returns the reader for the attempt's response. events reports whether it
+// is a stream of server-sent events, whatever its content type says.
+func (a *Attempt) NewReader(res *http.Response, events bool) Reader {
+	if a.newReader != nil {
+		return a.newReader(res, events)
 	}
-	switch MediaType(res.Header) {
-	case "text/event-stream":
-		return a.NewEventReader()
-	case "application/json":
+	switch {
+	case Compressed(res.Header):
+	case events:
+		r := new(eventReader)
+		r.tap.usage, r.tap.hide, r.usage.operation = &r.usage, a.hideUsage, a.Endpoint.Operation
+		return r
+	case MediaType(res.Header) == "application/json":
 		r := new(jsonReader)
-		r.tap.usage, r.usage.operation = &r.usage, a.operation
+		r.tap.usage, r.usage.operation = &r.usage, a.Endpoint.Operation
 		return r
 	}
 	return new(plainReader)
 }
 
-// NewEventReader returns the reader for a response that is a stream of events,
-// whatever its content type.
-func (a *Attempt) NewEventReader() Reader {
-	r := new(eventReader)
-	r.tap.usage, r.tap.hide, r.usage.operation = &r.usage, a.hideUsage, a.operation
-	return r
-}
+// IsEvents reports whether a header says that its response is a stream of server-sent
+// events.
+func IsEvents(header http.Header) bool { return MediaType(header) == "text/event-stream" }
 
 // Compressed reports whether a body is compressed.
 func Compressed(header http.Header) bool {
@@ -137,6 +154,7 @@ func Compressed(header http.Header) bool {
 // plainReader passes everything on unread.
 type plainReader struct{ usage usageReader }
 
+func (r *plainReader) Head(*Head)                                    {}
 func (r *plainReader) Write(p []byte, pass func([]byte) error) error { return pass(p) }
 func (r *plainReader) Finish(func([]byte) error) error               { return nil }
 func (r *plainReader) Usage() *Usage                                 { return &r.usage.Usage }

@@ -245,9 +245,6 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 			began := time.Now()
 			answer := x.keep(res, attempt)
 			x.waited += time.Since(began)
-			if answer != nil {
-				answer.provider, answer.model, answer.fixed = p, x.model, x.fixedModel
-			}
 			return false, answer, nil, nil
 		}
 	}
@@ -267,12 +264,22 @@ func (x *exchange) cool(status int, header http.Header) time.Duration {
 func (x *exchange) ownKey() bool { return x.provider.CredentialRef(x.settings) != "" }
 
 // keep reads an error answer whole, so that its connection can be used again,
-// and counts the tokens that it reports: they are paid for.
+// and counts the tokens that it reports: they are paid for. What it returns is as
+// the client would get it.
 func (x *exchange) keep(res *http.Response, attempt *llmprovider.Attempt) *keptAnswer {
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxKept+1))
-	reader := attempt.NewReader(res)
-	_ = reader.Write(body, func([]byte) error { return nil })
+	answer := &keptAnswer{provider: x.provider, model: x.model, fixed: x.fixedModel}
+	reader := attempt.NewReader(res, llmprovider.IsEvents(res.Header))
+	head := llmprovider.Head{Status: res.StatusCode, Header: res.Header}
+	reader.Head(&head)
+	pass := func(p []byte) error {
+		answer.body = append(answer.body, p...)
+		return nil
+	}
+	if reader.Write(body, pass) != nil || err == nil && reader.Finish(pass) != nil {
+		return nil
+	}
 	if u := reader.Usage(); u.Known && !u.Zero() {
 		x.h.app.metrics.count(x, u, statusText(res.StatusCode))
 		x.passedOver.Add(u)
@@ -282,7 +289,8 @@ func (x *exchange) keep(res *http.Response, attempt *llmprovider.Attempt) *keptA
 	if err != nil || len(body) > maxKept {
 		return nil
 	}
-	return &keptAnswer{status: res.StatusCode, header: res.Header, body: body}
+	answer.status, answer.header = head.Status, head.Header
+	return answer
 }
 
 // sendKept answers with the last error that a provider gave.

@@ -20,7 +20,7 @@ func (x *exchange) judges() bool { return x.rule.Attempts > 1 && len(x.targets) 
 // reports whether it is to be passed on. Otherwise answer is what the provider said,
 // if it said anything, and failure what is to be told if nothing better comes.
 func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmprovider.Attempt, dog *watchdog, idle time.Duration) (good bool, answer *keptAnswer, failure *llmprovider.Error) {
-	look := llmprovider.Judge(res, x.in.Endpoint.Operation)
+	look := llmprovider.Judge(res, attempt.Endpoint.Operation)
 	if look == nil {
 		return true, nil, nil
 	}
@@ -46,12 +46,15 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 		}
 		said := bytes.Clone(llmprovider.FirstData(body.peeked())) // of a stream that may stay open
 		dog.restart(keptTime, errFirstByte)
-		if whole := x.keep(res, attempt); whole != nil {
-			said = bytes.Clone(llmprovider.FirstData(whole.body))
+		rest, err := io.ReadAll(io.LimitReader(res.Body, maxKept+1))
+		_ = res.Body.Close()
+		if first := llmprovider.FirstData(rest); err == nil && len(rest) <= maxKept {
+			said = first
 		}
-		if json.Valid(said) {
-			answer = &keptAnswer{provider: x.provider, model: x.model, fixed: x.fixedModel, status: status, header: res.Header, body: said}
-			answer.header.Set("Content-Type", "application/json")
+		if json.Valid(said) { // as if it had come with its status
+			res.StatusCode, res.Body = status, io.NopCloser(bytes.NewReader(said))
+			res.Header.Set("Content-Type", "application/json")
+			answer = x.keep(res, attempt)
 		}
 		failure = errNoAnswer(x.provider, found)
 	case !x.rule.retries(status, x.ownKey()):

@@ -50,6 +50,9 @@ type relay struct {
 	lost   error
 	lostAt time.Time
 
+	begin llmprovider.Head
+	begun bool // begin was written
+
 	head struct { // the headers, on their way before the first event
 		sync.Mutex
 		timer *time.Timer
@@ -61,8 +64,13 @@ type relay struct {
 func (r *relay) run() error {
 	r.pass = r.write
 	if !r.stream {
-		return r.copyAll()
+		if err := r.copyAll(); err != nil {
+			return err
+		}
+		r.writeHead()
+		return nil
 	}
+	r.writeHead()
 	r.sendHeadSoon()
 	defer r.headIsDone()
 	for {
@@ -143,6 +151,18 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 	}
 }
 
+// writeHead writes the response's head, if it was not written yet. That of a stream
+// is written before its body, any other with the first byte of it.
+func (r *relay) writeHead() {
+	if r.begun {
+		return
+	}
+	r.begun = true
+	copyHeader(r.x.w.Header(), r.begin.Header)
+	r.x.status = r.begin.Status
+	r.x.w.WriteHeader(r.begin.Status)
+}
+
 func (r *relay) write(p []byte) error {
 	if r.lost != nil {
 		return nil //nolint:nilerr // a stream is read on for its usage, see lose
@@ -150,6 +170,7 @@ func (r *relay) write(p []byte) error {
 	if r.stream {
 		r.noteFinish() // before the client sees it, and leaves
 	}
+	r.writeHead()
 	if _, err := r.x.w.Write(p); err != nil {
 		return r.lose(err)
 	}
@@ -157,6 +178,9 @@ func (r *relay) write(p []byte) error {
 }
 
 func (r *relay) flush() error {
+	if !r.begun { // the reader holds everything back
+		return nil
+	}
 	if err := r.out.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return r.lose(err)
 	}

@@ -34,41 +34,28 @@ type errClientWrite struct{ error }
 // end. Nothing that happens from here on leads to another attempt.
 func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llmprovider.Attempt, dog *watchdog, idle time.Duration) error {
 	defer res.Body.Close()
-	x.in.Release() // no further attempt needs the request's body
 	dog.restart(idle, errIdle)
-	stream := llmprovider.MediaType(res.Header) == "text/event-stream"
-	var reader llmprovider.Reader
-	if !stream && attempt.Stream {
+	events := llmprovider.IsEvents(res.Header)
+	if !events && attempt.Stream {
 		began := time.Now()
-		stream = sniffEvents(res, dog)
+		events = sniffEvents(res, dog)
 		x.waited += time.Since(began)
 	}
-	if stream && !llmprovider.Compressed(res.Header) {
-		reader = attempt.NewEventReader()
-	} else {
-		reader = attempt.NewReader(res)
+	x.compressed = llmprovider.Compressed(res.Header)
+	reader := attempt.NewReader(res, events && !x.compressed)
+	r := relay{
+		x: x, body: res.Body, length: res.ContentLength, reader: reader, dog: dog,
+		begin: llmprovider.Head{Status: res.StatusCode, Header: res.Header, Stream: events},
 	}
-
-	header := x.w.Header()
-	copyHeader(header, res.Header)
-	if stream {
-		header.Del("Content-Length") // an event may be hidden
-		if !strings.Contains(header.Get("Cache-Control"), "no-transform") {
-			header.Add("Cache-Control", "no-transform") // or encode would hold events back
-		}
-		header["X-Accel-Buffering"] = noBuffering // or nginx in front would
-		if len(header["Content-Type"]) == 0 {
-			header["Content-Type"] = eventStream
-		}
+	reader.Head(&r.begin)
+	x.in.Release() // no further attempt needs the request's body, nor does the reader
+	if r.stream = r.begin.Stream; r.stream {
+		streamed(r.begin.Header)
 	}
-	x.status, x.compressed = res.StatusCode, llmprovider.Compressed(res.Header)
-	x.overhead = time.Since(x.began) - x.waited - x.in.Took
-	x.w.WriteHeader(res.StatusCode)
-
-	r := relay{x: x, body: res.Body, length: res.ContentLength, reader: reader, dog: dog, stream: stream}
-	if r.flushes = stream || res.ContentLength < 0; r.flushes {
+	if r.flushes = r.stream || res.ContentLength < 0; r.flushes {
 		r.out = http.NewResponseController(x.w)
 	}
+	x.overhead = time.Since(x.began) - x.waited - x.in.Took
 	err := r.run()
 	x.usage = *reader.Usage()
 	x.charge(&x.usage)
@@ -93,13 +80,26 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 		x.succeeded(res)
 		return nil // the client left at the finish reason, and the usage has come
 	}
-	if stream && reader.Ended() {
+	if r.stream && reader.Ended() {
 		x.succeeded(res)
 		dog.restart(restTime, errIdle)
 		_, _ = io.CopyN(io.Discard, res.Body, restSize) // for the connection's sake
 		return nil
 	}
-	return x.abort(ctx, stream, reader, err)
+	return x.abort(ctx, &r, err)
+}
+
+// streamed readies the header of a stream for what stands between here and the
+// client.
+func streamed(header http.Header) {
+	header.Del("Content-Length") // an event may be hidden
+	if !strings.Contains(header.Get("Cache-Control"), "no-transform") {
+		header.Add("Cache-Control", "no-transform") // or encode would hold events back
+	}
+	header["X-Accel-Buffering"] = noBuffering // or nginx in front would
+	if len(header["Content-Type"]) == 0 {
+		header["Content-Type"] = eventStream
+	}
 }
 
 // succeeded notes for the provider that its answer came to its end without an
@@ -120,10 +120,10 @@ func cutShort(res *http.Response, reader llmprovider.Reader) bool {
 	return reader.Unfinished()
 }
 
-// abort ends an answer that has begun and cannot be finished, so that the
-// client sees that it is not whole: a stream by an error event, and the
+// abort ends an answer that cannot be finished, so that the client sees that it is
+// not whole: by an error if it has not begun, a stream by an error event, and the
 // connection by being cut.
-func (x *exchange) abort(ctx context.Context, stream bool, reader llmprovider.Reader, err error) error {
+func (x *exchange) abort(ctx context.Context, r *relay, err error) error {
 	x.aborted = true
 	var write errClientWrite
 	if errors.As(err, &write) || x.clientGone() {
@@ -140,8 +140,12 @@ func (x *exchange) abort(ctx context.Context, stream bool, reader llmprovider.Re
 	if c := x.h.logger.Check(zapcore.ErrorLevel, "answer broke off"); c != nil {
 		c.Write(append(x.logFields(), zap.String("code", x.failure.Code), zap.Duration("after", time.Since(x.began)), zap.Error(err))...)
 	}
-	if stream {
-		_, _ = x.w.Write(reader.ErrorEvent(x.failure))
+	if !r.begun {
+		x.aborted = false
+		return x.refuse(x.failure)
+	}
+	if r.stream {
+		_, _ = x.w.Write(r.reader.ErrorEvent(x.failure))
 	}
 	_ = http.NewResponseController(x.w).Flush()
 	panic(http.ErrAbortHandler)
