@@ -15,7 +15,8 @@ var allowed = map[string][]string{
 	"llmprovider/dialect":  {"internal/jsonscan", "llmprovider"},
 	"llmprovider/dialect/": {"internal/jsonscan", "llmprovider", "llmprovider/dialect"},
 	"llmprovider/":         {"llmprovider", "llmprovider/dialect/"}, // kinds
-	"llmroute":             {"internal/", "llmprovider", "llmprovider/dialect", "llmroute/authz"},
+	"llmroute":             {"internal/", "llmprovider", "llmprovider/dialect", "llmroute/authz", "llmroute/filter"},
+	"llmroute/filter":      {"llmprovider"},
 	"llmroute/authz":       {"internal/", "llmprovider"},
 	"llmroute/mock":        {"internal/jsonscan"},
 	"llmroute/sidecar":     {"llmroute"},

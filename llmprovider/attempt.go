@@ -30,8 +30,8 @@ type Attempt struct {
 
 	hideUsage bool
 	newReader func(res *http.Response, events bool) Reader // nil to pass responses on
-	request   http.Request // Request, in the same piece of memory
-	joined    bytes.Reader // its body, if it is small
+	request   http.Request                                 // Request, in the same piece of memory
+	joined    bytes.Reader                                 // its body, if it is small
 }
 
 // Outgoing is what a kind makes of a client's request: all but the headers and the

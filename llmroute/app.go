@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/livefile"
 	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/filter"
 )
 
 func init() {
@@ -135,6 +136,7 @@ type App struct {
 	gateways listeners
 	denials  denials
 	tracing  caddyhttp.MiddlewareHandler // nil without
+	filters  []filter.Filter             // of the configuration, in their order
 	done     chan struct{}
 	stopOnce sync.Once
 

@@ -37,6 +37,11 @@ func (x *exchange) attempt() error {
 	if x.next, refused = x.pick(); refused != nil {
 		return x.refuse(refused)
 	}
+	if len(x.filters) > 0 {
+		if refused := x.filter(); refused != nil {
+			return x.refuse(refused)
+		}
+	}
 	for {
 		t := &x.targets[x.next]
 		if x.provider != nil {

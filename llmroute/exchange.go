@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/filter"
 )
 
 // exchange is one client request and what became of it.
@@ -34,6 +35,8 @@ type exchange struct {
 	shared    bool               // matchers can find this exchange
 	crossSite bool               // a page of another site sent the request without asking
 	traced    *traced            // its spans, or nil
+	filters   []filter.Filter    // that look at the request, in their order
+	steps     []filter.Step      // what they do with it
 
 	openLink // among the open requests
 
@@ -109,6 +112,7 @@ func (x *exchange) serve() error {
 	}
 	x.in.Budget = &x.h.app.bodies.all
 	refused := x.route()
+	x.filters = x.snap.filters
 	x.snap = nil // what is needed of it is known; a long stream must not hold all of it
 	if refused != nil {
 		return x.refuse(refused)
@@ -164,6 +168,7 @@ func (x *exchange) end() {
 		x.in.Release()
 	}
 	x.h.app.metrics.observe(x)
+	x.endFilters()
 	x.traced.finish(x)
 	x.setLogFields()
 }

@@ -42,7 +42,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 		x.waited += time.Since(began)
 	}
 	x.compressed = llmprovider.Compressed(res.Header)
-	reader := attempt.NewReader(res, events && !x.compressed)
+	reader := x.filtered(attempt.NewReader(res, events && !x.compressed))
 	r := relay{
 		x: x, body: res.Body, length: res.ContentLength, reader: reader, dog: dog,
 		begin: llmprovider.Head{Status: res.StatusCode, Header: res.Header, Stream: events},
@@ -133,9 +133,11 @@ func (x *exchange) abort(ctx context.Context, r *relay, err error) error {
 		}
 		panic(http.ErrAbortHandler)
 	}
-	x.failure = attemptError(x.provider, ctx, err)
-	if !errors.Is(context.Cause(ctx), errDrained) {
-		x.cool(0, nil)
+	if !errors.As(err, &x.failure) { // of the gateway's own making, such as a filter's
+		x.failure = attemptError(x.provider, ctx, err)
+		if !errors.Is(context.Cause(ctx), errDrained) {
+			x.cool(0, nil)
+		}
 	}
 	if c := x.h.logger.Check(zapcore.ErrorLevel, "answer broke off"); c != nil {
 		c.Write(append(x.logFields(), zap.String("code", x.failure.Code), zap.Duration("after", time.Since(x.began)), zap.Error(err))...)

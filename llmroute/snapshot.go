@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/filter"
 )
 
 // snapshot is everything that requests are routed by at one time. It is
@@ -23,6 +24,7 @@ type snapshot struct {
 	listeners map[string]*liveListener // by address
 	static    [][][]target             // the targets of each llm_route's own rules
 	authz     *authz.Set               // nil if all may pass
+	filters   []filter.Filter          // that look at all requests, in their order
 	state     *State                   // what the source said, nil without one
 	routes    map[string]*liveRoute    // the source's, by table and origin
 	made      time.Time
@@ -80,7 +82,7 @@ func (s *snapshot) resolve(rules []*Rule) [][]target {
 func (a *App) build(old *snapshot, state *State) *snapshot {
 	next := &snapshot{
 		providers: make(map[string]*provider), byHost: make(map[string]*provider), tables: make(map[string]*table),
-		listeners: make(map[string]*liveListener), routes: make(map[string]*liveRoute), state: state, made: time.Now(),
+		listeners: make(map[string]*liveListener), routes: make(map[string]*liveRoute), state: state, made: time.Now(), filters: a.filters,
 	}
 	for name, p := range a.static {
 		next.add(name, p)

@@ -169,7 +169,7 @@ func (p *plain) value(r *request, policy *Policy, key, value string, number int)
 	case "request.auth.presenter":
 		texts = []string{r.token.Presenter}
 	default:
-		texts = r.token.claim([]string{strings.TrimSuffix(strings.TrimPrefix(key, "request.auth.claims["), "]")})
+		texts = r.token.Claim([]string{strings.TrimSuffix(strings.TrimPrefix(key, "request.auth.claims["), "]")})
 	}
 	for _, text := range texts {
 		if text != "" && matches(pattern(value, ".+"), text) {

@@ -20,7 +20,7 @@ func (t *requestPrincipalTest) match(r *request) bool {
 	if r.token == nil || r.token.Issuer == "" || r.token.Subject == "" {
 		return false
 	}
-	joined := r.token.principal()
+	joined := r.token.Principal()
 	if t.values.present || t.values.hasExact(joined) {
 		return true
 	}

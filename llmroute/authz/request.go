@@ -98,7 +98,7 @@ func (r *request) texts(a *attribute) []string {
 	case attrPresenter:
 		return r.text(r.token.Presenter)
 	case attrClaim:
-		return r.token.claim(a.claim)
+		return r.token.Claim(a.claim)
 	}
 	return nil
 }

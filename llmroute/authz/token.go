@@ -16,25 +16,25 @@ type Token struct {
 	Claims map[string]any
 
 	text, payload      string // as the client sent it, and of that its claims
-	joined             string // Issuer and Subject, see principal
+	joined             string // Issuer and Subject, see Principal
 	rule               *tokenRule
 	keys               *keySet // that verified it
 	notBefore, expires float64
 	others             []*Token // that the same request has
 }
 
-// principal is the issuer and the subject as policies name them.
-func (t *Token) principal() string {
+// Principal is the issuer and the subject as policies name them.
+func (t *Token) Principal() string {
 	if t.joined == "" { // not made by newToken; it may be shared, so it is not kept
 		return t.Issuer + "/" + t.Subject
 	}
 	return t.joined
 }
 
-// claim is the texts of a claim, given as the names that lead to it, for policies: one for a
+// Claim returns the texts of a claim, given as the names that lead to it: one for a
 // text, all for a list of texts, nil for what is neither or not there. What is in
 // scope, permission and the rule's SpaceDelimitedClaims is split at spaces.
-func (t *Token) claim(path []string) []string {
+func (t *Token) Claim(path []string) []string {
 	switch value := find(t.Claims, path).(type) {
 	case string:
 		if len(path) == 1 && t.hasList(path[0]) {

@@ -137,7 +137,7 @@ func TestClaim(t *testing.T) {
 		"scope": {"read", "write"}, "permission": {"all"}, "roles": {"a", "b"}, "name": {"Al Ice"}, "groups": {"a", "b"}, "n": nil, "yes": nil,
 		"realm": nil, "realm/roles": {"x"}, "realm/scope": {"p q"}, "none": nil, "name/none": nil, "iss": {testIssuer},
 	} {
-		if got := token.claim(strings.Split(path, "/")); !reflect.DeepEqual(got, want) {
+		if got := token.Claim(strings.Split(path, "/")); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %q, want %q", path, got, want)
 		}
 	}

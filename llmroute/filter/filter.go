@@ -1,0 +1,123 @@
+// Package filter is the seam between the attempt loop of llmroute and what looks at
+// requests before they are sent and at responses before clients get them: limits,
+// guards, prompts, the cache. A filter holds wherever the gateway serves LLM
+// requests: at sites, at Gateways' ports and in sidecars.
+//
+// It imports llmprovider only. Begin with Filter, then Step.
+package filter
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// Filter looks at every request that is about to be sent to a provider: its client
+// is known, its rule and its first provider are chosen, and its body is read. It is
+// safe for concurrent use, and is used by requests that have begun until their end,
+// even if the configuration that it comes from has ended meanwhile.
+type Filter interface {
+	// Begin looks at a request. It returns what the filter has to do with the
+	// response, or nil if that is nothing. An error refuses the request, and is what
+	// the client is told; filters that began earlier then see its end.
+	Begin(ctx context.Context, c *Call) (Step, *llmprovider.Error)
+}
+
+// Step is what one filter does with one request. Its methods are called one at a
+// time.
+type Step interface {
+	// Reader returns the reader of the response that the client gets: next, or one
+	// around it. It is called once at most, before anything of the response was
+	// read.
+	Reader(next llmprovider.Reader) llmprovider.Reader
+
+	// End is called exactly once, when the request has come to its end in any way.
+	// o is valid during the call.
+	End(o *Outcome)
+}
+
+// Call is a request as filters see it. It is not changed while filters look at it,
+// but for Header, and what they keep of it must not be changed later.
+type Call struct {
+	// Request is the client's, with its body read. The remote address, headers, and
+	// variables of Caddy's are where Caddy's matchers look for them.
+	Request *http.Request
+	// Inbound is what the gateway read of it. Its body is valid during Begin.
+	Inbound *llmprovider.Inbound
+	// Header is that of the response, whoever gives it.
+	Header http.Header
+	// Time is when the request came.
+	Time time.Time
+
+	// Client is who is calling.
+	Client Client
+	// Rule is the name of the rule that matched, or empty.
+	Rule string
+	// Provider and Host are the provider that is asked first, and Model what it is
+	// asked for.
+	Provider, Host, Model string
+	// FixedModel reports whether Model comes from the configuration; otherwise it is
+	// the client's text.
+	FixedModel bool
+	// Workload and Namespace are those that the gateway acts for, in a sidecar, or is
+	// itself.
+	Workload, Namespace string
+	// Table is the table that routed the request, such as `mesh`; empty at a site
+	// with rules of its own.
+	Table string
+
+	// Cost returns what usage costs at the prices of Provider and Model in force at
+	// Time. ok is false without such a price.
+	Cost func(u *llmprovider.Usage) (c Cost, ok bool)
+}
+
+// Client is who is calling, as far as the gateway has found out.
+type Client struct {
+	// Name is that of the virtual key; empty without one.
+	Name string
+	// Limit is the name of the definition of limits that the key's line names; empty
+	// for none.
+	Limit string
+	// Principal is that of the verified token, ISSUER/SUBJECT; empty without one.
+	Principal string
+	// Claim returns the texts of a claim of the verified token, given as the names that
+	// lead to it; none without it. It is nil without a token.
+	Claim func(path []string) []string
+}
+
+// Cost is an amount of money.
+type Cost struct {
+	// Nano is in billionths of the currency.
+	Nano uint64
+	// Currency is the price table's, such as USD.
+	Currency string
+}
+
+// Outcome is how a request ended.
+type Outcome struct {
+	// Status is that of the response, 0 if none was begun.
+	Status int
+	// Provider, Model and FixedModel are those of the last attempt; Provider is empty
+	// without one.
+	Provider, Model string
+	FixedModel      bool
+	// Attempts is the number of attempts that were made.
+	Attempts int
+	// Usage is what all responses to the request reported, those that were passed
+	// over in favour of another provider's included.
+	Usage llmprovider.Usage
+	// Cost is what they cost; CostKnown is false if some has no price.
+	Cost      Cost
+	CostKnown bool
+	// Responded reports whether the client's response had begun to come from a
+	// provider with a status below 400.
+	Responded bool
+	// Complete reports whether the response came to its end without an error.
+	Complete bool
+	// ClientGone reports whether the client left before.
+	ClientGone bool
+	// Err is the gateway's own error, nil without one.
+	Err *llmprovider.Error
+}

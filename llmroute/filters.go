@@ -1,0 +1,80 @@
+package llmroute
+
+import (
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/filter"
+)
+
+// filter has the filters look at the request, whose first provider is picked. The
+// error is what the client is to be told.
+func (x *exchange) filter() *llmprovider.Error {
+	c := x.call()
+	for _, f := range x.filters {
+		step, refused := f.Begin(x.r.Context(), c)
+		if refused != nil {
+			return refused
+		}
+		if step != nil {
+			x.steps = append(x.steps, step)
+		}
+	}
+	return nil
+}
+
+// call is the request as filters see it.
+func (x *exchange) call() *filter.Call {
+	t := &x.targets[x.next]
+	model, fixed := t.RequestModel(x.in, t.settings(x.rule))
+	identity := x.h.app.metrics.identity.Load()
+	c := &filter.Call{
+		Request: x.r, Inbound: x.in, Header: x.w.Header(), Time: x.began, Rule: x.rule.Name, Provider: t.name, Host: t.host,
+		Model: model, FixedModel: fixed, Workload: identity.Workload, Namespace: identity.Namespace, Table: x.table,
+	}
+	if x.client != nil {
+		c.Client.Name = x.client.Name
+	}
+	if x.token != nil {
+		c.Client.Principal, c.Client.Claim = x.token.Principal(), x.token.Claim
+	}
+	began, app, provider := x.began, x.h.app, t.provider
+	c.Cost = func(u *llmprovider.Usage) (filter.Cost, bool) {
+		if app.prices == nil {
+			return filter.Cost{}, false
+		}
+		table := app.prices.Get()
+		p := table.find(provider.name, provider.host, model, began)
+		if p == nil {
+			return filter.Cost{}, false
+		}
+		cost, ok := p.cost(u)
+		return filter.Cost{Nano: cost, Currency: table.currency}, ok
+	}
+	return c
+}
+
+// filtered returns the reader of the response that the client gets, with what the
+// filters do to it around the provider's: the first filter is nearest the client.
+func (x *exchange) filtered(reader llmprovider.Reader) llmprovider.Reader {
+	for i := len(x.steps) - 1; i >= 0; i-- {
+		reader = x.steps[i].Reader(reader)
+	}
+	return reader
+}
+
+// endFilters tells the filters how the request ended.
+func (x *exchange) endFilters() {
+	if len(x.steps) == 0 {
+		return
+	}
+	o := &filter.Outcome{
+		Status: x.status, Attempts: x.attempts, Usage: x.total(), Responded: x.status != 0 && x.status < 400, ClientGone: x.gone, Err: x.failure,
+		Cost: filter.Cost{Nano: x.charges.nano, Currency: x.charges.currency}, CostKnown: x.charges.known(),
+		Complete: x.status != 0 && !x.aborted && !x.gone && !x.erred && x.failure == nil,
+	}
+	if x.provider != nil {
+		o.Provider, o.Model, o.FixedModel = x.provider.name, x.model, x.fixedModel
+	}
+	for i := len(x.steps) - 1; i >= 0; i-- {
+		x.steps[i].End(o)
+	}
+}
