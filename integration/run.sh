@@ -178,6 +178,8 @@ step_integration() {
   fi
   # shellcheck disable=SC2046
   go test -count=1 -p=1 -timeout 30m $(packages /integration | grep -v /integration/kubernetes) "${flags[@]}"
+  # The benchmark still works, and gets the responses it should.
+  go run ./integration/bench -quick -binary "$LLM_TEST_BINARY" -cases 'c16|c64'
   # Sidecars are built smaller, too, without the Kubernetes source.
   go build -o "$tmp/sidecar" ./cmd/caddy/sidecar
   LLM_TEST_BINARY=$tmp/sidecar go test -count=1 -timeout 30m -skip '^TestFromTheCluster$' ./integration/sidecar "${flags[@]}"

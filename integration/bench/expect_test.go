@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-const exampleStream = `data: {"id":"chatcmpl-0123456789abcdef","created":1700000000,"model":"m"}` + "\n\n" +
+const exampleStream = `data: {"id":"chatcmpl-0123456789abcdef","created":1700000000,"model":"m","usage":null}` + "\n\n" +
 	`data: {"id":"chatcmpl-0123456789abcdef","created":1700000000,"choices":[],"usage":{"total_tokens":96}}` + "\n\n" +
 	"data: [DONE]\n\n"
 
