@@ -51,6 +51,11 @@ type App struct {
 	// what `allowed_origins` of `llm_route` is for sites. Default: none.
 	AllowedOrigins []string `json:"allowed_origins,omitempty"`
 
+	// The clients that may use the ports of Gateways and sidecars, by virtual keys: what
+	// the handler `llm_keys` is for sites. Policies are asked first. Default: whoever
+	// policies let pass.
+	Keys *Keys `json:"keys,omitempty"`
+
 	// How requests at the gateway's own listeners are traced: the settings of
 	// Caddy's handler [tracing](/docs/json/apps/http/servers/routes/handle/tracing/),
 	// which may be `{}`. Default: not at all.
@@ -213,6 +218,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	for i, l := range a.Listeners {
 		if err := l.validate(); err != nil {
 			return fmt.Errorf("listener %d: %w", i+1, err)
+		}
+	}
+	if a.Keys != nil {
+		if err := a.Keys.Provision(ctx); err != nil {
+			return fmt.Errorf("keys: %w", err)
 		}
 	}
 	if len(a.Tracing) > 0 {

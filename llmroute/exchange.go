@@ -89,16 +89,22 @@ func (x *exchange) serve() error {
 	if x.crossSite {
 		return x.refuse(errCrossSite(x.r))
 	}
+	if x.token == nil {
+		x.token = authz.TokenOf(x.r)
+	}
 	x.client = clientOf(x.r)
+	if x.h.keys != nil {
+		var refused *llmprovider.Error
+		if x.client, refused = x.h.keys.admit(x.r, x.token != nil); refused != nil {
+			return x.refuse(refused)
+		}
+	}
 	x.in = takeShared(x.r)
 	if x.in == nil {
 		var refused *llmprovider.Error
 		if x.in, refused = llmprovider.NewInbound(x.r); refused != nil {
 			return x.refuse(refused)
 		}
-	}
-	if x.token == nil {
-		x.token = authz.TokenOf(x.r)
 	}
 	if x.token != nil {
 		x.in.TokenHeaders = x.token.Forwarded()

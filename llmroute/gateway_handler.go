@@ -44,6 +44,7 @@ func (g *gatewayHandler) Provision(ctx caddy.Context) error {
 	if g.route.origins, err = parseOrigins(g.route.app.AllowedOrigins); err != nil {
 		return err
 	}
+	g.route.keys = g.route.app.Keys
 	if g.route.app.AccessLog {
 		g.accessLog = ctx.Logger(accessLog(""))
 	}

@@ -63,6 +63,7 @@ type Handler struct {
 	AllowedOrigins []string `json:"allowed_origins,omitempty"`
 
 	origins []string // AllowedOrigins as browsers write them
+	keys    *Keys    // that clients of the gateway's own listeners need, nil at sites
 	app     *App
 	logger  *zap.Logger
 	place   int // of the rules in a snapshot

@@ -113,21 +113,33 @@ func (k *Keys) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	client, refused := k.admit(r, authz.TokenOf(r) != nil)
+	switch {
+	case refused != nil:
+		return k.refuse(w, r, refused)
+	case client != nil:
+		caddyhttp.SetVar(r.Context(), clientVar, client)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// admit finds who is calling, nil for a request that may pass without a key; hasToken
+// reports whether a token of it was verified. The error is what others are told.
+func (k *Keys) admit(r *http.Request, hasToken bool) (*Client, *llmprovider.Error) {
 	if isPreflight(r) {
-		return next.ServeHTTP(w, r)
+		return nil, nil
 	}
 	client, presented := identify(r, k.keys.Get())
-	if client == nil && k.OrToken && authz.TokenOf(r) != nil {
-		return next.ServeHTTP(w, r)
+	switch {
+	case client == nil && k.OrToken && hasToken:
+		return nil, nil
+	case client == nil:
+		return nil, errNoKey(r.URL.Path, presented)
 	}
-	if client == nil {
-		return k.refuse(w, r, presented)
-	}
-	caddyhttp.SetVar(r.Context(), clientVar, client)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.auth.user.id", client.Name)
 	}
-	return next.ServeHTTP(w, r)
+	return client, nil
 }
 
 // identify finds whose key the request carries, and removes what carries a known
@@ -192,16 +204,14 @@ func keyIn(name, value string) string {
 // refuse answers a request that has no known key. The type and code are what
 // OpenAI's API answers to an unknown key. They are the same without any key,
 // where OpenAI sends no code, so that a program can test for one thing.
-func (k *Keys) refuse(w http.ResponseWriter, r *http.Request, presented bool) error {
-	refused := errNoKey(r.URL.Path, presented)
+func (k *Keys) refuse(w http.ResponseWriter, r *http.Request, refused *llmprovider.Error) error {
 	if c := k.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
-		c.Write(zap.Int("status", refused.Status), zap.String("code", refused.Code), zap.Bool("key_presented", presented))
+		c.Write(zap.Int("status", refused.Status), zap.String("code", refused.Code))
 	}
 	k.metrics.turnAway(refused.Code)
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("llm_error", refused.Code))
 	}
-	w.Header().Set("WWW-Authenticate", "Bearer")
 	askForNoBody(w, r)
 	return refused.Write(w)
 }
@@ -210,7 +220,7 @@ func (k *Keys) refuse(w http.ResponseWriter, r *http.Request, presented bool) er
 // it sent one at all.
 func errNoKey(path string, presented bool) *llmprovider.Error {
 	refused := &llmprovider.Error{
-		Status: http.StatusUnauthorized, Type: llmprovider.TypeInvalidRequest, Code: "invalid_api_key", API: llmprovider.APIOf(path),
+		Status: http.StatusUnauthorized, Type: llmprovider.TypeInvalidRequest, Code: "invalid_api_key", API: llmprovider.APIOf(path), Header: http.Header{"Www-Authenticate": {"Bearer"}},
 		Message: "this gateway needs an API key; send the one its operator gave you in the header Authorization: Bearer KEY, " +
 			"which an SDK does when KEY is its api_key",
 	}

@@ -3,6 +3,7 @@ package llmroute
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -111,5 +112,59 @@ func TestListenerBeforeTheFirstState(t *testing.T) {
 func TestListenersKeepWhatTheyExpect(t *testing.T) {
 	if got := union([]string{"b_", "a_"}, []string{"b_", "c.d"}); fmt.Sprint(got) != "[a_ b_ c.d]" {
 		t.Errorf("got %v", got)
+	}
+}
+
+// TestKeysAtAListener has virtual keys at a listener of the gateway's own: without one
+// nothing is served, and the key reaches no provider.
+func TestKeysAtAListener(t *testing.T) {
+	address, u := freeAddress(t), newUpstream(t, answers("hello"))
+	file := writeKeys(t, keyLine("alice", "sk-alice", "m"))
+	app := provisioned(t, fmt.Sprintf(`{"status_listen":"off","keys":{"file":%q},"providers":{"keyed":%s},`+
+		`"routes":{"all":[{"hosts":["*"],"rules":[{"name":"r","backends":[{"provider":"keyed"}]}]}]},`+
+		`"listeners":[{"address":%q,"servers":[{"hosts":["*"],"table":"all"}]}]}`, file, u.provider(""), address))
+	if err := app.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = app.Stop()
+		_ = app.Cleanup()
+	}()
+	for _, test := range []struct {
+		method, path, body, header, value string
+		status                            int
+		says                              string
+	}{
+		{"POST", "/", `{"model":"m","messages":[]}`, "Authorization", "Bearer sk-alice", 200, "hello"},
+		{"POST", "/v1/messages", `{"model":"m"}`, "X-Api-Key", "sk-bob", 401, `"authentication_error"`},
+		{"POST", "/", `{"model":"m","messages":[]}`, "X-Other", "x", 401, "invalid_api_key"},
+		{"POST", "/", `{"model":"other","messages":[]}`, "Authorization", "Bearer sk-alice", 403, "model_not_allowed"},
+		{"GET", "/v1/models", "", "X-Other", "x", 401, "invalid_api_key"},
+		{"POST", "/nothing", "{}", "X-Other", "x", 401, "invalid_api_key"},
+		{"OPTIONS", "/", "", "Origin", "http://a.example", 401, "invalid_api_key"},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), test.method, "http://"+address+test.path, strings.NewReader(test.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set(test.header, test.value)
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != test.status || !strings.Contains(string(said), test.says) {
+			t.Errorf("%s %s with %s: got %d %s", test.method, test.path, test.value, res.StatusCode, said)
+		}
+		if test.status == 401 && res.Header.Get("WWW-Authenticate") != "Bearer" {
+			t.Errorf("%s %s: the headers are %v", test.method, test.path, res.Header)
+		}
+	}
+	if got := u.count(); got != 1 {
+		t.Fatalf("the provider got %d requests", got)
+	}
+	if got := <-u.requests; strings.Contains(fmt.Sprint(got.header), "sk-alice") {
+		t.Errorf("the provider got %v", got.header)
 	}
 }
