@@ -23,16 +23,22 @@ func (p *Provider) RequestModel(in *llmprovider.Inbound, rule string) (model str
 func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, rule string) (*llmprovider.Attempt, *llmprovider.Error) {
 	target := p.ready.urls[in.Endpoint.Suffix]
 	if target == nil {
-		return nil, &llmprovider.Error{
-			Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint",
-			Message: "the provider's path does not end in /chat/completions, so the place of its " + in.Endpoint.Suffix + " endpoint is not known",
-		}
+		return nil, p.unplaced(in.Endpoint.Suffix)
 	}
 	f := p.ready.forRule(rule)
 	out := llmprovider.Outgoing{URL: target, Stream: in.Stream, Auth: f.auth}
 	out.Model, out.FixedModel = p.RequestModel(in, rule)
 	p.edit(in, f, &out)
 	return p.Connection.NewAttempt(ctx, in, &out)
+}
+
+// unplaced is the error for an endpoint that the provider's path says nothing of.
+func (p *Provider) unplaced(suffix string) *llmprovider.Error {
+	message := "the provider's path does not end in " + llmprovider.ChatSuffix + ", so the place of its " + suffix + " endpoint is not known"
+	if suffix == "" {
+		message = "the provider's path is that of another endpoint, so the place of its chat completions is not known"
+	}
+	return &llmprovider.Error{Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint", Message: message}
 }
 
 // edit works out what the configuration changes in the body.
@@ -74,10 +80,7 @@ func (p *Provider) Has(e llmprovider.Endpoint) bool {
 func (p *Provider) ModelsRequest(ctx context.Context, loop []string) (*http.Request, *llmprovider.Error) {
 	target := p.ready.urls[llmprovider.ModelsSuffix]
 	if target == nil {
-		return nil, &llmprovider.Error{
-			Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint",
-			Message: "the place of the provider's models endpoint is not known",
-		}
+		return nil, p.unplaced(llmprovider.ModelsSuffix)
 	}
 	return p.Get(ctx, target, p.ready.base.auth, loop)
 }

@@ -1,7 +1,10 @@
 package openai
 
 import (
+	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -39,6 +42,43 @@ func TestPathsOfAProvider(t *testing.T) {
 		e := llmprovider.EndpointOf(test.method, at)
 		if got := p.Has(e); got != test.want || e.Own == "" {
 			t.Errorf("a provider at %s has %s %s (%+v): %v", test.configured, test.method, test.path, e, got)
+		}
+	}
+}
+
+// TestPathsReachTheirEndpoint holds, for all endpoints and paths of a provider, that a
+// request reaches the endpoint that it was judged as, or none: a provider that has
+// embeddings alone takes no chat completion.
+func TestPathsReachTheirEndpoint(t *testing.T) {
+	suffixes := append(llmprovider.Suffixes(), llmprovider.ModelsSuffix, llmprovider.ChatSuffix)
+	for _, configured := range append(suffixes, "/generate", "") {
+		for _, base := range []string{"", "/v1", "/a%2Fb/v1", "/chat"} {
+			for _, end := range []string{"", "/", "?x=1"} {
+				if base+configured == "" {
+					continue
+				}
+				p := provisioned(t, `{"host":"a.example","path":"`+base+configured+end+`"}`)
+				for _, called := range append(suffixes, "/") {
+					if called == llmprovider.ModelsSuffix {
+						continue
+					}
+					a, refused := p.NewAttempt(t.Context(), read(t, post(called, "", `{}`)), "")
+					reached := "" // nothing
+					if refused == nil {
+						reached = strings.TrimSuffix(a.Request.URL.Path, "/") + "/"
+					} else if refused.Status != http.StatusNotFound {
+						t.Fatalf("%s: %v", called, refused)
+					}
+					chat := called == "/" || called == llmprovider.ChatSuffix
+					switch other := slices.IndexFunc(suffixes, func(s string) bool { return strings.HasSuffix(reached, s+"/") }); {
+					case reached == "" && (configured == llmprovider.ChatSuffix || configured == called || chat && (configured == "/generate" || configured == "")):
+						t.Errorf("a provider at %s%s%s refuses %s: %v", base, configured, end, called, refused)
+					case reached == "":
+					case chat && other >= 0 && !strings.HasSuffix(reached, llmprovider.ChatSuffix+"/"), !chat && !strings.HasSuffix(reached, called+"/"):
+						t.Errorf("a provider at %s%s%s gets %s at %s", base, configured, end, called, reached)
+					}
+				}
+			}
 		}
 	}
 }

@@ -24,8 +24,9 @@ type Provider struct {
 
 	// The path of the provider's chat completions endpoint. A query in it is
 	// kept; the client's path and query are not sent. The other OpenAI endpoints
-	// are reached at the same path with `/chat/completions` replaced. Default:
-	// `/v1/chat/completions`.
+	// are reached at the same path with `/chat/completions` replaced. A path that
+	// ends in the name of another endpoint, such as `/v1/embeddings`, is that
+	// endpoint's, and the provider has no other. Default: `/v1/chat/completions`.
 	Path string `json:"path,omitempty"`
 
 	// What is filled into each request.

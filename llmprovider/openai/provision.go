@@ -16,7 +16,7 @@ import (
 type ready struct {
 	base  *filled
 	rules map[string]*filled
-	urls  map[string]*url.URL // by endpoint suffix; "" is chat completions
+	urls  map[string]*url.URL // by endpoint suffix; "" is chat completions, if there are any
 }
 
 // filled is one ModelConfig laid over its default, in the forms that requests
@@ -64,24 +64,27 @@ func (p *Provider) endpoints() (map[string]*url.URL, error) {
 		return nil, err
 	}
 	chat = p.URL(chat)
-	urls := map[string]*url.URL{"": chat}
-	if base, ok := strings.CutSuffix(chat.Path, llmprovider.ChatSuffix); ok {
+	named := strings.TrimSuffix(chat.Path, "/")
+	if base, ok := strings.CutSuffix(named, llmprovider.ChatSuffix); ok {
+		urls := map[string]*url.URL{"": chat}
 		for _, suffix := range append(llmprovider.Suffixes(), llmprovider.ModelsSuffix) {
 			u := *chat
 			u.Path = base + suffix
 			if u.RawPath != "" { // how the base path was escaped
-				u.RawPath = strings.TrimSuffix(u.RawPath, llmprovider.ChatSuffix) + suffix
+				u.RawPath = strings.TrimSuffix(strings.TrimSuffix(u.RawPath, "/"), llmprovider.ChatSuffix) + suffix
 			}
 			urls[suffix] = &u
 		}
 		return urls, nil
 	}
-	for _, suffix := range llmprovider.Suffixes() { // a provider with nothing else, such as embeddings alone
-		if strings.HasSuffix(chat.Path, suffix) {
-			urls[suffix] = chat
+	// A provider with nothing else, such as embeddings alone. It has no chat completions:
+	// policies judge a call of them as /v1/chat/completions.
+	for _, suffix := range append(llmprovider.Suffixes(), llmprovider.ModelsSuffix) {
+		if strings.HasSuffix(named, suffix) {
+			return map[string]*url.URL{suffix: chat}, nil
 		}
 	}
-	return urls, nil
+	return map[string]*url.URL{"": chat}, nil
 }
 
 // fill lays config over base.
