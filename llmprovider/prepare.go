@@ -9,16 +9,21 @@ import (
 
 // Prepare makes a request ready to be judged and routed, so that both see the same.
 // It removes the headers that Connection names. It returns an error for a host that
-// could be read in two ways: one with brackets or several colons that is no IPv6
-// address; and for a request that is in a loop, as CheckLoop does. Call it before anything looks at the request; a second call changes
-// nothing.
+// could be read in two ways, one with brackets or several colons that is no IPv6
+// address; for a request without a host, which a route for all hosts would take and no
+// policy on hosts would match; and for a request that is in a loop, as CheckLoop does.
+// Call it before anything looks at the request; a second call changes nothing.
 func Prepare(r *http.Request) *Error {
 	hopbyhop.RemoveNamed(r.Header)
-	if _, ok := host.Name(r.Host); !ok {
-		return &Error{
-			Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "invalid_host",
-			Message: "the request's host has brackets or several colons and is not an IPv6 address; write a name, or an address as in [2001:db8::1]:8080",
-		}
+	switch name, ok := host.Name(r.Host); {
+	case !ok:
+		return errHost("the request's host has brackets or several colons and is not an IPv6 address; write a name, or an address as in [2001:db8::1]:8080")
+	case name == "":
+		return errHost("the request names no host; send a Host header with the name that is called")
 	}
 	return CheckLoop(r.Header)
+}
+
+func errHost(message string) *Error {
+	return &Error{Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "invalid_host", Message: message}
 }

@@ -136,7 +136,7 @@ func (w *readWorld) send(head string) (int, string) {
 // randomHead is the head of a request, up to further headers.
 func randomHead(g *rand.Rand) string {
 	pick := func(values ...string) string { return values[g.IntN(len(values))] }
-	name := pick("a.com", "a.com", "x.b.com", "b.com", "other.com", "[2001:db8::1]", "2001:db8::1", "[2001:DB8:0::1]", "[a.com]", "[a.com", "a.com]", "[::1]", "a.com%20", "user@a.com")
+	name := pick("a.com", "a.com", "x.b.com", "b.com", "other.com", "[2001:db8::1]", "2001:db8::1", "[2001:DB8:0::1]", "[a.com]", "[a.com", "a.com]", "[::1]", "a.com%20", "user@a.com", "")
 	if g.IntN(4) == 0 {
 		name = strings.ToUpper(name)
 	}
@@ -231,6 +231,9 @@ func TestOneReading(t *testing.T) {
 				&authz.Rule{When: []*authz.Condition{{Key: "request.headers[" + readRules[i].header + "]", Values: []string{"other", "x*", "*e2", "Sub*"}}}})
 		}
 		others.Rules = append(others.Rules, &authz.Rule{To: []*authz.Operation{{NotPaths: []string{"/v1/" + suffix}}}})
+		for _, all := range []*authz.Operation{{Hosts: []string{"*"}}, {Paths: []string{"*"}}, {Methods: []string{"*"}}} {
+			policies = append(policies, &authz.Policy{Name: "all", Action: authz.Deny, Rules: []*authz.Rule{{To: []*authz.Operation{all}}}})
+		}
 		for _, policy := range append(policies, others) {
 			w.feed.report(w.with(policy))
 			status, body := w.send(head)
@@ -252,19 +255,34 @@ func drain(c chan seen) {
 	}
 }
 
-// TestHostsThatAreRejected holds that a host that could be read in two ways is no
-// request, whatever the policies.
+// TestHostsThatAreRejected holds that a host that could be read in two ways, or none, is
+// no request, whatever the policies.
 func TestHostsThatAreRejected(t *testing.T) {
 	w := newReadWorld(t)
 	site := newGateway(t, providers("p", w.u.provider("")), `{"rules":[{"backends":[{"provider":"p"}]}]}`)
-	for _, host := range []string{"[a.com]", "[a.com]:80", "[A.com.]:80", "a.com]", "[a.com", "[127.0.0.1]", "[]", "a.com:80:80"} {
+	for _, host := range []string{"[a.com]", "[a.com]:80", "[A.com.]:80", "a.com]", "[a.com", "[127.0.0.1]", "[]", "a.com:80:80", "", ":80", ".", "..:"} {
 		status, body := w.send("POST / HTTP/1.1\r\nHost: " + host + "\r\n")
-		if status != http.StatusBadRequest || !strings.Contains(body, `"code":"invalid_host"`) {
+		if status != http.StatusBadRequest || body != "" && !strings.Contains(body, `"code":"invalid_host"`) { // it has none if Caddy refuses the host first
 			t.Errorf("%s at a Gateway: %d %s", host, status, body)
+		}
+		if host == "" {
+			continue // the client would send another one
 		}
 		if res, body := site.post(t, chat, "Host", host); res.StatusCode != http.StatusBadRequest || !strings.Contains(body, `"code":"invalid_host"`) {
 			t.Errorf("%s at a site: %d %s", host, res.StatusCode, body)
 		}
+	}
+	c, err := net.Dial("tcp", w.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := fmt.Fprintf(c, "POST / HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s", len(chat), chat); err != nil {
+		t.Fatal(err)
+	}
+	if body, _ := io.ReadAll(c); !strings.Contains(string(body), `"code":"invalid_host"`) {
+		t.Errorf("HTTP/1.0 without a host: %s", body)
 	}
 	if len(w.u.requests)+len(w.asked) > 0 {
 		t.Error("one of them was passed on")
