@@ -37,15 +37,18 @@ type policyScope struct {
 	namespace string
 	selector  *PolicySelector
 	targeted  bool
+	unplaced  bool    // the namespace may be another one than that
 	faults    []Fault // that reading found
 }
 
-func (p *AuthorizationPolicy) scope(faults []Fault) policyScope {
-	return policyScope{p.Namespace, p.Spec.Selector, p.Spec.TargetRef != nil || len(p.Spec.TargetRefs) > 0, faults}
+func scopeOfPolicy(i *Item[AuthorizationPolicy]) policyScope {
+	p := &i.Object
+	return policyScope{p.Namespace, p.Spec.Selector, p.Spec.TargetRef != nil || len(p.Spec.TargetRefs) > 0, i.unplaced, i.Faults}
 }
 
-func (r *RequestAuthentication) scope(faults []Fault) policyScope {
-	return policyScope{r.Namespace, r.Spec.Selector, r.Spec.TargetRef != nil || len(r.Spec.TargetRefs) > 0, faults}
+func scopeOfAuthentication(i *Item[RequestAuthentication]) policyScope {
+	r := &i.Object
+	return policyScope{r.Namespace, r.Spec.Selector, r.Spec.TargetRef != nil || len(r.Spec.TargetRefs) > 0, i.unplaced, i.Faults}
 }
 
 // isFor tells whether a policy is for the workload. If it cannot be read for whom it
@@ -54,13 +57,13 @@ func (t *translation) isFor(s policyScope) bool {
 	switch {
 	case !t.known:
 		return true
-	case s.namespace != t.options.RootNamespace && s.namespace != t.identity.Namespace:
+	case !s.unplaced && isNamespace(s.namespace) && s.namespace != t.options.RootNamespace && s.namespace != t.identity.Namespace:
 		return false
 	case s.selector == nil || contains(t.identity.Labels, s.selector.MatchLabels):
 		return true
 	}
 	return len(s.faults) >= maxFaults || slices.ContainsFunc(s.faults, func(f Fault) bool {
-		return isWithin(f, "spec.selector") || !isWithin(f, "spec") && !isWithin(f, "metadata")
+		return isWithin(f, "spec.selector") || !isWithin(f, "spec") && !isWithin(f, "metadata") && !isWithin(f, "apiVersion")
 	})
 }
 
@@ -78,6 +81,17 @@ func (s *PolicySelector) check() []Fault {
 	return out
 }
 
+// strandedFault says that a policy is in a namespace of which the files have nothing
+// else, so that the name is most likely misspelt. It returns nothing for others, and
+// where no policies hold.
+func (t *translation) strandedFault(file, namespace string) []Fault {
+	if file == "" || t.objects.Namespaces[namespace] || namespace == t.options.RootNamespace || namespace == t.identity.Namespace || t.options.MeshListen != "" && len(t.bound) == 0 {
+		return nil
+	}
+	return []Fault{*faultf(ReasonOtherNamespace, "metadata.namespace: nothing else in the files is in this namespace, which is neither the workload's nor the root namespace, so that the object holds for no request here; "+
+		"write %s for the workload's, or %s for all workloads, or give the object with the files of its own workload", shownName(t.identity.Namespace), shownName(t.options.RootNamespace))}
+}
+
 // targetFault says that a policy for objects of the Gateway API is for no workload
 // here.
 func targetFault() []Fault {
@@ -90,9 +104,10 @@ func (t *translation) readAuthorization() {
 	a := &t.authorization
 	a.mesh = t.readMesh()
 	for _, item := range inOrder(latest(t, KindAuthorizationPolicy, t.objects.Policies)) {
-		scope, o := item.Object.scope(item.Faults), origins(KindAuthorizationPolicy, item)
+		scope, o := scopeOfPolicy(item), origins(KindAuthorizationPolicy, item)
 		switch {
 		case !t.isFor(scope):
+			t.report(o, t.strandedFault(item.File, scope.namespace))
 		case scope.targeted:
 			t.report(o, targetFault())
 		default:
@@ -106,9 +121,10 @@ func (t *translation) readAuthorization() {
 		}
 	}
 	for _, item := range inOrder(latest(t, KindRequestAuthentication, t.objects.Authentications)) {
-		scope, o := item.Object.scope(item.Faults), origins(KindRequestAuthentication, item)
+		scope, o := scopeOfAuthentication(item), origins(KindRequestAuthentication, item)
 		switch {
 		case !t.isFor(scope):
+			t.report(o, t.strandedFault(item.File, scope.namespace))
 		case scope.targeted:
 			t.report(o, targetFault())
 		default:

@@ -235,6 +235,10 @@ func typed(item json.RawMessage, of metav1.TypeMeta) json.RawMessage {
 func (d *decoder) object(t metav1.TypeMeta, data []byte, line int, faults []Fault) {
 	o := d.objects
 	group, version, _ := strings.Cut(t.APIVersion, "/")
+	kind := securityKind(t.Kind)
+	if d.file != "" && kind == "" {
+		d.seeNamespace(t, data)
+	}
 	switch {
 	case t.Kind == "" || t.APIVersion == "":
 		o.Strays = append(o.Strays, decode[Stray](d, data, line, append(faults,
@@ -249,8 +253,11 @@ func (d *decoder) object(t metav1.TypeMeta, data []byte, line int, faults []Faul
 		o.ConfigMaps = append(o.ConfigMaps, decode[ConfigMap](d, data, line, faults))
 	case group == "networking.istio.io" && t.Kind == "Gateway":
 		o.Gateways = append(o.Gateways, decode[Gateway](d, data, line, strictly[Gateway](d, data, faults)))
-	case group == securityGroup:
+	case group == securityGroup, kind != "" && !strings.HasSuffix(group, ".linkerd.io"): // which has one of its own
 		d.security(t, data, line, faults)
+	case isIstioTypo(group) && t.Kind == kindGateway:
+		o.Strays = append(o.Strays, decode[Stray](d, data, line, append(faults,
+			*faultf(ReasonInvalidObject, "there is no such apiVersion of %s; write networking.istio.io/v1", kindGateway))))
 	default:
 		if found := podFaults(data); len(found) > 0 {
 			o.Strays = append(o.Strays, decode[Stray](d, data, line, found))
@@ -258,16 +265,51 @@ func (d *decoder) object(t metav1.TypeMeta, data []byte, line int, faults []Faul
 	}
 }
 
+// seeNamespace notes which namespace an object is in, or is itself.
+func (d *decoder) seeNamespace(t metav1.TypeMeta, data []byte) {
+	var object Stray
+	_ = json.Unmarshal(data, &object)
+	if t.Kind == "Namespace" && t.APIVersion == "v1" {
+		d.objects.inNamespace(object.Name)
+		return
+	}
+	d.objects.inNamespace(cmp.Or(object.Namespace, d.namespace))
+}
+
+// securityKind returns the kind of those that say who may call which a kind is, or is
+// most likely meant to be, or empty.
+func securityKind(kind string) string {
+	for k, plural := range map[string]string{KindAuthorizationPolicy: "AuthorizationPolicies", KindRequestAuthentication: "RequestAuthentications"} {
+		if strings.EqualFold(kind, k) || strings.EqualFold(kind, plural) {
+			return k
+		}
+	}
+	return ""
+}
+
+// isIstioTypo reports whether a group is none of Istio's and was most likely meant to
+// be.
+func isIstioTypo(group string) bool {
+	group = strings.ToLower(group)
+	return strings.Contains(group, "istio") && !strings.HasSuffix(group, ".istio.io")
+}
+
 // security takes in an object that says who may call. One that is misspelt must not
 // go unnoticed. Of what does not fit nothing is read, so that what is read is what
 // is not reported.
 func (d *decoder) security(t metav1.TypeMeta, data []byte, line int, faults []Fault) {
-	kind := t.Kind
-	for k, plural := range map[string]string{KindAuthorizationPolicy: "AuthorizationPolicies", KindRequestAuthentication: "RequestAuthentications"} {
-		if t.Kind != k && (strings.EqualFold(t.Kind, k) || strings.EqualFold(t.Kind, plural)) {
-			kind = k
-			faults = append(faults, *faultf(ReasonInvalidObject, "there is no kind of that name; write %s", kind))
-		}
+	kind := cmp.Or(securityKind(t.Kind), t.Kind)
+	group, _, _ := strings.Cut(t.APIVersion, "/")
+	switch {
+	case kind != t.Kind:
+		faults = append(faults, *faultf(ReasonInvalidObject, "there is no kind of that name; write %s", kind))
+	case group != securityGroup && !strings.Contains(strings.ToLower(group), "istio"):
+		// It may be somebody else's.
+		d.objects.Strays = append(d.objects.Strays, decode[Stray](d, data, line, append(faults,
+			*faultf(ReasonInvalidObject, "apiVersion: %s objects are those of %s/v1, and this one is not used; write that, or keep the object out of these files if it is meant for something else", kind, securityGroup))))
+		return
+	case group != securityGroup:
+		faults = append(faults, *faultf(ReasonInvalidObject, "apiVersion: there is no such one of %s; write %s/v1", kind, securityGroup))
 	}
 	o := d.objects
 	switch kind {
@@ -355,6 +397,9 @@ func decode[T any, P objectPointer[T]](d *decoder, data []byte, line int, faults
 	m := metav1.Object(P(&item.Object))
 	if m.GetNamespace() == "" {
 		m.SetNamespace(d.namespace)
+		item.unplaced = slices.ContainsFunc(faults, func(f Fault) bool {
+			return !isWithin(f, "apiVersion") && !isWithin(f, "spec") && !isWithin(f, "metadata.name") && !isWithin(f, "metadata.labels") && !isWithin(f, "metadata.annotations")
+		})
 	}
 	if fault := checkName(m); fault != nil && len(faults) == 0 {
 		item.Faults = append(item.Faults, *fault)
@@ -401,10 +446,14 @@ func checkName(m metav1.Object) *Fault {
 		return faultf(ReasonInvalidObject, "metadata.name is required")
 	case !objectName.MatchString(m.GetName()):
 		return faultf(ReasonInvalidObject, "metadata.name: this is not a name; write lower-case letters, digits, dashes and dots")
-	case !objectName.MatchString(m.GetNamespace()) || strings.Contains(m.GetNamespace(), "."):
+	case !isNamespace(m.GetNamespace()):
 		return faultf(ReasonInvalidObject, "metadata.namespace: this is not a name; write lower-case letters, digits and dashes")
 	}
 	return nil
+}
+
+func isNamespace(name string) bool {
+	return objectName.MatchString(name) && !strings.Contains(name, ".")
 }
 
 func (d *decoder) syntaxError(doc document, err error) error {

@@ -24,6 +24,10 @@ type Objects struct {
 
 	// Strays are documents that were meant to be one of these and are not.
 	Strays []*Item[Stray]
+
+	// Namespaces are those that objects of files are in, of whatever kind, apart from
+	// Policies and Authentications.
+	Namespaces map[string]bool
 }
 
 // Item is an object with where it was read.
@@ -41,6 +45,10 @@ type Item[T any] struct {
 	// not used, but what could be read of it is still in Object. One that says who
 	// may call is used as far as it could be read, so that no more requests pass.
 	Faults []Fault
+
+	// unplaced reports whether the object names no namespace, and what it names may be
+	// what could not be read.
+	unplaced bool
 }
 
 // Fault is something wrong with an object. Its fields are those of
@@ -86,6 +94,7 @@ const (
 	ReasonDroppedHeader      = "DroppedHeader"
 	ReasonUnknownIdentity    = "UnknownIdentity"
 	ReasonUnreadableFile     = "UnreadableFile"
+	ReasonOtherNamespace     = "OtherNamespace"
 	ReasonUnsupportedTarget  = "UnsupportedTarget"
 	ReasonInvalidMesh        = "InvalidMeshConfig"
 	ReasonMeshForbidden      = "MeshConfigForbidden"
@@ -123,6 +132,17 @@ func (o *Objects) Add(other *Objects) {
 	o.Policies = append(o.Policies, other.Policies...)
 	o.Authentications = append(o.Authentications, other.Authentications...)
 	o.Strays = append(o.Strays, other.Strays...)
+	for namespace := range other.Namespaces {
+		o.inNamespace(namespace)
+	}
+}
+
+// inNamespace notes that there is an object in a namespace.
+func (o *Objects) inNamespace(namespace string) {
+	if o.Namespaces == nil {
+		o.Namespaces = make(map[string]bool)
+	}
+	o.Namespaces[namespace] = true
 }
 
 // faultf makes a fault that keeps its object from being used.

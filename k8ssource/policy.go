@@ -102,6 +102,8 @@ func (b *policyBuilder) failClosed() (known bool) {
 		f := &b.faults[i]
 		rule := entryOf(*f, "spec.rules")
 		switch {
+		case isWithin(*f, "apiVersion"):
+			f.Message += ". Until then it is taken for that"
 		case rule >= 0 && allow:
 			b.leaveOut(rule)
 			f.Message += ". Until then the rule is left out, and lets no request pass"

@@ -104,7 +104,7 @@ func (t *translation) reportMesh() {
 // workload needs it.
 func (t *translation) meshReference() []Reference {
 	for _, item := range t.objects.Policies {
-		scope := item.Object.scope(item.Faults)
+		scope := scopeOfPolicy(item)
 		if t.isFor(scope) && !scope.targeted && item.Object.mayNeedMesh() {
 			return []Reference{{KindConfigMap, t.options.RootNamespace, meshName}}
 		}

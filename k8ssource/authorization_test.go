@@ -1,0 +1,89 @@
+package k8ssource
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// TestPoliciesDoNotVanish holds that a policy that may be meant for the workload is in
+// force or reported, however its apiVersion, kind or namespace is misspelt.
+func TestPoliciesDoNotVanish(t *testing.T) {
+	identity := llmroute.Identity{Namespace: "edge", Labels: map[string]string{"app": "gw"}}
+	const good = "apiVersion: security.istio.io/v1"
+	for name, test := range map[string]struct {
+		head, metadata string
+		inForce        bool
+		finding        string // empty for none
+	}{
+		"good":                       {good, "{name: a, namespace: edge}", true, ""},
+		"of the root namespace":      {good, "{name: a, namespace: istio-system}", true, ""},
+		"of another workload's":      {good, "{name: a, namespace: prod}", false, ""},
+		"group with a typo":          {"apiVersion: security.istio.com/v1", "{name: a, namespace: edge}", true, "apiVersion: there is no such one"},
+		"another group of Istio":     {"apiVersion: networking.istio.io/v1", "{name: a, namespace: edge}", true, "apiVersion: there is no such one"},
+		"group in capitals":          {"apiVersion: Security.Istio.IO/v1", "{name: a, namespace: edge}", true, "apiVersion: there is no such one"},
+		"typo, another workload's":   {"apiVersion: security.istio.com/v1", "{name: a, namespace: prod}", false, ""},
+		"no group":                   {"apiVersion: v1", "{name: a, namespace: edge}", false, "apiVersion: "},
+		"another group":              {"apiVersion: security.itsio.io/v1", "{name: a, namespace: edge}", false, "apiVersion: "},
+		"another product's":          {"apiVersion: policy.linkerd.io/v1alpha1", "{name: a, namespace: edge}", false, ""},
+		"namespace with a typo":      {good, "{name: a, namespace: istio-sytem}", false, "metadata.namespace: nothing else"},
+		"namespace in capitals":      {good, "{name: a, namespace: Edge}", true, "metadata.namespace: this is not a name"},
+		"namespace with underscore":  {good, "{name: a, namespace: istio_system}", true, "metadata.namespace: this is not a name"},
+		"namespace a number":         {good, "{name: a, namespace: 5}", true, "metadata.namespace: this is a number"},
+		"field with a typo":          {good, "{name: a, namesapce: edge}", true, "metadata.namesapce: unknown field"},
+		"field in capitals":          {good, "{name: a, Namespace: edge}", true, "metadata.Namespace: unknown field"},
+		"field in another place":     {good + "\nnamespace: edge", "{name: a}", true, "namespace: unknown field"},
+		"metadata a list":            {good, "[edge]", true, "metadata: this is a list"},
+		"labels that do not fit":     {good, "{name: a, labels: []}", false, "metadata.namespace: nothing else"},
+		"labels, another workload's": {good, "{name: a, namespace: prod, labels: []}", false, ""},
+	} {
+		for kind, spec := range map[string]string{
+			KindAuthorizationPolicy: "{action: DENY, rules: [{}]}", KindRequestAuthentication: `{jwtRules: [{issuer: i, jwks: '{"keys":[]}'}]}`,
+		} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				text := fmt.Sprintf("%s\nkind: %s\nmetadata: %s\nspec: %s\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: prod}\n", test.head, kind, test.metadata, spec)
+				o, err := DecodeIn("", "x.yaml", []byte(text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				state := Translate(o, identity, Options{})
+				if got := state.Authorization != nil; got != test.inForce {
+					t.Errorf("in force: %v", got)
+				}
+				var findings []string
+				for _, f := range state.Findings {
+					if !strings.HasPrefix(f.Message, "spec.jwtRules[0].jwks") {
+						findings = append(findings, f.Message)
+					}
+				}
+				if test.finding == "" && len(findings) > 0 || test.finding != "" && (len(findings) == 0 || !strings.HasPrefix(findings[0], test.finding)) {
+					t.Errorf("findings %q, want %q", findings, test.finding)
+				}
+			})
+		}
+	}
+	// A namespace that has objects of other workloads, however they are named.
+	for _, other := range []string{"apiVersion: v1\nkind: Namespace\nmetadata: {name: sytem}", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: sytem}"} {
+		o := mustDecode(t, good+"\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: sytem}\nspec: {}\n---\n"+other)
+		if state := Translate(o, identity, Options{}); len(state.Findings) > 0 {
+			t.Errorf("%s: %v", other, state.Findings)
+		}
+	}
+	// Policies hold for no sidecar.
+	o := mustDecode(t, good+"\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: sytem}\nspec: {}\n")
+	if state := Translate(o, identity, Options{MeshListen: ":15001"}); len(state.Findings) > 0 {
+		t.Errorf("a sidecar: %v", state.Findings)
+	}
+}
+
+// A Gateway of a group that does not exist is reported, and that of the Gateway API is
+// somebody else's.
+func TestGatewaysDoNotVanish(t *testing.T) {
+	for version, want := range map[string]int{"networking.istio.com/v1": 1, "networking.istio/v1": 1, "gateway.networking.k8s.io/v1": 0} {
+		if o := mustDecode(t, "apiVersion: "+version+"\nkind: Gateway\nmetadata: {name: a}\nspec: {}\n"); len(o.Strays) != want || len(o.Gateways) != 0 {
+			t.Errorf("%s: %d strays, %d Gateways", version, len(o.Strays), len(o.Gateways))
+		}
+	}
+}
