@@ -5,6 +5,10 @@ import (
 	"net/http"
 )
 
+// StatusOverloaded is the HTTP status with which Anthropic's API says that it is
+// overloaded.
+const StatusOverloaded = 529
+
 // messagesJSON returns the error as Anthropic's API writes it:
 // https://docs.anthropic.com/en/api/errors.
 func (e *Error) messagesJSON() []byte {
@@ -12,6 +16,8 @@ func (e *Error) messagesJSON() []byte {
 	switch e.Status {
 	case http.StatusUnauthorized:
 		kind = "authentication_error"
+	case http.StatusPaymentRequired:
+		kind = "billing_error"
 	case http.StatusForbidden:
 		kind = "permission_error"
 	case http.StatusNotFound:
@@ -20,6 +26,8 @@ func (e *Error) messagesJSON() []byte {
 		kind = "request_too_large"
 	case http.StatusTooManyRequests:
 		kind = "rate_limit_error"
+	case StatusOverloaded:
+		kind = "overloaded_error"
 	default:
 		if e.Status >= 500 {
 			kind = "api_error"
@@ -30,9 +38,10 @@ func (e *Error) messagesJSON() []byte {
 		Message string `json:"message"`
 	}
 	out, _ := json.Marshal(struct {
-		Type  string `json:"type"`
-		Error detail `json:"error"`
-	}{"error", detail{kind, e.Message}}) // strings always marshal
+		Type      string `json:"type"`
+		Error     detail `json:"error"`
+		RequestID string `json:"request_id,omitempty"`
+	}{"error", detail{kind, e.Message}, e.RequestID}) // strings always marshal
 	return out
 }
 

@@ -37,6 +37,10 @@ type Error struct {
 	Message string // what is wrong and what to do
 	API     API    // the shape to write it in; default: OpenAI's
 
+	// RequestID is the provider's id of the request, where the error is a provider's;
+	// empty otherwise. Only Anthropic's API has a member for it.
+	RequestID string
+
 	// RetryAfter is when the client may try again, 0 if that is not known.
 	RetryAfter time.Duration
 

@@ -1,13 +1,23 @@
-// Package dialect holds what LLM APIs have in common: the meaning of a request and
-// of a response as data that points into the source's bytes. A request is read from
-// the client's API into a Request and written from it in the provider's; a response
-// is read into Events and written from them. What one side says and the other
-// cannot is collected as Loss. Where client and provider speak the same API, none of
-// this is used and the bytes pass through.
+// Package dialect translates between LLM APIs. It holds what they have in common: the
+// meaning of a request and of a response as data that points into the source's bytes.
+// Where client and provider speak the same API, none of this is used and the bytes
+// pass through.
+//
+// An exchange takes three calls:
+//
+//	request, err := dialect.Read(client, body, call)             // once
+//	sent, err := dialect.Translate(request, provider, target)    // for each attempt
+//	response := dialect.NewResponse(provider, client, options)   // before body is released
+//
+// Read and Translate return what the client is to be told if they cannot. Translate
+// also returns what the provider is not told (Loss). Response is an llmprovider.Reader
+// that passes on the client's response; it takes the head of the provider's first.
 //
 // One API each is in the packages below: chat, responses, messages, gemini,
-// converse. This package imports llmprovider and internal/jsonscan. Begin with
-// Request, then Event, then API.
+// converse. Each reads a client's request into a Request and writes one from it, and
+// reads a provider's response into Events and writes one from them. This package
+// imports llmprovider and internal/jsonscan. Start reading at translate.go and
+// response.go, then Request, Event and API.
 package dialect
 
 import (
@@ -26,6 +36,25 @@ type API struct {
 	// Name is the API's name in options, logs and headers: chat, responses,
 	// messages, gemini, converse.
 	Name string
+
+	// Errors is the shape of its errors.
+	Errors llmprovider.API
+
+	// RequestIDHeader is the response header that has the API's id of a request, in
+	// canonical form; empty if it has none.
+	RequestIDHeader string
+
+	// Path returns the path and the query, without its question mark, of a request
+	// below the path that all of the API's requests have.
+	Path func(r *Request, target *Target) (path, query string)
+
+	// CountMember is the member of a response that has the number of a prompt's
+	// tokens; empty if the API does not count. CountHead is what that response begins
+	// with, up to that member.
+	CountMember, CountHead string
+
+	// Arrays reports whether a stream may come as one JSON array.
+	Arrays bool
 
 	// Paths are the names of the API's own fields, by concept: what Loss reports
 	// to a client of this API.
@@ -62,10 +91,14 @@ type Call struct {
 
 // Target is what the provider's request is to have beside what the client asked.
 type Target struct {
-	// Model is the model to ask for.
+	// Model is the model to ask for. APIs that cannot do without one refuse a
+	// request whose model is empty.
 	Model string
 	// Stream reports whether to ask for a stream.
 	Stream bool
+	// NoStreamOptions leaves out the option that asks for usage in a stream, where
+	// the provider is known to reject it.
+	NoStreamOptions bool
 	// MaxOutput is the output cap where the API needs one and the client names
 	// none, in tokens.
 	MaxOutput int
@@ -78,12 +111,13 @@ type Target struct {
 // ResponseOptions are what the reader and the writer of a response need to know.
 type ResponseOptions struct {
 	// Request is the client's request as it was read. What of it points into the
-	// source is valid only while the reader and the writer are made.
+	// source is used only while a Response is made.
 	Request *Request
 	// Model is the name of the model that the client is told: the one it asked
-	// for.
+	// for. If it is empty, it is the one that the provider names.
 	Model string
-	// Stream reports whether the response is a stream.
+	// Stream reports whether the client gets a stream. What the provider sends is
+	// seen from its response.
 	Stream bool
 	// Array reports whether the client wants a stream as one JSON array, as Google's
 	// API has it without alt=sse.
@@ -95,6 +129,40 @@ type ResponseOptions struct {
 	ID string
 	// Created is when the request arrived, in seconds since 1970.
 	Created int64
+
+	// What of the request is needed until the response has ended, in memory of its
+	// own. NewResponse fills it in.
+	Kept
+}
+
+// Kept is what a response needs of its request.
+type Kept struct {
+	// Custom are the names of the tools that take free text, which some APIs do not
+	// have: a request's writer makes functions with one property of them.
+	Custom map[string]bool
+	// StreamUsage reports whether the client asks for usage in a stream.
+	StreamUsage bool
+	// Legacy reports whether the client knows functions and no tools.
+	Legacy bool
+	// Count reports whether only the prompt's tokens are asked for.
+	Count bool
+}
+
+// IDOf returns the response's id as the client is told it, without the prefix that its
+// API has. start is the event that the response began with.
+func (o *ResponseOptions) IDOf(start *Event) string {
+	if start.ID == "" {
+		return BareID(o.ID)
+	}
+	return BareID(start.ID)
+}
+
+// ModelOf returns the name of the model that the client is told.
+func (o *ResponseOptions) ModelOf(start *Event) string {
+	if o.Model == "" {
+		return start.Model
+	}
+	return o.Model
 }
 
 // ResponseReader reads a provider's response in pieces and emits its events. It

@@ -66,23 +66,10 @@ type Event struct {
 	// earlier ones.
 	Usage *llmprovider.Usage
 
+	// Count is the number of the prompt's tokens, at the End of a response that has
+	// nothing else.
+	Count int64
+
 	// Err is what went wrong, at Failure.
 	Err *llmprovider.Error
 }
-
-// Reason is why a choice ended. The table of research for each API maps it; a
-// reason that no table knows is Unknown and reported, never taken for Stopped.
-type Reason uint8
-
-// The reasons.
-const (
-	Unknown      Reason = iota
-	Stopped             // the model was done
-	StopSequence        // it came to a stop sequence
-	Length              // the output cap
-	ContextFull         // the model's context
-	ToolCalls           // it waits for the results of tool calls
-	Filtered            // content that the provider withholds
-	Refused             // the model refused
-	Paused              // it is to be asked to go on
-)

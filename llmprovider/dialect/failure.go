@@ -2,8 +2,10 @@ package dialect
 
 import (
 	"bytes"
+	"math"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
@@ -15,28 +17,20 @@ const maxErrorText = 2 << 10
 
 // ReadError reads a provider's error of any API: OpenAI's, Anthropic's and Google's
 // {"error": …}, AWS's {"message": …}, Mistral's flat one, {"detail": …}, and text that
-// is none of these. status is the response's, or 0 for an error inside a stream.
+// is none of these. status is the response's, or 0 for an error inside a stream. The
+// error's type and code are OpenAI's where they are known.
 func ReadError(status int, body []byte) *llmprovider.Error {
 	e := &llmprovider.Error{Status: status}
 	body = bytes.TrimSpace(body)
 	if jsonscan.Valid(body) {
 		readErrorMembers(e, body)
 	} else {
-		e.Message = string(bytes.ToValidUTF8(body, []byte("\uFFFD")))
+		e.Message = string(bytes.ToValidUTF8(body[:min(len(body), 2*maxErrorText)], []byte("\uFFFD")))
 	}
 	if e.Message = cutText(e.Message); e.Message == "" {
 		e.Message = "the provider gave no reason"
 	}
-	if e.Status == 0 {
-		e.Status = statusOf(e)
-	}
-	if e.Type == "" {
-		e.Type = llmprovider.TypeServer
-		if e.Status < http.StatusInternalServerError {
-			e.Type = llmprovider.TypeInvalidRequest
-		}
-	}
-	return e
+	return settleError(e)
 }
 
 // readErrorMembers reads an error that is JSON: the object with its message, or one
@@ -53,16 +47,14 @@ func readErrorMembers(e *llmprovider.Error, body []byte) {
 		case "error":
 			if jsonscan.IsString(v) {
 				e.Message = jsonscan.Text(v)
-			} else {
+			} else if len(v) > 0 && v[0] == '{' {
 				readErrorMembers(e, v)
 			}
 		case "message", "detail", "Message":
-			if jsonscan.IsString(v) && e.Message == "" {
-				e.Message = jsonscan.Text(v)
-			}
+			readMessage(e, v)
 		case "type", "__type":
-			if e.Type == "" {
-				e.Type = word(jsonscan.Text(v))
+			if kind := word(jsonscan.Text(v)); e.Type == "" && kind != "error" { // "error" is Anthropic's outer object
+				e.Type = kind
 			}
 		case "code":
 			switch {
@@ -77,10 +69,34 @@ func readErrorMembers(e *llmprovider.Error, body []byte) {
 			}
 		case "param":
 			e.Param = word(jsonscan.Text(v))
+		case "request_id":
+			e.RequestID = word(jsonscan.Text(v))
+		case "details":
+			readRetryInfo(e, v)
 		}
 	}
-	if e.Type == "error" { // Anthropic's outer object
-		e.Type = ""
+}
+
+// readMessage reads an error's message: text, or what a server of one's own makes of
+// a request that it could not read, which is told as it is.
+func readMessage(e *llmprovider.Error, v []byte) {
+	switch {
+	case e.Message != "" || jsonscan.IsNull(v):
+	case jsonscan.IsString(v):
+		e.Message = jsonscan.Text(v)
+	default: // FastAPI's list of what is wrong
+		e.Message = string(bytes.ToValidUTF8(v[:min(len(v), 2*maxErrorText)], []byte("\uFFFD")))
+	}
+}
+
+// readRetryInfo reads when to try again from the details of an error of Google's:
+// https://cloud.google.com/apis/design/errors#error_details.
+func readRetryInfo(e *llmprovider.Error, details []byte) {
+	for detail := range jsonscan.Elements(details) {
+		wait, err := time.ParseDuration(jsonscan.Text(jsonscan.Get(detail, "retryDelay")))
+		if err == nil && wait > 0 && wait < 24*time.Hour {
+			e.RetryAfter = wait
+		}
 	}
 }
 
@@ -110,36 +126,97 @@ func statusIn(value []byte) int {
 	return n
 }
 
-// statuses are the HTTP statuses of errors inside streams, by code or type, for all
-// APIs (the sources are those of the packages).
-var statuses = map[string]int{
-	"invalid_request_error": 400, "INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "validationException": 400, "ValidationException": 400,
-	"context_length_exceeded": 400, "content_filter": 400, "invalid_prompt": 400,
-	"authentication_error": 401, "invalid_api_key": 401, "UNAUTHENTICATED": 401,
-	"billing_error": 402, "permission_error": 403, "PERMISSION_DENIED": 403, "AccessDeniedException": 403,
-	"not_found_error": 404, "model_not_found": 404, "NOT_FOUND": 404, "ResourceNotFoundException": 404,
-	"request_too_large": 413,
-	"rate_limit_error":  429, "rate_limit_exceeded": 429, "insufficient_quota": 429, "RESOURCE_EXHAUSTED": 429, "throttlingException": 429,
-	"ThrottlingException": 429, "serviceQuotaExceededException": 429, "tokens": 429, "requests": 429,
-	"overloaded_error": 529, "UNAVAILABLE": 503, "serviceUnavailableException": 503, "ServiceUnavailableException": 503,
-	"timeout_error": 504, "DEADLINE_EXCEEDED": 504, "modelTimeoutException": 504,
+// meaning is what a type or code of a provider's error says: the HTTP status of an
+// error inside a stream, and OpenAI's type and code, both empty for those that are
+// OpenAI's own.
+type meaning struct {
+	status     int
+	kind, code string
 }
 
-// WithStatus sets the HTTP status that an error inside a stream would have had, from
-// its code or type.
-func WithStatus(e *llmprovider.Error) *llmprovider.Error {
-	e.Status = statusOf(e)
+// Types of OpenAI's errors beside those of llmprovider.
+const (
+	typeRateLimit = "rate_limit_error"
+	typeQuota     = "insufficient_quota"
+)
+
+// meanings are the types and codes of all APIs; the sources are those of the
+// packages.
+var meanings = map[string]meaning{
+	"invalid_request_error": {status: 400}, "context_length_exceeded": {status: 400}, "content_filter": {status: 400}, "invalid_prompt": {status: 400},
+	"invalid_api_key": {status: 401}, "model_not_found": {status: 404}, "rate_limit_exceeded": {status: 429}, typeQuota: {status: 429},
+	"tokens": {status: 429}, "requests": {status: 429},
+
+	"authentication_error": {401, llmprovider.TypeInvalidRequest, "invalid_api_key"}, "billing_error": {402, typeQuota, typeQuota},
+	"permission_error": {status: 403}, "not_found_error": {404, llmprovider.TypeInvalidRequest, ""}, "request_too_large": {413, llmprovider.TypeInvalidRequest, ""},
+	"rate_limit_error": {429, typeRateLimit, "rate_limit_exceeded"}, "api_error": {500, llmprovider.TypeServer, ""},
+	"timeout_error": {504, llmprovider.TypeServer, "timeout"}, "overloaded_error": {llmprovider.StatusOverloaded, llmprovider.TypeServer, "overloaded"},
+
+	"INVALID_ARGUMENT": {400, llmprovider.TypeInvalidRequest, ""}, "FAILED_PRECONDITION": {400, llmprovider.TypeInvalidRequest, ""},
+	"OUT_OF_RANGE": {400, llmprovider.TypeInvalidRequest, ""}, "UNAUTHENTICATED": {401, llmprovider.TypeInvalidRequest, "invalid_api_key"},
+	"PERMISSION_DENIED": {403, llmprovider.TypePermission, ""}, "NOT_FOUND": {404, llmprovider.TypeInvalidRequest, ""},
+	"RESOURCE_EXHAUSTED": {429, typeRateLimit, "rate_limit_exceeded"}, "INTERNAL": {500, llmprovider.TypeServer, ""},
+	"UNAVAILABLE": {503, llmprovider.TypeServer, "overloaded"}, "DEADLINE_EXCEEDED": {504, llmprovider.TypeServer, "timeout"},
+
+	"validationException": {400, llmprovider.TypeInvalidRequest, ""}, "conflictException": {400, llmprovider.TypeInvalidRequest, ""},
+	"accessDeniedException": {403, llmprovider.TypePermission, ""}, "resourceNotFoundException": {404, llmprovider.TypeInvalidRequest, ""},
+	"unrecognizedClientException": {401, llmprovider.TypeInvalidRequest, "invalid_api_key"},
+	"throttlingException":         {429, typeRateLimit, "rate_limit_exceeded"}, "serviceQuotaExceededException": {429, typeRateLimit, "rate_limit_exceeded"},
+	"modelNotReadyException": {429, typeRateLimit, "rate_limit_exceeded"}, "internalServerException": {500, llmprovider.TypeServer, ""},
+	"modelErrorException": {502, llmprovider.TypeServer, ""}, "modelStreamErrorException": {502, llmprovider.TypeServer, ""},
+	"serviceUnavailableException": {503, llmprovider.TypeServer, "overloaded"}, "modelTimeoutException": {504, llmprovider.TypeServer, "timeout"},
+}
+
+// meaningOf looks a name up. AWS writes its exceptions with a capital in HTTP
+// responses and without in streams.
+func meaningOf(name string) (meaning, bool) {
+	if strings.HasSuffix(name, "Exception") {
+		name = strings.ToLower(name[:1]) + name[1:]
+	}
+	m, ok := meanings[name]
+	return m, ok
+}
+
+// settleError fills in what an error does not say: the status from its code or type,
+// and its type and code in OpenAI's words.
+func settleError(e *llmprovider.Error) *llmprovider.Error {
+	kind, code := e.Type, e.Code
+	for _, name := range [...]string{code, kind} {
+		m, ok := meaningOf(name)
+		if !ok {
+			continue
+		}
+		if e.Status == 0 {
+			e.Status = m.status
+		}
+		if m.kind != "" {
+			e.Type, e.Code = m.kind, m.code
+		}
+		break
+	}
+	if e.Status == 0 {
+		e.Status = http.StatusBadGateway
+	}
+	if e.Type == "" {
+		e.Type = llmprovider.TypeServer
+		if e.Status < http.StatusInternalServerError {
+			e.Type = llmprovider.TypeInvalidRequest
+		}
+	}
 	return e
 }
 
-// statusOf returns the HTTP status that an error inside a stream would have had.
-func statusOf(e *llmprovider.Error) int {
-	for _, name := range [...]string{e.Code, e.Type} {
-		if status := statuses[name]; status != 0 {
-			return status
-		}
+// Named returns the error with the name that the provider gives it outside its body,
+// such as the exception of a frame.
+func Named(e *llmprovider.Error, name string) *llmprovider.Error {
+	if name, _, _ = strings.Cut(word(name), ":"); name == "" {
+		return e
 	}
-	return http.StatusBadGateway
+	e.Code, e.Type = name, ""
+	if m, ok := meaningOf(name); ok && e.Status == http.StatusBadGateway {
+		e.Status = m.status
+	}
+	return settleError(e)
 }
 
 // cutText cuts a text to what may be told of a provider's error.
@@ -147,12 +224,44 @@ func cutText(text string) string {
 	if len(text) <= maxErrorText {
 		return text
 	}
-	text = text[:maxErrorText]
-	for !utf8.ValidString(text[max(0, len(text)-utf8.UTFMax):]) {
-		text = text[:len(text)-1]
+	n := maxErrorText
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
 	}
-	return text
+	return text[:n]
 }
+
+// told returns a provider's error as a client of the API is told it: in the API's
+// shape, with a status that its SDK knows, and without what only the provider's API
+// has.
+func told(e *llmprovider.Error, api *API) *llmprovider.Error {
+	out := *e
+	out.API, out.Param = api.Errors, ""
+	switch out.Status {
+	case llmprovider.StatusOverloaded:
+		if api.Errors != llmprovider.MessagesAPI {
+			out.Status = http.StatusServiceUnavailable
+		}
+	case http.StatusServiceUnavailable:
+		if api.Errors == llmprovider.MessagesAPI {
+			out.Status = llmprovider.StatusOverloaded
+		}
+	case http.StatusFailedDependency: // the model failed at Bedrock
+		out.Status = http.StatusBadGateway
+	case http.StatusPaymentRequired:
+		if api.Errors == llmprovider.OpenAIAPI {
+			out.Status = http.StatusTooManyRequests
+		}
+	case http.StatusTooManyRequests:
+		if api.Errors == llmprovider.MessagesAPI && (out.Code == typeQuota || out.Type == typeQuota) {
+			out.Status = http.StatusPaymentRequired
+		}
+	}
+	return &out
+}
+
+// retrySeconds is a wait in whole seconds, as in Retry-After.
+func retrySeconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
 
 // Incomplete returns the error for a response that ended before it was complete.
 func Incomplete() *llmprovider.Error {

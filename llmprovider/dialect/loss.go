@@ -80,6 +80,7 @@ const (
 	CModeration
 	CSafety
 	CLabels
+	CFinish
 	concepts
 )
 

@@ -17,6 +17,9 @@ type Request struct {
 	// StreamUsage reports whether the client asks for usage in the stream, where its
 	// API makes that a choice.
 	StreamUsage bool
+	// Legacy reports whether the client sends functions, which tools replaced, and
+	// knows no tools in the response.
+	Legacy bool
 	// Count reports whether only the prompt's tokens are asked for.
 	Count bool
 

@@ -75,7 +75,7 @@ func (s *EventStream) Close(f func(name, data []byte) error) (rest []byte, err e
 func (s *EventStream) line(line []byte, f func(name, data []byte) error) error {
 	if !s.begun {
 		s.begun = true
-		line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		line = bytes.TrimPrefix(line, byteOrderMark)
 	}
 	if len(line) == 0 {
 		return s.dispatch(f)

@@ -1,138 +1,70 @@
 package dialect
 
 import (
-	"strings"
+	"net/http"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // Translation is a request as it is sent to a provider of another API.
 type Translation struct {
+	// Body is the new body.
 	Body []byte
+	// Path and Query are where it goes below the path of all of the API's requests,
+	// such as /chat/completions or /models/NAME:generateContent. The path is escaped.
+	Path, Query string
+	// Loss is what the provider is not told.
 	Loss Loss
 }
 
 // Read reads a client's request in the API from. The body must be valid JSON, and
-// must not be changed while the request is in use.
+// must not be changed while the request is in use. The error is what the client is to
+// be told.
 func Read(from *API, body []byte, call Call) (*Request, *llmprovider.Error) {
 	r := &Request{API: from, Source: body}
 	if err := from.ReadRequest(r, body, call); err != nil {
+		err.API = from.Errors
 		return nil, err
 	}
 	return r, nil
 }
 
 // Translate writes a request for a provider that speaks the API to. The request is
-// not changed.
+// not changed. The error is a refusal, which the client is to be told: no provider of
+// this API could have the request.
 func Translate(r *Request, to *API, target Target) (*Translation, *llmprovider.Error) {
 	if target.Profile == nil {
 		target.Profile = new(Profile)
 	}
 	copied := *r // whose loss the writer adds to
-	body, err := to.WriteRequest(&copied, target)
+	body, err := write(&copied, to, target)
 	if err != nil {
+		err.API = r.API.Errors
 		return nil, err
 	}
-	return &Translation{Body: body, Loss: copied.Loss}, nil
+	t := &Translation{Body: body, Loss: copied.Loss}
+	t.Path, t.Query = to.Path(r, &target)
+	return t, nil
 }
 
-// Response translates a provider's response into the client's API. It serves one
-// response and is not safe for concurrent use.
-type Response struct {
-	reader ResponseReader
-	writer ResponseWriter
-	out    []byte
-	usage  llmprovider.Usage
-	ended  bool
-	failed *llmprovider.Error
-}
-
-// NewResponse returns the translation of a response from the API from to the API
-// to.
-func NewResponse(from, to *API, options ResponseOptions) *Response {
-	return &Response{reader: from.NewResponseReader(options), writer: to.NewResponseWriter(options)}
-}
-
-// ContentType is that of the translated response.
-func (t *Response) ContentType() string { return t.writer.ContentType() }
-
-// Write takes the next piece of the provider's response and passes on what the
-// client is to get. The slices are valid only during the call.
-func (t *Response) Write(p []byte, pass func([]byte) error) error {
-	t.out = t.out[:0]
-	if err := t.reader.Read(p, t.take); err != nil {
-		return err
-	}
-	return t.flush(pass)
-}
-
-// Finish is called once the provider's response has ended in order.
-func (t *Response) Finish(pass func([]byte) error) error {
-	t.out = t.out[:0]
-	if err := t.reader.Close(t.take); err != nil {
-		return err
-	}
-	return t.flush(pass)
-}
-
-// Usage is what was counted so far.
-func (t *Response) Usage() *llmprovider.Usage { return &t.usage }
-
-// Ended reports whether the response is complete.
-func (t *Response) Ended() bool { return t.ended }
-
-// Failure is what went wrong in the response, or nil.
-func (t *Response) Failure() *llmprovider.Error { return t.failed }
-
-// over reports whether the response has come to an end. The first one counts.
-func (t *Response) over() bool { return t.ended || t.failed != nil }
-
-func (t *Response) take(e *Event) error {
-	if t.over() {
-		return nil
-	}
-	switch e.Kind {
-	case UsageEvent:
-		t.usage = *e.Usage
-	case Finish:
-		if e.Choice == 0 {
-			t.usage.FinishReason = e.Reason.String()
-		}
-	case End:
-		t.ended = true
-	case Failure:
-		t.failed = e.Err
-	}
-	t.out = t.writer.Append(t.out, e)
-	return nil
-}
-
-func (t *Response) flush(pass func([]byte) error) error {
-	if len(t.out) == 0 {
-		return nil
-	}
-	err := pass(t.out)
-	if cap(t.out) > 64<<10 {
-		t.out = nil
-	}
-	return err
-}
-
-var reasonNames = [...]string{
-	Unknown: "unknown", Stopped: "stop", StopSequence: "stop", Length: "length", ContextFull: "length", ToolCalls: "tool_calls", Filtered: "content_filter",
-	Refused: "content_filter", Paused: "pause",
-}
-
-// String is the reason as OpenAI's chat completions name it.
-func (r Reason) String() string { return reasonNames[r] }
-
-// BareID returns a response's id without the prefix that its API gives it, for the
-// prefix of another one.
-func BareID(id string) string {
-	for _, prefix := range [...]string{"chatcmpl-", "msg_", "resp_"} {
-		if rest, ok := strings.CutPrefix(id, prefix); ok && rest != "" {
-			return rest
+func write(r *Request, to *API, target Target) ([]byte, *llmprovider.Error) {
+	if r.Count && to.CountMember == "" {
+		return nil, &llmprovider.Error{
+			Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint",
+			Message: "the provider of this model does not count tokens; leave the count out, or estimate it",
 		}
 	}
-	return id
+	return to.WriteRequest(r, target)
+}
+
+// NeedModel returns the error for a request without a model, for APIs that cannot do
+// without one, or nil.
+func (t *Target) NeedModel() *llmprovider.Error {
+	if t.Model != "" {
+		return nil
+	}
+	return &llmprovider.Error{
+		Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "model_required", Param: "model",
+		Message: "the request names no model, and the provider's API cannot do without one; name the model",
+	}
 }

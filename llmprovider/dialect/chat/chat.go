@@ -10,12 +10,16 @@ import "github.com/caddy-llm/gateway/llmprovider/dialect"
 // API is OpenAI's Chat Completions API.
 var API = &dialect.API{
 	Name:              "chat",
+	RequestIDHeader:   "X-Request-Id",
+	Path:              path,
 	Paths:             paths,
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
 	NewResponseReader: newResponseReader,
 	NewResponseWriter: newResponseWriter,
 }
+
+func path(*dialect.Request, *dialect.Target) (path, query string) { return "/chat/completions", "" }
 
 var paths = map[dialect.Concept]string{
 	dialect.CMaxOutput:        "max_completion_tokens",
@@ -70,4 +74,5 @@ var paths = map[dialect.Concept]string{
 	dialect.CModalities:       "modalities",
 	dialect.CPrediction:       "prediction",
 	dialect.CModeration:       "moderation",
+	dialect.CFinish:           "choices[].finish_reason",
 }

@@ -21,10 +21,16 @@ type requestWriter struct {
 // writeRequest implements dialect.API.
 func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovider.Error) {
 	w := &requestWriter{r: r, target: target, out: make([]byte, 0, 4096)}
-	w.out = append(w.out, `{"model":`...)
-	w.out = jsonscan.AppendString(w.out, target.Model)
+	w.out = append(w.out, '{')
+	if target.Model != "" { // a server with one model needs none
+		w.out = append(w.out, `,"model":`...)
+		w.out = jsonscan.AppendString(w.out, target.Model)
+	}
 	if target.Stream {
-		w.out = append(w.out, `,"stream":true,"stream_options":{"include_usage":true}`...)
+		w.member("stream", dialect.JSON("true"))
+		if !target.NoStreamOptions {
+			w.member("stream_options", dialect.JSON(`{"include_usage":true}`))
+		}
 	}
 	if err := w.settings(); err != nil {
 		return nil, err
@@ -35,7 +41,8 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	if err := w.messages(); err != nil {
 		return nil, err
 	}
-	return append(w.out, '}'), nil
+	w.out[1] = '{' // instead of the comma before the first member
+	return append(w.out[1:], '}'), nil
 }
 
 // member appends a member whose value the source has, if it has one.

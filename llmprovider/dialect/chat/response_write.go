@@ -10,6 +10,7 @@ import (
 
 // newResponseWriter implements dialect.API.
 func newResponseWriter(o dialect.ResponseOptions) dialect.ResponseWriter {
+	o.Request = nil // its memory is not to be held
 	if o.Stream {
 		return &streamWriter{o: o}
 	}
@@ -23,23 +24,15 @@ var finishReasons = [...]string{
 }
 
 // appendHead appends the members that a response and a chunk begin with.
-func appendHead(dst []byte, o *dialect.ResponseOptions, id, object string) []byte {
+func appendHead(dst []byte, o *dialect.ResponseOptions, start *dialect.Event, object string) []byte {
 	dst = append(dst, `{"id":`...)
-	dst = jsonscan.AppendString(dst, id)
+	dst = jsonscan.AppendString(dst, "chatcmpl-"+o.IDOf(start))
 	dst = append(dst, `,"object":"`...)
 	dst = append(dst, object...)
 	dst = append(dst, `","created":`...)
 	dst = strconv.AppendInt(dst, o.Created, 10)
 	dst = append(dst, `,"model":`...)
-	return jsonscan.AppendString(dst, o.Model)
-}
-
-// responseID is the id that the client is told.
-func responseID(o *dialect.ResponseOptions, provider string) string {
-	if provider == "" {
-		provider = o.ID
-	}
-	return "chatcmpl-" + dialect.BareID(provider)
+	return jsonscan.AppendString(dst, o.ModelOf(start))
 }
 
 // appendUsage appends a usage object. Input includes what was cached and written.
@@ -71,7 +64,7 @@ func (w *streamWriter) ContentType() string { return "text/event-stream" }
 func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 	switch e.Kind {
 	case dialect.Start:
-		w.begin(e.ID)
+		w.begin(e)
 	case dialect.Open:
 		switch {
 		case e.Part == dialect.ToolCall:
@@ -88,7 +81,7 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 	case dialect.UsageEvent:
 		w.usage = *e.Usage
 	case dialect.End:
-		if w.o.Request.StreamUsage && w.usage.Known {
+		if w.o.StreamUsage && w.usage.Known {
 			dst = append(dst, w.head...)
 			dst = append(dst, `,"choices":[],"usage":`...)
 			dst = appendUsage(dst, &w.usage)
@@ -107,14 +100,14 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 	return dst
 }
 
-func (w *streamWriter) begin(id string) {
-	w.head = appendHead([]byte("data: "), &w.o, responseID(&w.o, id), "chat.completion.chunk")
+func (w *streamWriter) begin(e *dialect.Event) {
+	w.head = appendHead([]byte("data: "), &w.o, e, "chat.completion.chunk")
 }
 
 // chunk begins a chunk of a choice, up to the members of its delta.
 func (w *streamWriter) chunk(dst []byte, choice int) []byte {
 	if w.head == nil {
-		w.begin("")
+		w.begin(new(dialect.Event))
 	}
 	for len(w.role) <= choice {
 		w.role, w.calls = append(w.role, false), append(w.calls, 0)
@@ -231,7 +224,7 @@ func appendThinking(dst, text []byte, e *dialect.Event) []byte {
 // wholeWriter writes a response that is one document.
 type wholeWriter struct {
 	o       dialect.ResponseOptions
-	id      string
+	first   dialect.Event
 	choices []wholeChoice
 	usage   llmprovider.Usage
 }
@@ -251,7 +244,7 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 	c := &w.choices[e.Choice]
 	switch e.Kind {
 	case dialect.Start:
-		w.id = e.ID
+		w.first = dialect.Event{ID: e.ID, Model: e.Model}
 	case dialect.Open:
 		c.open(e)
 	case dialect.Delta:
@@ -264,8 +257,6 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 		w.usage = *e.Usage
 	case dialect.End:
 		return w.end(dst)
-	case dialect.Failure:
-		return append(dst, e.Err.JSON()...)
 	}
 	return dst
 }
@@ -325,7 +316,7 @@ func (c *wholeChoice) close(e *dialect.Event) {
 }
 
 func (w *wholeWriter) end(dst []byte) []byte {
-	dst = appendHead(dst, &w.o, responseID(&w.o, w.id), "chat.completion")
+	dst = appendHead(dst, &w.o, &w.first, "chat.completion")
 	dst = append(dst, `,"choices":[`...)
 	for i := range w.choices {
 		c := &w.choices[i]

@@ -11,14 +11,7 @@ import (
 
 // newResponseReader implements dialect.API.
 func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
-	r := &responseReader{vendor: o.Vendor, custom: make(map[string]bool)}
-	if o.Request != nil {
-		for i := range o.Request.Tools {
-			if t := &o.Request.Tools[i]; t.Kind == dialect.Custom {
-				r.custom[t.Name] = true
-			}
-		}
-	}
+	r := &responseReader{vendor: o.Vendor, custom: o.Custom}
 	if o.Stream {
 		return &streamReader{responseReader: r}
 	}
@@ -208,9 +201,7 @@ func (r *streamReader) message(kind, name string, payload []byte) error {
 	case r.failed:
 		return r.err
 	case kind != "event":
-		e := dialect.ReadError(0, payload)
-		e.Code = name
-		r.fail(dialect.WithStatus(e))
+		r.fail(dialect.Named(dialect.ReadError(0, payload), name))
 		return r.err
 	case !jsonscan.Valid(payload):
 		r.fail(dialect.Malformed("event"))

@@ -5,7 +5,13 @@
 // response_write.go.
 package gemini
 
-import "github.com/caddy-llm/gateway/llmprovider/dialect"
+import (
+	"net/url"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
 
 // Vendor tags the state of Google's models; see dialect.Carrier.
 const Vendor = "google"
@@ -13,11 +19,31 @@ const Vendor = "google"
 // API is Google's generateContent API.
 var API = &dialect.API{
 	Name:              "gemini",
+	Errors:            llmprovider.GeminiAPI,
+	Path:              path,
+	CountMember:       "totalTokens",
+	CountHead:         "{",
+	Arrays:            true,
 	Paths:             paths,
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
 	NewResponseReader: newResponseReader,
 	NewResponseWriter: newResponseWriter,
+}
+
+func path(r *dialect.Request, target *dialect.Target) (path, query string) {
+	collection, model, ok := strings.Cut(target.Model, "/")
+	if !ok {
+		collection, model = "models", target.Model
+	}
+	path = "/" + url.PathEscape(collection) + "/" + url.PathEscape(model)
+	switch {
+	case r.Count:
+		return path + ":countTokens", ""
+	case target.Stream:
+		return path + ":streamGenerateContent", "alt=sse"
+	}
+	return path + ":generateContent", ""
 }
 
 var paths = map[dialect.Concept]string{
@@ -63,4 +89,5 @@ var paths = map[dialect.Concept]string{
 	dialect.CStored:           "cachedContent",
 	dialect.CSafety:           "safetySettings",
 	dialect.CLabels:           "labels",
+	dialect.CFinish:           "candidates[].finishReason",
 }

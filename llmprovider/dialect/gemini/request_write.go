@@ -19,6 +19,9 @@ type requestWriter struct {
 // writeRequest implements dialect.API. The model and whether to stream stand in the
 // path, which is the provider's to write.
 func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovider.Error) {
+	if err := target.NeedModel(); err != nil {
+		return nil, err
+	}
 	w := &requestWriter{r: r, target: target, out: make([]byte, 0, 4096)}
 	w.out = append(w.out, '{')
 	if !r.Count {

@@ -12,14 +12,7 @@ import (
 
 // newResponseReader implements dialect.API. A stream must be asked for with alt=sse.
 func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
-	r := &responseReader{custom: make(map[string]bool)}
-	if o.Request != nil {
-		for i := range o.Request.Tools {
-			if t := &o.Request.Tools[i]; t.Kind == dialect.Custom {
-				r.custom[t.Name] = true
-			}
-		}
-	}
+	r := &responseReader{custom: o.Custom}
 	if o.Stream {
 		return &streamReader{responseReader: r}
 	}

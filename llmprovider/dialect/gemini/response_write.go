@@ -10,6 +10,7 @@ import (
 
 // newResponseWriter implements dialect.API.
 func newResponseWriter(o dialect.ResponseOptions) dialect.ResponseWriter {
+	o.Request = nil // its memory is not to be held
 	if o.Stream {
 		return &streamWriter{responseWriter: responseWriter{o: o}}
 	}
@@ -25,7 +26,7 @@ var finishReasons = [...]string{
 // responseWriter is what a whole response and a stream have in common.
 type responseWriter struct {
 	o     dialect.ResponseOptions
-	id    string
+	first dialect.Event
 	usage llmprovider.Usage
 	open  []call // of each choice
 }
@@ -90,13 +91,9 @@ func appendText(dst []byte, kind dialect.Kind, text []byte, signature dialect.Ca
 // appendTail appends the members after the candidates.
 func (w *responseWriter) appendTail(dst []byte) []byte {
 	dst = append(dst, `,"modelVersion":`...)
-	dst = jsonscan.AppendString(dst, w.o.Model)
+	dst = jsonscan.AppendString(dst, w.o.ModelOf(&w.first))
 	dst = append(dst, `,"responseId":`...)
-	id := w.id
-	if id == "" {
-		id = w.o.ID
-	}
-	return jsonscan.AppendString(dst, dialect.BareID(id))
+	return jsonscan.AppendString(dst, w.o.IDOf(&w.first))
 }
 
 // appendUsage appends the counts. Output is without the thoughts here.
@@ -119,13 +116,6 @@ func (w *responseWriter) appendUsage(dst []byte) []byte {
 		count(`,"thoughtsTokenCount":`, u.ReasoningTokens)
 	}
 	return append(dst, '}')
-}
-
-// appendError appends an error in the API's shape.
-func appendError(dst []byte, err *llmprovider.Error) []byte {
-	told := *err
-	told.API = llmprovider.GeminiAPI
-	return append(dst, told.JSON()...)
 }
 
 // streamWriter writes a stream of response objects: as events, or as the elements of
@@ -181,7 +171,7 @@ func (w *streamWriter) endCandidate(dst []byte, n int) []byte {
 func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 	switch e.Kind {
 	case dialect.Start:
-		w.id = e.ID
+		w.first = dialect.Event{ID: e.ID, Model: e.Model}
 	case dialect.Open:
 		w.begin(e)
 		if e.Part == dialect.Reasoning && !e.Data.Empty() {
@@ -213,7 +203,7 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 	case dialect.End:
 		return w.last(dst)
 	case dialect.Failure:
-		dst = appendError(w.object(dst), e.Err)
+		dst = append(w.object(dst), e.Err.JSON()...)
 		if w.o.Array {
 			dst = append(dst, ']')
 		}
@@ -266,7 +256,7 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 	c := &w.choices[e.Choice]
 	switch e.Kind {
 	case dialect.Start:
-		w.id = e.ID
+		w.first = dialect.Event{ID: e.ID, Model: e.Model}
 	case dialect.Open:
 		w.begin(e)
 		c.text, c.sig = c.text[:0], e.Data.Clone()
@@ -295,8 +285,6 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 		w.usage = *e.Usage
 	case dialect.End:
 		return w.end(dst)
-	case dialect.Failure:
-		return appendError(dst, e.Err)
 	}
 	return dst
 }

@@ -5,7 +5,10 @@
 // request_write.go, responses in response_read.go and response_write.go.
 package messages
 
-import "github.com/caddy-llm/gateway/llmprovider/dialect"
+import (
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
 
 // Vendor tags the state of Anthropic's models; see dialect.Carrier.
 const Vendor = "anthropic"
@@ -13,11 +16,23 @@ const Vendor = "anthropic"
 // API is Anthropic's Messages API.
 var API = &dialect.API{
 	Name:              "messages",
+	Errors:            llmprovider.MessagesAPI,
+	RequestIDHeader:   "Request-Id",
+	Path:              path,
+	CountMember:       "input_tokens",
+	CountHead:         "{",
 	Paths:             paths,
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
 	NewResponseReader: newResponseReader,
 	NewResponseWriter: newResponseWriter,
+}
+
+func path(r *dialect.Request, _ *dialect.Target) (path, query string) {
+	if r.Count {
+		return "/messages/count_tokens", ""
+	}
+	return "/messages", ""
 }
 
 var paths = map[dialect.Concept]string{
@@ -63,4 +78,5 @@ var paths = map[dialect.Concept]string{
 	dialect.CContainer:         "container",
 	dialect.CContextManagement: "context_management",
 	dialect.CSafety:            "fallbacks",
+	dialect.CFinish:            "stop_reason",
 }

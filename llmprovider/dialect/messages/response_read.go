@@ -10,28 +10,11 @@ import (
 
 // newResponseReader implements dialect.API.
 func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
-	r := &responseReader{custom: customTools(o.Request)}
+	r := &responseReader{custom: o.Custom}
 	if o.Stream {
 		return &streamReader{responseReader: r}
 	}
 	return &wholeReader{responseReader: r}
-}
-
-// customTools are the names of the tools that take free text, which the API has not:
-// the request's writer made functions with one property of them.
-func customTools(r *dialect.Request) map[string]bool {
-	var names map[string]bool
-	if r != nil {
-		for i := range r.Tools {
-			if r.Tools[i].Kind == dialect.Custom {
-				if names == nil {
-					names = make(map[string]bool)
-				}
-				names[r.Tools[i].Name] = true
-			}
-		}
-	}
-	return names
 }
 
 // responseReader is what a whole response and a stream have in common.

@@ -10,6 +10,7 @@ import (
 
 // newResponseWriter implements dialect.API.
 func newResponseWriter(o dialect.ResponseOptions) dialect.ResponseWriter {
+	o.Request = nil // its memory is not to be held
 	if o.Stream {
 		return &streamWriter{o: o}
 	}
@@ -24,14 +25,11 @@ var stopReasons = [...]string{
 }
 
 // appendHead appends the members that a message begins with.
-func appendHead(dst []byte, o *dialect.ResponseOptions, id string) []byte {
-	if id == "" {
-		id = o.ID
-	}
+func appendHead(dst []byte, o *dialect.ResponseOptions, start *dialect.Event) []byte {
 	dst = append(dst, `{"id":`...)
-	dst = jsonscan.AppendString(dst, "msg_"+dialect.BareID(id))
+	dst = jsonscan.AppendString(dst, "msg_"+o.IDOf(start))
 	dst = append(dst, `,"type":"message","role":"assistant","model":`...)
-	dst = jsonscan.AppendString(dst, o.Model)
+	dst = jsonscan.AppendString(dst, o.ModelOf(start))
 	return append(dst, `,"content":[`...)
 }
 
@@ -58,13 +56,6 @@ func appendStop(dst []byte, e *dialect.Event) []byte {
 		return append(dst, e.StopText...)
 	}
 	return append(dst, "null"...)
-}
-
-// appendError appends an error in the API's shape.
-func appendError(dst []byte, err *llmprovider.Error) []byte {
-	told := *err
-	told.API = llmprovider.MessagesAPI
-	return append(dst, told.JSON()...)
 }
 
 // appendOpen appends a content block as it begins.
@@ -112,9 +103,9 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 	}
 	switch e.Kind {
 	case dialect.Start:
-		return w.start(dst, e.ID)
+		return w.start(dst, e)
 	case dialect.Open:
-		dst = w.start(dst, "")
+		dst = w.start(dst, new(dialect.Event))
 		if e.Part == dialect.ToolCall && !e.Signature.Empty() { // of a vendor whose calls have state
 			dst = w.open(dst, &dialect.Event{Part: dialect.Reasoning, Data: e.Signature})
 			dst = w.close(dst)
@@ -129,7 +120,7 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 	case dialect.UsageEvent:
 		w.usage = *e.Usage
 	case dialect.End:
-		dst = w.start(dst, "")
+		dst = w.start(dst, new(dialect.Event))
 		dst = append(event(dst, "message_delta"), `,"delta":{`...)
 		if w.stop == nil {
 			w.stop = appendStop(nil, e)
@@ -140,7 +131,7 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 		return append(event(dst, "message_stop"), "}\n\n"...)
 	case dialect.Failure:
 		dst = append(dst, "event: error\ndata: "...)
-		return append(appendError(dst, e.Err), "\n\n"...)
+		return append(append(dst, e.Err.JSON()...), "\n\n"...)
 	case dialect.Ping:
 		if w.started {
 			return append(event(dst, "ping"), "}\n\n"...)
@@ -150,13 +141,13 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 }
 
 // start writes the event that a stream begins with, once.
-func (w *streamWriter) start(dst []byte, id string) []byte {
+func (w *streamWriter) start(dst []byte, e *dialect.Event) []byte {
 	if w.started {
 		return dst
 	}
 	w.started = true
 	dst = append(event(dst, "message_start"), `,"message":`...)
-	dst = appendHead(dst, &w.o, id)
+	dst = appendHead(dst, &w.o, e)
 	dst = append(dst, `],"stop_reason":null,"stop_sequence":null,"usage":`...)
 	return append(appendUsage(dst, &w.usage), "}}\n\n"...)
 }
@@ -209,7 +200,7 @@ func (w *streamWriter) beginDelta(dst []byte) []byte {
 // wholeWriter writes a response that is one document.
 type wholeWriter struct {
 	o        dialect.ResponseOptions
-	id       string
+	first    dialect.Event
 	content  []byte // the blocks so far
 	text     []byte // of the open block
 	sig      []byte
@@ -227,7 +218,7 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 	}
 	switch e.Kind {
 	case dialect.Start:
-		w.id = e.ID
+		w.first = dialect.Event{ID: e.ID, Model: e.Model}
 	case dialect.Open:
 		if e.Part == dialect.ToolCall && !e.Signature.Empty() {
 			w.Append(nil, &dialect.Event{Kind: dialect.Open, Part: dialect.Reasoning, Data: e.Signature})
@@ -250,14 +241,12 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 	case dialect.UsageEvent:
 		w.usage = *e.Usage
 	case dialect.End:
-		dst = appendHead(dst, &w.o, w.id)
+		dst = appendHead(dst, &w.o, &w.first)
 		dst = append(dst, w.content...)
 		dst = append(dst, `],`...)
 		dst = append(dst, w.stop...)
 		dst = append(dst, `,"usage":`...)
 		return append(appendUsage(dst, &w.usage), '}')
-	case dialect.Failure:
-		return appendError(dst, e.Err)
 	}
 	return dst
 }

@@ -22,6 +22,9 @@ type requestWriter struct {
 // writeRequest implements dialect.API. Nothing is to be stored at the provider, so
 // reasoning comes encrypted.
 func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovider.Error) {
+	if err := target.NeedModel(); err != nil {
+		return nil, err
+	}
 	w := &requestWriter{r: r, target: target, out: make([]byte, 0, 4096)}
 	w.out = append(w.out, `{"model":`...)
 	w.out = jsonscan.AppendString(w.out, target.Model)

@@ -10,8 +10,8 @@ import (
 
 // newResponseWriter implements dialect.API.
 func newResponseWriter(o dialect.ResponseOptions) dialect.ResponseWriter {
-	w := &responseWriter{o: o}
-	w.echo = echoed(o.Request)
+	w := &responseWriter{o: o, echo: echoed(o.Request)}
+	w.o.Request = nil
 	if o.Stream {
 		return &streamWriter{responseWriter: w}
 	}
@@ -48,6 +48,7 @@ type responseWriter struct {
 	o      dialect.ResponseOptions
 	echo   []byte
 	id     string // without a prefix
+	model  string
 	items  []byte // the items that are complete
 	count  int
 	usage  llmprovider.Usage
@@ -69,19 +70,15 @@ type item struct {
 	inStream bool   // its beginning was sent
 }
 
-func (w *responseWriter) start(id string) {
-	if w.id != "" {
-		return
+func (w *responseWriter) start(e *dialect.Event) {
+	if w.id == "" {
+		w.id, w.model = w.o.IDOf(e), w.o.ModelOf(e)
 	}
-	if id == "" {
-		id = w.o.ID
-	}
-	w.id = dialect.BareID(id)
 }
 
 // begin begins an item.
 func (w *responseWriter) begin(e *dialect.Event) {
-	w.start("")
+	w.start(new(dialect.Event))
 	i := &w.open
 	*i = item{part: e.Part, callID: e.ID, name: e.Name, custom: e.Custom, summary: e.Summary, text: i.text[:0], state: i.state[:0]}
 	prefix := "msg_"
@@ -158,7 +155,7 @@ func (i *item) appendPart(dst, text []byte) []byte {
 func (w *responseWriter) take(e *dialect.Event) {
 	switch e.Kind {
 	case dialect.Start:
-		w.start(e.ID)
+		w.start(e)
 	case dialect.Open:
 		w.begin(e)
 	case dialect.Delta:
@@ -181,7 +178,7 @@ func (w *responseWriter) take(e *dialect.Event) {
 
 // appendResponse appends the response as it stands.
 func (w *responseWriter) appendResponse(dst []byte, status string, failed *llmprovider.Error) []byte {
-	w.start("")
+	w.start(new(dialect.Event))
 	dst = append(dst, `{"id":`...)
 	dst = jsonscan.AppendString(dst, "resp_"+w.id)
 	dst = append(dst, `,"object":"response","created_at":`...)
@@ -202,7 +199,7 @@ func (w *responseWriter) appendResponse(dst []byte, status string, failed *llmpr
 		dst = append(dst, `{"reason":"max_output_tokens"}`...)
 	}
 	dst = append(dst, `,"model":`...)
-	dst = jsonscan.AppendString(dst, w.o.Model)
+	dst = jsonscan.AppendString(dst, w.model)
 	dst = append(dst, `,"output":[`...)
 	dst = append(dst, w.items...)
 	dst = append(dst, ']')
@@ -265,8 +262,6 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 		w.carry(e, func(e *dialect.Event) { w.take(e) })
 	case dialect.End:
 		return w.appendResponse(dst, w.status(), nil)
-	case dialect.Failure:
-		return append(dst, e.Err.JSON()...)
 	}
 	w.take(e)
 	return dst

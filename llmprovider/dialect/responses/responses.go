@@ -13,11 +13,22 @@ const Vendor = "openai"
 // API is OpenAI's Responses API.
 var API = &dialect.API{
 	Name:              "responses",
+	RequestIDHeader:   "X-Request-Id",
+	Path:              path,
+	CountMember:       "input_tokens",
+	CountHead:         `{"object":"response.input_tokens",`,
 	Paths:             paths,
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
 	NewResponseReader: newResponseReader,
 	NewResponseWriter: newResponseWriter,
+}
+
+func path(r *dialect.Request, _ *dialect.Target) (path, query string) {
+	if r.Count {
+		return "/responses/input_tokens", ""
+	}
+	return "/responses", ""
 }
 
 var paths = map[dialect.Concept]string{
@@ -68,4 +79,5 @@ var paths = map[dialect.Concept]string{
 	dialect.CTruncation:        "truncation",
 	dialect.CModeration:        "moderation",
 	dialect.CToolOption:        "max_tool_calls",
+	dialect.CFinish:            "incomplete_details.reason",
 }

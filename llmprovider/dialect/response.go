@@ -1,0 +1,376 @@
+package dialect
+
+import (
+	"bytes"
+	"net/http"
+	"strconv"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// Response translates a provider's response into the client's API. It is an
+// llmprovider.Reader that takes the response's head first:
+//
+//	Head, Write and pass any number of times, Finish
+//
+// The head that the client is sent is known at the first call of pass: then Status
+// and Header return it. A response that fails before then is an error of the client's
+// API with its own status. If the head has to be sent earlier, Sent is to be called.
+//
+// It serves one response and is not safe for concurrent use.
+type Response struct {
+	from, to *API
+	options  ResponseOptions
+	reader   ResponseReader // nil until the form of the body is known
+	writer   ResponseWriter
+
+	status int // of the provider's response
+	form   form
+	start  []byte // of a body whose form is not known, or the body of an error
+	header http.Header
+
+	out     []byte
+	begun   bool // something was passed on, or the head was sent
+	usage   llmprovider.Usage
+	content bool
+	settled bool
+	ended   bool
+	failed  *llmprovider.Error
+	alone   bool // the error is the whole response
+	loss    Loss
+}
+
+// form is what a response's body is.
+type form uint8
+
+const (
+	formUnknown form = iota // to be seen from its first byte
+	formWhole
+	formStream
+	formError // an error, whatever the body says
+)
+
+// maxErrorBody bounds what is kept of an error's body, in bytes.
+const maxErrorBody = 64 << 10
+
+// NewResponse returns the translation of a response from the API from to the API to.
+// It copies what it needs of the request.
+func NewResponse(from, to *API, options ResponseOptions) *Response {
+	options.Kept = keep(options.Request)
+	t := &Response{from: from, to: to, writer: newWriter(to, options)}
+	options.Request = nil // or its memory would be held for as long as the stream is open
+	t.options = options
+	return t
+}
+
+func newWriter(to *API, options ResponseOptions) ResponseWriter {
+	if r := options.Request; r != nil && r.Count {
+		return &countWriter{api: to}
+	}
+	return to.NewResponseWriter(options)
+}
+
+func keep(r *Request) Kept {
+	var k Kept
+	if r == nil {
+		return k
+	}
+	k.StreamUsage, k.Legacy, k.Count = r.StreamUsage, r.Legacy, r.Count
+	for i := range r.Tools {
+		if r.Tools[i].Kind == Custom {
+			if k.Custom == nil {
+				k.Custom = make(map[string]bool)
+			}
+			k.Custom[r.Tools[i].Name] = true
+		}
+	}
+	return k
+}
+
+// Head takes the head of the provider's response. It is to be called before Write.
+// The header is not changed.
+func (t *Response) Head(status int, header http.Header) {
+	t.status = status
+	t.header = t.clientHeader(header)
+	switch media := llmprovider.MediaType(header); {
+	case status >= http.StatusBadRequest, status < http.StatusOK, status >= http.StatusMultipleChoices, llmprovider.Compressed(header), media == "text/html":
+		t.form = formError
+	case media == "text/event-stream", media == "application/vnd.amazon.eventstream":
+		t.form = formStream
+	case t.options.Count:
+		t.form = formWhole
+	}
+	if t.form != formUnknown {
+		t.setForm(t.form)
+	}
+}
+
+func (t *Response) setForm(f form) {
+	t.form = f
+	o := t.options
+	o.Stream = f == formStream
+	switch {
+	case f == formError:
+	case o.Count:
+		t.reader = &countReader{api: t.from}
+	default:
+		t.reader = t.from.NewResponseReader(o)
+	}
+}
+
+// Status is the status for the client. It is certain once pass has been called or
+// Finish has returned.
+func (t *Response) Status() int {
+	switch {
+	case t.alone:
+		return t.failed.Status
+	case t.status == 0:
+		return http.StatusOK
+	}
+	return t.status
+}
+
+// Header is the header for the client, its content type included. It is certain as
+// Status is.
+func (t *Response) Header() http.Header {
+	h := t.header
+	if h == nil {
+		h = make(http.Header)
+		t.header = h
+	}
+	contentType := t.writer.ContentType()
+	if t.alone {
+		contentType = "application/json"
+	}
+	h["Content-Type"] = []string{contentType}
+	return h
+}
+
+// Sent notes that the client has been sent the head of a response that is no error.
+// What fails from here on is told inside the body.
+func (t *Response) Sent() { t.begun = true }
+
+// Begun reports whether something was passed on, or the head was sent. Until then
+// the gateway can still send an error of its own as the response.
+func (t *Response) Begun() bool { return t.begun }
+
+// Write implements llmprovider.Reader.
+func (t *Response) Write(p []byte, pass func([]byte) error) error {
+	t.out = t.out[:0]
+	switch t.form {
+	case formError:
+		t.start = append(t.start, p[:min(len(p), maxErrorBody-len(t.start))]...)
+		return nil
+	case formUnknown:
+		if p = t.sniff(p); p == nil {
+			return nil
+		}
+	}
+	if err := t.reader.Read(p, t.take); err != nil {
+		return err
+	}
+	return t.flush(pass)
+}
+
+var byteOrderMark = []byte("\ufeff")
+
+// sniff finds out what the body is from its first byte, and returns what is to be
+// read once that is known.
+func (t *Response) sniff(p []byte) []byte {
+	t.start = append(t.start, p...)
+	text := bytes.TrimLeft(bytes.TrimPrefix(t.start, byteOrderMark), " \t\r\n")
+	switch {
+	case len(text) == 0 || bytes.HasPrefix(byteOrderMark, text):
+		t.start = t.start[:min(len(t.start), maxErrorBody)] // blank so far
+		return nil
+	case text[0] == '{':
+		t.setForm(formWhole)
+	case text[0] == '[' && t.from.Arrays:
+		t.setForm(formStream)
+	case text[0] == '<':
+		t.setForm(formError)
+		return nil
+	default:
+		t.setForm(formStream)
+	}
+	p, t.start = t.start, nil
+	return p
+}
+
+// Finish implements llmprovider.Reader. A body that is not complete is an error of the
+// client's API.
+func (t *Response) Finish(pass func([]byte) error) error {
+	t.out = t.out[:0]
+	if t.form == formUnknown { // nothing came
+		t.setForm(formError)
+	}
+	if t.form == formError {
+		t.fail(t.readError())
+		return t.flush(pass)
+	}
+	if err := t.reader.Close(t.take); err != nil {
+		return err
+	}
+	return t.flush(pass)
+}
+
+// readError reads the error that the response is.
+func (t *Response) readError() *llmprovider.Error {
+	var e *llmprovider.Error
+	switch {
+	case t.status < http.StatusBadRequest && len(t.start) == 0:
+		e = Incomplete()
+	case t.status < http.StatusBadRequest:
+		e = Malformed("form")
+	default:
+		e = ReadError(t.status, t.start)
+		e.Status = t.status
+		if name := t.header.Get("X-Amzn-Errortype"); name != "" {
+			e = Named(e, name)
+		}
+		t.retry(e)
+	}
+	if e.RequestID == "" {
+		e.RequestID = t.header.Get(t.to.RequestIDHeader)
+	}
+	return e
+}
+
+// Usage implements llmprovider.Reader. It is the provider's.
+func (t *Response) Usage() *llmprovider.Usage { return &t.usage }
+
+// Ended implements llmprovider.Reader.
+func (t *Response) Ended() bool { return t.ended }
+
+// Content implements llmprovider.Reader.
+func (t *Response) Content() bool { return t.content }
+
+// Settled implements llmprovider.Reader.
+func (t *Response) Settled() bool { return t.settled }
+
+// Unfinished implements llmprovider.Reader. It is false: a response that breaks off
+// is an error already when Finish has returned.
+func (t *Response) Unfinished() bool { return false }
+
+// Failed implements llmprovider.Reader. It is false for a response whose status says
+// that it is an error.
+func (t *Response) Failed() bool { return t.failed != nil && t.status < http.StatusBadRequest }
+
+// Failure implements llmprovider.Reader.
+func (t *Response) Failure() []byte {
+	if t.failed == nil {
+		return nil
+	}
+	out := append([]byte(`{"error":{"code":`), jsonscan.AppendString(nil, t.failed.Code)...)
+	out = append(out, `,"status":`...)
+	out = strconv.AppendInt(out, int64(t.failed.Status), 10)
+	out = append(out, `,"type":`...)
+	out = jsonscan.AppendString(out, t.failed.Type)
+	out = append(out, `,"message":`...)
+	return append(jsonscan.AppendString(out, t.failed.Message), `}}`...)
+}
+
+// Error is what went wrong in the response, or nil.
+func (t *Response) Error() *llmprovider.Error { return t.failed }
+
+// Loss is what of the response the client is not told, in the client's terms.
+func (t *Response) Loss() *Loss { return &t.loss }
+
+// ErrorEvent implements llmprovider.Reader: it ends a response that cannot go on.
+func (t *Response) ErrorEvent(err *llmprovider.Error) []byte {
+	if t.over() {
+		return nil
+	}
+	t.out = t.out[:0]
+	t.fail(err)
+	return t.out
+}
+
+// KeepAlive returns what keeps the client waiting while the provider is silent, in
+// the form that SDKs of its API take, or nothing if there is none or it is too early.
+// It is valid until the next call.
+func (t *Response) KeepAlive() []byte {
+	if !t.options.Stream || t.over() || !t.begun {
+		return nil
+	}
+	t.out = t.writer.Append(t.out[:0], &Event{Kind: Ping})
+	return t.out
+}
+
+// over reports whether the response has come to an end. The first one counts.
+func (t *Response) over() bool { return t.ended || t.failed != nil }
+
+// take takes an event of the provider's response.
+func (t *Response) take(e *Event) error {
+	if t.over() {
+		return nil
+	}
+	switch e.Kind {
+	case Start:
+		if t.usage.Model == "" {
+			t.usage.Model = bounded(e.Model)
+		}
+	case Open:
+		t.content = t.content || e.Part == ToolCall || !e.Data.Empty()
+	case Delta:
+		t.content = t.content || len(e.Text) > 0
+	case UsageEvent:
+		reason, model := t.usage.FinishReason, t.usage.Model
+		t.usage = *e.Usage
+		t.usage.FinishReason, t.usage.Model = reason, model
+		t.settled = t.usage.Known && reason != ""
+	case Finish:
+		if e.Choice == 0 {
+			t.usage.FinishReason = e.Reason.String()
+		}
+		if e.Reason == Unknown {
+			t.loss.Approximate(CFinish)
+		}
+	case End:
+		t.ended, t.settled = true, true
+	case Failure:
+		t.fail(e.Err)
+		return nil
+	}
+	t.out = t.writer.Append(t.out, e)
+	return nil
+}
+
+// fail ends the response with an error: inside the body, or as the whole response if
+// the client has nothing of it.
+func (t *Response) fail(err *llmprovider.Error) {
+	if t.over() {
+		return
+	}
+	t.failed = told(err, t.to)
+	if t.options.Stream && (t.begun || len(t.out) > 0) {
+		t.out = t.writer.Append(t.out, &Event{Kind: Failure, Err: t.failed})
+		return
+	}
+	t.alone = !t.begun
+	t.out = append(t.out[:0], t.failed.JSON()...)
+}
+
+func (t *Response) flush(pass func([]byte) error) error {
+	if len(t.out) == 0 {
+		return nil
+	}
+	err := pass(t.out)
+	t.begun = true
+	if cap(t.out) > 64<<10 {
+		t.out = nil
+	}
+	return err
+}
+
+// bounded is a name that a provider gives, or nothing if it is too long to be one.
+func bounded(name string) string {
+	if len(name) > 256 {
+		return ""
+	}
+	return name
+}
+
+// Interface guards
+var _ llmprovider.Reader = (*Response)(nil)
