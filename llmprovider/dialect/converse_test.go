@@ -44,7 +44,7 @@ func TestConverseStreams(t *testing.T) {
 		{"cut short", begin, "\n\n", `"type":"error"`},
 		{"an exception", begin + frame(t, "exception", "throttlingException", `{"message":"slow down"}`), "\n\n", `{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}`},
 		{"a wrong sum", begin[:len(begin)-1] + "x" + whole[len(begin):], "\n\n", `"type":"error"`},
-		{"no frames", "HTTP/1.1 400", "}}", `"type":"error"`},
+		{"no frames", "HTTP/1.1 400", "\n\n", `"type":"error"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := dialect.ResponseOptions{Request: &dialect.Request{API: messages.API}, Model: "asked", Stream: true, Vendor: "anthropic", ID: "r1"}

@@ -10,13 +10,8 @@ import (
 )
 
 // Response translates a provider's response into the client's API. It is an
-// llmprovider.Reader that takes the response's head first:
-//
-//	Head, Write and pass any number of times, Finish
-//
-// The head that the client is sent is known at the first call of pass: then Status
-// and Header return it. A response that fails before then is an error of the client's
-// API with its own status. If the head has to be sent earlier, Sent is to be called.
+// llmprovider.Reader. A response that fails before anything was passed on is an error
+// of the client's API with its own status, unless it is a stream.
 //
 // It serves one response and is not safe for concurrent use.
 type Response struct {
@@ -25,19 +20,18 @@ type Response struct {
 	reader   ResponseReader // nil until the form of the body is known
 	writer   ResponseWriter
 
-	status int // of the provider's response
+	head   *llmprovider.Head // the client's
+	status int               // of the provider's response
 	form   form
 	start  []byte // of a body whose form is not known, or the body of an error
-	header http.Header
 
 	out     []byte
-	begun   bool // something was passed on, or the head was sent
+	begun   bool // something was passed on, or the head was
 	usage   llmprovider.Usage
 	content bool
 	settled bool
 	ended   bool
 	failed  *llmprovider.Error
-	alone   bool // the error is the whole response
 	loss    Loss
 }
 
@@ -88,22 +82,21 @@ func keep(r *Request) Kept {
 	return k
 }
 
-// Head takes the head of the provider's response. It is to be called before Write.
-// The header is not changed.
-func (t *Response) Head(status int, header http.Header) {
-	t.status = status
-	t.header = t.clientHeader(header)
-	switch media := llmprovider.MediaType(header); {
-	case status >= http.StatusBadRequest, status < http.StatusOK, status >= http.StatusMultipleChoices, llmprovider.Compressed(header), media == "text/html":
-		t.form = formError
-	case media == "text/event-stream", media == "application/vnd.amazon.eventstream":
-		t.form = formStream
-	case t.options.Count:
-		t.form = formWhole
+// Head implements llmprovider.Reader.
+func (t *Response) Head(h *llmprovider.Head) {
+	t.head, t.status = h, h.Status
+	media := llmprovider.MediaType(h.Header)
+	switch {
+	case h.Status >= http.StatusBadRequest, h.Status < http.StatusOK, h.Status >= http.StatusMultipleChoices, llmprovider.Compressed(h.Header), media == "text/html":
+		t.setForm(formError)
+	case h.Stream, media == "text/event-stream", media == "application/vnd.amazon.eventstream":
+		t.setForm(formStream)
 	}
-	if t.form != formUnknown {
-		t.setForm(t.form)
+	h.Header = t.clientHeader(h.Header)
+	if h.Stream = t.form == formStream && t.options.Stream; h.Stream {
+		t.begun = true // the head goes out at once
 	}
+	h.Header["Content-Type"] = []string{t.writer.ContentType()}
 }
 
 func (t *Response) setForm(f form) {
@@ -118,42 +111,6 @@ func (t *Response) setForm(f form) {
 		t.reader = t.from.NewResponseReader(o)
 	}
 }
-
-// Status is the status for the client. It is certain once pass has been called or
-// Finish has returned.
-func (t *Response) Status() int {
-	switch {
-	case t.alone:
-		return t.failed.Status
-	case t.status == 0:
-		return http.StatusOK
-	}
-	return t.status
-}
-
-// Header is the header for the client, its content type included. It is certain as
-// Status is.
-func (t *Response) Header() http.Header {
-	h := t.header
-	if h == nil {
-		h = make(http.Header)
-		t.header = h
-	}
-	contentType := t.writer.ContentType()
-	if t.alone {
-		contentType = "application/json"
-	}
-	h["Content-Type"] = []string{contentType}
-	return h
-}
-
-// Sent notes that the client has been sent the head of a response that is no error.
-// What fails from here on is told inside the body.
-func (t *Response) Sent() { t.begun = true }
-
-// Begun reports whether something was passed on, or the head was sent. Until then
-// the gateway can still send an error of its own as the response.
-func (t *Response) Begun() bool { return t.begun }
 
 // Write implements llmprovider.Reader.
 func (t *Response) Write(p []byte, pass func([]byte) error) error {
@@ -226,13 +183,13 @@ func (t *Response) readError() *llmprovider.Error {
 	default:
 		e = ReadError(t.status, t.start)
 		e.Status = t.status
-		if name := t.header.Get("X-Amzn-Errortype"); name != "" {
+		if name := t.head.Header.Get("X-Amzn-Errortype"); name != "" {
 			e = Named(e, name)
 		}
 		t.retry(e)
 	}
 	if e.RequestID == "" {
-		e.RequestID = t.header.Get(t.to.RequestIDHeader)
+		e.RequestID = t.head.Header.Get(t.to.RequestIDHeader)
 	}
 	return e
 }
@@ -348,8 +305,10 @@ func (t *Response) fail(err *llmprovider.Error) {
 		t.out = t.writer.Append(t.out, &Event{Kind: Failure, Err: t.failed})
 		return
 	}
-	t.alone = !t.begun
 	t.out = append(t.out[:0], t.failed.JSON()...)
+	if !t.begun {
+		t.head.Status, t.head.Header["Content-Type"] = t.failed.Status, []string{"application/json"}
+	}
 }
 
 func (t *Response) flush(pass func([]byte) error) error {

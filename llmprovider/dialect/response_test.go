@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/converse"
@@ -91,7 +92,8 @@ func TestErrors(t *testing.T) {
 					name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 					header.Set(name, value)
 				}
-				r.Head(tc.status, header)
+				head := llmprovider.Head{Status: tc.status, Header: header}
+				r.Head(&head)
 				var out strings.Builder
 				pass := func(p []byte) error { out.Write(p); return nil }
 				for rest := tc.in; rest != ""; rest = rest[min(n, len(rest)):] {
@@ -102,11 +104,11 @@ func TestErrors(t *testing.T) {
 				if err := r.Finish(pass); err != nil {
 					t.Fatal(err)
 				}
-				if r.Status() != tc.want || !strings.HasPrefix(out.String(), tc.out) || len(out.String()) > 3000 {
-					t.Errorf("%s: %d %s", tc.name, r.Status(), out.String())
+				if head.Status != tc.want || !strings.HasPrefix(out.String(), tc.out) || len(out.String()) > 3000 {
+					t.Errorf("%s: %d %s", tc.name, head.Status, out.String())
 				}
 				var headers strings.Builder
-				_ = r.Header().Write(&headers)
+				_ = head.Header.Write(&headers)
 				if got := strings.TrimSpace(strings.ReplaceAll(headers.String(), "\r", "")); got != tc.headers {
 					t.Errorf("%s: headers\n%s\nwant\n%s", tc.name, got, tc.headers)
 				}
@@ -128,7 +130,8 @@ func TestForms(t *testing.T) {
 			var outs []string
 			for _, in := range []string{whole, " \n" + whole, stream, "\ufeff" + stream} {
 				r := dialect.NewResponse(chat.API, messages.API, dialect.ResponseOptions{Request: &dialect.Request{API: messages.API}, Stream: asked})
-				r.Head(200, header)
+				head := llmprovider.Head{Status: 200, Header: header.Clone()}
+				r.Head(&head)
 				var out strings.Builder
 				pass := func(p []byte) error { out.Write(p); return nil }
 				for i := range len(in) {
@@ -136,8 +139,8 @@ func TestForms(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if err := r.Finish(pass); err != nil || !r.Ended() || r.Status() != 200 || r.Failed() {
-					t.Fatalf("%v, %d, %s", err, r.Status(), out.String())
+				if err := r.Finish(pass); err != nil || !r.Ended() || head.Status != 200 || r.Failed() {
+					t.Fatalf("%v, %d, %s", err, head.Status, out.String())
 				}
 				if u := r.Usage(); u.PromptTokens != 3 || u.FinishReason != "stop" || u.Model != "up" || !r.Settled() || !r.Content() {
 					t.Errorf("usage is %+v", u)

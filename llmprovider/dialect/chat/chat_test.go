@@ -2,9 +2,11 @@ package chat
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
 
@@ -69,6 +71,7 @@ func TestWholeResponse(t *testing.T) {
 func through(t *testing.T, o dialect.ResponseOptions, in string, n int) string {
 	t.Helper()
 	r := dialect.NewResponse(API, API, o)
+	r.Head(&llmprovider.Head{Status: http.StatusOK, Header: make(http.Header), Stream: o.Stream})
 	var out strings.Builder
 	pass := func(p []byte) error { out.Write(p); return nil }
 	for len(in) > 0 {
