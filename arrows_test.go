@@ -15,10 +15,11 @@ var allowed = map[string][]string{
 	"llmprovider/dialect":  {"internal/jsonscan", "llmprovider"},
 	"llmprovider/dialect/": {"internal/jsonscan", "llmprovider", "llmprovider/dialect"},
 	"llmprovider/":         {"llmprovider", "llmprovider/dialect/"}, // kinds
-	"llmroute":             {"internal/", "llmprovider", "llmprovider/dialect", "llmroute/authz", "llmroute/filter"},
+	"llmroute":             {"internal/", "llmprovider", "llmprovider/dialect", "llmroute/authz", "llmroute/filter", "llmroute/pool"},
 	"llmroute/filter":      {"llmprovider"},
 	"llmroute/authz":       {"internal/", "llmprovider"},
 	"llmroute/mock":        {"internal/jsonscan"},
+	"llmroute/pool":        {"internal/jsonscan"},
 	"llmroute/sidecar":     {"llmroute"},
 	"k8ssource":            {"internal/", "k8ssource/api/", "llmprovider", "llmprovider/openai", "llmroute", "llmroute/authz"},
 	"k8ssource/api/v1":     {"k8ssource/api/v1beta1"},

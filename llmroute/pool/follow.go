@@ -1,0 +1,96 @@
+package pool
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// followEvery is how often a source is asked. What it says it keeps by itself for
+	// as long as its own settings want.
+	followEvery = time.Second
+	// followTimeout bounds one question.
+	followTimeout = 10 * time.Second
+)
+
+// follow keeps the endpoints up to date with the source until the pool is closed.
+func (p *Pool) follow() {
+	ticker := time.NewTicker(followEvery)
+	defer ticker.Stop()
+	for {
+		p.ask()
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (p *Pool) ask() {
+	ctx, cancel := context.WithTimeout(p.ctx, followTimeout)
+	defer cancel()
+	addresses, err := p.options.Source(ctx)
+	if p.ctx.Err() != nil {
+		return
+	}
+	problem := ""
+	if err != nil {
+		problem = err.Error()
+	} else {
+		p.replace(addresses)
+	}
+	p.mu.Lock()
+	before := p.problem
+	p.problem = problem
+	p.mu.Unlock()
+	switch {
+	case err != nil && before == "":
+		p.options.Logger.Error("endpoints of the pool cannot be looked up; the last known ones stay in use", zap.Error(err))
+	case err == nil && before != "":
+		p.options.Logger.Info("endpoints of the pool can be looked up again")
+	}
+}
+
+// Feed hands endpoints to the pools that use it. The one who knows the endpoints has
+// it, whatever configurations come and go. Its zero value knows of no endpoints yet.
+type Feed struct {
+	mu        sync.Mutex // guards what follows
+	set       bool
+	addresses []string
+	pools     map[*Pool]struct{}
+}
+
+// Set makes these addresses the endpoints, in use from now on.
+func (f *Feed) Set(addresses []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.set, f.addresses = true, addresses
+	for p := range f.pools {
+		p.replace(addresses)
+	}
+}
+
+func (f *Feed) follow(p *Pool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return
+	}
+	if f.pools == nil {
+		f.pools = make(map[*Pool]struct{})
+	}
+	f.pools[p] = struct{}{}
+	if f.set {
+		p.replace(f.addresses)
+	}
+}
+
+func (f *Feed) leave(p *Pool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.pools, p)
+}

@@ -1,0 +1,185 @@
+// Package pool is the endpoints of a provider that has more than one server: where
+// they come from, what is known of each, and which of them a request goes to. It
+// imports internal/jsonscan and nothing of the gateway's requests. Begin with Pool,
+// then choose.go; scrape.go reads what the servers say of their queues.
+package pool
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Options are what a Pool is made of.
+type Options struct {
+	// Addresses are the endpoints, as hosts with ports, if they do not change.
+	Addresses []string
+
+	// Source returns the endpoints of now. It is asked every second, and keeps answers
+	// for as long as they hold. While it fails, the last endpoints stay.
+	Source func(ctx context.Context) ([]string, error)
+
+	// Feed has the endpoints of a source that says itself when they change.
+	Feed *Feed
+
+	// Scrape fetches the metrics of the endpoint at that address. Nil for none.
+	Scrape func(ctx context.Context, address string) (*http.Response, error)
+
+	// Logger is for changes that an operator wants to know of.
+	Logger *zap.Logger
+}
+
+// Pool is the endpoints of one provider in one configuration. It is safe for
+// concurrent use.
+type Pool struct {
+	registry *Registry
+	options  Options
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+
+	current atomic.Pointer[set] // nil until the endpoints are known
+	known   chan struct{}       // closed when they are
+
+	used     atomic.Int64 // the last choice, in ticks
+	scraping atomic.Bool
+	starting sync.Once
+
+	mu      sync.Mutex // guards what follows
+	closed  bool
+	problem string // of the source, empty while it works
+}
+
+// New returns a pool. It contacts nobody before Start.
+func New(registry *Registry, options Options) *Pool {
+	p := &Pool{registry: registry, options: options, known: make(chan struct{})}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	if options.Source == nil && options.Feed == nil {
+		p.replace(options.Addresses)
+	}
+	return p
+}
+
+// Start begins to follow the endpoints. Calls after the first one do nothing.
+func (p *Pool) Start() {
+	p.starting.Do(func() {
+		switch {
+		case p.options.Source != nil:
+			go p.follow()
+		case p.options.Feed != nil:
+			p.options.Feed.follow(p)
+		}
+	})
+}
+
+// Close ends what Start began and gives the endpoints back. Requests in flight go on,
+// and may still choose among the last endpoints.
+func (p *Pool) Close() {
+	p.cancel()
+	if p.options.Feed != nil {
+		p.options.Feed.leave(p)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.closed = true
+	if s := p.current.Load(); s != nil {
+		for _, e := range s.endpoints {
+			p.registry.drop(e)
+		}
+	}
+}
+
+// replace makes these addresses the endpoints. Those that stay keep what is known of
+// them.
+func (p *Pool) replace(addresses []string) {
+	addresses = slices.Clone(addresses)
+	slices.Sort(addresses)
+	addresses = slices.Compact(addresses)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	if len(addresses) > maxEndpoints {
+		p.options.Logger.Error("pool has too many endpoints; the rest is left out", zap.Int("endpoints", len(addresses)), zap.Int("most", maxEndpoints))
+		addresses = addresses[:maxEndpoints]
+	}
+	old := p.current.Load()
+	if old != nil && slices.EqualFunc(old.endpoints, addresses, func(e *Endpoint, address string) bool { return e.Address == address }) {
+		return
+	}
+	endpoints := make([]*Endpoint, len(addresses))
+	for i, address := range addresses {
+		endpoints[i] = p.registry.take(address)
+	}
+	p.current.Store(newSet(endpoints))
+	if old == nil {
+		close(p.known)
+		return
+	}
+	for _, e := range old.endpoints {
+		p.registry.drop(e)
+	}
+	p.options.Logger.Info("endpoints of the pool changed", zap.Int("endpoints", len(endpoints)), zap.Int("before", len(old.endpoints)))
+}
+
+// Cooling reports whether the pool has endpoints and all of them cool down.
+func (p *Pool) Cooling(now time.Time) bool {
+	s, at := p.current.Load(), ticks(now)
+	if s == nil || len(s.endpoints) == 0 {
+		return false
+	}
+	for _, e := range s.endpoints {
+		if !e.cooling(at) {
+			return false
+		}
+	}
+	return true
+}
+
+// Empty reports whether the pool is known to have no endpoint.
+func (p *Pool) Empty() bool {
+	s := p.current.Load()
+	return s != nil && len(s.endpoints) == 0
+}
+
+// Any returns the address of an endpoint for a request that any of them can answer,
+// such as one for the list of models; empty without one. It waits for the endpoints to
+// be known.
+func (p *Pool) Any(ctx context.Context) string {
+	s := p.await(ctx)
+	if s == nil {
+		return ""
+	}
+	if e, _ := s.choose(new(Key), nil, nil, time.Now()); e != nil {
+		return e.Address
+	}
+	return ""
+}
+
+// firstWait bounds the wait of requests for a pool's first endpoints.
+const firstWait = 5 * time.Second
+
+// await returns the endpoints, and waits for the first ones if they are not known yet:
+// nil if they stay unknown.
+func (p *Pool) await(ctx context.Context) *set {
+	if s := p.current.Load(); s != nil {
+		return s
+	}
+	p.Start()
+	timer := time.NewTimer(firstWait)
+	defer timer.Stop()
+	select {
+	case <-p.known:
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return p.current.Load()
+}

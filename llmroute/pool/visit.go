@@ -1,0 +1,95 @@
+package pool
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// maxTries is the most endpoints that one request is sent to in a pool.
+	maxTries = 16
+	// maxTimeouts is the most of them that may let the first-byte timeout pass: each
+	// takes all of it.
+	maxTimeouts = 2
+)
+
+// Visit is one request's way through a pool. It serves one request and is not safe for
+// concurrent use.
+type Visit struct {
+	// Key is what endpoints are chosen by. It is set before the first Next.
+	Key Key
+
+	pool     *Pool
+	tried    [maxTries]*Endpoint
+	n        int
+	timeouts int
+	endpoint *Endpoint // in use
+	fixed    bool      // prefixes lead nowhere
+}
+
+// Visit begins a request's way. byPrefix says whether the key's prefix counts.
+func (p *Pool) Visit(byPrefix bool) *Visit { return &Visit{pool: p, fixed: !byPrefix} }
+
+// Many reports whether there is more than one endpoint, so that the key makes a
+// difference. It waits for the endpoints to be known.
+func (v *Visit) Many(ctx context.Context) bool {
+	s := v.pool.await(ctx)
+	return s != nil && len(s.endpoints) > 1
+}
+
+// Next chooses an endpoint that was not tried yet, and counts a request in flight
+// there until Done. It returns false if there is none.
+func (v *Visit) Next(ctx context.Context, now time.Time) (*Endpoint, bool) {
+	s := v.pool.await(ctx)
+	if s == nil || v.n == maxTries {
+		return nil, false
+	}
+	var table *affinity
+	if !v.fixed {
+		table = v.pool.registry.affinityTable()
+	}
+	e, reason := s.choose(&v.Key, table, v.tried[:v.n], now)
+	if e == nil {
+		return nil, false
+	}
+	if v.n > 0 {
+		v.pool.registry.retries.Add(1)
+	}
+	v.pool.registry.choices[reason].Add(1)
+	v.tried[v.n], v.endpoint = e, e
+	v.n++
+	e.inFlight.Add(1)
+	e.chosen.Add(1)
+	v.pool.use(now)
+	return e, true
+}
+
+// Endpoint is the one in use, nil without one.
+func (v *Visit) Endpoint() *Endpoint { return v.endpoint }
+
+// Done ends the request at the endpoint in use, if there is one.
+func (v *Visit) Done() {
+	if v.endpoint != nil {
+		v.endpoint.inFlight.Add(-1)
+		v.endpoint = nil
+	}
+}
+
+// TimedOut notes that the endpoint in use let the first-byte timeout pass.
+func (v *Visit) TimedOut() { v.timeouts++ }
+
+// More reports whether the request may go on to another endpoint: there is one that
+// was not tried yet and does not cool down.
+func (v *Visit) More(now time.Time) bool {
+	s := v.pool.current.Load()
+	if s == nil || v.n == maxTries || v.timeouts >= maxTimeouts {
+		return false
+	}
+	c := chooser{s, ticks(now), v.tried[:v.n]}
+	for _, e := range s.endpoints {
+		if c.usable(e, true) {
+			return true
+		}
+	}
+	return false
+}
