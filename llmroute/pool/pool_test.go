@@ -122,10 +122,10 @@ func TestFeed(t *testing.T) {
 func TestCoolDown(t *testing.T) {
 	_, endpoints := testPool(t, 1)
 	e, now := endpoints[0], time.Now()
-	for i, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
-		sent := now
+	for i, seconds := range []int{1, 2, 4, 8, 16, 30, 30} {
+		sent, want := now, time.Duration(seconds)*time.Second
 		now = now.Add(time.Millisecond)
-		if got := e.Failed(sent, now, 0); got != want*time.Second {
+		if got := e.Failed(sent, now, 0); got != want {
 			t.Errorf("failure %d: %s", i+1, got)
 		}
 		e.Failed(sent, now, 0) // sent at the same time: says nothing new
