@@ -56,6 +56,9 @@ type Outgoing struct {
 	// see Attempt.NewReader. Default: the response passes through.
 	NewReader func(res *http.Response, events bool) Reader
 
+	// Body is the JSON to send in place of the client's, nil for that with Edits.
+	Body []byte
+
 	// HideUsage has the usage of a stream kept from the client, which did not ask
 	// for it.
 	HideUsage bool

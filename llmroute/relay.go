@@ -64,15 +64,13 @@ type relay struct {
 func (r *relay) run() error {
 	r.pass = r.write
 	if !r.stream {
-		if err := r.copyAll(); err != nil {
-			return err
-		}
-		r.writeHead()
-		return nil
+		return r.copyAll()
 	}
-	r.writeHead()
-	r.sendHeadSoon()
-	defer r.headIsDone()
+	if !r.begin.Late {
+		r.writeHead()
+		r.sendHeadSoon()
+		defer r.headIsDone()
+	}
 	for {
 		b := smallBuffers.Get().(*[smallBuffer]byte)
 		more, err := r.copy(b[:], func(n int) bool { return n < smallBuffer })
@@ -142,7 +140,11 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 		}
 		switch {
 		case readErr == io.EOF:
-			return false, r.reader.Finish(r.pass)
+			if err := r.reader.Finish(r.pass); err != nil {
+				return false, err
+			}
+			r.writeHead() // of a response without a body
+			return false, nil
 		case readErr != nil:
 			return false, readErr
 		case !fits(n):
@@ -151,13 +153,16 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 	}
 }
 
-// writeHead writes the response's head, if it was not written yet. That of a stream
-// is written before its body, any other with the first byte of it.
+// writeHead writes the response's head, if it was not written yet: before the body of
+// most streams, else with the first byte of the body.
 func (r *relay) writeHead() {
 	if r.begun {
 		return
 	}
 	r.begun = true
+	if r.begin.Stream {
+		streamed(r.begin.Header)
+	}
 	copyHeader(r.x.w.Header(), r.begin.Header)
 	r.x.status = r.begin.Status
 	r.x.w.WriteHeader(r.begin.Status)

@@ -49,9 +49,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	}
 	reader.Head(&r.begin)
 	x.in.Release() // no further attempt needs the request's body, nor does the reader
-	if r.stream = r.begin.Stream; r.stream {
-		streamed(r.begin.Header)
-	}
+	r.stream = r.begin.Stream
 	if r.flushes = r.stream || res.ContentLength < 0; r.flushes {
 		r.out = http.NewResponseController(x.w)
 	}
