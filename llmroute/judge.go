@@ -26,9 +26,19 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 	}
 	dog.restart(idle, errIdle)
 	began := time.Now()
-	found, body, ended := peek(res.Body, look)
+	var found llmprovider.Verdict
+	var ended error
+	var begin []byte
+	if attempt.Stream || llmprovider.IsEvents(res.Header) {
+		var body *peekedBody
+		found, body, ended = peek(res.Body, look)
+		res.Body, begin = body, body.peeked()
+	} else {
+		var body *begunBody
+		found, body, ended = peekWhole(res.Body, dog, look)
+		res.Body, begin = body, body.buf
+	}
 	x.waited += time.Since(began)
-	res.Body = body
 	status := http.StatusBadGateway
 	switch {
 	case ended != nil && !errors.Is(ended, io.EOF): // it broke off before the client had any of it
@@ -41,10 +51,10 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 	case found == "":
 		return true, nil, nil
 	case found == llmprovider.IsError:
-		if status = errorStatus(llmprovider.FirstData(body.peeked())); !x.rule.retries(status, x.ownKey()) {
+		if status = errorStatus(llmprovider.FirstData(begin)); !x.rule.retries(status, x.ownKey()) {
 			return true, nil, nil // most often the client's own mistake
 		}
-		said := bytes.Clone(llmprovider.FirstData(body.peeked())) // of a stream that may stay open
+		said := bytes.Clone(llmprovider.FirstData(begin)) // of a stream that may stay open
 		dog.restart(keptTime, errFirstByte)
 		rest, err := io.ReadAll(io.LimitReader(res.Body, maxKept+1))
 		_ = res.Body.Close()

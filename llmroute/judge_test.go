@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -156,9 +157,18 @@ func TestPeekLosesNothing(t *testing.T) {
 	long := strings.Repeat("x", 3*peekSize)
 	for _, text := range []string{"", "a", long, `{"choices":[{}],"x":"` + long + `"}`, `{"x":"` + long + `"}`} {
 		for _, op := range []llmprovider.Operation{llmprovider.Chat, llmprovider.Audio} {
-			_, body, _ := peek(io.NopCloser(strings.NewReader(text)), llmprovider.Judge(&http.Response{}, op))
-			if got, err := io.ReadAll(body); string(got) != text || err != nil {
-				t.Errorf("of %d bytes %d came, %v", len(text), len(got), err)
+			look := llmprovider.Judge(&http.Response{}, op)
+			_, stream, _ := peek(io.NopCloser(strings.NewReader(text)), look)
+			dog := startWatchdog(time.Minute, func(error) {})
+			defer dog.stop()
+			if got, err := io.ReadAll(stream); string(got) != text || err != nil {
+				t.Errorf("of a stream of %d bytes %d came, %v", len(text), len(got), err)
+			}
+			for _, in := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {
+				_, whole, _ := peekWhole(io.NopCloser(in), dog, look)
+				if got, err := io.ReadAll(whole); string(got) != text || err != nil {
+					t.Errorf("of %d bytes %d came, %v", len(text), len(got), err)
+				}
 			}
 		}
 	}

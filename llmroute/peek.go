@@ -16,7 +16,58 @@ const (
 	peekTime = 5 * time.Second
 )
 
-// peekedBody is a response's body whose beginning is read before it is passed on.
+// peekBuffers holds the buffers of beginnings that were passed on.
+var peekBuffers = sync.Pool{New: func() any { return new([peekSize]byte) }}
+
+// judgement says what a response is by its beginning, and whether that is certain; all
+// reports whether data is the whole.
+type judgement func(data []byte, all bool) (v llmprovider.Verdict, certain bool)
+
+// begunBody is a response's body whose beginning was read before it is passed on.
+type begunBody struct {
+	io.ReadCloser
+	room *[peekSize]byte
+	buf  []byte // of room: what was read
+	off  int    // how much of it was passed on
+	err  error  // how the body ended
+}
+
+// peekWhole reads the beginning of a body that is no stream until judge is certain of
+// it, or peekSize of it. Its client gets nothing before its first bytes anyway. err is
+// how the body ended, if it has. The whole body is then to be read from b.
+func peekWhole(body io.ReadCloser, dog *watchdog, judge judgement) (v llmprovider.Verdict, b *begunBody, err error) {
+	b = &begunBody{ReadCloser: body, room: peekBuffers.Get().(*[peekSize]byte)}
+	for certain := false; !certain && b.err == nil && len(b.buf) < peekSize; {
+		dog.wait()
+		n, err := body.Read(b.room[len(b.buf):])
+		dog.rest()
+		b.buf, b.err = b.room[:len(b.buf)+n], err
+		v, certain = judge(b.buf, err == io.EOF)
+		if !certain {
+			v = ""
+		}
+	}
+	return v, b, b.err
+}
+
+// Read implements io.Reader.
+func (b *begunBody) Read(p []byte) (int, error) {
+	if b.off < len(b.buf) {
+		n := copy(p, b.buf[b.off:])
+		if b.off += n; b.off < len(b.buf) {
+			return n, nil
+		}
+		peekBuffers.Put(b.room)
+		b.room, b.buf, b.off = nil, nil, 0
+		return n, b.err
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	return b.ReadCloser.Read(p)
+}
+
+// peekedBody is the body of a stream whose beginning is read before it is passed on.
 // It reads on by itself until enough is known.
 type peekedBody struct {
 	io.ReadCloser
@@ -31,10 +82,9 @@ type peekedBody struct {
 	found llmprovider.Verdict
 }
 
-// peek reads a body until judge is certain of it, and for peekTime at most. judge
-// is given what has come, and whether that is all. err is how the body ended, if it
-// has. The whole body is then to be read from p.
-func peek(body io.ReadCloser, judge func(data []byte, all bool) (v llmprovider.Verdict, certain bool)) (v llmprovider.Verdict, p *peekedBody, err error) {
+// peek reads the body of a stream until judge is certain of it, and for peekTime at
+// most. err is how the body ended, if it has. The whole body is then to be read from p.
+func peek(body io.ReadCloser, judge judgement) (v llmprovider.Verdict, p *peekedBody, err error) {
 	p = &peekedBody{ReadCloser: body, buf: make([]byte, 0, peekSize)}
 	p.more.L = &p.mu
 	timer := time.AfterFunc(peekTime, func() {
@@ -54,7 +104,14 @@ func peek(body io.ReadCloser, judge func(data []byte, all bool) (v llmprovider.V
 	return p.found, p, p.err
 }
 
-func (p *peekedBody) read(judge func(data []byte, all bool) (v llmprovider.Verdict, certain bool)) {
+// peeked returns what was read by itself so far.
+func (p *peekedBody) peeked() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.buf
+}
+
+func (p *peekedBody) read(judge judgement) {
 	buf := p.buf
 	for {
 		n, err := p.ReadCloser.Read(buf[len(buf):cap(buf)])
@@ -75,9 +132,6 @@ func (p *peekedBody) read(judge func(data []byte, all bool) (v llmprovider.Verdi
 		}
 	}
 }
-
-// peeked returns what was read by itself.
-func (p *peekedBody) peeked() []byte { return p.buf }
 
 // Read implements io.Reader.
 func (p *peekedBody) Read(b []byte) (int, error) {
