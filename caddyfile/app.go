@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/tracing"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -49,29 +50,29 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	}
 	d.Next() // the option's name
 	if d.NextArg() {
-		return nil, d.Errf("llm takes no argument, got %s; its options go into a block", quoted(d.Val()))
+		return nil, d.Errf("llm takes no argument, got %s; its options go into a block", options.Quoted(d.Val()))
 	}
-	if err := parseBlock(d, "llm", appOptions(app)); err != nil {
+	if err := options.Parse(d, "llm", appOptions(app)); err != nil {
 		return nil, err
 	}
 	return httpcaddyfile.App{Name: "llm", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
-func appOptions(app *llmroute.App) []option {
-	return []option{
-		{name: "provider", block: true, parse: func(d *caddyfile.Dispenser) error { return parseProvider(d, app) }},
-		{name: "source", block: true, parse: func(d *caddyfile.Dispenser) error { return parseSource(d, app) }},
-		{name: "status_listen", parse: value(&app.StatusListen, "an address such as :15021, or off", parseAddress)},
-		{name: "status_page", parse: value(&app.StatusPage, "on or off", pointer(parseOnOff))},
-		{name: "status_hosts", parse: hostNames(&app.StatusHosts)},
-		{name: "drain_timeout", parse: value(&app.DrainTimeout, expectedDuration, parseDuration)},
-		{name: "max_bodies", parse: value(&app.MaxBodies, "a size above 0, such as 256MiB", parseSize)},
-		{name: "prices", parse: value(&app.Prices, "the path of a file with prices", parseText)},
-		{name: "access_log", parse: presence(&app.AccessLog)},
-		{name: "allowed_origins", parse: origins(&app.AllowedOrigins)},
-		{name: "tracing", block: true, parse: func(d *caddyfile.Dispenser) error { return parseTracing(d, app) }},
-		{name: "workload", parse: value(&app.Identity.Workload, expectedText, parseText)},
-		{name: "namespace", parse: value(&app.Identity.Namespace, expectedText, parseText)},
+func appOptions(app *llmroute.App) []options.Option {
+	return []options.Option{
+		{Name: "provider", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseProvider(d, app) }},
+		{Name: "source", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseSource(d, app) }},
+		{Name: "status_listen", Parse: options.Value(&app.StatusListen, "an address such as :15021, or off", parseAddress)},
+		{Name: "status_page", Parse: options.Value(&app.StatusPage, "on or off", options.Pointer(options.OnOff))},
+		{Name: "status_hosts", Parse: hostNames(&app.StatusHosts)},
+		{Name: "drain_timeout", Parse: options.Value(&app.DrainTimeout, options.ExpectedDuration, options.Duration)},
+		{Name: "max_bodies", Parse: options.Value(&app.MaxBodies, "a size above 0, such as 256MiB", parseSize)},
+		{Name: "prices", Parse: options.Value(&app.Prices, "the path of a file with prices", options.Text)},
+		{Name: "access_log", Parse: options.Presence(&app.AccessLog)},
+		{Name: "allowed_origins", Parse: origins(&app.AllowedOrigins)},
+		{Name: "tracing", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseTracing(d, app) }},
+		{Name: "workload", Parse: options.Value(&app.Identity.Workload, options.ExpectedText, options.Text)},
+		{Name: "namespace", Parse: options.Value(&app.Identity.Namespace, options.ExpectedText, options.Text)},
 	}
 }
 
@@ -99,15 +100,15 @@ func parseSource(d *caddyfile.Dispenser, app *llmroute.App) error {
 		return d.Errf("source is given twice; a gateway has one")
 	}
 	if !d.NextArg() {
-		return d.Errf("source needs the name of a module; this build has: %s", moduleNames(namespace))
+		return d.Errf("source needs the name of a module; this build has: %s", options.ModuleNames(namespace))
 	}
 	name := d.Val()
 	if _, err := caddy.GetModule(namespace + "." + name); err != nil {
-		return d.Errf("unknown source %s; this build has: %s", quoted(name), moduleNames(namespace))
+		return d.Errf("unknown source %s; this build has: %s", options.Quoted(name), options.ModuleNames(namespace))
 	}
 	module, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
 	if err != nil {
-		return located(d, err)
+		return options.Located(d, err)
 	}
 	app.SourceRaw = caddyconfig.JSONModuleObject(module, "source", name, nil)
 	return nil
@@ -135,11 +136,11 @@ func parseAddress(s string) (string, error) {
 	}
 	address, err := caddy.ParseNetworkAddress(s)
 	if err != nil || s == "" {
-		return "", errUnexpected
+		return "", options.ErrUnexpected
 	}
 	// Caddy takes a number alone for a host, and would listen at any port.
 	if _, _, port, err := caddy.SplitNetworkAddress(s); err != nil || port == "" && !address.IsUnixNetwork() && !address.IsFdNetwork() {
-		return "", errUnexpected
+		return "", options.ErrUnexpected
 	}
 	return s, nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
@@ -32,12 +33,12 @@ func init() {
 // options. The others are policies, described at authzBlock.parsePolicy.
 func authzDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
-	at := here(h.Dispenser)
+	at := options.Here(h.Dispenser)
 	if h.NextArg() {
-		return nil, h.Errf("llm_authz takes a matcher (*, /path or @name), got %s; policies go into its block", quoted(h.Val()))
+		return nil, h.Errf("llm_authz takes a matcher (*, /path or @name), got %s; policies go into its block", options.Quoted(h.Val()))
 	}
 	b := &authzBlock{handler: new(authz.Handler)}
-	if err := parseBlock(h.Dispenser, "llm_authz", b.options()); err != nil {
+	if err := options.Parse(h.Dispenser, "llm_authz", b.options()); err != nil {
 		return nil, err
 	}
 	if len(b.handler.Policies)+len(b.handler.JWT) == 0 {
@@ -45,7 +46,7 @@ func authzDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 	}
 	for _, c := range b.customs {
 		if b.handler.ExtAuthz[c.provider] == nil {
-			return nil, c.at.Errf("there is no ext_authz %s in this llm_authz; define it beside the policy", quoted(c.provider))
+			return nil, c.at.Errf("there is no ext_authz %s in this llm_authz; define it beside the policy", options.Quoted(c.provider))
 		}
 	}
 	return b.handler, nil
@@ -62,17 +63,17 @@ type customPolicy struct {
 	at       *caddyfile.Dispenser
 }
 
-func (b *authzBlock) options() []option {
+func (b *authzBlock) options() []options.Option {
 	policy := func(action authz.Action) func(*caddyfile.Dispenser) error {
 		return func(d *caddyfile.Dispenser) error { return b.parsePolicy(d, action) }
 	}
-	return []option{
-		{name: "jwt", block: true, parse: b.parseJWT},
-		{name: "ext_authz", block: true, parse: b.parseExtAuthz},
-		{name: "deny", block: true, parse: policy(authz.Deny)},
-		{name: "allow", block: true, parse: policy(authz.Allow)},
-		{name: "audit", block: true, parse: policy(authz.Audit)},
-		{name: "custom", block: true, parse: policy(authz.Custom)},
+	return []options.Option{
+		{Name: "jwt", Block: true, Parse: b.parseJWT},
+		{Name: "ext_authz", Block: true, Parse: b.parseExtAuthz},
+		{Name: "deny", Block: true, Parse: policy(authz.Deny)},
+		{Name: "allow", Block: true, Parse: policy(authz.Allow)},
+		{Name: "audit", Block: true, Parse: policy(authz.Audit)},
+		{Name: "custom", Block: true, Parse: policy(authz.Custom)},
 	}
 }
 
@@ -100,7 +101,7 @@ func (b *authzBlock) parsePolicy(d *caddyfile.Dispenser, action authz.Action) er
 			return d.Err("custom needs the name of the ext_authz to ask; expected: custom EXT_AUTHZ [NAME]")
 		}
 		p.Provider, args = args[0], args[1:]
-		b.customs = append(b.customs, customPolicy{p.Provider, here(d)})
+		b.customs = append(b.customs, customPolicy{p.Provider, options.Here(d)})
 	}
 	switch len(args) {
 	case 0:
@@ -108,23 +109,23 @@ func (b *authzBlock) parsePolicy(d *caddyfile.Dispenser, action authz.Action) er
 	case 1:
 		p.Name = args[0]
 	default:
-		return d.Errf("%s takes one name, got %s; write from, to and when into its block", name, count(args))
+		return d.Errf("%s takes one name, got %s; write from, to and when into its block", name, options.Count(args))
 	}
-	at := here(d)
+	at := options.Here(d)
 	own := new(authz.Rule)
 	stands := false // own has something
-	options := []option{
-		{name: "rule", block: true, parse: func(d *caddyfile.Dispenser) error {
+	list := []options.Option{
+		{Name: "rule", Block: true, Parse: func(d *caddyfile.Dispenser) error {
 			rule := new(authz.Rule)
 			if d.NextArg() {
-				return d.Errf("rule takes no argument, got %s; write from, to and when into its block", quoted(d.Val()))
+				return d.Errf("rule takes no argument, got %s; write from, to and when into its block", options.Quoted(d.Val()))
 			}
 			p.Rules = append(p.Rules, rule)
-			return parseBlock(d, "rule", ruleParts(rule, new(bool)))
+			return options.Parse(d, "rule", ruleParts(rule, new(bool)))
 		}},
-		{name: "dry_run", parse: presence(&p.DryRun)},
+		{Name: "dry_run", Parse: options.Presence(&p.DryRun)},
 	}
-	if err := parseBlock(d, name, append(options, ruleParts(own, &stands)...)); err != nil {
+	if err := options.Parse(d, name, append(list, ruleParts(own, &stands)...)); err != nil {
 		return err
 	}
 	if stands {
@@ -138,25 +139,25 @@ func (b *authzBlock) parsePolicy(d *caddyfile.Dispenser, action authz.Action) er
 }
 
 // ruleParts are the options of a rule; stands tells whether one was read.
-func ruleParts(rule *authz.Rule, stands *bool) []option {
-	return []option{
-		{name: "from", block: true, parse: func(d *caddyfile.Dispenser) error {
+func ruleParts(rule *authz.Rule, stands *bool) []options.Option {
+	return []options.Option{
+		{Name: "from", Block: true, Parse: func(d *caddyfile.Dispenser) error {
 			source := new(authz.Source)
 			rule.From, *stands = append(rule.From, source), true
 			return parseFields(d, sourceFields(source))
 		}},
-		{name: "to", block: true, parse: func(d *caddyfile.Dispenser) error {
+		{Name: "to", Block: true, Parse: func(d *caddyfile.Dispenser) error {
 			operation := new(authz.Operation)
 			rule.To, *stands = append(rule.To, operation), true
 			return parseFields(d, operationFields(operation))
 		}},
-		{name: "when", parse: func(d *caddyfile.Dispenser) error {
+		{Name: "when", Parse: func(d *caddyfile.Dispenser) error {
 			*stands = true
 			key, values, err := parseCondition(d)
 			rule.When = append(rule.When, &authz.Condition{Key: key, Values: values})
 			return err
 		}},
-		{name: "when_not", parse: func(d *caddyfile.Dispenser) error {
+		{Name: "when_not", Parse: func(d *caddyfile.Dispenser) error {
 			*stands = true
 			key, values, err := parseCondition(d)
 			rule.When = append(rule.When, &authz.Condition{Key: key, NotValues: values})
@@ -174,14 +175,14 @@ func parseCondition(d *caddyfile.Dispenser) (key string, values []string, err er
 }
 
 // parseFields reads a single field on the option's line, or several in its block.
-func parseFields(d *caddyfile.Dispenser, fields []option) error {
+func parseFields(d *caddyfile.Dispenser, fields []options.Option) error {
 	name := d.Val()
 	if d.NextArg() {
-		field := find(fields, d.Val())
+		field := options.Find(fields, d.Val())
 		if field == nil {
-			return d.Errf("unknown %s field %s; expected one of %s", name, quoted(d.Val()), strings.Join(names(fields), ", "))
+			return d.Errf("unknown %s field %s; expected one of %s", name, options.Quoted(d.Val()), strings.Join(options.Names(fields), ", "))
 		}
-		if err := field.parse(d); err != nil {
+		if err := field.Parse(d); err != nil {
 			return err
 		}
 		if d.NextBlock(d.Nesting()) {
@@ -189,14 +190,14 @@ func parseFields(d *caddyfile.Dispenser, fields []option) error {
 		}
 		return nil
 	}
-	at, nesting, any := here(d), d.Nesting(), false
+	at, nesting, any := options.Here(d), d.Nesting(), false
 	for d.NextBlock(nesting) {
 		any = true
-		field := find(fields, d.Val())
+		field := options.Find(fields, d.Val())
 		if field == nil {
-			return d.Errf("unknown %s field %s; expected one of %s", name, quoted(d.Val()), strings.Join(names(fields), ", "))
+			return d.Errf("unknown %s field %s; expected one of %s", name, options.Quoted(d.Val()), strings.Join(options.Names(fields), ", "))
 		}
-		if err := field.parse(d); err != nil {
+		if err := field.Parse(d); err != nil {
 			return err
 		}
 	}
@@ -213,35 +214,35 @@ func example(part string) string {
 	return "to hosts api.example.com"
 }
 
-func sourceFields(s *authz.Source) []option {
-	return []option{
-		{name: "ip_blocks", parse: texts(&s.IPBlocks)},
-		{name: "not_ip_blocks", parse: texts(&s.NotIPBlocks)},
-		{name: "remote_ip_blocks", parse: texts(&s.RemoteIPBlocks)},
-		{name: "not_remote_ip_blocks", parse: texts(&s.NotRemoteIPBlocks)},
-		{name: "request_principals", parse: texts(&s.RequestPrincipals)},
-		{name: "not_request_principals", parse: texts(&s.NotRequestPrincipals)},
-		{name: "principals", parse: texts(&s.Principals)},
-		{name: "not_principals", parse: texts(&s.NotPrincipals)},
-		{name: "namespaces", parse: texts(&s.Namespaces)},
-		{name: "not_namespaces", parse: texts(&s.NotNamespaces)},
-		{name: "service_accounts", parse: texts(&s.ServiceAccounts)},
-		{name: "not_service_accounts", parse: texts(&s.NotServiceAccounts)},
-		{name: "trust_domains", parse: texts(&s.TrustDomains)},
-		{name: "not_trust_domains", parse: texts(&s.NotTrustDomains)},
+func sourceFields(s *authz.Source) []options.Option {
+	return []options.Option{
+		{Name: "ip_blocks", Parse: texts(&s.IPBlocks)},
+		{Name: "not_ip_blocks", Parse: texts(&s.NotIPBlocks)},
+		{Name: "remote_ip_blocks", Parse: texts(&s.RemoteIPBlocks)},
+		{Name: "not_remote_ip_blocks", Parse: texts(&s.NotRemoteIPBlocks)},
+		{Name: "request_principals", Parse: texts(&s.RequestPrincipals)},
+		{Name: "not_request_principals", Parse: texts(&s.NotRequestPrincipals)},
+		{Name: "principals", Parse: texts(&s.Principals)},
+		{Name: "not_principals", Parse: texts(&s.NotPrincipals)},
+		{Name: "namespaces", Parse: texts(&s.Namespaces)},
+		{Name: "not_namespaces", Parse: texts(&s.NotNamespaces)},
+		{Name: "service_accounts", Parse: texts(&s.ServiceAccounts)},
+		{Name: "not_service_accounts", Parse: texts(&s.NotServiceAccounts)},
+		{Name: "trust_domains", Parse: texts(&s.TrustDomains)},
+		{Name: "not_trust_domains", Parse: texts(&s.NotTrustDomains)},
 	}
 }
 
-func operationFields(o *authz.Operation) []option {
-	return []option{
-		{name: "hosts", parse: texts(&o.Hosts)},
-		{name: "not_hosts", parse: texts(&o.NotHosts)},
-		{name: "ports", parse: texts(&o.Ports)},
-		{name: "not_ports", parse: texts(&o.NotPorts)},
-		{name: "methods", parse: texts(&o.Methods)},
-		{name: "not_methods", parse: texts(&o.NotMethods)},
-		{name: "paths", parse: texts(&o.Paths)},
-		{name: "not_paths", parse: texts(&o.NotPaths)},
+func operationFields(o *authz.Operation) []options.Option {
+	return []options.Option{
+		{Name: "hosts", Parse: texts(&o.Hosts)},
+		{Name: "not_hosts", Parse: texts(&o.NotHosts)},
+		{Name: "ports", Parse: texts(&o.Ports)},
+		{Name: "not_ports", Parse: texts(&o.NotPorts)},
+		{Name: "methods", Parse: texts(&o.Methods)},
+		{Name: "not_methods", Parse: texts(&o.NotMethods)},
+		{Name: "paths", Parse: texts(&o.Paths)},
+		{Name: "not_paths", Parse: texts(&o.NotPaths)},
 	}
 }
 
@@ -260,21 +261,21 @@ func texts(dst *[]string) func(*caddyfile.Dispenser) error {
 
 func (b *authzBlock) parseJWT(d *caddyfile.Dispenser) error {
 	rule := new(authz.JWTRule)
-	if err := value(&rule.Issuer, "the issuer of the tokens, as in their claim iss", parseText)(d); err != nil {
+	if err := options.Value(&rule.Issuer, "the issuer of the tokens, as in their claim iss", options.Text)(d); err != nil {
 		return err
 	}
 	rule.Origin = "jwt " + rule.Issuer
 	b.handler.JWT = append(b.handler.JWT, rule)
-	return parseBlock(d, "jwt", []option{
-		{name: "audiences", parse: texts(&rule.Audiences)},
-		{name: "jwks", parse: value(&rule.JWKS, "a JSON Web Key Set, such as {file.jwks.json}", parseText)},
-		{name: "jwks_uri", parse: value(&rule.JWKSURI, "the URL of a JSON Web Key Set", parseText)},
-		{name: "jwks_ca", parse: value(&rule.JWKSCA, "a PEM file with the authorities of jwks_uri's server", parseText)},
-		{name: "timeout", parse: value(&rule.Timeout, expectedDuration, parseDuration)},
-		{name: "from_headers", parse: func(d *caddyfile.Dispenser) error {
+	return options.Parse(d, "jwt", []options.Option{
+		{Name: "audiences", Parse: texts(&rule.Audiences)},
+		{Name: "jwks", Parse: options.Value(&rule.JWKS, "a JSON Web Key Set, such as {file.jwks.json}", options.Text)},
+		{Name: "jwks_uri", Parse: options.Value(&rule.JWKSURI, "the URL of a JSON Web Key Set", options.Text)},
+		{Name: "jwks_ca", Parse: options.Value(&rule.JWKSCA, "a PEM file with the authorities of jwks_uri's server", options.Text)},
+		{Name: "timeout", Parse: options.Value(&rule.Timeout, options.ExpectedDuration, options.Duration)},
+		{Name: "from_headers", Parse: func(d *caddyfile.Dispenser) error {
 			name, args := d.Val(), d.RemainingArgs()
 			if len(args) < 1 || len(args) > 2 {
-				return d.Errf("%s takes a header's name and what stands before the token in it, such as: %s X-Token \"Bearer \"; got %s", name, name, count(args))
+				return d.Errf("%s takes a header's name and what stands before the token in it, such as: %s X-Token \"Bearer \"; got %s", name, name, options.Count(args))
 			}
 			header := &authz.JWTHeader{Name: args[0]}
 			if len(args) == 2 {
@@ -283,49 +284,49 @@ func (b *authzBlock) parseJWT(d *caddyfile.Dispenser) error {
 			rule.FromHeaders = append(rule.FromHeaders, header)
 			return nil
 		}},
-		{name: "from_params", parse: texts(&rule.FromParams)},
-		{name: "from_cookies", parse: texts(&rule.FromCookies)},
-		{name: "forward_original_token", parse: presence(&rule.ForwardOriginalToken)},
-		{name: "output_payload_to_header", parse: value(&rule.OutputPayloadToHeader, "a header's name", parseText)},
-		{name: "output_claim_to_headers", parse: func(d *caddyfile.Dispenser) error {
+		{Name: "from_params", Parse: texts(&rule.FromParams)},
+		{Name: "from_cookies", Parse: texts(&rule.FromCookies)},
+		{Name: "forward_original_token", Parse: options.Presence(&rule.ForwardOriginalToken)},
+		{Name: "output_payload_to_header", Parse: options.Value(&rule.OutputPayloadToHeader, "a header's name", options.Text)},
+		{Name: "output_claim_to_headers", Parse: func(d *caddyfile.Dispenser) error {
 			name, args := d.Val(), d.RemainingArgs()
 			if len(args) != 2 {
-				return d.Errf("%s takes a header's name and a claim, such as: %s X-User sub; got %s", name, name, count(args))
+				return d.Errf("%s takes a header's name and a claim, such as: %s X-User sub; got %s", name, name, options.Count(args))
 			}
 			rule.OutputClaimToHeaders = append(rule.OutputClaimToHeaders, &authz.ClaimToHeader{Header: args[0], Claim: args[1]})
 			return nil
 		}},
-		{name: "space_delimited_claims", parse: texts(&rule.SpaceDelimitedClaims)},
-		{name: "ignore_other_tokens", parse: presence(&rule.IgnoreOtherTokens)},
+		{Name: "space_delimited_claims", Parse: texts(&rule.SpaceDelimitedClaims)},
+		{Name: "ignore_other_tokens", Parse: options.Presence(&rule.IgnoreOtherTokens)},
 	})
 }
 
 func (b *authzBlock) parseExtAuthz(d *caddyfile.Dispenser) error {
 	var name string
-	if err := value(&name, "a name for the service", parseText)(d); err != nil {
+	if err := options.Value(&name, "a name for the service", options.Text)(d); err != nil {
 		return err
 	}
 	if b.handler.ExtAuthz[name] != nil {
-		return d.Errf("there are two ext_authz %s; rename one", quoted(name))
+		return d.Errf("there are two ext_authz %s; rename one", options.Quoted(name))
 	}
 	e := new(authz.ExtAuthz)
 	if b.handler.ExtAuthz == nil {
 		b.handler.ExtAuthz = make(map[string]*authz.ExtAuthz)
 	}
 	b.handler.ExtAuthz[name] = e
-	at := here(d)
-	err := parseBlock(d, "ext_authz", []option{
-		{name: "service", parse: value(&e.Service, "the service's host or address", parseText)},
-		{name: "port", parse: value(&e.Port, "the service's port, 1 to 65535", parseNumber(1, 65535))},
-		{name: "timeout", parse: value(&e.Timeout, expectedDuration, parseDuration)},
-		{name: "path_prefix", parse: value(&e.PathPrefix, "a path, such as /check", parseText)},
-		{name: "fail_open", parse: presence(&e.FailOpen)},
-		{name: "status_on_error", parse: value(&e.StatusOnError, "a status, 400 to 599", parseNumber(400, 599))},
-		{name: "include_request_headers_in_check", parse: texts(&e.IncludeRequestHeadersInCheck)},
-		{name: "include_additional_headers_in_check", parse: func(d *caddyfile.Dispenser) error {
+	at := options.Here(d)
+	err := options.Parse(d, "ext_authz", []options.Option{
+		{Name: "service", Parse: options.Value(&e.Service, "the service's host or address", options.Text)},
+		{Name: "port", Parse: options.Value(&e.Port, "the service's port, 1 to 65535", options.Number(1, 65535))},
+		{Name: "timeout", Parse: options.Value(&e.Timeout, options.ExpectedDuration, options.Duration)},
+		{Name: "path_prefix", Parse: options.Value(&e.PathPrefix, "a path, such as /check", options.Text)},
+		{Name: "fail_open", Parse: options.Presence(&e.FailOpen)},
+		{Name: "status_on_error", Parse: options.Value(&e.StatusOnError, "a status, 400 to 599", options.Number(400, 599))},
+		{Name: "include_request_headers_in_check", Parse: texts(&e.IncludeRequestHeadersInCheck)},
+		{Name: "include_additional_headers_in_check", Parse: func(d *caddyfile.Dispenser) error {
 			option, args := d.Val(), d.RemainingArgs()
 			if len(args) != 2 {
-				return d.Errf("%s takes a header's name and its value; got %s", option, count(args))
+				return d.Errf("%s takes a header's name and its value; got %s", option, options.Count(args))
 			}
 			if e.IncludeAdditionalHeadersInCheck == nil {
 				e.IncludeAdditionalHeadersInCheck = make(map[string]string)
@@ -333,22 +334,22 @@ func (b *authzBlock) parseExtAuthz(d *caddyfile.Dispenser) error {
 			e.IncludeAdditionalHeadersInCheck[args[0]] = args[1]
 			return nil
 		}},
-		{name: "include_request_body_in_check", block: true, parse: func(d *caddyfile.Dispenser) error {
+		{Name: "include_request_body_in_check", Block: true, Parse: func(d *caddyfile.Dispenser) error {
 			body := new(authz.ExtAuthzBody)
 			e.IncludeRequestBodyInCheck = body
-			at := here(d)
-			err := parseBlock(d, d.Val(), []option{
-				{name: "max_request_bytes", parse: value(&body.MaxRequestBytes, "a number of bytes, 1 to 16777216", parseNumber(1, 16<<20))},
-				{name: "allow_partial_message", parse: presence(&body.AllowPartialMessage)},
+			at := options.Here(d)
+			err := options.Parse(d, d.Val(), []options.Option{
+				{Name: "max_request_bytes", Parse: options.Value(&body.MaxRequestBytes, "a number of bytes, 1 to 16777216", options.Number(1, 16<<20))},
+				{Name: "allow_partial_message", Parse: options.Presence(&body.AllowPartialMessage)},
 			})
 			if err == nil && body.MaxRequestBytes == 0 {
 				err = at.Err("include_request_body_in_check needs max_request_bytes; write how much of the body the service gets")
 			}
 			return err
 		}},
-		{name: "headers_to_upstream_on_allow", parse: texts(&e.HeadersToUpstreamOnAllow)},
-		{name: "headers_to_downstream_on_allow", parse: texts(&e.HeadersToDownstreamOnAllow)},
-		{name: "headers_to_downstream_on_deny", parse: texts(&e.HeadersToDownstreamOnDeny)},
+		{Name: "headers_to_upstream_on_allow", Parse: texts(&e.HeadersToUpstreamOnAllow)},
+		{Name: "headers_to_downstream_on_allow", Parse: texts(&e.HeadersToDownstreamOnAllow)},
+		{Name: "headers_to_downstream_on_deny", Parse: texts(&e.HeadersToDownstreamOnDeny)},
 	})
 	if err == nil && (e.Service == "" || e.Port == 0) {
 		err = at.Errf("ext_authz %s needs a service and a port; write both into its block", name)

@@ -14,7 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/internal/options"
+	_ "github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -121,29 +122,49 @@ func TestGolden(t *testing.T) {
 // TestGoldenForEveryOption holds that an option has one file that shows it and
 // one that shows its mistakes.
 func TestGoldenForEveryOption(t *testing.T) {
-	tls := make(map[string]bool)
-	for _, name := range tlsOptions {
-		tls[name] = true
-	}
-	blocks := map[string][]option{
-		"app":      appOptions(new(llmroute.App)),
-		"provider": new(providerBlock).options(),
-		"for":      modelOptions(new(openai.ModelConfig), parseText),
-		"route":    newRouteBlock(httpcaddyfile.Helper{}, nil).options(),
-		"rule":     newRouteBlock(httpcaddyfile.Helper{}, nil).own.options(),
-		"keys":     keysOptions(new(llmroute.Keys), nil),
+	blocks := map[string][]options.Option{
+		"app":   appOptions(new(llmroute.App)),
+		"route": newRouteBlock(httpcaddyfile.Helper{}, nil).options(),
+		"rule":  newRouteBlock(httpcaddyfile.Helper{}, nil).own.options(),
+		"keys":  keysOptions(new(llmroute.Keys), nil),
 	}
 	for block, options := range blocks {
 		for _, o := range options {
-			name := block + "_" + o.name
-			if tls[o.name] {
-				name = block + "_tls"
-			}
-			for _, file := range []string{name, name + "_error"} {
-				if _, err := os.Stat(filepath.Join("testdata", file+".caddyfiletest")); err != nil {
-					t.Errorf("no golden file for %s option %s: %v", block, o.name, err)
-				}
-			}
+			hasGolden(t, block, o.Name)
+		}
+	}
+	for prefix, begin := range map[string]string{"provider": "kind openai\n", "for": "for r {\n"} {
+		for _, option := range optionNames(t, begin) {
+			hasGolden(t, prefix, option)
+		}
+	}
+}
+
+// optionNames are those of a provider's block that begins so: an unknown option is
+// answered with the names of those there are.
+func optionNames(t *testing.T, begin string) []string {
+	t.Helper()
+	in := "{\nllm {\nprovider a.example.com {\n" + begin + "nonsense\n" + strings.Repeat("}\n", strings.Count(begin, "{")+3)
+	_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(in), map[string]any{"filename": "Caddyfile"})
+	if err == nil {
+		t.Fatal("an unknown option is taken")
+	}
+	_, list, ok := strings.Cut(err.Error(), "expected one of ")
+	if list, _, _ = strings.Cut(list, ", at "); !ok {
+		t.Fatal(err)
+	}
+	return strings.Split(list, ", ")
+}
+
+func hasGolden(t *testing.T, block, option string) {
+	t.Helper()
+	if strings.HasPrefix(option, "tls_") {
+		option = "tls"
+	}
+	name := block + "_" + option
+	for _, file := range []string{name, name + "_error"} {
+		if _, err := os.Stat(filepath.Join("testdata", file+".caddyfiletest")); err != nil {
+			t.Errorf("no golden file for %s option %s: %v", block, option, err)
 		}
 	}
 }

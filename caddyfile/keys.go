@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -33,15 +34,15 @@ func keysDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 	if err != nil {
 		return nil, err
 	}
-	at := here(h.Dispenser)
+	at := options.Here(h.Dispenser)
 	var keys llmroute.Keys
-	parseFile := value(&keys.File, "the path of a file with hashed keys", parseText)
+	parseFile := options.Value(&keys.File, "the path of a file with hashed keys", options.Text)
 	if h.CountRemainingArgs() > 0 {
 		if err := parseFile(h.Dispenser); err != nil {
 			return nil, err
 		}
 	}
-	if err := parseBlock(h.Dispenser, "llm_keys", keysOptions(&keys, parseFile)); err != nil {
+	if err := options.Parse(h.Dispenser, "llm_keys", keysOptions(&keys, parseFile)); err != nil {
 		return nil, err
 	}
 	if keys.File == "" {
@@ -55,10 +56,10 @@ func keysDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 	return []httpcaddyfile.ConfigValue{{Class: "route", Value: route}}, nil
 }
 
-func keysOptions(keys *llmroute.Keys, parseFile func(*caddyfile.Dispenser) error) []option {
-	return []option{
-		{name: "file", parse: parseFile},
-		{name: "or_token", parse: presence(&keys.OrToken)},
+func keysOptions(keys *llmroute.Keys, parseFile func(*caddyfile.Dispenser) error) []options.Option {
+	return []options.Option{
+		{Name: "file", Parse: parseFile},
+		{Name: "or_token", Parse: options.Presence(&keys.OrToken)},
 	}
 }
 
@@ -66,14 +67,14 @@ func keysOptions(keys *llmroute.Keys, parseFile func(*caddyfile.Dispenser) error
 // argument that begins with a slash would pass for a path to match, yet is the
 // file unless a block names it.
 func keysMatcher(h httpcaddyfile.Helper) (caddy.ModuleMap, error) {
-	line := here(h.Dispenser)
+	line := options.Here(h.Dispenser)
 	args := len(line.RemainingArgs()) // and line stands on the last of them
 	if args == 0 || args == 1 && strings.HasPrefix(line.Val(), "/") && !namesFile(line) {
 		return nil, nil
 	}
 	matcherSet, err := h.ExtractMatcherSet()
 	if err != nil {
-		return nil, located(h.Dispenser, err)
+		return nil, options.Located(h.Dispenser, err)
 	}
 	h.Next() // the directive's name again
 	return matcherSet, nil

@@ -6,6 +6,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-llm/gateway/internal/options"
 )
 
 // parseMatch reads one set of matchers, in one of these forms:
@@ -47,7 +49,7 @@ func (r *ruleBlock) matcherToken(d *caddyfile.Dispenser) (caddy.ModuleMap, bool,
 	case !ok:
 		return nil, false, nil
 	case d.Next():
-		return nil, false, d.Errf("unexpected %s after match %s; write a match line for each alternative, or one block for matchers that must all match", quoted(d.Val()), token)
+		return nil, false, d.Errf("unexpected %s after match %s; write a match line for each alternative, or one block for matchers that must all match", options.Quoted(d.Val()), token)
 	case set == nil: // everything
 		set = caddy.ModuleMap{}
 	}
@@ -59,7 +61,7 @@ func nestedMatchers(segment caddyfile.Segment) (caddy.ModuleMap, error) {
 	const namespace = "http.matchers"
 	d := caddyfile.NewDispenser(segment)
 	d.Next() // match
-	at := here(d)
+	at := options.Here(d)
 	for nesting := d.Nesting(); d.NextArg() || d.NextBlock(nesting); {
 		if d.Token().Quoted() {
 			continue // an expression
@@ -69,7 +71,7 @@ func nestedMatchers(segment caddyfile.Segment) (caddy.ModuleMap, error) {
 			return nil, d.Errf("%s cannot stand beside other matchers; write it on a match line of its own", name)
 		}
 		if _, err := caddy.GetModule(namespace + "." + name); err != nil {
-			return nil, d.Errf("unknown matcher %s; expected one of %s, or @name", quoted(name), moduleNames(namespace))
+			return nil, d.Errf("unknown matcher %s; expected one of %s, or @name", options.Quoted(name), options.ModuleNames(namespace))
 		}
 		d.NextSegment()
 	}
@@ -77,7 +79,7 @@ func nestedMatchers(segment caddyfile.Segment) (caddy.ModuleMap, error) {
 	d.Next()
 	set, err := caddyhttp.ParseCaddyfileNestedMatcherSet(d)
 	if err != nil {
-		return nil, located(at, err)
+		return nil, options.Located(at, err)
 	}
 	if len(set) == 0 {
 		return nil, at.Errf("match needs a matcher, such as: match header user-type subscriber; a rule for all requests has no match")

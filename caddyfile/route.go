@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/dustin/go-humanize"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -55,7 +56,7 @@ func newRouteBlock(h httpcaddyfile.Helper, providers *providerNames) *routeBlock
 // ruleBlock.options; the others are the fields of llmroute.Handler.
 func routeDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
-	at := here(h.Dispenser)
+	at := options.Here(h.Dispenser)
 	providers, err := newProviderNames(h.Option("llm"))
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func routeDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 	if err := r.arguments(h.Dispenser); err != nil {
 		return nil, err
 	}
-	if err := parseBlock(h.Dispenser, "llm_route", r.options()); err != nil {
+	if err := options.Parse(h.Dispenser, "llm_route", r.options()); err != nil {
 		return nil, err
 	}
 	return r.handler(at)
@@ -76,62 +77,62 @@ func (r *routeBlock) arguments(d *caddyfile.Dispenser) error {
 		return nil
 	}
 	if d.Val() != "table" {
-		return d.Errf("llm_route takes a matcher (*, /path or @name) and table NAME, got %s; rules go into its block", quoted(d.Val()))
+		return d.Errf("llm_route takes a matcher (*, /path or @name) and table NAME, got %s; rules go into its block", options.Quoted(d.Val()))
 	}
 	return r.parseTable(d)
 }
 
-func (r *routeBlock) options() []option {
-	options := []option{
-		{name: "rule", block: true, parse: r.parseRule},
-		{name: "table", parse: r.parseTable},
-		{name: "allowed_origins", parse: origins(&r.AllowedOrigins)},
-		{name: "max_body", parse: value(&r.MaxBody, "a size above 0, such as 32MiB", parseSize)},
+func (r *routeBlock) options() []options.Option {
+	list := []options.Option{
+		{Name: "rule", Block: true, Parse: r.parseRule},
+		{Name: "table", Parse: r.parseTable},
+		{Name: "allowed_origins", Parse: origins(&r.AllowedOrigins)},
+		{Name: "max_body", Parse: options.Value(&r.MaxBody, "a size above 0, such as 32MiB", parseSize)},
 	}
 	for _, o := range r.own.options() {
-		if o.name == "match" {
+		if o.Name == "match" {
 			continue // the directive has a matcher of its own
 		}
-		parse := o.parse
-		o.parse = func(d *caddyfile.Dispenser) error {
+		parse := o.Parse
+		o.Parse = func(d *caddyfile.Dispenser) error {
 			if r.ownAt == nil {
-				r.ownAt = here(d)
+				r.ownAt = options.Here(d)
 			}
 			return parse(d)
 		}
-		options = append(options, o)
+		list = append(list, o)
 	}
-	return options
+	return list
 }
 
 func (r *routeBlock) parseTable(d *caddyfile.Dispenser) error {
-	at := here(d)
-	if err := value(&r.Table, "the name of a table, such as mesh", parseText)(d); err != nil {
+	at := options.Here(d)
+	if err := options.Value(&r.Table, "the name of a table, such as mesh", options.Text)(d); err != nil {
 		return err
 	}
 	if !r.providers.source {
-		return at.Errf("there is no table %s: tables come from a source, and the global option llm has none", quoted(r.Table))
+		return at.Errf("there is no table %s: tables come from a source, and the global option llm has none", options.Quoted(r.Table))
 	}
 	return nil
 }
 
 // parseRule reads: rule [<name>] { ... }
 func (r *routeBlock) parseRule(d *caddyfile.Dispenser) error {
-	at := here(d)
+	at := options.Here(d)
 	args := d.RemainingArgs()
 	if len(args) > 1 {
-		return d.Errf("rule takes one name, or none; got %s", count(args))
+		return d.Errf("rule takes one name, or none; got %s", options.Count(args))
 	}
 	rule := newRule(r)
 	if len(args) == 1 {
 		rule.Name = args[0]
 		for _, other := range r.Rules {
 			if other.Name == rule.Name {
-				return d.Errf("there are two rules %s; give each a name of its own", quoted(rule.Name))
+				return d.Errf("there are two rules %s; give each a name of its own", options.Quoted(rule.Name))
 			}
 		}
 	}
-	if err := parseBlock(d, "rule", rule.options()); err != nil {
+	if err := options.Parse(d, "rule", rule.options()); err != nil {
 		return err
 	}
 	if err := rule.check(at); err != nil {
@@ -181,7 +182,7 @@ func origins(dst *[]string) func(*caddyfile.Dispenser) error {
 func parseSize(s string) (int64, error) {
 	n, err := humanize.ParseBytes(s)
 	if err != nil || n == 0 || n > math.MaxInt64 {
-		return 0, errUnexpected
+		return 0, options.ErrUnexpected
 	}
 	return int64(n), nil
 }

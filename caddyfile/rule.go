@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -31,7 +32,7 @@ func newRule(r *routeBlock) *ruleBlock {
 // options are those of a rule:
 //
 //	match    <matcher> ...
-//	to       <provider> [weight <number>] [priority <number>]
+//	to       <provider> [model <name>] [weight <number>] [priority <number>]
 //	policy   <module> ...
 //	attempts <number>
 //	retry_on <status...>
@@ -39,13 +40,13 @@ func newRule(r *routeBlock) *ruleBlock {
 // One match line, or block of them, is a set of matchers that must all match;
 // of several sets one must. Each provider has a to line of its own. All options
 // stand for the fields of llmroute.Rule and llmroute.Backend.
-func (r *ruleBlock) options() []option {
-	return []option{
-		{name: "match", block: true, parse: r.parseMatch},
-		{name: "to", parse: r.parseTo},
-		{name: "policy", block: true, parse: r.parsePolicy},
-		{name: "attempts", parse: value(&r.Attempts, "a number of backends, 1 or more", parseNumber(1, math.MaxInt32))},
-		{name: "retry_on", parse: r.parseRetryOn},
+func (r *ruleBlock) options() []options.Option {
+	return []options.Option{
+		{Name: "match", Block: true, Parse: r.parseMatch},
+		{Name: "to", Parse: r.parseTo},
+		{Name: "policy", Block: true, Parse: r.parsePolicy},
+		{Name: "attempts", Parse: options.Value(&r.Attempts, "a number of backends, 1 or more", options.Number(1, math.MaxInt32))},
+		{Name: "retry_on", Parse: r.parseRetryOn},
 	}
 }
 
@@ -67,10 +68,10 @@ func (r *ruleBlock) label() string {
 	return "rule " + r.Name
 }
 
-// parseTo reads: to <provider> [weight <number>] [priority <number>]
+// parseTo reads: to <provider> [model <name>] [weight <number>] [priority <number>]
 func (r *ruleBlock) parseTo(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
-		return d.Errf("to takes the name of a provider; expected: to NAME [weight N] [priority N]")
+		return d.Errf("to takes the name of a provider; expected: to NAME [model M] [weight N] [priority N]")
 	}
 	b := &llmroute.Backend{Provider: d.Val()}
 	if err := r.providers.check(b.Provider); err != nil {
@@ -79,6 +80,12 @@ func (r *ruleBlock) parseTo(d *caddyfile.Dispenser) error {
 	prioritySet := false
 	for d.NextArg() {
 		switch word := d.Val(); {
+		case word == "model" && b.Model == "":
+			model, err := modelOf(d, b.Provider)
+			if err != nil {
+				return err
+			}
+			b.Model = model
 		case word == "weight" && b.Weight == nil:
 			n, err := number(d, "weight", 1<<30)
 			if err != nil {
@@ -91,14 +98,26 @@ func (r *ruleBlock) parseTo(d *caddyfile.Dispenser) error {
 				return err
 			}
 			b.Priority, prioritySet = n, true
-		case word == "weight" || word == "priority":
+		case word == "weight" || word == "priority" || word == "model":
 			return d.Errf("%s is given twice for %s; keep one", word, b.Provider)
 		default:
-			return d.Errf("unexpected %s after to %s; expected weight N or priority N, and another to line for another provider", quoted(word), b.Provider)
+			return d.Errf("unexpected %s after to %s; expected model M, weight N or priority N, and another to line for another provider", options.Quoted(word), b.Provider)
 		}
 	}
 	r.Backends = append(r.Backends, b)
 	return nil
+}
+
+// modelOf reads the name after the word model, on which d stands.
+func modelOf(d *caddyfile.Dispenser, provider string) (string, error) {
+	if !d.NextArg() {
+		return "", d.Errf("model needs the name of the model to ask %s for", options.Unquoted(provider))
+	}
+	model, err := options.Text(d.Val())
+	if err != nil {
+		return "", d.Errf("the model of to %s is empty; write its name, or leave model out for the provider's own", options.Unquoted(provider))
+	}
+	return model, nil
 }
 
 // number reads the argument after the word on which d stands.
@@ -108,7 +127,7 @@ func number(d *caddyfile.Dispenser, name string, most int) (int, error) {
 	}
 	n, err := strconv.Atoi(d.Val())
 	if err != nil || n < 0 || n > most {
-		return 0, d.Errf("%s is %s; expected a whole number from 0 to %d", name, quoted(d.Val()), most)
+		return 0, d.Errf("%s is %s; expected a whole number from 0 to %d", name, options.Quoted(d.Val()), most)
 	}
 	return n, nil
 }
@@ -120,18 +139,18 @@ func (r *ruleBlock) parsePolicy(d *caddyfile.Dispenser) error {
 		return d.Errf("policy is given twice; keep one")
 	}
 	if !d.NextArg() {
-		return d.Errf("policy needs the name of a selection policy; this build has: %s", moduleNames(namespace))
+		return d.Errf("policy needs the name of a selection policy; this build has: %s", options.ModuleNames(namespace))
 	}
 	name := d.Val()
 	info, err := caddy.GetModule(namespace + "." + name)
 	if err != nil {
-		return d.Errf("unknown policy %s; this build has: %s", quoted(name), moduleNames(namespace))
+		return d.Errf("unknown policy %s; this build has: %s", options.Quoted(name), options.ModuleNames(namespace))
 	}
 	module := info.New()
 	segment := d.NextSegment()
 	if u, ok := module.(caddyfile.Unmarshaler); ok {
 		if err := u.UnmarshalCaddyfile(caddyfile.NewDispenser(segment)); err != nil {
-			return located(d, err)
+			return options.Located(d, err)
 		}
 	} else if len(segment) > 1 {
 		return d.Errf("policy %s takes no arguments and no block", name)
@@ -152,7 +171,7 @@ func (r *ruleBlock) parseRetryOn(d *caddyfile.Dispenser) error {
 	for _, arg := range args {
 		status, err := strconv.Atoi(arg)
 		if err != nil || status < 400 || status > 599 {
-			return d.Errf("retry_on has %s; expected statuses from 400 to 599", quoted(arg))
+			return d.Errf("retry_on has %s; expected statuses from 400 to 599", options.Quoted(arg))
 		}
 		r.RetryOn = append(r.RetryOn, status)
 	}
@@ -185,7 +204,7 @@ func (p *providerNames) check(name string) error {
 	case p.source || slices.Contains(p.names, name):
 		return nil
 	case p.none():
-		return fmt.Errorf("there is no provider %s; %s", quoted(name), defineProvider)
+		return fmt.Errorf("there is no provider %s; %s", options.Quoted(name), defineProvider)
 	}
-	return fmt.Errorf("there is no provider %s; the global option llm defines: %s", quoted(name), strings.Join(p.names, ", "))
+	return fmt.Errorf("there is no provider %s; the global option llm defines: %s", options.Quoted(name), strings.Join(p.names, ", "))
 }

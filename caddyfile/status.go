@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -23,12 +24,12 @@ func init() {
 func statusDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
 	if h.NextArg() {
-		return nil, h.Errf("llm_status takes no argument but a matcher (*, /path or @name), got %s", quoted(h.Val()))
+		return nil, h.Errf("llm_status takes no argument but a matcher (*, /path or @name), got %s", options.Quoted(h.Val()))
 	}
 	handler := new(llmroute.StatusHandler)
-	err := parseBlock(h.Dispenser, "llm_status", []option{
-		{name: "page", parse: presence(&handler.Page)},
-		{name: "hosts", parse: hostNames(&handler.Hosts)},
+	err := options.Parse(h.Dispenser, "llm_status", []options.Option{
+		{Name: "page", Parse: options.Presence(&handler.Page)},
+		{Name: "hosts", Parse: hostNames(&handler.Hosts)},
 	})
 	return handler, err
 }

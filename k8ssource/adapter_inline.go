@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -29,11 +29,13 @@ func inline(state *llmroute.State) (*llmroute.App, error) {
 	}
 	names := make(map[string]string, len(state.Providers))
 	for _, spec := range state.Providers {
-		if err := showHeaders(spec.Provider.(*openai.Provider)); err != nil {
-			return nil, fmt.Errorf("%s: %w", spec.Origin, err)
+		if base, ok := kind.BaseOf(spec.Provider); ok {
+			if err := showHeaders(base); err != nil {
+				return nil, fmt.Errorf("%s: %w", spec.Origin, err)
+			}
 		}
 		names[spec.Name] = strings.ReplaceAll(spec.Name, "/", ".") // a namespace has no dot
-		app.ProvidersRaw[names[spec.Name]] = caddyconfig.JSONModuleObject(spec.Provider, "kind", "openai", nil)
+		app.ProvidersRaw[names[spec.Name]] = caddyconfig.JSONModuleObject(spec.Provider, "kind", spec.Provider.CaddyModule().ID.Name(), nil)
 	}
 	for _, l := range state.Listeners {
 		for _, server := range l.Servers {
@@ -58,7 +60,7 @@ func inline(state *llmroute.State) (*llmroute.App, error) {
 
 // showHeaders moves a provider's headers to where its JSON has them. The error is
 // a secret, or a value that a configuration would not take as it is.
-func showHeaders(p *openai.Provider) error {
+func showHeaders(p *kind.Base) error {
 	configs := slices.Collect(maps.Values(p.Rules))
 	for _, c := range append(configs, p.Config) {
 		if c.Key != nil {

@@ -56,7 +56,7 @@ func DecodeIn(namespace, file string, data []byte) (*Objects, error) {
 	if i := firstInvalid(data); i >= 0 {
 		return nil, &FileError{file, 1 + bytes.Count(data[:i], []byte("\n")), "the file is not UTF-8 text; save it as UTF-8"}
 	}
-	d := &decoder{file: file, namespace: cmp.Or(namespace, defaultNamespace), objects: new(Objects), schemas: make(schemas)}
+	d := &decoder{file: file, namespace: cmp.Or(namespace, defaultNamespace), objects: new(Objects), schemas: newSchemas()}
 	documents, moreAt := split(data)
 	if moreAt > 0 {
 		return nil, &FileError{file, moreAt, objectfile.More}
@@ -74,7 +74,7 @@ func DecodeIn(namespace, file string, data []byte) (*Objects, error) {
 // What is wrong with the object is in its Faults; the error is data that is no
 // object at all.
 func DecodeObject(data []byte) (*Objects, error) {
-	d := &decoder{namespace: defaultNamespace, objects: new(Objects), schemas: make(schemas)}
+	d := &decoder{namespace: defaultNamespace, objects: new(Objects), schemas: newSchemas()}
 	if !json.Valid(data) {
 		return nil, errors.New("this is not JSON")
 	}
@@ -352,7 +352,9 @@ func (d *decoder) ours(t metav1.TypeMeta, group, version string, data []byte, li
 		faults = append(faults, *faultf(ReasonInvalidObject, "there is no such apiVersion of %s; write %s/%s or %s/%s", kind, Group, versions[0], Group, versions[1]))
 	}
 	if kind == KindLLMProvider {
-		d.objects.Providers = append(d.objects.Providers, decode[v1beta1.LLMProvider](d, data, line, strictly[v1beta1.LLMProvider](d, data, faults)))
+		item := decode[v1beta1.LLMProvider](d, data, line, strictly[v1beta1.LLMProvider](d, data, faults))
+		readOthers(data, &item.Object)
+		d.objects.Providers = append(d.objects.Providers, item)
 	} else {
 		d.objects.Routes = append(d.objects.Routes, decode[v1beta1.LLMRoute](d, data, line, strictly[v1beta1.LLMRoute](d, data, faults)))
 	}

@@ -119,7 +119,7 @@ func TestDecodeReportsFieldsByPath(t *testing.T) {
 		"other API's name": {provider + "spec: {host: a, workloadSelector: {matchLabels: {a: b}}}",
 			"UnknownField: spec.workloadSelector.matchLabels: unknown field; write labels"},
 		"no such field": {route + "spec: {host: a, rules: [{backendRefs: [{providerHost: b, subset: v1}]}]}",
-			"UnknownField: spec.rules[0].backendRefs[0].subset: unknown field; the fields here are backendRef, priority, providerHost, weight"},
+			"UnknownField: spec.rules[0].backendRefs[0].subset: unknown field; the fields here are backendRef, model, priority, providerHost, weight"},
 		"in a map": {provider + "spec: {host: a, configs: {routeSpecificConfigs: {vip: {openaiConfig: {}}}}}",
 			"UnknownField: spec.configs.routeSpecificConfigs[vip].openaiConfig: unknown field; write openAIConfig"},
 		"top level":     {provider + "spec: {host: a}\nextra: 1", "UnknownField: extra: unknown field; the fields here are apiVersion, kind, metadata, spec, status"},

@@ -6,8 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -82,13 +81,17 @@ func (d *describer) provider(key string) string {
 	if i < 0 {
 		return otherWorkloads
 	}
-	p := d.state.Providers[i].Provider.(*openai.Provider)
+	spec := d.state.Providers[i].Provider
+	p, ok := kind.BaseOf(spec)
+	if !ok {
+		return "sends requests to " + shownHost(spec.ServerAddress())
+	}
 	scheme, path := p.Scheme, shownPath(p.Path)
 	if scheme == "" {
 		scheme = "https"
 	}
 	if path == "" {
-		path = llmprovider.DefaultPath
+		path = spec.(kind.Kind).Traits().DefaultPath
 	}
 	port := ""
 	if p.Port != 0 {
@@ -140,6 +143,9 @@ func rules(list []*llmroute.Rule) string {
 			name := b.Provider
 			if b.Unusable != "" {
 				name = "nothing (" + b.Unusable + ")"
+			}
+			if b.Model != "" {
+				name += " as model " + shownModel(b.Model)
 			}
 			if len(rule.Backends) > 1 {
 				name += fmt.Sprintf(" (%.4g%%)", 100*float64(weight(b))/float64(total))

@@ -19,6 +19,7 @@ const (
 	maxHeaders     = 16      // of an entry of matches
 	maxBackends    = 64      // of a rule, and of llmroute's
 	maxWeight      = 1 << 30 // of a backend, and of llmroute's
+	maxModel       = 256     // bytes, of a model that a backend names
 	maxRetryOn     = 200     // of a rule: there are no more error statuses
 )
 

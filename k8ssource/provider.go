@@ -3,9 +3,7 @@ package k8ssource
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +11,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 )
 
 // maxTimeout bounds a provider's time limits.
@@ -24,8 +22,13 @@ const maxTimeout = 24 * time.Hour
 type providerBuilder struct {
 	t      *translation
 	object *v1beta1.LLMProvider
-	out    *openai.Provider
-	faults []Fault
+	out    llmprovider.Provider
+	base   *kind.Base // of out
+	field  string     // of the configs, for its kind
+	traits kind.Traits
+	// keyHeader is the header that the kind sends the key in, in canonical form.
+	keyHeader string
+	faults    []Fault
 	// secrets are those that were looked for, nil where there was none.
 	secrets map[string]*Item[Secret]
 }
@@ -33,6 +36,7 @@ type providerBuilder struct {
 // build fills in the configuration that the object describes. It is complete only
 // if no fault refuses it.
 func (b *providerBuilder) build() {
+	b.kind()
 	b.address()
 	b.tls()
 	b.timeouts()
@@ -46,7 +50,7 @@ func (b *providerBuilder) fault(reason, format string, args ...any) {
 
 func (b *providerBuilder) address() {
 	spec := &b.object.Spec
-	b.out.Host = canonicalHost(string(spec.Host))
+	b.base.Host = canonicalHost(string(spec.Host))
 	if err := checkHost(string(spec.Host)); err != nil {
 		b.fault(ReasonInvalidField, "spec.host: %s", err)
 	}
@@ -56,21 +60,21 @@ func (b *providerBuilder) address() {
 		if _, err := llmprovider.ParsePath(spec.Path); err != nil {
 			b.fault(ReasonInvalidField, "spec.path: %s; write one such as %s", err, llmprovider.DefaultPath)
 		}
-		b.out.Path = spec.Path
+		b.base.Path = spec.Path
 	}
 	switch spec.Scheme {
 	case "", "https", "http":
-		b.out.Scheme = spec.Scheme
+		b.base.Scheme = spec.Scheme
 	default:
 		b.fault(ReasonInvalidField, "spec.scheme: this is not supported; write https or http")
 	}
 	if spec.Port < 0 || spec.Port > 65535 {
 		b.fault(ReasonInvalidField, "spec.port: this is no port; write 1 to 65535")
 	}
-	b.out.Port = int(spec.Port)
+	b.base.Port = int(spec.Port)
 	if !b.t.options.AllowAnyHost {
-		b.out.Guarded = true
-		if what := llmprovider.InternalHost(b.out.Host, b.out.Port); what != "" {
+		b.base.Guarded = true
+		if what := llmprovider.InternalHost(b.base.Host, b.base.Port); what != "" {
 			b.fault(ReasonHostNotAllowed, "spec.host: this is %s, which manifests may not name; write the provider's own address", what)
 		}
 	}
@@ -107,9 +111,9 @@ func (b *providerBuilder) timeouts() {
 		value v1beta1.Duration
 		to    *caddy.Duration
 	}{
-		{"connect", limits.Connect, &b.out.DialTimeout},
-		{"firstByte", limits.FirstByte, &b.out.FirstByteTimeout},
-		{"idle", limits.Idle, &b.out.IdleTimeout},
+		{"connect", limits.Connect, &b.base.DialTimeout},
+		{"firstByte", limits.FirstByte, &b.base.FirstByteTimeout},
+		{"idle", limits.Idle, &b.base.IdleTimeout},
 	} {
 		if limit.value == "" {
 			continue
@@ -121,49 +125,4 @@ func (b *providerBuilder) timeouts() {
 		}
 		*limit.to = caddy.Duration(d)
 	}
-}
-
-// configs fills in the default settings and those of rules.
-func (b *providerBuilder) configs() {
-	configs := b.object.Spec.Configs
-	if configs == nil {
-		return
-	}
-	if c := configs.DefaultConfig; c != nil && c.OpenAIConfig != nil {
-		b.out.Config = b.modelConfig("spec.configs.defaultConfig.openAIConfig", c.OpenAIConfig)
-	}
-	if len(configs.RouteSpecificConfigs) > maxRuleConfigs {
-		b.fault(ReasonInvalidField, "spec.configs.routeSpecificConfigs: "+tooMany, maxRuleConfigs)
-	}
-	for _, rule := range slices.Sorted(maps.Keys(configs.RouteSpecificConfigs)) {
-		config := openai.ModelConfig{}
-		if c := configs.RouteSpecificConfigs[rule].OpenAIConfig; c != nil {
-			config = b.modelConfig("spec.configs.routeSpecificConfigs["+shownName(rule)+"].openAIConfig", c)
-		}
-		if b.out.Rules == nil {
-			b.out.Rules = make(map[string]openai.ModelConfig, len(configs.RouteSpecificConfigs))
-		}
-		b.out.Rules[rule] = config
-	}
-}
-
-func (b *providerBuilder) modelConfig(path string, c *v1beta1.OpenAIConfig) openai.ModelConfig {
-	out := openai.ModelConfig{Model: c.Model, Stream: c.Stream}
-	switch {
-	case c.APIKey != nil && c.APIKeySecretRef != nil:
-		b.fault(ReasonInvalidKey, "%s: apiKey and apiKeySecretRef are both set; keep one of them", path)
-	case c.APIKey != nil && strings.TrimSpace(*c.APIKey) == "":
-		none := ""
-		out.APIKey = &none // takes back the key of the default
-	case c.APIKey != nil && len(*c.APIKey) > maxInlineKey:
-		b.fault(ReasonInvalidKey, "%s.apiKey: "+tooLong, path, maxInlineKey)
-	case c.APIKey != nil:
-		out.Key = b.key(path+".apiKey", *c.APIKey, "write the API key itself, or name a Secret with apiKeySecretRef")
-	case c.APIKeySecretRef != nil:
-		value, ok := b.secretValue(path+".apiKeySecretRef", c.APIKeySecretRef, "")
-		if ok {
-			out.Key = b.key(path+".apiKeySecretRef", value, "write the API key itself into Secret "+b.object.Namespace+"/"+c.APIKeySecretRef.Name)
-		}
-	}
-	return out
 }

@@ -49,7 +49,7 @@ func (b *providerBuilder) tls() {
 			config.CARaw = pool
 		}
 	}
-	b.out.Transport = &reverseproxy.HTTPTransport{TLS: config}
+	b.base.Transport = &reverseproxy.HTTPTransport{TLS: config}
 }
 
 // caPool makes the configuration of a certificate pool from PEM text.
@@ -107,13 +107,13 @@ func (b *providerBuilder) headers() {
 			b.fault(ReasonInvalidField, "%s: the value has characters that a header cannot hold", path)
 		case llmprovider.IsCredentialHeader(name) && templateForm(value) != "":
 			b.fault(ReasonInvalidKey, "%s: this is a template nobody has filled in (%s), and placeholders are not expanded in objects; write the value itself", path, templateForm(value))
-		case canonical == "Authorization" && b.hasKey():
+		case canonical == b.keyHeader && b.hasKey():
 			b.fault(ReasonInvalidField, "%s: the gateway writes this header from the key; leave one of them out", path)
 		default:
-			if b.out.FixedHeaders == nil {
-				b.out.FixedHeaders = make(map[string]string, len(b.object.Spec.Headers))
+			if b.base.FixedHeaders == nil {
+				b.base.FixedHeaders = make(map[string]string, len(b.object.Spec.Headers))
 			}
-			b.out.FixedHeaders[canonical] = value
+			b.base.FixedHeaders[canonical] = value
 		}
 		seen[canonical] = true
 	}
@@ -126,7 +126,12 @@ func (b *providerBuilder) hasKey() bool {
 		return false
 	}
 	has := func(c *v1beta1.ProviderConfig) bool {
-		return c != nil && c.OpenAIConfig != nil && (c.OpenAIConfig.APIKey != nil || c.OpenAIConfig.APIKeySecretRef != nil)
+		for _, settings := range kindConfigs(c) {
+			if settings.APIKey != nil || settings.APIKeySecretRef != nil {
+				return true
+			}
+		}
+		return false
 	}
 	if has(configs.DefaultConfig) {
 		return true

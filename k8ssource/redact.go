@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
@@ -88,7 +88,7 @@ func redactProvider(provider llmprovider.Provider) (map[string]any, error) {
 	if err := json.Unmarshal(data, &view); err != nil {
 		return nil, err
 	}
-	p, ok := provider.(*openai.Provider)
+	p, ok := kind.BaseOf(provider)
 	if !ok {
 		return view, nil
 	}
@@ -112,7 +112,7 @@ func mayBeCredential(header string) bool {
 }
 
 // redactKey tells in a configuration's view that there is a key.
-func redactKey(view map[string]any, name string, config openai.ModelConfig) {
+func redactKey(view map[string]any, name string, config kind.Config) {
 	if config.Key == nil {
 		return
 	}

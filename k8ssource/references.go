@@ -44,8 +44,8 @@ func providerReferences(p *v1beta1.LLMProvider) []Reference {
 		}
 	}
 	addConfig := func(c *v1beta1.ProviderConfig) {
-		if c != nil && c.OpenAIConfig != nil {
-			add(c.OpenAIConfig.APIKeySecretRef)
+		for _, settings := range kindConfigs(c) {
+			add(settings.APIKeySecretRef)
 		}
 	}
 	if p.Spec.TLS != nil {

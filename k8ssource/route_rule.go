@@ -210,8 +210,10 @@ func (b *routeBuilder) weights(path string, refs []v1beta1.LLMBackendRef, backen
 }
 
 func (b *routeBuilder) backend(path string, ref *v1beta1.LLMBackendRef) *llmroute.Backend {
-	out := &llmroute.Backend{Priority: int(ref.Priority)}
+	out := &llmroute.Backend{Priority: int(ref.Priority), Model: ref.Model}
 	switch {
+	case len(ref.Model) > maxModel:
+		b.fault(ReasonInvalidBackend, "%s.model: "+tooLong, path, maxModel)
 	case ref.Priority < 0:
 		b.fault(ReasonInvalidBackend, "%s.priority: this is negative; write 0 for the first choice and higher numbers for standbys", path)
 	case ref.ProviderHost != "" && ref.BackendRef != nil:

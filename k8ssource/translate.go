@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -101,6 +102,9 @@ type translation struct {
 	// others says of providers that are for other workloads why they are, by host.
 	others map[string]string
 
+	// kinds are the kinds of providers by their fields in configs.
+	kinds map[string]string
+
 	authorization authorization
 
 	state    *llmroute.State
@@ -133,6 +137,7 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 		gateways: make(map[string]*Item[Gateway], len(objects.Gateways)),
 		owners:   make(map[string]*ownedProvider, len(objects.Providers)),
 		others:   make(map[string]string),
+		kinds:    kind.ByManifestField(),
 		bound:    make(map[string][]*boundServer),
 		state:    &llmroute.State{Identity: identity, Tables: make(map[string][]*llmroute.Route)},
 		after: Translator{

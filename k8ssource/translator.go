@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
-	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
@@ -113,7 +112,7 @@ const NotTranslated = "the objects cannot be translated, which is a defect of th
 func (t *translation) builtProvider(item *Item[v1beta1.LLMProvider]) *builtProvider {
 	built := t.before.providers[item]
 	if built == nil || !t.sameSecrets(built.secrets) {
-		b := &providerBuilder{t: t, object: &item.Object, out: new(openai.Provider), secrets: make(map[string]*Item[Secret])}
+		b := &providerBuilder{t: t, object: &item.Object, secrets: make(map[string]*Item[Secret])}
 		b.build()
 		built = &builtProvider{faults: item.Faults, secrets: b.secrets}
 		if len(item.Faults) == 0 {

@@ -28,22 +28,18 @@ type Provider interface {
 	// (e.Own), so that a client may call the gateway as it would call the provider.
 	Has(e Endpoint) bool
 
-	// RequestModel is the model that a request under the named rule would be
-	// sent with. fixed tells that it comes from the configuration; otherwise it
+	// RequestModel is the model that a request would be sent with under these
+	// settings. fixed reports whether it comes from the configuration; otherwise it
 	// is the client's own text.
-	RequestModel(in *Inbound, rule string) (model string, fixed bool)
+	RequestModel(in *Inbound, s Settings) (model string, fixed bool)
 
-	// NewAttempt builds the provider's request for in under the named rule. It
+	// NewAttempt builds the provider's request for in under these settings. It
 	// depends on its arguments and the provider's configuration alone, never
 	// on an earlier attempt.
-	NewAttempt(ctx context.Context, in *Inbound, rule string) (*Attempt, *Error)
+	NewAttempt(ctx context.Context, in *Inbound, s Settings) (*Attempt, *Error)
 
 	// RoundTrip sends an attempt's request.
 	RoundTrip(*http.Request) (*http.Response, error)
-
-	// ModelsRequest builds the request for the provider's own list of models. loop is
-	// what MarkLoop returned for the client's request.
-	ModelsRequest(ctx context.Context, loop []string) (*http.Request, *Error)
 
 	// ConfiguredModels lists the models that the configuration names.
 	ConfiguredModels() []string
@@ -59,6 +55,13 @@ type Provider interface {
 	// Copy returns the configuration alone, to be provisioned by another
 	// owner.
 	Copy() Provider
+}
+
+// ModelLister is a Provider that has a list of models.
+type ModelLister interface {
+	// ModelsRequest builds the request for the provider's own list of models. loop is
+	// what MarkLoop returned for the client's request.
+	ModelsRequest(ctx context.Context, loop []string) (*http.Request, *Error)
 }
 
 // Timeouts are a provider's time limits.

@@ -266,7 +266,7 @@ func (x *exchange) cool(status int, header http.Header) time.Duration {
 }
 
 // ownKey reports whether the provider is sent a credential of the gateway's own.
-func (x *exchange) ownKey() bool { return x.provider.CredentialRef(x.settings) != "" }
+func (x *exchange) ownKey() bool { return x.provider.CredentialRef(x.settings.Rule) != "" }
 
 // keep reads an error answer whole, so that its connection can be used again,
 // and counts the tokens that it reports: they are paid for. What it returns is as
@@ -333,6 +333,6 @@ func (x *exchange) logAttempt(status int, err error, pause time.Duration) {
 
 func (x *exchange) logRejectedKey(status int) {
 	if c := x.h.logger.Check(zapcore.ErrorLevel, "the provider rejected the gateway's key; check where it comes from"); c != nil {
-		c.Write(append(x.logFields(), zap.Int("status", status), zap.String("key_from", x.provider.CredentialRef(x.settings)))...)
+		c.Write(append(x.logFields(), zap.Int("status", status), zap.String("key_from", x.provider.CredentialRef(x.settings.Rule)))...)
 	}
 }

@@ -51,9 +51,9 @@ type exchange struct {
 	next    int          // the target to try, -1 if none was picked
 	room    [8]Candidate // for pick
 
-	provider   *provider // of the last attempt
-	settings   string    // of the provider that the last attempt uses: the rule whose they are
-	model      string    // asked of it
+	provider   *provider            // of the last attempt
+	settings   llmprovider.Settings // of the provider that the last attempt uses
+	model      string               // asked of it
 	fixedModel bool
 	stream     bool
 	attempts   int

@@ -226,3 +226,49 @@ func TestConfigurationMistakes(t *testing.T) {
 		})
 	}
 }
+
+// TestBackendsWithModels has one provider twice in a rule, with two models, and holds
+// whose model goes before whose.
+func TestBackendsWithModels(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(body), "broken") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		answers("x")(w, r)
+	})
+	p, bare := unique("p"), unique("bare")
+	app := providers(p, u.provider(`"config":{"model":"of-provider"},"rules":{"vip":{"model":"of-rule"}}`), bare, u.provider(""))
+	for name, test := range map[string]struct {
+		rule, path string
+		models     []string // that the provider gets, in order
+	}{
+		"the backend's":               {`{"name":"vip","backends":[{"provider":"P","model":"of-backend"}]}`, "/", []string{"of-backend"}},
+		"the rule's":                  {`{"name":"vip","backends":[{"provider":"P"}]}`, "/", []string{"of-rule"}},
+		"the provider's":              {`{"name":"other","backends":[{"provider":"P"}]}`, "/", []string{"of-provider"}},
+		"the client's":                {`{"backends":[{"provider":"BARE"}]}`, "/", []string{"of-client"}},
+		"the backend's, no settings":  {`{"name":"vip","backends":[{"provider":"P","model":"of-backend","default_settings":true}]}`, "/", []string{"of-backend"}},
+		"no chat model":               {`{"backends":[{"provider":"P","model":"of-backend"}]}`, "/v1/embeddings", []string{"of-client"}},
+		"one provider, and its other": {`{"attempts":2,"backends":[{"provider":"P","model":"broken"},{"provider":"P","model":"works","priority":1}]}`, "/", []string{"broken", "works"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, app, `{"rules":[`+strings.NewReplacer("P\"", p+"\"", "BARE", bare).Replace(test.rule)+`]}`)
+			res, err := g.Client().Post(g.URL+test.path, "application/json", strings.NewReader(`{"model":"of-client"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				t.Errorf("status %d", res.StatusCode)
+			}
+			for _, want := range test.models {
+				var got struct{ Model string }
+				_ = json.Unmarshal([]byte((<-u.requests).body), &got)
+				if got.Model != want {
+					t.Errorf("the provider got model %q, want %q", got.Model, want)
+				}
+			}
+		})
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 )
 
@@ -67,7 +68,7 @@ func liveState(u *upstream, host, model, key string) *State {
 	at, _ := url.Parse(u.URL)
 	name, port, _ := net.SplitHostPort(at.Host)
 	number, _ := strconv.Atoi(port)
-	p := &openai.Provider{Connection: llmprovider.Connection{Host: name, Scheme: "http", Port: number}, Config: openai.ModelConfig{Model: &model, Key: llmprovider.Literal(key)}}
+	p := &openai.Provider{Base: kind.Base{Connection: llmprovider.Connection{Host: name, Scheme: "http", Port: number}, Config: kind.Config{Model: &model, Key: llmprovider.Literal(key)}}}
 	return &State{
 		Providers: []*ProviderSpec{{Name: "ns/" + host, Origin: "test", Provider: p}},
 		Tables:    map[string][]*Route{"mesh": {{Hosts: []string{host}, Origin: "ns/" + host, Rules: []*Rule{{Backends: []*Backend{{Provider: "ns/" + host}}}}}}},

@@ -49,6 +49,9 @@ func (x *exchange) fetchModels(rules []ruleTargets) {
 			if _, fixed := t.RequestModel(modelsProbe, t.settings(rt.rule)); fixed {
 				continue
 			}
+			if _, has := t.provider.Provider.(llmprovider.ModelLister); !has {
+				continue
+			}
 			asked[t.provider] = true
 			wait.Add(1)
 			go func() {
@@ -105,7 +108,7 @@ func (h *Handler) fetchModels(p *provider, list *modelList, loop []string) {
 
 // askModels gets the provider's list.
 func askModels(ctx context.Context, p *provider, loop []string) ([]listedModel, error) {
-	req, refused := p.ModelsRequest(ctx, loop)
+	req, refused := p.Provider.(llmprovider.ModelLister).ModelsRequest(ctx, loop)
 	if refused != nil {
 		return nil, refused
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
@@ -68,9 +69,9 @@ func newReadWorld(t *testing.T) *readWorld {
 	}}}
 	for i, rule := range readRules {
 		name := unique("reader")
-		w.state.Providers = append(w.state.Providers, &ProviderSpec{Name: name, Origin: name, Provider: &openai.Provider{
+		w.state.Providers = append(w.state.Providers, &ProviderSpec{Name: name, Origin: name, Provider: &openai.Provider{Base: kind.Base{
 			Connection: llmprovider.Connection{Host: at.Hostname(), Scheme: "http", Port: port}, Path: fmt.Sprintf("/r%d/chat/completions", i),
-		}})
+		}}})
 		if i == ownRule {
 			w.state.Providers[i].Provider.(*openai.Provider).Path = fmt.Sprintf("/r%d/generate", i)
 		}

@@ -54,6 +54,11 @@ type Backend struct {
 	// The provider's name.
 	Provider string `json:"provider,omitempty"`
 
+	// The model to ask for. It goes before the provider's own settings, so that one
+	// provider can be there twice, with two models. Default: what the provider's
+	// settings say.
+	Model string `json:"model,omitempty"`
+
 	// The share of requests, in relation to the other backends' weights. 0
 	// means never. Default: all backends have equal shares.
 	Weight *int `json:"weight,omitempty"`

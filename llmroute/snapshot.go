@@ -50,18 +50,19 @@ type provider struct {
 type target struct {
 	*Backend
 	*provider
+	model *llmprovider.FixedModel // the backend's own, or nil
 }
 
 // usable tells whether requests can be sent there at all.
 func (t *target) usable() bool { return t.provider != nil && t.Unusable == "" && t.weight() > 0 }
 
-// settings is the name of the rule whose settings the provider uses, empty for its
-// default ones.
-func (t *target) settings(rule *Rule) string {
+// settings are those of the provider that requests of the rule use.
+func (t *target) settings(rule *Rule) llmprovider.Settings {
+	s := llmprovider.Settings{Rule: rule.Name, Model: t.model}
 	if t.DefaultSettings {
-		return ""
+		s.Rule = ""
 	}
-	return rule.Name
+	return s
 }
 
 // resolve looks up the providers of the rules' backends.
@@ -70,7 +71,7 @@ func (s *snapshot) resolve(rules []*Rule) [][]target {
 	for i, rule := range rules {
 		out[i] = make([]target, len(rule.Backends))
 		for j, b := range rule.Backends {
-			out[i][j] = target{b, s.providers[b.Provider]}
+			out[i][j] = target{b, s.providers[b.Provider], llmprovider.NewFixedModel(b.Model)}
 		}
 	}
 	return out
@@ -185,7 +186,7 @@ func (a *App) newProvider(name string, module llmprovider.Provider) *provider {
 	host := module.ServerAddress()
 	p := &provider{Provider: module, name: name, host: host, state: acquireState(name)}
 	rule := &Rule{Backends: []*Backend{{Provider: name}}, Attempts: 1}
-	p.rules[0], p.targets[0] = rule, target{rule.Backends[0], p}
+	p.rules[0], p.targets[0] = rule, target{Backend: rule.Backends[0], provider: p}
 	p.ruleTargets[0] = p.targets[:]
 	return p
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 )
 
@@ -19,7 +20,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	for i := range 1000 {
 		name := fmt.Sprintf("ns/p-%d", i)
 		model := "m"
-		p := &openai.Provider{Connection: llmprovider.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: openai.ModelConfig{Model: &model, Key: llmprovider.Literal("sk")}}
+		p := &openai.Provider{Base: kind.Base{Connection: llmprovider.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: kind.Config{Model: &model, Key: llmprovider.Literal("sk")}}}
 		first.Providers = append(first.Providers, &ProviderSpec{Name: name, Origin: "test", Provider: p})
 	}
 	route := func(i int, host string) *Route {

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 )
 
@@ -157,7 +158,7 @@ func TestStatusJSONIsBounded(t *testing.T) {
 		name := unique("ns/p")
 		names = append(names, name)
 		state.Providers = append(state.Providers, &ProviderSpec{Name: name, Origin: "LLMProvider " + name,
-			Provider: &openai.Provider{Connection: llmprovider.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: openai.ModelConfig{Model: &model, Key: llmprovider.Literal("sk-that-nobody-may-see")}}})
+			Provider: &openai.Provider{Base: kind.Base{Connection: llmprovider.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: kind.Config{Model: &model, Key: llmprovider.Literal("sk-that-nobody-may-see")}}}})
 	}
 	for i := range 5000 {
 		r := &Route{Origin: fmt.Sprintf("LLMRoute ns/r-%d", i)}
@@ -215,7 +216,7 @@ func TestStatusOfTheLargestWeights(t *testing.T) {
 	for range 4 {
 		b := &Backend{Weight: &largest}
 		rule.Backends = append(rule.Backends, b)
-		targets = append(targets, target{b, new(provider)})
+		targets = append(targets, target{Backend: b, provider: new(provider)})
 	}
 	for _, b := range rulesStatus([]*Rule{rule}, [][]target{targets})[0].Backends {
 		if b.Share != .25 {

@@ -161,6 +161,8 @@ type RouteRule struct {
 // BackendStatus is a backend of a rule in a StatusView.
 type BackendStatus struct {
 	Provider string `json:"provider"`
+	// Model is the model that the backend names.
+	Model string `json:"model,omitempty"`
 	// Share is the part of the requests, among backends of the same priority.
 	Share    float64 `json:"share"`
 	Priority int     `json:"priority,omitempty"`
@@ -317,7 +319,7 @@ func rulesStatus(rules []*Rule, targets [][]target) []RouteRule {
 		}
 		for j := range targets[i][:min(len(targets[i]), maxViewParts)] {
 			t := &targets[i][j]
-			b := BackendStatus{Provider: t.Backend.Provider, Priority: t.Priority, Unusable: t.Unusable}
+			b := BackendStatus{Provider: t.Backend.Provider, Model: t.Backend.Model, Priority: t.Priority, Unusable: t.Unusable}
 			switch {
 			case t.usable():
 				b.Share = float64(t.weight()) / float64(weights[t.Priority])

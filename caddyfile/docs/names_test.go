@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/cluster"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 	"github.com/caddy-llm/gateway/k8ssource/inject"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
@@ -83,7 +84,7 @@ func TestOptions(t *testing.T) {
 // endpoint's answer, is on its page.
 func TestJSONFields(t *testing.T) {
 	for page, types := range map[string][]reflect.Type{
-		"llm.md":       {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[openai.Provider](), reflect.TypeFor[openai.ModelConfig]()},
+		"llm.md":       {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[openai.Provider](), reflect.TypeFor[kind.Base](), reflect.TypeFor[kind.Config]()},
 		"llm_route.md": {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[llmroute.HeaderValue]()},
 		"llm_model.md": {reflect.TypeFor[llmroute.ModelMatcher]()},
 		"llm_keys.md":  {reflect.TypeFor[llmroute.Keys]()},

@@ -33,7 +33,7 @@ func sent(t testing.TB, a *llmprovider.Attempt) string {
 
 func attempt(t testing.TB, p *Provider, in *llmprovider.Inbound, rule string) *llmprovider.Attempt {
 	t.Helper()
-	a, refused := p.NewAttempt(t.Context(), in, rule)
+	a, refused := p.NewAttempt(t.Context(), in, llmprovider.Settings{Rule: rule})
 	if refused != nil {
 		t.Fatal(refused)
 	}
@@ -98,8 +98,8 @@ func TestWhatAnAttemptSends(t *testing.T) {
 				if got := sent(t, a); got != test.want {
 					t.Errorf("sent is %s\nwant    %s", got, test.want)
 				}
-				out := llmprovider.Outgoing{Stream: in.Stream}
-				p.edit(in, p.ready.forRule(""), &out)
+				out := p.Outgoing(in, llmprovider.Settings{})
+				p.editOptions(in, &out)
 				if a.Stream != test.stream || a.StreamForced != test.forced || out.HideUsage != test.hide {
 					t.Errorf("stream %v, forced %v, hide %v; want %v, %v, %v", a.Stream, a.StreamForced, out.HideUsage, test.stream, test.forced, test.hide)
 				}
@@ -133,7 +133,7 @@ func TestWhereAnAttemptGoes(t *testing.T) {
 		}
 	}
 	other := provisioned(t, `{"host":"a.example","path":"/api/generate"}`)
-	if _, refused := other.NewAttempt(t.Context(), read(t, post("/v1/embeddings", "", `{}`)), ""); refused == nil || refused.Status != http.StatusNotFound ||
+	if _, refused := other.NewAttempt(t.Context(), read(t, post("/v1/embeddings", "", `{}`)), llmprovider.Settings{}); refused == nil || refused.Status != http.StatusNotFound ||
 		!strings.Contains(refused.Message, "does not end in /chat/completions, so the place of its /embeddings endpoint is not known") {
 		t.Errorf("the error is %v", refused)
 	}
@@ -294,7 +294,7 @@ func TestAMissingKeyIsNoPassThrough(t *testing.T) {
 	} {
 		p := provisioned(t, config)
 		in := read(t, post("/", "", `{}`))
-		_, refused := p.NewAttempt(t.Context(), in, "vip")
+		_, refused := p.NewAttempt(t.Context(), in, llmprovider.Settings{Rule: "vip"})
 		if refused == nil {
 			t.Errorf("%s: sent without", name)
 			continue
@@ -328,7 +328,7 @@ func TestFilesAreForwardedAsTheyAre(t *testing.T) {
 
 func TestTheRequestForModels(t *testing.T) {
 	p := provisioned(t, `{"host":"a.example","path":"/b/v1/chat/completions?v=1","headers":{"X-Org":"o"}}`)
-	p.ready.base.auth = llmprovider.NewKey("Authorization", "Bearer ", llmprovider.Literal("k"))
+	p.For("").Auth = llmprovider.NewKey("Authorization", "Bearer ", llmprovider.Literal("k"))
 	r, refused := p.ModelsRequest(t.Context(), nil)
 	if refused != nil {
 		t.Fatal(refused)

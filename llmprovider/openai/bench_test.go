@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 )
 
 // benchProvider is a provider with a key and a model, as most are.
 func benchProvider(b *testing.B) *Provider {
 	b.Helper()
 	model := "qwen-turbo"
-	p := &Provider{Connection: llmprovider.Connection{Host: "dashscope.aliyuncs.com"}, Path: "/compatible-mode/v1/chat/completions", Config: ModelConfig{Model: &model, Key: llmprovider.Literal("sk-bench")}}
+	p := &Provider{Base: kind.Base{Connection: llmprovider.Connection{Host: "dashscope.aliyuncs.com"}, Path: "/compatible-mode/v1/chat/completions", Config: kind.Config{Model: &model, Key: llmprovider.Literal("sk-bench")}}}
 	provision(b, p)
 	return p
 }
@@ -45,7 +46,7 @@ func BenchmarkNewAttempt(b *testing.B) {
 				if refused = in.Read(r, llmprovider.DefaultMaxBody); refused != nil {
 					b.Fatal(refused)
 				}
-				a, refused := p.NewAttempt(ctx, in, "")
+				a, refused := p.NewAttempt(ctx, in, llmprovider.Settings{})
 				if refused != nil {
 					b.Fatal(refused)
 				}

@@ -62,7 +62,7 @@ func TestPathsReachTheirEndpoint(t *testing.T) {
 					if called == llmprovider.ModelsSuffix {
 						continue
 					}
-					a, refused := p.NewAttempt(t.Context(), read(t, post(called, "", `{}`)), "")
+					a, refused := p.NewAttempt(t.Context(), read(t, post(called, "", `{}`)), llmprovider.Settings{})
 					reached := "" // nothing
 					if refused == nil {
 						reached = strings.TrimSuffix(a.Request.URL.Path, "/") + "/"

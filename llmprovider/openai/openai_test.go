@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 )
 
 // parse reads a provider as a configuration has it.
@@ -108,12 +109,12 @@ func TestWhereAProviderIs(t *testing.T) {
 			if got := p.ServerAddress(); got != test.address {
 				t.Errorf("the address is %s, want %s", got, test.address)
 			}
-			if got := p.ready.urls[""].Host; got != test.host {
+			if got := p.urls[""].Host; got != test.host {
 				t.Errorf("the Host header is %s, want %s", got, test.host)
 			}
 			for suffix, want := range map[string]string{"": test.chat, "/embeddings": test.embeddings, "/models": test.models} {
 				got := ""
-				if u := p.ready.urls[suffix]; u != nil {
+				if u := p.urls[suffix]; u != nil {
 					got = u.String()
 				}
 				if got != want {
@@ -193,7 +194,7 @@ func checkFilled(t *testing.T, config string, p *Provider, rule string, want [3]
 	if stream == "" {
 		stream = "true"
 	}
-	a, refused := p.NewAttempt(t.Context(), in, rule)
+	a, refused := p.NewAttempt(t.Context(), in, llmprovider.Settings{Rule: rule})
 	if refused != nil {
 		t.Fatal(refused)
 	}
@@ -212,11 +213,13 @@ func checkFilled(t *testing.T, config string, p *Provider, rule string, want [3]
 
 func TestKeysOfSources(t *testing.T) {
 	base, rule := llmprovider.Literal("base-key"), llmprovider.Literal("rule-key")
-	p := &Provider{Connection: llmprovider.Connection{Host: "a.example"}, Config: ModelConfig{Key: base}, Rules: map[string]ModelConfig{"vip": {Key: rule}, "none": {Key: llmprovider.Literal("")}, "same": {}}}
+	p := &Provider{Base: kind.Base{
+		Connection: llmprovider.Connection{Host: "a.example"}, Config: kind.Config{Key: base}, Rules: map[string]kind.Config{"vip": {Key: rule}, "none": {Key: llmprovider.Literal("")}, "same": {}},
+	}}
 	provision(t, p)
 	for rule, want := range map[string]string{"": "Bearer base-key", "vip": "Bearer rule-key", "none": "", "same": "Bearer base-key"} {
 		in := read(t, post("/", "", `{}`))
-		a, refused := p.NewAttempt(t.Context(), in, rule)
+		a, refused := p.NewAttempt(t.Context(), in, llmprovider.Settings{Rule: rule})
 		if refused != nil {
 			t.Fatal(refused)
 		}
@@ -245,7 +248,7 @@ func TestConfiguredModels(t *testing.T) {
 func TestACopyIsProvisionedByItself(t *testing.T) {
 	p := provisioned(t, `{"host":"a.example","config":{"model":"m"}}`)
 	other := p.Copy().(*Provider)
-	if other.ready != nil {
+	if other.urls != nil {
 		t.Fatal("the copy shares what was provisioned")
 	}
 	provision(t, other)

@@ -1,6 +1,10 @@
 package v1beta1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"encoding/json"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // LLMProvider is an account at an LLM API that gateways and sidecars send
 // requests to.
@@ -124,6 +128,28 @@ type ProviderConfigs struct {
 type ProviderConfig struct {
 	// For APIs that follow OpenAI's.
 	OpenAIConfig *OpenAIConfig `json:"openAIConfig,omitempty"`
+
+	// Others are the settings for kinds that are not part of the gateway itself, by the
+	// names of their fields. They are not part of the CustomResourceDefinition.
+	Others map[string]KindConfig `json:"-"`
+}
+
+// KindConfig is what the settings for all kinds have in common.
+type KindConfig struct {
+	// The model to ask for, whatever the client asked for.
+	Model *string `json:"model,omitempty"`
+
+	// Whether to stream the answer, whatever the client asked for.
+	Stream *bool `json:"stream,omitempty"`
+
+	// The API key, as it is.
+	APIKey *string `json:"apiKey,omitempty"`
+
+	// The Secret that holds the API key.
+	APIKeySecretRef *SecretKeyRef `json:"apiKeySecretRef,omitempty"`
+
+	// Options are the kind's own settings, by name.
+	Options map[string]json.RawMessage `json:"-"`
 }
 
 // OpenAIConfig is filled into requests to an OpenAI-compatible API. What is

@@ -149,6 +149,13 @@ type LLMBackendRef struct {
 	// An object of another kind. None is supported yet.
 	BackendRef *ObjectRef `json:"backendRef,omitempty"`
 
+	// The model to ask for. It goes before the provider's own settings, so that one
+	// provider can be there twice, with two models. Default: what the provider's
+	// settings say.
+	//
+	// +kubebuilder:validation:MaxLength=256
+	Model string `json:"model,omitempty"`
+
 	// The share of requests in relation to the other backends' weights. 0 means
 	// never. Default: equal shares if no backend of the rule has a weight, else
 	// 0.

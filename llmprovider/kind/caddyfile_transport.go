@@ -1,10 +1,12 @@
-package caddyfile
+package kind
 
 import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-llm/gateway/internal/options"
 )
 
 // tlsOptions are those of reverse_proxy's HTTP transport that a provider takes
@@ -15,7 +17,7 @@ var tlsOptions = []string{
 }
 
 // parseTransport reads: transport http { ... }
-func (p *providerBlock) parseTransport(d *caddyfile.Dispenser) error {
+func (p *block) parseTransport(d *caddyfile.Dispenser) error {
 	if p.transport {
 		return d.Errf("transport is given twice; put its options into one block")
 	}
@@ -27,7 +29,7 @@ func (p *providerBlock) parseTransport(d *caddyfile.Dispenser) error {
 }
 
 // parseTLS reads a TLS option of the HTTP transport.
-func (p *providerBlock) parseTLS(d *caddyfile.Dispenser) error {
+func (p *block) parseTLS(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	if p.tls[name] {
 		return d.Errf("%s is given twice; keep one", name)
@@ -46,12 +48,12 @@ func (p *providerBlock) parseTLS(d *caddyfile.Dispenser) error {
 	return p.unmarshalTransport(d, name, tokens)
 }
 
-func (p *providerBlock) unmarshalTransport(d *caddyfile.Dispenser, name string, tokens []caddyfile.Token) error {
+func (p *block) unmarshalTransport(d *caddyfile.Dispenser, name string, tokens []caddyfile.Token) error {
 	if p.Transport == nil {
 		p.Transport = new(reverseproxy.HTTPTransport)
 	}
 	if err := p.Transport.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
-		return fmt.Errorf("%s is read as in reverse_proxy: %w", name, located(d, err))
+		return fmt.Errorf("%s is read as in reverse_proxy: %w", name, options.Located(d, err))
 	}
 	return nil
 }

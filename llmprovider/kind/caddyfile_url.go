@@ -1,4 +1,4 @@
-package caddyfile
+package kind
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 )
 
 // unlessURL refuses an option that a URL has already decided.
-func (p *providerBlock) unlessURL(parse func(*caddyfile.Dispenser) error) func(*caddyfile.Dispenser) error {
+func (p *block) unlessURL(parse func(*caddyfile.Dispenser) error) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) error {
 		if p.url {
 			return d.Errf("%s is given twice: the URL after the provider's name sets scheme, host and port; keep one of them", d.Val())
@@ -24,10 +24,10 @@ func (p *providerBlock) unlessURL(parse func(*caddyfile.Dispenser) error) func(*
 
 // setURL takes scheme, host, port and path from a URL. Its errors do not repeat
 // it, for it may hold a password, or be a key at the wrong place.
-func (p *providerBlock) setURL(s string) error {
+func (p *block) setURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Opaque != "" {
-		return errors.New("what follows the provider's name is not a URL; expected one such as https://api.example.com" + llmprovider.DefaultPath +
+		return errors.New("what follows the provider's name is not a URL; expected one such as https://api.example.com" + p.traits.DefaultPath +
 			", or nothing and the option host")
 	}
 	if u.User != nil {
@@ -47,9 +47,10 @@ func (p *providerBlock) setURL(s string) error {
 	if i < 0 || rest[i:] == "/" {
 		return nil
 	}
-	if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/v1") {
-		return fmt.Errorf("the provider's URL ends in /v1, which is the base of an API; write its chat completions endpoint, %s/chat/completions, "+
-			"or, if it is the endpoint, give it as path", strings.TrimSuffix(u.Path, "/"))
+	base := strings.TrimSuffix(u.Path, "/")
+	if suffix, ok := strings.CutPrefix(p.traits.DefaultPath, "/v1/"); ok && strings.HasSuffix(base, "/v1") {
+		return fmt.Errorf("the provider's URL ends in /v1, which is the base of an API; write its %s endpoint, %s/%s, "+
+			"or, if it is the endpoint, give it as path", p.traits.Endpoint, base, suffix)
 	}
 	p.Path = rest[i:]
 	if _, err := llmprovider.ParsePath(p.Path); err != nil {

@@ -1,4 +1,4 @@
-package caddyfile
+package options
 
 import (
 	"regexp"
@@ -11,17 +11,17 @@ import (
 // models, numbers and durations, with what is easily typed wrong.
 var plainWord = regexp.MustCompile(`^(@?[A-Za-z0-9_.,:*/{}+-]{0,64}|[A-Za-z-]{1,16} [A-Za-z-]{1,16})$`)
 
-// quoted is a word of the Caddyfile as an error repeats it. One that may be a key or hold
+// Quoted is a word of the Caddyfile as an error repeats it. One that may be a key or hold
 // a password is not repeated: errors get into logs.
-func quoted(word string) string {
+func Quoted(word string) string {
 	if !repeatable(word) {
 		return "a text that is not shown"
 	}
 	return strconv.Quote(word)
 }
 
-// unquoted is like quoted, without the quotes.
-func unquoted(word string) string {
+// Unquoted is like Quoted, without the quotes.
+func Unquoted(word string) string {
 	if !repeatable(word) {
 		return "a text that is not shown"
 	}

@@ -1,0 +1,128 @@
+package k8ssource
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
+)
+
+// defaultKindField is the field of a provider's configs that is for the kind of a
+// provider without any.
+const defaultKindField = "openAIConfig"
+
+// kindConfigs are the settings of a config, which may be nil, by the names of their
+// fields. Of a valid one there is one at most.
+func kindConfigs(c *v1beta1.ProviderConfig) map[string]v1beta1.KindConfig {
+	if c == nil {
+		return nil
+	}
+	out := make(map[string]v1beta1.KindConfig, 1)
+	if o := c.OpenAIConfig; o != nil {
+		out["openAIConfig"] = v1beta1.KindConfig{Model: o.Model, Stream: o.Stream, APIKey: o.APIKey, APIKeySecretRef: o.APIKeySecretRef}
+	}
+	maps.Copy(out, c.Others)
+	return out
+}
+
+// kind finds out of what kind the provider is: the one whose settings it has.
+func (b *providerBuilder) kind() {
+	fields := make(map[string]bool)
+	if configs := b.object.Spec.Configs; configs != nil {
+		for field := range kindConfigs(configs.DefaultConfig) {
+			fields[field] = true
+		}
+		for _, c := range configs.RouteSpecificConfigs {
+			for field := range kindConfigs(&c) {
+				fields[field] = true
+			}
+		}
+	}
+	field := defaultKindField
+	switch found := slices.Sorted(maps.Keys(fields)); {
+	case len(found) == 1:
+		field = found[0]
+	case len(found) > 1:
+		field = found[0]
+		b.fault(ReasonInvalidField, "spec.configs: there are %s, which are for providers of different kinds; keep those of one kind, and create an object for each other", strings.Join(found, " and "))
+	}
+	module, err := kind.New(b.t.kinds[field])
+	k, ok := module.(kind.Kind)
+	if err != nil || !ok {
+		b.base = new(kind.Base) // for what is to be said of the rest
+		b.fault(ReasonInvalidField, "spec.configs: this build has no kind of providers for %s", field)
+		return
+	}
+	b.out, b.field, b.traits = k, field, k.Traits()
+	b.base, _ = kind.BaseOf(k)
+	b.keyHeader = http.CanonicalHeaderKey(b.traits.KeyHeader)
+}
+
+// configs fills in the default settings and those of rules.
+func (b *providerBuilder) configs() {
+	configs := b.object.Spec.Configs
+	if configs == nil {
+		return
+	}
+	if c, ok := kindConfigs(configs.DefaultConfig)[b.field]; ok {
+		path := "spec.configs.defaultConfig." + b.field
+		b.base.Config = b.modelConfig(path, &c)
+		b.options(path, c.Options)
+	}
+	if len(configs.RouteSpecificConfigs) > maxRuleConfigs {
+		b.fault(ReasonInvalidField, "spec.configs.routeSpecificConfigs: "+tooMany, maxRuleConfigs)
+	}
+	for _, rule := range slices.Sorted(maps.Keys(configs.RouteSpecificConfigs)) {
+		config := kind.Config{}
+		entry := configs.RouteSpecificConfigs[rule]
+		if c, ok := kindConfigs(&entry)[b.field]; ok {
+			path := "spec.configs.routeSpecificConfigs[" + shownName(rule) + "]." + b.field
+			config = b.modelConfig(path, &c)
+			for _, name := range slices.Sorted(maps.Keys(c.Options)) {
+				b.fault(ReasonInvalidField, "%s.%s: this holds for all requests to a provider; write it into defaultConfig", path, shownName(name))
+			}
+		}
+		if b.base.Rules == nil {
+			b.base.Rules = make(map[string]kind.Config, len(configs.RouteSpecificConfigs))
+		}
+		b.base.Rules[rule] = config
+	}
+}
+
+// options sets the kind's own settings.
+func (b *providerBuilder) options(path string, options map[string]json.RawMessage) {
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		to, ok := b.traits.ManifestOptions[name]
+		if !ok {
+			continue // an unknown field, which is reported
+		}
+		if err := json.Unmarshal(options[name], to); err != nil {
+			b.fault(ReasonInvalidField, "%s.%s: the value does not fit here", path, shownName(name))
+		}
+	}
+}
+
+func (b *providerBuilder) modelConfig(path string, c *v1beta1.KindConfig) kind.Config {
+	out := kind.Config{Model: c.Model, Stream: c.Stream}
+	switch {
+	case c.APIKey != nil && c.APIKeySecretRef != nil:
+		b.fault(ReasonInvalidKey, "%s: apiKey and apiKeySecretRef are both set; keep one of them", path)
+	case c.APIKey != nil && strings.TrimSpace(*c.APIKey) == "":
+		none := ""
+		out.APIKey = &none // takes back the key of the default
+	case c.APIKey != nil && len(*c.APIKey) > maxInlineKey:
+		b.fault(ReasonInvalidKey, "%s.apiKey: "+tooLong, path, maxInlineKey)
+	case c.APIKey != nil:
+		out.Key = b.key(path+".apiKey", *c.APIKey, "write the API key itself, or name a Secret with apiKeySecretRef")
+	case c.APIKeySecretRef != nil:
+		value, ok := b.secretValue(path+".apiKeySecretRef", c.APIKeySecretRef, "")
+		if ok {
+			out.Key = b.key(path+".apiKeySecretRef", value, "write the API key itself into Secret "+b.object.Namespace+"/"+c.APIKeySecretRef.Name)
+		}
+	}
+	return out
+}

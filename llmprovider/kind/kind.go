@@ -1,0 +1,185 @@
+// Package kind is what kinds of providers share: where a provider is, the model and the
+// key for each rule, and the options of its block in a Caddyfile. A kind is a Caddy
+// module llm.providers.NAME whose type embeds Base; it may be part of another Go
+// module. This package imports llmprovider. Start at Base and Traits, then read
+// llmprovider/openai for an example.
+package kind
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/internal/options"
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// Namespace is the namespace of the modules that are kinds.
+const Namespace = "llm.providers"
+
+// Default is the name of the kind of a provider that names none.
+const Default = "openai"
+
+// Kind is a provider whose type embeds Base. Every source of configuration can set one
+// up: a Caddyfile, JSON and manifests.
+type Kind interface {
+	llmprovider.Provider
+
+	// Traits says how the kind differs from others. It may be called before Provision.
+	Traits() Traits
+
+	base() *Base
+}
+
+// Traits are what differs between kinds.
+type Traits struct {
+	// Host is the host that the kind implies. Empty: the configuration must name one,
+	// and in a Caddyfile the provider's name is its host.
+	Host string
+
+	// Endpoint names the endpoint that Path is the path of, such as "chat completions".
+	Endpoint string
+
+	// DefaultPath is the path where none is configured.
+	DefaultPath string
+
+	// KeyHeader is the header that the API key is sent in, such as "Authorization",
+	// and KeyPrefix what stands before the key, such as "Bearer ".
+	KeyHeader, KeyPrefix string
+
+	// TakesMaxTokens reports whether the kind has the setting max_tokens.
+	TakesMaxTokens bool
+
+	// Options are the kind's own options in a Caddyfile.
+	Options []Option
+
+	// ManifestField is the field of an LLMProvider's configs that is for this kind,
+	// such as "openAIConfig". Empty: manifests cannot have the kind.
+	ManifestField string
+
+	// ManifestOptions are the kind's own fields in ManifestField: by name, pointers to
+	// what they set. A manifest's values are taken as they are, and never expanded.
+	ManifestOptions map[string]any
+}
+
+// Option is an option of a Caddyfile.
+type Option = options.Option
+
+// Base is what kinds share. Its Provision is called from the kind's own, its Cleanup is
+// the kind's.
+type Base struct {
+	llmprovider.Connection
+
+	// The path of the provider's main endpoint: with kind `openai` that of chat
+	// completions, by default `/v1/chat/completions`. A query in it is kept; the
+	// client's path and query are not sent. The provider's other endpoints are reached
+	// at the same path with its end replaced. With kind `openai`, a path that ends in the
+	// name of another endpoint, such as `/v1/embeddings`, is that endpoint's, and the
+	// provider has no other.
+	Path string `json:"path,omitempty"`
+
+	// What is filled into each request.
+	Config Config `json:"config,omitzero"`
+
+	// What is filled in instead for requests that matched the rule of that
+	// name. What an entry leaves unset is taken from `config`.
+	Rules map[string]Config `json:"rules,omitempty"`
+
+	ready *ready
+}
+
+// Config is what a provider fills into a request. What is unset leaves the
+// client's value; an empty model or key takes back one that is set above it.
+type Config struct {
+	// The model to ask for, whatever the client asked for.
+	Model *string `json:"model,omitempty"`
+
+	// Whether to stream the answer, whatever the client asked for.
+	Stream *bool `json:"stream,omitempty"`
+
+	// The API key. It must be a reference: `{env.NAME}` or `{file.PATH}`. A file is
+	// read again when it changes. Kind `openai` sends it as `Authorization: Bearer`.
+	APIKey *string `json:"api_key,omitempty"`
+
+	// Key is the API key, set instead of APIKey by sources that hold it.
+	Key *llmprovider.Secret `json:"-"`
+}
+
+// BaseOf returns the part of the provider that all kinds share. It reports whether the
+// provider has it.
+func BaseOf(p llmprovider.Provider) (*Base, bool) {
+	k, ok := p.(Kind)
+	if !ok {
+		return nil, false
+	}
+	return k.base(), true
+}
+
+// New returns an empty provider of a kind. The error lists the kinds of this build.
+func New(name string) (caddy.Module, error) {
+	info, err := caddy.GetModule(Namespace + "." + name)
+	if err != nil || name == "" {
+		return nil, fmt.Errorf("unknown kind %s; this build has: %s", options.Quoted(name), options.ModuleNames(Namespace))
+	}
+	return info.New(), nil
+}
+
+// ByManifestField returns the names of the kinds that manifests can have, by the fields
+// that are for them. It is the same map each time, and is not changed.
+var ByManifestField = sync.OnceValue(byManifestField) // modules are registered at init
+
+func byManifestField() map[string]string {
+	out := make(map[string]string)
+	for _, info := range caddy.GetModules(Namespace) {
+		if k, ok := info.New().(Kind); ok && k.Traits().ManifestField != "" {
+			out[k.Traits().ManifestField] = info.ID.Name()
+		}
+	}
+	return out
+}
+
+func (b *Base) base() *Base { return b }
+
+// Unprovisioned returns the configuration alone.
+func (b *Base) Unprovisioned() Base {
+	out := *b
+	out.Connection, out.ready = b.Connection.Unprovisioned(), nil
+	return out
+}
+
+// ConfiguredModels implements llmprovider.Provider.
+func (b *Base) ConfiguredModels() []string {
+	names := make(map[string]bool)
+	for _, f := range append(slices.Collect(maps.Values(b.ready.rules)), b.ready.base) {
+		if f.Model != nil {
+			names[f.Model.Name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// CheckCredentials implements llmprovider.Provider.
+func (b *Base) CheckCredentials() error {
+	errs := []error{b.CheckHeaders()}
+	if b.ready.base.Auth != nil {
+		errs = append(errs, b.ready.base.Auth.Check())
+	}
+	for _, f := range b.ready.rules {
+		if f.Auth != nil && f.Auth != b.ready.base.Auth {
+			errs = append(errs, f.Auth.Check())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// CredentialRef implements llmprovider.Provider.
+func (b *Base) CredentialRef(rule string) string {
+	if auth := b.For(rule).Auth; auth != nil {
+		return auth.Ref()
+	}
+	return ""
+}

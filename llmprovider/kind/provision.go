@@ -1,0 +1,126 @@
+package kind
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// ready is what Provision makes of the configuration.
+type ready struct {
+	base  *Filled
+	rules map[string]*Filled
+}
+
+// Filled is a Config laid over its default, in the forms that requests need.
+type Filled struct {
+	Model      *llmprovider.FixedModel // nil for the client's
+	Stream     *bool                   // nil for the client's
+	StreamJSON []byte
+	Auth       llmprovider.Authorizer // nil without a key
+}
+
+// Provision checks the configuration and acquires connections. It contacts
+// nobody.
+func (b *Base) Provision(ctx caddy.Context, t Traits) error {
+	if b.Host == "" {
+		b.Host = t.Host
+	}
+	if err := b.Connection.Provision(ctx); err != nil {
+		return err
+	}
+	r := new(ready)
+	var err error
+	if r.base, err = b.fill(ctx, &t, &Filled{}, &b.Config); err != nil {
+		return err
+	}
+	r.rules = make(map[string]*Filled, len(b.Rules))
+	for name, config := range b.Rules {
+		if r.rules[name], err = b.fill(ctx, &t, r.base, &config); err != nil {
+			return fmt.Errorf("for %s: %w", name, err)
+		}
+	}
+	b.ready = r
+	return nil
+}
+
+// fill lays config over base.
+func (b *Base) fill(ctx caddy.Context, t *Traits, base *Filled, config *Config) (*Filled, error) {
+	out := *base
+	if config.Model != nil {
+		out.Model = llmprovider.NewFixedModel(*config.Model)
+	}
+	if config.Stream != nil {
+		out.Stream = config.Stream
+		out.StreamJSON = strconv.AppendBool(nil, *config.Stream)
+	}
+	if config.Key == nil && config.APIKey == nil {
+		return &out, nil
+	}
+	secret := config.Key
+	if secret == nil && *config.APIKey != "" {
+		var err error
+		if secret, err = llmprovider.ParseSecret("api_key", *config.APIKey); err != nil {
+			return nil, err
+		}
+	}
+	out.Auth = b.Key(ctx, t.KeyHeader, t.KeyPrefix, secret)
+	return &out, nil
+}
+
+// For returns the settings for requests that matched the rule.
+func (b *Base) For(rule string) *Filled {
+	if f := b.ready.rules[rule]; f != nil {
+		return f
+	}
+	return b.ready.base
+}
+
+// RequestModel implements llmprovider.Provider.
+func (b *Base) RequestModel(in *llmprovider.Inbound, s llmprovider.Settings) (model string, fixed bool) {
+	if m := b.fixedModel(in, s); m != nil {
+		return m.Name, true
+	}
+	return in.Model, false
+}
+
+// fixedModel is the configured model of a request: the backend's goes before the one
+// for the rule, which goes before the provider's. Nil for the client's own.
+func (b *Base) fixedModel(in *llmprovider.Inbound, s llmprovider.Settings) *llmprovider.FixedModel {
+	switch {
+	case !in.Endpoint.TakesModel():
+		return nil
+	case s.Model != nil:
+		return s.Model
+	}
+	return b.For(s.Rule).Model
+}
+
+// Outgoing begins the provider's request: model, stream and credential. The kind adds
+// where it goes.
+func (b *Base) Outgoing(in *llmprovider.Inbound, s llmprovider.Settings) llmprovider.Outgoing {
+	f := b.For(s.Rule)
+	out := llmprovider.Outgoing{Model: in.Model, Stream: in.Stream, Auth: f.Auth}
+	fixed := b.fixedModel(in, s)
+	if fixed != nil {
+		out.Model, out.FixedModel = fixed.Name, true
+	}
+	if !in.IsJSON() {
+		return out
+	}
+	switch {
+	case fixed != nil:
+		out.Edits.Model = fixed.JSON
+	case in.Endpoint.Model != "": // the body may name another one, which nothing has judged
+		out.Edits.Model, _ = json.Marshal(in.Endpoint.Model) // a string always marshals
+	}
+	if in.Endpoint.TakesStream() && f.Stream != nil {
+		out.Edits.Stream, out.Stream = f.StreamJSON, *f.Stream
+		out.StreamForced = in.Stream && !out.Stream
+	}
+	return out
+}
