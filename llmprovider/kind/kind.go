@@ -183,3 +183,6 @@ func (b *Base) CredentialRef(rule string) string {
 	}
 	return ""
 }
+
+// Interface guards
+var _ interface{ base() *Base } = (*Base)(nil)
