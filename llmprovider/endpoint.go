@@ -27,6 +27,9 @@ const (
 type Endpoint struct {
 	Operation Operation
 
+	// API is the API that the endpoint belongs to.
+	API API
+
 	// Suffix is the endpoint's path below the provider's base path, such as
 	// "/embeddings". It is empty for chat completions, whose path the provider
 	// configures whole.
@@ -37,25 +40,31 @@ type Endpoint struct {
 	// provider.
 	Own string
 
-	// Model is the name of the deployment in the path, as Azure's API has it. It is
-	// the request's model, whatever the body names. Empty without one.
+	// Model is the name of the model in the path, as Google's API has it, or of the
+	// deployment, as Azure's has it. It is the request's model, whatever the body names.
+	// Empty without one.
 	Model string
 }
 
-// Suffixes returns the paths of the endpoints below a provider's base path, but for
-// those of chat completions and of models.
+// Suffixes returns the paths of the endpoints of OpenAI's API below a provider's base
+// path, but for those of chat completions and of models.
 func Suffixes() []string {
 	suffixes := make([]string, 0, len(endpoints)-1)
 	for _, e := range endpoints[1:] {
-		suffixes = append(suffixes, e.Suffix)
+		if e.API == OpenAIAPI {
+			suffixes = append(suffixes, e.Suffix)
+		}
 	}
 	return suffixes
 }
 
-// Path is the endpoint as OpenAI's API spells it, such as /v1/embeddings: one
-// path for all the spellings that the gateway takes.
+// Path is the endpoint as its API spells it, such as /v1/embeddings: one path for all
+// the spellings that the gateway takes.
 func (e Endpoint) Path() string {
-	if e.Suffix == "" {
+	switch {
+	case e.API == GeminiAPI && e.Model != "":
+		return "/v1beta" + ModelsSuffix + "/" + e.Model + e.Suffix
+	case e.Suffix == "":
 		return "/v1" + ChatSuffix
 	}
 	return "/v1" + e.Suffix
@@ -75,13 +84,13 @@ func (e Endpoint) TakesModel() bool {
 // TakesStream reports whether the configured stream applies: whether the
 // endpoint generates something that can be streamed.
 func (e Endpoint) TakesStream() bool {
-	return e.TakesModel() && e.Operation != CountTokens && e.Suffix != compactSuffix
+	return e.TakesModel() && e.Operation != CountTokens && e.Suffix != CompactSuffix
 }
 
 // AsksStreamUsage reports whether the endpoint has stream_options.include_usage.
 // The Responses API has no such option: its last event carries usage anyway.
 func (e Endpoint) AsksStreamUsage() bool {
-	return e.Operation == Chat || e.Operation == TextCompletion
+	return e.API == OpenAIAPI && (e.Operation == Chat || e.Operation == TextCompletion)
 }
 
 // multipart reports whether the endpoint takes files as multipart/form-data.
@@ -89,12 +98,16 @@ func (e Endpoint) multipart() bool {
 	return e.Operation == Images || e.Operation == Audio
 }
 
-// The paths of chat completions and of models below an API's base path.
+// The paths of some endpoints below an API's base path.
 const (
-	ChatSuffix    = "/chat/completions"
-	compactSuffix = "/responses/compact"
-	ModelsSuffix  = "/models"
+	ChatSuffix     = "/chat/completions"
+	ModelsSuffix   = "/models"
+	MessagesSuffix = "/messages"
+	CompactSuffix  = "/responses/compact"
 )
+
+// StreamSuffix is what Google's API has after a model's name for a stream.
+const StreamSuffix = ":streamGenerateContent"
 
 // endpoints are those that requests can be sent to. No suffix ends in an earlier
 // one.
@@ -102,7 +115,7 @@ var endpoints = []Endpoint{
 	{Operation: Chat},
 	{Operation: TextCompletion, Suffix: "/completions"},
 	{Operation: Responses, Suffix: "/responses"},
-	{Operation: Responses, Suffix: compactSuffix},
+	{Operation: Responses, Suffix: CompactSuffix},
 	{Operation: CountTokens, Suffix: "/responses/input_tokens"},
 	{Operation: Embeddings, Suffix: "/embeddings"},
 	{Operation: Rerank, Suffix: "/rerank"},
@@ -119,4 +132,17 @@ var endpoints = []Endpoint{
 	{Operation: Score, Suffix: "/score"},
 	{Operation: Classify, Suffix: "/classify"},
 	{Operation: Pooling, Suffix: "/pooling"},
+	// Anthropic's: https://docs.anthropic.com/en/api/messages.
+	{Operation: Chat, API: MessagesAPI, Suffix: MessagesSuffix},
+	{Operation: CountTokens, API: MessagesAPI, Suffix: MessagesSuffix + "/count_tokens"},
+}
+
+// modelEndpoints are those of Google's API, after the name of a model:
+// https://ai.google.dev/api/generate-content.
+var modelEndpoints = []Endpoint{
+	{Operation: Chat, API: GeminiAPI, Suffix: ":generateContent"},
+	{Operation: Chat, API: GeminiAPI, Suffix: StreamSuffix},
+	{Operation: CountTokens, API: GeminiAPI, Suffix: ":countTokens"},
+	{Operation: Embeddings, API: GeminiAPI, Suffix: ":embedContent"},
+	{Operation: Embeddings, API: GeminiAPI, Suffix: ":batchEmbedContents"},
 }

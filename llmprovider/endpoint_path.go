@@ -26,6 +26,7 @@ var apiNames = map[string]bool{
 // one reading of a path: policies judge, and the router calls, what it returns.
 // It depends on nothing else, and each path has one.
 //
+// The endpoints of Google's API end in a model's name and what is to be done with it.
 // Chat completions are the empty path, / and paths that end in
 // /chat/completions. The other endpoints' names count at the start, below a
 // version (/v1, /compatible-mode/v1), below /openai, and below
@@ -47,6 +48,9 @@ func EndpointOf(method string, u *url.URL) Endpoint {
 			return e
 		}
 	}
+	if e, ok := modelEndpoint(path); ok {
+		return e
+	}
 	if prefix, ok := strings.CutSuffix(path, ChatSuffix); ok {
 		e := endpoints[0]
 		if e.Model, ok = rootOf(prefix, true); !ok {
@@ -63,6 +67,38 @@ func EndpointOf(method string, u *url.URL) Endpoint {
 		}
 	}
 	return Endpoint{Operation: Chat, Own: path}
+}
+
+// modelEndpoint reads a path that names a model and, after a colon, what Google's API
+// is to do with it: below a version, and on Vertex AI below the model's publisher,
+// /v1/projects/PROJECT/locations/LOCATION/publishers/google.
+func modelEndpoint(path string) (Endpoint, bool) {
+	for _, e := range modelEndpoints {
+		rest, ok := strings.CutSuffix(path, e.Suffix)
+		if !ok {
+			continue
+		}
+		i := strings.LastIndex(rest, ModelsSuffix+"/")
+		if i < 0 {
+			return e, false
+		}
+		var name string
+		if name, ok = nameIn(rest[i+len(ModelsSuffix)+1:]); !ok {
+			return e, false
+		}
+		prefix := rest[:i]
+		if long, publisher, ok := strings.Cut(prefix, "/publishers/"); ok && publisher != "" && !strings.Contains(publisher, "/") {
+			_, ok = plainPath(long)
+			e.Model = name
+			return e, ok && long != ""
+		}
+		if _, ok = rootOf(prefix, false); !ok {
+			return e, false
+		}
+		e.Model = name
+		return e, true
+	}
+	return Endpoint{}, false
 }
 
 // modelsEndpoint reads a path that asks for the list of models or for one of

@@ -16,7 +16,9 @@ var (
 	readableChat   = regexp.MustCompile(`^((` + segmentPattern + `)*|(` + segmentPattern + `)*/openai/deployments/[^/]+)/chat/completions/?$`)
 	readableOther  = regexp.MustCompile(`^(|(` + segmentPattern + `)*/(v[0-9][a-z0-9]*|openai)|(` + segmentPattern + `)*/openai/deployments/[^/]+)` +
 		`/(completions|responses|responses/compact|responses/input_tokens|embeddings|rerank|moderations|images/(generations|edits|variations)|` +
-		`audio/(speech|transcriptions|translations)|tokenize|detokenize|score|classify|pooling)/?$`)
+		`audio/(speech|transcriptions|translations)|tokenize|detokenize|score|classify|pooling|messages|messages/count_tokens)/?$`)
+	readableModel = regexp.MustCompile(`^((` + segmentPattern + `)*/(v[0-9][a-z0-9]*|openai)|(` + segmentPattern + `)+/publishers/[^/]+|)` +
+		`/models/.+:(generateContent|streamGenerateContent|countTokens|embedContent|batchEmbedContents)/?$`)
 	deploymentPattern = regexp.MustCompile(`/openai/deployments/[^/]+$`)
 )
 
@@ -38,24 +40,40 @@ func checkReading(t *testing.T, u *url.URL) {
 	path := u.EscapedPath()
 	e := EndpointOf(http.MethodPost, u)
 	want := path == "" || path == "/"
-	for _, rule := range []*regexp.Regexp{readableChat, readableOther} {
+	for _, rule := range []*regexp.Regexp{readableChat, readableOther, readableModel} {
 		if rule == readableOther && strings.HasSuffix(strings.TrimSuffix(path, "/"), ChatSuffix) {
 			continue // the longer name is read
 		}
 		if m := rule.FindStringSubmatch(path); m != nil && !namesAPI(m[1]) {
 			want = true
+			if rule == readableModel {
+				if e.API != GeminiAPI && strings.Count(path, ModelsSuffix) > 1 {
+					want = false // the last one counts, and the others are another API's
+					continue
+				}
+				if e.API != GeminiAPI {
+					t.Errorf("%q is of API %d", path, e.API)
+				}
+				continue
+			}
+			if e.API == MessagesAPI {
+				if e.Suffix != MessagesSuffix && e.Operation != CountTokens {
+					t.Errorf("%q is %+v", path, e)
+				}
+				continue
+			}
 			if (rule == readableChat) != (e.Operation == Chat) {
 				t.Errorf("%q is %s", path, e.Operation)
 			}
 		}
 	}
-	if got := e.Own == ""; got && !want || !got && want && !strings.Contains(path, "/deployments/") { // whose names have rules of their own
+	if got := e.Own == ""; got && !want || !got && want && !strings.Contains(path, "/deployments/") && !readableModel.MatchString(path) { // whose names have rules of their own
 		t.Errorf("%q is %+v, which the rule does not say", path, e)
 	}
 	if e.Own != "" && e.Own != strings.TrimSuffix(path, "/") {
 		t.Errorf("%q is %+v", path, e)
 	}
-	if e.Own == "" && e.Operation == Chat && path != "" && path != "/" && !strings.HasSuffix(strings.TrimSuffix(path, "/"), ChatSuffix) {
+	if e.Own == "" && e.Operation == Chat && e.API == OpenAIAPI && path != "" && path != "/" && !strings.HasSuffix(strings.TrimSuffix(path, "/"), ChatSuffix) {
 		t.Errorf("%q is a chat completion", path)
 	}
 	// Read again as it is spelled for policies, it is the same endpoint.
@@ -70,7 +88,7 @@ func checkReading(t *testing.T, u *url.URL) {
 
 func TestEveryPathHasOneReading(t *testing.T) {
 	segments := []string{
-		"", ".", "..", "v1", "V1", "v1beta", "v", "openai", "deployments", "gpt-4o", "healthz", "team", "chat", "completions", "embeddings", "%65mbeddings", "files", "Files",
+		"", ".", "..", "v1", "x:generateContent", "publishers", "google", "models/x:countTokens", "V1", "v1beta", "v", "openai", "deployments", "gpt-4o", "healthz", "team", "chat", "completions", "embeddings", "%65mbeddings", "files", "Files",
 		"models", "messages", "count_tokens", "responses", "input_tokens", "compact", "audio", "speech", "images", "edits", "tokenize", "%2F", "%2e", "v1;x", "x%2Fembeddings",
 		"chat/completions", "v1/chat/completions", "v1/embeddings", "openai/deployments/m", "Embeddings", "embeddings;x", "compatible-mode",
 	}

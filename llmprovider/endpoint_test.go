@@ -57,6 +57,14 @@ func TestEndpointOfPath(t *testing.T) {
 		{"POST", "/v1/images/generations", Endpoint{Operation: Images, Suffix: "/images/generations"}},
 		{"POST", "/v1/images/edits", Endpoint{Operation: Images, Suffix: "/images/edits"}},
 		{"POST", "/v1/images/variations", Endpoint{Operation: Images, Suffix: "/images/variations"}},
+		{"POST", "/v1/messages", Endpoint{Operation: Chat, API: MessagesAPI, Suffix: "/messages"}},
+		{"POST", "/messages", Endpoint{Operation: Chat, API: MessagesAPI, Suffix: "/messages"}},
+		{"POST", "/anthropic/v1/messages", Endpoint{Operation: Chat, API: MessagesAPI, Suffix: "/messages"}},
+		{"POST", "/v1/messages/count_tokens", Endpoint{Operation: CountTokens, API: MessagesAPI, Suffix: "/messages/count_tokens"}},
+		{"POST", "/v1beta/models/gemini-3:generateContent", Endpoint{Operation: Chat, API: GeminiAPI, Suffix: ":generateContent", Model: "gemini-3"}},
+		{"POST", "/v1beta/models/a%2Fb:streamGenerateContent?alt=sse", Endpoint{Operation: Chat, API: GeminiAPI, Suffix: ":streamGenerateContent", Model: "a/b"}},
+		{"POST", "/models/x:countTokens", Endpoint{Operation: CountTokens, API: GeminiAPI, Suffix: ":countTokens", Model: "x"}},
+		{"POST", "/v1/projects/p/locations/l/publishers/google/models/m:embedContent", Endpoint{Operation: Embeddings, API: GeminiAPI, Suffix: ":embedContent", Model: "m"}},
 		{"POST", "/v1/audio/speech", Endpoint{Operation: Audio, Suffix: "/audio/speech"}},
 		{"POST", "/v1/audio/transcriptions", Endpoint{Operation: Audio, Suffix: "/audio/transcriptions"}},
 		{"POST", "/v1/audio/translations", Endpoint{Operation: Audio, Suffix: "/audio/translations"}},
@@ -97,7 +105,9 @@ func TestEndpointOfPath(t *testing.T) {
 func TestPathsThatAreNoEndpoint(t *testing.T) {
 	for path, operation := range map[string]Operation{
 		"/v1": Chat, "/v1/": Chat, "/anything": Chat, "/healthz": Chat, "/v1/unknown": Chat, "/xcompletions": Chat, "/v1/chat": Chat, "//": Chat, "/.": Chat,
-		"/v1/messages": Chat, "/v1/messages/count_tokens": Chat, "/v1beta/models/x:countTokens": Chat, "/v1/tokens/count": Chat, "/v1/models": Chat,
+		"/v1/threads/messages": Chat, "/v1/messages/m1": Chat, "/v1beta/models/x:predict": Chat, "/v1beta/tunedModels/x:generateContent": Chat,
+		"/v1/messages/batches": Chat, "/v1beta/models/:countTokens": Chat, "/models/../x:countTokens": Chat, "/publishers/google/models/x:countTokens": Chat,
+		"/v1/tokens/count": Chat, "/v1/models": Chat,
 		"/v1/assistants": Chat, "/assistants": Chat, "/v1/batches": Chat, "/v1/files": Chat, "/v1/files/f1/content": Chat, "/v1/fine_tuning/jobs": Chat,
 		"/v1/threads/t/runs": Chat, "/v1/responses/r1": Chat, "/v1/responses/r1/cancel": Chat, "/v1/responses/input_tokens/x": Chat,
 		"/v1/chat/completions/c1": Chat, "/v1/audio/voices": Chat, "/v1/images/unknown": Chat, "/v1/realtime/sessions": Chat,
@@ -136,7 +146,7 @@ func TestWhatAppliesToAnEndpoint(t *testing.T) {
 		var want applies
 		switch e.Operation {
 		case Chat, TextCompletion:
-			want = applies{true, true, true, false}
+			want = applies{true, true, e.API == OpenAIAPI, false}
 		case Responses:
 			want = applies{true, e.Suffix == "/responses", false, false}
 		case CountTokens:

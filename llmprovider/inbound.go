@@ -26,8 +26,9 @@ type Inbound struct {
 	// it named none. It is the client's own text: never a metric label.
 	Model string
 
-	// Stream tells whether the client asked for server-sent events.
-	Stream bool
+	// Stream reports whether the client asked for a stream: of server-sent events, or
+	// with Array as the elements of one JSON array.
+	Stream, Array bool
 
 	// TokenHeaders are the names of headers that carry a token which was verified
 	// and is to be forwarded, or what such a token says. Only a provider without a key of its own gets them.
@@ -40,6 +41,10 @@ type Inbound struct {
 	// WithoutStreamOptions keeps attempts from adding stream_options to a body that
 	// has none: their provider rejects it.
 	WithoutStreamOptions bool
+
+	// Meaning is what a translation has read of the body, kept for further attempts; nil
+	// without one.
+	Meaning any
 
 	// Took is how long the body took to arrive.
 	Took time.Duration
@@ -59,7 +64,11 @@ func NewInbound(r *http.Request) (*Inbound, *Error) {
 	if endpoint.Operation == Responses && r.Method != http.MethodPost && wantsWebSocket(r) {
 		return nil, errUpgrade()
 	}
-	return &Inbound{Endpoint: endpoint, Header: r.Header, Model: endpoint.Model}, nil
+	in := &Inbound{Endpoint: endpoint, Header: r.Header, Model: endpoint.Model}
+	if endpoint.Suffix == StreamSuffix {
+		in.Stream, in.Array = true, r.URL.Query().Get("alt") != "sse"
+	}
+	return in, nil
 }
 
 // Read reads r's body, at most limit bytes, and scans it. Later calls return
@@ -141,7 +150,7 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 	if m := in.members.model; m.present() && in.Endpoint.Model == "" {
 		in.Model = decodeString(buf.b[m.val:m.end])
 	}
-	if m := in.members.stream; m.present() {
+	if m := in.members.stream; m.present() && in.Endpoint.API != GeminiAPI {
 		in.Stream = string(buf.b[m.val:m.end]) == "true"
 	}
 	return nil
