@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
@@ -101,7 +100,7 @@ func (c *conversation) addTurn(role dialect.Role, m *message) *llmprovider.Error
 // markLast puts a message's cache marker on its last part.
 func markLast(parts []dialect.Part, cache dialect.JSON) {
 	if cache != nil && len(parts) > 0 {
-		parts[len(parts)-1].Cache = readCacheControl(cache)
+		parts[len(parts)-1].Cache = dialect.ReadCache(cache)
 	}
 }
 
@@ -159,9 +158,9 @@ func readReasoning(m *message) []dialect.Part {
 		t := new(dialect.Thought)
 		switch jsonscan.Text(jsonscan.Get(block, "type")) {
 		case "thinking":
-			t.Text, t.Signature = stringOf(block, "thinking"), dialect.ReadCarrier(stringOf(block, "signature"), vendorAnthropic)
+			t.Text, t.Signature = dialect.StringOf(block, "thinking"), dialect.ReadCarrier(dialect.StringOf(block, "signature"), vendorAnthropic)
 		case "redacted_thinking":
-			t.Data = dialect.ReadCarrier(stringOf(block, "data"), vendorAnthropic)
+			t.Data = dialect.ReadCarrier(dialect.StringOf(block, "data"), vendorAnthropic)
 		default:
 			continue
 		}
@@ -175,11 +174,11 @@ func readReasoning(m *message) []dialect.Part {
 		t := new(dialect.Thought)
 		switch jsonscan.Text(jsonscan.Get(detail, "type")) {
 		case "reasoning.text":
-			t.Text, t.Signature = stringOf(detail, "text"), dialect.ReadCarrier(stringOf(detail, "signature"), vendor)
+			t.Text, t.Signature = dialect.StringOf(detail, "text"), dialect.ReadCarrier(dialect.StringOf(detail, "signature"), vendor)
 		case "reasoning.summary":
-			t.Text, t.Summary = stringOf(detail, "summary"), true
+			t.Text, t.Summary = dialect.StringOf(detail, "summary"), true
 		case "reasoning.encrypted":
-			t.Data = dialect.ReadCarrier(stringOf(detail, "data"), vendor)
+			t.Data = dialect.ReadCarrier(dialect.StringOf(detail, "data"), vendor)
 		default:
 			continue
 		}
@@ -207,14 +206,6 @@ func vendorOf(format string) string {
 	return "other"
 }
 
-// stringOf returns the member if it is a string.
-func stringOf(object dialect.JSON, name string) dialect.JSON {
-	if v := jsonscan.Get(object, name); jsonscan.IsString(v) {
-		return v
-	}
-	return nil
-}
-
 func readCall(raw dialect.JSON, id string) (dialect.Part, *llmprovider.Error) {
 	call := &dialect.ToolUse{ID: id}
 	p := dialect.Part{Kind: dialect.ToolCall, Call: call}
@@ -236,9 +227,9 @@ func readCall(raw dialect.JSON, id string) (dialect.Part, *llmprovider.Error) {
 		case jsonscan.NameIs(name, "custom"):
 			call.Custom = true
 			call.Name = jsonscan.Text(jsonscan.Get(v, "name"))
-			call.Arguments.Text = stringOf(v, "input")
+			call.Arguments.Text = dialect.StringOf(v, "input")
 		case jsonscan.NameIs(name, "extra_content"): // Google's endpoint for this API
-			p.Signature = dialect.ReadCarrier(stringOf(jsonscan.Get(v, "google"), "thought_signature"), "google")
+			p.Signature = dialect.ReadCarrier(dialect.StringOf(jsonscan.Get(v, "google"), "thought_signature"), "google")
 		}
 	}
 	if call.Name == "" {
@@ -262,24 +253,10 @@ func (c *conversation) addResult(m *message) *llmprovider.Error {
 	}
 	part := dialect.Part{Kind: dialect.ToolResult, Result: &dialect.Result{ID: m.callID, Name: call.Name, Parts: content, Custom: call.Custom}}
 	if m.cache != nil {
-		part.Cache = readCacheControl(m.cache)
+		part.Cache = dialect.ReadCache(m.cache)
 	}
-	turns := c.r.Turns
-	if n := len(turns); n > 0 && turns[n-1].Role == dialect.User && onlyResults(turns[n-1].Parts) {
-		turns[n-1].Parts = append(turns[n-1].Parts, part)
-		return nil
-	}
-	c.r.Turns = append(turns, dialect.Turn{Role: dialect.User, Parts: []dialect.Part{part}})
+	c.r.AddResult(part)
 	return nil
-}
-
-func onlyResults(parts []dialect.Part) bool {
-	for i := range parts {
-		if parts[i].Kind != dialect.ToolResult {
-			return false
-		}
-	}
-	return len(parts) > 0
 }
 
 func (c *conversation) readContent(content dialect.JSON) ([]dialect.Part, *llmprovider.Error) {
@@ -312,34 +289,30 @@ func (c *conversation) readPart(raw dialect.JSON) (dialect.Part, *llmprovider.Er
 		case jsonscan.NameIs(name, "cache_control"):
 			cache = v
 		case jsonscan.NameIs(name, "prompt_cache_breakpoint"):
-			p.Cache = &dialect.Cache{TTL: dialect.Lifetime(jsonscan.Text(jsonscan.Get(v, "ttl")))}
+			p.Cache = dialect.ReadTTL(v)
 		}
 	}
 	if cache != nil {
-		p.Cache = readCacheControl(cache)
+		p.Cache = dialect.ReadCache(cache)
 	}
 	switch kind {
 	case "text":
-		p.Kind, p.Text = dialect.Text, stringOf(raw, "text")
+		p.Kind, p.Text = dialect.Text, dialect.StringOf(raw, "text")
 	case "refusal":
-		p.Kind, p.Text = dialect.Refusal, stringOf(raw, "refusal")
+		p.Kind, p.Text = dialect.Refusal, dialect.StringOf(raw, "refusal")
 	case "thinking": // Mistral
 		p.Kind, p.Thought = dialect.Reasoning, &dialect.Thought{Text: readThinking(jsonscan.Get(raw, "thinking"))}
 		return p, nil
 	case "image_url":
 		image := jsonscan.Get(raw, "image_url")
-		p.Kind, p.Media = dialect.Image, readURL(stringOf(image, "url"))
+		p.Kind, p.Media = dialect.Image, dialect.ReadURL(dialect.StringOf(image, "url"))
 		if p.Media != nil {
-			p.Media.Detail = stringOf(image, "detail")
+			p.Media.Detail = dialect.StringOf(image, "detail")
 		}
 	case "video_url":
-		p.Kind, p.Media = dialect.Video, readURL(stringOf(jsonscan.Get(raw, "video_url"), "url"))
+		p.Kind, p.Media = dialect.Video, dialect.ReadURL(dialect.StringOf(jsonscan.Get(raw, "video_url"), "url"))
 	case "input_audio":
-		audio := jsonscan.Get(raw, "input_audio")
-		p.Kind = dialect.Audio
-		if data := stringOf(audio, "data"); data != nil {
-			p.Media = &dialect.Media{Type: "audio/" + jsonscan.Text(jsonscan.Get(audio, "format")), Data: jsonscan.Plain(data)}
-		}
+		p.Kind, p.Media = dialect.Audio, dialect.ReadAudio(jsonscan.Get(raw, "input_audio"))
 	case "file":
 		p.Kind, p.Media = dialect.Document, readFile(jsonscan.Get(raw, "file"))
 	default:
@@ -366,38 +339,14 @@ func readThinking(value dialect.JSON) dialect.JSON {
 
 func readFile(file dialect.JSON) *dialect.Media {
 	var m *dialect.Media
-	switch data, id := stringOf(file, "file_data"), stringOf(file, "file_id"); {
+	switch data, id := dialect.StringOf(file, "file_data"), dialect.StringOf(file, "file_id"); {
 	case data != nil:
-		m = readURL(data)
-		if m.Data == nil { // base64 without "data:" before it
-			m = &dialect.Media{Type: "application/pdf", Data: jsonscan.Plain(data)}
-		}
+		m = dialect.ReadFileData(data)
 	case id != nil:
 		m = &dialect.Media{FileID: id}
 	default:
 		return nil
 	}
-	m.Name = stringOf(file, "filename")
+	m.Name = dialect.StringOf(file, "filename")
 	return m
-}
-
-// readURL reads a URL or a data URL (RFC 2397) in base64.
-func readURL(url dialect.JSON) *dialect.Media {
-	if url == nil {
-		return nil
-	}
-	inner := jsonscan.Inner(url)
-	if len(inner) < 5 || !strings.EqualFold(string(inner[:5]), "data:") {
-		return &dialect.Media{URL: url}
-	}
-	text := jsonscan.Plain(url)
-	head, data, found := bytes.Cut(text[5:], []byte{','})
-	media, isBase64 := bytes.CutSuffix(head, []byte(";base64"))
-	if !found || !isBase64 {
-		return &dialect.Media{URL: url}
-	}
-	if i := bytes.IndexByte(media, ';'); i >= 0 {
-		media = media[:i]
-	}
-	return &dialect.Media{Type: strings.ToLower(string(media)), Data: data}
 }

@@ -7,17 +7,17 @@ import (
 )
 
 func (w *requestWriter) messages() *llmprovider.Error {
-	w.out = append(w.out, `,"messages":[`...)
-	start := len(w.out)
-	for i := range w.r.Turns {
-		t := &w.r.Turns[i]
+	w.Out = append(w.Out, `,"messages":[`...)
+	start := len(w.Out)
+	for i := range w.R.Turns {
+		t := &w.R.Turns[i]
 		var err *llmprovider.Error
 		switch t.Role {
 		case dialect.User:
 			err = w.userTurn(t, start)
 		case dialect.Assistant:
-			if i == len(w.r.Turns)-1 && w.target.Profile.NoPrefill {
-				return w.r.Refuse(dialect.CPrefill, "the conversation must not end with the model's own turn")
+			if i == len(w.R.Turns)-1 && w.Target.Profile.NoPrefill {
+				return w.R.Refuse(dialect.CPrefill, "the conversation must not end with the model's own turn")
 			}
 			err = w.assistantTurn(t, start)
 		default:
@@ -27,32 +27,32 @@ func (w *requestWriter) messages() *llmprovider.Error {
 			return err
 		}
 	}
-	w.out = append(w.out, ']')
+	w.Out = append(w.Out, ']')
 	return nil
 }
 
 // begin begins a message.
 func (w *requestWriter) begin(role string, start int) {
-	if len(w.out) > start {
-		w.out = append(w.out, ',')
+	if len(w.Out) > start {
+		w.Out = append(w.Out, ',')
 	}
-	w.out = append(w.out, `{"role":"`...)
-	w.out = append(w.out, role...)
-	w.out = append(w.out, '"')
+	w.Out = append(w.Out, `{"role":"`...)
+	w.Out = append(w.Out, role...)
+	w.Out = append(w.Out, '"')
 }
 
 func (w *requestWriter) systemTurn(t *dialect.Turn, start int) *llmprovider.Error {
 	role := "system"
-	if t.Role == dialect.Developer && !w.target.Profile.NoDeveloper {
+	if t.Role == dialect.Developer && !w.Target.Profile.NoDeveloper {
 		role = "developer"
 	}
 	w.begin(role, start)
-	w.member("name", t.Name)
-	w.out = append(w.out, `,"content":`...)
+	w.Member("name", t.Name)
+	w.Out = append(w.Out, `,"content":`...)
 	if err := w.content(t.Parts); err != nil {
 		return err
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
 }
 
@@ -88,12 +88,12 @@ func (w *requestWriter) userTurn(t *dialect.Turn, start int) *llmprovider.Error 
 		}
 	}
 	w.begin("user", start)
-	w.member("name", t.Name)
-	w.out = append(w.out, `,"content":`...)
+	w.Member("name", t.Name)
+	w.Out = append(w.Out, `,"content":`...)
 	if err := w.content(rest); err != nil {
 		return err
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
 }
 
@@ -101,40 +101,37 @@ func (w *requestWriter) userTurn(t *dialect.Turn, start int) *llmprovider.Error 
 func (w *requestWriter) result(p *dialect.Part, start int) {
 	r := p.Result
 	w.begin("tool", start)
-	w.out = append(w.out, `,"tool_call_id":`...)
-	w.out = jsonscan.AppendString(w.out, w.toolID(r.ID))
-	w.out = append(w.out, `,"content":"`...)
+	w.String(`,"tool_call_id":`, w.toolID(r.ID))
+	w.Out = append(w.Out, `,"content":"`...)
 	if r.IsError {
-		w.out = append(w.out, "Error: "...)
-		w.r.Loss.Approximate(dialect.CToolError)
+		w.Out = append(w.Out, "Error: "...)
+		w.R.Loss.Approximate(dialect.CToolError)
 	}
 	if r.Object != nil {
-		w.out = jsonscan.AppendEscaped(w.out, r.Object)
+		w.Out = jsonscan.AppendEscaped(w.Out, r.Object)
 	}
 	first := true
 	for i := range r.Parts {
 		text := jsonscan.Inner(r.Parts[i].Text)
 		if r.Parts[i].Media != nil {
 			text = []byte("[attached to the next message]")
-			w.r.Loss.Approximate(dialect.CToolResult)
+			w.R.Loss.Approximate(dialect.CToolResult)
 		}
 		if !first {
-			w.out = append(w.out, `\n`...)
+			w.Out = append(w.Out, `\n`...)
 		}
 		first = false
-		w.out = append(w.out, text...)
-		if r.Parts[i].Cache != nil {
-			w.r.Loss.Drop(dialect.CCache)
-		}
+		w.Out = append(w.Out, text...)
+		w.DropCache(r.Parts[i].Cache)
 	}
-	w.out = append(w.out, '"')
+	w.Out = append(w.Out, '"')
 	w.cache(p.Cache)
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 }
 
 func (w *requestWriter) assistantTurn(t *dialect.Turn, start int) *llmprovider.Error {
 	w.begin("assistant", start)
-	w.member("name", t.Name)
+	w.Member("name", t.Name)
 	var content []dialect.Part
 	calls := 0
 	for _, p := range t.Parts {
@@ -147,32 +144,32 @@ func (w *requestWriter) assistantTurn(t *dialect.Turn, start int) *llmprovider.E
 		}
 	}
 	w.reasoning(t)
-	w.out = append(w.out, `,"content":`...)
+	w.Out = append(w.Out, `,"content":`...)
 	if len(content) == 0 {
-		w.out = append(w.out, "null"...)
+		w.Out = append(w.Out, "null"...)
 	} else if err := w.content(content); err != nil {
 		return err
 	}
 	if calls > 0 {
-		w.out = append(w.out, `,"tool_calls":[`...)
+		w.Out = append(w.Out, `,"tool_calls":[`...)
 		n := 0
 		for i := range t.Parts {
 			if t.Parts[i].Kind == dialect.ToolCall {
-				w.out = comma(w.out, n)
+				w.Comma(n)
 				n++
 				w.call(&t.Parts[i])
 			}
 		}
-		w.out = append(w.out, ']')
+		w.Out = append(w.Out, ']')
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
 }
 
 // reasoning writes earlier reasoning into the member that the vendor reads it from.
 // Signatures and encrypted state have no place in this API.
 func (w *requestWriter) reasoning(t *dialect.Turn) {
-	p := w.target.Profile
+	p := w.Target.Profile
 	var text []byte
 	for i := range t.Parts {
 		thought := t.Parts[i].Thought
@@ -180,18 +177,18 @@ func (w *requestWriter) reasoning(t *dialect.Turn) {
 			continue
 		}
 		if p.ReasoningName == "" || !p.ReplayReasoning {
-			w.r.Loss.Drop(dialect.CReasoning)
+			w.R.Loss.Drop(dialect.CReasoning)
 			continue
 		}
 		if !thought.Data.Empty() || !thought.Signature.Empty() {
-			w.r.Loss.Drop(dialect.CSignature)
+			w.R.Loss.Drop(dialect.CSignature)
 		}
 		text = append(text, jsonscan.Inner(thought.Text)...)
 	}
 	if len(text) > 0 || p.ReplayReasoning && p.ReasoningName != "" && hasCall(t) {
-		w.out = append(w.out, `,"`+p.ReasoningName+`":"`...)
-		w.out = append(w.out, text...)
-		w.out = append(w.out, '"')
+		w.Out = append(w.Out, `,"`+p.ReasoningName+`":"`...)
+		w.Out = append(w.Out, text...)
+		w.Out = append(w.Out, '"')
 	}
 }
 
@@ -205,91 +202,84 @@ func hasCall(t *dialect.Turn) bool {
 }
 
 func (w *requestWriter) call(p *dialect.Part) {
-	w.out = append(w.out, `{"id":`...)
-	w.out = jsonscan.AppendString(w.out, w.toolID(p.Call.ID))
+	w.String(`{"id":`, w.toolID(p.Call.ID))
 	if p.Call.Custom {
-		w.out = append(w.out, `,"type":"custom","custom":{"name":`...)
-		w.out = jsonscan.AppendString(w.out, p.Call.Name)
-		w.member("input", p.Call.Arguments.Text)
+		w.String(`,"type":"custom","custom":{"name":`, p.Call.Name)
+		w.Member("input", p.Call.Arguments.Text)
 	} else {
-		w.out = append(w.out, `,"type":"function","function":{"name":`...)
-		w.out = jsonscan.AppendString(w.out, p.Call.Name)
-		w.out = append(w.out, `,"arguments":`...)
-		w.out = p.Call.Arguments.AppendText(w.out)
+		w.String(`,"type":"function","function":{"name":`, p.Call.Name)
+		w.Out = append(w.Out, `,"arguments":`...)
+		w.Out = p.Call.Arguments.AppendText(w.Out)
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	switch {
-	case p.Signature.From("google") && w.target.Vendor == "google":
-		w.out = append(w.out, `,"extra_content":{"google":{"thought_signature":`...)
-		w.out = append(w.out, p.Signature.Value...)
-		w.out = append(w.out, `}}`...)
+	case p.Signature.From("google") && w.Target.Vendor == "google":
+		w.Out = append(w.Out, `,"extra_content":{"google":{"thought_signature":`...)
+		w.Out = append(w.Out, p.Signature.Value...)
+		w.Out = append(w.Out, `}}`...)
 	case !p.Signature.Empty():
-		w.r.Loss.Drop(dialect.CSignature)
+		w.R.Loss.Drop(dialect.CSignature)
 	}
-	if p.Cache != nil {
-		w.r.Loss.Drop(dialect.CCache)
-	}
-	w.out = append(w.out, '}')
+	w.DropCache(p.Cache)
+	w.Out = append(w.Out, '}')
 }
 
 // content writes what a message says: a string where text alone says it, else parts.
 func (w *requestWriter) content(parts []dialect.Part) *llmprovider.Error {
-	if len(parts) == 1 && parts[0].Kind == dialect.Text && (parts[0].Cache == nil || !w.target.Profile.CacheControl) {
-		if parts[0].Cache != nil {
-			w.r.Loss.Drop(dialect.CCache)
-		}
-		w.out = append(w.out, parts[0].Text...)
+	if len(parts) == 1 && parts[0].Kind == dialect.Text && (parts[0].Cache == nil || !w.Target.Profile.CacheControl) {
+		w.DropCache(parts[0].Cache)
+		w.Out = append(w.Out, parts[0].Text...)
 		return nil
 	}
-	w.out = append(w.out, '[')
+	w.Out = append(w.Out, '[')
 	for i := range parts {
-		w.out = comma(w.out, i)
+		w.Comma(i)
 		if err := w.part(&parts[i]); err != nil {
 			return err
 		}
 	}
-	w.out = append(w.out, ']')
+	w.Out = append(w.Out, ']')
 	return nil
 }
 
 func (w *requestWriter) part(p *dialect.Part) *llmprovider.Error {
 	switch p.Kind {
 	case dialect.Text:
-		w.out = append(w.out, `{"type":"text"`...)
-		w.member("text", p.Text)
+		w.Out = append(w.Out, `{"type":"text"`...)
+		w.Member("text", p.Text)
 	case dialect.Refusal:
-		w.out = append(w.out, `{"type":"refusal"`...)
-		w.member("refusal", p.Text)
+		w.Out = append(w.Out, `{"type":"refusal"`...)
+		w.Member("refusal", p.Text)
 	case dialect.Image:
-		w.out = append(w.out, `{"type":"image_url","image_url":{"url":`...)
-		if err := w.url(p.Media, dialect.CImage); err != nil {
+		w.Out = append(w.Out, `{"type":"image_url","image_url":{"url":`...)
+		if err := w.DataURL(p.Media, dialect.CImage); err != nil {
 			return err
 		}
-		w.member("detail", p.Media.Detail)
-		w.out = append(w.out, '}')
+		w.Member("detail", p.Media.Detail)
+		w.Out = append(w.Out, '}')
 	case dialect.Video:
-		w.out = append(w.out, `{"type":"video_url","video_url":{"url":`...)
-		if err := w.url(p.Media, dialect.CVideo); err != nil {
+		w.Out = append(w.Out, `{"type":"video_url","video_url":{"url":`...)
+		if err := w.DataURL(p.Media, dialect.CVideo); err != nil {
 			return err
 		}
-		w.out = append(w.out, '}')
+		w.Out = append(w.Out, '}')
 	case dialect.Audio:
 		format, ok := audioFormats[p.Media.Type]
 		if !ok || p.Media.Data == nil {
-			return w.r.Refuse(dialect.CAudio, "it takes sound as wav or mp3 inside the request only")
+			return w.R.Refuse(dialect.CAudio, "it takes sound as wav or mp3 inside the request only")
 		}
-		w.out = append(w.out, `{"type":"input_audio","input_audio":{"format":"`+format+`","data":"`...)
-		w.out = append(w.out, p.Media.Data...)
-		w.out = append(w.out, `"}`...)
+		w.Out = append(w.Out, `{"type":"input_audio","input_audio":{"format":"`+format+`","data":"`...)
+		w.Out = append(w.Out, p.Media.Data...)
+		w.Out = append(w.Out, `"}`...)
 	case dialect.Document:
 		if err := w.document(p.Media); err != nil {
 			return err
 		}
 	default:
-		return w.r.Refuse(dialect.CText, "a message of this role cannot have a part of this kind")
+		return w.R.Refuse(dialect.CText, "a message of this role cannot have a part of this kind")
 	}
 	w.cache(p.Cache)
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
 }
 
@@ -297,49 +287,32 @@ var audioFormats = map[string]string{
 	"audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mp3": "mp3", "audio/mpeg": "mp3",
 }
 
-// url writes a medium as the URL of its content, or as a data URL.
-func (w *requestWriter) url(m *dialect.Media, c dialect.Concept) *llmprovider.Error {
-	switch {
-	case m.URL != nil:
-		w.out = append(w.out, m.URL...)
-	case m.Data != nil:
-		w.out = append(w.out, `"data:`...)
-		w.out = jsonscan.AppendEscaped(w.out, []byte(m.Type))
-		w.out = append(w.out, ";base64,"...)
-		w.out = append(w.out, m.Data...)
-		w.out = append(w.out, '"')
-	default:
-		return w.r.Refuse(c, "it cannot reach a file that another provider stores")
-	}
-	return nil
-}
-
 func (w *requestWriter) document(m *dialect.Media) *llmprovider.Error {
 	if m.Title != nil || m.Context != nil {
-		w.r.Loss.Drop(dialect.CDocumentName)
+		w.R.Loss.Drop(dialect.CDocumentName)
 	}
 	switch {
 	case m.Text != nil:
-		w.r.Loss.Approximate(dialect.CDocument)
-		w.out = append(w.out, `{"type":"text"`...)
-		w.member("text", m.Text)
+		w.R.Loss.Approximate(dialect.CDocument)
+		w.Out = append(w.Out, `{"type":"text"`...)
+		w.Member("text", m.Text)
 		return nil
 	case m.Data == nil:
-		return w.r.Refuse(dialect.CDocument, "it takes documents inside the request only; send the content in base64")
+		return w.R.Refuse(dialect.CDocument, "it takes documents inside the request only; send the content in base64")
 	}
-	w.out = append(w.out, `{"type":"file","file":{"file_data":`...)
-	if err := w.url(m, dialect.CDocument); err != nil {
+	w.Out = append(w.Out, `{"type":"file","file":{"file_data":`...)
+	if err := w.DataURL(m, dialect.CDocument); err != nil {
 		return err
 	}
-	w.out = append(w.out, `,"filename":`...)
+	w.Out = append(w.Out, `,"filename":`...)
 	switch {
 	case m.Name != nil:
-		w.out = append(w.out, m.Name...)
+		w.Out = append(w.Out, m.Name...)
 	case m.Title != nil:
-		w.out = append(w.out, m.Title...)
+		w.Out = append(w.Out, m.Title...)
 	default:
-		w.out = append(w.out, `"document"`...)
+		w.Out = append(w.Out, `"document"`...)
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
 }

@@ -46,9 +46,9 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "model":
 		r.Model = jsonscan.Text(value)
 	case "stream":
-		r.Stream = isTrue(value)
+		r.Stream = dialect.IsTrue(value)
 	case "stream_options":
-		r.StreamUsage = isTrue(jsonscan.Get(value, "include_usage"))
+		r.StreamUsage = dialect.IsTrue(jsonscan.Get(value, "include_usage"))
 	case "max_completion_tokens":
 		s.MaxOutput = value
 	case "max_tokens":
@@ -90,8 +90,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "service_tier":
 		s.ServiceTier = value
 	case "store":
-		store := isTrue(value)
-		s.Store = &store
+		s.Store = dialect.Flag(value)
 	case "prompt_cache_key":
 		s.CacheKey = value
 	case "prompt_cache_options", "prompt_cache_retention":
@@ -107,8 +106,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "tool_choice":
 		return readChoice(r, value)
 	case "parallel_tool_calls":
-		parallel := isTrue(value)
-		r.Parallel = &parallel
+		r.Parallel = dialect.Flag(value)
 	case "modalities":
 		for m := range jsonscan.Elements(value) {
 			if jsonscan.Text(m) != "text" {
@@ -128,8 +126,6 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	}
 	return nil
 }
-
-func isTrue(value []byte) bool { return string(value) == "true" }
 
 func readStop(s *dialect.Settings, value dialect.JSON) *llmprovider.Error {
 	if jsonscan.IsString(value) {
@@ -162,8 +158,7 @@ func readFormat(s *dialect.Settings, value dialect.JSON) *llmprovider.Error {
 			case jsonscan.NameIs(name, "description"):
 				s.Format.Description = v
 			case jsonscan.NameIs(name, "strict"):
-				strict := isTrue(v)
-				s.Format.Strict = &strict
+				s.Format.Strict = dialect.Flag(v)
 			}
 		}
 		if s.Format.Schema == nil {
@@ -186,7 +181,7 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 			case jsonscan.NameIs(name, "function"), jsonscan.NameIs(name, "custom"):
 				definition = v
 			case jsonscan.NameIs(name, "cache_control"):
-				t.Cache = readCacheControl(v)
+				t.Cache = dialect.ReadCache(v)
 			}
 		}
 		switch t.Type {
@@ -223,8 +218,7 @@ func readFunction(t *dialect.Tool, definition dialect.JSON) {
 				t.Grammar = v
 			}
 		case jsonscan.NameIs(name, "strict"):
-			strict := isTrue(v)
-			t.Strict = &strict
+			t.Strict = dialect.Flag(v)
 		}
 	}
 }
@@ -244,14 +238,7 @@ func readFunctions(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 
 func readChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 	if jsonscan.IsString(value) {
-		switch jsonscan.Text(value) {
-		case "auto":
-			r.Choice.Mode = dialect.ChoiceAuto
-		case "required", "any":
-			r.Choice.Mode = dialect.ChoiceAny
-		case "none":
-			r.Choice.Mode = dialect.ChoiceNone
-		default:
+		if r.Choice.Mode = dialect.ChoiceWord(value); r.Choice.Mode == 0 {
 			return dialect.Invalid("tool_choice", "auto, required, none or an object")
 		}
 		return nil
@@ -285,14 +272,6 @@ func readLegacyChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error
 		return nil
 	}
 	return readChoice(r, value)
-}
-
-// readCacheControl reads the cache marker that compatible providers share.
-func readCacheControl(value dialect.JSON) *dialect.Cache {
-	if jsonscan.Text(jsonscan.Get(value, "type")) != "ephemeral" {
-		return nil
-	}
-	return &dialect.Cache{TTL: dialect.Lifetime(jsonscan.Text(jsonscan.Get(value, "ttl")))}
 }
 
 // callID is the id of a call that has none: from its place, so that the same

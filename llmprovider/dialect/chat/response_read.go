@@ -18,26 +18,15 @@ func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
 // responseReader is what a whole response and a stream have in common.
 type responseReader struct {
 	options dialect.ResponseOptions
-	emit    func(*dialect.Event) error
+	dialect.Emitter
 	started bool
-	event   dialect.Event
 	usage   llmprovider.Usage
-	err     error
-}
-
-// send emits an event. After an error of emit it does nothing.
-func (r *responseReader) send(e dialect.Event) {
-	if r.err != nil {
-		return
-	}
-	r.event = e
-	r.err = r.emit(&r.event)
 }
 
 func (r *responseReader) start(id, model string) {
 	if !r.started {
 		r.started = true
-		r.send(dialect.Event{Kind: dialect.Start, ID: id, Model: model})
+		r.Send(dialect.Event{Kind: dialect.Start, ID: id, Model: model})
 	}
 }
 
@@ -45,8 +34,12 @@ func (r *responseReader) start(id, model string) {
 var reasons = map[string]dialect.Reason{
 	"stop": dialect.Stopped, "length": dialect.Length, "tool_calls": dialect.ToolCalls, "function_call": dialect.ToolCalls,
 	"content_filter": dialect.Filtered, "eos": dialect.Stopped, "end_turn": dialect.Stopped, "max_tokens": dialect.Length,
-	"insufficient_system_resource": dialect.Unknown,
+	"model_length": dialect.ContextFull, // Mistral
 }
+
+// failures are those that say that there is no response: DeepSeek's, OpenRouter's and
+// SGLang's.
+var failures = map[string]bool{"insufficient_system_resource": true, "error": true, "abort": true}
 
 // wholeReader reads a response that is one document.
 type wholeReader struct {
@@ -57,16 +50,16 @@ type wholeReader struct {
 func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
 
 func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	doc := r.whole.Close()
 	choices := jsonscan.Get(doc, "choices")
-	if failed := jsonscan.Get(doc, "error"); failed != nil && !jsonscan.IsNull(failed) && choices == nil {
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, doc)})
-		return r.err
+	if says(jsonscan.Get(doc, "error")) && choices == nil {
+		r.Fail(dialect.ReadError(0, doc))
+		return r.Err
 	}
 	if len(choices) == 0 || choices[0] != '[' {
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.Malformed("choices")})
-		return r.err
+		r.Fail(dialect.Malformed("choices"))
+		return r.Err
 	}
 	r.start(jsonscan.Text(jsonscan.Get(doc, "id")), jsonscan.Text(jsonscan.Get(doc, "model")))
 	n := 0
@@ -75,15 +68,13 @@ func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
 		n++
 	}
 	if n == 0 {
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.Malformed("choices")})
-		return r.err
+		r.Fail(dialect.Malformed("choices"))
+		return r.Err
 	}
-	if u := jsonscan.Get(doc, "usage"); u != nil {
-		r.usage.ReadUsage(u)
-		r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
-	}
-	r.send(dialect.Event{Kind: dialect.End})
-	return r.err
+	r.usage.ReadUsage(jsonscan.Get(doc, "usage"))
+	r.Usage(&r.usage)
+	r.End()
+	return r.Err
 }
 
 func (r *wholeReader) readChoice(n int, choice dialect.JSON) {
@@ -91,16 +82,12 @@ func (r *wholeReader) readChoice(n int, choice dialect.JSON) {
 	refused := false
 	for _, part := range readReasoning(reasoningOf(message)) {
 		t := part.Thought
-		r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.Reasoning, Summary: t.Summary, Data: t.Data})
-		if t.Data.Empty() {
-			r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.Reasoning, Text: jsonscan.Inner(t.Text), Signature: t.Signature})
-		}
-		r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.Reasoning})
+		r.Part(dialect.Event{Choice: n, Part: dialect.Reasoning, Summary: t.Summary, Data: t.Data}, jsonscan.Inner(t.Text), t.Signature)
 	}
 	r.readContent(n, jsonscan.Get(message, "content"))
 	if refusal := jsonscan.Inner(jsonscan.Get(message, "refusal")); len(refusal) > 0 {
 		refused = true
-		r.part(n, dialect.Refusal, refusal)
+		r.Part(dialect.Event{Choice: n, Part: dialect.Refusal}, refusal, dialect.Carrier{})
 	}
 	i := 0
 	for raw := range jsonscan.Elements(jsonscan.Get(message, "tool_calls")) {
@@ -116,7 +103,12 @@ func (r *wholeReader) readChoice(n int, choice dialect.JSON) {
 
 // finish emits why a choice ended. Some servers say "stop" after a call (Ollama).
 func (r *responseReader) finish(n int, choice dialect.JSON, refused bool, calls int) {
-	e := dialect.Event{Kind: dialect.Finish, Choice: n, Reason: reasons[jsonscan.Text(jsonscan.Get(choice, "finish_reason"))]}
+	reason := jsonscan.Text(jsonscan.Get(choice, "finish_reason"))
+	if failures[reason] {
+		r.Fail(dialect.ModelFailed(reason))
+		return
+	}
+	e := dialect.Event{Kind: dialect.Finish, Choice: n, Reason: reasons[reason]}
 	// What vLLM and SGLang say of the stop sequence.
 	for _, name := range [...]string{"stop_reason", "matched_stop"} {
 		if text := jsonscan.Get(choice, name); jsonscan.IsString(text) && e.Reason == dialect.Stopped {
@@ -130,28 +122,21 @@ func (r *responseReader) finish(n int, choice dialect.JSON, refused bool, calls 
 	case calls > 0:
 		e.Reason = dialect.ToolCalls
 	}
-	r.send(e)
-}
-
-// part emits a part that is whole.
-func (r *responseReader) part(n int, kind dialect.Kind, text []byte) {
-	r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: kind})
-	r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: kind, Text: text})
-	r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: kind})
+	r.Send(e)
 }
 
 // readContent reads a message's content: a string, or the parts that Mistral sends.
 func (r *wholeReader) readContent(n int, content dialect.JSON) {
 	if text := jsonscan.Inner(content); len(text) > 0 {
-		r.part(n, dialect.Text, text)
+		r.Part(dialect.Event{Choice: n, Part: dialect.Text}, text, dialect.Carrier{})
 		return
 	}
 	for raw := range jsonscan.Elements(content) {
 		switch jsonscan.Text(jsonscan.Get(raw, "type")) {
 		case "text":
-			r.part(n, dialect.Text, jsonscan.Inner(jsonscan.Get(raw, "text")))
+			r.Part(dialect.Event{Choice: n, Part: dialect.Text}, jsonscan.Inner(jsonscan.Get(raw, "text")), dialect.Carrier{})
 		case "thinking":
-			r.part(n, dialect.Reasoning, jsonscan.Inner(readThinking(jsonscan.Get(raw, "thinking"))))
+			r.Part(dialect.Event{Choice: n, Part: dialect.Reasoning}, jsonscan.Inner(readThinking(jsonscan.Get(raw, "thinking"))), dialect.Carrier{})
 		}
 	}
 }
@@ -169,19 +154,16 @@ func (r *wholeReader) readCall(n, i int, raw dialect.JSON) {
 }
 
 func (r *responseReader) call(n int, id string, f dialect.JSON, custom bool) {
-	r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.ToolCall, ID: id, Name: jsonscan.Text(jsonscan.Get(f, "name")), Custom: custom})
 	name := "arguments"
 	if custom {
 		name = "input"
 	}
-	text := jsonscan.Get(f, name)
-	switch {
-	case jsonscan.IsString(text):
-		r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: jsonscan.Inner(text)})
-	case len(text) > 0 && text[0] == '{': // as Ollama's older versions send them
-		r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: jsonscan.AppendEscaped(nil, text)})
+	value := jsonscan.Get(f, name)
+	text := jsonscan.Inner(value)
+	if len(value) > 0 && value[0] == '{' { // as Ollama's older versions send them
+		text = jsonscan.AppendEscaped(nil, value)
 	}
-	r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.ToolCall})
+	r.Part(dialect.Event{Choice: n, Part: dialect.ToolCall, ID: id, Name: jsonscan.Text(jsonscan.Get(f, "name")), Custom: custom}, text, dialect.Carrier{})
 }
 
 // reasoningOf collects the members of a message that carry reasoning.

@@ -320,7 +320,9 @@ func (w *wholeWriter) end(dst []byte) []byte {
 	dst = append(dst, `,"choices":[`...)
 	for i := range w.choices {
 		c := &w.choices[i]
-		dst = comma(dst, i)
+		if i > 0 {
+			dst = append(dst, ',')
+		}
 		dst = append(dst, `{"index":`...)
 		dst = strconv.AppendInt(dst, int64(i), 10)
 		dst = append(dst, `,"message":{"role":"assistant","content":`...)

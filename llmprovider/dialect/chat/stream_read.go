@@ -12,7 +12,6 @@ type streamReader struct {
 	*responseReader
 	events  dialect.EventStream
 	choices []choiceState
-	failed  bool
 }
 
 // choiceState is what has come of one choice.
@@ -23,8 +22,8 @@ type choiceState struct {
 	calls   int          // that were opened
 	whole   objectEnd    // of the open call's arguments
 	refused bool
-	finish  dialect.JSON // the choice that said why it ended
-	waiting []fragment   // of calls that are not open, in the order of their beginning
+	done    bool       // it said why it ended
+	waiting []fragment // of calls that are not open, in the order of their beginning
 }
 
 // fragment is a call whose pieces wait for the open one to end.
@@ -37,65 +36,75 @@ type fragment struct {
 }
 
 func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	if err := r.events.Read(p, r.chunk); err != nil {
 		return err
 	}
-	return r.err
+	return r.Err
 }
 
 func (r *streamReader) Close(emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	rest, err := r.events.Close(r.chunk)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case isError(rest):
+		r.Fail(dialect.ReadError(0, rest))
+	case r.complete():
+		r.end()
+	default:
+		r.Fail(dialect.Incomplete())
 	}
-	if r.failed {
-		return r.err
+	return r.Err
+}
+
+// isError reports whether what is left of a stream is an error, as some servers
+// write it there.
+func isError(rest []byte) bool {
+	rest = bytes.TrimSpace(rest)
+	return len(rest) > 0 && rest[0] == '{' && jsonscan.Valid(rest) && says(jsonscan.Get(rest, "error"))
+}
+
+// says reports whether the value of a member "error" says that there is one.
+func says(value dialect.JSON) bool {
+	switch string(value) {
+	case "", "null", `""`, "false", "{}":
+		return false
 	}
-	if rest = bytes.TrimSpace(rest); len(rest) > 0 && rest[0] == '{' && jsonscan.Valid(rest) {
-		if failed := jsonscan.Get(rest, "error"); failed != nil && !jsonscan.IsNull(failed) {
-			r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, rest)})
-			return r.err
-		}
-	}
-	if !r.complete() {
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.Incomplete()})
-		return r.err
-	}
-	for n := range r.choices {
-		r.end(n)
-	}
-	if r.usage.Known {
-		r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
-	}
-	r.send(dialect.Event{Kind: dialect.End})
-	return r.err
+	return true
 }
 
 // complete reports whether every choice said why it ended. [DONE] alone is not
 // enough: some servers send it after a failure.
 func (r *streamReader) complete() bool {
 	for n := range r.choices {
-		if r.choices[n].finish == nil {
+		if !r.choices[n].done {
 			return false
 		}
 	}
 	return len(r.choices) > 0
 }
 
+func (r *streamReader) end() {
+	r.Usage(&r.usage)
+	r.End()
+}
+
 func (r *streamReader) chunk(_, data []byte) error {
 	data = bytes.TrimSpace(data)
-	if r.failed || len(data) == 0 {
-		return r.err
+	if r.Over || len(data) == 0 {
+		return r.Err
 	}
 	if string(data) == "[DONE]" {
-		return r.err
+		if r.complete() {
+			r.end()
+		}
+		return r.Err
 	}
 	if !jsonscan.Valid(data) || data[0] != '{' {
-		r.failed = true
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.Malformed("chunk")})
-		return r.err
+		r.Fail(dialect.Malformed("chunk"))
+		return r.Err
 	}
 	var id, model, choices, usage, failed dialect.JSON
 	for name, v := range jsonscan.Members(data) {
@@ -113,10 +122,9 @@ func (r *streamReader) chunk(_, data []byte) error {
 			failed = v
 		}
 	}
-	if failed != nil && string(failed) != `""` && string(failed) != "false" {
-		r.failed = true
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, data)})
-		return r.err
+	if says(failed) {
+		r.Fail(dialect.ReadError(0, data))
+		return r.Err
 	}
 	if usage != nil {
 		r.usage.ReadUsage(usage)
@@ -127,14 +135,14 @@ func (r *streamReader) chunk(_, data []byte) error {
 		}
 		r.choice(choice)
 	}
-	return r.err
+	return r.Err
 }
 
 // maxChoices bounds the choices of a stream.
 const maxChoices = 128
 
 func (r *streamReader) choice(raw dialect.JSON) {
-	n := index(jsonscan.Get(raw, "index"))
+	n := dialect.Index(jsonscan.Get(raw, "index"))
 	if n < 0 || n >= maxChoices {
 		return
 	}
@@ -142,7 +150,7 @@ func (r *streamReader) choice(raw dialect.JSON) {
 		r.choices = append(r.choices, choiceState{})
 	}
 	c := &r.choices[n]
-	if c.finish != nil {
+	if c.done {
 		return // what comes after the end, such as Azure's late filter results, is no content
 	}
 	delta := jsonscan.Get(raw, "delta")
@@ -184,20 +192,8 @@ func (r *streamReader) choice(raw dialect.JSON) {
 		r.takeFragment(n, f)
 	}
 	if finish := jsonscan.Get(raw, "finish_reason"); jsonscan.IsString(finish) && len(finish) > 2 {
-		c.finish = bytes.Clone(raw)
+		r.endChoice(n, raw)
 	}
-}
-
-// index reads a small number.
-func index(value dialect.JSON) int {
-	n := 0
-	for _, c := range value {
-		if c < '0' || c > '9' || n > 1<<20 {
-			return -1
-		}
-		n = 10*n + int(c-'0')
-	}
-	return n
 }
 
 func (r *streamReader) content(n int, content dialect.JSON) {
@@ -224,11 +220,11 @@ func (r *streamReader) reasoning(n int, delta dialect.JSON) {
 		switch {
 		case !t.Data.Empty():
 			r.closePart(n)
-			r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.Reasoning, Data: t.Data})
-			r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.Reasoning})
+			r.Send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.Reasoning, Data: t.Data})
+			r.Send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.Reasoning})
 		case !t.Signature.Empty():
 			r.openPart(n, dialect.Reasoning)
-			r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.Reasoning, Signature: t.Signature})
+			r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.Reasoning, Signature: t.Signature})
 			r.closePart(n)
 		}
 	}
@@ -240,7 +236,7 @@ func (r *streamReader) text(n int, kind dialect.Kind, text []byte) {
 		return
 	}
 	r.openPart(n, kind)
-	r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: kind, Text: text})
+	r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: kind, Text: text})
 }
 
 func (r *streamReader) openPart(n int, kind dialect.Kind) {
@@ -250,7 +246,7 @@ func (r *streamReader) openPart(n int, kind dialect.Kind) {
 	}
 	r.closePart(n)
 	c.open = kind
-	r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: kind})
+	r.Send(dialect.Event{Kind: dialect.Open, Choice: n, Part: kind})
 }
 
 func (r *streamReader) closePart(n int) {
@@ -258,13 +254,13 @@ func (r *streamReader) closePart(n int) {
 	if c.open == 0 {
 		return
 	}
-	r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: c.open})
+	r.Send(dialect.Event{Kind: dialect.Close, Choice: n, Part: c.open})
 	c.open = 0
 }
 
 // fragment reads a piece of a tool call.
 func (r *streamReader) fragment(n int, raw dialect.JSON) {
-	f := fragment{index: index(jsonscan.Get(raw, "index"))}
+	f := fragment{index: dialect.Index(jsonscan.Get(raw, "index"))}
 	for name, v := range jsonscan.Members(raw) {
 		switch {
 		case jsonscan.IsNull(v):
@@ -283,7 +279,7 @@ func (r *streamReader) fragment(n int, raw dialect.JSON) {
 			f.name = jsonscan.Text(jsonscan.Get(v, "name"))
 			f.text = jsonscan.Inner(jsonscan.Get(v, "input"))
 		case jsonscan.NameIs(name, "extra_content"):
-			f.sig = dialect.ReadCarrier(stringOf(jsonscan.Get(v, "google"), "thought_signature"), "google")
+			f.sig = dialect.ReadCarrier(dialect.StringOf(jsonscan.Get(v, "google"), "thought_signature"), "google")
 		}
 	}
 	r.takeFragment(n, f)
@@ -336,24 +332,27 @@ func (r *streamReader) openCall(n int, f fragment) {
 	c := &r.choices[n]
 	c.open, c.call, c.id, c.whole = dialect.ToolCall, f.index, f.id, objectEnd{}
 	c.calls++
-	r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.ToolCall, ID: f.id, Name: f.name, Custom: f.custom, Signature: f.sig})
+	r.Send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.ToolCall, ID: f.id, Name: f.name, Custom: f.custom, Signature: f.sig})
 	r.callText(n, f.text)
 }
 
 func (r *streamReader) callText(n int, text []byte) {
 	if len(text) > 0 {
 		r.choices[n].whole.take(text)
-		r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
+		r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
 	}
 }
 
-// end ends a choice: calls that waited, then the reason.
-func (r *streamReader) end(n int) {
+// endChoice ends a choice: calls that waited, then the reason.
+func (r *streamReader) endChoice(n int, raw dialect.JSON) {
 	c := &r.choices[n]
+	c.done = true
 	r.closePart(n)
-	for _, f := range c.waiting {
+	waiting := c.waiting
+	c.waiting = nil
+	for _, f := range waiting {
 		r.openCall(n, f)
 		r.closePart(n)
 	}
-	r.finish(n, c.finish, c.refused, c.calls)
+	r.finish(n, raw, c.refused, c.calls)
 }

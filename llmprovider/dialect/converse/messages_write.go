@@ -15,64 +15,31 @@ func (w *requestWriter) system(turns []dialect.Turn) *llmprovider.Error {
 		for j := range turns[i].Parts {
 			p := &turns[i].Parts[j]
 			if p.Kind != dialect.Text {
-				return w.r.Refuse(dialect.CSystem, "its system prompt is text alone")
+				return w.R.Refuse(dialect.CSystem, "its system prompt is text alone")
 			}
 			if len(p.Text) <= 2 {
 				continue
 			}
 			if n == 0 {
-				w.begin("system")
-				w.out = append(w.out, '[')
+				w.Begin("system")
+				w.Out = append(w.Out, '[')
 			}
-			w.out = comma(w.out, n)
+			w.Comma(n)
 			n++
-			w.out = append(append(append(w.out, `{"text":`...), p.Text...), '}')
+			w.Write(`{"text":`, p.Text, `}`)
 			w.cache(p.Cache)
 		}
 	}
 	if n > 0 {
-		w.out = append(w.out, ']')
+		w.Out = append(w.Out, ']')
 	}
 	return nil
 }
 
-// messages writes the conversation. Turns of one role that follow each other are one.
+// messages writes the conversation.
 func (w *requestWriter) messages(turns []dialect.Turn) *llmprovider.Error {
-	w.begin("messages")
-	w.out = append(w.out, '[')
-	last := ""
-	for i := range turns {
-		t := &turns[i]
-		role := "user"
-		switch {
-		case t.Role == dialect.Assistant:
-			role = "assistant"
-		case isSystem(t): // where it stands: moving it would change the cached prefix at every turn
-			w.r.Loss.Approximate(dialect.CSystem)
-		}
-		if t.Name != nil {
-			w.r.Loss.Drop(dialect.CTurnName)
-		}
-		mark := len(w.out)
-		if role == last {
-			w.out = w.out[:len(w.out)-len(`]}`)]
-		} else {
-			w.out = comma(w.out, len(last))
-			w.out = append(w.out, `{"role":"`+role+`","content":[`...)
-		}
-		n, err := w.blocks(t.Parts)
-		if err != nil {
-			return err
-		}
-		if n == 0 && role != last {
-			w.out = w.out[:mark]
-			continue
-		}
-		last = role
-		w.out = append(w.out, `]}`...)
-	}
-	w.out = append(w.out, ']')
-	return nil
+	w.Begin("messages")
+	return w.Merged(turns, "assistant", `","content":[`, w.blocks)
 }
 
 // blocks writes a turn's parts, results of tools first, and returns how many.
@@ -84,21 +51,21 @@ func (w *requestWriter) blocks(parts []dialect.Part) (int, *llmprovider.Error) {
 			if (p.Kind == dialect.ToolResult) != (pass == 0) || p.Kind == dialect.Text && isBlank(p.Text) {
 				continue
 			}
-			mark := len(w.out)
-			if w.out[mark-1] != '[' {
-				w.out = append(w.out, ',')
+			mark := len(w.Out)
+			if w.Out[mark-1] != '[' {
+				w.Out = append(w.Out, ',')
 			}
 			written, err := w.block(p)
 			if err != nil {
 				return n, err
 			}
 			if !written {
-				w.out = w.out[:mark]
+				w.Out = w.Out[:mark]
 				continue
 			}
 			n++
 			if !p.Signature.Empty() {
-				w.r.Loss.Drop(dialect.CSignature)
+				w.R.Loss.Drop(dialect.CSignature)
 			}
 			w.cache(p.Cache)
 		}
@@ -114,27 +81,18 @@ func isBlank(text dialect.JSON) bool {
 func (w *requestWriter) block(p *dialect.Part) (bool, *llmprovider.Error) {
 	switch p.Kind {
 	case dialect.Text:
-		w.out = append(append(append(w.out, `{"text":`...), p.Text...), '}')
+		w.Write(`{"text":`, p.Text, `}`)
 	case dialect.Refusal:
-		w.r.Loss.Approximate(dialect.CRefusal)
-		w.out = append(append(append(w.out, `{"text":`...), p.Text...), '}')
+		w.R.Loss.Approximate(dialect.CRefusal)
+		w.Write(`{"text":`, p.Text, `}`)
 	case dialect.Reasoning:
 		return w.thought(p.Thought), nil
 	case dialect.ToolCall:
-		w.out = append(w.out, `{"toolUse":{"toolUseId":`...)
-		w.out = jsonscan.AppendString(w.out, p.Call.ID)
-		w.out = append(w.out, `,"name":`...)
-		w.out = jsonscan.AppendString(w.out, p.Call.Name)
-		w.out = append(w.out, `,"input":`...)
-		if p.Call.Custom {
-			w.out = append(append(append(w.out, `{"input":`...), p.Call.Arguments.Text...), '}')
-		} else {
-			var exact bool
-			if w.out, exact = p.Call.Arguments.AppendObject(w.out); !exact {
-				w.r.Loss.Approximate(dialect.CArguments)
-			}
-		}
-		w.out = append(w.out, `}}`...)
+		w.String(`{"toolUse":{"toolUseId":`, p.Call.ID)
+		w.String(`,"name":`, p.Call.Name)
+		w.Out = append(w.Out, `,"input":`...)
+		w.Input(p.Call)
+		w.Out = append(w.Out, `}}`...)
 	case dialect.ToolResult:
 		return true, w.result(p.Result)
 	default:
@@ -146,39 +104,38 @@ func (w *requestWriter) block(p *dialect.Part) (bool, *llmprovider.Error) {
 // thought writes reasoning of the provider's own vendor.
 func (w *requestWriter) thought(t *dialect.Thought) bool {
 	switch {
-	case t.Data.From(w.target.Vendor):
-		w.out = append(w.out, `{"reasoningContent":{"redactedContent":`...)
-		w.out = append(append(w.out, t.Data.Value...), `}}`...)
-	case t.Signature.From(w.target.Vendor):
-		w.out = append(w.out, `{"reasoningContent":{"reasoningText":{"text":`...)
+	case t.Data.From(w.Target.Vendor):
+		w.Out = append(w.Out, `{"reasoningContent":{"redactedContent":`...)
+		w.Out = append(append(w.Out, t.Data.Value...), `}}`...)
+	case t.Signature.From(w.Target.Vendor):
+		w.Out = append(w.Out, `{"reasoningContent":{"reasoningText":{"text":`...)
 		if t.Text == nil {
-			w.out = append(w.out, `""`...)
+			w.Out = append(w.Out, `""`...)
 		} else {
-			w.out = append(w.out, t.Text...)
+			w.Out = append(w.Out, t.Text...)
 		}
-		w.out = append(append(append(w.out, `,"signature":`...), t.Signature.Value...), `}}}`...)
+		w.Write(`,"signature":`, t.Signature.Value, `}}}`)
 	default:
-		w.r.Loss.Drop(dialect.CReasoning)
+		w.R.Loss.Drop(dialect.CReasoning)
 		return false
 	}
 	return true
 }
 
 func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
-	w.out = append(w.out, `{"toolResult":{"toolUseId":`...)
-	w.out = jsonscan.AppendString(w.out, r.ID)
-	w.out = append(w.out, `,"content":[`...)
+	w.String(`{"toolResult":{"toolUseId":`, r.ID)
+	w.Out = append(w.Out, `,"content":[`...)
 	n := 0
 	if r.Object != nil {
-		w.out = append(append(append(w.out, `{"json":`...), r.Object...), '}')
+		w.Write(`{"json":`, r.Object, `}`)
 		n++
 	}
 	for i := range r.Parts {
-		w.out = comma(w.out, n)
+		w.Comma(n)
 		n++
 		p := &r.Parts[i]
 		if p.Media == nil {
-			w.out = append(append(append(w.out, `{"text":`...), p.Text...), '}')
+			w.Write(`{"text":`, p.Text, `}`)
 			continue
 		}
 		if err := w.media(p); err != nil {
@@ -186,14 +143,14 @@ func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
 		}
 	}
 	if n == 0 { // the API wants some content
-		w.out = append(w.out, `{"text":"(no output)"}`...)
-		w.r.Loss.Approximate(dialect.CToolResult)
+		w.Out = append(w.Out, `{"text":"(no output)"}`...)
+		w.R.Loss.Approximate(dialect.CToolResult)
 	}
-	w.out = append(w.out, ']')
+	w.Out = append(w.Out, ']')
 	if r.IsError {
-		w.out = append(w.out, `,"status":"error"`...)
+		w.Out = append(w.Out, `,"status":"error"`...)
 	}
-	w.out = append(w.out, `}}`...)
+	w.Out = append(w.Out, `}}`...)
 	return nil
 }
 
@@ -214,7 +171,7 @@ var (
 // media writes a medium, whose content must be in the request.
 func (w *requestWriter) media(p *dialect.Part) *llmprovider.Error {
 	m := p.Media
-	w.drop(dialect.CImageDetail, m.Detail)
+	w.Drop(dialect.CImageDetail, m.Detail)
 	kind, formats, concept := "image", imageFormats, dialect.CImage
 	switch p.Kind {
 	case dialect.Audio:
@@ -227,25 +184,25 @@ func (w *requestWriter) media(p *dialect.Part) *llmprovider.Error {
 	format := formats[m.Type]
 	switch {
 	case m.Data == nil && m.Text == nil:
-		return w.r.Refuse(concept, "it does not fetch URLs and cannot reach files that another provider stores; send the content in base64")
+		return w.R.Refuse(concept, "it does not fetch URLs and cannot reach files that another provider stores; send the content in base64")
 	case format == "":
-		return w.r.Refuse(concept, "it does not take this type of content")
+		return w.R.Refuse(concept, "it does not take this type of content")
 	}
-	w.out = append(w.out, `{"`+kind+`":{"format":"`+format+`"`...)
+	w.Out = append(w.Out, `{"`+kind+`":{"format":"`+format+`"`...)
 	if p.Kind == dialect.Document {
 		name := m.Name
 		if name == nil {
 			name = m.Title
 		}
-		w.out = append(append(append(w.out, `,"name":"`...), documentName(name)...), '"')
-		w.member("context", m.Context)
+		w.Out = append(append(append(w.Out, `,"name":"`...), documentName(name)...), '"')
+		w.Member("context", m.Context)
 	}
-	w.out = append(w.out, `,"source":`...)
+	w.Out = append(w.Out, `,"source":`...)
 	if m.Text != nil {
-		w.out = append(append(append(w.out, `{"text":`...), m.Text...), '}')
+		w.Write(`{"text":`, m.Text, `}`)
 	} else {
-		w.out = append(append(append(w.out, `{"bytes":"`...), m.Data...), `"}`...)
+		w.Write(`{"bytes":"`, m.Data, `"}`)
 	}
-	w.out = append(w.out, `}}`...)
+	w.Out = append(w.Out, `}}`...)
 	return nil
 }

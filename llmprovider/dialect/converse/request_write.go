@@ -8,12 +8,9 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
 
-// requestWriter writes one request. What is stable from turn to turn comes first,
-// the messages last, so that a provider's cache of prefixes holds.
+// requestWriter writes one request.
 type requestWriter struct {
-	r      *dialect.Request
-	target dialect.Target
-	out    []byte
+	dialect.RequestWriter
 }
 
 // writeRequest implements dialect.API. The model and whether to stream stand in the
@@ -22,7 +19,7 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	if err := target.NeedModel(); err != nil {
 		return nil, err
 	}
-	w := &requestWriter{r: r, target: target, out: append(make([]byte, 0, 4096), '{')}
+	w := &requestWriter{RequestWriter: dialect.NewRequestWriter(r, target)}
 	if !r.Count {
 		if err := w.settings(); err != nil {
 			return nil, err
@@ -31,169 +28,109 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	if err := w.tools(); err != nil {
 		return nil, err
 	}
-	leading := 0
-	for leading < len(r.Turns) && isSystem(&r.Turns[leading]) {
-		leading++
-	}
-	if err := w.system(r.Turns[:leading]); err != nil {
+	system, rest := r.Leading()
+	if err := w.system(system); err != nil {
 		return nil, err
 	}
-	if err := w.messages(r.Turns[leading:]); err != nil {
+	if err := w.messages(rest); err != nil {
 		return nil, err
 	}
-	return append(w.out, '}'), nil
-}
-
-func isSystem(t *dialect.Turn) bool { return t.Role == dialect.System || t.Role == dialect.Developer }
-
-// begin appends the name of a member.
-func (w *requestWriter) begin(name string) {
-	if c := w.out[len(w.out)-1]; c != '{' {
-		w.out = append(w.out, ',')
-	}
-	w.out = append(w.out, '"')
-	w.out = append(w.out, name...)
-	w.out = append(w.out, `":`...)
-}
-
-// member appends a member whose value the source has, if it has one.
-func (w *requestWriter) member(name string, value dialect.JSON) {
-	if value != nil {
-		w.begin(name)
-		w.out = append(w.out, value...)
-	}
-}
-
-func (w *requestWriter) drop(c dialect.Concept, value dialect.JSON) {
-	if value != nil {
-		w.r.Loss.Drop(c)
-	}
+	return w.Finish(), nil
 }
 
 func (w *requestWriter) settings() *llmprovider.Error {
-	s, p := &w.r.Settings, w.target.Profile
+	s, p := &w.R.Settings, w.Target.Profile
+	if err := w.OneChoice(); err != nil {
+		return err
+	}
 	switch {
-	case s.Candidates != nil && string(s.Candidates) != "1":
-		return w.r.Refuse(dialect.CCandidates, "it answers with one choice")
-	case string(s.LogProbs) == "true":
-		return w.r.Refuse(dialect.CLogProbs, "it has no log probabilities")
 	case s.Format.Kind == dialect.FormatJSON:
-		return w.r.Refuse(dialect.CFormat, "it has no JSON mode without a schema; send a json_schema")
+		return w.R.Refuse(dialect.CFormat, "it has no JSON mode without a schema; send a json_schema")
 	case s.Format.Kind == dialect.FormatSchema && p.NoSchema:
-		return w.r.Refuse(dialect.CFormat, "the model has no structured output")
+		return w.R.Refuse(dialect.CFormat, "the model has no structured output")
 	}
-	w.drop(dialect.CPresencePenalty, s.PresencePenalty)
-	w.drop(dialect.CFrequencyPenalty, s.FrequencyPenalty)
-	w.drop(dialect.CLogitBias, s.LogitBias)
-	w.drop(dialect.CSeed, s.Seed)
-	w.drop(dialect.CVerbosity, s.Verbosity)
-	w.drop(dialect.CUser, s.User)
-	w.drop(dialect.CMetadata, s.Metadata)
-	w.drop(dialect.CCacheKey, s.CacheKey)
-	if s.Store != nil && *s.Store {
-		w.r.Loss.Drop(dialect.CStore)
-	}
-	if s.Cache != nil {
-		w.r.Loss.Drop(dialect.CCache)
-	}
+	w.Drop(dialect.CPresencePenalty, s.PresencePenalty)
+	w.Drop(dialect.CFrequencyPenalty, s.FrequencyPenalty)
+	w.NoTuning()
+	w.Drop(dialect.CSeed, s.Seed)
+	w.Drop(dialect.CUser, s.User)
+	w.Drop(dialect.CMetadata, s.Metadata)
 	w.inference()
 	switch tier := jsonscan.Text(s.ServiceTier); tier {
 	case "", "auto":
 	case "default", "flex", "priority":
-		w.member("serviceTier", dialect.JSON(`{"type":"`+tier+`"}`))
+		w.Member("serviceTier", dialect.JSON(`{"type":"`+tier+`"}`))
 	default:
-		w.r.Loss.Drop(dialect.CServiceTier)
+		w.R.Loss.Drop(dialect.CServiceTier)
 	}
 	if p.TopK && s.TopK != nil && !p.NoSampling {
-		w.member("additionalModelRequestFields", dialect.JSON(`{"top_k":`+string(s.TopK)+`}`))
+		w.Member("additionalModelRequestFields", dialect.JSON(`{"top_k":`+string(s.TopK)+`}`))
 	} else {
-		w.drop(dialect.CTopK, s.TopK)
+		w.Drop(dialect.CTopK, s.TopK)
 	}
 	w.output()
 	return nil
 }
 
 func (w *requestWriter) inference() {
-	s := &w.r.Settings
-	n := len(w.out)
-	w.begin("inferenceConfig")
-	w.out = append(w.out, '{')
-	open := len(w.out)
-	w.member("maxTokens", s.MaxOutput)
-	if w.target.Profile.NoSampling {
-		w.drop(dialect.CTemperature, s.Temperature)
-		w.drop(dialect.CTopP, s.TopP)
-	} else {
-		w.member("temperature", s.Temperature)
-		w.member("topP", s.TopP)
-	}
-	if len(s.Stop) > 0 {
-		w.begin("stopSequences")
-		w.out = append(w.out, '[')
-		for i, stop := range s.Stop {
-			w.out = comma(w.out, i)
-			w.out = append(w.out, stop...)
-		}
-		w.out = append(w.out, ']')
-	}
-	if len(w.out) == open {
-		w.out = w.out[:n]
+	s := &w.R.Settings
+	n := len(w.Out)
+	w.Begin("inferenceConfig")
+	w.Out = append(w.Out, '{')
+	open := len(w.Out)
+	w.Member("maxTokens", s.MaxOutput)
+	w.Sampling("temperature", "topP")
+	w.Values("stopSequences", s.Stop)
+	if len(w.Out) == open {
+		w.Out = w.Out[:n]
 		return
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 }
 
 // output writes the effort, for models that take a word for it, and the form of the
 // response.
 func (w *requestWriter) output() {
-	s, f := &w.r.Settings, &w.r.Settings.Format
+	s, f := &w.R.Settings, &w.R.Settings.Format
 	effort := s.Effort
-	if w.target.Profile.Reasoning != "effort" || effort == dialect.EffortNone {
+	if w.Target.Profile.Reasoning != "effort" || effort == dialect.EffortNone {
 		if effort != "" && effort != dialect.EffortNone || s.Thinking == dialect.ThinkingOn || s.Thinking == dialect.ThinkingAdaptive {
-			w.r.Loss.Drop(dialect.CEffort)
+			w.R.Loss.Drop(dialect.CEffort)
 		}
 		effort = ""
 	}
 	if effort == dialect.EffortMinimal {
 		effort = dialect.EffortLow
-		w.r.Loss.Approximate(dialect.CEffort)
+		w.R.Loss.Approximate(dialect.CEffort)
 	}
 	if effort == "" && f.Kind == 0 {
 		return
 	}
-	w.begin("outputConfig")
-	w.out = append(w.out, '{')
+	w.Begin("outputConfig")
+	w.Out = append(w.Out, '{')
 	if effort != "" {
-		w.begin("effort")
-		w.out = jsonscan.AppendString(w.out, string(effort))
+		w.Begin("effort")
+		w.Out = jsonscan.AppendString(w.Out, string(effort))
 	}
 	if f.Kind == dialect.FormatSchema {
-		w.begin("textFormat")
-		w.out = append(w.out, `{"type":"json_schema","structure":{"jsonSchema":{"schema":"`...)
-		w.out = jsonscan.AppendEscaped(w.out, f.Schema)
-		w.out = append(w.out, '"')
-		w.member("name", f.Name)
-		w.member("description", f.Description)
-		w.out = append(w.out, `}}}`...)
+		w.Begin("textFormat")
+		w.Out = append(w.Out, `{"type":"json_schema","structure":{"jsonSchema":{"schema":"`...)
+		w.Out = jsonscan.AppendEscaped(w.Out, f.Schema)
+		w.Out = append(w.Out, '"')
+		w.Member("name", f.Name)
+		w.Member("description", f.Description)
+		w.Out = append(w.Out, `}}}`...)
 	}
-	w.out = append(w.out, '}')
-}
-
-// comma appends the comma before every element but the first.
-func comma(out []byte, i int) []byte {
-	if i > 0 {
-		out = append(out, ',')
-	}
-	return out
+	w.Out = append(w.Out, '}')
 }
 
 // called returns the names of the tools that the conversation calls, in their order.
 func (w *requestWriter) called() []string {
 	var names []string
 	seen := make(map[string]bool)
-	for i := range w.r.Turns {
-		for j := range w.r.Turns[i].Parts {
-			if call := w.r.Turns[i].Parts[j].Call; call != nil && !seen[call.Name] {
+	for i := range w.R.Turns {
+		for j := range w.R.Turns[i].Parts {
+			if call := w.R.Turns[i].Parts[j].Call; call != nil && !seen[call.Name] {
 				seen[call.Name] = true
 				names = append(names, call.Name)
 			}
@@ -206,96 +143,85 @@ func (w *requestWriter) called() []string {
 // says; and there is no way to forbid them but to leave them out.
 func (w *requestWriter) tools() *llmprovider.Error {
 	called := w.called()
-	if w.r.Choice.Mode == dialect.ChoiceNone {
+	if w.R.Choice.Mode == dialect.ChoiceNone {
 		if len(called) == 0 {
 			return nil
 		}
-		w.r.Loss.Approximate(dialect.CChoice)
+		w.R.Loss.Approximate(dialect.CChoice)
 	}
-	if len(w.r.Tools) == 0 && len(called) == 0 {
+	if len(w.R.Tools) == 0 && len(called) == 0 {
 		return nil
 	}
-	w.begin("toolConfig")
-	w.out = append(w.out, `{"tools":[`...)
-	if len(w.r.Tools) == 0 {
-		w.r.Loss.Approximate(dialect.CTool)
+	w.Begin("toolConfig")
+	w.Out = append(w.Out, `{"tools":[`...)
+	if len(w.R.Tools) == 0 {
+		w.R.Loss.Approximate(dialect.CTool)
 		for i, name := range called {
-			w.out = comma(w.out, i)
-			w.out = append(w.out, `{"toolSpec":{"name":`...)
-			w.out = jsonscan.AppendString(w.out, name)
-			w.out = append(w.out, `,"inputSchema":{"json":{"type":"object"}}}}`...)
+			w.Comma(i)
+			w.String(`{"toolSpec":{"name":`, name)
+			w.Out = append(w.Out, `,"inputSchema":{"json":{"type":"object"}}}}`...)
 		}
 	}
-	for i := range w.r.Tools {
-		w.out = comma(w.out, i)
-		if err := w.tool(&w.r.Tools[i]); err != nil {
+	for i := range w.R.Tools {
+		w.Comma(i)
+		if err := w.tool(&w.R.Tools[i]); err != nil {
 			return err
 		}
 	}
-	w.out = append(w.out, ']')
-	if w.r.Parallel != nil && !*w.r.Parallel {
-		w.r.Loss.Drop(dialect.CParallel)
-	}
+	w.Out = append(w.Out, ']')
+	w.DropParallel()
 	if err := w.choice(); err != nil {
 		return err
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
 }
 
 func (w *requestWriter) tool(t *dialect.Tool) *llmprovider.Error {
-	switch {
-	case t.Kind == dialect.Hosted:
-		return w.r.Refuse(dialect.CHostedTool, "it does not run tools of another vendor")
-	case t.Grammar != nil:
-		return w.r.Refuse(dialect.CGrammar, "its tools take JSON and no other grammar")
+	if err := w.Function(t); err != nil {
+		return err
 	}
-	w.out = append(w.out, `{"toolSpec":{"name":`...)
-	w.out = jsonscan.AppendString(w.out, t.Name)
+	w.String(`{"toolSpec":{"name":`, t.Name)
 	if len(t.Description) > 2 { // an empty one is refused
-		w.member("description", t.Description)
+		w.Member("description", t.Description)
 	}
-	w.out = append(w.out, `,"inputSchema":{"json":`...)
+	w.Out = append(w.Out, `,"inputSchema":{"json":`...)
 	switch {
 	case t.Kind == dialect.Custom:
-		w.r.Loss.Approximate(dialect.CCustomTool)
-		w.out = append(w.out, `{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}`...)
+		w.Out = append(w.Out, dialect.CustomSchema...)
 	case t.Schema != nil:
-		w.out = append(w.out, t.Schema...)
+		w.Out = append(w.Out, t.Schema...)
 	default:
-		w.out = append(w.out, `{"type":"object"}`...)
+		w.Out = append(w.Out, `{"type":"object"}`...)
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	if t.Strict != nil && *t.Strict {
-		if w.target.Profile.NoStrictTools {
-			w.r.Loss.Drop(dialect.CStrict)
+		if w.Target.Profile.NoStrictTools {
+			w.R.Loss.Drop(dialect.CStrict)
 		} else {
-			w.out = append(w.out, `,"strict":true`...)
+			w.Out = append(w.Out, `,"strict":true`...)
 		}
 	}
-	w.out = append(w.out, `}}`...)
+	w.Out = append(w.Out, `}}`...)
 	w.cache(t.Cache)
 	return nil
 }
 
 func (w *requestWriter) choice() *llmprovider.Error {
-	c := &w.r.Choice
+	c := &w.R.Choice
 	switch c.Mode {
 	case dialect.ChoiceAuto:
-		w.out = append(w.out, `,"toolChoice":{"auto":{}}`...)
+		w.Out = append(w.Out, `,"toolChoice":{"auto":{}}`...)
 	case dialect.ChoiceAny:
-		w.out = append(w.out, `,"toolChoice":{"any":{}}`...)
+		w.Out = append(w.Out, `,"toolChoice":{"any":{}}`...)
 	case dialect.ChoiceNamed:
-		for i := range w.r.Tools {
-			if w.r.Tools[i].Name == c.Names[0] {
-				w.out = append(w.out, `,"toolChoice":{"tool":{"name":`...)
-				w.out = append(jsonscan.AppendString(w.out, c.Names[0]), `}}`...)
-				return nil
-			}
+		if _, err := w.Tool(c.Names[0]); err != nil {
+			return err
 		}
-		return dialect.Invalid(w.r.API.Paths[dialect.CChoice], "the name of one of the tools")
+		w.String(`,"toolChoice":{"tool":{"name":`, c.Names[0])
+		w.Out = append(w.Out, `}}`...)
 	case dialect.ChoiceSubset:
-		return w.r.Refuse(dialect.CChoiceSubset, "it cannot be told to use some of the tools; send those alone")
+		return w.R.Refuse(dialect.CChoiceSubset, "it cannot be told to use some of the tools; send those alone")
 	}
 	return nil
 }
@@ -304,15 +230,15 @@ func (w *requestWriter) choice() *llmprovider.Error {
 func (w *requestWriter) cache(c *dialect.Cache) {
 	switch {
 	case c == nil:
-	case !w.target.Profile.CacheControl:
-		w.r.Loss.Drop(dialect.CCache)
+	case !w.Target.Profile.CacheControl:
+		w.R.Loss.Drop(dialect.CCache)
 	case c.TTL > 300:
 		if c.TTL != 3600 {
-			w.r.Loss.Approximate(dialect.CCache)
+			w.R.Loss.Approximate(dialect.CCache)
 		}
-		w.out = append(w.out, `,{"cachePoint":{"type":"default","ttl":"1h"}}`...)
+		w.Out = append(w.Out, `,{"cachePoint":{"type":"default","ttl":"1h"}}`...)
 	default:
-		w.out = append(w.out, `,{"cachePoint":{"type":"default"}}`...)
+		w.Out = append(w.Out, `,{"cachePoint":{"type":"default"}}`...)
 	}
 }
 

@@ -1,7 +1,6 @@
 package converse
 
 import (
-	"net/http"
 	"strconv"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
@@ -22,34 +21,8 @@ func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
 type responseReader struct {
 	vendor string
 	custom map[string]bool // tools that take free text
-	emit   func(*dialect.Event) error
-	event  dialect.Event
-	usage  llmprovider.Usage
-	failed bool
-	err    error
-}
-
-// send emits an event. After an error of emit it does nothing.
-func (r *responseReader) send(e dialect.Event) {
-	if r.err == nil {
-		r.event = e
-		r.err = r.emit(&r.event)
-	}
-}
-
-func (r *responseReader) fail(err *llmprovider.Error) {
-	if !r.failed {
-		r.failed = true
-		r.send(dialect.Event{Kind: dialect.Failure, Err: err})
-	}
-}
-
-// stringOf returns the member if it is a string.
-func stringOf(object dialect.JSON, name string) dialect.JSON {
-	if v := jsonscan.Get(object, name); jsonscan.IsString(v) {
-		return v
-	}
-	return nil
+	dialect.Emitter
+	usage llmprovider.Usage
 }
 
 // reasons are the stop reasons of the API.
@@ -62,13 +35,10 @@ var reasons = map[string]dialect.Reason{
 func (r *responseReader) finish(reason string) {
 	switch reason {
 	case "malformed_tool_use", "malformed_model_output":
-		r.fail(&llmprovider.Error{
-			Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "model_failed",
-			Message: "the provider's model ended with " + reason + " instead of a response; send the request again",
-		})
+		r.Fail(dialect.ModelFailed(reason))
 		return
 	}
-	r.send(dialect.Event{Kind: dialect.Finish, Reason: reasons[reason]})
+	r.Send(dialect.Event{Kind: dialect.Finish, Reason: reasons[reason]})
 }
 
 // count reads the counts, whose input is without what was read from the cache and
@@ -95,17 +65,7 @@ func (r *responseReader) count(usage dialect.JSON) {
 		}
 	}
 	r.usage = llmprovider.Usage{Known: true, PromptTokens: input + read + written, CompletionTokens: output, CachedTokens: read, CacheWriteTokens: written}
-	r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
-}
-
-// part emits a part that is whole.
-func (r *responseReader) part(open dialect.Event, text []byte, signature dialect.Carrier) {
-	open.Kind = dialect.Open
-	r.send(open)
-	if len(text) > 0 || !signature.Empty() {
-		r.send(dialect.Event{Kind: dialect.Delta, Part: open.Part, Text: text, Signature: signature})
-	}
-	r.send(dialect.Event{Kind: dialect.Close, Part: open.Part})
+	r.Send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
 }
 
 // wholeReader reads a response that is one document.
@@ -117,32 +77,32 @@ type wholeReader struct {
 func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
 
 func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	doc := r.whole.Close()
 	content := jsonscan.Get(jsonscan.Get(jsonscan.Get(doc, "output"), "message"), "content")
 	if len(content) == 0 || content[0] != '[' {
-		r.fail(dialect.Malformed("output"))
-		return r.err
+		r.Fail(dialect.Malformed("output"))
+		return r.Err
 	}
-	r.send(dialect.Event{Kind: dialect.Start})
+	r.Send(dialect.Event{Kind: dialect.Start})
 	for block := range jsonscan.Elements(content) {
 		for name, v := range jsonscan.Members(block) {
 			r.block(jsonscan.Text(name), v)
 		}
 	}
 	r.finish(jsonscan.Text(jsonscan.Get(doc, "stopReason")))
-	if r.failed {
-		return r.err
+	if r.Over {
+		return r.Err
 	}
 	r.count(jsonscan.Get(doc, "usage"))
-	r.send(dialect.Event{Kind: dialect.End})
-	return r.err
+	r.End()
+	return r.Err
 }
 
 func (r *wholeReader) block(name string, v dialect.JSON) {
 	switch name {
 	case "text":
-		r.part(dialect.Event{Part: dialect.Text}, jsonscan.Inner(v), dialect.Carrier{})
+		r.Part(dialect.Event{Part: dialect.Text}, jsonscan.Inner(v), dialect.Carrier{})
 	case "toolUse":
 		open := dialect.Event{Part: dialect.ToolCall, ID: jsonscan.Text(jsonscan.Get(v, "toolUseId")), Name: jsonscan.Text(jsonscan.Get(v, "name"))}
 		input := jsonscan.Get(v, "input")
@@ -150,12 +110,12 @@ func (r *wholeReader) block(name string, v dialect.JSON) {
 		if open.Custom = r.custom[open.Name]; open.Custom {
 			text = jsonscan.Inner(jsonscan.Get(input, "input"))
 		}
-		r.part(open, text, dialect.Carrier{})
+		r.Part(open, text, dialect.Carrier{})
 	case "reasoningContent":
 		if text := jsonscan.Get(v, "reasoningText"); text != nil {
-			r.part(dialect.Event{Part: dialect.Reasoning}, jsonscan.Inner(jsonscan.Get(text, "text")), dialect.ReadCarrier(stringOf(text, "signature"), r.vendor))
-		} else if data := dialect.ReadCarrier(stringOf(v, "redactedContent"), r.vendor); !data.Empty() {
-			r.part(dialect.Event{Part: dialect.Reasoning, Data: data}, nil, dialect.Carrier{})
+			r.Part(dialect.Event{Part: dialect.Reasoning}, jsonscan.Inner(jsonscan.Get(text, "text")), dialect.ReadCarrier(dialect.StringOf(text, "signature"), r.vendor))
+		} else if data := dialect.ReadCarrier(dialect.StringOf(v, "redactedContent"), r.vendor); !data.Empty() {
+			r.Part(dialect.Event{Part: dialect.Reasoning, Data: data}, nil, dialect.Carrier{})
 		}
 	}
 }
@@ -171,52 +131,52 @@ type streamReader struct {
 }
 
 func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
-	r.emit = emit
-	if r.failed {
-		return r.err
+	r.Emit = emit
+	if r.Over {
+		return r.Err
 	}
 	if err := r.frames.Read(p, r.message); err != nil {
-		if r.err == nil {
-			r.fail(dialect.Malformed("frame"))
+		if r.Err == nil {
+			r.Fail(dialect.Malformed("frame"))
 		}
 	}
-	return r.err
+	return r.Err
 }
 
 func (r *streamReader) Close(emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	switch {
-	case r.failed:
+	case r.Over:
 	case !r.stopped || len(r.frames.Rest()) > 0:
-		r.fail(dialect.Incomplete())
+		r.Fail(dialect.Incomplete())
 	default:
 		r.closeBlock()
-		r.send(dialect.Event{Kind: dialect.End})
+		r.End()
 	}
-	return r.err
+	return r.Err
 }
 
 func (r *streamReader) message(kind, name string, payload []byte) error {
 	switch {
-	case r.failed:
-		return r.err
+	case r.Over:
+		return r.Err
 	case kind != "event":
-		r.fail(dialect.Named(dialect.ReadError(0, payload), name))
-		return r.err
+		r.Fail(dialect.Named(dialect.ReadError(0, payload), name))
+		return r.Err
 	case !jsonscan.Valid(payload):
-		r.fail(dialect.Malformed("event"))
-		return r.err
+		r.Fail(dialect.Malformed("event"))
+		return r.Err
 	}
 	switch name {
 	case "messageStart":
-		r.send(dialect.Event{Kind: dialect.Start})
+		r.Send(dialect.Event{Kind: dialect.Start})
 	case "contentBlockStart":
 		if use := jsonscan.Get(jsonscan.Get(payload, "start"), "toolUse"); use != nil {
 			r.closeBlock()
 			e := dialect.Event{Kind: dialect.Open, Part: dialect.ToolCall, ID: jsonscan.Text(jsonscan.Get(use, "toolUseId")), Name: jsonscan.Text(jsonscan.Get(use, "name"))}
 			e.Custom = r.responseReader.custom[e.Name]
 			r.open, r.custom, r.input = dialect.ToolCall, e.Custom, r.input[:0]
-			r.send(e)
+			r.Send(e)
 		}
 	case "contentBlockDelta":
 		for name, v := range jsonscan.Members(jsonscan.Get(payload, "delta")) {
@@ -230,8 +190,11 @@ func (r *streamReader) message(kind, name string, payload []byte) error {
 		r.finish(jsonscan.Text(jsonscan.Get(payload, "stopReason")))
 	case "metadata":
 		r.count(jsonscan.Get(payload, "usage"))
+		if r.stopped {
+			r.End()
+		}
 	}
-	return r.err
+	return r.Err
 }
 
 func (r *streamReader) delta(name string, v dialect.JSON) {
@@ -247,17 +210,17 @@ func (r *streamReader) delta(name string, v dialect.JSON) {
 				r.input = jsonscan.AppendUnescaped(r.input, text)
 			}
 		default:
-			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
+			r.Send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
 		}
 	case "reasoningContent":
 		r.text(dialect.Reasoning, jsonscan.Inner(jsonscan.Get(v, "text")))
-		if c := dialect.ReadCarrier(stringOf(v, "signature"), r.vendor); !c.Empty() {
+		if c := dialect.ReadCarrier(dialect.StringOf(v, "signature"), r.vendor); !c.Empty() {
 			r.openBlock(dialect.Reasoning)
-			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.Reasoning, Signature: c})
+			r.Send(dialect.Event{Kind: dialect.Delta, Part: dialect.Reasoning, Signature: c})
 		}
-		if c := dialect.ReadCarrier(stringOf(v, "redactedContent"), r.vendor); !c.Empty() {
+		if c := dialect.ReadCarrier(dialect.StringOf(v, "redactedContent"), r.vendor); !c.Empty() {
 			r.closeBlock()
-			r.part(dialect.Event{Part: dialect.Reasoning, Data: c}, nil, dialect.Carrier{})
+			r.Part(dialect.Event{Part: dialect.Reasoning, Data: c}, nil, dialect.Carrier{})
 		}
 	}
 }
@@ -265,7 +228,7 @@ func (r *streamReader) delta(name string, v dialect.JSON) {
 func (r *streamReader) text(kind dialect.Kind, text []byte) {
 	if len(text) > 0 {
 		r.openBlock(kind)
-		r.send(dialect.Event{Kind: dialect.Delta, Part: kind, Text: text})
+		r.Send(dialect.Event{Kind: dialect.Delta, Part: kind, Text: text})
 	}
 }
 
@@ -273,7 +236,7 @@ func (r *streamReader) openBlock(kind dialect.Kind) {
 	if r.open != kind {
 		r.closeBlock()
 		r.open = kind
-		r.send(dialect.Event{Kind: dialect.Open, Part: kind})
+		r.Send(dialect.Event{Kind: dialect.Open, Part: kind})
 	}
 }
 
@@ -283,9 +246,9 @@ func (r *streamReader) closeBlock() {
 	}
 	if r.custom && jsonscan.Valid(r.input) {
 		if text := jsonscan.Inner(jsonscan.Get(r.input, "input")); len(text) > 0 {
-			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
+			r.Send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
 		}
 	}
-	r.send(dialect.Event{Kind: dialect.Close, Part: r.open})
+	r.Send(dialect.Event{Kind: dialect.Close, Part: r.open})
 	r.open, r.custom = 0, false
 }

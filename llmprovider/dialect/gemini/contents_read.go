@@ -77,7 +77,7 @@ func (c *reader) readPart(raw dialect.JSON, n int) (dialect.Part, *llmprovider.E
 		case "text":
 			p.Kind, p.Text = dialect.Text, v
 		case "thought":
-			thought = isTrue(v)
+			thought = dialect.IsTrue(v)
 		case "thoughtSignature":
 			p.Signature = dialect.ReadCarrier(v, Vendor)
 		case "inlineData":

@@ -19,68 +19,33 @@ func (w *requestWriter) system(turns []dialect.Turn) *llmprovider.Error {
 		for j := range turns[i].Parts {
 			p := &turns[i].Parts[j]
 			if p.Kind != dialect.Text {
-				return w.r.Refuse(dialect.CSystem, "its system instruction is text alone")
+				return w.R.Refuse(dialect.CSystem, "its system instruction is text alone")
 			}
 			if n == 0 {
-				w.begin("systemInstruction")
-				w.out = append(w.out, `{"parts":[`...)
+				w.Begin("systemInstruction")
+				w.Out = append(w.Out, `{"parts":[`...)
 			}
-			w.out = comma(w.out, n)
+			w.Comma(n)
 			n++
 			w.text(p)
 		}
 	}
 	if n > 0 {
-		w.out = append(w.out, `]}`...)
+		w.Out = append(w.Out, `]}`...)
 	}
 	return nil
 }
 
 func (w *requestWriter) text(p *dialect.Part) {
-	w.out = append(append(w.out, `{"text":`...), p.Text...)
-	w.out = append(w.out, '}')
-	if p.Cache != nil {
-		w.r.Loss.Drop(dialect.CCache)
-	}
+	w.Write(`{"text":`, p.Text, "")
+	w.Out = append(w.Out, '}')
+	w.DropCache(p.Cache)
 }
 
-// contents writes the conversation. Turns of one role that follow each other are one.
+// contents writes the conversation.
 func (w *requestWriter) contents(turns []dialect.Turn) *llmprovider.Error {
-	w.begin("contents")
-	w.out = append(w.out, '[')
-	last := ""
-	for i := range turns {
-		t := &turns[i]
-		role := "user"
-		switch {
-		case t.Role == dialect.Assistant:
-			role = "model"
-		case isSystem(t): // where it stands: moving it would change the cached prefix at every turn
-			w.r.Loss.Approximate(dialect.CSystem)
-		}
-		if t.Name != nil {
-			w.r.Loss.Drop(dialect.CTurnName)
-		}
-		mark := len(w.out)
-		if role == last {
-			w.out = w.out[:len(w.out)-len(`]}`)]
-		} else {
-			w.out = comma(w.out, len(last))
-			w.out = append(w.out, `{"role":"`+role+`","parts":[`...)
-		}
-		written, err := w.parts(t.Parts)
-		if err != nil {
-			return err
-		}
-		if written == 0 && role != last {
-			w.out = w.out[:mark]
-			continue
-		}
-		last = role
-		w.out = append(w.out, `]}`...)
-	}
-	w.out = append(w.out, ']')
-	return nil
+	w.Begin("contents")
+	return w.Merged(turns, "model", `","parts":[`, w.parts)
 }
 
 // parts writes a turn's parts, results of functions first, and returns how many. The
@@ -101,12 +66,12 @@ func (w *requestWriter) parts(parts []dialect.Part) (int, *llmprovider.Error) {
 			}
 			if p.Kind == dialect.Text && len(p.Text) <= 2 && p.Signature.Empty() || p.Kind == dialect.Reasoning && !p.Thought.Signature.From(Vendor) {
 				if p.Kind == dialect.Reasoning {
-					w.r.Loss.Drop(dialect.CReasoning)
+					w.R.Loss.Drop(dialect.CReasoning)
 				}
 				continue
 			}
-			if w.out[len(w.out)-1] != '[' {
-				w.out = append(w.out, ',')
+			if w.Out[len(w.Out)-1] != '[' {
+				w.Out = append(w.Out, ',')
 			}
 			if err := w.part(p); err != nil {
 				return n, err
@@ -121,10 +86,8 @@ func (w *requestWriter) parts(parts []dialect.Part) (int, *llmprovider.Error) {
 				calls++
 			}
 			w.signature(p, signature, calls)
-			if p.Cache != nil {
-				w.r.Loss.Drop(dialect.CCache)
-			}
-			w.out = append(w.out, '}')
+			w.DropCache(p.Cache)
+			w.Out = append(w.Out, '}')
 		}
 	}
 	return n, nil
@@ -135,13 +98,13 @@ func (w *requestWriter) parts(parts []dialect.Part) (int, *llmprovider.Error) {
 func (w *requestWriter) signature(p *dialect.Part, c dialect.Carrier, calls int) {
 	switch {
 	case c.From(Vendor):
-		w.member("thoughtSignature", c.Value)
+		w.Member("thoughtSignature", c.Value)
 		return
 	case !c.Empty():
-		w.r.Loss.Drop(dialect.CSignature)
+		w.R.Loss.Drop(dialect.CSignature)
 	}
-	if p.Kind == dialect.ToolCall && calls == 1 && (w.target.Profile.Reasoning == "" || w.target.Profile.Reasoning == "level") {
-		w.member("thoughtSignature", dialect.JSON(noSignature))
+	if p.Kind == dialect.ToolCall && calls == 1 && (w.Target.Profile.Reasoning == "" || w.Target.Profile.Reasoning == "level") {
+		w.Member("thoughtSignature", dialect.JSON(noSignature))
 	}
 }
 
@@ -149,39 +112,29 @@ func (w *requestWriter) signature(p *dialect.Part, c dialect.Carrier, calls int)
 func (w *requestWriter) part(p *dialect.Part) *llmprovider.Error {
 	switch p.Kind {
 	case dialect.Text:
-		w.out = append(append(w.out, `{"text":`...), p.Text...)
+		w.Write(`{"text":`, p.Text, "")
 	case dialect.Refusal:
-		w.r.Loss.Approximate(dialect.CRefusal)
-		w.out = append(append(w.out, `{"text":`...), p.Text...)
+		w.R.Loss.Approximate(dialect.CRefusal)
+		w.Write(`{"text":`, p.Text, "")
 	case dialect.Reasoning:
-		w.out = append(w.out, `{"text":`...)
+		w.Out = append(w.Out, `{"text":`...)
 		if p.Thought.Text == nil {
-			w.out = append(w.out, `""`...)
+			w.Out = append(w.Out, `""`...)
 		} else {
-			w.out = append(w.out, p.Thought.Text...)
+			w.Out = append(w.Out, p.Thought.Text...)
 		}
-		w.out = append(w.out, `,"thought":true,"thoughtSignature":`...)
-		w.out = append(w.out, p.Thought.Signature.Value...)
+		w.Out = append(w.Out, `,"thought":true,"thoughtSignature":`...)
+		w.Out = append(w.Out, p.Thought.Signature.Value...)
 	case dialect.ToolCall:
-		w.out = append(w.out, `{"functionCall":{"id":`...)
-		w.out = jsonscan.AppendString(w.out, p.Call.ID)
-		w.out = append(w.out, `,"name":`...)
-		w.out = jsonscan.AppendString(w.out, p.Call.Name)
-		w.out = append(w.out, `,"args":`...)
-		if p.Call.Custom {
-			w.out = append(append(w.out, `{"input":`...), p.Call.Arguments.Text...)
-			w.out = append(w.out, '}')
-		} else {
-			var exact bool
-			if w.out, exact = p.Call.Arguments.AppendObject(w.out); !exact {
-				w.r.Loss.Approximate(dialect.CArguments)
-			}
-		}
-		w.out = append(w.out, '}')
+		w.String(`{"functionCall":{"id":`, p.Call.ID)
+		w.String(`,"name":`, p.Call.Name)
+		w.Out = append(w.Out, `,"args":`...)
+		w.Input(p.Call)
+		w.Out = append(w.Out, '}')
 	case dialect.ToolResult:
 		return w.result(p.Result)
 	default:
-		w.out = append(w.out, '{')
+		w.Out = append(w.Out, '{')
 		return w.media(p)
 	}
 	return nil
@@ -189,37 +142,35 @@ func (w *requestWriter) part(p *dialect.Part) *llmprovider.Error {
 
 func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
 	if r.Name == "" {
-		return w.r.Refuse(dialect.CToolResult, "a result belongs to a call earlier in the conversation, and this one to none")
+		return w.R.Refuse(dialect.CToolResult, "a result belongs to a call earlier in the conversation, and this one to none")
 	}
-	w.out = append(w.out, `{"functionResponse":{"id":`...)
-	w.out = jsonscan.AppendString(w.out, r.ID)
-	w.out = append(w.out, `,"name":`...)
-	w.out = jsonscan.AppendString(w.out, r.Name)
-	w.out = append(w.out, `,"response":`...)
+	w.String(`{"functionResponse":{"id":`, r.ID)
+	w.String(`,"name":`, r.Name)
+	w.Out = append(w.Out, `,"response":`...)
 	var media []*dialect.Part
 	if r.Object != nil {
-		w.out = append(w.out, r.Object...)
+		w.Out = append(w.Out, r.Object...)
 	} else {
 		member := `{"output":"`
 		if r.IsError {
 			member = `{"error":"`
 		}
-		w.out = append(w.out, member...)
+		w.Out = append(w.Out, member...)
 		n := 0
 		for i := range r.Parts {
 			if r.Parts[i].Media != nil && r.Parts[i].Media.Text == nil {
 				continue
 			}
 			if n++; n > 1 {
-				w.out = append(w.out, `\n`...)
+				w.Out = append(w.Out, `\n`...)
 			}
 			text := r.Parts[i].Text
 			if text == nil && r.Parts[i].Media != nil {
 				text = r.Parts[i].Media.Text
 			}
-			w.out = append(w.out, jsonscan.Inner(text)...)
+			w.Out = append(w.Out, jsonscan.Inner(text)...)
 		}
-		w.out = append(w.out, `"}`...)
+		w.Out = append(w.Out, `"}`...)
 	}
 	for i := range r.Parts {
 		if r.Parts[i].Media != nil && r.Parts[i].Media.Text == nil {
@@ -227,27 +178,27 @@ func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
 		}
 	}
 	if len(media) > 0 {
-		w.out = append(w.out, `,"parts":[`...)
+		w.Out = append(w.Out, `,"parts":[`...)
 		for i, p := range media {
-			w.out = comma(w.out, i)
-			w.out = append(w.out, '{')
+			w.Comma(i)
+			w.Out = append(w.Out, '{')
 			if err := w.media(p); err != nil {
 				return err
 			}
-			w.out = append(w.out, '}')
+			w.Out = append(w.Out, '}')
 		}
-		w.out = append(w.out, ']')
+		w.Out = append(w.Out, ']')
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
 }
 
 // media writes a medium: inside the request, or as a file that Google stores.
 func (w *requestWriter) media(p *dialect.Part) *llmprovider.Error {
 	m := p.Media
-	w.drop(dialect.CImageDetail, m.Detail)
+	w.Drop(dialect.CImageDetail, m.Detail)
 	if m.Title != nil || m.Context != nil {
-		w.r.Loss.Drop(dialect.CDocumentName)
+		w.R.Loss.Drop(dialect.CDocumentName)
 	}
 	uri := m.FileID
 	if uri == nil && isGoogleFile(m.URL) {
@@ -255,23 +206,22 @@ func (w *requestWriter) media(p *dialect.Part) *llmprovider.Error {
 	}
 	switch {
 	case m.Text != nil:
-		w.member("text", m.Text)
+		w.Member("text", m.Text)
 	case m.Data != nil:
-		w.out = append(w.out, `"inlineData":{"mimeType":`...)
-		w.out = jsonscan.AppendString(w.out, m.Type)
-		w.out = append(append(w.out, `,"data":"`...), m.Data...)
-		w.out = append(w.out, `"}`...)
+		w.String(`"inlineData":{"mimeType":`, m.Type)
+		w.Write(`,"data":"`, m.Data, "")
+		w.Out = append(w.Out, `"}`...)
 	case uri != nil && isGoogleFile(uri):
-		w.out = append(w.out, `"fileData":{`...)
+		w.Out = append(w.Out, `"fileData":{`...)
 		if m.Type != "" {
-			w.out = append(jsonscan.AppendString(append(w.out, `"mimeType":`...), m.Type), ',')
+			w.Out = append(jsonscan.AppendString(append(w.Out, `"mimeType":`...), m.Type), ',')
 		}
-		w.out = append(append(w.out, `"fileUri":`...), uri...)
-		w.out = append(w.out, '}')
+		w.Write(`"fileUri":`, uri, "")
+		w.Out = append(w.Out, '}')
 	case m.URL != nil:
-		return w.r.Refuse(dialect.CImageURL, "it does not fetch URLs; send the content in base64")
+		return w.R.Refuse(dialect.CImageURL, "it does not fetch URLs; send the content in base64")
 	default:
-		return w.r.Refuse(dialect.CFileID, "it cannot reach a file that another provider stores")
+		return w.NoFile(dialect.CFileID)
 	}
 	return nil
 }

@@ -46,8 +46,6 @@ func stringOf(object dialect.JSON, member string) dialect.JSON {
 	return nil
 }
 
-func isTrue(value []byte) bool { return string(value) == "true" }
-
 // readRequest implements dialect.API.
 func readRequest(r *dialect.Request, body []byte, call dialect.Call) *llmprovider.Error {
 	r.Model, r.Stream, r.Count, r.StreamUsage = call.Model, call.Stream, call.Count, true
@@ -91,8 +89,7 @@ func readRequest(r *dialect.Request, body []byte, call dialect.Call) *llmprovide
 				r.Settings.ServiceTier = value
 			}
 		case "store":
-			store := isTrue(value)
-			r.Settings.Store = &store
+			r.Settings.Store = dialect.Flag(value)
 		default:
 			r.Loss.Drop(dialect.Other)
 		}
@@ -178,7 +175,7 @@ func integer(value dialect.JSON) dialect.JSON {
 
 func readThinking(r *dialect.Request, value dialect.JSON) {
 	s := &r.Settings
-	s.Summary = isTrue(get(value, "includeThoughts"))
+	s.Summary = dialect.IsTrue(get(value, "includeThoughts"))
 	if budget := get(value, "thinkingBudget"); budget != nil {
 		switch string(budget) {
 		case "0":

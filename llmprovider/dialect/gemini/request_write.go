@@ -8,12 +8,9 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
 
-// requestWriter writes one request. What is stable from turn to turn comes first,
-// the contents last, so that a provider's cache of prefixes holds.
+// requestWriter writes one request.
 type requestWriter struct {
-	r      *dialect.Request
-	target dialect.Target
-	out    []byte
+	dialect.RequestWriter
 }
 
 // writeRequest implements dialect.API. The model and whether to stream stand in the
@@ -22,8 +19,7 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	if err := target.NeedModel(); err != nil {
 		return nil, err
 	}
-	w := &requestWriter{r: r, target: target, out: make([]byte, 0, 4096)}
-	w.out = append(w.out, '{')
+	w := &requestWriter{RequestWriter: dialect.NewRequestWriter(r, target)}
 	if !r.Count {
 		if err := w.config(); err != nil {
 			return nil, err
@@ -32,127 +28,71 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	if err := w.tools(); err != nil {
 		return nil, err
 	}
-	leading := 0
-	for leading < len(r.Turns) && isSystem(&r.Turns[leading]) {
-		leading++
-	}
-	if err := w.system(r.Turns[:leading]); err != nil {
+	system, rest := r.Leading()
+	if err := w.system(system); err != nil {
 		return nil, err
 	}
-	if err := w.contents(r.Turns[leading:]); err != nil {
+	if err := w.contents(rest); err != nil {
 		return nil, err
 	}
-	return append(w.out, '}'), nil
-}
-
-func isSystem(t *dialect.Turn) bool { return t.Role == dialect.System || t.Role == dialect.Developer }
-
-// begin appends the name of a member.
-func (w *requestWriter) begin(name string) {
-	if c := w.out[len(w.out)-1]; c != '{' {
-		w.out = append(w.out, ',')
-	}
-	w.out = append(w.out, '"')
-	w.out = append(w.out, name...)
-	w.out = append(w.out, `":`...)
-}
-
-// member appends a member whose value the source has, if it has one.
-func (w *requestWriter) member(name string, value dialect.JSON) {
-	if value != nil {
-		w.begin(name)
-		w.out = append(w.out, value...)
-	}
-}
-
-func (w *requestWriter) drop(c dialect.Concept, value dialect.JSON) {
-	if value != nil {
-		w.r.Loss.Drop(c)
-	}
+	return w.Finish(), nil
 }
 
 func (w *requestWriter) config() *llmprovider.Error {
-	s := &w.r.Settings
+	s := &w.R.Settings
 	if string(s.LogProbs) == "true" {
-		return w.r.Refuse(dialect.CLogProbs, "its log probabilities have another form")
+		return w.R.Refuse(dialect.CLogProbs, "its log probabilities have another form")
 	}
-	w.drop(dialect.CLogitBias, s.LogitBias)
-	w.drop(dialect.CVerbosity, s.Verbosity)
-	w.drop(dialect.CUser, s.User)
-	w.drop(dialect.CMetadata, s.Metadata)
-	w.drop(dialect.CCacheKey, s.CacheKey)
-	if s.Cache != nil {
-		w.r.Loss.Drop(dialect.CCache)
-	}
-	if s.Store != nil && *s.Store {
-		w.r.Loss.Drop(dialect.CStore)
-	}
+	w.NoTuning()
+	w.Drop(dialect.CUser, s.User)
+	w.Drop(dialect.CMetadata, s.Metadata)
 	switch tier := jsonscan.Text(s.ServiceTier); tier {
 	case "", "auto":
 	case "default":
-		w.member("serviceTier", dialect.JSON(`"standard"`))
+		w.Member("serviceTier", dialect.JSON(`"standard"`))
 	case "flex", "priority":
-		w.member("serviceTier", s.ServiceTier)
+		w.Member("serviceTier", s.ServiceTier)
 	default:
-		w.r.Loss.Drop(dialect.CServiceTier)
+		w.R.Loss.Drop(dialect.CServiceTier)
 	}
-	w.begin("generationConfig")
-	w.out = append(w.out, '{')
+	w.Begin("generationConfig")
+	w.Out = append(w.Out, '{')
 	limit := s.MaxOutput
-	if limit == nil && w.target.MaxOutput > 0 {
-		limit = strconv.AppendInt(nil, int64(w.target.MaxOutput), 10)
+	if limit == nil && w.Target.MaxOutput > 0 {
+		limit = strconv.AppendInt(nil, int64(w.Target.MaxOutput), 10)
 	}
-	w.member("maxOutputTokens", limit)
-	if w.target.Profile.NoSampling {
-		w.drop(dialect.CTemperature, s.Temperature)
-		w.drop(dialect.CTopP, s.TopP)
-		w.drop(dialect.CTopK, s.TopK)
+	w.Member("maxOutputTokens", limit)
+	w.Sampling("temperature", "topP")
+	if w.Target.Profile.NoSampling {
+		w.Drop(dialect.CTopK, s.TopK)
 	} else {
-		w.member("temperature", s.Temperature)
-		w.member("topP", s.TopP)
-		w.member("topK", s.TopK)
+		w.Member("topK", s.TopK)
 	}
-	w.member("presencePenalty", s.PresencePenalty)
-	w.member("frequencyPenalty", s.FrequencyPenalty)
-	w.member("seed", s.Seed)
-	w.member("candidateCount", s.Candidates)
-	if len(s.Stop) > 0 {
-		w.begin("stopSequences")
-		w.out = append(w.out, '[')
-		for i, stop := range s.Stop {
-			w.out = comma(w.out, i)
-			w.out = append(w.out, stop...)
-		}
-		w.out = append(w.out, ']')
-	}
+	w.Member("presencePenalty", s.PresencePenalty)
+	w.Member("frequencyPenalty", s.FrequencyPenalty)
+	w.Member("seed", s.Seed)
+	w.Member("candidateCount", s.Candidates)
+	w.Values("stopSequences", s.Stop)
 	switch f := &s.Format; f.Kind {
 	case dialect.FormatJSON:
-		w.member("responseMimeType", dialect.JSON(`"application/json"`))
+		w.Member("responseMimeType", dialect.JSON(`"application/json"`))
 	case dialect.FormatSchema:
 		if f.Name != nil || f.Description != nil {
-			w.r.Loss.Drop(dialect.CFormatName)
+			w.R.Loss.Drop(dialect.CFormatName)
 		}
-		w.member("responseMimeType", dialect.JSON(`"application/json"`))
-		w.member("responseJsonSchema", f.Schema)
+		w.Member("responseMimeType", dialect.JSON(`"application/json"`))
+		w.Member("responseJsonSchema", f.Schema)
 	}
 	w.thinking()
-	if w.out[len(w.out)-1] == '{' { // nothing was said
-		w.out = w.out[:len(w.out)-len(`"generationConfig":{`)]
-		if w.out[len(w.out)-1] == ',' {
-			w.out = w.out[:len(w.out)-1]
+	if w.Out[len(w.Out)-1] == '{' { // nothing was said
+		w.Out = w.Out[:len(w.Out)-len(`"generationConfig":{`)]
+		if w.Out[len(w.Out)-1] == ',' {
+			w.Out = w.Out[:len(w.Out)-1]
 		}
 		return nil
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
-}
-
-// comma appends the comma before every element but the first.
-func comma(out []byte, i int) []byte {
-	if i > 0 {
-		out = append(out, ',')
-	}
-	return out
 }
 
 // levels are the words of effort in the API's terms.
@@ -171,7 +111,7 @@ var budgets = map[dialect.Effort]int{
 // thinking writes how much the model is to reason: by a level, or by a budget for
 // models before Gemini 3. Clients of other APIs are shown the thoughts.
 func (w *requestWriter) thinking() {
-	s, p := &w.r.Settings, w.target.Profile
+	s, p := &w.R.Settings, w.Target.Profile
 	effort := s.Effort
 	if s.Thinking == dialect.ThinkingOff {
 		effort = dialect.EffortNone
@@ -181,85 +121,76 @@ func (w *requestWriter) thinking() {
 	case effort == "" && !asked && !s.Summary:
 		return
 	case p.Reasoning == "none":
-		w.r.Loss.Drop(dialect.CEffort)
+		w.R.Loss.Drop(dialect.CEffort)
 		return
 	}
-	w.begin("thinkingConfig")
-	w.out = append(w.out, '{')
+	w.Begin("thinkingConfig")
+	w.Out = append(w.Out, '{')
 	switch {
 	case p.Reasoning == "budget" && s.Budget != nil:
-		w.member("thinkingBudget", s.Budget)
+		w.Member("thinkingBudget", s.Budget)
 	case p.Reasoning == "budget" && effort != "":
 		budget, ok := p.Budgets[effort]
 		if !ok {
 			budget = budgets[effort]
 		}
-		w.member("thinkingBudget", strconv.AppendInt(nil, int64(budget), 10))
+		w.Member("thinkingBudget", strconv.AppendInt(nil, int64(budget), 10))
 		if effort != dialect.EffortNone {
-			w.r.Loss.Approximate(dialect.CEffort)
+			w.R.Loss.Approximate(dialect.CEffort)
 		}
 	case p.Reasoning == "budget":
 	default:
 		if effort == "" && s.Budget != nil {
 			effort = dialect.EffortOf(s.Budget)
-			w.r.Loss.Approximate(dialect.CBudget)
+			w.R.Loss.Approximate(dialect.CBudget)
 		}
 		if level := levels[effort]; level != "" {
 			if effort == dialect.EffortNone || effort == dialect.EffortXHigh || effort == dialect.EffortMax {
-				w.r.Loss.Approximate(dialect.CEffort)
+				w.R.Loss.Approximate(dialect.CEffort)
 			}
-			w.member("thinkingLevel", dialect.JSON(`"`+level+`"`))
+			w.Member("thinkingLevel", dialect.JSON(`"`+level+`"`))
 		} else if effort != "" {
-			w.r.Loss.Drop(dialect.CEffort)
+			w.R.Loss.Drop(dialect.CEffort)
 		}
 	}
 	if asked {
-		w.member("includeThoughts", dialect.JSON("true"))
+		w.Member("includeThoughts", dialect.JSON("true"))
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 }
 
 func (w *requestWriter) tools() *llmprovider.Error {
-	if len(w.r.Tools) == 0 {
+	if len(w.R.Tools) == 0 {
 		return nil
 	}
-	w.begin("tools")
-	w.out = append(w.out, `[{"functionDeclarations":[`...)
-	for i := range w.r.Tools {
-		t := &w.r.Tools[i]
-		switch {
-		case t.Kind == dialect.Hosted:
-			return w.r.Refuse(dialect.CHostedTool, "it does not run tools of another vendor")
-		case t.Grammar != nil:
-			return w.r.Refuse(dialect.CGrammar, "its tools take JSON and no other grammar")
+	w.Begin("tools")
+	w.Out = append(w.Out, `[{"functionDeclarations":[`...)
+	for i := range w.R.Tools {
+		t := &w.R.Tools[i]
+		if err := w.Function(t); err != nil {
+			return err
 		}
-		w.out = comma(w.out, i)
-		w.out = append(w.out, `{"name":`...)
-		w.out = jsonscan.AppendString(w.out, t.Name)
-		w.member("description", t.Description)
+		w.Comma(i)
+		w.String(`{"name":`, t.Name)
+		w.Member("description", t.Description)
 		if t.Kind == dialect.Custom {
-			w.r.Loss.Approximate(dialect.CCustomTool)
-			w.member("parametersJsonSchema", dialect.JSON(`{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}`))
+			w.Member("parametersJsonSchema", dialect.JSON(dialect.CustomSchema))
 		} else {
-			w.member("parametersJsonSchema", t.Schema)
+			w.Member("parametersJsonSchema", t.Schema)
 		}
 		if t.Strict != nil && *t.Strict {
-			w.r.Loss.Drop(dialect.CStrict)
+			w.R.Loss.Drop(dialect.CStrict)
 		}
-		if t.Cache != nil {
-			w.r.Loss.Drop(dialect.CCache)
-		}
-		w.out = append(w.out, '}')
+		w.DropCache(t.Cache)
+		w.Out = append(w.Out, '}')
 	}
-	w.out = append(w.out, `]}]`...)
-	if w.r.Parallel != nil && !*w.r.Parallel {
-		w.r.Loss.Drop(dialect.CParallel)
-	}
+	w.Out = append(w.Out, `]}]`...)
+	w.DropParallel()
 	return w.choice()
 }
 
 func (w *requestWriter) choice() *llmprovider.Error {
-	c := &w.r.Choice
+	c := &w.R.Choice
 	mode := ""
 	switch c.Mode {
 	case 0:
@@ -270,34 +201,25 @@ func (w *requestWriter) choice() *llmprovider.Error {
 		mode = "NONE"
 	case dialect.ChoiceSubset:
 		if !c.Must {
-			return w.r.Refuse(dialect.CChoiceSubset, "it can be told to use some of the tools only if it must use one")
+			return w.R.Refuse(dialect.CChoiceSubset, "it can be told to use some of the tools only if it must use one")
 		}
 		mode = "ANY"
 	default:
 		mode = "ANY"
 	}
-	w.begin("toolConfig")
-	w.out = append(w.out, `{"functionCallingConfig":{"mode":"`+mode+`"`...)
+	w.Begin("toolConfig")
+	w.Out = append(w.Out, `{"functionCallingConfig":{"mode":"`+mode+`"`...)
 	if len(c.Names) > 0 {
-		w.out = append(w.out, `,"allowedFunctionNames":[`...)
+		w.Out = append(w.Out, `,"allowedFunctionNames":[`...)
 		for i, n := range c.Names {
-			if !w.hasTool(n) {
-				return dialect.Invalid(w.r.API.Paths[dialect.CChoice], "the name of one of the tools")
+			if _, err := w.Tool(n); err != nil {
+				return err
 			}
-			w.out = comma(w.out, i)
-			w.out = jsonscan.AppendString(w.out, n)
+			w.Comma(i)
+			w.Out = jsonscan.AppendString(w.Out, n)
 		}
-		w.out = append(w.out, ']')
+		w.Out = append(w.Out, ']')
 	}
-	w.out = append(w.out, `}}`...)
+	w.Out = append(w.Out, `}}`...)
 	return nil
-}
-
-func (w *requestWriter) hasTool(name string) bool {
-	for i := range w.r.Tools {
-		if w.r.Tools[i].Name == name {
-			return true
-		}
-	}
-	return false
 }

@@ -2,7 +2,6 @@ package gemini
 
 import (
 	"bytes"
-	"net/http"
 	"strconv"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
@@ -21,15 +20,12 @@ func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
 
 // responseReader reads response objects: one, or one for each event of a stream.
 type responseReader struct {
-	custom  map[string]bool // tools that take free text
-	emit    func(*dialect.Event) error
-	event   dialect.Event
+	custom map[string]bool // tools that take free text
+	dialect.Emitter
 	started bool
 	id      string
 	choices []choiceState
 	usage   llmprovider.Usage
-	failed  bool
-	err     error
 }
 
 // choiceState is what has come of one candidate.
@@ -39,37 +35,22 @@ type choiceState struct {
 	finish string
 }
 
-// send emits an event. After an error of emit it does nothing.
-func (r *responseReader) send(e dialect.Event) {
-	if r.err == nil {
-		r.event = e
-		r.err = r.emit(&r.event)
-	}
-}
-
-func (r *responseReader) fail(err *llmprovider.Error) {
-	if !r.failed {
-		r.failed = true
-		r.send(dialect.Event{Kind: dialect.Failure, Err: err})
-	}
-}
-
 // maxChoices bounds the candidates of a response.
 const maxChoices = 128
 
 // take reads one response object.
 func (r *responseReader) take(doc dialect.JSON) {
-	if r.failed {
+	if r.Over {
 		return
 	}
 	if failed := get(doc, "error"); failed != nil {
-		r.fail(dialect.ReadError(0, doc))
+		r.Fail(dialect.ReadError(0, doc))
 		return
 	}
 	if !r.started {
 		r.started = true
 		r.id = jsonscan.Text(get(doc, "responseId"))
-		r.send(dialect.Event{Kind: dialect.Start, ID: r.id, Model: jsonscan.Text(get(doc, "modelVersion"))})
+		r.Send(dialect.Event{Kind: dialect.Start, ID: r.id, Model: jsonscan.Text(get(doc, "modelVersion"))})
 	}
 	r.count(get(doc, "usageMetadata"))
 	n := 0
@@ -114,7 +95,7 @@ func (r *responseReader) part(n int, part dialect.JSON) {
 		case "text":
 			text = v
 		case "thought":
-			if isTrue(v) {
+			if dialect.IsTrue(v) {
 				kind = dialect.Reasoning
 			}
 		case "thoughtSignature":
@@ -132,16 +113,16 @@ func (r *responseReader) part(n int, part dialect.JSON) {
 		return
 	}
 	if len(inner) == 0 && c.open == 0 { // state alone
-		r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.Reasoning, Data: signature})
-		r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.Reasoning})
+		r.Send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.Reasoning, Data: signature})
+		r.Send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.Reasoning})
 		return
 	}
 	if len(inner) > 0 && c.open != kind {
 		r.closePart(n)
 		c.open = kind
-		r.send(dialect.Event{Kind: dialect.Open, Choice: n, Part: kind, Summary: kind == dialect.Reasoning})
+		r.Send(dialect.Event{Kind: dialect.Open, Choice: n, Part: kind, Summary: kind == dialect.Reasoning})
 	}
-	r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: c.open, Text: inner, Signature: signature})
+	r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: c.open, Text: inner, Signature: signature})
 }
 
 func (r *responseReader) call(n int, call dialect.JSON, signature dialect.Carrier) {
@@ -153,7 +134,7 @@ func (r *responseReader) call(n int, call dialect.JSON, signature dialect.Carrie
 	}
 	c.calls++
 	e.Custom = r.custom[e.Name]
-	r.send(e)
+	r.Send(e)
 	args := get(call, "args")
 	text := jsonscan.Inner(get(args, "input"))
 	if !e.Custom {
@@ -162,13 +143,13 @@ func (r *responseReader) call(n int, call dialect.JSON, signature dialect.Carrie
 		}
 		text = jsonscan.AppendEscaped(nil, args)
 	}
-	r.send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
-	r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.ToolCall})
+	r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
+	r.Send(dialect.Event{Kind: dialect.Close, Choice: n, Part: dialect.ToolCall})
 }
 
 func (r *responseReader) closePart(n int) {
 	if c := &r.choices[n]; c.open != 0 {
-		r.send(dialect.Event{Kind: dialect.Close, Choice: n, Part: c.open})
+		r.Send(dialect.Event{Kind: dialect.Close, Choice: n, Part: c.open})
 		c.open = 0
 	}
 }
@@ -220,24 +201,21 @@ var failures = map[string]bool{
 
 // end emits why each candidate ended, what was counted, and the end.
 func (r *responseReader) end() {
-	if r.failed {
+	if r.Over {
 		return
 	}
 	for n := range r.choices {
 		switch reason := r.choices[n].finish; {
 		case reason == "":
-			r.fail(dialect.Incomplete())
+			r.Fail(dialect.Incomplete())
 			return
 		case failures[reason]:
-			r.fail(&llmprovider.Error{
-				Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "model_failed",
-				Message: "the provider's model ended with " + reason + " instead of a response; send the request again",
-			})
+			r.Fail(dialect.ModelFailed(reason))
 			return
 		}
 	}
 	if len(r.choices) == 0 {
-		r.fail(dialect.Malformed("candidates"))
+		r.Fail(dialect.Malformed("candidates"))
 		return
 	}
 	for n := range r.choices {
@@ -247,12 +225,10 @@ func (r *responseReader) end() {
 		if e.Reason == dialect.Stopped && c.calls > 0 {
 			e.Reason = dialect.ToolCalls
 		}
-		r.send(e)
+		r.Send(e)
 	}
-	if r.usage.Known {
-		r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
-	}
-	r.send(dialect.Event{Kind: dialect.End})
+	r.Usage(&r.usage)
+	r.End()
 }
 
 // wholeReader reads a response that is one document.
@@ -264,15 +240,15 @@ type wholeReader struct {
 func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
 
 func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	doc := r.whole.Close()
 	if doc == nil {
-		r.fail(dialect.Malformed("candidates"))
-		return r.err
+		r.Fail(dialect.Malformed("candidates"))
+		return r.Err
 	}
 	r.take(doc)
 	r.end()
-	return r.err
+	return r.Err
 }
 
 // streamReader reads a stream of response objects.
@@ -282,11 +258,11 @@ type streamReader struct {
 }
 
 func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	if err := r.events.Read(p, r.object); err != nil {
 		return err
 	}
-	return r.err
+	return r.Err
 }
 
 func (r *streamReader) object(_, data []byte) error {
@@ -294,25 +270,25 @@ func (r *streamReader) object(_, data []byte) error {
 	switch {
 	case len(data) == 0 || string(data) == "[DONE]":
 	case data[0] != '{' || !jsonscan.Valid(data):
-		r.fail(dialect.Malformed("event"))
+		r.Fail(dialect.Malformed("event"))
 	default:
 		r.take(data)
 	}
-	return r.err
+	return r.Err
 }
 
 func (r *streamReader) Close(emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	rest, err := r.events.Close(r.object)
 	if err != nil {
 		return err
 	}
 	if rest = bytes.TrimSpace(rest); len(rest) > 0 && jsonscan.Valid(rest) {
-		r.fail(dialect.ReadError(0, rest))
+		r.Fail(dialect.ReadError(0, rest))
 	}
 	if len(r.choices) == 0 {
-		r.fail(dialect.Incomplete())
+		r.Fail(dialect.Incomplete())
 	}
 	r.end()
-	return r.err
+	return r.Err
 }

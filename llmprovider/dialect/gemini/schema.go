@@ -23,7 +23,7 @@ func appendSchema(dst []byte, schema dialect.JSON, depth int, exact *bool) []byt
 		*exact = *exact && depth <= maxSchemaDepth
 		return append(dst, schema...)
 	}
-	nullable := isTrue(get(schema, "nullable"))
+	nullable := dialect.IsTrue(get(schema, "nullable"))
 	dst = append(dst, '{')
 	n := 0
 	for key, v := range jsonscan.Members(schema) {

@@ -44,7 +44,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "model":
 		r.Model = jsonscan.Text(value)
 	case "stream":
-		r.Stream = isTrue(value)
+		r.Stream = dialect.IsTrue(value)
 	case "max_tokens":
 		s.MaxOutput = value
 	case "temperature":
@@ -61,7 +61,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 			s.Stop = append(s.Stop, stop)
 		}
 	case "metadata":
-		s.User = stringOf(value, "user_id")
+		s.User = dialect.StringOf(value, "user_id")
 	case "service_tier":
 		switch jsonscan.Text(value) {
 		case "auto":
@@ -84,23 +84,13 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "tool_choice":
 		return readChoice(r, value)
 	case "cache_control":
-		s.Cache = readCache(value)
+		s.Cache = dialect.ReadCache(value)
 	case "container", "mcp_servers", "compaction", "fallbacks":
 		return r.Refuse(dialect.CContainer, onlyHere)
 	case "context_management", "diagnostics", "inference_geo", "speed":
 		r.Loss.Drop(dialect.CContextManagement)
 	default:
 		r.Loss.Drop(dialect.Other)
-	}
-	return nil
-}
-
-func isTrue(value []byte) bool { return string(value) == "true" }
-
-// stringOf returns the member if it is a string.
-func stringOf(object dialect.JSON, name string) dialect.JSON {
-	if v := jsonscan.Get(object, name); jsonscan.IsString(v) {
-		return v
 	}
 	return nil
 }
@@ -134,14 +124,6 @@ func readFormat(s *dialect.Settings, value dialect.JSON) *llmprovider.Error {
 	return nil
 }
 
-// readCache reads a cache breakpoint, or returns nil.
-func readCache(value dialect.JSON) *dialect.Cache {
-	if jsonscan.Text(jsonscan.Get(value, "type")) != "ephemeral" {
-		return nil
-	}
-	return &dialect.Cache{TTL: dialect.Lifetime(jsonscan.Text(jsonscan.Get(value, "ttl")))}
-}
-
 func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 	for raw := range jsonscan.Elements(value) {
 		t := dialect.Tool{Kind: dialect.Function}
@@ -161,10 +143,9 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 			case "input_schema":
 				t.Schema = v
 			case "strict":
-				strict := isTrue(v)
-				t.Strict = &strict
+				t.Strict = dialect.Flag(v)
 			case "cache_control":
-				t.Cache = readCache(v)
+				t.Cache = dialect.ReadCache(v)
 			default: // eager_input_streaming, defer_loading, allowed_callers, input_examples…
 				r.Loss.Drop(dialect.CToolOption)
 			}
@@ -195,7 +176,7 @@ func readChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 		return dialect.Invalid("tool_choice.type", "auto, any, tool or none")
 	}
 	if off := jsonscan.Get(value, "disable_parallel_tool_use"); off != nil {
-		parallel := !isTrue(off)
+		parallel := !dialect.IsTrue(off)
 		r.Parallel = &parallel
 	}
 	return nil

@@ -12,13 +12,10 @@ import (
 // configuration has one: the API needs it.
 const defaultMaxTokens = 8192
 
-// requestWriter writes one request. What is stable from turn to turn comes first,
-// the messages last, so that a provider's cache of prefixes holds.
+// requestWriter writes one request.
 type requestWriter struct {
-	r      *dialect.Request
-	target dialect.Target
-	out    []byte
-	marks  int // cache markers written
+	dialect.RequestWriter
+	marks int // cache markers written
 }
 
 // writeRequest implements dialect.API.
@@ -26,9 +23,8 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	if err := target.NeedModel(); err != nil {
 		return nil, err
 	}
-	w := &requestWriter{r: r, target: target, out: make([]byte, 0, 4096)}
-	w.out = append(w.out, `{"model":`...)
-	w.out = jsonscan.AppendString(w.out, target.Model)
+	w := &requestWriter{RequestWriter: dialect.NewRequestWriter(r, target)}
+	w.String(`"model":`, target.Model)
 	if !r.Count {
 		if err := w.settings(); err != nil {
 			return nil, err
@@ -37,40 +33,18 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	if err := w.tools(); err != nil {
 		return nil, err
 	}
-	leading := 0
-	for leading < len(r.Turns) && isSystem(&r.Turns[leading]) {
-		leading++
-	}
-	if err := w.system(r.Turns[:leading]); err != nil {
+	system, rest := r.Leading()
+	if err := w.system(system); err != nil {
 		return nil, err
 	}
-	if err := w.messages(r.Turns[leading:]); err != nil {
+	if err := w.messages(rest); err != nil {
 		return nil, err
 	}
-	return append(w.out, '}'), nil
-}
-
-func isSystem(t *dialect.Turn) bool { return t.Role == dialect.System || t.Role == dialect.Developer }
-
-// member appends a member whose value the source has, if it has one.
-func (w *requestWriter) member(name string, value dialect.JSON) {
-	if value == nil {
-		return
-	}
-	w.out = append(w.out, `,"`...)
-	w.out = append(w.out, name...)
-	w.out = append(w.out, `":`...)
-	w.out = append(w.out, value...)
-}
-
-func (w *requestWriter) drop(c dialect.Concept, value dialect.JSON) {
-	if value != nil {
-		w.r.Loss.Drop(c)
-	}
+	return w.Finish(), nil
 }
 
 func (w *requestWriter) settings() *llmprovider.Error {
-	s := &w.r.Settings
+	s := &w.R.Settings
 	if err := w.refuseSettings(); err != nil {
 		return err
 	}
@@ -79,38 +53,31 @@ func (w *requestWriter) settings() *llmprovider.Error {
 	if budget >= limit && s.MaxOutput == nil {
 		limit = budget + limit
 	}
-	w.out = append(w.out, `,"max_tokens":`...)
+	w.Out = append(w.Out, `,"max_tokens":`...)
 	if s.MaxOutput != nil {
-		w.out = append(w.out, s.MaxOutput...)
+		w.Out = append(w.Out, s.MaxOutput...)
 	} else {
-		w.out = strconv.AppendInt(w.out, int64(limit), 10)
+		w.Out = strconv.AppendInt(w.Out, int64(limit), 10)
 	}
-	if w.target.Stream {
-		w.out = append(w.out, `,"stream":true`...)
+	if w.Target.Stream {
+		w.Out = append(w.Out, `,"stream":true`...)
 	}
 	w.sampling(budget > 0)
-	if len(s.Stop) > 0 {
-		w.out = append(w.out, `,"stop_sequences":[`...)
-		for i, stop := range s.Stop {
-			w.out = comma(w.out, i)
-			w.out = append(w.out, stop...)
-		}
-		w.out = append(w.out, ']')
-	}
+	w.Values("stop_sequences", s.Stop)
 	if s.User != nil {
-		w.out = append(w.out, `,"metadata":{"user_id":`...)
-		w.out = append(w.out, s.User...)
-		w.out = append(w.out, '}')
+		w.Out = append(w.Out, `,"metadata":{"user_id":`...)
+		w.Out = append(w.Out, s.User...)
+		w.Out = append(w.Out, '}')
 	}
 	switch jsonscan.Text(s.ServiceTier) {
 	case "":
 	case "auto":
-		w.out = append(w.out, `,"service_tier":"auto"`...)
+		w.Out = append(w.Out, `,"service_tier":"auto"`...)
 	case "default":
-		w.out = append(w.out, `,"service_tier":"standard_only"`...)
-		w.r.Loss.Approximate(dialect.CServiceTier)
+		w.Out = append(w.Out, `,"service_tier":"standard_only"`...)
+		w.R.Loss.Approximate(dialect.CServiceTier)
 	default:
-		w.r.Loss.Drop(dialect.CServiceTier)
+		w.R.Loss.Drop(dialect.CServiceTier)
 	}
 	if s.Cache != nil {
 		w.cache(s.Cache)
@@ -121,35 +88,33 @@ func (w *requestWriter) settings() *llmprovider.Error {
 
 // refuseSettings refuses what the client would miss, and drops what only tunes.
 func (w *requestWriter) refuseSettings() *llmprovider.Error {
-	s := &w.r.Settings
+	s := &w.R.Settings
 	switch {
 	case s.Candidates != nil && string(s.Candidates) != "1":
-		return w.r.Refuse(dialect.CCandidates, "it answers with one choice")
+		return w.R.Refuse(dialect.CCandidates, "it answers with one choice")
 	case string(s.LogProbs) == "true":
-		return w.r.Refuse(dialect.CLogProbs, "it has no log probabilities")
+		return w.R.Refuse(dialect.CLogProbs, "it has no log probabilities")
 	case s.Format.Kind == dialect.FormatJSON:
-		return w.r.Refuse(dialect.CFormat, "it has no JSON mode without a schema; send a json_schema")
+		return w.R.Refuse(dialect.CFormat, "it has no JSON mode without a schema; send a json_schema")
 	}
-	w.drop(dialect.CPresencePenalty, s.PresencePenalty)
-	w.drop(dialect.CFrequencyPenalty, s.FrequencyPenalty)
-	w.drop(dialect.CLogitBias, s.LogitBias)
-	w.drop(dialect.CSeed, s.Seed)
-	w.drop(dialect.CVerbosity, s.Verbosity)
-	w.drop(dialect.CMetadata, s.Metadata)
-	w.drop(dialect.CCacheKey, s.CacheKey)
-	if s.Store != nil && *s.Store {
-		w.r.Loss.Drop(dialect.CStore)
-	}
+	w.Drop(dialect.CPresencePenalty, s.PresencePenalty)
+	w.Drop(dialect.CFrequencyPenalty, s.FrequencyPenalty)
+	w.Drop(dialect.CLogitBias, s.LogitBias)
+	w.Drop(dialect.CSeed, s.Seed)
+	w.Drop(dialect.CVerbosity, s.Verbosity)
+	w.Drop(dialect.CMetadata, s.Metadata)
+	w.Drop(dialect.CCacheKey, s.CacheKey)
+	w.DropStore()
 	return nil
 }
 
 // maxTokens is the output cap as a number.
 func (w *requestWriter) maxTokens() int {
-	if n, err := strconv.Atoi(string(w.r.Settings.MaxOutput)); err == nil {
+	if n, err := strconv.Atoi(string(w.R.Settings.MaxOutput)); err == nil {
 		return n
 	}
-	if w.target.MaxOutput > 0 {
-		return w.target.MaxOutput
+	if w.Target.MaxOutput > 0 {
+		return w.Target.MaxOutput
 	}
 	return defaultMaxTokens
 }
@@ -157,25 +122,25 @@ func (w *requestWriter) maxTokens() int {
 // sampling writes what steers the choice of words. Models that reject it, and those
 // that reason within a budget, get none; temperature and top_p exclude each other.
 func (w *requestWriter) sampling(reasons bool) {
-	s := &w.r.Settings
-	if w.target.Profile.NoSampling || reasons {
-		w.drop(dialect.CTemperature, s.Temperature)
-		w.drop(dialect.CTopP, s.TopP)
-		w.drop(dialect.CTopK, s.TopK)
+	s := &w.R.Settings
+	if w.Target.Profile.NoSampling || reasons {
+		w.Drop(dialect.CTemperature, s.Temperature)
+		w.Drop(dialect.CTopP, s.TopP)
+		w.Drop(dialect.CTopK, s.TopK)
 		return
 	}
 	if s.Temperature != nil {
 		if n, err := strconv.ParseFloat(string(s.Temperature), 64); err == nil && n > 1 {
-			w.member("temperature", dialect.JSON("1"))
-			w.r.Loss.Approximate(dialect.CTemperature)
+			w.Member("temperature", dialect.JSON("1"))
+			w.R.Loss.Approximate(dialect.CTemperature)
 		} else {
-			w.member("temperature", s.Temperature)
+			w.Member("temperature", s.Temperature)
 		}
-		w.drop(dialect.CTopP, s.TopP)
+		w.Drop(dialect.CTopP, s.TopP)
 	} else {
-		w.member("top_p", s.TopP)
+		w.Member("top_p", s.TopP)
 	}
-	w.member("top_k", s.TopK)
+	w.Member("top_k", s.TopK)
 }
 
 // budgets are the tokens that stand for a word of effort where a model takes a
@@ -191,7 +156,7 @@ const minBudget = 1024
 // thinkingBudget returns the budget for reasoning of a model that takes one, or 0
 // for none. The output cap has to be larger.
 func (w *requestWriter) thinkingBudget(limit int) int {
-	s, p := &w.r.Settings, w.target.Profile
+	s, p := &w.R.Settings, w.Target.Profile
 	if p.Reasoning != "budget" || s.Thinking == dialect.ThinkingOff || s.Effort == dialect.EffortNone {
 		return 0
 	}
@@ -204,14 +169,14 @@ func (w *requestWriter) thinkingBudget(limit int) int {
 	switch {
 	case budget == 0:
 		return 0
-	case w.r.Choice.Mode == dialect.ChoiceAny || w.r.Choice.Mode == dialect.ChoiceNamed: // excluded by the API
-		w.r.Loss.Drop(dialect.CEffort)
+	case w.R.Choice.Mode == dialect.ChoiceAny || w.R.Choice.Mode == dialect.ChoiceNamed: // excluded by the API
+		w.R.Loss.Drop(dialect.CEffort)
 		return 0
 	}
-	w.r.Loss.Approximate(dialect.CEffort)
+	w.R.Loss.Approximate(dialect.CEffort)
 	if s.MaxOutput != nil && budget >= limit {
 		if budget = limit - 1; budget < minBudget {
-			w.r.Loss.Drop(dialect.CEffort)
+			w.R.Loss.Drop(dialect.CEffort)
 			return 0
 		}
 	}
@@ -219,117 +184,115 @@ func (w *requestWriter) thinkingBudget(limit int) int {
 }
 
 func (w *requestWriter) thinking(budget int) {
-	s, p := &w.r.Settings, w.target.Profile
+	s, p := &w.R.Settings, w.Target.Profile
 	asked := s.Effort != "" && s.Effort != dialect.EffortNone || s.Thinking == dialect.ThinkingOn || s.Thinking == dialect.ThinkingAdaptive
 	switch {
 	case budget > 0:
-		w.out = append(w.out, `,"thinking":{"type":"enabled","budget_tokens":`...)
-		w.out = strconv.AppendInt(w.out, int64(budget), 10)
-		w.out = append(w.out, '}')
+		w.Out = append(w.Out, `,"thinking":{"type":"enabled","budget_tokens":`...)
+		w.Out = strconv.AppendInt(w.Out, int64(budget), 10)
+		w.Out = append(w.Out, '}')
 	case s.Thinking == dialect.ThinkingOff || s.Effort == dialect.EffortNone:
 		if p.Reasoning != "none" {
-			w.out = append(w.out, `,"thinking":{"type":"disabled"}`...)
+			w.Out = append(w.Out, `,"thinking":{"type":"disabled"}`...)
 		}
 	case !asked, p.Reasoning == "budget":
 	case p.Reasoning == "none":
-		w.r.Loss.Drop(dialect.CEffort)
+		w.R.Loss.Drop(dialect.CEffort)
 	default:
-		w.out = append(w.out, `,"thinking":{"type":"adaptive"}`...)
+		w.Out = append(w.Out, `,"thinking":{"type":"adaptive"}`...)
 	}
 }
 
 // outputConfig writes the effort, for models that take a word for it, and the form
 // of the response.
 func (w *requestWriter) outputConfig() *llmprovider.Error {
-	s, p := &w.r.Settings, w.target.Profile
+	s, p := &w.R.Settings, w.Target.Profile
 	effort := s.Effort
 	if s.Thinking == dialect.ThinkingOff || effort == dialect.EffortNone || p.Reasoning == "budget" || p.Reasoning == "none" {
 		effort = ""
 	} else if effort == "" && s.Budget != nil {
 		effort = dialect.EffortOf(s.Budget)
-		w.r.Loss.Approximate(dialect.CBudget)
+		w.R.Loss.Approximate(dialect.CBudget)
 	}
 	if other, ok := p.Efforts[effort]; ok {
 		effort = other
-		w.r.Loss.Approximate(dialect.CEffort)
+		w.R.Loss.Approximate(dialect.CEffort)
 	} else if effort == dialect.EffortMinimal {
 		effort = dialect.EffortLow
-		w.r.Loss.Approximate(dialect.CEffort)
+		w.R.Loss.Approximate(dialect.CEffort)
 	}
 	f := &s.Format
 	if effort == "" && f.Kind == 0 {
 		return nil
 	}
-	w.out = append(w.out, `,"output_config":{`...)
+	w.Out = append(w.Out, `,"output_config":{`...)
 	if effort != "" {
-		w.out = append(w.out, `"effort":`...)
-		w.out = jsonscan.AppendString(w.out, string(effort))
+		w.String(`"effort":`, string(effort))
 	}
 	if f.Kind == dialect.FormatSchema {
 		if p.NoSchema {
-			return w.r.Refuse(dialect.CFormat, "the model has no structured output")
+			return w.R.Refuse(dialect.CFormat, "the model has no structured output")
 		}
 		if effort != "" {
-			w.out = append(w.out, ',')
+			w.Out = append(w.Out, ',')
 		}
 		if f.Name != nil || f.Description != nil {
-			w.r.Loss.Drop(dialect.CFormatName)
+			w.R.Loss.Drop(dialect.CFormatName)
 		}
-		w.out = append(w.out, `"format":{"type":"json_schema"`...)
-		w.member("schema", f.Schema)
-		w.out = append(w.out, '}')
+		w.Out = append(w.Out, `"format":{"type":"json_schema"`...)
+		w.Member("schema", f.Schema)
+		w.Out = append(w.Out, '}')
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
 }
 
 func (w *requestWriter) tools() *llmprovider.Error {
-	if len(w.r.Tools) == 0 {
+	if len(w.R.Tools) == 0 {
 		return nil
 	}
-	w.out = append(w.out, `,"tools":[`...)
-	for i := range w.r.Tools {
-		w.out = comma(w.out, i)
-		if err := w.tool(&w.r.Tools[i]); err != nil {
+	w.Out = append(w.Out, `,"tools":[`...)
+	for i := range w.R.Tools {
+		w.Comma(i)
+		if err := w.tool(&w.R.Tools[i]); err != nil {
 			return err
 		}
 	}
-	w.out = append(w.out, ']')
+	w.Out = append(w.Out, ']')
 	return w.choice()
 }
 
 func (w *requestWriter) tool(t *dialect.Tool) *llmprovider.Error {
 	if t.Kind == dialect.Hosted {
-		return w.r.Refuse(dialect.CHostedTool, "it does not run tools of another vendor")
+		return w.NoHosted()
 	}
-	w.out = append(w.out, `{"name":`...)
-	w.out = jsonscan.AppendString(w.out, t.Name)
-	w.member("description", t.Description)
+	w.String(`{"name":`, t.Name)
+	w.Member("description", t.Description)
 	switch {
 	case t.Grammar != nil:
-		return w.r.Refuse(dialect.CGrammar, "its tools take JSON and no other grammar")
+		return w.R.Refuse(dialect.CGrammar, "its tools take JSON and no other grammar")
 	case t.Kind == dialect.Custom:
-		w.r.Loss.Approximate(dialect.CCustomTool)
-		w.out = append(w.out, `,"input_schema":{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}`...)
+		w.R.Loss.Approximate(dialect.CCustomTool)
+		w.Out = append(w.Out, `,"input_schema":`+dialect.CustomSchema...)
 	case t.Schema != nil:
-		w.member("input_schema", t.Schema)
+		w.Member("input_schema", t.Schema)
 	default:
-		w.out = append(w.out, `,"input_schema":{"type":"object","properties":{}}`...)
+		w.Out = append(w.Out, `,"input_schema":{"type":"object","properties":{}}`...)
 	}
 	if t.Strict != nil {
-		if w.target.Profile.NoStrictTools {
-			w.r.Loss.Drop(dialect.CStrict)
+		if w.Target.Profile.NoStrictTools {
+			w.R.Loss.Drop(dialect.CStrict)
 		} else if *t.Strict {
-			w.out = append(w.out, `,"strict":true`...)
+			w.Out = append(w.Out, `,"strict":true`...)
 		}
 	}
 	w.cache(t.Cache)
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
 }
 
 func (w *requestWriter) choice() *llmprovider.Error {
-	c := &w.r.Choice
+	c := &w.R.Choice
 	kind := ""
 	switch c.Mode {
 	case dialect.ChoiceAuto:
@@ -337,46 +300,28 @@ func (w *requestWriter) choice() *llmprovider.Error {
 	case dialect.ChoiceAny:
 		kind = "any"
 	case dialect.ChoiceNone:
-		w.out = append(w.out, `,"tool_choice":{"type":"none"}`...)
+		w.Out = append(w.Out, `,"tool_choice":{"type":"none"}`...)
 		return nil
 	case dialect.ChoiceNamed:
-		if !w.hasTool(c.Names[0]) {
-			return dialect.Invalid(w.r.API.Paths[dialect.CChoice], "the name of one of the tools")
+		if _, err := w.Tool(c.Names[0]); err != nil {
+			return err
 		}
 		kind = "tool"
 	case dialect.ChoiceSubset:
-		return w.r.Refuse(dialect.CChoiceSubset, "it cannot be told to use some of the tools; send those alone")
+		return w.R.Refuse(dialect.CChoiceSubset, "it cannot be told to use some of the tools; send those alone")
 	default:
-		if w.r.Parallel == nil || *w.r.Parallel {
+		if w.R.Parallel == nil || *w.R.Parallel {
 			return nil
 		}
 		kind = "auto"
 	}
-	w.out = append(w.out, `,"tool_choice":{"type":"`+kind+`"`...)
+	w.Out = append(w.Out, `,"tool_choice":{"type":"`+kind+`"`...)
 	if kind == "tool" {
-		w.out = append(w.out, `,"name":`...)
-		w.out = jsonscan.AppendString(w.out, c.Names[0])
+		w.String(`,"name":`, c.Names[0])
 	}
-	if w.r.Parallel != nil && !*w.r.Parallel {
-		w.out = append(w.out, `,"disable_parallel_tool_use":true`...)
+	if w.R.Parallel != nil && !*w.R.Parallel {
+		w.Out = append(w.Out, `,"disable_parallel_tool_use":true`...)
 	}
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, '}')
 	return nil
-}
-
-func (w *requestWriter) hasTool(name string) bool {
-	for i := range w.r.Tools {
-		if w.r.Tools[i].Name == name {
-			return true
-		}
-	}
-	return false
-}
-
-// comma appends the comma before every element but the first.
-func comma(out []byte, i int) []byte {
-	if i > 0 {
-		out = append(out, ',')
-	}
-	return out
 }

@@ -20,19 +20,9 @@ func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
 // responseReader is what a whole response and a stream have in common.
 type responseReader struct {
 	custom map[string]bool
-	emit   func(*dialect.Event) error
-	event  dialect.Event
+	dialect.Emitter
 	usage  llmprovider.Usage
 	tokens tokens
-	err    error
-}
-
-// send emits an event. After an error of emit it does nothing.
-func (r *responseReader) send(e dialect.Event) {
-	if r.err == nil {
-		r.event = e
-		r.err = r.emit(&r.event)
-	}
 }
 
 // reasons are the stop reasons of the API.
@@ -43,11 +33,11 @@ var reasons = map[string]dialect.Reason{
 
 func (r *responseReader) finish(object dialect.JSON) {
 	e := dialect.Event{Kind: dialect.Finish, Reason: reasons[jsonscan.Text(jsonscan.Get(object, "stop_reason"))]}
-	e.StopText = stringOf(object, "stop_sequence")
+	e.StopText = dialect.StringOf(object, "stop_sequence")
 	if details := jsonscan.Get(object, "stop_details"); details != nil {
-		e.Detail = stringOf(details, "explanation")
+		e.Detail = dialect.StringOf(details, "explanation")
 	}
-	r.send(e)
+	r.Send(e)
 }
 
 // tokens are the API's counts. In a stream they are cumulative, and of each member
@@ -60,7 +50,7 @@ type tokens struct {
 
 func (t *tokens) take(usage dialect.JSON) {
 	for name, v := range jsonscan.Members(usage) {
-		n, ok := count(v)
+		n, ok := dialect.Count(v)
 		switch jsonscan.Text(name) {
 		case "input_tokens":
 			set(&t.input, n, ok)
@@ -73,7 +63,7 @@ func (t *tokens) take(usage dialect.JSON) {
 		case "cache_creation_input_tokens":
 			set(&t.written, n, ok)
 		case "output_tokens_details":
-			n, ok = count(jsonscan.Get(v, "thinking_tokens"))
+			n, ok = dialect.Count(jsonscan.Get(v, "thinking_tokens"))
 			set(&t.reasoning, n, ok)
 		}
 	}
@@ -83,17 +73,6 @@ func set(into *int64, n int64, ok bool) {
 	if ok {
 		*into = n
 	}
-}
-
-// count reads a count of tokens.
-func count(value dialect.JSON) (n int64, ok bool) {
-	for _, c := range value {
-		if c < '0' || c > '9' || n > 1<<40 {
-			return 0, false
-		}
-		n = 10*n + int64(c-'0')
-	}
-	return n, len(value) > 0
 }
 
 // report emits the counts as the gateway counts: input includes what was read from
@@ -107,7 +86,7 @@ func (r *responseReader) report() {
 		Known: true, PromptTokens: t.input + t.read + t.written, CompletionTokens: t.output, CachedTokens: t.read, CacheWriteTokens: t.written,
 		ReasoningTokens: t.reasoning,
 	}
-	r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
+	r.Send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
 }
 
 // wholeReader reads a response that is one document.
@@ -119,26 +98,26 @@ type wholeReader struct {
 func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
 
 func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	doc := r.whole.Close()
 	content := jsonscan.Get(doc, "content")
 	switch {
 	case jsonscan.Text(jsonscan.Get(doc, "type")) == "error":
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, doc)})
-		return r.err
+		r.Fail(dialect.ReadError(0, doc))
+		return r.Err
 	case len(content) == 0 || content[0] != '[':
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.Malformed("content")})
-		return r.err
+		r.Fail(dialect.Malformed("content"))
+		return r.Err
 	}
-	r.send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(doc, "id")), Model: jsonscan.Text(jsonscan.Get(doc, "model"))})
+	r.Send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(doc, "id")), Model: jsonscan.Text(jsonscan.Get(doc, "model"))})
 	for block := range jsonscan.Elements(content) {
 		r.readBlock(block)
 	}
 	r.tokens.take(jsonscan.Get(doc, "usage"))
 	r.finish(doc)
 	r.report()
-	r.send(dialect.Event{Kind: dialect.End})
-	return r.err
+	r.End()
+	return r.Err
 }
 
 func (r *wholeReader) readBlock(block dialect.JSON) {
@@ -149,10 +128,10 @@ func (r *wholeReader) readBlock(block dialect.JSON) {
 		e.Part, e.Text = dialect.Text, jsonscan.Inner(jsonscan.Get(block, "text"))
 	case "thinking":
 		e.Part, e.Text = dialect.Reasoning, jsonscan.Inner(jsonscan.Get(block, "thinking"))
-		e.Signature = dialect.ReadCarrier(stringOf(block, "signature"), Vendor)
+		e.Signature = dialect.ReadCarrier(dialect.StringOf(block, "signature"), Vendor)
 	case "redacted_thinking":
 		e.Part = dialect.Reasoning
-		open.Data = dialect.ReadCarrier(stringOf(block, "data"), Vendor)
+		open.Data = dialect.ReadCarrier(dialect.StringOf(block, "data"), Vendor)
 	case "tool_use":
 		e.Part = dialect.ToolCall
 		open.ID, open.Name = jsonscan.Text(jsonscan.Get(block, "id")), jsonscan.Text(jsonscan.Get(block, "name"))
@@ -166,11 +145,11 @@ func (r *wholeReader) readBlock(block dialect.JSON) {
 		return // a block that nobody asked for
 	}
 	open.Part = e.Part
-	r.send(open)
+	r.Send(open)
 	if len(e.Text) > 0 || !e.Signature.Empty() {
-		r.send(e)
+		r.Send(e)
 	}
-	r.send(dialect.Event{Kind: dialect.Close, Part: e.Part})
+	r.Send(dialect.Event{Kind: dialect.Close, Part: e.Part})
 }
 
 // streamReader reads a stream of events.
@@ -182,67 +161,55 @@ type streamReader struct {
 	inText  bool
 	started bool
 	stopped bool // said why it stopped
-	ended   bool
 }
 
 func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	if err := r.events.Read(p, r.take); err != nil {
 		return err
 	}
-	return r.err
+	return r.Err
 }
 
 func (r *streamReader) Close(emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	rest, err := r.events.Close(r.take)
 	switch {
 	case err != nil:
 		return err
-	case r.ended:
 	case len(bytes.TrimSpace(rest)) > 0 && jsonscan.Valid(rest):
-		r.fail(dialect.ReadError(0, rest))
+		r.Fail(dialect.ReadError(0, rest))
 	case r.stopped: // only the last event is missing
 		r.end()
 	default:
-		r.fail(dialect.Incomplete())
+		r.Fail(dialect.Incomplete())
 	}
-	return r.err
-}
-
-func (r *streamReader) fail(err *llmprovider.Error) {
-	if !r.ended {
-		r.ended = true
-		r.send(dialect.Event{Kind: dialect.Failure, Err: err})
-	}
+	return r.Err
 }
 
 func (r *streamReader) end() {
-	if !r.ended {
-		r.ended = true
-		r.report()
-		r.send(dialect.Event{Kind: dialect.End})
-	}
+	r.report()
+	r.End()
 }
 
 func (r *streamReader) take(_, data []byte) error {
 	data = bytes.TrimSpace(data)
-	if r.ended || len(data) == 0 {
-		return r.err
+	if r.Over || len(data) == 0 {
+		return r.Err
 	}
 	if data[0] != '{' || !jsonscan.Valid(data) {
-		r.fail(dialect.Malformed("event"))
-		return r.err
+		r.Fail(dialect.Malformed("event"))
+		return r.Err
 	}
 	switch jsonscan.Text(jsonscan.Get(data, "type")) {
 	case "message_start":
 		if r.started {
-			return r.err
+			return r.Err
 		}
 		r.started = true
 		message := jsonscan.Get(data, "message")
 		r.tokens.take(jsonscan.Get(message, "usage"))
-		r.send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(message, "id")), Model: jsonscan.Text(jsonscan.Get(message, "model"))})
+		r.Send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(message, "id")), Model: jsonscan.Text(jsonscan.Get(message, "model"))})
 	case "content_block_start":
 		r.openBlock(jsonscan.Get(data, "content_block"))
 	case "content_block_delta":
@@ -258,16 +225,16 @@ func (r *streamReader) take(_, data []byte) error {
 		}
 	case "message_stop":
 		if !r.stopped {
-			r.fail(dialect.Malformed("stop_reason"))
-			return r.err
+			r.Fail(dialect.Malformed("stop_reason"))
+			return r.Err
 		}
 		r.end()
 	case "ping":
-		r.send(dialect.Event{Kind: dialect.Ping})
+		r.Send(dialect.Event{Kind: dialect.Ping})
 	case "error":
-		r.fail(dialect.ReadError(0, data))
+		r.Fail(dialect.ReadError(0, data))
 	}
-	return r.err
+	return r.Err
 }
 
 func (r *streamReader) openBlock(block dialect.JSON) {
@@ -280,7 +247,7 @@ func (r *streamReader) openBlock(block dialect.JSON) {
 	case "thinking":
 		e.Part, first = dialect.Reasoning, jsonscan.Get(block, "thinking")
 	case "redacted_thinking":
-		e.Part, e.Data = dialect.Reasoning, dialect.ReadCarrier(stringOf(block, "data"), Vendor)
+		e.Part, e.Data = dialect.Reasoning, dialect.ReadCarrier(dialect.StringOf(block, "data"), Vendor)
 	case "tool_use":
 		e.Part, e.ID, e.Name = dialect.ToolCall, jsonscan.Text(jsonscan.Get(block, "id")), jsonscan.Text(jsonscan.Get(block, "name"))
 		e.Custom = r.custom[e.Name]
@@ -289,7 +256,7 @@ func (r *streamReader) openBlock(block dialect.JSON) {
 		return
 	}
 	r.open = e.Part
-	r.send(e)
+	r.Send(e)
 	if e.Part == dialect.ToolCall {
 		if input := jsonscan.Get(block, "input"); len(input) > 2 { // whole, as some servers send it
 			r.arguments(jsonscan.AppendEscaped(nil, input))
@@ -297,7 +264,7 @@ func (r *streamReader) openBlock(block dialect.JSON) {
 		return
 	}
 	if text := jsonscan.Inner(first); len(text) > 0 {
-		r.send(dialect.Event{Kind: dialect.Delta, Part: r.open, Text: text})
+		r.Send(dialect.Event{Kind: dialect.Delta, Part: r.open, Text: text})
 	}
 }
 
@@ -312,7 +279,7 @@ func (r *streamReader) delta(delta dialect.JSON) {
 	case "thinking_delta":
 		e.Text = jsonscan.Inner(jsonscan.Get(delta, "thinking"))
 	case "signature_delta":
-		e.Signature = dialect.ReadCarrier(stringOf(delta, "signature"), Vendor)
+		e.Signature = dialect.ReadCarrier(dialect.StringOf(delta, "signature"), Vendor)
 	case "input_json_delta":
 		r.arguments(jsonscan.Inner(jsonscan.Get(delta, "partial_json")))
 		return
@@ -320,7 +287,7 @@ func (r *streamReader) delta(delta dialect.JSON) {
 		return
 	}
 	if len(e.Text) > 0 || !e.Signature.Empty() {
-		r.send(e)
+		r.Send(e)
 	}
 }
 
@@ -334,7 +301,7 @@ func (r *streamReader) arguments(text []byte) {
 			r.text = jsonscan.AppendUnescaped(r.text, text)
 		}
 	default:
-		r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
+		r.Send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
 	}
 }
 
@@ -345,9 +312,9 @@ func (r *streamReader) closeBlock() {
 	if r.inText {
 		r.inText = false
 		if text := jsonscan.Inner(jsonscan.Get(r.text, "input")); len(text) > 0 && jsonscan.Valid(r.text) {
-			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
+			r.Send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
 		}
 	}
-	r.send(dialect.Event{Kind: dialect.Close, Part: r.open})
+	r.Send(dialect.Event{Kind: dialect.Close, Part: r.open})
 	r.open = 0
 }

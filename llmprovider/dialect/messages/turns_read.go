@@ -59,11 +59,11 @@ func (c *reader) readContent(content dialect.JSON, field string) ([]dialect.Part
 func (c *reader) readBlock(raw dialect.JSON) (dialect.Part, *llmprovider.Error) {
 	var p dialect.Part
 	if cache := jsonscan.Get(raw, "cache_control"); cache != nil {
-		p.Cache = readCache(cache)
+		p.Cache = dialect.ReadCache(cache)
 	}
 	switch jsonscan.Text(jsonscan.Get(raw, "type")) {
 	case "text":
-		p.Kind, p.Text = dialect.Text, stringOf(raw, "text")
+		p.Kind, p.Text = dialect.Text, dialect.StringOf(raw, "text")
 		if p.Text == nil {
 			return p, dialect.Invalid("messages[].content[].text", "a string")
 		}
@@ -81,9 +81,9 @@ func (c *reader) readBlock(raw dialect.JSON) (dialect.Part, *llmprovider.Error) 
 		return p, c.readSearchResult(&p, raw)
 	case "thinking":
 		p.Kind = dialect.Reasoning
-		p.Thought = &dialect.Thought{Text: stringOf(raw, "thinking"), Signature: dialect.ReadCarrier(stringOf(raw, "signature"), Vendor)}
+		p.Thought = &dialect.Thought{Text: dialect.StringOf(raw, "thinking"), Signature: dialect.ReadCarrier(dialect.StringOf(raw, "signature"), Vendor)}
 	case "redacted_thinking":
-		p.Kind, p.Thought = dialect.Reasoning, &dialect.Thought{Data: dialect.ReadCarrier(stringOf(raw, "data"), Vendor)}
+		p.Kind, p.Thought = dialect.Reasoning, &dialect.Thought{Data: dialect.ReadCarrier(dialect.StringOf(raw, "data"), Vendor)}
 	case "tool_use":
 		call := &dialect.ToolUse{ID: jsonscan.Text(jsonscan.Get(raw, "id")), Name: jsonscan.Text(jsonscan.Get(raw, "name"))}
 		call.Arguments.Object = jsonscan.Get(raw, "input")
@@ -104,7 +104,7 @@ func (c *reader) readBlock(raw dialect.JSON) (dialect.Part, *llmprovider.Error) 
 }
 
 func (c *reader) readResult(p *dialect.Part, raw dialect.JSON) *llmprovider.Error {
-	result := &dialect.Result{ID: jsonscan.Text(jsonscan.Get(raw, "tool_use_id")), IsError: isTrue(jsonscan.Get(raw, "is_error"))}
+	result := &dialect.Result{ID: jsonscan.Text(jsonscan.Get(raw, "tool_use_id")), IsError: dialect.IsTrue(jsonscan.Get(raw, "is_error"))}
 	name, known := c.calls[result.ID]
 	if !known {
 		return dialect.Invalid("messages[].content[].tool_use_id", "the id of a tool_use block earlier in the conversation")
@@ -124,21 +124,21 @@ func (c *reader) readResult(p *dialect.Part, raw dialect.JSON) *llmprovider.Erro
 func readSource(source dialect.JSON) *dialect.Media {
 	switch jsonscan.Text(jsonscan.Get(source, "type")) {
 	case "base64":
-		data := stringOf(source, "data")
+		data := dialect.StringOf(source, "data")
 		if data == nil {
 			return nil
 		}
 		return &dialect.Media{Type: jsonscan.Text(jsonscan.Get(source, "media_type")), Data: jsonscan.Plain(data)}
 	case "url":
-		if url := stringOf(source, "url"); url != nil {
+		if url := dialect.StringOf(source, "url"); url != nil {
 			return &dialect.Media{URL: url}
 		}
 	case "file":
-		if id := stringOf(source, "file_id"); id != nil {
+		if id := dialect.StringOf(source, "file_id"); id != nil {
 			return &dialect.Media{FileID: id}
 		}
 	case "text":
-		if text := stringOf(source, "data"); text != nil {
+		if text := dialect.StringOf(source, "data"); text != nil {
 			return &dialect.Media{Type: "text/plain", Text: text}
 		}
 	}
@@ -157,8 +157,8 @@ func (c *reader) readDocument(p *dialect.Part, raw dialect.JSON) *llmprovider.Er
 	} else if p.Media = readSource(source); p.Media == nil {
 		return dialect.Invalid("messages[].content[].source", "a base64, text, url, content or file source")
 	}
-	p.Media.Title, p.Media.Context = stringOf(raw, "title"), stringOf(raw, "context")
-	if isTrue(jsonscan.Get(jsonscan.Get(raw, "citations"), "enabled")) {
+	p.Media.Title, p.Media.Context = dialect.StringOf(raw, "title"), dialect.StringOf(raw, "context")
+	if dialect.IsTrue(jsonscan.Get(jsonscan.Get(raw, "citations"), "enabled")) {
 		c.r.Loss.Drop(dialect.CCitations)
 	}
 	return nil
@@ -172,7 +172,7 @@ func (c *reader) readSearchResult(p *dialect.Part, raw dialect.JSON) *llmprovide
 	}
 	c.r.Loss.Approximate(dialect.CText)
 	p.Kind = dialect.Document
-	p.Media = &dialect.Media{Type: "text/plain", Text: text, Title: stringOf(raw, "title")}
+	p.Media = &dialect.Media{Type: "text/plain", Text: text, Title: dialect.StringOf(raw, "title")}
 	return nil
 }
 

@@ -20,57 +20,55 @@ func (w *requestWriter) system(turns []dialect.Turn) *llmprovider.Error {
 	}
 	for i := range parts {
 		if parts[i].Kind != dialect.Text {
-			return w.r.Refuse(dialect.CSystem, "its system prompt is text alone")
+			return w.R.Refuse(dialect.CSystem, "its system prompt is text alone")
 		}
 	}
 	if len(parts) == 1 && parts[0].Cache == nil {
-		w.member("system", parts[0].Text)
+		w.Member("system", parts[0].Text)
 		return nil
 	}
-	start := len(w.out)
-	w.out = append(w.out, `,"system":[`...)
+	start := len(w.Out)
+	w.Out = append(w.Out, `,"system":[`...)
 	if n, err := w.blocks(parts); err != nil || n == 0 {
-		w.out = w.out[:start]
+		w.Out = w.Out[:start]
 		return err
 	}
-	w.out = append(w.out, ']')
+	w.Out = append(w.Out, ']')
 	return nil
 }
 
 func (w *requestWriter) messages(turns []dialect.Turn) *llmprovider.Error {
-	w.out = append(w.out, `,"messages":[`...)
-	start := len(w.out)
+	w.Out = append(w.Out, `,"messages":[`...)
+	start := len(w.Out)
 	for i := range turns {
 		t := &turns[i]
 		role := "user"
 		switch {
 		case t.Role == dialect.Assistant:
 			role = "assistant"
-			if i == len(turns)-1 && w.target.Profile.NoPrefill && !w.r.Count {
-				return w.r.Refuse(dialect.CPrefill, "the conversation must not end with the model's own turn")
+			if i == len(turns)-1 && w.Target.Profile.NoPrefill && !w.R.Count {
+				return w.R.Refuse(dialect.CPrefill, "the conversation must not end with the model's own turn")
 			}
-		case isSystem(t) && w.target.Profile.SystemTurns:
+		case t.IsSystem() && w.Target.Profile.SystemTurns:
 			role = "system"
-		case isSystem(t): // where it stands, since moving it would change the cached prefix at every turn
-			w.r.Loss.Approximate(dialect.CSystem)
+		case t.IsSystem(): // where it stands, since moving it would change the cached prefix at every turn
+			w.R.Loss.Approximate(dialect.CSystem)
 		}
-		if t.Name != nil {
-			w.r.Loss.Drop(dialect.CTurnName)
-		}
-		mark := len(w.out)
-		w.out = comma(w.out, mark-start)
-		w.out = append(w.out, `{"role":"`+role+`","content":`...)
+		w.Drop(dialect.CTurnName, t.Name)
+		mark := len(w.Out)
+		w.Comma(mark - start)
+		w.Out = append(w.Out, `{"role":"`+role+`","content":`...)
 		written, err := w.content(t.Parts)
 		if err != nil {
 			return err
 		}
 		if !written {
-			w.out = w.out[:mark]
+			w.Out = w.Out[:mark]
 			continue
 		}
-		w.out = append(w.out, '}')
+		w.Out = append(w.Out, '}')
 	}
-	w.out = append(w.out, ']')
+	w.Out = append(w.Out, ']')
 	return nil
 }
 
@@ -78,26 +76,26 @@ func (w *requestWriter) messages(turns []dialect.Turn) *llmprovider.Error {
 // is any: the API refuses empty texts and turns.
 func (w *requestWriter) content(parts []dialect.Part) (bool, *llmprovider.Error) {
 	if len(parts) == 1 && parts[0].Kind == dialect.Text && parts[0].Cache == nil {
-		w.out = append(w.out, parts[0].Text...)
+		w.Out = append(w.Out, parts[0].Text...)
 		return len(parts[0].Text) > 2, nil
 	}
-	w.out = append(w.out, '[')
+	w.Out = append(w.Out, '[')
 	results, rest := split(parts)
 	n, err := w.blocks(results)
 	if err != nil {
 		return false, err
 	}
 	if n > 0 {
-		w.out = append(w.out, ',')
+		w.Out = append(w.Out, ',')
 	}
 	m, err := w.blocks(rest)
 	if err != nil {
 		return false, err
 	}
 	if n > 0 && m == 0 {
-		w.out = w.out[:len(w.out)-1]
+		w.Out = w.Out[:len(w.Out)-1]
 	}
-	w.out = append(w.out, ']')
+	w.Out = append(w.Out, ']')
 	return n+m > 0, nil
 }
 
@@ -123,23 +121,23 @@ func split(parts []dialect.Part) (results, rest []dialect.Part) {
 func (w *requestWriter) blocks(parts []dialect.Part) (int, *llmprovider.Error) {
 	n := 0
 	for i := range parts {
-		mark := len(w.out)
-		w.out = comma(w.out, n)
+		mark := len(w.Out)
+		w.Comma(n)
 		written, err := w.block(&parts[i])
 		if err != nil {
 			return n, err
 		}
 		if !written {
-			w.out = w.out[:mark]
+			w.Out = w.Out[:mark]
 			continue
 		}
 		if !parts[i].Signature.Empty() {
-			w.r.Loss.Drop(dialect.CSignature)
+			w.R.Loss.Drop(dialect.CSignature)
 		}
 		if parts[i].Kind != dialect.Reasoning {
 			w.cache(parts[i].Cache)
 		}
-		w.out = append(w.out, '}')
+		w.Out = append(w.Out, '}')
 		n++
 	}
 	return n, nil
@@ -150,17 +148,15 @@ func (w *requestWriter) block(p *dialect.Part) (bool, *llmprovider.Error) {
 	switch p.Kind {
 	case dialect.Text:
 		if len(p.Text) <= 2 {
-			if p.Cache != nil {
-				w.r.Loss.Drop(dialect.CCache)
-			}
+			w.DropCache(p.Cache)
 			return false, nil
 		}
-		w.out = append(w.out, `{"type":"text","text":`...)
-		w.out = append(w.out, p.Text...)
+		w.Out = append(w.Out, `{"type":"text","text":`...)
+		w.Out = append(w.Out, p.Text...)
 	case dialect.Refusal:
-		w.r.Loss.Approximate(dialect.CRefusal)
-		w.out = append(w.out, `{"type":"text","text":`...)
-		w.out = append(w.out, p.Text...)
+		w.R.Loss.Approximate(dialect.CRefusal)
+		w.Out = append(w.Out, `{"type":"text","text":`...)
+		w.Out = append(w.Out, p.Text...)
 	case dialect.Reasoning:
 		return w.thought(p.Thought), nil
 	case dialect.ToolCall:
@@ -172,9 +168,9 @@ func (w *requestWriter) block(p *dialect.Part) (bool, *llmprovider.Error) {
 	case dialect.Document:
 		return true, w.document(p.Media)
 	case dialect.Audio:
-		return false, w.r.Refuse(dialect.CAudio, "it takes no sound")
+		return false, w.R.Refuse(dialect.CAudio, "it takes no sound")
 	default:
-		return false, w.r.Refuse(dialect.CVideo, "it takes no video")
+		return false, w.R.Refuse(dialect.CVideo, "it takes no video")
 	}
 	return true, nil
 }
@@ -184,40 +180,30 @@ func (w *requestWriter) block(p *dialect.Part) (bool, *llmprovider.Error) {
 func (w *requestWriter) thought(t *dialect.Thought) bool {
 	switch {
 	case t.Data.From(Vendor):
-		w.out = append(w.out, `{"type":"redacted_thinking","data":`...)
-		w.out = append(w.out, t.Data.Value...)
+		w.Out = append(w.Out, `{"type":"redacted_thinking","data":`...)
+		w.Out = append(w.Out, t.Data.Value...)
 	case t.Signature.From(Vendor):
-		w.out = append(w.out, `{"type":"thinking","thinking":`...)
+		w.Out = append(w.Out, `{"type":"thinking","thinking":`...)
 		if t.Text == nil {
-			w.out = append(w.out, `""`...)
+			w.Out = append(w.Out, `""`...)
 		} else {
-			w.out = append(w.out, t.Text...)
+			w.Out = append(w.Out, t.Text...)
 		}
-		w.out = append(w.out, `,"signature":`...)
-		w.out = append(w.out, t.Signature.Value...)
+		w.Out = append(w.Out, `,"signature":`...)
+		w.Out = append(w.Out, t.Signature.Value...)
 	default:
-		w.r.Loss.Drop(dialect.CReasoning)
+		w.R.Loss.Drop(dialect.CReasoning)
 		return false
 	}
 	return true
 }
 
 func (w *requestWriter) call(call *dialect.ToolUse) {
-	w.out = append(w.out, `{"type":"tool_use","id":`...)
-	w.out = appendID(w.out, call.ID)
-	w.out = append(w.out, `,"name":`...)
-	w.out = jsonscan.AppendString(w.out, call.Name)
-	w.out = append(w.out, `,"input":`...)
-	if call.Custom {
-		w.out = append(w.out, `{"input":`...)
-		w.out = append(w.out, call.Arguments.Text...)
-		w.out = append(w.out, '}')
-		return
-	}
-	var exact bool
-	if w.out, exact = call.Arguments.AppendObject(w.out); !exact {
-		w.r.Loss.Approximate(dialect.CArguments)
-	}
+	w.Out = append(w.Out, `{"type":"tool_use","id":`...)
+	w.Out = appendID(w.Out, call.ID)
+	w.String(`,"name":`, call.Name)
+	w.Out = append(w.Out, `,"input":`...)
+	w.Input(call)
 }
 
 // appendID appends an id in the characters that the API takes.
@@ -233,29 +219,29 @@ func appendID(dst []byte, id string) []byte {
 }
 
 func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
-	w.out = append(w.out, `{"type":"tool_result","tool_use_id":`...)
-	w.out = appendID(w.out, r.ID)
+	w.Out = append(w.Out, `{"type":"tool_result","tool_use_id":`...)
+	w.Out = appendID(w.Out, r.ID)
 	if r.Object != nil {
-		w.out = append(w.out, `,"content":`...)
-		w.out = append(w.out, '"')
-		w.out = jsonscan.AppendEscaped(w.out, r.Object)
-		w.out = append(w.out, '"')
+		w.Out = append(w.Out, `,"content":`...)
+		w.Out = append(w.Out, '"')
+		w.Out = jsonscan.AppendEscaped(w.Out, r.Object)
+		w.Out = append(w.Out, '"')
 		if len(r.Parts) > 0 {
-			w.r.Loss.Drop(dialect.CToolResult)
+			w.R.Loss.Drop(dialect.CToolResult)
 		}
 	} else if len(r.Parts) > 0 {
-		mark := len(w.out)
-		w.out = append(w.out, `,"content":`...)
+		mark := len(w.Out)
+		w.Out = append(w.Out, `,"content":`...)
 		written, err := w.content(r.Parts)
 		if err != nil {
 			return err
 		}
 		if !written {
-			w.out = w.out[:mark]
+			w.Out = w.Out[:mark]
 		}
 	}
 	if r.IsError {
-		w.out = append(w.out, `,"is_error":true`...)
+		w.Out = append(w.Out, `,"is_error":true`...)
 	}
 	return nil
 }
@@ -263,8 +249,8 @@ func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
 var imageTypes = map[string]bool{"image/jpeg": true, "image/png": true, "image/gif": true, "image/webp": true}
 
 func (w *requestWriter) image(m *dialect.Media) *llmprovider.Error {
-	w.drop(dialect.CImageDetail, m.Detail)
-	w.out = append(w.out, `{"type":"image","source":`...)
+	w.Drop(dialect.CImageDetail, m.Detail)
+	w.Out = append(w.Out, `{"type":"image","source":`...)
 	switch {
 	case m.Data != nil:
 		media := m.Type
@@ -272,52 +258,52 @@ func (w *requestWriter) image(m *dialect.Media) *llmprovider.Error {
 			media = "image/jpeg"
 		}
 		if !imageTypes[media] {
-			return w.r.Refuse(dialect.CImage, "it takes images as jpeg, png, gif or webp")
+			return w.R.Refuse(dialect.CImage, "it takes images as jpeg, png, gif or webp")
 		}
 		w.base64(media, m.Data)
 	case m.URL != nil:
 		w.url(m.URL)
 	default:
-		return w.r.Refuse(dialect.CFileID, "it cannot reach a file that another provider stores")
+		return w.NoFile(dialect.CFileID)
 	}
 	return nil
 }
 
 func (w *requestWriter) base64(media string, data []byte) {
-	w.out = append(w.out, `{"type":"base64","media_type":"`+media+`","data":"`...)
-	w.out = append(w.out, data...)
-	w.out = append(w.out, `"}`...)
+	w.Out = append(w.Out, `{"type":"base64","media_type":"`+media+`","data":"`...)
+	w.Out = append(w.Out, data...)
+	w.Out = append(w.Out, `"}`...)
 }
 
 func (w *requestWriter) url(url dialect.JSON) {
-	w.out = append(w.out, `{"type":"url","url":`...)
-	w.out = append(w.out, url...)
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, `{"type":"url","url":`...)
+	w.Out = append(w.Out, url...)
+	w.Out = append(w.Out, '}')
 }
 
 func (w *requestWriter) document(m *dialect.Media) *llmprovider.Error {
-	w.out = append(w.out, `{"type":"document","source":`...)
+	w.Out = append(w.Out, `{"type":"document","source":`...)
 	switch {
 	case m.Text != nil:
-		w.out = append(w.out, `{"type":"text","media_type":"text/plain","data":`...)
-		w.out = append(w.out, m.Text...)
-		w.out = append(w.out, '}')
+		w.Out = append(w.Out, `{"type":"text","media_type":"text/plain","data":`...)
+		w.Out = append(w.Out, m.Text...)
+		w.Out = append(w.Out, '}')
 	case m.Data != nil:
 		if m.Type != "application/pdf" {
-			return w.r.Refuse(dialect.CDocument, "it takes documents as PDF or as text")
+			return w.R.Refuse(dialect.CDocument, "it takes documents as PDF or as text")
 		}
 		w.base64(m.Type, m.Data)
 	case m.URL != nil:
 		w.url(m.URL)
 	default:
-		return w.r.Refuse(dialect.CFileID, "it cannot reach a file that another provider stores")
+		return w.NoFile(dialect.CFileID)
 	}
 	title := m.Title
 	if title == nil {
 		title = m.Name
 	}
-	w.member("title", title)
-	w.member("context", m.Context)
+	w.Member("title", title)
+	w.Member("context", m.Context)
 	return nil
 }
 
@@ -327,16 +313,16 @@ func (w *requestWriter) cache(c *dialect.Cache) {
 		return
 	}
 	if w.marks++; w.marks > maxMarks {
-		w.r.Loss.Drop(dialect.CCache)
+		w.R.Loss.Drop(dialect.CCache)
 		return
 	}
 	switch c.TTL {
 	case 0, 300:
-		w.out = append(w.out, `,"cache_control":{"type":"ephemeral"}`...)
+		w.Out = append(w.Out, `,"cache_control":{"type":"ephemeral"}`...)
 		return
 	case 3600:
 	default:
-		w.r.Loss.Approximate(dialect.CCache)
+		w.R.Loss.Approximate(dialect.CCache)
 	}
-	w.out = append(w.out, `,"cache_control":{"type":"ephemeral","ttl":"1h"}`...)
+	w.Out = append(w.Out, `,"cache_control":{"type":"ephemeral","ttl":"1h"}`...)
 }

@@ -1,9 +1,6 @@
 package responses
 
 import (
-	"bytes"
-	"strings"
-
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
@@ -94,26 +91,22 @@ func (c *inputReader) readContent(content dialect.JSON, field string) ([]dialect
 	for raw := range jsonscan.Elements(content) {
 		var p dialect.Part
 		if mark := jsonscan.Get(raw, "prompt_cache_breakpoint"); mark != nil && !jsonscan.IsNull(mark) {
-			p.Cache = &dialect.Cache{TTL: dialect.Lifetime(jsonscan.Text(jsonscan.Get(mark, "ttl")))}
+			p.Cache = dialect.ReadTTL(mark)
 		}
 		switch jsonscan.Text(jsonscan.Get(raw, "type")) {
 		case "input_text", "output_text", "text", "summary_text":
-			p.Kind, p.Text = dialect.Text, stringOf(raw, "text")
+			p.Kind, p.Text = dialect.Text, dialect.StringOf(raw, "text")
 			if notes := jsonscan.Get(raw, "annotations"); len(notes) > 2 && notes[0] == '[' {
 				c.r.Loss.Drop(dialect.CCitations)
 			}
 		case "refusal":
-			p.Kind, p.Text = dialect.Refusal, stringOf(raw, "refusal")
+			p.Kind, p.Text = dialect.Refusal, dialect.StringOf(raw, "refusal")
 		case "input_image":
 			p.Kind, p.Media = dialect.Image, readImage(raw)
 		case "input_file":
 			p.Kind, p.Media = dialect.Document, readFile(raw)
 		case "input_audio":
-			audio := jsonscan.Get(raw, "input_audio")
-			if data := stringOf(audio, "data"); data != nil {
-				p.Media = &dialect.Media{Type: "audio/" + jsonscan.Text(jsonscan.Get(audio, "format")), Data: jsonscan.Plain(data)}
-			}
-			p.Kind = dialect.Audio
+			p.Kind, p.Media = dialect.Audio, dialect.ReadAudio(jsonscan.Get(raw, "input_audio"))
 		default:
 			return nil, dialect.Invalid(field+"[].type", "input_text, output_text, refusal, input_image or input_file")
 		}
@@ -127,24 +120,22 @@ func (c *inputReader) readContent(content dialect.JSON, field string) ([]dialect
 
 func readImage(raw dialect.JSON) *dialect.Media {
 	var m *dialect.Media
-	if url := stringOf(raw, "image_url"); url != nil {
-		m = readURL(url)
-	} else if id := stringOf(raw, "file_id"); id != nil {
+	if url := dialect.StringOf(raw, "image_url"); url != nil {
+		m = dialect.ReadURL(url)
+	} else if id := dialect.StringOf(raw, "file_id"); id != nil {
 		m = &dialect.Media{FileID: id}
 	} else {
 		return nil
 	}
-	m.Detail = stringOf(raw, "detail")
+	m.Detail = dialect.StringOf(raw, "detail")
 	return m
 }
 
 func readFile(raw dialect.JSON) *dialect.Media {
 	var m *dialect.Media
-	switch data, url, id := stringOf(raw, "file_data"), stringOf(raw, "file_url"), stringOf(raw, "file_id"); {
+	switch data, url, id := dialect.StringOf(raw, "file_data"), dialect.StringOf(raw, "file_url"), dialect.StringOf(raw, "file_id"); {
 	case data != nil:
-		if m = readURL(data); m.Data == nil {
-			m = &dialect.Media{Type: "application/pdf", Data: jsonscan.Plain(data)}
-		}
+		m = dialect.ReadFileData(data)
 	case url != nil:
 		m = &dialect.Media{URL: url}
 	case id != nil:
@@ -152,28 +143,13 @@ func readFile(raw dialect.JSON) *dialect.Media {
 	default:
 		return nil
 	}
-	m.Name = stringOf(raw, "filename")
+	m.Name = dialect.StringOf(raw, "filename")
 	return m
 }
 
-// readURL reads a URL or a data URL (RFC 2397) in base64.
-func readURL(url dialect.JSON) *dialect.Media {
-	text := jsonscan.Plain(url)
-	if len(text) < 5 || !strings.EqualFold(string(text[:5]), "data:") {
-		return &dialect.Media{URL: url}
-	}
-	head, data, found := bytes.Cut(text[5:], []byte{','})
-	media, isBase64 := bytes.CutSuffix(head, []byte(";base64"))
-	if !found || !isBase64 {
-		return &dialect.Media{URL: url}
-	}
-	media, _, _ = bytes.Cut(media, []byte{';'})
-	return &dialect.Media{Type: strings.ToLower(string(media)), Data: data}
-}
-
 func (c *inputReader) readReasoning(item dialect.JSON) {
-	t := &dialect.Thought{ID: stringOf(item, "id")}
-	state := dialect.ReadCarrier(stringOf(item, "encrypted_content"), Vendor)
+	t := &dialect.Thought{ID: dialect.StringOf(item, "id")}
+	state := dialect.ReadCarrier(dialect.StringOf(item, "encrypted_content"), Vendor)
 	text := joined(jsonscan.Get(item, "content"))
 	if text == nil {
 		text, t.Summary = joined(jsonscan.Get(item, "summary")), true
@@ -206,7 +182,7 @@ func joined(parts dialect.JSON) dialect.JSON {
 func (c *inputReader) readCall(item dialect.JSON, text string, custom bool) *llmprovider.Error {
 	call := &dialect.ToolUse{
 		ID: jsonscan.Text(jsonscan.Get(item, "call_id")), Name: jsonscan.Text(jsonscan.Get(item, "name")), Custom: custom,
-		Arguments: dialect.Arguments{Text: stringOf(item, text)},
+		Arguments: dialect.Arguments{Text: dialect.StringOf(item, text)},
 	}
 	if call.ID == "" || call.Name == "" {
 		return dialect.Invalid("input[].call_id", "the id of the call, beside its name")
@@ -229,11 +205,6 @@ func (c *inputReader) readOutput(item dialect.JSON) *llmprovider.Error {
 		return err
 	}
 	part := dialect.Part{Kind: dialect.ToolResult, Result: &dialect.Result{ID: call.ID, Name: call.Name, Parts: parts, Custom: call.Custom}}
-	turns := c.r.Turns
-	if n := len(turns); n > 0 && turns[n-1].Role == dialect.User && len(turns[n-1].Parts) > 0 && turns[n-1].Parts[0].Kind == dialect.ToolResult {
-		turns[n-1].Parts = append(turns[n-1].Parts, part)
-		return nil
-	}
-	c.r.Turns = append(turns, dialect.Turn{Role: dialect.User, Parts: []dialect.Part{part}})
+	c.r.AddResult(part)
 	return nil
 }

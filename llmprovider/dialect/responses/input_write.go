@@ -7,13 +7,11 @@ import (
 )
 
 func (w *requestWriter) input() *llmprovider.Error {
-	w.out = append(w.out, `,"input":[`...)
-	start := len(w.out)
-	for i := range w.r.Turns {
-		t := &w.r.Turns[i]
-		if t.Name != nil {
-			w.r.Loss.Drop(dialect.CTurnName)
-		}
+	w.Out = append(w.Out, `,"input":[`...)
+	start := len(w.Out)
+	for i := range w.R.Turns {
+		t := &w.R.Turns[i]
+		w.Drop(dialect.CTurnName, t.Name)
 		var err *llmprovider.Error
 		switch t.Role {
 		case dialect.System:
@@ -29,14 +27,14 @@ func (w *requestWriter) input() *llmprovider.Error {
 			return err
 		}
 	}
-	w.out = append(w.out, ']')
+	w.Out = append(w.Out, ']')
 	return nil
 }
 
 // begin begins an item.
 func (w *requestWriter) begin(start int, text string) {
-	w.out = comma(w.out, len(w.out)-start)
-	w.out = append(w.out, text...)
+	w.Comma(len(w.Out) - start)
+	w.Out = append(w.Out, text...)
 }
 
 func (w *requestWriter) message(role string, parts []dialect.Part, start int) *llmprovider.Error {
@@ -47,7 +45,7 @@ func (w *requestWriter) message(role string, parts []dialect.Part, start int) *l
 	if err := w.parts(parts, role == "assistant"); err != nil {
 		return err
 	}
-	w.out = append(w.out, `]}`...)
+	w.Out = append(w.Out, `]}`...)
 	return nil
 }
 
@@ -80,33 +78,33 @@ func (w *requestWriter) output(r *dialect.Result, start int) *llmprovider.Error 
 		kind = "custom_tool_call_output"
 	}
 	w.begin(start, `{"type":"`+kind+`","call_id":`)
-	w.out = jsonscan.AppendString(w.out, r.ID)
-	w.out = append(w.out, `,"output":`...)
+	w.Out = jsonscan.AppendString(w.Out, r.ID)
+	w.Out = append(w.Out, `,"output":`...)
 	prefix := ""
 	if r.IsError {
 		prefix = "Error: "
-		w.r.Loss.Approximate(dialect.CToolError)
+		w.R.Loss.Approximate(dialect.CToolError)
 	}
 	if r.Object == nil && len(r.Parts) > 1 || len(r.Parts) == 1 && r.Parts[0].Kind != dialect.Text {
-		w.out = append(w.out, '[')
+		w.Out = append(w.Out, '[')
 		if prefix != "" {
-			w.out = append(w.out, `{"type":"input_text","text":"Error: "},`...)
+			w.Out = append(w.Out, `{"type":"input_text","text":"Error: "},`...)
 		}
 		if err := w.parts(r.Parts, false); err != nil {
 			return err
 		}
-		w.out = append(w.out, `]}`...)
+		w.Out = append(w.Out, `]}`...)
 		return nil
 	}
-	w.out = append(w.out, '"')
-	w.out = append(w.out, prefix...)
+	w.Out = append(w.Out, '"')
+	w.Out = append(w.Out, prefix...)
 	switch {
 	case r.Object != nil:
-		w.out = jsonscan.AppendEscaped(w.out, r.Object)
+		w.Out = jsonscan.AppendEscaped(w.Out, r.Object)
 	case len(r.Parts) == 1:
-		w.out = append(w.out, jsonscan.Inner(r.Parts[0].Text)...)
+		w.Out = append(w.Out, jsonscan.Inner(r.Parts[0].Text)...)
 	}
-	w.out = append(w.out, `"}`...)
+	w.Out = append(w.Out, `"}`...)
 	return nil
 }
 
@@ -143,19 +141,19 @@ func (w *requestWriter) thought(t *dialect.Thought, start int) {
 		state = t.Signature
 	}
 	if !state.From(Vendor) {
-		w.r.Loss.Drop(dialect.CReasoning)
+		w.R.Loss.Drop(dialect.CReasoning)
 		return
 	}
 	w.begin(start, `{"type":"reasoning"`)
-	w.member("id", t.ID)
-	w.out = append(w.out, `,"summary":[`...)
+	w.Member("id", t.ID)
+	w.Out = append(w.Out, `,"summary":[`...)
 	if len(t.Text) > 2 {
-		w.out = append(append(w.out, `{"type":"summary_text","text":`...), t.Text...)
-		w.out = append(w.out, '}')
+		w.Write(`{"type":"summary_text","text":`, t.Text, "")
+		w.Out = append(w.Out, '}')
 	}
-	w.out = append(w.out, ']')
-	w.member("encrypted_content", state.Value)
-	w.out = append(w.out, '}')
+	w.Out = append(w.Out, ']')
+	w.Member("encrypted_content", state.Value)
+	w.Out = append(w.Out, '}')
 }
 
 func (w *requestWriter) call(p *dialect.Part, start int) {
@@ -164,23 +162,20 @@ func (w *requestWriter) call(p *dialect.Part, start int) {
 		kind, text = "custom_tool_call", "input"
 	}
 	w.begin(start, `{"type":"`+kind+`","call_id":`)
-	w.out = jsonscan.AppendString(w.out, p.Call.ID)
-	w.out = append(w.out, `,"name":`...)
-	w.out = jsonscan.AppendString(w.out, p.Call.Name)
-	w.out = append(w.out, `,"`+text+`":`...)
-	w.out = p.Call.Arguments.AppendText(w.out)
-	w.out = append(w.out, '}')
+	w.Out = jsonscan.AppendString(w.Out, p.Call.ID)
+	w.String(`,"name":`, p.Call.Name)
+	w.Out = append(w.Out, `,"`+text+`":`...)
+	w.Out = p.Call.Arguments.AppendText(w.Out)
+	w.Out = append(w.Out, '}')
 	if !p.Signature.Empty() {
-		w.r.Loss.Drop(dialect.CSignature)
+		w.R.Loss.Drop(dialect.CSignature)
 	}
-	if p.Cache != nil {
-		w.r.Loss.Drop(dialect.CCache)
-	}
+	w.DropCache(p.Cache)
 }
 
 func (w *requestWriter) parts(parts []dialect.Part, assistant bool) *llmprovider.Error {
 	for i := range parts {
-		w.out = comma(w.out, i)
+		w.Comma(i)
 		if err := w.part(&parts[i], assistant); err != nil {
 			return err
 		}
@@ -192,63 +187,45 @@ func (w *requestWriter) part(p *dialect.Part, assistant bool) *llmprovider.Error
 	switch p.Kind {
 	case dialect.Text:
 		if assistant {
-			w.out = append(w.out, `{"type":"output_text","text":`...)
+			w.Out = append(w.Out, `{"type":"output_text","text":`...)
 		} else {
-			w.out = append(w.out, `{"type":"input_text","text":`...)
+			w.Out = append(w.Out, `{"type":"input_text","text":`...)
 		}
-		w.out = append(w.out, p.Text...)
+		w.Out = append(w.Out, p.Text...)
 	case dialect.Refusal:
-		w.out = append(append(w.out, `{"type":"refusal","refusal":`...), p.Text...)
+		w.Write(`{"type":"refusal","refusal":`, p.Text, "")
 	case dialect.Image:
-		w.out = append(w.out, `{"type":"input_image","image_url":`...)
-		if err := w.url(p.Media, dialect.CImage); err != nil {
+		w.Out = append(w.Out, `{"type":"input_image","image_url":`...)
+		if err := w.DataURL(p.Media, dialect.CImage); err != nil {
 			return err
 		}
-		w.member("detail", p.Media.Detail)
+		w.Member("detail", p.Media.Detail)
 	case dialect.Document:
 		if err := w.document(p.Media); err != nil {
 			return err
 		}
 	case dialect.Audio:
-		return w.r.Refuse(dialect.CAudio, "it takes no sound")
+		return w.R.Refuse(dialect.CAudio, "it takes no sound")
 	default:
-		return w.r.Refuse(dialect.CVideo, "it takes no video")
+		return w.R.Refuse(dialect.CVideo, "it takes no video")
 	}
-	if p.Cache != nil {
-		w.r.Loss.Drop(dialect.CCache)
-	}
-	w.out = append(w.out, '}')
-	return nil
-}
-
-// url writes a medium as the URL of its content, or as a data URL.
-func (w *requestWriter) url(m *dialect.Media, c dialect.Concept) *llmprovider.Error {
-	switch {
-	case m.URL != nil:
-		w.out = append(w.out, m.URL...)
-	case m.Data != nil:
-		w.out = append(w.out, `"data:`...)
-		w.out = jsonscan.AppendEscaped(w.out, []byte(m.Type))
-		w.out = append(append(w.out, ";base64,"...), m.Data...)
-		w.out = append(w.out, '"')
-	default:
-		return w.r.Refuse(c, "it cannot reach a file that another provider stores")
-	}
+	w.DropCache(p.Cache)
+	w.Out = append(w.Out, '}')
 	return nil
 }
 
 func (w *requestWriter) document(m *dialect.Media) *llmprovider.Error {
 	if m.Context != nil {
-		w.r.Loss.Drop(dialect.CDocumentName)
+		w.R.Loss.Drop(dialect.CDocumentName)
 	}
 	switch {
 	case m.Text != nil:
-		w.r.Loss.Approximate(dialect.CDocument)
-		w.out = append(append(w.out, `{"type":"input_text","text":`...), m.Text...)
+		w.R.Loss.Approximate(dialect.CDocument)
+		w.Write(`{"type":"input_text","text":`, m.Text, "")
 		return nil
 	case m.Data != nil:
-		w.out = append(w.out, `{"type":"input_file","file_data":`...)
-		if err := w.url(m, dialect.CDocument); err != nil {
+		w.Out = append(w.Out, `{"type":"input_file","file_data":`...)
+		if err := w.DataURL(m, dialect.CDocument); err != nil {
 			return err
 		}
 		name := m.Name
@@ -258,11 +235,11 @@ func (w *requestWriter) document(m *dialect.Media) *llmprovider.Error {
 		if name == nil {
 			name = dialect.JSON(`"document"`)
 		}
-		w.member("filename", name)
+		w.Member("filename", name)
 	case m.URL != nil:
-		w.out = append(append(w.out, `{"type":"input_file","file_url":`...), m.URL...)
+		w.Write(`{"type":"input_file","file_url":`, m.URL, "")
 	default:
-		return w.r.Refuse(dialect.CFileID, "it cannot reach a file that another provider stores")
+		return w.NoFile(dialect.CFileID)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "model":
 		r.Model = jsonscan.Text(value)
 	case "stream":
-		r.Stream = isTrue(value)
+		r.Stream = dialect.IsTrue(value)
 	case "stream_options": // what pads events against guessing
 	case "max_output_tokens":
 		s.MaxOutput = value
@@ -66,15 +66,14 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 		summary := jsonscan.Get(value, "summary")
 		s.Summary = jsonscan.IsString(summary) && jsonscan.Text(summary) != "none"
 	case "text":
-		s.Verbosity = stringOf(value, "verbosity")
+		s.Verbosity = dialect.StringOf(value, "verbosity")
 		return readFormat(s, jsonscan.Get(value, "format"))
 	case "tools":
 		return readTools(r, value)
 	case "tool_choice":
 		return readChoice(r, value)
 	case "parallel_tool_calls":
-		parallel := isTrue(value)
-		r.Parallel = &parallel
+		r.Parallel = dialect.Flag(value)
 	case "safety_identifier":
 		s.User = value
 	case "user":
@@ -88,8 +87,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "service_tier":
 		s.ServiceTier = value
 	case "store":
-		store := isTrue(value)
-		s.Store = &store
+		s.Store = dialect.Flag(value)
 	case "prompt_cache_key":
 		s.CacheKey = value
 	case "prompt_cache_options", "prompt_cache_retention":
@@ -97,7 +95,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "previous_response_id", "conversation", "prompt":
 		return r.Refuse(dialect.CStored, stateless)
 	case "background":
-		if isTrue(value) {
+		if dialect.IsTrue(value) {
 			return r.Refuse(dialect.CStored, stateless)
 		}
 	case "truncation":
@@ -116,16 +114,6 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	return nil
 }
 
-func isTrue(value []byte) bool { return string(value) == "true" }
-
-// stringOf returns the member if it is a string.
-func stringOf(object dialect.JSON, name string) dialect.JSON {
-	if v := jsonscan.Get(object, name); jsonscan.IsString(v) {
-		return v
-	}
-	return nil
-}
-
 func readFormat(s *dialect.Settings, value dialect.JSON) *llmprovider.Error {
 	switch jsonscan.Text(jsonscan.Get(value, "type")) {
 	case "", "text":
@@ -133,10 +121,9 @@ func readFormat(s *dialect.Settings, value dialect.JSON) *llmprovider.Error {
 		s.Format.Kind = dialect.FormatJSON
 	case "json_schema":
 		f := &s.Format
-		f.Kind, f.Name, f.Description = dialect.FormatSchema, stringOf(value, "name"), stringOf(value, "description")
+		f.Kind, f.Name, f.Description = dialect.FormatSchema, dialect.StringOf(value, "name"), dialect.StringOf(value, "description")
 		if strict := jsonscan.Get(value, "strict"); strict != nil && !jsonscan.IsNull(strict) {
-			b := isTrue(strict)
-			f.Strict = &b
+			f.Strict = dialect.Flag(strict)
 		}
 		if f.Schema = jsonscan.Get(value, "schema"); f.Schema == nil {
 			return dialect.Invalid("text.format.schema", "a JSON Schema")
@@ -169,8 +156,7 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 			case jsonscan.NameIs(name, "parameters"):
 				t.Schema = v
 			case jsonscan.NameIs(name, "strict"):
-				strict := isTrue(v)
-				t.Strict = &strict
+				t.Strict = dialect.Flag(v)
 			case jsonscan.NameIs(name, "format"):
 				if jsonscan.Text(jsonscan.Get(v, "type")) != "text" {
 					t.Grammar = v
@@ -187,14 +173,7 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 
 func readChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 	if jsonscan.IsString(value) {
-		switch jsonscan.Text(value) {
-		case "auto":
-			r.Choice.Mode = dialect.ChoiceAuto
-		case "required":
-			r.Choice.Mode = dialect.ChoiceAny
-		case "none":
-			r.Choice.Mode = dialect.ChoiceNone
-		default:
+		if r.Choice.Mode = dialect.ChoiceWord(value); r.Choice.Mode == 0 {
 			return dialect.Invalid("tool_choice", "auto, required, none or an object")
 		}
 		return nil

@@ -19,20 +19,10 @@ func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
 
 // responseReader is what a whole response and a stream have in common.
 type responseReader struct {
-	emit    func(*dialect.Event) error
-	event   dialect.Event
+	dialect.Emitter
 	usage   llmprovider.Usage
 	calls   int
 	refused bool
-	err     error
-}
-
-// send emits an event. After an error of emit it does nothing.
-func (r *responseReader) send(e dialect.Event) {
-	if r.err == nil {
-		r.event = e
-		r.err = r.emit(&r.event)
-	}
 }
 
 // finish emits why the response ended, what was counted, and the end.
@@ -52,19 +42,17 @@ func (r *responseReader) finish(response dialect.JSON) {
 		switch jsonscan.Text(jsonscan.Get(jsonscan.Get(response, "incomplete_details"), "reason")) {
 		case "content_filter":
 			e.Reason = dialect.Filtered
-		default:
+		case "max_output_tokens":
 			e.Reason = dialect.Length
 		}
 	default:
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, response)})
+		r.Fail(dialect.ReadError(0, response))
 		return
 	}
-	r.send(e)
-	if usage := jsonscan.Get(response, "usage"); len(usage) > 0 && usage[0] == '{' {
-		r.usage.ReadUsage(usage)
-		r.send(dialect.Event{Kind: dialect.UsageEvent, Usage: &r.usage})
-	}
-	r.send(dialect.Event{Kind: dialect.End})
+	r.Send(e)
+	r.usage.ReadUsage(jsonscan.Get(response, "usage"))
+	r.Usage(&r.usage)
+	r.End()
 }
 
 // item emits an item of the output that is whole.
@@ -74,14 +62,14 @@ func (r *responseReader) item(item dialect.JSON) {
 		for part := range jsonscan.Elements(jsonscan.Get(item, "content")) {
 			switch jsonscan.Text(jsonscan.Get(part, "type")) {
 			case "output_text":
-				r.part(dialect.Text, jsonscan.Inner(jsonscan.Get(part, "text")))
+				r.Part(dialect.Event{Part: dialect.Text}, jsonscan.Inner(jsonscan.Get(part, "text")), dialect.Carrier{})
 			case "refusal":
 				r.refused = true
-				r.part(dialect.Refusal, jsonscan.Inner(jsonscan.Get(part, "refusal")))
+				r.Part(dialect.Event{Part: dialect.Refusal}, jsonscan.Inner(jsonscan.Get(part, "refusal")), dialect.Carrier{})
 			}
 		}
 	case "reasoning":
-		state := dialect.ReadCarrier(stringOf(item, "encrypted_content"), Vendor)
+		state := dialect.ReadCarrier(dialect.StringOf(item, "encrypted_content"), Vendor)
 		text, summary := joined(jsonscan.Get(item, "content")), false
 		if text == nil {
 			text, summary = joined(jsonscan.Get(item, "summary")), true
@@ -89,42 +77,32 @@ func (r *responseReader) item(item dialect.JSON) {
 		if text == nil && state.Empty() {
 			return
 		}
-		open := dialect.Event{Kind: dialect.Open, Part: dialect.Reasoning, Summary: summary}
+		open := dialect.Event{Part: dialect.Reasoning, Summary: summary}
 		if text == nil {
-			open.Data = state
+			open.Data, state = state, dialect.Carrier{}
 		}
-		r.send(open)
-		if text != nil {
-			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.Reasoning, Text: jsonscan.Inner(text), Signature: state})
-		}
-		r.send(dialect.Event{Kind: dialect.Close, Part: dialect.Reasoning})
+		r.Part(open, jsonscan.Inner(text), state)
 	case "function_call":
 		r.openCall(item, false)
 		r.text(dialect.ToolCall, jsonscan.Inner(jsonscan.Get(item, "arguments")))
-		r.send(dialect.Event{Kind: dialect.Close, Part: dialect.ToolCall})
+		r.Send(dialect.Event{Kind: dialect.Close, Part: dialect.ToolCall})
 	case "custom_tool_call":
 		r.openCall(item, true)
 		r.text(dialect.ToolCall, jsonscan.Inner(jsonscan.Get(item, "input")))
-		r.send(dialect.Event{Kind: dialect.Close, Part: dialect.ToolCall})
+		r.Send(dialect.Event{Kind: dialect.Close, Part: dialect.ToolCall})
 	}
 }
 
 func (r *responseReader) openCall(item dialect.JSON, custom bool) {
 	r.calls++
-	r.send(dialect.Event{
+	r.Send(dialect.Event{
 		Kind: dialect.Open, Part: dialect.ToolCall, Custom: custom, ID: jsonscan.Text(jsonscan.Get(item, "call_id")), Name: jsonscan.Text(jsonscan.Get(item, "name")),
 	})
 }
 
-func (r *responseReader) part(kind dialect.Kind, text []byte) {
-	r.send(dialect.Event{Kind: dialect.Open, Part: kind})
-	r.text(kind, text)
-	r.send(dialect.Event{Kind: dialect.Close, Part: kind})
-}
-
 func (r *responseReader) text(kind dialect.Kind, text []byte) {
 	if len(text) > 0 {
-		r.send(dialect.Event{Kind: dialect.Delta, Part: kind, Text: text})
+		r.Send(dialect.Event{Kind: dialect.Delta, Part: kind, Text: text})
 	}
 }
 
@@ -137,23 +115,23 @@ type wholeReader struct {
 func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
 
 func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	doc := r.whole.Close()
 	output := jsonscan.Get(doc, "output")
 	if failed := jsonscan.Get(doc, "error"); len(failed) > 0 && failed[0] == '{' {
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.ReadError(0, doc)})
-		return r.err
+		r.Fail(dialect.ReadError(0, doc))
+		return r.Err
 	}
 	if len(output) == 0 || output[0] != '[' {
-		r.send(dialect.Event{Kind: dialect.Failure, Err: dialect.Malformed("output")})
-		return r.err
+		r.Fail(dialect.Malformed("output"))
+		return r.Err
 	}
-	r.send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(doc, "id")), Model: jsonscan.Text(jsonscan.Get(doc, "model"))})
+	r.Send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(doc, "id")), Model: jsonscan.Text(jsonscan.Get(doc, "model"))})
 	for item := range jsonscan.Elements(output) {
 		r.item(item)
 	}
 	r.finish(doc)
-	return r.err
+	return r.Err
 }
 
 // streamReader reads a stream of events.
@@ -164,47 +142,38 @@ type streamReader struct {
 	open    dialect.Kind // the part that is open
 	texts   int          // of the open part that came
 	seen    map[int]bool // the items that came in pieces, by output_index
-	ended   bool
 }
 
 func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	if err := r.events.Read(p, r.take); err != nil {
 		return err
 	}
-	return r.err
+	return r.Err
 }
 
 func (r *streamReader) Close(emit func(*dialect.Event) error) error {
-	r.emit = emit
+	r.Emit = emit
 	rest, err := r.events.Close(r.take)
 	switch {
 	case err != nil:
 		return err
-	case r.ended:
 	case len(bytes.TrimSpace(rest)) > 0 && jsonscan.Valid(rest):
-		r.fail(dialect.ReadError(0, rest))
+		r.Fail(dialect.ReadError(0, rest))
 	default:
-		r.fail(dialect.Incomplete())
+		r.Fail(dialect.Incomplete())
 	}
-	return r.err
-}
-
-func (r *streamReader) fail(err *llmprovider.Error) {
-	if !r.ended {
-		r.ended = true
-		r.send(dialect.Event{Kind: dialect.Failure, Err: err})
-	}
+	return r.Err
 }
 
 func (r *streamReader) take(_, data []byte) error {
 	data = bytes.TrimSpace(data)
-	if r.ended || len(data) == 0 || string(data) == "[DONE]" {
-		return r.err
+	if r.Over || len(data) == 0 || string(data) == "[DONE]" {
+		return r.Err
 	}
 	if data[0] != '{' || !jsonscan.Valid(data) {
-		r.fail(dialect.Malformed("event"))
-		return r.err
+		r.Fail(dialect.Malformed("event"))
+		return r.Err
 	}
 	switch jsonscan.Text(jsonscan.Get(data, "type")) {
 	case "response.created", "response.in_progress", "response.queued":
@@ -235,15 +204,15 @@ func (r *streamReader) take(_, data []byte) error {
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
 		r.complete(jsonscan.Get(data, "response"))
 	case "error":
-		r.fail(dialect.ReadError(0, data))
+		r.Fail(dialect.ReadError(0, data))
 	}
-	return r.err
+	return r.Err
 }
 
 func (r *streamReader) start(response dialect.JSON) {
 	if !r.started {
 		r.started = true
-		r.send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(response, "id")), Model: jsonscan.Text(jsonscan.Get(response, "model"))})
+		r.Send(dialect.Event{Kind: dialect.Start, ID: jsonscan.Text(jsonscan.Get(response, "id")), Model: jsonscan.Text(jsonscan.Get(response, "model"))})
 	}
 }
 
@@ -252,21 +221,9 @@ func (r *streamReader) note(data dialect.JSON) {
 	if r.seen == nil {
 		r.seen = make(map[int]bool)
 	}
-	if n := index(jsonscan.Get(data, "output_index")); len(r.seen) < 4096 {
+	if n := dialect.Index(jsonscan.Get(data, "output_index")); len(r.seen) < 4096 {
 		r.seen[n] = true
 	}
-}
-
-// index reads a small number.
-func index(value dialect.JSON) int {
-	n := 0
-	for _, c := range value {
-		if c < '0' || c > '9' || n > 1<<20 {
-			return -1
-		}
-		n = 10*n + int(c-'0')
-	}
-	return n
 }
 
 func (r *streamReader) added(data dialect.JSON) {
@@ -296,7 +253,7 @@ func (r *streamReader) delta(data dialect.JSON, kind dialect.Kind) {
 	if r.open != kind {
 		r.closePart()
 		r.open = kind
-		r.send(dialect.Event{Kind: dialect.Open, Part: kind, Summary: kind == dialect.Reasoning})
+		r.Send(dialect.Event{Kind: dialect.Open, Part: kind, Summary: kind == dialect.Reasoning})
 	}
 	r.texts++
 	r.text(kind, text)
@@ -312,7 +269,7 @@ func (r *streamReader) late(text dialect.JSON) {
 
 func (r *streamReader) closePart() {
 	if r.open != 0 {
-		r.send(dialect.Event{Kind: dialect.Close, Part: r.open})
+		r.Send(dialect.Event{Kind: dialect.Close, Part: r.open})
 		r.open, r.texts = 0, 0
 	}
 }
@@ -322,7 +279,7 @@ func (r *streamReader) closePart() {
 func (r *streamReader) done(data dialect.JSON) {
 	item := jsonscan.Get(data, "item")
 	r.start(nil)
-	if !r.seen[index(jsonscan.Get(data, "output_index"))] {
+	if !r.seen[dialect.Index(jsonscan.Get(data, "output_index"))] {
 		r.closePart()
 		r.note(data)
 		r.item(item)
@@ -330,8 +287,8 @@ func (r *streamReader) done(data dialect.JSON) {
 	}
 	switch r.open {
 	case dialect.Reasoning:
-		if state := dialect.ReadCarrier(stringOf(item, "encrypted_content"), Vendor); !state.Empty() {
-			r.send(dialect.Event{Kind: dialect.Delta, Part: dialect.Reasoning, Signature: state})
+		if state := dialect.ReadCarrier(dialect.StringOf(item, "encrypted_content"), Vendor); !state.Empty() {
+			r.Send(dialect.Event{Kind: dialect.Delta, Part: dialect.Reasoning, Signature: state})
 		}
 	case dialect.ToolCall:
 		text := jsonscan.Get(item, "arguments")
@@ -354,6 +311,5 @@ func (r *streamReader) complete(response dialect.JSON) {
 		}
 		n++
 	}
-	r.ended = true
 	r.finish(response)
 }
