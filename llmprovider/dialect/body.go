@@ -16,8 +16,8 @@ var ErrBodyTooLong = errors.New("the provider sent a response of more than 64 Mi
 // is complete. The zero value is ready.
 type Whole struct{ body []byte }
 
-// Read takes the next piece.
-func (d *Whole) Read(p []byte) error {
+// Read takes the next piece. It emits nothing.
+func (d *Whole) Read(p []byte, _ func(*Event) error) error {
 	if len(d.body)+len(p) > MaxBody {
 		return ErrBodyTooLong
 	}
@@ -25,8 +25,8 @@ func (d *Whole) Read(p []byte) error {
 	return nil
 }
 
-// Close returns the document, or nil if it is not one JSON object.
-func (d *Whole) Close() JSON {
+// Doc returns the document, or nil if it is not one JSON object.
+func (d *Whole) Doc() JSON {
 	if !jsonscan.Object(d.body, func(_, _ []byte) {}) {
 		return nil
 	}

@@ -9,14 +9,12 @@ import (
 // countReader reads the response to a request that asks for the prompt's tokens. They
 // come as the prompt tokens of a usage.
 type countReader struct {
-	api   *API
-	whole Whole
+	api *API
+	Whole
 }
 
-func (r *countReader) Read(p []byte, _ func(*Event) error) error { return r.whole.Read(p) }
-
 func (r *countReader) Close(emit func(*Event) error) error {
-	doc := r.whole.Close()
+	doc := r.Doc()
 	n, err := strconv.ParseInt(string(jsonscan.Get(doc, r.api.CountMember)), 10, 64)
 	if err != nil || n < 0 {
 		if failed := jsonscan.Get(doc, "error"); len(failed) > 0 && failed[0] == '{' {

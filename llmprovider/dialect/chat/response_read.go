@@ -44,14 +44,12 @@ var failures = map[string]bool{"insufficient_system_resource": true, "error": tr
 // wholeReader reads a response that is one document.
 type wholeReader struct {
 	*responseReader
-	whole dialect.Whole
+	dialect.Whole
 }
-
-func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
 
 func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
 	r.Emit = emit
-	doc := r.whole.Close()
+	doc := r.Doc()
 	choices := jsonscan.Get(doc, "choices")
 	if says(jsonscan.Get(doc, "error")) && choices == nil {
 		r.Fail(dialect.ReadError(0, doc))

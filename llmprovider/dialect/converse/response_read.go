@@ -71,14 +71,12 @@ func (r *responseReader) count(usage dialect.JSON) {
 // wholeReader reads a response that is one document.
 type wholeReader struct {
 	*responseReader
-	whole dialect.Whole
+	dialect.Whole
 }
-
-func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
 
 func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
 	r.Emit = emit
-	doc := r.whole.Close()
+	doc := r.Doc()
 	content := jsonscan.Get(jsonscan.Get(jsonscan.Get(doc, "output"), "message"), "content")
 	if len(content) == 0 || content[0] != '[' {
 		r.Fail(dialect.Malformed("output"))

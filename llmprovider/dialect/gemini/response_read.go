@@ -234,14 +234,12 @@ func (r *responseReader) end() {
 // wholeReader reads a response that is one document.
 type wholeReader struct {
 	*responseReader
-	whole dialect.Whole
+	dialect.Whole
 }
-
-func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
 
 func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
 	r.Emit = emit
-	doc := r.whole.Close()
+	doc := r.Doc()
 	if doc == nil {
 		r.Fail(dialect.Malformed("candidates"))
 		return r.Err

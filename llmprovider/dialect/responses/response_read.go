@@ -109,14 +109,12 @@ func (r *responseReader) text(kind dialect.Kind, text []byte) {
 // wholeReader reads a response that is one document.
 type wholeReader struct {
 	*responseReader
-	whole dialect.Whole
+	dialect.Whole
 }
-
-func (r *wholeReader) Read(p []byte, _ func(*dialect.Event) error) error { return r.whole.Read(p) }
 
 func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
 	r.Emit = emit
-	doc := r.whole.Close()
+	doc := r.Doc()
 	output := jsonscan.Get(doc, "output")
 	if failed := jsonscan.Get(doc, "error"); len(failed) > 0 && failed[0] == '{' {
 		r.Fail(dialect.ReadError(0, doc))
