@@ -3,8 +3,11 @@ package llmprovider
 import (
 	"bytes"
 	"context"
+	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // Attempt is one request to one provider.
@@ -27,11 +30,22 @@ type Attempt struct {
 	AddedStreamOptions bool
 	// StreamForced reports whether the configuration turned a client's stream off.
 	StreamForced bool
+	// Translation is how the request was translated, nil if it was not.
+	Translation *Translation
 
 	hideUsage bool
 	newReader func(res *http.Response, events bool) Reader // nil to pass responses on
 	request   http.Request                                 // Request, in the same piece of memory
 	joined    bytes.Reader                                 // its body, if it is small
+}
+
+// Translation is what a translation between APIs has to say of a request.
+type Translation struct {
+	// From is the name of the client's API and To of the provider's, such as messages.
+	From, To string
+	// Dropped and Approximated are the fields of the client's API that the provider is
+	// not told, and those that it is told otherwise. The names come from tables.
+	Dropped, Approximated []string
 }
 
 // Outgoing is what a kind makes of a client's request: all but the headers and the
@@ -56,8 +70,17 @@ type Outgoing struct {
 	// see Attempt.NewReader. Default: the response passes through.
 	NewReader func(res *http.Response, events bool) Reader
 
-	// Body is the JSON to send in place of the client's, nil for that with Edits.
+	// Body is the JSON to send in place of the client's, nil for that with Edits. With
+	// it, headers that belong to the client's API are left out.
 	Body []byte
+
+	// Header are further headers, by their names in canonical form. They are not
+	// changed.
+	Header http.Header
+
+	// Translation and AddedStreamOptions are those of the Attempt.
+	Translation        *Translation
+	AddedStreamOptions bool
 
 	// HideUsage has the usage of a stream kept from the client, which did not ask
 	// for it.
@@ -75,7 +98,8 @@ var contentJSON = []string{"application/json"}
 func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing) (*Attempt, *Error) {
 	a := &Attempt{
 		Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, StreamForced: out.StreamForced,
-		hideUsage: out.HideUsage, newReader: out.NewReader, Endpoint: out.Endpoint,
+		hideUsage: out.HideUsage, newReader: out.NewReader, Endpoint: out.Endpoint, Translation: out.Translation,
+		AddedStreamOptions: out.AddedStreamOptions,
 	}
 	if a.Endpoint.Operation == "" {
 		a.Endpoint = in.Endpoint
@@ -87,19 +111,27 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 		a.AddedStreamOptions = out.Edits.IncludeUsage
 	}
 	var segs segments
-	if in.isJSON {
+	switch {
+	case out.Body != nil:
+		segs.add(out.Body)
+	case in.isJSON:
 		segs = splice(in.body.b, &in.members, &out.Edits)
-	} else {
+	default:
 		segs.add(in.body.b)
 	}
 	to := c.to
 	send := outbound{
-		forward: to.forward, keyed: out.Auth != nil || to.keyed, changed: in.isJSON && out.Edits.change(), extra: len(to.headers) + len(to.secrets),
+		forward: to.forward, keyed: out.Auth != nil || to.keyed, changed: out.Body != nil || in.isJSON && out.Edits.change(),
+		extra: len(to.headers) + len(to.secrets) + len(out.Header),
 	}
 	header := send.header(in.Header)
-	if in.isJSON && in.Header.Get("Content-Type") == "" {
+	if out.Body != nil {
+		dropDialect(header)
+		header["Content-Type"] = contentJSON
+	} else if in.isJSON && in.Header.Get("Content-Type") == "" {
 		header["Content-Type"] = contentJSON
 	}
+	maps.Copy(header, out.Header)
 	if to.trace != nil {
 		to.trace.Inject(ctx, traceHeader{header, to.forward})
 	}
@@ -123,6 +155,27 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 			return nil, err
 		}
 	}
-	a.setBody(&segs, in.body)
+	if out.Body != nil {
+		a.setOwnBody(out.Body)
+	} else {
+		a.setBody(&segs, in.body)
+	}
 	return a, nil
+}
+
+// setOwnBody sets a body that is not the client's.
+func (a *Attempt) setOwnBody(body []byte) {
+	a.Request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	a.Request.Body, _ = a.Request.GetBody()
+}
+
+// dropDialect removes the headers that belong to a client's API and its SDKs, and say
+// nothing in another one.
+func dropDialect(header http.Header) {
+	for name := range header {
+		if strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "X-Stainless-") || strings.HasPrefix(name, "X-Goog-") {
+			delete(header, name)
+		}
+	}
+	delete(header, "Accept") // of an SDK, such as text/event-stream
 }

@@ -92,7 +92,7 @@ func modelEndpoint(path string) (Endpoint, bool) {
 			e.Model = name
 			return e, ok && long != ""
 		}
-		if _, ok = rootOf(prefix, false); !ok {
+		if deployment, ok := rootOf(prefix, false); !ok || deployment != "" {
 			return e, false
 		}
 		e.Model = name

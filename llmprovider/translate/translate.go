@@ -1,0 +1,175 @@
+// Package translate fits the translation between LLM APIs (package dialect) to the
+// requests of provider kinds: a kind that is asked in an API that its provider does not
+// speak names one that it does, and gets the body to send and the reader of the
+// response. Kinds import it; it imports dialect, each API, and llmprovider. Start
+// reading at Request.
+package translate
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/gemini"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/responses"
+)
+
+// Headers of a response that say what became of a translated request.
+const (
+	HeaderTranslated   = "Llm-Translated"
+	HeaderDropped      = "Llm-Dropped"
+	HeaderApproximated = "Llm-Approximated"
+)
+
+// Target is how a provider is asked in an API that it speaks.
+type Target struct {
+	// API is that API.
+	API *dialect.API
+	// Base is the URL below which all of the API's requests go.
+	Base *url.URL
+	// Model, FixedModel and Stream are those of the attempt. Stream is what the provider
+	// is asked for; the client gets what it asked for.
+	Model              string
+	FixedModel, Stream bool
+	// MaxOutput is the output cap, in tokens, where the provider's API needs one and the
+	// client names none. Default: 8192.
+	MaxOutput int
+	// Profile is what is known of the vendor's habits; nil for nothing.
+	Profile *dialect.Profile
+	// Vendor is the origin tag of the provider's reasoning; see dialect.Carrier.
+	Vendor string
+	// Strict refuses a request that cannot be translated without loss.
+	Strict bool
+}
+
+// APIOf returns the API in which the client asks, nil where requests to the endpoint are
+// not translated.
+func APIOf(e llmprovider.Endpoint) *dialect.API {
+	switch {
+	case e.API == llmprovider.MessagesAPI:
+		return messages.API
+	case e.API == llmprovider.GeminiAPI && e.Operation != llmprovider.Embeddings:
+		return gemini.API
+	case e.API != llmprovider.OpenAIAPI:
+		return nil
+	case e.Operation == llmprovider.Chat:
+		return chat.API
+	case e.Operation == llmprovider.Responses && e.Suffix != llmprovider.CompactSuffix, e.Operation == llmprovider.CountTokens:
+		return responses.API
+	}
+	return nil
+}
+
+// Request fills in what is sent of the client's request in, translated for the target:
+// everything of out but its credential. The error is what the client is to be told: the
+// request cannot be translated.
+func Request(in *llmprovider.Inbound, t *Target, out *llmprovider.Outgoing) *llmprovider.Error {
+	from := APIOf(in.Endpoint)
+	if from == nil || !in.IsJSON() {
+		return Unsupported(in.Endpoint, t.API.Name)
+	}
+	request, refused := read(in, from)
+	if refused != nil {
+		return refused
+	}
+	sent, refused := dialect.Translate(request, t.API, dialect.Target{
+		Model: t.Model, Stream: t.Stream, NoStreamOptions: in.WithoutStreamOptions, MaxOutput: t.MaxOutput, Profile: t.Profile, Vendor: t.Vendor,
+	})
+	if refused != nil {
+		return refused
+	}
+	if t.Strict {
+		if refused = sent.Loss.Strict(from); refused != nil {
+			refused.API = from.Errors
+			return refused
+		}
+	}
+	to := *t.Base
+	to.Path = strings.TrimSuffix(to.Path, "/") + unescaped(sent.Path)
+	if to.RawPath = strings.TrimSuffix(t.Base.EscapedPath(), "/") + sent.Path; to.RawPath == to.Path {
+		to.RawPath = ""
+	}
+	switch {
+	case sent.Query == "":
+	case to.RawQuery == "":
+		to.RawQuery = sent.Query
+	default:
+		to.RawQuery += "&" + sent.Query
+	}
+	translation := &llmprovider.Translation{
+		From: from.Name, To: t.API.Name,
+		Dropped: sent.Loss.Fields(from, dialect.Dropped), Approximated: sent.Loss.Fields(from, dialect.Approximated),
+	}
+	out.URL, out.Body = &to, sent.Body
+	out.Model, out.FixedModel, out.Stream = t.Model, t.FixedModel, t.Stream
+	out.Endpoint = llmprovider.Endpoint{Operation: in.Endpoint.Operation, API: t.API.Errors, Suffix: sent.Path}
+	out.Translation = translation
+	out.AddedStreamOptions = t.API == chat.API && t.Stream && !request.StreamUsage && !in.WithoutStreamOptions
+	stream, array := in.Stream, in.Array
+	out.NewReader = func(*http.Response, bool) llmprovider.Reader {
+		return &reader{translation, dialect.NewResponse(t.API, from, dialect.ResponseOptions{
+			Request: request, Model: request.Model, Stream: stream, Array: array, Vendor: t.Vendor, ID: rand.Text(), Created: time.Now().Unix(),
+		})}
+	}
+	return nil
+}
+
+// read returns the client's request as it was read, once for all attempts.
+func read(in *llmprovider.Inbound, from *dialect.API) (*dialect.Request, *llmprovider.Error) {
+	if request, ok := in.Meaning.(*dialect.Request); ok && request.API == from {
+		return request, nil
+	}
+	request, refused := dialect.Read(from, in.Body(), dialect.Call{
+		Model: in.Endpoint.Model, Stream: in.Endpoint.Suffix == llmprovider.StreamSuffix, Count: in.Endpoint.Operation == llmprovider.CountTokens,
+		Betas: in.Header["Anthropic-Beta"],
+	})
+	if refused == nil {
+		in.Meaning = request
+	}
+	return request, refused
+}
+
+func unescaped(path string) string {
+	out, err := url.PathUnescape(path)
+	if err != nil { // it was escaped a moment ago
+		return path
+	}
+	return out
+}
+
+// Unsupported is the error for an endpoint that a provider does not have and that
+// requests are not translated for. speaks names what the provider does speak.
+func Unsupported(e llmprovider.Endpoint, speaks string) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint", API: e.API,
+		Message: "the provider of this model speaks the API " + speaks + ", and the gateway does not translate " + e.Path() + " for it; call an endpoint that both have, or ask for another model",
+	}
+}
+
+// reader is the reader of a translated response. It adds to the head what became of the
+// request.
+type reader struct {
+	translation *llmprovider.Translation
+	*dialect.Response
+}
+
+// Head implements llmprovider.Reader.
+func (r *reader) Head(h *llmprovider.Head) {
+	r.Response.Head(h)
+	h.Header[HeaderTranslated] = []string{r.translation.To + "; from=" + r.translation.From}
+	if names := r.translation.Dropped; len(names) > 0 {
+		h.Header[HeaderDropped] = []string{strings.Join(names, ", ")}
+	}
+	if names := r.translation.Approximated; len(names) > 0 {
+		h.Header[HeaderApproximated] = []string{strings.Join(names, ", ")}
+	}
+}
+
+// Interface guards
+var _ llmprovider.Reader = (*reader)(nil)
