@@ -11,23 +11,24 @@ import (
 // named here may import nothing of it. A line that ends in a slash stands for all
 // packages below.
 var allowed = map[string][]string{
-	"internal/options":     {"llmprovider"},
-	"llmprovider":          {"internal/"},
-	"llmprovider/dialect":  {"internal/jsonscan", "llmprovider"},
-	"llmprovider/dialect/": {"internal/jsonscan", "llmprovider", "llmprovider/dialect"},
-	"llmprovider/kind":     {"internal/options", "llmprovider"},
-	"llmprovider/":         {"internal/options", "llmprovider", "llmprovider/dialect/", "llmprovider/kind"}, // kinds
-	"llmroute":             {"internal/", "llmprovider", "llmprovider/dialect", "llmroute/authz", "llmroute/filter", "llmroute/pool"},
-	"llmroute/filter":      {"llmprovider"},
-	"llmroute/authz":       {"internal/", "llmprovider"},
-	"llmroute/mock":        {"internal/jsonscan"},
-	"llmroute/pool":        {"internal/jsonscan"},
-	"llmroute/sidecar":     {"llmroute"},
-	"k8ssource":            {"internal/", "k8ssource/api/", "llmprovider", "llmprovider/kind", "llmroute", "llmroute/authz"},
-	"k8ssource/api/v1":     {"k8ssource/api/v1beta1"},
-	"k8ssource/":           {"internal/", "k8ssource", "k8ssource/", "llmroute", "llmroute/sidecar"},
-	"caddyfile":            {"internal/", "llmprovider", "llmprovider/", "llmroute", "llmroute/"},
-	"cmd/":                 {"", "internal/version", "caddyfile", "k8ssource", "k8ssource/", "llmprovider/", "llmroute", "llmroute/"},
+	"internal/options":      {"llmprovider"},
+	"llmprovider":           {"internal/"},
+	"llmprovider/dialect":   {"internal/jsonscan", "llmprovider"},
+	"llmprovider/dialect/":  {"internal/jsonscan", "llmprovider", "llmprovider/dialect"},
+	"llmprovider/kind":      {"internal/options", "llmprovider"},
+	"llmprovider/translate": {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
+	"llmprovider/":          {"internal/options", "llmprovider", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/kind", "llmprovider/translate"}, // kinds
+	"llmroute":              {"internal/", "llmprovider", "llmprovider/dialect", "llmroute/authz", "llmroute/filter", "llmroute/pool"},
+	"llmroute/filter":       {"llmprovider"},
+	"llmroute/authz":        {"internal/", "llmprovider"},
+	"llmroute/mock":         {"internal/jsonscan"},
+	"llmroute/pool":         {"internal/jsonscan"},
+	"llmroute/sidecar":      {"llmroute"},
+	"k8ssource":             {"internal/", "k8ssource/api/", "llmprovider", "llmprovider/kind", "llmroute", "llmroute/authz"},
+	"k8ssource/api/v1":      {"k8ssource/api/v1beta1"},
+	"k8ssource/":            {"internal/", "k8ssource", "k8ssource/", "llmroute", "llmroute/sidecar"},
+	"caddyfile":             {"internal/", "llmprovider", "llmprovider/", "llmroute", "llmroute/"},
+	"cmd/":                  {"", "internal/version", "caddyfile", "k8ssource", "k8ssource/", "llmprovider/", "llmroute", "llmroute/"},
 }
 
 // TestArrows holds which package may import which.

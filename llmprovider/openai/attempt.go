@@ -6,18 +6,37 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/translate"
 )
 
 // NewAttempt implements llmprovider.Provider.
 func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
+	out := p.Outgoing(in, s)
+	if in.Endpoint.API != llmprovider.OpenAIAPI {
+		if refused := p.translate(in, &out); refused != nil {
+			return nil, refused
+		}
+		return p.Connection.NewAttempt(ctx, in, &out)
+	}
 	target := p.urls[in.Endpoint.Suffix]
 	if target == nil {
 		return nil, p.unplaced(in.Endpoint.Suffix)
 	}
-	out := p.Outgoing(in, s)
 	out.URL = target
 	p.editOptions(in, &out)
 	return p.Connection.NewAttempt(ctx, in, &out)
+}
+
+// translate makes a chat completion of a request in another API.
+func (p *Provider) translate(in *llmprovider.Inbound, out *llmprovider.Outgoing) *llmprovider.Error {
+	target := p.urls[""]
+	if target == nil {
+		return p.unplaced("")
+	}
+	return translate.Request(in, &translate.Target{
+		API: chat.API, URL: target, Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, Vendor: "openai",
+	}, out)
 }
 
 // unplaced is the error for an endpoint that the provider's path says nothing of.

@@ -31,8 +31,9 @@ const (
 type Target struct {
 	// API is that API.
 	API *dialect.API
-	// Base is the URL below which all of the API's requests go.
-	Base *url.URL
+	// URL is where requests go in APIs with one path for all; it is not changed. Base is
+	// the URL below which they go in the others, and in all if URL is nil.
+	URL, Base *url.URL
 	// Model, FixedModel and Stream are those of the attempt. Stream is what the provider
 	// is asked for; the client gets what it asked for.
 	Model              string
@@ -90,23 +91,14 @@ func Request(in *llmprovider.Inbound, t *Target, out *llmprovider.Outgoing) *llm
 			return refused
 		}
 	}
-	to := *t.Base
-	to.Path = strings.TrimSuffix(to.Path, "/") + unescaped(sent.Path)
-	if to.RawPath = strings.TrimSuffix(t.Base.EscapedPath(), "/") + sent.Path; to.RawPath == to.Path {
-		to.RawPath = ""
-	}
-	switch {
-	case sent.Query == "":
-	case to.RawQuery == "":
-		to.RawQuery = sent.Query
-	default:
-		to.RawQuery += "&" + sent.Query
-	}
 	translation := &llmprovider.Translation{
 		From: from.Name, To: t.API.Name,
 		Dropped: sent.Loss.Fields(from, dialect.Dropped), Approximated: sent.Loss.Fields(from, dialect.Approximated),
 	}
-	out.URL, out.Body = &to, sent.Body
+	if out.URL = t.URL; out.URL == nil {
+		out.URL = t.below(sent)
+	}
+	out.Body = sent.Body
 	out.Model, out.FixedModel, out.Stream = t.Model, t.FixedModel, t.Stream
 	out.Endpoint = llmprovider.Endpoint{Operation: in.Endpoint.Operation, API: t.API.Errors, Suffix: sent.Path}
 	out.Translation = translation
@@ -118,6 +110,26 @@ func Request(in *llmprovider.Inbound, t *Target, out *llmprovider.Outgoing) *llm
 		})}
 	}
 	return nil
+}
+
+// below returns the URL of a request below Base.
+func (t *Target) below(sent *dialect.Translation) *url.URL {
+	to, base := *t.Base, strings.TrimSuffix(t.Base.EscapedPath(), "/")
+	path, err := url.PathUnescape(base + sent.Path)
+	if err != nil { // both were escaped a moment ago
+		path = base + sent.Path
+	}
+	if to.Path, to.RawPath = path, base+sent.Path; to.RawPath == to.Path {
+		to.RawPath = ""
+	}
+	switch {
+	case sent.Query == "":
+	case to.RawQuery == "":
+		to.RawQuery = sent.Query
+	default:
+		to.RawQuery += "&" + sent.Query
+	}
+	return &to
 }
 
 // read returns the client's request as it was read, once for all attempts.
@@ -133,14 +145,6 @@ func read(in *llmprovider.Inbound, from *dialect.API) (*dialect.Request, *llmpro
 		in.Meaning = request
 	}
 	return request, refused
-}
-
-func unescaped(path string) string {
-	out, err := url.PathUnescape(path)
-	if err != nil { // it was escaped a moment ago
-		return path
-	}
-	return out
 }
 
 // Unsupported is the error for an endpoint that a provider does not have and that
