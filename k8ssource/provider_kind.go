@@ -77,6 +77,10 @@ func (b *providerBuilder) configs() {
 		b.fault(ReasonInvalidField, "spec.configs.routeSpecificConfigs: "+tooMany, maxRuleConfigs)
 	}
 	for _, rule := range slices.Sorted(maps.Keys(configs.RouteSpecificConfigs)) {
+		if rule == "" { // rules without a name get the default settings, other namespaces' included
+			b.fault(ReasonInvalidField, "spec.configs.routeSpecificConfigs: the name of a rule is empty; write the name of an LLMRoute's rule, or move the settings into defaultConfig")
+			continue
+		}
 		config := kind.Config{}
 		entry := configs.RouteSpecificConfigs[rule]
 		if c, ok := kindConfigs(&entry)[b.field]; ok {

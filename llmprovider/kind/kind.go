@@ -86,7 +86,8 @@ type Base struct {
 	Config Config `json:"config,omitzero"`
 
 	// What is filled in instead for requests that matched the rule of that
-	// name. What an entry leaves unset is taken from `config`.
+	// name, which cannot be empty. What an entry leaves unset is taken from
+	// `config`.
 	Rules map[string]Config `json:"rules,omitempty"`
 
 	ready *ready

@@ -2,6 +2,7 @@ package kind
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -40,6 +41,9 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 	}
 	r.rules = make(map[string]*Filled, len(b.Rules))
 	for name, config := range b.Rules {
+		if name == "" { // as which rules are known that get the defaults
+			return errors.New("rules: the name of a rule is empty; write the name of one, or move the settings into config")
+		}
 		if r.rules[name], err = b.fill(ctx, &t, r.base, &config); err != nil {
 			return fmt.Errorf("for %s: %w", name, err)
 		}

@@ -54,6 +54,7 @@ func TestProvidersThatCannotBeProvisioned(t *testing.T) {
 		{"path with a line break", `{"host":"a.example","path":"/v1\r\nX: y"}`, `is not a URL path`},
 		{"literal key", `{"host":"a.example","config":{"api_key":"` + keyText + `"}}`, "api_key: a secret is not written into the configuration"},
 		{"literal key of a rule", `{"host":"a.example","rules":{"vip":{"api_key":"` + keyText + `"}}}`, "for vip: api_key: a secret is not written into the configuration"},
+		{"settings for rules without a name", `{"host":"a.example","rules":{"":{"model":"m"}}}`, "rules: the name of a rule is empty; write the name of one, or move the settings into config"},
 		{"unfilled key", `{"host":"a.example","config":{"api_key":"${API_KEY}"}}`, "{env.NAME}"},
 		{"literal credential header", `{"host":"a.example","headers":{"api-key":"` + keyText + `"}}`, "header api-key: a secret is not written"},
 		{"header name", `{"host":"a.example","headers":{"a b":"x"}}`, `the name of a header is not one`},

@@ -121,6 +121,7 @@ type ProviderConfigs struct {
 	// leaves unset is taken from `defaultConfig`. At most 128 entries.
 	//
 	// +kubebuilder:validation:MaxProperties=128
+	// +kubebuilder:validation:XValidation:rule=`!('' in self)`,message="the name of a rule is empty; write the name of an LLMRoute's rule, or move the settings into defaultConfig"
 	RouteSpecificConfigs map[string]ProviderConfig `json:"routeSpecificConfigs,omitempty"`
 }
 
