@@ -136,9 +136,11 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 		to.trace.Inject(ctx, traceHeader{header, to.forward})
 	}
 	for _, name := range in.TokenHeaders {
-		if send.keyed {
+		switch {
+		case IsMessageHeader(name): // the attempt's own
+		case send.keyed:
 			delete(header, name)
-		} else {
+		default:
 			header[name] = in.Header[name]
 		}
 	}

@@ -1,6 +1,10 @@
 package llmprovider
 
-import "github.com/caddy-llm/gateway/internal/hopbyhop"
+import (
+	"strings"
+
+	"github.com/caddy-llm/gateway/internal/hopbyhop"
+)
 
 // headerClass is why a client's header is, or is not, sent to a provider.
 type headerClass uint8
@@ -34,6 +38,13 @@ func IsOwnHeader(name string) bool {
 		return true
 	}
 	return hopbyhop.Is(name)
+}
+
+// IsMessageHeader reports whether a header, its name in canonical form, says how the
+// message that carries it is sent, or what its body is. What tokens and external
+// authorization make of a request sets none of them.
+func IsMessageHeader(name string) bool {
+	return IsOwnHeader(name) || strings.HasPrefix(name, "Content-")
 }
 
 // commonHeaders holds the classes of headers that most clients send, so that

@@ -88,7 +88,7 @@ func newReadWorld(t *testing.T) *readWorld {
 		w.state.Tables["T"] = routes
 	}
 	w.state.Authorization = &authz.Config{ExtAuthz: map[string]*authz.ExtAuthz{"asked": {
-		Service: ext.Hostname(), Port: extPort, IncludeRequestHeadersInCheck: []string{"user-type", "x-team"},
+		Service: ext.Hostname(), Port: extPort, IncludeRequestHeadersInCheck: []string{"user-type", "x-team", "x-llm-*"},
 	}}}
 	key := unique("feed")
 	w.feed = &testFeed{first: w.with()}
@@ -160,6 +160,9 @@ func randomHead(g *rand.Rand) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", pick("POST", "POST", "POST", "POST", "GET"), target, authority)
+	if g.IntN(4) == 0 {
+		b.WriteString("X-Llm-Endpoint: /v1/models\r\n")
+	}
 	for _, header := range []string{"user-type", "User-Type", "x-team"} {
 		for range g.IntN(3) {
 			fmt.Fprintf(&b, "%s: %s\r\n", header, pick("subscriber", "basic", "blue", "x", "", "x, subscriber", "basic,subscriber", "Subscriber"))
@@ -212,6 +215,9 @@ func TestOneReading(t *testing.T) {
 			if !slices.Equal(asked.header[name], got.header[name]) {
 				t.Fatalf("external authorization got %s %q, the provider %q\n%s", name, asked.header[name], got.header[name], head)
 			}
+		}
+		if endpoint := asked.header["X-Llm-Endpoint"]; !slices.Equal(endpoint, []string{"/v1/" + suffix}) {
+			t.Fatalf("external authorization got the endpoint %q, the provider /v1/%s\n%s", endpoint, suffix, head)
 		}
 		if name, ok := host.Name(asked.host); !ok || host.InURL(name) != asked.host {
 			t.Fatalf("external authorization got the host %q\n%s", asked.host, head)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -214,6 +215,23 @@ func TestAForwardedTokenGoesOnlyToProvidersWithoutAKey(t *testing.T) {
 		}
 		if got := header.Get("X-Token"); got != test.token {
 			t.Errorf("%s: X-Token is %q, want %q", test.config, got, test.token)
+		}
+	}
+}
+
+// What a token's rule names does not change how the attempt is sent.
+func TestTokenHeadersLeaveTheMessageAlone(t *testing.T) {
+	t.Setenv("LLM_TEST_KEY", keyText)
+	for _, config := range []string{`{"host":"a.example"}`, `{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"}}`} {
+		r := post("/", "application/json", `{}`)
+		for _, name := range []string{"Accept-Encoding", "Host", "Te", "Content-Md5", "Cdn-Loop"} {
+			r.Header.Set(name, "token")
+		}
+		in := read(t, r)
+		want := attempt(t, provisioned(t, config), in, "").Request.Header
+		in.TokenHeaders = []string{"Cdn-Loop", "Accept-Encoding", "Content-Type", "Content-Length", "Host", "Te", "Transfer-Encoding", "Connection"}
+		if got := attempt(t, provisioned(t, config), in, "").Request.Header; !reflect.DeepEqual(got, want) || got.Get("Accept-Encoding") != "identity" {
+			t.Errorf("got  %v\nwant %v", got, want)
 		}
 	}
 }

@@ -114,6 +114,7 @@ func (s *Set) Authorize(answer http.Header, r *http.Request, providers Providers
 	}
 	// Before the other policies, which may look at the headers that come of it.
 	s.tokens.handOn(r, token)
+	req.changed()
 	req.token = token
 	d := s.policies.decide(req, s.logger)
 	d.Token = token
@@ -133,7 +134,8 @@ func (s *Set) custom(answer http.Header, req *request) Decision {
 		}
 		d := Decision{Policy: p.name, Rule: rule, Reason: "external authorization " + p.provider}
 		if e := s.external[p.provider]; e != nil {
-			d.Refusal = e.check(answer, req.Request, s.logger)
+			d.Refusal = e.check(answer, req.Request, req.endpoint(), s.logger)
+			req.changed()
 		} else {
 			d.Refusal, d.Reason = errDenied, "there is no external authorization "+p.provider
 		}

@@ -120,6 +120,9 @@ func (e *external) compileHeaders() error {
 		if *list.into, err = newHeaderList(list.names); err != nil {
 			return fmt.Errorf("%s: %w", list.field, err)
 		}
+		if name := list.into.namesMessage(); name != "" && (list.into == &e.upstream || list.into == &e.downstream) {
+			return fmt.Errorf("%s: %s says how a message is sent, or what its body is; leave it out", list.field, name)
+		}
 	}
 	e.added = make(http.Header, len(e.IncludeAdditionalHeadersInCheck))
 	for name, value := range e.IncludeAdditionalHeadersInCheck {

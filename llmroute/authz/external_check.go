@@ -17,19 +17,26 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
-// partialHeader tells the service whether it has the beginning of the body only.
-const partialHeader = "X-Envoy-Auth-Partial-Body"
+const (
+	// partialHeader tells the service whether it has the beginning of the body only.
+	partialHeader = "X-Envoy-Auth-Partial-Body"
 
-// check asks the service. It puts what the service wants into the request and
-// into the header of the answer, and returns nil if the request may pass.
-func (e *external) check(answer http.Header, r *http.Request, logger *zap.Logger) *Refusal {
+	// endpointHeader tells the service which endpoint will be called, whatever the path
+	// is that the client writes it as. Without it the path is no endpoint.
+	endpointHeader = "X-Llm-Endpoint"
+)
+
+// check asks the service. endpoint is what the request will call, empty if it is no
+// endpoint. It puts what the service wants into the request and into the header of the
+// answer, and returns nil if the request may pass.
+func (e *external) check(answer http.Header, r *http.Request, endpoint string, logger *zap.Logger) *Refusal {
 	body, partial, refusal := e.body(r)
 	if refusal != nil {
 		return refusal
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), e.timeout)
 	defer cancel()
-	res, err := e.ask(ctx, r, body, partial)
+	res, err := e.ask(ctx, r, endpoint, body, partial)
 	if err != nil {
 		return e.failed(r, err, logger)
 	}
@@ -39,7 +46,7 @@ func (e *external) check(answer http.Header, r *http.Request, logger *zap.Logger
 		return e.refusal(res)
 	}
 	for name, values := range res.Header {
-		if ofConnection(name) {
+		if ofMessage(name) {
 			continue
 		}
 		if e.upstream.has(name) {
@@ -55,11 +62,11 @@ func (e *external) check(answer http.Header, r *http.Request, logger *zap.Logger
 	return nil
 }
 
-// ask sends the request that asks. It names the host and the path as policies and
-// the router read them: the host in its normal form, the path with its dot segments
-// resolved. An answer of 500 or more is an error, for
-// Envoy too.
-func (e *external) ask(ctx context.Context, r *http.Request, body []byte, partial bool) (*http.Response, error) {
+// ask sends the request that asks. It names the host, the path and the endpoint as
+// policies and the router read them: the host in its normal form, the path with its dot
+// segments resolved, and the endpoint in a header. An answer of 500 or more is an error,
+// for Envoy too.
+func (e *external) ask(ctx context.Context, r *http.Request, endpoint string, body []byte, partial bool) (*http.Response, error) {
 	name, _ := host.Name(r.Host)
 	path := sentPath(r.URL)
 	plain, err := url.PathUnescape(path)
@@ -77,6 +84,10 @@ func (e *external) ask(ctx context.Context, r *http.Request, body []byte, partia
 	question.URL, question.Host = to, host.InURL(name)
 	e.header(question.Header, r.Header)
 	question.Header[llmprovider.LoopHeader] = llmprovider.MarkLoop(r.Header) // it may be behind the gateway that asks it
+	delete(question.Header, endpointHeader) // the client's own
+	if endpoint != "" {
+		question.Header[endpointHeader] = []string{(&url.URL{Path: endpoint}).EscapedPath()}
+	}
 	if e.IncludeRequestBodyInCheck != nil {
 		question.Header[partialHeader] = []string{"false"}
 		if partial {

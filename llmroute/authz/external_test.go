@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -74,7 +75,7 @@ func original(body string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "http://gateway.example/v1/a%2Fb//c?x=1&y=%20", strings.NewReader(body))
 	r.Header = http.Header{
 		"Authorization": {"Bearer secret"}, "Cookie": {"a=b"}, "X-Team-Id": {"1", "2"}, "X-Other": {"3"}, "User-Agent": {"test"},
-		"Connection": {"x-team-hop"}, "X-Team-Hop": {"4"}, "X-Envoy-Auth-Partial-Body": {"true"}, "Content-Type": {"application/json"},
+		"Connection": {"x-team-hop"}, "X-Team-Hop": {"4"}, "X-Envoy-Auth-Partial-Body": {"true"}, "X-Llm-Endpoint": {"/of/the/client"}, "Content-Type": {"application/json"},
 		"Te": {"trailers"}, "Expect": {"100-continue"},
 	}
 	return r
@@ -97,7 +98,7 @@ func TestCheckRequest(t *testing.T) {
 		},
 		"headers": {
 			change: func(c *ExtAuthz) {
-				c.IncludeRequestHeadersInCheck = []string{"COOKIE", "x-team-*", "*-type", "te", "expect", "x-envoy*", "connection", "none"}
+				c.IncludeRequestHeadersInCheck = []string{"COOKIE", "x-team-*", "*-type", "te", "expect", "x-envoy*", "connection", "none", "x-llm-*"}
 				c.IncludeAdditionalHeadersInCheck = map[string]string{"x-fixed": "f", "cookie": "over"}
 			},
 			path: "/v1/a%2Fb//c?x=1&y=%20",
@@ -139,7 +140,7 @@ func TestCheckRequest(t *testing.T) {
 					t.Fatal(err)
 				}
 				before := r.Header.Clone()
-				if refusal := e.check(http.Header{}, r, zap.NewNop()); refusal != nil {
+				if refusal := e.check(http.Header{}, r, "/v1/chat/completions", zap.NewNop()); refusal != nil {
 					t.Fatalf("refused: %+v", refusal)
 				}
 				got := <-questions
@@ -150,6 +151,10 @@ func TestCheckRequest(t *testing.T) {
 					t.Errorf("a question that comes back is not known: %v", got.Header)
 				}
 				got.Header.Del(llmprovider.LoopHeader)
+				if !slices.Equal(got.Header["X-Llm-Endpoint"], []string{"/v1/chat/completions"}) {
+					t.Errorf("the endpoint is %v", got.Header["X-Llm-Endpoint"])
+				}
+				got.Header.Del("X-Llm-Endpoint")
 				if !reflect.DeepEqual(got.Header, test.header) {
 					t.Errorf("got  %v\nwant %v", got.Header, test.header)
 				}
@@ -169,17 +174,18 @@ func TestCheckAllows(t *testing.T) {
 		h := w.Header()
 		h["X-User"], h["X-User-Groups"], h["X-Other"], h["Connection"] = []string{"alice"}, []string{"a", "b"}, []string{"o"}, []string{"X-User-Hop"}
 		h["X-User-Hop"], h["Set-Cookie"], h["Host"] = []string{"h"}, []string{"c=d", "e=f"}, []string{"h"}
+		h["Content-Type"], h["Content-Encoding"], h["Accept-Encoding"], h["Cdn-Loop"] = []string{"text/html"}, []string{"identity"}, []string{"gzip"}, []string{"x"}
 		fmt.Fprint(w, strings.Repeat("x", 1000))
 	})
-	config.HeadersToUpstreamOnAllow = []string{"x-user*", "host", "content-length"}
-	config.HeadersToDownstreamOnAllow = []string{"set-cookie", "connection"}
+	config.HeadersToUpstreamOnAllow = []string{"x-user*", "hos*", "content-*", "cdn*", "accept*"}
+	config.HeadersToDownstreamOnAllow = []string{"set-cookie", "conn*", "content-*"}
 	e := newCheck(t, config)
 	r := original("")
 	r.Header["X-User"] = []string{"mallory", "eve"}
 	want := r.Header.Clone()
 	want["X-User"], want["X-User-Groups"] = []string{"alice"}, []string{"a", "b"}
 	answer := http.Header{"Set-Cookie": {"a=b"}}
-	if refusal := e.check(answer, r, zap.NewNop()); refusal != nil {
+	if refusal := e.check(answer, r, "/v1/chat/completions", zap.NewNop()); refusal != nil {
 		t.Fatalf("refused: %+v", refusal)
 	}
 	if !reflect.DeepEqual(r.Header, want) {
@@ -217,7 +223,7 @@ func TestCheckRefuses(t *testing.T) {
 			if list != nil {
 				want.Header = listed
 			}
-			if got := newCheck(t, config).check(http.Header{}, original(""), zap.NewNop()); !reflect.DeepEqual(got, want) {
+			if got := newCheck(t, config).check(http.Header{}, original(""), "/v1/chat/completions", zap.NewNop()); !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
 		}
@@ -229,7 +235,7 @@ func TestCheckRefusalIsBounded(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(w, strings.Repeat("x", 1<<20))
 	})
-	got := newCheck(t, config).check(http.Header{}, original(""), zap.NewNop())
+	got := newCheck(t, config).check(http.Header{}, original(""), "/v1/chat/completions", zap.NewNop())
 	if len(got.Body) != 64<<10 || got.Header["Content-Length"] != nil {
 		t.Errorf("got %d bytes, %v", len(got.Body), got.Header)
 	}
@@ -256,7 +262,7 @@ func TestCheckFails(t *testing.T) {
 					c.StatusOnError = want.Status
 				}
 				core, logs := observer.New(zap.ErrorLevel)
-				if got := newCheck(t, &c).check(http.Header{}, original(""), zap.New(core)); !reflect.DeepEqual(got, want) {
+				if got := newCheck(t, &c).check(http.Header{}, original(""), "/v1/chat/completions", zap.New(core)); !reflect.DeepEqual(got, want) {
 					t.Errorf("got %+v, want %+v", got, want)
 				}
 				if logs.Len() != 1 || strings.Contains(fmt.Sprint(logs.All()), "secret") {
@@ -275,22 +281,22 @@ func TestCheckBodyTooLarge(t *testing.T) {
 	for _, length := range []int64{11, -1} {
 		r := original("hello world")
 		r.ContentLength = length
-		if got := e.check(http.Header{}, r, zap.NewNop()); got == nil || got.Status != http.StatusRequestEntityTooLarge {
+		if got := e.check(http.Header{}, r, "/v1/chat/completions", zap.NewNop()); got == nil || got.Status != http.StatusRequestEntityTooLarge {
 			t.Errorf("got %+v", got)
 		}
 	}
 	broken := io.NopCloser(iotest.ErrReader(errors.New("broken")))
 	r := original("")
 	r.Body, r.ContentLength = broken, 11 // which need not be read
-	if got := e.check(http.Header{}, r, zap.NewNop()); got == nil || got.Status != http.StatusRequestEntityTooLarge {
+	if got := e.check(http.Header{}, r, "/v1/chat/completions", zap.NewNop()); got == nil || got.Status != http.StatusRequestEntityTooLarge {
 		t.Errorf("got %+v", got)
 	}
 	r.Body, r.ContentLength = broken, -1
-	if got := e.check(http.Header{}, r, zap.NewNop()); got == nil || got.Status != http.StatusBadRequest {
+	if got := e.check(http.Header{}, r, "/v1/chat/completions", zap.NewNop()); got == nil || got.Status != http.StatusBadRequest {
 		t.Errorf("got %+v", got)
 	}
 	r.Body = http.MaxBytesReader(nil, io.NopCloser(strings.NewReader("hello")), 3)
-	if got := e.check(http.Header{}, r, zap.NewNop()); got == nil || got.Status != http.StatusRequestEntityTooLarge {
+	if got := e.check(http.Header{}, r, "/v1/chat/completions", zap.NewNop()); got == nil || got.Status != http.StatusRequestEntityTooLarge {
 		t.Errorf("got %+v", got)
 	}
 	if len(questions) != 0 {
@@ -311,7 +317,7 @@ func TestCheckEndsWithTheClient(t *testing.T) {
 		<-questions
 		cancel()
 	}()
-	got := newCheck(t, config).check(http.Header{}, original("").WithContext(ctx), zap.New(core))
+	got := newCheck(t, config).check(http.Header{}, original("").WithContext(ctx), "/v1/chat/completions", zap.New(core))
 	if got == nil || logs.Len() != 0 {
 		t.Errorf("got %+v, %v", got, logs.All())
 	}
@@ -328,7 +334,7 @@ func TestCheckThroughAServer(t *testing.T) {
 		}
 		e := newCheck(t, config)
 		gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if refusal := e.check(w.Header(), r, zap.NewNop()); refusal != nil {
+			if refusal := e.check(w.Header(), r, "/v1/chat/completions", zap.NewNop()); refusal != nil {
 				t.Errorf("refused: %+v", refusal)
 			}
 			body, _ := io.ReadAll(r.Body)
@@ -372,7 +378,7 @@ func TestCheckOnAClosedConnection(t *testing.T) {
 	config.IncludeRequestBodyInCheck = &ExtAuthzBody{MaxRequestBytes: 100}
 	e := newCheck(t, config)
 	for range 2 {
-		if refusal := e.check(http.Header{}, original("hello"), zap.NewNop()); refusal != nil {
+		if refusal := e.check(http.Header{}, original("hello"), "/v1/chat/completions", zap.NewNop()); refusal != nil {
 			t.Errorf("refused: %+v", refusal)
 		}
 	}
@@ -401,6 +407,9 @@ func TestExternalMistakes(t *testing.T) {
 		"status_on_error":          func(c *ExtAuthz) { c.StatusOnError = 101 },
 		"include_request_body_in_check.max_request_bytes": func(c *ExtAuthz) { c.IncludeRequestBodyInCheck = &ExtAuthzBody{} },
 		"include_request_headers_in_check: it cannot":     func(c *ExtAuthz) { c.IncludeRequestHeadersInCheck = []string{"*"} },
+		"headers_to_upstream_on_allow: Content-Type says": func(c *ExtAuthz) { c.HeadersToUpstreamOnAllow = []string{"x-a", "content-type"} },
+		"headers_to_upstream_on_allow: Cdn-Loop says":     func(c *ExtAuthz) { c.HeadersToUpstreamOnAllow = []string{"CDN-Loop"} },
+		"headers_to_downstream_on_allow: Connection says": func(c *ExtAuthz) { c.HeadersToDownstreamOnAllow = []string{"connection"} },
 		"headers_to_upstream_on_allow: an entry":          func(c *ExtAuthz) { c.HeadersToUpstreamOnAllow = []string{"a*b"} },
 		"headers_to_downstream_on_allow: it cannot":       func(c *ExtAuthz) { c.HeadersToDownstreamOnAllow = []string{""} },
 		"headers_to_downstream_on_deny: an entry":         func(c *ExtAuthz) { c.HeadersToDownstreamOnDeny = []string{"a b"} },

@@ -2,12 +2,14 @@ package authz
 
 import (
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-llm/gateway/internal/hopbyhop"
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // headerList is a list of headers: names, the beginnings of names, and their ends.
@@ -53,5 +55,25 @@ func (l headerList) has(name string) bool {
 // who gets it from us. Those that the message's Connection header names were
 // removed before.
 func ofConnection(name string) bool {
-	return name == "Expect" || slices.Contains(notForRules, name) || hopbyhop.Is(name)
+	switch name {
+	case "Content-Length", "Expect", "Host", "Proxy-Authorization":
+		return true
+	}
+	return hopbyhop.Is(name)
+}
+
+// ofMessage reports whether a header belongs to the message that carries it, and can
+// be handed on in no other.
+func ofMessage(name string) bool {
+	return ofConnection(name) || llmprovider.IsMessageHeader(name)
+}
+
+// namesMessage returns the first name in the list that is one of ofMessage, or empty.
+func (l headerList) namesMessage() string {
+	for _, p := range l {
+		if name := http.CanonicalHeaderKey(p.text); !p.prefix && !p.suffix && ofMessage(name) {
+			return name
+		}
+	}
+	return ""
 }

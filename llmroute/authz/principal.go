@@ -8,7 +8,7 @@ import "strings"
 //
 // iss/pre* is for the subjects of that issuer, and *fix/sub for that subject: what
 // the one ends with, the other cannot begin with in its stead. DENY and CUSTOM
-// match on any text that ends so.
+// match on any text that begins or ends so.
 type requestPrincipalTest struct{ values texts }
 
 func (t *requestPrincipalTest) add(value string) error {
@@ -25,7 +25,7 @@ func (t *requestPrincipalTest) match(r *request) bool {
 		return true
 	}
 	for _, prefix := range t.values.prefixes {
-		if strings.HasPrefix(joined, prefix) && isPrincipalPrefix(prefix, r.token.Issuer) {
+		if strings.HasPrefix(joined, prefix) && (!r.every || isPrincipalPrefix(prefix, r.token.Issuer)) {
 			return true
 		}
 	}

@@ -59,6 +59,11 @@ func (r *request) release() {
 	requests.Put(r)
 }
 
+// changed forgets what was read of the header, which has changed.
+func (r *request) changed() {
+	r.joined, r.known[attrRemoteIP] = nil, false
+}
+
 // first says whether an attribute is asked for for the first time.
 func (r *request) first(k kind) bool {
 	was := r.known[k]

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/caddy-llm/gateway/internal/hopbyhop"
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // compileTokens makes rules ready for use. A rule that cannot be used accepts no
@@ -120,8 +120,8 @@ func (c *ruleCompiler) places() {
 		switch {
 		case from == nil || !httpguts.ValidHeaderFieldName(from.Name):
 			c.problem(field, "its name is not that of a header; meanwhile no token is looked for there")
-		case http.CanonicalHeaderKey(from.Name) == "Host":
-			c.problem(field, "the host cannot be a token; meanwhile no token is looked for there")
+		case llmprovider.IsMessageHeader(http.CanonicalHeaderKey(from.Name)):
+			c.problem(field, "%s says how a message is sent, or what its body is, and cannot be a token; meanwhile no token is looked for there", http.CanonicalHeaderKey(from.Name))
 		default:
 			c.place("header", http.CanonicalHeaderKey(from.Name), form{prefix: from.Prefix})
 		}
@@ -187,8 +187,8 @@ func (c *ruleCompiler) output(field, name string) string {
 		return ""
 	}
 	name = http.CanonicalHeaderKey(name)
-	if slices.Contains(notForRules, name) || hopbyhop.Is(name) {
-		c.problem(field, "%s is for the connection; choose another header; meanwhile nothing is handed on in it", name)
+	if ofMessage(name) {
+		c.problem(field, "%s says how a message is sent, or what its body is; choose another header; meanwhile nothing is handed on in it", name)
 		return ""
 	}
 	if !slices.Contains(c.tokens.outputs, name) {
@@ -196,7 +196,3 @@ func (c *ruleCompiler) output(field, name string) string {
 	}
 	return name
 }
-
-// notForRules are the headers, beside those of hopbyhop.Is, that say how a message
-// is sent, and to whom.
-var notForRules = []string{"Content-Length", "Host", "Proxy-Authorization"}
