@@ -181,16 +181,16 @@ func TestHeadersOfAnAttempt(t *testing.T) {
 
 func TestTheClientsKeyGoesOnlyWhereItIsAskedFor(t *testing.T) {
 	t.Setenv("LLM_TEST_KEY", keyText)
-	for _, test := range []struct{ config, want string }{
-		{`{"host":"a.example"}`, ""},
-		{`{"host":"a.example","forward_headers":["authorization"]}`, "Bearer client"},
-		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"}}`, "Bearer " + keyText},
-		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"},"forward_headers":["Authorization"]}`, "Bearer " + keyText},
-		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"},"rules":{"":{"api_key":""}}}`, ""},
+	for _, test := range []struct{ config, rule, want string }{
+		{`{"host":"a.example"}`, "", ""},
+		{`{"host":"a.example","forward_headers":["authorization"]}`, "", "Bearer client"},
+		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"}}`, "", "Bearer " + keyText},
+		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"},"forward_headers":["Authorization"]}`, "", "Bearer " + keyText},
+		{`{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"},"rules":{"vip":{"api_key":""}}}`, "vip", ""},
 	} {
 		r := post("/", "", `{}`)
 		r.Header.Set("Authorization", "Bearer client")
-		if got := attempt(t, provisioned(t, test.config), read(t, r), "").Request.Header.Get("Authorization"); got != test.want {
+		if got := attempt(t, provisioned(t, test.config), read(t, r), test.rule).Request.Header.Get("Authorization"); got != test.want {
 			t.Errorf("%s: %q, want %q", test.config, got, test.want)
 		}
 	}
