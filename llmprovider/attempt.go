@@ -147,8 +147,12 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 	if err := c.authorize(header); err != nil {
 		return nil, err
 	}
+	target := out.URL
+	if in.Address != "" {
+		target = At(in.Address, target)
+	}
 	a.request = *(&http.Request{
-		Method: http.MethodPost, URL: out.URL, Host: out.URL.Host, Header: header,
+		Method: http.MethodPost, URL: target, Host: target.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: segs.size,
 	}).WithContext(ctx)
 	a.Request = &a.request

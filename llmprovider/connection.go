@@ -70,6 +70,10 @@ type Connection struct {
 	// reload.
 	Transport *reverseproxy.HTTPTransport `json:"transport,omitempty"`
 
+	// The provider's servers, if it has several. `host` is then a name for all of them,
+	// and `port` is not set.
+	Pool *Pool `json:"pool,omitempty"`
+
 	// FixedHeaders are headers whose values are taken as they are. Sources that
 	// read values themselves set it instead of Headers.
 	FixedHeaders map[string]string `json:"-"`
@@ -92,6 +96,7 @@ type connected struct {
 	keyed     bool // one of the headers is a credential
 	timeouts  Timeouts
 	transport *transport
+	servers   *Servers // nil if there is one
 
 	// plainGuarded is a guarded provider without TLS, which could be an admin endpoint.
 	plainGuarded bool
@@ -132,7 +137,8 @@ func (c *Connection) Provision(ctx caddy.Context) error {
 	}
 	to.plainGuarded = c.Guarded && !useTLS
 	c.to = to
-	return nil
+	to.servers, err = c.provisionPool(ctx, useTLS)
+	return err
 }
 
 // Cleanup gives the connections back. Requests in flight go on.

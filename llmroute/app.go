@@ -201,7 +201,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err := checkName(name); err != nil {
 			return err
 		}
-		p := a.newProvider(name, module.(llmprovider.Provider))
+		p := a.newProvider(name, module.(llmprovider.Provider), nil)
 		p.origin = "configuration"
 		a.static[name] = p
 		if err := p.CheckCredentials(); err != nil {

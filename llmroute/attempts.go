@@ -50,7 +50,7 @@ func (x *exchange) attempt() error {
 		}
 		x.tried |= 1 << x.next
 		x.next = -1 // of a further attempt; found out only when it is needed
-		done, answer, failure, err := x.try(t)
+		done, answer, failure, err := x.attemptAt(t)
 		if done {
 			return err
 		}
@@ -133,6 +133,9 @@ func (x *exchange) candidates(out []Candidate, now time.Time, skipCooling bool) 
 
 // cooling reports whether the target is to be passed over for now.
 func (x *exchange) cooling(t *target, now time.Time) bool {
+	if !t.usableNow(now) {
+		return true
+	}
 	if !t.state.paused.Load() {
 		return false
 	}
@@ -160,7 +163,6 @@ func (x *exchange) notAllowed(t *target) *llmprovider.Error {
 func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	p := t.provider
 	x.provider, x.settings = p, t.settings(x.rule)
-	x.attempts++
 	ctx, cancel := x.attemptContext()
 	ctx = x.traced.begin(ctx, x)
 	defer x.traced.end(x)
@@ -205,9 +207,10 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 		switch {
 		case headersTooLarge(sendErr):
 			failure = errHeadersTooLarge(p, sendErr)
-		case errors.Is(context.Cause(ctx), errDrained), context.Cause(ctx) == nil && isOversized(attempt.Request) && brokeOff(sendErr):
+		case errors.Is(context.Cause(ctx), errDrained):
+		case context.Cause(ctx) == nil && isOversized(attempt.Request) && brokeOff(sendErr) && x.visit == nil:
 		default:
-			pause = x.cool(0, nil)
+			pause = x.cool(ctx, 0, nil, !llmprovider.NotConnected(sendErr))
 		}
 		x.h.app.metrics.attempt(p, x.rule.Name, failure.Code)
 		x.traced.failed(failure.Code, pause)
@@ -229,7 +232,7 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 	case res.StatusCode < 400:
 		_ = res.Body.Close()
 		failure = errRedirected(p)
-		pause := x.cool(failure.Status, nil)
+		pause := x.cool(ctx, failure.Status, nil, true)
 		x.traced.failed(failure.Code, pause)
 		x.logAttempt(res.StatusCode, failure, pause)
 		if x.rule.retries(failure.Status, x.ownKey()) {
@@ -241,32 +244,47 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 	if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
 		x.logRejectedKey(res.StatusCode)
 	}
-	pause := x.cool(res.StatusCode, res.Header)
+	pause := x.cool(ctx, res.StatusCode, res.Header, true)
 	x.logAttempt(res.StatusCode, nil, pause)
+	if x.again {
+		x.traced.failed(statusText(res.StatusCode), pause)
+		return false, x.keepFor(dog, res, attempt), nil, nil
+	}
 	if x.rule.retries(res.StatusCode, x.ownKey()) {
 		x.traced.failed(statusText(res.StatusCode), pause)
 		if x.more() {
-			dog.restart(keptTime, errFirstByte)
-			began := time.Now()
-			answer := x.keep(res, attempt)
-			x.waited += time.Since(began)
-			return false, answer, nil, nil
+			return false, x.keepFor(dog, res, attempt), nil, nil
 		}
 	}
 	return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
 }
 
 // cool notes that the attempt failed with that status, 0 without an answer, and
-// returns the cool-down that follows from it.
-func (x *exchange) cool(status int, header http.Header) time.Duration {
+// returns the cool-down that follows from it. taken reports whether the request had
+// reached the provider. In a pool it is noted at the endpoint, and the pool cools down
+// only when no other endpoint is asked.
+func (x *exchange) cool(ctx context.Context, status int, header http.Header, taken bool) time.Duration {
 	if status != 0 && !isFailure(status, x.ownKey()) {
 		return 0
+	}
+	if x.visit != nil {
+		if pause, others := x.failedAt(ctx, status, header, taken); others {
+			return pause
+		}
 	}
 	return x.provider.state.failed(x.sent, time.Now(), x.model, status, header)
 }
 
 // ownKey reports whether the provider is sent a credential of the gateway's own.
 func (x *exchange) ownKey() bool { return x.provider.CredentialRef(x.settings.Rule) != "" }
+
+// keepFor is keep within the time for it.
+func (x *exchange) keepFor(dog *watchdog, res *http.Response, attempt *llmprovider.Attempt) *keptAnswer {
+	dog.restart(keptTime, errFirstByte)
+	began := time.Now()
+	defer func() { x.waited += time.Since(began) }()
+	return x.keep(res, attempt)
+}
 
 // keep reads an error answer whole, so that its connection can be used again,
 // and counts the tokens that it reports: they are paid for. What it returns is as

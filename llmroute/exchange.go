@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
 // exchange is one client request and what became of it.
@@ -50,6 +51,10 @@ type exchange struct {
 	tried   uint64       // a bit for each target
 	next    int          // the target to try, -1 if none was picked
 	room    [8]Candidate // for pick
+
+	visit    *pool.Visit // of the pool that is being tried, or nil
+	endpoint string      // of a pool that the last attempt was sent to
+	again    bool        // the attempt is to be made at another endpoint of the pool
 
 	provider   *provider            // of the last attempt
 	settings   llmprovider.Settings // of the provider that the last attempt uses
@@ -253,13 +258,16 @@ func (x *exchange) clientGone() bool { return x.r.Context().Err() != nil }
 // logFields are the fields of the handler's own log lines. They hold no client
 // text but the model's name.
 func (x *exchange) logFields() []zap.Field {
-	fields := make([]zap.Field, 0, 10)
+	fields := make([]zap.Field, 0, 11)
 	if x.rule != nil {
 		fields = append(fields, zap.String("rule", x.rule.Name))
 	}
 	if x.provider != nil {
 		fields = append(fields, zap.String("provider", x.provider.name), zap.String("host", x.provider.host),
 			zap.String("model", x.model), zap.Int("attempt", x.attempts))
+		if x.endpoint != "" {
+			fields = append(fields, zap.String("endpoint", x.endpoint))
+		}
 	}
 	return append(fields, zap.String("operation", string(x.operation())))
 }
@@ -307,6 +315,8 @@ func (x *exchange) placeholder(key string) (any, bool) {
 			return "", true
 		}
 		return x.provider.name, true
+	case "endpoint":
+		return x.endpoint, true
 	case "model":
 		return x.model, true
 	case "rule":

@@ -14,7 +14,9 @@ import (
 
 // judges reports whether responses are looked at before they are passed on: where a
 // rule may have tried another backend.
-func (x *exchange) judges() bool { return x.rule.Attempts > 1 && len(x.targets) > 1 }
+func (x *exchange) judges() bool {
+	return x.rule.Attempts > 1 && len(x.targets) > 1 || x.visit != nil && x.visit.More(time.Now())
+}
 
 // judge looks whether a response of status 2xx carries something for the client, and
 // reports whether it is to be passed on. Otherwise answer is what the provider said,
@@ -79,7 +81,7 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 	}
 	var pause time.Duration
 	if found != llmprovider.NoChoices { // what a client's prompt may bring about
-		pause = x.cool(status, nil)
+		pause = x.cool(ctx, status, nil, true)
 	}
 	x.traced.failed(failure.Code, pause)
 	x.logAttempt(res.StatusCode, failure, pause)

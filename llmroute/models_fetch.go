@@ -112,6 +112,13 @@ func askModels(ctx context.Context, p *provider, loop []string) ([]listedModel, 
 	if refused != nil {
 		return nil, refused
 	}
+	if p.pool != nil {
+		address := p.pool.Any(ctx)
+		if address == "" {
+			return nil, errNoEndpoint(p)
+		}
+		req.URL, req.Host = llmprovider.At(address, req.URL), address
+	}
 	res, err := p.RoundTrip(req)
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	x.charge(&x.usage)
 	if x.erred = reader.Failed(); x.erred {
 		if res.StatusCode < 400 { // else the status has told
-			x.cool(errorStatus(reader.Failure()), nil)
+			x.cool(ctx, errorStatus(reader.Failure()), nil, true)
 		}
 		if c := x.h.logger.Check(zapcore.WarnLevel, "the provider reported an error inside its answer"); c != nil {
 			c.Write(x.logFields()...)
@@ -105,6 +105,9 @@ func streamed(header http.Header) {
 func (x *exchange) succeeded(res *http.Response) {
 	if res.StatusCode < 300 && !x.erred {
 		x.provider.state.succeeded(x.sent, x.model)
+		if x.visit != nil {
+			x.visit.Endpoint().Succeeded(x.sent)
+		}
 	}
 }
 
@@ -134,7 +137,7 @@ func (x *exchange) abort(ctx context.Context, r *relay, err error) error {
 	if !errors.As(err, &x.failure) { // of the gateway's own making, such as a filter's
 		x.failure = attemptError(x.provider, ctx, err)
 		if !errors.Is(context.Cause(ctx), errDrained) {
-			x.cool(0, nil)
+			x.cool(ctx, 0, nil, true)
 		}
 	}
 	if c := x.h.logger.Check(zapcore.ErrorLevel, "answer broke off"); c != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
 // snapshot is everything that requests are routed by at one time. It is
@@ -39,6 +40,10 @@ type provider struct {
 	origin string
 	spec   llmprovider.Provider // what a source said; nil for one of the configuration
 	state  *providerState
+
+	pool    *pool.Pool           // nil if it is one server
+	servers *llmprovider.Servers // what the pool is made of
+	feed    *pool.Feed           // that a source fills, or nil
 
 	// The route that the provider has by itself, to its own host.
 	rules       [1]*Rule
@@ -144,6 +149,9 @@ func (s *snapshot) governed(table string) bool {
 }
 
 func (s *snapshot) add(name string, p *provider) {
+	if p.pool != nil {
+		p.pool.Start()
+	}
 	s.providers[name] = p
 	host, _ := host.Name(p.host)
 	if first := s.byHost[host]; first == nil || first.spec != nil && p.spec == nil || first.spec == nil == (p.spec == nil) && name < first.name {
@@ -163,7 +171,7 @@ func (s *snapshot) providerOf(sent string) *provider {
 // liveProvider provisions a provider of the source, or takes it over from old.
 func (a *App) liveProvider(ctx caddy.Context, old *snapshot, spec *ProviderSpec) *provider {
 	if old != nil {
-		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && reflect.DeepEqual(p.spec, spec.Provider) {
+		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && p.feed == spec.Endpoints && reflect.DeepEqual(p.spec, spec.Provider) {
 			return p
 		}
 	}
@@ -177,14 +185,15 @@ func (a *App) liveProvider(ctx caddy.Context, old *snapshot, spec *ProviderSpec)
 			return nil
 		}
 	}
-	p := a.newProvider(spec.Name, module)
+	p := a.newProvider(spec.Name, module, spec.Endpoints)
 	p.origin, p.spec = spec.Origin, spec.Provider
 	return p
 }
 
-func (a *App) newProvider(name string, module llmprovider.Provider) *provider {
+func (a *App) newProvider(name string, module llmprovider.Provider, feed *pool.Feed) *provider {
 	host := module.ServerAddress()
-	p := &provider{Provider: module, name: name, host: host, state: acquireState(name)}
+	p := &provider{Provider: module, name: name, host: host, state: acquireState(name), feed: feed}
+	p.pool, p.servers = a.newPool(name, module, p.state, feed)
 	rule := &Rule{Backends: []*Backend{{Provider: name}}, Attempts: 1}
 	p.rules[0], p.targets[0] = rule, target{Backend: rule.Backends[0], provider: p}
 	p.ruleTargets[0] = p.targets[:]
@@ -193,6 +202,9 @@ func (a *App) newProvider(name string, module llmprovider.Provider) *provider {
 
 // release gives back what the provider holds.
 func (p *provider) release() {
+	if p.pool != nil {
+		p.pool.Close()
+	}
 	if cleaner, ok := p.Provider.(caddy.CleanerUpper); ok && p.spec != nil {
 		_ = cleaner.Cleanup()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
 // Source is a module in the llm.sources namespace. It watches objects outside
@@ -73,6 +74,9 @@ type ProviderSpec struct {
 	Origin string
 	// Provider is the configuration, not provisioned.
 	Provider llmprovider.Provider
+	// Endpoints are those of a pool that is Fed, nil for others. They change without a
+	// new state.
+	Endpoints *pool.Feed
 }
 
 // Finding is something wrong with one object.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
 const (
@@ -37,6 +39,9 @@ type providerState struct {
 
 	// streamOptions is whether the provider takes stream_options.
 	streamOptions streamOptions
+
+	// endpoints are those of a pool, if the provider is one.
+	endpoints pool.Registry
 
 	// coolDowns is the number of pauses so far.
 	coolDowns atomic.Int64

@@ -8,9 +8,10 @@ import (
 const (
 	// maxTries is the most endpoints that one request is sent to in a pool.
 	maxTries = 16
-	// maxTimeouts is the most of them that may let the first-byte timeout pass: each
-	// takes all of it.
-	maxTimeouts = 2
+	// maxTaken is the most of them that may take the request and give no response: each
+	// may have cost all of the first-byte timeout, and it may be the request that
+	// breaks them.
+	maxTaken = 3
 )
 
 // Visit is one request's way through a pool. It serves one request and is not safe for
@@ -22,7 +23,7 @@ type Visit struct {
 	pool     *Pool
 	tried    [maxTries]*Endpoint
 	n        int
-	timeouts int
+	taken    int       // that gave no response
 	endpoint *Endpoint // in use
 	fixed    bool      // prefixes lead nowhere
 }
@@ -75,14 +76,14 @@ func (v *Visit) Done() {
 	}
 }
 
-// TimedOut notes that the endpoint in use let the first-byte timeout pass.
-func (v *Visit) TimedOut() { v.timeouts++ }
+// Taken notes that the endpoint in use took the request, and gave no response.
+func (v *Visit) Taken() { v.taken++ }
 
 // More reports whether the request may go on to another endpoint: there is one that
 // was not tried yet and does not cool down.
 func (v *Visit) More(now time.Time) bool {
 	s := v.pool.current.Load()
-	if s == nil || v.n == maxTries || v.timeouts >= maxTimeouts {
+	if s == nil || v.n == maxTries || v.taken >= maxTaken {
 		return false
 	}
 	c := chooser{s, ticks(now), v.tried[:v.n]}

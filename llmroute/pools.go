@@ -1,0 +1,129 @@
+package llmroute
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/pool"
+)
+
+// newPool returns the pool of a provider with several servers, nil for others. It
+// contacts nobody before its Start.
+func (a *App) newPool(name string, module llmprovider.Provider, state *providerState, feed *pool.Feed) (*pool.Pool, *llmprovider.Servers) {
+	pooled, ok := module.(llmprovider.Pooled)
+	if !ok {
+		return nil, nil
+	}
+	servers := pooled.Servers()
+	if servers == nil {
+		return nil, nil
+	}
+	options := pool.Options{Addresses: servers.Addresses, Source: servers.Lookup, Scrape: servers.Scrape, Logger: a.logger.With(zap.String("provider", name))}
+	if servers.Fed {
+		options.Feed = feed
+	}
+	return pool.New(&state.endpoints, options), servers
+}
+
+// attemptAt makes one attempt of the rule: in a pool at one endpoint after the other,
+// until one answers or none is left.
+func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
+	x.attempts++
+	x.in.Address = ""
+	if t.pool == nil {
+		return x.try(t)
+	}
+	x.visit = x.enter(t)
+	defer func() {
+		x.visit.Done()
+		x.visit = nil
+	}()
+	for {
+		endpoint, ok := x.visit.Next(x.r.Context(), time.Now())
+		if !ok {
+			if failure == nil {
+				x.provider, x.settings = t.provider, t.settings(x.rule)
+				failure = errNoEndpoint(t.provider)
+				x.logAttempt(failure.Status, failure, 0)
+			}
+			return false, answer, failure, nil
+		}
+		x.in.Address, x.endpoint, x.again = endpoint.Address, endpoint.Address, false
+		done, answer, failure, err = x.try(t)
+		if done || !x.again {
+			return done, answer, failure, err
+		}
+		x.visit.Done()
+	}
+}
+
+// enter begins the way through a pool, with what the endpoint is chosen by.
+func (x *exchange) enter(t *target) *pool.Visit {
+	affinity := t.servers.Affinity
+	v := t.pool.Visit(affinity == llmprovider.AffinityPrefix || affinity == llmprovider.AffinityHeader)
+	model, _ := t.RequestModel(x.in, t.settings(x.rule))
+	v.Key.Model = model
+	if affinity == llmprovider.AffinityOff || !v.Many(x.r.Context()) {
+		return v
+	}
+	switch affinity {
+	case llmprovider.AffinityClient:
+		v.Key.Session = pool.SessionHash(x.clientKey())
+		return v
+	case llmprovider.AffinityHeader:
+		if session := x.r.Header.Get(t.servers.AffinityHeader); session != "" {
+			v.Key.Session = pool.SessionHash(session)
+			return v
+		}
+	}
+	if x.in.IsJSON() && x.in.Endpoint.TakesStream() {
+		v.Key.Prefix.Read(x.in.Body(), model)
+	}
+	return v
+}
+
+// clientKey is what a client is known by: the name of its virtual key, or its address.
+func (x *exchange) clientKey() string {
+	if x.client != nil {
+		return "key " + x.client.Name
+	}
+	if ip, ok := caddyhttp.GetVar(x.r.Context(), caddyhttp.ClientIPVarKey).(string); ok && ip != "" {
+		return ip
+	}
+	return x.r.RemoteAddr
+}
+
+// failedAt notes at an endpoint that an attempt failed with that status, 0 without an
+// answer. There are others if requests can go to further endpoints: then the failure is
+// not the pool's. It sets x.again if this request can.
+func (x *exchange) failedAt(ctx context.Context, status int, header http.Header, taken bool) (pause time.Duration, others bool) {
+	if status == http.StatusInternalServerError || status == http.StatusRequestTimeout { // they say nothing of the next request
+		return 0, false
+	}
+	now := time.Now()
+	pause = x.visit.Endpoint().Failed(x.sent, now, retryAfter(header, now))
+	if taken {
+		x.visit.Taken()
+	}
+	others = x.visit.More(now)
+	x.again = others && (status == 0 || status == http.StatusServiceUnavailable) && !x.clientGone() && !errors.Is(context.Cause(ctx), errDrained)
+	return pause, others
+}
+
+func errNoEndpoint(p *provider) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "no_endpoint",
+		Message: "the pool " + p.name + " has no endpoint; try again, or ask the gateway's operator to look at the pool on the status page",
+	}
+}
+
+// usableNow reports whether a target is no pool that has nothing to send requests to.
+func (t *target) usableNow(now time.Time) bool {
+	return t.pool == nil || !t.pool.Empty() && !t.pool.Cooling(now)
+}

@@ -1,0 +1,184 @@
+package llmroute
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// address is the upstream's host and port.
+func (u *upstream) address() string {
+	at, _ := url.Parse(u.URL)
+	return at.Host
+}
+
+// pooled is the JSON of a provider with these endpoints; more is further members.
+func pooled(more string, endpoints ...string) string {
+	return fmt.Sprintf(`{"kind":"openai","host":"own","scheme":"http","first_byte_timeout":"300ms","pool":{"metrics":"off","endpoints":["%s"]%s}}`,
+		strings.Join(endpoints, `","`), more)
+}
+
+// refusing returns an address where connections are refused.
+func refusing(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// TestPoolGoesOn holds that a request goes on to another endpoint, whatever the rule's
+// attempts, and that the rule counts one attempt.
+func TestPoolGoesOn(t *testing.T) {
+	hangs := func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(10 * time.Second):
+		}
+	}
+	cut := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	cutAfterHead := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(200)
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(20 * time.Millisecond)
+		panic(http.ErrAbortHandler)
+	}
+	large := `{"messages":[{"role":"user","content":"` + strings.Repeat("x", 100_000) + `"}]}`
+	for name, test := range map[string]struct {
+		bad    http.HandlerFunc // nil: refuses connections
+		body   string
+		status int    // of the first response from the bad endpoint
+		text   string // in it
+	}{
+		"connection refused":             {nil, chat, 200, "good"},
+		"connection cut":                 {cut, chat, 200, "good"},
+		"connection cut in a large body": {cut, large, 200, "good"},
+		"connection cut after the head":  {cutAfterHead, chat, 200, "good"},
+		"timeout before the first byte":  {hangs, chat, 200, "good"},
+		"503":                            {fails(503), chat, 200, "good"},
+		"500 is passed on":               {fails(500), chat, 500, "provider says 500"},
+		"429 is passed on":               {fails(429), chat, 429, "provider says 429"},
+		"400 is passed on":               {fails(400), chat, 400, "provider says 400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var bad atomic.Int32
+			address := refusing(t)
+			if test.bad != nil {
+				address = newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+					bad.Add(1)
+					test.bad(w, r)
+				}).address()
+			}
+			good := newUpstream(t, answers("good"))
+			name := unique("pool")
+			g := newGateway(t, providers(name, pooled(`,"affinity":"header","affinity_header":"X-S"`, address, good.address())),
+				fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, name))
+			p := g.app.snapshot().providers[name]
+			for i := 0; ; i++ {
+				if i == 100 {
+					t.Fatal("no session belongs to the bad endpoint")
+				}
+				res, body := g.post(t, test.body, "X-S", fmt.Sprint(i))
+				failed := p.pool.View(time.Now(), 5)
+				if test.bad != nil && bad.Load() == 0 || test.bad == nil && failed.Cooling == 0 {
+					continue
+				}
+				if res.StatusCode != test.status || !strings.Contains(body, test.text) {
+					t.Errorf("got %d %s, want %d with %q", res.StatusCode, body, test.status, test.text)
+				}
+				break
+			}
+			if got := p.state.coolingUntil(time.Now()); !got.IsZero() && test.status != 429 {
+				t.Error("the whole pool cools down because of one endpoint")
+			}
+		})
+	}
+}
+
+func TestPoolBeforeOthers(t *testing.T) {
+	dead, also := refusing(t), refusing(t)
+	cloud := newUpstream(t, answers("cloud"))
+	a, b := unique("pool"), unique("cloud")
+	g := newGateway(t, providers(a, pooled("", dead, also), b, cloud.provider("")), fmt.Sprintf(
+		`{"rules":[{"backends":[{"provider":%q},{"provider":%q,"priority":1}],"attempts":2}]}`, a, b))
+	for i := range 3 {
+		res, body := g.post(t, chat)
+		if res.StatusCode != 200 || !strings.Contains(body, "cloud") {
+			t.Errorf("request %d: %d %s", i, res.StatusCode, body)
+		}
+	}
+	if view := g.app.snapshot().providers[a].pool.View(time.Now(), 5); view.Retries != 1 || view.Cooling != 2 {
+		t.Errorf("%+v, want both endpoints tried once, and none again while they cool down", view)
+	}
+}
+
+func TestPoolWithoutEndpoints(t *testing.T) {
+	cloud := newUpstream(t, answers("cloud"))
+	a, b := unique("pool"), unique("cloud")
+	const empty = `{"kind":"openai","host":"own","scheme":"http","pool":{"from":{"source":"multi"}}}`
+	g := newGateway(t, providers(a, empty, b, cloud.provider("")), fmt.Sprintf(
+		`{"rules":[{"name":"only","match":[{"header":{"X-Only":["1"]}}],"backends":[{"provider":%q}]},{"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, a, a, b))
+	res, body := g.post(t, chat, "X-Only", "1")
+	if res.StatusCode != 503 || !strings.Contains(body, "no_endpoint") {
+		t.Errorf("got %d %s", res.StatusCode, body)
+	}
+	if res, body := g.post(t, chat); res.StatusCode != 200 || !strings.Contains(body, "cloud") {
+		t.Errorf("got %d %s", res.StatusCode, body)
+	}
+}
+
+func TestPoolKeepsConversations(t *testing.T) {
+	var all []string
+	upstreams := make(map[string]*upstream)
+	for i := range 6 {
+		name := fmt.Sprint("server ", i)
+		u := newUpstream(t, answers(name))
+		upstreams[name] = u
+		all = append(all, u.address())
+	}
+	name := unique("pool")
+	g := newGateway(t, providers(name, pooled("", all...)), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, name))
+	for conversation := range 10 {
+		turns := fmt.Sprintf(`{"role":"user","content":"conversation %d"}`, conversation)
+		_, first := g.post(t, `{"messages":[`+turns+`]}`)
+		for range 5 {
+			turns += `,{"role":"user","content":"and then?"}`
+			if _, body := g.post(t, `{"messages":[`+turns+`]}`); body != first {
+				t.Fatalf("the conversation moved: %s, was %s", body, first)
+			}
+		}
+	}
+	u := upstreams["server 0"]
+	if u.count() > 0 {
+		if seen := <-u.requests; seen.host != u.address() {
+			t.Errorf("the endpoint was called as %s", seen.host)
+		}
+	}
+	view := g.app.snapshot().providers[name].pool.View(time.Now(), 10)
+	if view.Choices["prefix"] < 50 || view.Choices["load"] < 5 {
+		t.Errorf("choices %v", view.Choices)
+	}
+}
+
+func TestPoolListsModels(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":[{"id":"llama"}]}`) })
+	name := unique("pool")
+	g := newGateway(t, providers(name, pooled("", u.address())), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, name))
+	res, err := g.Client().Get(g.URL + "/v1/models")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, _ := io.ReadAll(res.Body); res.StatusCode != 200 || !strings.Contains(string(body), `"llama"`) {
+		t.Errorf("got %d %s", res.StatusCode, body)
+	}
+}
