@@ -104,7 +104,8 @@ type Target struct {
 	MaxOutput int
 	// Profile is what is known of the provider's habits; never nil.
 	Profile *Profile
-	// Vendor is the provider's origin tag for reasoning; see Carrier.
+	// Vendor is the provider's origin tag for reasoning; see Carrier. Default: that of
+	// the profile.
 	Vendor string
 }
 

@@ -245,3 +245,66 @@ func TestCutStreams(t *testing.T) {
 		}
 	}
 }
+
+// What is known of vendors and models changes what they are sent.
+func TestHabits(t *testing.T) {
+	const tool = `"tools":[{"name":"f","input_schema":{}}],`
+	for _, tc := range []struct {
+		host, model string
+		to          *dialect.API
+		in          string
+		has         []string
+		lacks       []string
+		lost        string
+	}{
+		{"api.deepseek.com", "deepseek-chat", chat.API, `"max_tokens":5,"thinking":{"type":"disabled"},`, []string{`"max_tokens":5`, `"thinking":{"type":"disabled"}`}, []string{"reasoning_effort"}, ""},
+		{"api.deepseek.com", "deepseek-chat", chat.API, `"output_config":{"effort":"medium"},`, []string{`"thinking":{"type":"enabled"},"reasoning_effort":"high"`}, nil, "~output_config.effort"},
+		{"api.moonshot.ai", "kimi-k3", chat.API, `"temperature":0.5,"output_config":{"effort":"medium"},`, []string{`"thinking":{"type":"enabled"}`}, []string{"temperature", "reasoning_effort"}, "-output_config.effort -temperature"},
+		{"dashscope-intl.aliyuncs.com", "qwen3", chat.API, `"top_k":3,"thinking":{"type":"enabled","budget_tokens":2000},`, []string{`"top_k":3`, `"enable_thinking":true,"thinking_budget":2000`}, []string{"reasoning_effort"}, ""},
+		{"api.mistral.ai", "m", chat.API, tool + `"tool_choice":{"type":"any"},`, []string{`"tool_choice":"any"`}, nil, ""},
+		{"api.openai.com", "gpt-5.4", chat.API, tool + `"output_config":{"effort":"low"},`, nil, []string{"reasoning_effort"}, "-output_config.effort"},
+		{"api.anthropic.com", "claude-fable-5", messages.API, tool + `"tool_choice":{"type":"any"},"thinking":{"type":"disabled"},`, []string{`"tool_choice":{"type":"auto"}`}, []string{`"thinking"`}, "-output_config.effort ~tool_choice"},
+		{"api.anthropic.com", "claude-sonnet-4-5", messages.API, `"max_tokens":20000,"output_config":{"effort":"high"},`, []string{`"thinking":{"type":"enabled","budget_tokens":16384}`}, []string{`"output_config"`}, "~output_config.effort"},
+		{"generativelanguage.googleapis.com", "gemini-2.5-pro", gemini.API, `"thinking":{"type":"disabled"},`, []string{`"thinkingBudget":128`}, nil, "~output_config.effort"},
+		{"generativelanguage.googleapis.com", "gemini-2.5-flash", gemini.API, `"thinking":{"type":"disabled"},`, []string{`"thinkingBudget":0`}, nil, ""},
+	} {
+		habits, err := dialect.Builtin().Find("", tc.host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, refused := dialect.Read(messages.API, []byte(`{`+tc.in+`"messages":[{"role":"user","content":"hi"}]}`), dialect.Call{})
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		out, refused := dialect.Translate(r, tc.to, dialect.Target{Model: tc.model, Profile: habits.For(tc.model)})
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		for _, text := range tc.has {
+			if !strings.Contains(string(out.Body), text) {
+				t.Errorf("%s: no %s in %s", tc.model, text, out.Body)
+			}
+		}
+		for _, text := range tc.lacks {
+			if strings.Contains(string(out.Body), text) {
+				t.Errorf("%s: %s in %s", tc.model, text, out.Body)
+			}
+		}
+		if got := lost(messages.API, &out.Loss); got != tc.lost {
+			t.Errorf("%s: lost %q, want %q", tc.model, got, tc.lost)
+		}
+	}
+}
+
+// lost is a loss in short: what is dropped after a minus, what is approximated after a
+// tilde.
+func lost(api *dialect.API, l *dialect.Loss) string {
+	var out []string
+	for _, name := range l.Fields(api, dialect.Dropped) {
+		out = append(out, "-"+name)
+	}
+	for _, name := range l.Fields(api, dialect.Approximated) {
+		out = append(out, "~"+name)
+	}
+	return strings.Join(out, " ")
+}

@@ -36,6 +36,9 @@ func Translate(r *Request, to *API, target Target) (*Translation, *llmprovider.E
 	if target.Profile == nil {
 		target.Profile = new(Profile)
 	}
+	if target.Vendor == "" {
+		target.Vendor = target.Profile.Vendor
+	}
 	copied := *r // whose loss the writer adds to
 	body, err := write(&copied, to, target)
 	if err != nil {

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"strings"
@@ -45,11 +46,7 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 
 func (w *requestWriter) settings() *llmprovider.Error {
 	s, p := &w.R.Settings, w.Target.Profile
-	name := p.MaxTokensName
-	if name == "" {
-		name = "max_completion_tokens"
-	}
-	w.Member(name, s.MaxOutput)
+	w.Member(cmp.Or(p.MaxTokensName, "max_completion_tokens"), s.MaxOutput)
 	w.Sampling("temperature", "top_p")
 	if p.TopK && !p.NoSampling {
 		w.Member("top_k", s.TopK)
@@ -59,7 +56,7 @@ func (w *requestWriter) settings() *llmprovider.Error {
 	w.Member("presence_penalty", s.PresencePenalty)
 	w.Member("frequency_penalty", s.FrequencyPenalty)
 	w.Member("logit_bias", s.LogitBias)
-	w.Member("seed", s.Seed)
+	w.Member(cmp.Or(p.SeedName, "seed"), s.Seed)
 	w.Member("n", s.Candidates)
 	w.Member("logprobs", s.LogProbs)
 	w.Member("top_logprobs", s.TopLogProbs)
@@ -86,29 +83,47 @@ func (w *requestWriter) settings() *llmprovider.Error {
 // that stands for its budget.
 func (w *requestWriter) effort() {
 	s, p := &w.R.Settings, w.Target.Profile
-	effort := s.Effort
-	switch {
-	case s.Thinking == dialect.ThinkingOff:
-		effort = dialect.EffortNone
-	case effort == "" && s.Budget != nil:
-		effort = dialect.EffortOf(s.Budget)
-		w.R.Loss.Approximate(dialect.CBudget)
-	}
 	if s.Summary {
 		w.R.Loss.Drop(dialect.CSummary)
 	}
-	if effort == "" {
+	switched := w.thinkingSwitch()
+	if s.Budget != nil && p.BudgetName != "" {
+		w.Member(p.BudgetName, s.Budget)
 		return
 	}
-	if other, ok := p.Efforts[effort]; ok {
-		if other == "" {
+	effort := w.Effort()
+	switch {
+	case effort == "":
+	case p.NoEffortWithTools && len(w.R.Tools) > 0:
+		w.R.Loss.Drop(dialect.CEffort)
+	default:
+		switch word, _ := w.ProfileEffort(effort); {
+		case word != "":
+			w.String(`,"reasoning_effort":`, string(word))
+		case !switched || effort != dialect.EffortNone: // else the switch says it
 			w.R.Loss.Drop(dialect.CEffort)
-			return
 		}
-		w.R.Loss.Approximate(dialect.CEffort)
-		effort = other
 	}
-	w.String(`,"reasoning_effort":`, string(effort))
+}
+
+// thinkingSwitch writes the vendor's own switch of reasoning, and reports whether there
+// is one.
+func (w *requestWriter) thinkingSwitch() bool {
+	name := w.Target.Profile.ThinkingName
+	on, off := w.Thinks()
+	if name == "" || !on && !off {
+		return false
+	}
+	w.Begin(name)
+	switch {
+	case name == "thinking" && on:
+		w.Out = append(w.Out, `{"type":"enabled"}`...)
+	case name == "thinking":
+		w.Out = append(w.Out, `{"type":"disabled"}`...)
+	default:
+		w.Bool(on)
+	}
+	return true
 }
 
 func (w *requestWriter) format() *llmprovider.Error {
@@ -188,12 +203,16 @@ func (w *requestWriter) cache(c *dialect.Cache) {
 }
 
 func (w *requestWriter) choice() *llmprovider.Error {
-	c := &w.R.Choice
+	c, p := &w.R.Choice, w.Target.Profile
+	if w.CannotForce() {
+		w.Out = append(w.Out, `,"tool_choice":"auto"`...)
+		return nil
+	}
 	switch c.Mode {
 	case dialect.ChoiceAuto:
 		w.Out = append(w.Out, `,"tool_choice":"auto"`...)
 	case dialect.ChoiceAny:
-		w.Out = append(w.Out, `,"tool_choice":"required"`...)
+		w.String(`,"tool_choice":`, cmp.Or(p.AnyWord, "required"))
 	case dialect.ChoiceNone:
 		w.Out = append(w.Out, `,"tool_choice":"none"`...)
 	case dialect.ChoiceNamed:

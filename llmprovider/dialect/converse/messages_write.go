@@ -67,7 +67,11 @@ func (w *requestWriter) blocks(parts []dialect.Part) (int, *llmprovider.Error) {
 			if !p.Signature.Empty() {
 				w.R.Loss.Drop(dialect.CSignature)
 			}
-			w.cache(p.Cache)
+			if p.Kind == dialect.ToolResult && w.Target.Profile.NoResultCache {
+				w.DropCache(p.Cache)
+			} else {
+				w.cache(p.Cache)
+			}
 		}
 	}
 	return n, nil

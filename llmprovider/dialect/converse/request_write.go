@@ -20,10 +20,10 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 		return nil, err
 	}
 	w := &requestWriter{RequestWriter: dialect.NewRequestWriter(r, target)}
-	if !r.Count {
-		if err := w.settings(); err != nil {
-			return nil, err
-		}
+	if r.Count {
+		w.Out = append(w.Out, `"input":{"converse":{`...)
+	} else if err := w.settings(); err != nil {
+		return nil, err
 	}
 	if err := w.tools(); err != nil {
 		return nil, err
@@ -34,6 +34,9 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	}
 	if err := w.messages(rest); err != nil {
 		return nil, err
+	}
+	if r.Count {
+		w.Out = append(w.Out, `}}`...)
 	}
 	return w.Finish(), nil
 }
@@ -94,7 +97,7 @@ func (w *requestWriter) output() {
 	s, f := &w.R.Settings, &w.R.Settings.Format
 	effort := s.Effort
 	if w.Target.Profile.Reasoning != "effort" || effort == dialect.EffortNone {
-		if effort != "" && effort != dialect.EffortNone || s.Thinking == dialect.ThinkingOn || s.Thinking == dialect.ThinkingAdaptive {
+		if asked, _ := w.Thinks(); asked {
 			w.R.Loss.Drop(dialect.CEffort)
 		}
 		effort = ""

@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -11,6 +12,7 @@ import (
 // requestWriter writes one request.
 type requestWriter struct {
 	dialect.RequestWriter
+	nested bool // in generateContentRequest
 }
 
 // writeRequest implements dialect.API. The model and whether to stream stand in the
@@ -25,6 +27,11 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 			return nil, err
 		}
 	}
+	if r.Count && !target.Profile.FlatCount && (len(r.Tools) > 0 || len(r.Turns) > 0 && r.Turns[0].IsSystem()) {
+		// Google's own endpoint takes more than the contents in a request of its own.
+		w.String(`"generateContentRequest":{"model":`, "models/"+strings.TrimPrefix(target.Model, "models/"))
+		w.nested = true
+	}
 	if err := w.tools(); err != nil {
 		return nil, err
 	}
@@ -34,6 +41,9 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	}
 	if err := w.contents(rest); err != nil {
 		return nil, err
+	}
+	if w.nested {
+		w.Out = append(w.Out, '}')
 	}
 	return w.Finish(), nil
 }
@@ -108,15 +118,18 @@ var budgets = map[dialect.Effort]int{
 	dialect.EffortXHigh: 24576, dialect.EffortMax: 24576,
 }
 
+// minBudget is the smallest budget of models that always reason.
+const minBudget = 128
+
 // thinking writes how much the model is to reason: by a level, or by a budget for
 // models before Gemini 3. Clients of other APIs are shown the thoughts.
 func (w *requestWriter) thinking() {
 	s, p := &w.R.Settings, w.Target.Profile
 	effort := s.Effort
-	if s.Thinking == dialect.ThinkingOff {
+	asked, off := w.Thinks()
+	if off {
 		effort = dialect.EffortNone
 	}
-	asked := effort != "" && effort != dialect.EffortNone || s.Thinking == dialect.ThinkingOn || s.Thinking == dialect.ThinkingAdaptive
 	switch {
 	case effort == "" && !asked && !s.Summary:
 		return
@@ -133,6 +146,10 @@ func (w *requestWriter) thinking() {
 		budget, ok := p.Budgets[effort]
 		if !ok {
 			budget = budgets[effort]
+		}
+		if budget == 0 && p.AlwaysThinks {
+			budget = minBudget
+			w.R.Loss.Approximate(dialect.CEffort)
 		}
 		w.Member("thinkingBudget", strconv.AppendInt(nil, int64(budget), 10))
 		if effort != dialect.EffortNone {
@@ -192,6 +209,9 @@ func (w *requestWriter) tools() *llmprovider.Error {
 func (w *requestWriter) choice() *llmprovider.Error {
 	c := &w.R.Choice
 	mode := ""
+	if w.CannotForce() {
+		return nil
+	}
 	switch c.Mode {
 	case 0:
 		return nil

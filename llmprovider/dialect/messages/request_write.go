@@ -166,6 +166,7 @@ func (w *requestWriter) thinkingBudget(limit int) int {
 	} else if budget = p.Budgets[s.Effort]; budget == 0 {
 		budget = budgets[s.Effort]
 	}
+	exact := strconv.Itoa(budget) == string(s.Budget)
 	switch {
 	case budget == 0:
 		return 0
@@ -173,8 +174,11 @@ func (w *requestWriter) thinkingBudget(limit int) int {
 		w.R.Loss.Drop(dialect.CEffort)
 		return 0
 	}
-	w.R.Loss.Approximate(dialect.CEffort)
+	if !exact {
+		w.R.Loss.Approximate(dialect.CEffort)
+	}
 	if s.MaxOutput != nil && budget >= limit {
+		w.R.Loss.Approximate(dialect.CEffort)
 		if budget = limit - 1; budget < minBudget {
 			w.R.Loss.Drop(dialect.CEffort)
 			return 0
@@ -184,14 +188,16 @@ func (w *requestWriter) thinkingBudget(limit int) int {
 }
 
 func (w *requestWriter) thinking(budget int) {
-	s, p := &w.R.Settings, w.Target.Profile
-	asked := s.Effort != "" && s.Effort != dialect.EffortNone || s.Thinking == dialect.ThinkingOn || s.Thinking == dialect.ThinkingAdaptive
+	p := w.Target.Profile
+	asked, off := w.Thinks()
 	switch {
 	case budget > 0:
 		w.Out = append(w.Out, `,"thinking":{"type":"enabled","budget_tokens":`...)
 		w.Out = strconv.AppendInt(w.Out, int64(budget), 10)
 		w.Out = append(w.Out, '}')
-	case s.Thinking == dialect.ThinkingOff || s.Effort == dialect.EffortNone:
+	case off && p.AlwaysThinks:
+		w.R.Loss.Drop(dialect.CEffort)
+	case off:
 		if p.Reasoning != "none" {
 			w.Out = append(w.Out, `,"thinking":{"type":"disabled"}`...)
 		}
@@ -214,9 +220,8 @@ func (w *requestWriter) outputConfig() *llmprovider.Error {
 		effort = dialect.EffortOf(s.Budget)
 		w.R.Loss.Approximate(dialect.CBudget)
 	}
-	if other, ok := p.Efforts[effort]; ok {
+	if other, ok := w.ProfileEffort(effort); ok {
 		effort = other
-		w.R.Loss.Approximate(dialect.CEffort)
 	} else if effort == dialect.EffortMinimal {
 		effort = dialect.EffortLow
 		w.R.Loss.Approximate(dialect.CEffort)
@@ -294,7 +299,11 @@ func (w *requestWriter) tool(t *dialect.Tool) *llmprovider.Error {
 func (w *requestWriter) choice() *llmprovider.Error {
 	c := &w.R.Choice
 	kind := ""
-	switch c.Mode {
+	mode := c.Mode
+	if w.CannotForce() {
+		mode = dialect.ChoiceAuto
+	}
+	switch mode {
 	case dialect.ChoiceAuto:
 		kind = "auto"
 	case dialect.ChoiceAny:

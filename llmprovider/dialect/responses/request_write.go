@@ -75,20 +75,8 @@ func (w *requestWriter) settings() *llmprovider.Error {
 // reasoning writes how much the model is to reason. Clients of other APIs are shown
 // its summary.
 func (w *requestWriter) reasoning() {
-	s, p := &w.R.Settings, w.Target.Profile
-	effort := s.Effort
-	switch {
-	case s.Thinking == dialect.ThinkingOff:
-		effort = dialect.EffortNone
-	case effort == "" && s.Budget != nil:
-		effort = dialect.EffortOf(s.Budget)
-		w.R.Loss.Approximate(dialect.CBudget)
-	}
-	if other, ok := p.Efforts[effort]; ok {
-		w.R.Loss.Approximate(dialect.CEffort)
-		effort = other
-	}
-	asked := effort != "" && effort != dialect.EffortNone || s.Thinking == dialect.ThinkingOn || s.Thinking == dialect.ThinkingAdaptive
+	effort, _ := w.ProfileEffort(w.Effort())
+	asked, _ := w.Thinks()
 	if effort == "" && !asked {
 		return
 	}

@@ -1,0 +1,106 @@
+package dialect
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The built-in table is complete: every entry says since when and from where.
+func TestBuiltinProfiles(t *testing.T) {
+	var file profilesFile[Profile]
+	if err := yaml.Unmarshal(builtinProfiles, &file); err != nil {
+		t.Fatal(err)
+	}
+	checked := func(name, date string, sources []string) {
+		if at, err := time.Parse(time.DateOnly, date); err != nil || at.Year() < 2026 {
+			t.Errorf("%s was checked at %q", name, date)
+		}
+		if len(sources) == 0 || !strings.HasPrefix(sources[0], "https://") {
+			t.Errorf("%s has no source", name)
+		}
+	}
+	for _, v := range file.Vendors {
+		checked(v.Name, v.Checked, v.Sources)
+	}
+	for _, m := range file.Models {
+		if len(m.Match) == 0 {
+			t.Fatal("an entry matches nothing")
+		}
+		checked(m.Match[0], m.Checked, m.Sources)
+		for _, pattern := range m.Match {
+			if pattern != strings.ToLower(pattern) {
+				t.Errorf("%s has capitals", pattern)
+			}
+		}
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	for _, tc := range []struct {
+		name, host, model string
+		vendor            string
+		holds             func(*Profile) bool
+	}{
+		{"", "api.openai.com", "gpt-5.4-mini", "openai", func(p *Profile) bool { return p.NoEffortWithTools && p.MaxTokensName == "" && p.Vendor == "openai" }},
+		{"", "API.DeepSeek.com", "deepseek-chat", "deepseek", func(p *Profile) bool { return p.ReplayReasoning && p.Efforts[EffortMedium] == EffortHigh }},
+		{"", "bedrock-runtime.eu-central-1.amazonaws.com", "eu.anthropic.claude-sonnet-5-v1:0", "bedrock", func(p *Profile) bool { return p.Vendor == "anthropic" && p.NoSampling && p.CacheControl }},
+		{"", "europe-west4-aiplatform.googleapis.com", "claude-opus-4-1@20250805", "vertex", func(p *Profile) bool { return p.Reasoning == "budget" && !p.NoSchema && p.FlatCount }},
+		{"", "aiplatform.eu.rep.googleapis.com", "gemini-2.5-flash", "vertex", func(p *Profile) bool { return p.Reasoning == "budget" && !p.AlwaysThinks }},
+		{"", "vllm.internal", "anything/else", "compatible", func(p *Profile) bool { return p.MaxTokensName == "max_tokens" && p.Vendor == "" }},
+		{"openrouter", "proxy.internal", "anthropic/claude-3-opus", "openrouter", func(p *Profile) bool { return p.Reasoning == "none" && p.ReasoningName == "reasoning" }},
+		{"none", "api.deepseek.com", "claude-3", "none", func(p *Profile) bool { return p.MaxTokensName == "" && p.Reasoning == "" }},
+	} {
+		h, err := Builtin().Find(tc.name, tc.host)
+		if err != nil || h.Name != tc.vendor || !tc.holds(h.For(tc.model)) {
+			t.Errorf("%s%s %s: %v, %+v", tc.name, tc.host, tc.model, err, h)
+		}
+	}
+	if _, err := Builtin().Find("nobody", "x"); err == nil || !strings.Contains(err.Error(), "none or one of openai, azure") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestParseProfiles(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                                "empty",
+		"vendors: [{habits: {}}]":                         "line 1: a vendor needs a name",
+		"vendors: [{name: none, habits: {}}]":             "needs a name",
+		"vendors:\n  - name: a\n    habit: {}":            "line 3: field habit not found",
+		"vendors: [{name: a, habits: {x: 1}}]":            "field x not found",
+		"vendors: [{name: a}, {name: a}]":                 "name of its own",
+		"vendors: [{name: a}]\nmodels: [{match: ['A*']}]": "no pattern",
+		"vendors: {":                                      "line",
+	} {
+		if _, err := ParseProfiles([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error is %v", in, err)
+		}
+	}
+	p, err := ParseProfiles([]byte("vendors: [{name: a, hosts: [h], habits: {top_k: true, efforts: {low: high}}}]\nmodels: [{match: ['m*'], habits: {top_k: false, efforts: {max: high}}}, {match: ['n*'], habits: {no_schema: true}}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, _ := p.Find("", "h")
+	if m := h.For("Mistral"); m.TopK || len(m.Efforts) != 1 || m.Efforts[EffortMax] != EffortHigh {
+		t.Errorf("m is %+v", m)
+	}
+	if n := h.For("n"); !n.TopK || !n.NoSchema || n.Efforts[EffortLow] != EffortHigh || h.For("o").NoSchema {
+		t.Errorf("n is %+v", n)
+	}
+}
+
+func TestGlob(t *testing.T) {
+	for _, tc := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"a", "a", true}, {"a", "ab", false}, {"a*", "a/b", true}, {"*b", "a/b", true}, {"*a*", "xay", true}, {"*a*b*", "ba", false}, {"a*c*e", "abcde", true},
+		{"*", "", true}, {"a*a", "a", false}, {"*x", "", false},
+	} {
+		if got := glob(tc.pattern, tc.name); got != tc.want {
+			t.Errorf("%s matches %s: %v", tc.pattern, tc.name, got)
+		}
+	}
+}
