@@ -3,7 +3,6 @@ package llmroute
 import (
 	"bytes"
 	"context"
-	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -21,8 +20,6 @@ const (
 	rejectedExpiry = time.Hour
 	// maxRejected bounds the models that this is known of, for each provider.
 	maxRejected = 256
-	// rejectionLength is how much of a rejection is looked at, in bytes.
-	rejectionLength = 16 << 10
 )
 
 // streamOptions is what is known of a provider's reading of stream_options.
@@ -95,17 +92,18 @@ func (x *exchange) send(ctx context.Context, attempt *llmprovider.Attempt, dog *
 			known.accepts.Store(true)
 		}
 		return res, attempt, nil
-	case res.StatusCode != http.StatusBadRequest && res.StatusCode != http.StatusUnprocessableEntity, x.clientGone(),
-		known.accepts.Load() && !blamesStreamOptions(res, dog): // most often the client's own mistake
+	case res.StatusCode != http.StatusBadRequest && res.StatusCode != http.StatusUnprocessableEntity, x.clientGone():
 		return res, attempt, nil
+	}
+	dog.restart(2*peekTime, errFirstByte) // only so that none of before ends the attempt meanwhile
+	if blamed := blamesStreamOptions(res); known.accepts.Load() && !blamed {
+		return res, attempt, nil // most often the client's own mistake
 	}
 	x.in.WithoutStreamOptions = true
 	again, refused := p.NewAttempt(ctx, x.in, x.settings)
 	if refused != nil {
 		return res, attempt, nil //nolint:nilerr // the answer is given as it is
 	}
-	dog.restart(keptTime, errFirstByte)
-	_, _ = io.CopyN(io.Discard, res.Body, restSize) // for the connection's sake
 	_ = res.Body.Close()
 	x.h.app.metrics.attempt(p, x.rule.Name, statusText(res.StatusCode))
 	dog.restart(p.Timeouts().FirstByte, errFirstByte)
@@ -120,23 +118,15 @@ func (x *exchange) send(ctx context.Context, attempt *llmprovider.Attempt, dog *
 	return res, again, nil
 }
 
-// blamesStreamOptions reports whether an error names stream_options. What it reads
-// of the body it puts back.
-func blamesStreamOptions(res *http.Response, dog *watchdog) bool {
-	dog.restart(keptTime, errFirstByte)
-	text, err := io.ReadAll(io.LimitReader(res.Body, rejectionLength))
-	rest := io.Reader(res.Body)
-	if err != nil {
-		rest = failingReader{err}
-	}
-	res.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(text), rest), res.Body}
-	return bytes.Contains(text, []byte("stream_options")) || bytes.Contains(text, []byte("include_usage"))
+// blamesStreamOptions reports whether an error names stream_options. It reads peekSize
+// of the body at most, or what comes of it in peekTime: a provider that stalls there
+// must not take its error, or the next attempt, with it. The whole body is still to be
+// read.
+func blamesStreamOptions(res *http.Response) (blamed bool) {
+	_, body, _ := peek(res.Body, func(text []byte, all bool) (v llmprovider.Verdict, certain bool) {
+		blamed = bytes.Contains(text, []byte("stream_options")) || bytes.Contains(text, []byte("include_usage"))
+		return "", all // for the sake of the connection, which can then be used again
+	})
+	res.Body = body
+	return blamed
 }
-
-// failingReader fails as another reader did.
-type failingReader struct{ err error }
-
-func (r failingReader) Read([]byte) (int, error) { return 0, r.err }

@@ -97,7 +97,7 @@ func TestProviderThatRejectsStreamOptions(t *testing.T) {
 }
 
 func TestAnErrorIsPassedOnAfterALookForStreamOptions(t *testing.T) {
-	text := strings.Repeat("x", 3*rejectionLength)
+	text := strings.Repeat("x", 3*peekSize)
 	fail := false
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if !fail {
@@ -136,5 +136,61 @@ func TestRejectedStreamOptionsAreBounded(t *testing.T) {
 	s.reject("new", now.Add(rejectedExpiry))
 	if len(s.rejected) != 1 || s.rejects(fmt.Sprint(10*maxRejected-1), now.Add(rejectedExpiry)) {
 		t.Errorf("%d models are kept, want 1", len(s.rejected))
+	}
+}
+
+// stalls sends a part of an error, and then nothing until the client has left.
+func stalls(w http.ResponseWriter, r *http.Request, part string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = io.WriteString(w, part)
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+}
+
+// A provider that stalls inside of its error is not waited for: it is asked again where
+// stream_options may be the reason, and else the error is passed on as it comes.
+func TestRejectionsThatStall(t *testing.T) {
+	for name, test := range map[string]struct {
+		part   string
+		before bool // streams have worked with stream_options
+		status int
+		asked  int
+	}{
+		"with the reason":                {`{"error":{"message":"unknown: stream_options`, true, 200, 2},
+		"with the reason, the first":     {`{"error":{"message":"unknown: stream_options`, false, 200, 2},
+		"without a reason, the first":    {`{"error":`, false, 200, 2},
+		"without anything, the first":    {``, false, 200, 2},
+		"of what is the client's fault":  {`{"error":`, true, 400, 1},
+		"of a client's fault, very long": {strings.Repeat("x", 2*peekSize), true, 400, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if strings.Contains(string(body), "strict") && strings.Contains(string(body), "stream_options") {
+					stalls(w, r, test.part)
+					return
+				}
+				streams(w)(event("a") + finishChunk + usageChunk + "data: [DONE]\n\n")
+			})
+			g := one(t, u, `"first_byte_timeout":"2s"`) // less than peekTime
+			if test.before {
+				_, body := g.stream(t, context.Background(), streamChat)
+				_, _ = io.ReadAll(body)
+			}
+			before := u.count()
+			res, body := g.stream(t, context.Background(), `{"stream":true,"model":"strict"}`)
+			if res.StatusCode != test.status {
+				t.Errorf("status %d", res.StatusCode)
+			}
+			if n := u.count() - before; n != test.asked {
+				t.Errorf("the provider was asked %d times", n)
+			}
+			got := make([]byte, len(test.part))
+			if _, err := io.ReadFull(body, got); test.status == 400 && (err != nil || string(got) != test.part) {
+				t.Errorf("the client got %q, %v", got, err)
+			}
+		})
 	}
 }

@@ -84,7 +84,7 @@ func (e *external) ask(ctx context.Context, r *http.Request, endpoint string, bo
 	question.URL, question.Host = to, host.InURL(name)
 	e.header(question.Header, r.Header)
 	question.Header[llmprovider.LoopHeader] = llmprovider.MarkLoop(r.Header) // it may be behind the gateway that asks it
-	delete(question.Header, endpointHeader) // the client's own
+	delete(question.Header, endpointHeader)                                  // the client's own
 	if endpoint != "" {
 		question.Header[endpointHeader] = []string{(&url.URL{Path: endpoint}).EscapedPath()}
 	}
