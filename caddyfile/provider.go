@@ -14,7 +14,7 @@ import (
 
 // parseProvider reads one provider:
 //
-//	provider <name> [<url>] {
+//	provider <name> [<urls...>] {
 //		kind <kind>
 //		...
 //	}
@@ -27,8 +27,8 @@ func parseProvider(d *caddyfile.Dispenser, app *llmroute.App) error {
 	head := *segment
 	head.Next()
 	args := head.RemainingArgs()
-	if len(args) < 1 || len(args) > 2 {
-		return line.Errf("provider takes a name and, if you like, a URL; got %s", options.Count(args))
+	if len(args) == 0 {
+		return line.Errf("provider takes a name and, if you like, the URLs of its servers; got nothing")
 	}
 	name := args[0]
 	switch {

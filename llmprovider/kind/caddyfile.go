@@ -17,6 +17,8 @@ type block struct {
 	traits    Traits
 	kind      string
 	url       bool // scheme, host and port come from a URL
+	many      bool // or from several, whose hosts are not the provider's
+	pool      llmprovider.Pool
 	transport bool // a transport block was read
 	tls       map[string]bool
 }
@@ -25,7 +27,7 @@ type block struct {
 // kind implies no host, the name is the host unless host or a URL says otherwise; a URL
 // sets scheme, host, port and path in one go:
 //
-//	provider <name> [<url>] {
+//	provider <name> [<urls...>] {
 //		kind                <kind>
 //		host                <host>
 //		scheme              http|https
@@ -41,6 +43,11 @@ type block struct {
 //		}
 //		header              <name> <value>
 //		forward_headers     <names...>
+//		endpoints           <source> [<arguments...>] {
+//			...
+//		}
+//		affinity            prefix|client|off|header <name>
+//		metrics             <path>|:<port><path>|off
 //		dial_timeout        <duration>
 //		first_byte_timeout  <duration>
 //		idle_timeout        <duration>
@@ -55,19 +62,26 @@ func (b *Base) UnmarshalBlock(d *caddyfile.Dispenser, t Traits) error {
 	d.Next() // provider
 	at := options.Here(d)
 	args := d.RemainingArgs()
-	if len(args) < 1 || len(args) > 2 {
-		return d.Errf("provider takes a name and, if you like, a URL; got %s", options.Count(args))
+	if len(args) == 0 {
+		return d.Errf("provider takes a name and, if you like, the URLs of its servers; got nothing")
 	}
 	p := &block{Base: b, traits: t}
+	setURL := func() error { return p.setURLs(args[1:]) }
 	if len(args) == 2 {
-		if err := p.setURL(args[1]); err != nil {
+		setURL = func() error { return p.setURL(args[1]) }
+	}
+	if len(args) > 1 {
+		if err := setURL(); err != nil {
 			return d.WrapErr(err)
 		}
 	}
 	if err := options.Parse(d, "provider", p.options()); err != nil {
 		return err
 	}
-	if name := args[0]; b.Host == "" && t.Host == "" {
+	if err := p.setPool(); err != nil {
+		return at.WrapErr(err)
+	}
+	if name := args[0]; b.Host == "" && (t.Host == "" || b.Pool != nil) {
 		if err := llmprovider.CheckHost(name); err != nil {
 			return at.Errf("the provider's name is its host as well unless the option host gives one: %w", err)
 		}
@@ -82,7 +96,7 @@ func (b *Base) UnmarshalBlock(d *caddyfile.Dispenser, t Traits) error {
 func (p *block) options() []Option {
 	list := []Option{
 		{Name: "kind", Parse: options.Value(&p.kind, "the name of a kind", options.Text)},
-		{Name: "host", Parse: p.unlessURL(options.Value(&p.Host, "the provider's DNS name", parseHost))},
+		{Name: "host", Parse: p.unlessHost(options.Value(&p.Host, "the provider's DNS name", parseHost))},
 		{Name: "scheme", Parse: p.unlessURL(options.Value(&p.Scheme, "http or https", options.OneOf("http", "https")))},
 		{Name: "port", Parse: p.unlessURL(options.Value(&p.Port, "a number from 1 to 65535", options.Number(1, 65535)))},
 		{Name: "path", Parse: options.Value(&p.Path, "the path of the "+p.traits.Endpoint+" endpoint, such as "+p.traits.DefaultPath, parsePath)},
@@ -94,6 +108,7 @@ func (p *block) options() []Option {
 		Option{Name: "forward_headers", Parse: p.parseForwardHeaders},
 	)
 	list = append(list, p.traits.Options...)
+	list = append(list, p.poolOptions()...)
 	list = append(list,
 		Option{Name: "dial_timeout", Parse: options.Value(&p.DialTimeout, options.ExpectedDuration, options.Duration)},
 		Option{Name: "first_byte_timeout", Parse: options.Value(&p.FirstByteTimeout, options.ExpectedDuration, options.Duration)},

@@ -22,6 +22,17 @@ func (p *block) unlessURL(parse func(*caddyfile.Dispenser) error) func(*caddyfil
 	}
 }
 
+// unlessHost is unlessURL for the host, which several URLs leave open.
+func (p *block) unlessHost(parse func(*caddyfile.Dispenser) error) func(*caddyfile.Dispenser) error {
+	unlessURL := p.unlessURL(parse)
+	return func(d *caddyfile.Dispenser) error {
+		if p.many {
+			return parse(d)
+		}
+		return unlessURL(d)
+	}
+}
+
 // setURL takes scheme, host, port and path from a URL. Its errors do not repeat
 // it, for it may hold a password, or be a key at the wrong place.
 func (p *block) setURL(s string) error {
