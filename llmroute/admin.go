@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/internal/version"
+	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
 func init() {
@@ -64,6 +65,9 @@ type View struct {
 	Authorization *AuthorizationView `json:"authorization,omitempty"`
 }
 
+// maxAdminEndpoints is the most endpoints of a pool in a View.
+const maxAdminEndpoints = 1000
+
 // ProviderView is a provider in a View.
 type ProviderView struct {
 	Name     string   `json:"name"`
@@ -74,6 +78,8 @@ type ProviderView struct {
 	InFlight int64    `json:"in_flight"`
 	// CoolingUntil is set while other providers are preferred.
 	CoolingUntil *time.Time `json:"cooling_until,omitempty"`
+	// Pool is set if the provider has several servers, and lists at most 1,000 of them.
+	Pool *pool.View `json:"pool,omitempty"`
 }
 
 // ListenerView is a listener of the gateway's own in a View.
@@ -113,6 +119,7 @@ func (a *App) View() View {
 		pv := ProviderView{
 			Name: name, Host: p.host, Origin: p.origin, KeyFrom: p.CredentialRef(""), Models: p.ConfiguredModels(), InFlight: p.state.inFlight.Load(),
 		}
+		pv.Pool = p.poolView(now, maxAdminEndpoints)
 		if until := p.state.coolingUntil(now); !until.IsZero() {
 			pv.CoolingUntil = &until
 		}

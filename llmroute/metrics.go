@@ -24,6 +24,17 @@ const (
 	metricCoolDowns        = "llm_cool_downs_total"
 	metricCooling          = "llm_provider_cooling"
 	metricInFlight         = "llm_attempts_in_flight"
+	metricPoolEndpoints    = "llm_pool_endpoints"
+	metricPoolCooling      = "llm_pool_endpoints_cooling"
+	metricPoolChoices      = "llm_pool_choices_total"
+	metricPoolRetries      = "llm_pool_retries_total"
+	metricPoolScrapes      = "llm_pool_scrapes_total"
+	metricPoolRequests     = "llm_pool_endpoint_requests_total"
+	metricPoolFailures     = "llm_pool_endpoint_failures_total"
+	metricPoolInFlight     = "llm_pool_endpoint_in_flight"
+	metricPoolWaiting      = "llm_pool_endpoint_waiting"
+	metricPoolRunning      = "llm_pool_endpoint_running"
+	metricPoolCache        = "llm_pool_endpoint_cache_usage_ratio"
 	metricBodiesHeld       = "llm_bodies_held_bytes"
 	metricBodiesLimit      = "llm_bodies_limit_bytes"
 	metricOverhead         = "llm_overhead_seconds"
@@ -93,7 +104,7 @@ func acquireMetrics(registry *prometheus.Registry) (*metrics, error) {
 	value, _ := collectors.LoadOrStore("llm", newMetrics())
 	m := value.(*metrics)
 	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage,
-		m.denied, m.refused, m.fallbacks, m.captured, m.overhead, m.source.snapshots, m.source.since, m.source.objects, m.source.findings, stateCollector{},
+		m.denied, m.refused, m.fallbacks, m.captured, m.overhead, m.source.snapshots, m.source.since, m.source.objects, m.source.findings, stateCollector{}, poolCollector{},
 		m.costs, m.costUnknown} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {

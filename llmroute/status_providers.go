@@ -41,6 +41,7 @@ func (p *providerMetrics) hasRule(filter string) (found bool) {
 func (p *provider) status(now time.Time, models []string, costs map[costKey]costSums) ProviderStatus {
 	s := ProviderStatus{
 		Name: p.name, Host: p.host, Origin: p.origin, Models: models[:min(len(models), maxViewParts)], InFlight: p.state.inFlight.Load(), State: StateIdle,
+		Pool: p.poolView(now, maxViewParts),
 	}
 	rules := p.ruleStatus(costs)
 	var recentFirst, totalFirst firstCounts

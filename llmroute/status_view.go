@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-llm/gateway/internal/version"
+	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
 const (
@@ -119,6 +120,8 @@ type ProviderStatus struct {
 	Recent         FiguresView  `json:"recent"`
 	Total          FiguresView  `json:"total"`
 	Rules          []RuleStatus `json:"rules,omitempty"`
+	// Pool is set if the provider has several servers.
+	Pool *pool.View `json:"pool,omitempty"`
 }
 
 // The states of a provider in a StatusView.

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/cluster"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 	"github.com/caddy-llm/gateway/k8ssource/inject"
+	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
@@ -93,6 +94,7 @@ func TestJSONFields(t *testing.T) {
 			reflect.TypeFor[authz.Condition](), reflect.TypeFor[authz.JWTRule](), reflect.TypeFor[authz.JWTHeader](), reflect.TypeFor[authz.ClaimToHeader](),
 			reflect.TypeFor[authz.ExtAuthz](), reflect.TypeFor[authz.ExtAuthzBody](),
 		},
+		"pools.md":             {reflect.TypeFor[llmprovider.Pool]()},
 		"llm_mock.md":          {reflect.TypeFor[mock.Handler]()},
 		"admin_api.md":         {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
 		"source_kubernetes.md": {reflect.TypeFor[cluster.Kubernetes](), reflect.TypeFor[k8ssource.SourceOptions]()},

@@ -40,12 +40,12 @@ func (m *Handler) read(r *http.Request, endpoint endpoint) (request, *apiError) 
 			code:    "invalid_api_key",
 			message: "Incorrect API key. Send the key that llm_mock is configured with as 'Authorization: Bearer <key>'.",
 		}
-	case endpoint == unknownEndpoint:
+	case endpoint == unknownEndpoint, endpoint == metricsEndpoint:
 		return request{}, &apiError{
 			status: http.StatusNotFound,
 			code:   "unknown_url",
 			message: fmt.Sprintf("Unknown URL (%s %s). The mock provider serves paths that end in /chat/completions, "+
-				"/completions, /responses, /responses/compact, /responses/input_tokens, /embeddings, /moderations and /models.", r.Method, r.URL.Path),
+				"/completions, /responses, /responses/compact, /responses/input_tokens, /embeddings, /moderations and /models, and GET …/metrics.", r.Method, r.URL.Path),
 		}
 	}
 	if allow := allowedMethod(endpoint, r.Method); allow != "" {

@@ -15,6 +15,7 @@ import (
 //		reply             <text>
 //		reply_size        <bytes>
 //		latency           <duration>
+//		concurrency       <number>
 //		chunks            <number>
 //		chunk_interval    <duration>
 //		status            <code> [<ratio>]
@@ -62,6 +63,8 @@ func (m *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) (err er
 		m.ReplySize, err = numberArg(d, "a number of bytes", 1)
 	case "latency":
 		m.Latency, err = durationArg(d)
+	case "concurrency":
+		m.Concurrency, err = numberArg(d, "a number of requests", 1)
 	case "chunks":
 		m.Chunks, err = numberArg(d, "a number of chunks", 1)
 	case "chunk_interval":
@@ -79,7 +82,7 @@ func (m *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) (err er
 	case "api_key":
 		m.APIKey, err = argument(d, "one key, such as {env.MOCK_KEY}")
 	default:
-		return d.Errf("unknown llm_mock option %q; expected one of model, reply, reply_size, latency, chunks, chunk_interval, "+
+		return d.Errf("unknown llm_mock option %q; expected one of model, reply, reply_size, latency, concurrency, chunks, chunk_interval, "+
 			"status, retry_after, abort_after, prompt_tokens, completion_tokens, api_key", option)
 	}
 	return err

@@ -17,6 +17,7 @@ func TestMockUnmarshalCaddyfile(t *testing.T) {
 				model qwen-turbo
 				reply "Two words"
 				latency 250ms
+				concurrency 4
 				chunks 100
 				chunk_interval 1d
 				status 429 0.25
@@ -26,7 +27,7 @@ func TestMockUnmarshalCaddyfile(t *testing.T) {
 				completion_tokens 85
 				api_key {env.MOCK_KEY}
 			}`,
-			`{"model":"qwen-turbo","reply":"Two words","latency":250000000,"chunks":100,"chunk_interval":86400000000000,` +
+			`{"model":"qwen-turbo","reply":"Two words","latency":250000000,"concurrency":4,"chunks":100,"chunk_interval":86400000000000,` +
 				`"status":429,"status_ratio":0.25,"retry_after":5,"abort_after":0,"prompt_tokens":0,"completion_tokens":85,"api_key":"{env.MOCK_KEY}"}`,
 		},
 		{"a size", "llm_mock {\nreply_size 20000\nstatus 500\n}", `{"reply_size":20000,"status":500}`},
@@ -53,6 +54,7 @@ func TestMockUnmarshalCaddyfileErrors(t *testing.T) {
 		{"model a {\nb\n}", "model takes no block"},
 		{"reply two words", "in quotes"},
 		{"reply_size big", `reply_size is "big"; expected a number of bytes, 1 or more`},
+		{"concurrency 0", `concurrency is "0"; expected a number of requests, 1 or more`},
 		{"reply_size 0", `expected a number of bytes, 1 or more`},
 		{"reply a\nreply_size 5", "not both"},
 		{"latency", "latency takes a duration"},

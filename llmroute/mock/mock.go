@@ -62,6 +62,11 @@ type Handler struct {
 	// of any answer, errors included. Default: 0.
 	Latency caddy.Duration `json:"latency,omitempty"`
 
+	// The most requests that are answered at a time; others wait. `GET …/metrics` says
+	// how many there are of both, in the words of vLLM's metrics. Default: 0, which
+	// means no bound.
+	Concurrency int `json:"concurrency,omitempty"`
+
 	// Into how many content chunks a streamed text is cut. When the text has
 	// fewer characters than that, the last chunks are empty. At most 100000.
 	// Default: 8.
@@ -103,6 +108,7 @@ type Handler struct {
 	// will do; never put a real key here. Unset, every request is welcome.
 	APIKey string `json:"api_key,omitempty"`
 
+	queue      queue
 	model      string   // the default model as a JSON string
 	text       []byte   // the reply as a JSON string
 	chunkTexts [][]byte // the reply's chunks as JSON strings
@@ -155,6 +161,9 @@ func (m *Handler) Provision(caddy.Context) error {
 		return errors.New("llm_mock: api_key is empty; leave the option out to accept every request")
 	}
 
+	if m.Concurrency > 0 {
+		m.queue.slots = make(chan struct{}, m.Concurrency)
+	}
 	m.model = string(quoted(m.Model))
 	m.text = quoted(reply)
 	m.textTokens = countTokens(len(reply))
@@ -191,6 +200,8 @@ func (m *Handler) check() error {
 		return fmt.Errorf("model has %d bytes; expected at most %d", len(m.Model), maxModel)
 	case m.Chunks < 0 || m.Chunks > maxChunks:
 		return fmt.Errorf("chunks is %d; expected 1 to %d", m.Chunks, maxChunks)
+	case m.Concurrency < 0:
+		return fmt.Errorf("concurrency is %d; expected 1 or more requests", m.Concurrency)
 	case m.Latency < 0:
 		return fmt.Errorf("latency is %s; expected a duration that is not negative", time.Duration(m.Latency))
 	case m.ChunkInterval < 0:

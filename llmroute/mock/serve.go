@@ -24,6 +24,7 @@ const (
 	embeddingsEndpoint
 	moderationsEndpoint
 	modelsEndpoint
+	metricsEndpoint
 )
 
 // endpointOf tells the endpoint by the end of the path, because providers
@@ -46,6 +47,8 @@ func endpointOf(path string) endpoint {
 		return moderationsEndpoint
 	case strings.HasSuffix(path, "/models"):
 		return modelsEndpoint
+	case strings.HasSuffix(path, "/metrics"):
+		return metricsEndpoint
 	}
 	return unknownEndpoint
 }
@@ -53,9 +56,19 @@ func endpointOf(path string) endpoint {
 // ServeHTTP answers the request; it never calls the next handler.
 func (m *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	endpoint := endpointOf(r.URL.Path)
+	if endpoint == metricsEndpoint && r.Method == http.MethodGet { // as in vLLM, without a key
+		m.serveMetrics(w)
+		return nil
+	}
 	// The body comes first: until it has been read, net/http does not notice
 	// that a client has left, and the latency could not be cut short.
 	req, fail := m.read(r, endpoint)
+	if endpoint != modelsEndpoint {
+		if err := m.queue.begin(r.Context()); err != nil {
+			return caddyhttp.Error(499, err)
+		}
+		defer m.queue.end()
+	}
 	if err := pauseFor(r.Context(), time.Duration(m.Latency)); err != nil {
 		return caddyhttp.Error(499, err) // nginx's "client closed request"
 	}

@@ -58,6 +58,9 @@ type Pool struct {
 func New(registry *Registry, options Options) *Pool {
 	p := &Pool{registry: registry, options: options, known: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	registry.mu.Lock()
+	registry.pools++
+	registry.mu.Unlock()
 	if options.Source == nil && options.Feed == nil {
 		p.replace(options.Addresses)
 	}
@@ -89,6 +92,9 @@ func (p *Pool) Close() {
 		return
 	}
 	p.closed = true
+	p.registry.mu.Lock()
+	p.registry.pools--
+	p.registry.mu.Unlock()
 	if s := p.current.Load(); s != nil {
 		for _, e := range s.endpoints {
 			p.registry.drop(e)

@@ -13,9 +13,10 @@ const maxEndpoints = 10_000
 // conversations were last. It outlives configurations: the pool that a new one makes
 // under the same name goes on with it. Its zero value is ready for use.
 type Registry struct {
-	mu        sync.Mutex // guards byAddress and ids
+	mu        sync.Mutex // guards what follows, up to pools
 	byAddress map[string]*Endpoint
 	ids       []bool // in use
+	pools     int    // that use it
 
 	table   atomic.Pointer[affinity]
 	choices [reasons]atomic.Int64

@@ -1,6 +1,9 @@
 package pool
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,6 +18,10 @@ type View struct {
 	Choices map[string]int64 `json:"choices"`
 	// Retries are those of them after another endpoint had failed.
 	Retries int64 `json:"retries"`
+	// Scrapes are the questions for an endpoint's metrics so far that brought values,
+	// Unread those that brought none.
+	Scrapes int64 `json:"scrapes"`
+	Unread  int64 `json:"unread"`
 	// Rows are the endpoints, at most as many as were asked for.
 	Rows []EndpointView `json:"rows"`
 }
@@ -45,21 +52,38 @@ type LoadView struct {
 // View returns what is known, with at most that many endpoints. They are in the order
 // of their addresses, those that cool down first.
 func (p *Pool) View(now time.Time, rows int) View {
-	v := View{Choices: make(map[string]int64), Retries: p.registry.retries.Load(), Rows: []EndpointView{}}
-	for r := range reasons {
-		v.Choices[r.String()] = p.registry.choices[r].Load()
+	var endpoints []*Endpoint
+	if s := p.current.Load(); s != nil {
+		endpoints = s.endpoints
 	}
+	v := p.registry.view(endpoints, now, rows)
 	p.mu.Lock()
 	v.Problem = p.problem
 	p.mu.Unlock()
-	s := p.current.Load()
-	if s == nil {
-		return v
+	return v
+}
+
+// View is that of the pool, in whichever configurations it is. It reports false if
+// there is no pool.
+func (r *Registry) View(now time.Time, rows int) (View, bool) {
+	r.mu.Lock()
+	endpoints := slices.SortedFunc(maps.Values(r.byAddress), func(a, b *Endpoint) int { return strings.Compare(a.Address, b.Address) })
+	pools := r.pools
+	r.mu.Unlock()
+	return r.view(endpoints, now, rows), pools > 0
+}
+
+func (r *Registry) view(endpoints []*Endpoint, now time.Time, rows int) View {
+	v := View{
+		Endpoints: len(endpoints), Choices: make(map[string]int64), Retries: r.retries.Load(), Rows: []EndpointView{},
+		Scrapes: r.scrapes.Load(), Unread: r.unread.Load(),
+	}
+	for reason := range reasons {
+		v.Choices[reason.String()] = r.choices[reason].Load()
 	}
 	at := ticks(now)
-	v.Endpoints = len(s.endpoints)
 	for _, cooling := range []bool{true, false} {
-		for _, e := range s.endpoints {
+		for _, e := range endpoints {
 			if e.cooling(at) != cooling {
 				continue
 			}
