@@ -70,6 +70,7 @@ func appOptions(app *llmroute.App) []options.Option {
 		{Name: "prices", Parse: options.Value(&app.Prices, "the path of a file with prices", options.Text)},
 		{Name: "access_log", Parse: options.Presence(&app.AccessLog)},
 		{Name: "allowed_origins", Parse: origins(&app.AllowedOrigins)},
+		{Name: "keys", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseAppKeys(d, app) }},
 		{Name: "tracing", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseTracing(d, app) }},
 		{Name: "workload", Parse: options.Value(&app.Identity.Workload, options.ExpectedText, options.Text)},
 		{Name: "namespace", Parse: options.Value(&app.Identity.Namespace, options.ExpectedText, options.Text)},

@@ -56,6 +56,35 @@ func keysDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 	return []httpcaddyfile.ConfigValue{{Class: "route", Value: route}}, nil
 }
 
+// parseAppKeys reads the global option keys, which is to Gateways' ports what llm_keys is
+// to sites:
+//
+//	keys <file>
+//	keys {
+//		file <file>
+//		or_token
+//	}
+func parseAppKeys(d *caddyfile.Dispenser, app *llmroute.App) error {
+	if app.Keys != nil {
+		return d.Errf("keys is given twice; put all clients into one file")
+	}
+	at := options.Here(d)
+	app.Keys = new(llmroute.Keys)
+	parseFile := options.Value(&app.Keys.File, "the path of a file with hashed keys", options.Text)
+	if d.CountRemainingArgs() > 0 {
+		if err := parseFile(d); err != nil {
+			return err
+		}
+	}
+	if err := options.Parse(d, "keys", keysOptions(app.Keys, parseFile)); err != nil {
+		return err
+	}
+	if app.Keys.File == "" {
+		return at.Errf("keys needs a file with hashed keys; expected: keys FILE")
+	}
+	return nil
+}
+
 func keysOptions(keys *llmroute.Keys, parseFile func(*caddyfile.Dispenser) error) []options.Option {
 	return []options.Option{
 		{Name: "file", Parse: parseFile},

@@ -36,6 +36,7 @@ func newRule(r *routeBlock) *ruleBlock {
 //	policy   <module> ...
 //	attempts <number>
 //	retry_on <status...>
+//	translation strict
 //
 // One match line, or block of them, is a set of matchers that must all match;
 // of several sets one must. Each provider has a to line of its own. All options
@@ -47,7 +48,15 @@ func (r *ruleBlock) options() []options.Option {
 		{Name: "policy", Block: true, Parse: r.parsePolicy},
 		{Name: "attempts", Parse: options.Value(&r.Attempts, "a number of backends, 1 or more", options.Number(1, math.MaxInt32))},
 		{Name: "retry_on", Parse: r.parseRetryOn},
+		{Name: "translation", Parse: options.Value(&r.Translation, llmroute.TranslationStrict, parseTranslation)},
 	}
+}
+
+func parseTranslation(s string) (string, error) {
+	if s != llmroute.TranslationStrict {
+		return "", options.ErrUnexpected
+	}
+	return s, nil
 }
 
 // check tells what is wrong with the rule as a whole.

@@ -48,6 +48,9 @@ func (b *routeBuilder) rule(i int, rule *v1beta1.LLMRouteRule) {
 		}
 		built.rule.RetryOn = append(built.rule.RetryOn, int(status))
 	}
+	if built.rule.Translation = rule.Translation; rule.Translation != "" && rule.Translation != llmroute.TranslationStrict {
+		b.fault(ReasonInvalidField, "%s.translation: this is unknown; write strict, or leave it out", path)
+	}
 	if len(rule.Matches) > maxMatches {
 		b.fault(ReasonInvalidMatch, "%s.matches: "+tooMany, path, maxMatches)
 	}

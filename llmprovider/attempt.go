@@ -105,10 +105,7 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 		a.Endpoint = in.Endpoint
 	}
 	if out.Edits.IncludeUsage && !in.members.streamOptions.present() {
-		if in.WithoutStreamOptions {
-			out.Edits.IncludeUsage, a.hideUsage = false, false
-		}
-		a.AddedStreamOptions = out.Edits.IncludeUsage
+		a.AddedStreamOptions = true
 	}
 	var segs segments
 	switch {

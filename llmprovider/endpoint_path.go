@@ -87,15 +87,14 @@ func modelEndpoint(path string) (Endpoint, bool) {
 			return e, false
 		}
 		prefix := rest[:i]
-		if long, publisher, ok := strings.Cut(prefix, "/publishers/"); ok && publisher != "" && !strings.Contains(publisher, "/") {
-			_, ok = plainPath(long)
-			e.Model = name
-			return e, ok && long != ""
+		e.Model = name
+		if i := strings.LastIndex(prefix, "/publishers/"); i > 0 && !strings.Contains(prefix[i+len("/publishers/"):], "/") {
+			_, ok = plainPath(prefix)
+			return e, ok
 		}
 		if deployment, ok := rootOf(prefix, false); !ok || deployment != "" {
 			return e, false
 		}
-		e.Model = name
 		return e, true
 	}
 	return Endpoint{}, false

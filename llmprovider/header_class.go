@@ -34,7 +34,7 @@ const (
 // the gateway itself, so that no configuration can set it.
 func IsOwnHeader(name string) bool {
 	switch name {
-	case "Host", "Content-Length", "Accept-Encoding", "Expect", LoopHeader:
+	case "Host", "Content-Length", "Accept-Encoding", "Expect", LoopHeader, TranslationHeader:
 		return true
 	}
 	return hopbyhop.Is(name)

@@ -38,10 +38,6 @@ type Inbound struct {
 	// set before Read.
 	Budget *Budget
 
-	// WithoutStreamOptions keeps attempts from adding stream_options to a body that
-	// has none: their provider rejects it.
-	WithoutStreamOptions bool
-
 	// Meaning is what a translation has read of the body, kept for further attempts; nil
 	// without one.
 	Meaning any

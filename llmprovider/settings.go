@@ -2,7 +2,8 @@ package llmprovider
 
 import "encoding/json"
 
-// Settings says which of a provider's settings a backend of a rule uses.
+// Settings says how a provider is asked: which of its settings a backend of a rule uses,
+// and what the attempt is held to.
 type Settings struct {
 	// Rule is the name of the rule whose settings are laid over the provider's
 	// default ones. Empty for the default ones alone.
@@ -11,7 +12,18 @@ type Settings struct {
 	// Model is the model that the backend names. It goes before the provider's own.
 	// Nil without one.
 	Model *FixedModel
+
+	// Strict refuses a request that cannot be translated without loss.
+	Strict bool
+
+	// WithoutStreamOptions keeps the attempt from adding stream_options to a body that
+	// has none: the provider rejects it.
+	WithoutStreamOptions bool
 }
+
+// TranslationHeader is the header in which a client asks for a translation without loss,
+// by the value strict. It is the gateway's, and reaches no provider.
+const TranslationHeader = "Llm-Translation"
 
 // FixedModel is a model that the configuration names.
 type FixedModel struct {

@@ -138,6 +138,9 @@ func withUsage(body []byte, at member) []byte {
 	return out
 }
 
+// HasStreamOptions reports whether the body has stream_options.
+func (in *Inbound) HasStreamOptions() bool { return in.members.streamOptions.present() }
+
 // AsksUsage reports whether the client's own stream_options ask for usage.
 func (in *Inbound) AsksUsage() bool {
 	at := in.members.streamOptions

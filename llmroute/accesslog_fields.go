@@ -1,6 +1,8 @@
 package llmroute
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -47,6 +49,11 @@ func (x loggedExchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("provider", x.provider.name)
 	enc.AddString("request_model", x.model)
 	enc.AddInt64("attempts", int64(x.attempts))
+	if t := x.translation; t != nil {
+		enc.AddString("llm_translated", t.To+"; from="+t.From)
+		addNames(enc, "llm_dropped", t.Dropped)
+		addNames(enc, "llm_approximated", t.Approximated)
+	}
 	if u := x.total(); u.Known {
 		enc.AddInt64("request_prompt_tokens", u.PromptTokens)
 		enc.AddInt64("request_completion_tokens", u.CompletionTokens)
@@ -74,6 +81,12 @@ func (x loggedExchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddBool("aborted", true)
 	}
 	return nil
+}
+
+func addNames(enc zapcore.ObjectEncoder, key string, names []string) {
+	if len(names) > 0 {
+		enc.AddString(key, strings.Join(names, ", "))
+	}
 }
 
 // Interface guards

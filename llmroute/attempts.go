@@ -163,6 +163,7 @@ func (x *exchange) notAllowed(t *target) *llmprovider.Error {
 func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	p := t.provider
 	x.provider, x.settings = p, t.settings(x.rule)
+	x.settings.Strict = x.settings.Strict || x.r.Header.Get(llmprovider.TranslationHeader) == TranslationStrict
 	ctx, cancel := x.attemptContext()
 	ctx = x.traced.begin(ctx, x)
 	defer x.traced.end(x)
@@ -177,7 +178,8 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 		}
 		return false, nil, refused, nil
 	}
-	x.model, x.fixedModel, x.stream = attempt.Model, attempt.FixedModel, attempt.Stream
+	x.model, x.fixedModel, x.stream, x.translation = attempt.Model, attempt.FixedModel, attempt.Stream, attempt.Translation
+	x.h.app.metrics.translated(x.translation)
 	x.show(shown{provider: p.name, rule: x.rule.Name, model: x.model, client: x.client, stream: x.stream})
 	if attempt.StreamForced {
 		if c := x.h.logger.Check(zapcore.DebugLevel, "the client asked for a stream, and the configuration turns it off"); c != nil {

@@ -56,29 +56,30 @@ type exchange struct {
 	endpoint string      // of a pool that the last attempt was sent to
 	again    bool        // the attempt is to be made at another endpoint of the pool
 
-	provider   *provider            // of the last attempt
-	settings   llmprovider.Settings // of the provider that the last attempt uses
-	model      string               // asked of it
-	fixedModel bool
-	stream     bool
-	attempts   int
-	sent       time.Time     // the last attempt
-	status     int           // the provider's answer that the client got
-	complete   atomic.Bool   // all content of a stream has come
-	firstByte  time.Duration // from began to the first byte of a body
-	firstToken time.Duration // from began to the first event with content of a stream
-	compressed bool          // the response is, so that its usage cannot be read
-	waited     time.Duration // for the request's body and for providers
-	overhead   time.Duration // the rest of the time until the answer's head
-	usage      llmprovider.Usage
-	passedOver llmprovider.Usage  // the usage of answers that were not given to the client
-	charges    charges            // for both
-	failure    *llmprovider.Error // the gateway's own error, if it answered with one
-	denied     *authz.Decision    // what did not let the request pass
-	token      *authz.Token       // that was verified, or nil
-	aborted    bool               // the answer broke off after it had begun
-	gone       bool               // the client left
-	erred      bool               // the provider reported an error inside an answer that had begun well
+	provider    *provider            // of the last attempt
+	settings    llmprovider.Settings // of the provider that the last attempt uses
+	model       string               // asked of it
+	fixedModel  bool
+	stream      bool
+	translation *llmprovider.Translation // of the last attempt, nil without one
+	attempts    int
+	sent        time.Time     // the last attempt
+	status      int           // the provider's answer that the client got
+	complete    atomic.Bool   // all content of a stream has come
+	firstByte   time.Duration // from began to the first byte of a body
+	firstToken  time.Duration // from began to the first event with content of a stream
+	compressed  bool          // the response is, so that its usage cannot be read
+	waited      time.Duration // for the request's body and for providers
+	overhead    time.Duration // the rest of the time until the answer's head
+	usage       llmprovider.Usage
+	passedOver  llmprovider.Usage  // the usage of answers that were not given to the client
+	charges     charges            // for both
+	failure     *llmprovider.Error // the gateway's own error, if it answered with one
+	denied      *authz.Decision    // what did not let the request pass
+	token       *authz.Token       // that was verified, or nil
+	aborted     bool               // the answer broke off after it had begun
+	gone        bool               // the client left
+	erred       bool               // the provider reported an error inside an answer that had begun well
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {

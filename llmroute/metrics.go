@@ -21,6 +21,8 @@ const (
 	metricUsageMissing     = "llm_usage_missing_total"
 	metricRefused          = "llm_refused_total"
 	metricFallbacks        = "llm_fallbacks_total"
+	metricTranslated       = "llm_translated_total"
+	metricTranslationLoss  = "llm_translation_loss_total"
 	metricCoolDowns        = "llm_cool_downs_total"
 	metricCooling          = "llm_provider_cooling"
 	metricInFlight         = "llm_attempts_in_flight"
@@ -81,6 +83,7 @@ type metrics struct {
 	attempts, usageMissing         *prometheus.CounterVec
 	refused, fallbacks, denied     *prometheus.CounterVec
 	captured                       *prometheus.CounterVec
+	translations, translationLoss  *prometheus.CounterVec
 	duration, firstToken, perToken *prometheus.HistogramVec
 	tokenUsage, overhead           *prometheus.HistogramVec
 	costUnknown                    *prometheus.CounterVec
@@ -105,7 +108,7 @@ func acquireMetrics(registry *prometheus.Registry) (*metrics, error) {
 	m := value.(*metrics)
 	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage,
 		m.denied, m.refused, m.fallbacks, m.captured, m.overhead, m.source.snapshots, m.source.since, m.source.objects, m.source.findings, stateCollector{}, poolCollector{},
-		m.costs, m.costUnknown} {
+		m.costs, m.costUnknown, m.translations, m.translationLoss} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -133,6 +136,8 @@ func newMetrics() *metrics {
 		fallbacks:        counter(metricFallbacks, "Requests that moved on from a provider to another one.", "rule", "from", "to"),
 		denied:           counter(metricDenied, "Requests that policies did not let pass, by the policy and its rule.", "policy", "rule"),
 		captured:         counter(metricCaptured, "Connections that were led to a sidecar, and tunnels through it, by what became of them and why.", "outcome", "reason"),
+		translations:     counter(metricTranslated, "Attempts whose request was translated, by the client's API and the provider's.", "from", "to"),
+		translationLoss:  counter(metricTranslationLoss, "Fields of translated requests that the provider was not told, or was told otherwise.", "from", "to", "field", "class"),
 		duration:         histogram(metricDuration, "Time from the request to the end of its answer.", durationBuckets, "error_type"),
 		firstToken:       histogram(metricFirstToken, "Time from the request to the first event with content of its streamed response.", firstBuckets[:]),
 		perToken:         histogram(metricPerOutputToken, "Time for each output token after the first of a streamed answer.", perTokenBuckets),

@@ -146,6 +146,21 @@ func (m *metrics) attempt(p *provider, rule, result string) {
 	c.n.Add(1)
 }
 
+// translated counts a translated attempt, and what of its request was lost; t may be
+// nil.
+func (m *metrics) translated(t *llmprovider.Translation) {
+	if t == nil {
+		return
+	}
+	m.translations.WithLabelValues(t.From, t.To).Inc()
+	for _, field := range t.Dropped {
+		m.translationLoss.WithLabelValues(t.From, t.To, field, "dropped").Inc()
+	}
+	for _, field := range t.Approximated {
+		m.translationLoss.WithLabelValues(t.From, t.To, field, "approximated").Inc()
+	}
+}
+
 // refuse counts a request that the gateway answers with an error of its own.
 func (m *metrics) refuse(rule, code string) { m.refused.WithLabelValues(rule, code).Inc() }
 

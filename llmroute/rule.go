@@ -11,6 +11,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
+// TranslationStrict is the translation of a rule that refuses what cannot be translated
+// without loss.
+const TranslationStrict = "strict"
+
 // maxBackends is the most backends a rule may have: one bit each says which
 // were tried.
 const maxBackends = 64
@@ -41,6 +45,13 @@ type Rule struct {
 	// 500, 502, 503, 504, 520 to 530, and 401, 402 and 403 where the credential is
 	// the gateway's own.
 	RetryOn []int `json:"retry_on,omitempty"`
+
+	// What becomes of a request whose provider speaks another API, in which some of it
+	// cannot be said: with `strict` it is answered with a 400 that names the fields; by
+	// default it is sent without them, and the response's headers `Llm-Dropped` and
+	// `Llm-Approximated` name them. A client asks for the former with the header
+	// `Llm-Translation: strict`.
+	Translation string `json:"translation,omitempty"`
 
 	matcherSets caddyhttp.MatcherSets
 	policy      SelectionPolicy
@@ -139,6 +150,9 @@ func (r *Rule) check() error {
 		if status < 400 || status > 599 {
 			return fmt.Errorf("retry_on %d is no error status; write a number from 400 to 599", status)
 		}
+	}
+	if r.Translation != "" && r.Translation != TranslationStrict {
+		return fmt.Errorf("translation %q is unknown; write %s, or leave it out", r.Translation, TranslationStrict)
 	}
 	return CheckWeights(r.Backends)
 }

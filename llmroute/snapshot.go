@@ -63,7 +63,7 @@ func (t *target) usable() bool { return t.provider != nil && t.Unusable == "" &&
 
 // settings are those of the provider that requests of the rule use.
 func (t *target) settings(rule *Rule) llmprovider.Settings {
-	s := llmprovider.Settings{Rule: rule.Name, Model: t.model}
+	s := llmprovider.Settings{Rule: rule.Name, Model: t.model, Strict: rule.Translation == TranslationStrict}
 	if t.DefaultSettings {
 		s.Rule = ""
 	}
@@ -240,7 +240,7 @@ func (r *Route) copy() *Route {
 	for i, rule := range r.Rules {
 		out.Rules[i] = &Rule{
 			Name: rule.Name, MatcherSetsRaw: append(rule.MatcherSetsRaw[:0:0], rule.MatcherSetsRaw...), Backends: rule.Backends,
-			PolicyRaw: rule.PolicyRaw, Attempts: rule.Attempts, RetryOn: rule.RetryOn,
+			PolicyRaw: rule.PolicyRaw, Attempts: rule.Attempts, RetryOn: rule.RetryOn, Translation: rule.Translation,
 		}
 	}
 	return &out

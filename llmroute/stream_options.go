@@ -69,10 +69,9 @@ func (s *streamOptions) reject(model string, now time.Time) bool {
 // knowsStreamOptions lets the next attempt leave out stream_options if the
 // provider is known to reject it.
 func (x *exchange) knowsStreamOptions(p *provider) {
-	x.in.WithoutStreamOptions = false
 	if known := &p.state.streamOptions; known.known.Load() > 0 {
 		model, _ := p.RequestModel(x.in, x.settings)
-		x.in.WithoutStreamOptions = known.rejects(model, time.Now())
+		x.settings.WithoutStreamOptions = known.rejects(model, time.Now())
 	}
 }
 
@@ -99,8 +98,9 @@ func (x *exchange) send(ctx context.Context, attempt *llmprovider.Attempt, dog *
 	if blamed := blamesStreamOptions(res); known.accepts.Load() && !blamed {
 		return res, attempt, nil // most often the client's own mistake
 	}
-	x.in.WithoutStreamOptions = true
-	again, refused := p.NewAttempt(ctx, x.in, x.settings)
+	without := x.settings
+	without.WithoutStreamOptions = true
+	again, refused := p.NewAttempt(ctx, x.in, without)
 	if refused != nil {
 		return res, attempt, nil //nolint:nilerr // the answer is given as it is
 	}

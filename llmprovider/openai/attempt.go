@@ -14,7 +14,7 @@ import (
 func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
 	out := p.Outgoing(in, s)
 	if in.Endpoint.API != llmprovider.OpenAIAPI {
-		if refused := p.translate(in, &out); refused != nil {
+		if refused := p.translate(in, s, &out); refused != nil {
 			return nil, refused
 		}
 		return p.Connection.NewAttempt(ctx, in, &out)
@@ -24,17 +24,17 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 		return nil, p.unplaced(in.Endpoint.Suffix)
 	}
 	out.URL = target
-	p.editOptions(in, &out)
+	p.editOptions(in, s, &out)
 	return p.Connection.NewAttempt(ctx, in, &out)
 }
 
 // translate makes a chat completion of a request in another API.
-func (p *Provider) translate(in *llmprovider.Inbound, out *llmprovider.Outgoing) *llmprovider.Error {
+func (p *Provider) translate(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
 	target := p.urls[""]
 	if target == nil {
 		return p.unplaced("")
 	}
-	return translate.Request(in, &translate.Target{
+	return translate.Request(in, s, &translate.Target{
 		API: chat.API, URL: target, Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, Vendor: "openai",
 	}, out)
 }
@@ -49,11 +49,12 @@ func (p *Provider) unplaced(suffix string) *llmprovider.Error {
 }
 
 // editOptions works out what becomes of the body's stream_options.
-func (p *Provider) editOptions(in *llmprovider.Inbound, out *llmprovider.Outgoing) {
+func (p *Provider) editOptions(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) {
 	switch {
 	case !in.IsJSON() || !in.Endpoint.TakesStream():
 	case out.StreamForced:
 		out.Edits.DropOptions = true
+	case s.WithoutStreamOptions && !in.HasStreamOptions():
 	case out.Stream && in.Endpoint.AsksStreamUsage() && !p.KeepStreamOptions && !in.AsksUsage():
 		out.Edits.IncludeUsage, out.HideUsage = true, true
 	}

@@ -100,7 +100,7 @@ func TestWhatAnAttemptSends(t *testing.T) {
 					t.Errorf("sent is %s\nwant    %s", got, test.want)
 				}
 				out := p.Outgoing(in, llmprovider.Settings{})
-				p.editOptions(in, &out)
+				p.editOptions(in, llmprovider.Settings{}, &out)
 				if a.Stream != test.stream || a.StreamForced != test.forced || out.HideUsage != test.hide {
 					t.Errorf("stream %v, forced %v, hide %v; want %v, %v, %v", a.Stream, a.StreamForced, out.HideUsage, test.stream, test.forced, test.hide)
 				}

@@ -45,8 +45,6 @@ type Target struct {
 	Profile *dialect.Profile
 	// Vendor is the origin tag of the provider's reasoning; see dialect.Carrier.
 	Vendor string
-	// Strict refuses a request that cannot be translated without loss.
-	Strict bool
 }
 
 // APIOf returns the API in which the client asks, nil where requests to the endpoint are
@@ -70,7 +68,7 @@ func APIOf(e llmprovider.Endpoint) *dialect.API {
 // Request fills in what is sent of the client's request in, translated for the target:
 // everything of out but its credential. The error is what the client is to be told: the
 // request cannot be translated.
-func Request(in *llmprovider.Inbound, t *Target, out *llmprovider.Outgoing) *llmprovider.Error {
+func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *llmprovider.Outgoing) *llmprovider.Error {
 	from := APIOf(in.Endpoint)
 	if from == nil || !in.IsJSON() {
 		return Unsupported(in.Endpoint, t.API.Name)
@@ -80,12 +78,12 @@ func Request(in *llmprovider.Inbound, t *Target, out *llmprovider.Outgoing) *llm
 		return refused
 	}
 	sent, refused := dialect.Translate(request, t.API, dialect.Target{
-		Model: t.Model, Stream: t.Stream, NoStreamOptions: in.WithoutStreamOptions, MaxOutput: t.MaxOutput, Profile: t.Profile, Vendor: t.Vendor,
+		Model: t.Model, Stream: t.Stream, NoStreamOptions: s.WithoutStreamOptions, MaxOutput: t.MaxOutput, Profile: t.Profile, Vendor: t.Vendor,
 	})
 	if refused != nil {
 		return refused
 	}
-	if t.Strict {
+	if s.Strict {
 		if refused = sent.Loss.Strict(from); refused != nil {
 			refused.API = from.Errors
 			return refused
@@ -102,7 +100,7 @@ func Request(in *llmprovider.Inbound, t *Target, out *llmprovider.Outgoing) *llm
 	out.Model, out.FixedModel, out.Stream = t.Model, t.FixedModel, t.Stream
 	out.Endpoint = llmprovider.Endpoint{Operation: in.Endpoint.Operation, API: t.API.Errors, Suffix: sent.Path}
 	out.Translation = translation
-	out.AddedStreamOptions = t.API == chat.API && t.Stream && !request.StreamUsage && !in.WithoutStreamOptions
+	out.AddedStreamOptions = t.API == chat.API && t.Stream && !s.WithoutStreamOptions
 	stream, array := in.Stream, in.Array
 	out.NewReader = func(*http.Response, bool) llmprovider.Reader {
 		return &reader{translation, dialect.NewResponse(t.API, from, dialect.ResponseOptions{

@@ -101,6 +101,14 @@ type LLMRouteRule struct {
 	// +kubebuilder:validation:MaxItems=200
 	// +kubebuilder:validation:items:XValidation:rule=`self >= 400 && self <= 599`,message="this is no error status; write a number from 400 to 599"
 	RetryOn []int32 `json:"retryOn,omitempty"`
+
+	// What becomes of a request whose provider speaks another API, in which some of it
+	// cannot be said: `strict` answers it with a 400 that names the fields. Default: it
+	// is sent without them, and the response's headers `Llm-Dropped` and
+	// `Llm-Approximated` name them.
+	//
+	// +kubebuilder:validation:XValidation:rule=`self == 'strict'`,message="this is unknown; write strict, or leave it out"
+	Translation string `json:"translation,omitempty"`
 }
 
 // LLMRouteMatch matches a request if all of its parts do.
