@@ -63,7 +63,7 @@ func TestPathsOfTheRulesProviders(t *testing.T) {
 		{"POST", "/healthz", "r", 404, "unsupported_endpoint"},
 		{"GET", "/healthz", "r", 404, "unsupported_endpoint"},
 		{"POST", "/v1/messages/count_tokens", "r", 404, "not_found_error"},
-		{"POST", "/v1beta/models/x:countTokens", "r", 404, "NOT_FOUND"},
+		{"POST", "/v1beta/models/x:predict", "r", 404, "NOT_FOUND"},
 	} {
 		before := u.count()
 		res, body := ask(t, g, test.method, test.path, "Rule", test.rule)
