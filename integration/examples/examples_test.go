@@ -30,6 +30,7 @@ func start(t *testing.T, name string) (url string, g *gateway.Gateway) {
 	public, mock := gateway.FreePort(t), gateway.FreePort(t)
 	config := strings.NewReplacer(
 		":8080", fmt.Sprint(":", public), ":8081", fmt.Sprint(":", mock),
+		":8082", fmt.Sprint(":", gateway.FreePort(t)), ":8083", fmt.Sprint(":", gateway.FreePort(t)), ":8084", fmt.Sprint(":", gateway.FreePort(t)),
 		"examples/live-files/manifests", manifests(t, root, mock), "examples/", filepath.Join(root, "examples")+"/",
 		"\tllm {\n", "\tllm {\n\t\tstatus_listen off\n",
 	).Replace(string(data))
@@ -146,6 +147,27 @@ func TestLiveFiles(t *testing.T) {
 	}
 	if seen["mock-small"] < 9 || seen["mock-large"] < 9 {
 		t.Errorf("models %v, want both in equal parts", seen)
+	}
+}
+
+// TestOwnModelsPool holds that a pool spreads conversations, keeps each at its server, and
+// goes on when one is too busy.
+func TestOwnModelsPool(t *testing.T) {
+	url, _ := start(t, "own-models-pool")
+	seen := make(map[string]int)
+	for i := range 20 {
+		status, body := call(t, url, fmt.Sprintf(`{"messages": [{"role": "user", "content": "Hello %d"}]}`, i))
+		if status != 200 {
+			t.Fatalf("%d %s", status, body)
+		}
+		for _, from := range []string{"fast", "slow", "busy", "cloud"} {
+			if strings.Contains(body, "from the "+from) {
+				seen[from]++
+			}
+		}
+	}
+	if seen["fast"] == 0 || seen["slow"] == 0 || seen["cloud"] > 0 {
+		t.Errorf("servers %v, want the own ones alone", seen)
 	}
 }
 
