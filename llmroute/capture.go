@@ -14,6 +14,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/internal/host"
 )
 
 func init() {
@@ -35,6 +37,9 @@ const (
 	// silentTime is how long a client has for its first byte before it is taken
 	// for one that waits for the server to speak.
 	silentTime = time.Second
+	// waitingTime is how long a client of HTTP/2 has for its first request before it is
+	// taken for one that waits for the server's settings.
+	waitingTime = 200 * time.Millisecond
 	// abandonTime is when connections are given up that a closed listener's server
 	// does not take any more.
 	abandonTime = headTime + 5*time.Second
@@ -171,13 +176,16 @@ func (c *capturing) sort(conn net.Conn) {
 	}
 	switch {
 	case in.to == "": // direct: what has no route is the handler's
+		in.trimFirst()
 	case head.isHTTP() && c.isServed(head):
+		in.trimFirst()
 		c.count(capturedRouted, "")
 	case c.policy() == OutboundAllowAny:
 		decided() // this may take as long as it likes
 		c.pass(in, head)
 		return
 	case head.isHTTP(): // the handler says so
+		in.trimFirst()
 		c.count(capturedRefused, capturedRegistryOnly)
 	default:
 		c.count(capturedRefused, capturedRegistryOnly)
@@ -190,23 +198,35 @@ func (c *capturing) sort(conn net.Conn) {
 
 // isServed tells whether the server has to answer a first request, because there
 // is a route for its host, or because it is not known yet whether there is one, or
-// because what the client sent so far does not name a host.
+// because what the client sent so far does not name a host, or not clearly: what may be
+// for a host with a route never goes out past it.
 func (c *capturing) isServed(head requestHead) bool {
+	switch head.kind {
+	case headNoHost, headUnclear:
+		return true
+	case headWaiting:
+		return false
+	}
 	snap := c.app.snapshot()
-	return head.kind == headNoHost || c.app.runner != nil && snap.state == nil || snap.hasRoute(c.Address, head.host)
+	return c.app.runner != nil && snap.state == nil || snap.hasRoute(c.Address, head.host)
 }
 
-// hasRoute tells whether a listener has a route for the host.
-func (s *snapshot) hasRoute(address, host string) bool {
+// hasRoute tells whether a listener has a route for the host. It has one for a host that
+// has no normal form, which the handler rejects: another server may read it as one that
+// has a route.
+func (s *snapshot) hasRoute(address, sent string) bool {
+	if _, ok := host.Name(sent); !ok {
+		return true
+	}
 	l := s.listeners[address]
 	if l == nil {
 		return true // it is being closed, and its handler says so
 	}
-	server := l.find(host)
+	server := l.find(sent)
 	if server == nil || s.tables[server.Table] == nil {
 		return false
 	}
-	return s.tables[server.Table].find(host) != nil
+	return s.tables[server.Table].find(sent) != nil
 }
 
 func (c *capturing) policy() string {
@@ -244,7 +264,15 @@ func (c *capturing) pass(in *capturedConn, head requestHead) {
 			reason = capturedNotHTTP
 		}
 		c.count(capturedPassed, reason)
-		err = c.app.outbound.relay(in, server)
+		if head.kind == headWaiting {
+			err = c.app.outbound.relay(in, server, c.isServed)
+		} else {
+			err = c.app.outbound.relay(in, server, nil)
+		}
+	}
+	if errors.Is(err, errServedLate) {
+		c.app.logger.Warn("a connection was reset", zap.String("destination", in.to), zap.Error(err))
+		return
 	}
 	if err != nil {
 		if entry := c.app.logger.Check(zap.DebugLevel, "a connection that was passed on ended with an error"); entry != nil {
@@ -258,7 +286,7 @@ func (c *capturing) refuseLoop(in *capturedConn, head requestHead) {
 	c.count(capturedRefused, capturedLoop)
 	c.app.logger.Error("a connection of the gateway's own came back to it and was refused; run it as the user whose connections caddy llm capture leaves alone "+
 		"(--uid, 1337 by default), and let no host name lead to its own address", zap.String("destination", in.to))
-	if head.isHTTP() {
+	if head.isHTTP1() {
 		in.answer(http.StatusLoopDetected, "the gateway was about to call itself; its operator finds the reason in the log\n")
 		return
 	}
@@ -269,16 +297,17 @@ func (c *capturing) refuseLoop(in *capturedConn, head requestHead) {
 // that destination which was captured: an HTTP client may ask for a tunnel to
 // port 80 as well.
 func (c *capturing) openTunnel(in *capturedConn, head requestHead) (requestHead, error) {
-	host, port, err := net.SplitHostPort(head.host)
-	if n, errPort := strconv.ParseUint(port, 10, 16); err != nil || errPort != nil || host == "" || n == 0 {
+	name, port, err := net.SplitHostPort(head.host)
+	if n, errPort := strconv.ParseUint(port, 10, 16); err != nil || errPort != nil || name == "" || n == 0 {
 		in.answer(http.StatusBadRequest, "CONNECT needs a host and a port, as in CONNECT example.com:443\n")
 		return head, errRefused
 	}
 	if c.policy() == OutboundRegistryOnly && !c.isServed(head) {
 		c.count(capturedRefused, capturedRegistryOnly)
-		in.answer(http.StatusForbidden, fmt.Sprintf("there is no LLM route for host %q, and outbound_traffic_policy is %s\n", bounded(host), OutboundRegistryOnly))
+		in.answer(http.StatusForbidden, fmt.Sprintf("there is no LLM route for host %q, and outbound_traffic_policy is %s\n", bounded(name), OutboundRegistryOnly))
 		return head, errRefused
 	}
+	in.trimFirst()
 	if err := in.skipHead(); err != nil {
 		return head, err
 	}

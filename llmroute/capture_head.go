@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // requestHead is what the first bytes of a connection are.
@@ -18,34 +20,57 @@ type requestHead struct {
 type headKind int
 
 const (
-	headUnknown headKind = iota // too little to tell
-	headOther                   // not HTTP/1
-	headNoHost                  // an HTTP/1 request whose host has not come yet
-	headRequest                 // an HTTP/1 request with its host, or without one
-	headConnect                 // one for a tunnel to host
+	headUnknown  headKind = iota // too little to tell
+	headOther                    // not HTTP
+	headNoHost                   // an HTTP/1 request whose host has not come yet
+	headHost                     // one with its host, of whose head more is to come
+	headRequest                  // one with its host, or without one
+	headUnclear                  // one whose host can be read in several ways, or by some servers only
+	headConnect                  // one for a tunnel to host
+	headWaiting                  // HTTP/2 without a request so far
+	headRequest2                 // HTTP/2 with a request
 )
 
-// isHTTP tells whether a server of HTTP/1 is to have it. A tunnel is none to
+// isHTTP tells whether a server of HTTP is to have it. A tunnel is none to
 // look into if it goes through a proxy elsewhere.
-func (h requestHead) isHTTP() bool { return h.kind == headRequest || h.kind == headNoHost }
+func (h requestHead) isHTTP() bool {
+	return h.kind != headUnknown && h.kind != headOther && h.kind != headConnect
+}
+
+// isHTTP1 tells whether an answer of HTTP/1 would be understood.
+func (h requestHead) isHTTP1() bool {
+	return h.isHTTP() && h.kind != headWaiting && h.kind != headRequest2
+}
+
+// isWhole tells whether nothing that follows can change it.
+func (h requestHead) isWhole() bool {
+	switch h.kind {
+	case headUnknown, headNoHost, headHost, headWaiting:
+		return false
+	}
+	return true
+}
 
 // readHead reads as much as it takes to know what the client wants, or until it
 // is clear that the client does not say. A client that has left is an error.
 func (c *capturedConn) readHead() (requestHead, error) {
-	began := time.Now()
-	limit := silentTime
+	end := time.Now().Add(silentTime)
+	limit := time.Now().Add(headTime)
 	buffer := c.first
-	for {
+	for waiting := false; ; {
 		head := scanHead(buffer)
 		c.first = buffer
-		if head.kind != headUnknown && head.kind != headNoHost || len(buffer) >= headSize {
+		if head.isWhole() || len(buffer) >= headSize {
 			_ = c.SetReadDeadline(time.Time{})
-			return head, nil
+			return head.atTheEnd(buffer), nil
 		}
-		if len(buffer) > 0 {
-			limit = headTime
+		switch {
+		case head.kind == headWaiting && !waiting:
+			waiting, end = true, time.Now().Add(waitingTime)
+		case len(buffer) > 0 && !waiting:
+			end = limit
 		}
-		_ = c.SetReadDeadline(began.Add(limit))
+		_ = c.SetReadDeadline(end)
 		if len(buffer) == cap(buffer) {
 			buffer = append(make([]byte, 0, max(2<<10, 2*cap(buffer))), buffer...)
 		}
@@ -57,12 +82,33 @@ func (c *capturedConn) readHead() (requestHead, error) {
 		case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, io.EOF):
 			// At the end of what the client sends it may still wait for an answer.
 			_ = c.SetReadDeadline(time.Time{})
-			return head, nil
+			return head.atTheEnd(buffer), nil
 		default:
 			return head, err
 		}
 	}
 }
+
+// atTheEnd is what a head is taken for of which nothing more is waited for. What began
+// like a request must not leave the pod because it is slow or long.
+func (h requestHead) atTheEnd(b []byte) requestHead {
+	switch h.kind {
+	case headHost:
+		h.kind = headRequest
+	case headUnknown:
+		if _, after, spaced := bytes.Cut(b[lineBreaks(b):], []byte(" ")); spaced && (bytes.HasPrefix(after, []byte("/")) || bytes.HasPrefix(after, []byte("http"))) {
+			h.kind = headNoHost
+		}
+	}
+	return h
+}
+
+// trimFirst drops the empty lines before a request, which a server may ignore (RFC
+// 9112, section 2.2) and net/http does not.
+func (c *capturedConn) trimFirst() { c.first = c.first[lineBreaks(c.first):] }
+
+// lineBreaks is the length of the empty lines that b begins with.
+func lineBreaks(b []byte) int { return len(b) - len(bytes.TrimLeft(b, "\r\n")) }
 
 // skipHead drops the head of the request, read to its end.
 func (c *capturedConn) skipHead() error {
@@ -88,63 +134,81 @@ func (c *capturedConn) skipHead() error {
 // maxMethod is longer than any method in use.
 const maxMethod = 32
 
-// scanHead looks at the first bytes of a connection. It tells as early as it can
-// that they are no HTTP/1 request, since others may wait for an answer to less
-// than a line.
+// scanHead looks at the first bytes of a connection. It tells as early as it can that
+// they are no HTTP request. It takes for one what a lenient server might, such as one
+// with spaces too many or an unknown version of HTTP: if it is for a host that is
+// served, the gateway has to refuse it.
 func scanHead(b []byte) requestHead {
+	if bytes.HasPrefix(b, []byte(http2.ClientPreface)) {
+		head, _ := scanHTTP2(b)
+		return head
+	}
+	b = b[lineBreaks(b):]
 	line, rest, whole := bytes.Cut(b, []byte("\n"))
 	method, after, spaced := bytes.Cut(line, []byte(" "))
-	if len(method) > maxMethod || len(method) == 0 && len(line) > 0 || !isToken(method) {
+	if len(method) > maxMethod || len(method) == 0 && len(line) > 0 || !isToken(bytes.TrimSuffix(method, []byte("\r"))) {
 		return requestHead{kind: headOther}
 	}
-	target, version, spacedTwice := bytes.Cut(after, []byte(" "))
-	for _, c := range target {
-		if c <= ' ' || c == 0x7f {
+	for _, c := range after {
+		if c < ' ' && c != '\t' && c != '\r' || c == 0x7f {
 			return requestHead{kind: headOther}
 		}
 	}
+	words := bytes.Fields(after)
 	switch {
-	case !whole && !spacedTwice:
+	case !whole, bytes.HasPrefix([]byte(http2.ClientPreface), b):
 		return requestHead{kind: headUnknown}
-	case !whole && isVersion(version, true):
-		return requestHead{kind: headUnknown}
-	case !spaced || !spacedTwice || len(target) == 0 || !whole || !isVersion(version, false):
+	case !spaced || len(words) == 0 || !isVersion(words[len(words)-1]):
 		return requestHead{kind: headOther}
 	}
+	target := string(words[0])
 	if string(method) == "CONNECT" {
-		return requestHead{headConnect, string(target)}
+		return requestHead{headConnect, target}
 	}
-	if _, authority, ok := strings.Cut(string(target), "://"); ok && target[0] != '/' {
+	if _, authority, ok := strings.Cut(target, "://"); ok && target[0] != '/' {
 		// The absolute form of a target rules over the Host field (RFC 9112, section
 		// 3.2.2).
 		authority, _, _ = strings.Cut(authority, "/")
 		authority, _, _ = strings.Cut(authority, "?")
 		return requestHead{headRequest, authority[strings.LastIndexByte(authority, '@')+1:]}
 	}
-	for {
-		line, rest, whole = bytes.Cut(rest, []byte("\n"))
-		if !whole {
-			return requestHead{kind: headNoHost}
-		}
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		if len(line) == 0 {
-			return requestHead{kind: headRequest}
-		}
-		if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("host")) {
-			return requestHead{headRequest, string(bytes.TrimSpace(value))}
-		}
-	}
+	return scanFields(rest)
 }
 
-// isVersion tells whether text is the version of HTTP/1 at the end of a request
-// line, or may become it.
-func isVersion(text []byte, part bool) bool {
-	for _, version := range []string{"HTTP/1.1\r", "HTTP/1.0\r"} {
-		if part && strings.HasPrefix(version, string(text)) || string(text)+"\r" == version || string(text) == version {
-			return true
+// scanFields reads the host among the fields of an HTTP/1 request. It is not clear if
+// there are several, or if it is written as some servers take it and others do not (RFC
+// 9112, sections 2.2, 3.2 and 5).
+func scanFields(rest []byte) requestHead {
+	head, found, unclear, ofHost := requestHead{kind: headNoHost}, false, false, false
+	for {
+		line, after, whole := bytes.Cut(rest, []byte("\n"))
+		if !whole {
+			return head
+		}
+		rest = after
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		if len(line) == 0 {
+			break
+		}
+		folded := line[0] == ' ' || line[0] == '\t'
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		isHost := bytes.EqualFold(bytes.TrimSpace(name), []byte("host"))
+		unclear = unclear || bytes.IndexByte(line, '\r') >= 0 || folded && (ofHost || isHost) || isHost && (found || !bytes.EqualFold(name, []byte("host")))
+		if ofHost = isHost || folded && ofHost; isHost && !found {
+			head, found = requestHead{headHost, string(bytes.TrimSpace(value))}, true
 		}
 	}
-	return false
+	if unclear {
+		return requestHead{kind: headUnclear}
+	}
+	head.kind = headRequest
+	return head
+}
+
+// isVersion tells whether text is at the end of a request line of HTTP, whatever the
+// version.
+func isVersion(text []byte) bool {
+	return len(text) > 5 && bytes.EqualFold(text[:5], []byte("HTTP/"))
 }
 
 // isToken tells whether text is a token as RFC 9110 has it in section 5.6.2.

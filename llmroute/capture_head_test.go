@@ -19,31 +19,46 @@ func TestScanHead(t *testing.T) {
 		"GET / HTTP/1.1\r\n":               {headNoHost, ""},
 		"GET / HTTP/1.1\r\nHost: a.ex":     {headNoHost, ""},
 		"GET / HTTP/1.1\r\nX: y\r\nHo":     {headNoHost, ""},
-		"GET / HTTP/1.1\r\nHost: a.ex\r\n": {headRequest, "a.ex"},
-		"GET / HTTP/1.1\nhOST:a.ex \n":     {headRequest, "a.ex"},
+		"GET / HTTP/1.1\r\nHost: a.ex\r\n": {headHost, "a.ex"},
+		"GET / HTTP/1.1\nhOST:a.ex \n\n":   {headRequest, "a.ex"},
 		"POST /x HTTP/1.0\r\n\r\n":         {headRequest, ""},
-		"GET / HTTP/1.1\r\nX: 1\r\n\r\nHost: a.ex\r\n": {headRequest, ""},
-		"GET / HTTP/1.1\r\nHost: a:80\r\nHost: b\r\n":  {headRequest, "a:80"},
-		"GET http://a.ex:81/b HTTP/1.1\r\nHost: c\r\n": {headRequest, "a.ex:81"},
-		"GET http://u:p@a.ex?b HTTP/1.1\r\n":           {headRequest, "a.ex"},
-		"GET /http://b HTTP/1.1\r\nHost: c\r\n":        {headRequest, "c"},
-		"CONNECT a.ex:443 HTTP/1.1\r\n":                {headConnect, "a.ex:443"},
-		"OPTIONS * HTTP/1.1\r\nHost: c\r\n":            {headRequest, "c"},
+		"GET / HTTP/1.1\r\nX: 1\r\n\r\nHost: a.ex\r\n":       {headRequest, ""},
+		"GET / HTTP/1.1\r\nHost: a.ex\r\nX: a\r\n b\r\n\r\n": {headRequest, "a.ex"},
+		"GET http://a.ex:81/b HTTP/1.1\r\nHost: c\r\n":       {headRequest, "a.ex:81"},
+		"GET http://u:p@a.ex?b HTTP/1.1\r\n":                 {headRequest, "a.ex"},
+		"GET /http://b HTTP/1.1\r\nHost: c\r\n\r\n":          {headRequest, "c"},
+		"CONNECT a.ex:443 HTTP/1.1\r\n":                      {headConnect, "a.ex:443"},
+		"OPTIONS * HTTP/1.1\r\nHost: c\r\n\r\n":              {headRequest, "c"},
 
-		"\x16\x03\x01":           {headOther, ""}, // TLS
-		"\n":                     {headOther, ""},
-		" GET":                   {headOther, ""},
-		"PING\r\n":               {headOther, ""},
-		"EHLO example.com\r\n":   {headOther, ""},
-		"*1\r\n$4\r\nPING\r\n":   {headOther, ""}, // Redis
-		"PRI * HTTP/2":           {headOther, ""},
-		"GET / HTTP/1.2":         {headOther, ""},
-		"GET / HTTP/1.1 \r\n":    {headOther, ""},
-		"GET  HTTP/1.1\r\n":      {headOther, ""},
-		"GET /\r\n":              {headOther, ""}, // HTTP/0.9
-		"GET /\tx HTTP/1.1\r\n":  {headOther, ""},
-		"OPTIONS rtsp://a RTSP/": {headOther, ""},
-		strings.Repeat("A", 33):  {headOther, ""},
+		// What a lenient server reads.
+		"\r\n\nGET / HTTP/1.1\r\nHost: c\r\n\r\n": {headRequest, "c"},
+		"\r\n":                                 {headUnknown, ""},
+		"GET / HTTP/1.2\r\nHost: c\r\n\r\n":    {headRequest, "c"},
+		"GET / http/1.1\nHost: c\n\n":          {headRequest, "c"},
+		"GET  /  HTTP/1.1 \r\nHost: c\r\n\r\n": {headRequest, "c"},
+		"GET /\tx HTTP/1.1\r\nHost: c\r\n\r\n": {headRequest, "c"},
+		"PRI * HTTP/2.0\r\nHost: c\r\n\r\n":    {headRequest, "c"},
+		"PRI * HTTP/2.0\r\n\r\nSM":             {headUnknown, ""},
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":     {headWaiting, ""},
+
+		// What servers do not read alike.
+		"GET / HTTP/1.1\r\nHost: a:80\r\nHost: b\r\n\r\n":    {headUnclear, ""},
+		"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nhost:\r\n\r\n": {headUnclear, ""},
+		"GET / HTTP/1.1\r\nHost : a\r\n\r\n":                 {headUnclear, ""},
+		"GET / HTTP/1.1\r\n Host: a\r\n\r\n":                 {headUnclear, ""},
+		"GET / HTTP/1.1\r\nHost:\r\n a\r\n\r\n":              {headUnclear, ""},
+		"GET / HTTP/1.1\r\nHost: b\r\n\ta\r\n\r\n":           {headUnclear, ""},
+		"GET / HTTP/1.1\r\nHost: b\r\nX: y\rHost: a\r\n\r\n": {headUnclear, ""},
+
+		"\x16\x03\x01":                  {headOther, ""}, // TLS
+		" GET":                          {headOther, ""},
+		"PING\r\n":                      {headOther, ""},
+		"EHLO example.com\r\n":          {headOther, ""},
+		"*1\r\n$4\r\nPING\r\n":          {headOther, ""}, // Redis
+		"GET /\r\n":                     {headOther, ""}, // HTTP/0.9
+		"GET /\x00x HTTP/1.1":           {headOther, ""},
+		"OPTIONS rtsp://a RTSP/1.0\r\n": {headOther, ""},
+		strings.Repeat("A", 33):         {headOther, ""},
 	} {
 		if got := scanHead([]byte(in)); got != want {
 			t.Errorf("%q: %v, want %v", in, got, want)
@@ -61,12 +76,16 @@ func FuzzScanHead(f *testing.F) {
 		head := scanHead(in)
 		if cut >= 0 && cut < len(in) {
 			part := scanHead(in[:cut])
-			if final := part.kind != headUnknown && part.kind != headNoHost; final && part != head {
+			if part.isWhole() && part != head {
 				t.Errorf("%q: %v, and then %v", in, part, head)
 			}
-			if part.kind == headNoHost && !head.isHTTP() {
+			if part.isHTTP() && !head.isHTTP() {
 				t.Errorf("%q: first HTTP, and then %v", in, head)
 			}
+		}
+		bare := bytes.ReplaceAll(in, []byte("\r\n"), []byte("\n"))
+		if in = in[lineBreaks(in):]; bytes.IndexByte(bare, '\r') >= 0 {
+			return // no two servers read it alike
 		}
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(in)))
 		if err != nil || r.ProtoMajor != 1 || r.ProtoMinor > 1 || len(r.Method) > maxMethod || r.Header.Get("Host") != "" || bytes.Contains(in, []byte("\n ")) || bytes.Contains(in, []byte("\n\t")) {

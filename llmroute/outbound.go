@@ -99,8 +99,10 @@ func (o *outbound) open(in *capturedConn) (*ownConn, error) {
 	return conn.(*ownConn), nil
 }
 
-// relay passes a connection on as the bytes it is, and returns at its end.
-func (o *outbound) relay(in *capturedConn, conn *ownConn) (err error) {
+// relay passes a connection on as the bytes it is, and returns at its end. served is
+// given where the first request on it has not come: it is reset if that is for a host
+// that is served.
+func (o *outbound) relay(in *capturedConn, conn *ownConn, served func(requestHead) bool) (err error) {
 	defer conn.Close()
 	client, server := in.TCPConn, conn.TCPConn
 	r := &relayed{client, server}
@@ -114,7 +116,12 @@ func (o *outbound) relay(in *capturedConn, conn *ownConn) (err error) {
 	}()
 	answered := make(chan error, 1)
 	go func() { answered <- r.copy(client, server) }()
-	if _, err = server.Write(in.first); err == nil {
+	if served != nil {
+		err = in.passUntilRequest(server, served)
+	} else {
+		_, err = server.Write(in.first)
+	}
+	if err == nil {
 		in.first = nil
 		err = r.copy(server, client)
 	} else {

@@ -60,6 +60,8 @@ func TestPassedOn(t *testing.T) {
 					"HTTP/2":                     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
 					"TLS":                        "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03",
 					"a line of another protocol": "EHLO example.com\r\nMAIL FROM:<a@example.com>\r\n",
+					"empty lines first":          "\r\n\r\nGET / HTTP/1.1\r\nHost: other.example.com\r\n\r\n",
+					"a lenient request":          "GET  /  HTTP/1.7 \r\nHost: other.example.com\r\n\r\n",
 					"one byte":                   "G",
 					"nothing":                    "",
 					"zeros":                      "\x00\x00\x00\x00",
@@ -349,7 +351,10 @@ func TestRegistryOnly(t *testing.T) {
 	if err == nil || !strings.HasSuffix(string(out), "403") {
 		t.Errorf("a tunnel: %s", out)
 	}
-	for name, bytes := range map[string]string{"TLS": "\x16\x03\x01", "HTTP/2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "silence": ""} {
+	if out := p.curl("--http2-prior-knowledge", "http://other.example.com/", "-w", "%{http_code}"); !strings.HasSuffix(out, "502") {
+		t.Errorf("HTTP/2: %s", out)
+	}
+	for name, bytes := range map[string]string{"TLS": "\x16\x03\x01", "silence": ""} {
 		c := p.connect(otherIP4 + ":80")
 		_, _ = io.WriteString(c, bytes)
 		if _, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) {
