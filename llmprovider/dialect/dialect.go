@@ -53,6 +53,9 @@ type API struct {
 	// with, up to that member.
 	CountMember, CountHead string
 
+	// SignedParts reports whether parts other than reasoning carry opaque state.
+	SignedParts bool
+
 	// Arrays reports whether a stream may come as one JSON array.
 	Arrays bool
 

@@ -1,6 +1,10 @@
 package dialect
 
-import "github.com/caddy-llm/gateway/llmprovider"
+import (
+	"bytes"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
 
 // Emitter is what the readers of responses have in common: it passes events on.
 type Emitter struct {
@@ -35,12 +39,12 @@ func (r *Emitter) Fail(err *llmprovider.Error) {
 }
 
 // Part passes on a part that is whole. open is its beginning, but for its kind of
-// event.
+// event, and with the log probabilities of its text.
 func (r *Emitter) Part(open Event, text []byte, signature Carrier) {
 	open.Kind = Open
 	r.Send(open)
 	if len(text) > 0 || !signature.Empty() {
-		r.Send(Event{Kind: Delta, Choice: open.Choice, Part: open.Part, Text: text, Signature: signature})
+		r.Send(Event{Kind: Delta, Choice: open.Choice, Part: open.Part, Text: text, Signature: signature, LogProbs: open.LogProbs})
 	}
 	r.Send(Event{Kind: Close, Choice: open.Choice, Part: open.Part})
 }
@@ -81,4 +85,17 @@ func Count(value JSON) (n int64, ok bool) {
 		n = 10*n + int64(c-'0')
 	}
 	return n, len(value) > 0
+}
+
+// Between returns what stands between an array's brackets, or nil for an empty one and
+// for another value.
+func Between(array JSON) JSON {
+	if len(array) < 2 || array[0] != '[' {
+		return nil
+	}
+	inner := bytes.TrimSpace(array[1 : len(array)-1])
+	if len(inner) == 0 {
+		return nil
+	}
+	return inner
 }

@@ -42,6 +42,10 @@ type Event struct {
 	// arguments), as it stands between the quotes of a JSON string.
 	Text []byte
 
+	// LogProbs are, at a Delta of Text, the log probabilities of its tokens, as
+	// OpenAI's chat completions have them: objects with commas between them.
+	LogProbs JSON
+
 	// Signature is opaque state of the part: of a ToolCall at its Open, of any other
 	// at a Delta. Data, at the Open of a Reasoning part, is reasoning that cannot be
 	// read; such a part has no text.

@@ -33,6 +33,7 @@ type Response struct {
 	ended   bool
 	failed  *llmprovider.Error
 	loss    Loss
+	state   map[int]Carrier // of the open part of a choice
 }
 
 // form is what a response's body is.
@@ -272,6 +273,17 @@ func (t *Response) take(e *Event) error {
 		t.content = t.content || e.Part == ToolCall || !e.Data.Empty()
 	case Delta:
 		t.content = t.content || len(e.Text) > 0
+		if e.Part != Reasoning && !e.Signature.Empty() && !t.to.SignedParts {
+			if t.state == nil {
+				t.state = make(map[int]Carrier)
+			}
+			t.state[e.Choice] = e.Signature.Clone()
+			e.Signature = Carrier{}
+		}
+	case Close:
+		t.out = t.writer.Append(t.out, e)
+		t.passState(e.Choice)
+		return nil
 	case UsageEvent:
 		reason, model := t.usage.FinishReason, t.usage.Model
 		t.usage = *e.Usage
@@ -292,6 +304,18 @@ func (t *Response) take(e *Event) error {
 	}
 	t.out = t.writer.Append(t.out, e)
 	return nil
+}
+
+// passState passes on the state of a part that has ended as reasoning of its own, for
+// clients whose API has no other place for it.
+func (t *Response) passState(choice int) {
+	state, ok := t.state[choice]
+	if !ok {
+		return
+	}
+	delete(t.state, choice)
+	t.out = t.writer.Append(t.out, &Event{Kind: Open, Choice: choice, Part: Reasoning, Data: state})
+	t.out = t.writer.Append(t.out, &Event{Kind: Close, Choice: choice, Part: Reasoning})
 }
 
 // fail ends the response with an error: inside the body, or as the whole response if

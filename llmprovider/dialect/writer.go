@@ -1,6 +1,9 @@
 package dialect
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
@@ -131,17 +134,21 @@ func (w *RequestWriter) NoTuning() {
 	w.Drop(CVerbosity, s.Verbosity)
 	w.Drop(CCacheKey, s.CacheKey)
 	w.DropStore()
-	w.DropCache(s.Cache)
 }
 
-// OneChoice returns the refusal of a request for several choices or for log
-// probabilities, for APIs that have neither, or nil.
+// OneChoice returns the refusal of a request for several choices, for APIs that have
+// one, or nil.
 func (w *RequestWriter) OneChoice() *llmprovider.Error {
-	s := &w.R.Settings
-	switch {
-	case s.Candidates != nil && string(s.Candidates) != "1":
+	if n := w.R.Settings.Candidates; n != nil && string(n) != "1" {
 		return w.R.Refuse(CCandidates, "it has one choice in a response")
-	case string(s.LogProbs) == "true":
+	}
+	return nil
+}
+
+// NoLogProbs returns the refusal of a request for log probabilities, for APIs that
+// have none, or nil.
+func (w *RequestWriter) NoLogProbs() *llmprovider.Error {
+	if IsTrue(w.R.Settings.LogProbs) {
 		return w.R.Refuse(CLogProbs, "it has no log probabilities")
 	}
 	return nil
@@ -330,4 +337,16 @@ func (w *RequestWriter) CannotForce() bool {
 	}
 	w.R.Loss.Approximate(CChoice)
 	return true
+}
+
+// User appends the end user's identifier, or a digest of one that is longer than the
+// API takes, in bytes.
+func (w *RequestWriter) User(name string, most int) {
+	user := w.R.Settings.User
+	if len(user) > most+2 {
+		sum := sha256.Sum256(user)
+		user = JSON(`"` + hex.EncodeToString(sum[:]) + `"`)
+		w.R.Loss.Approximate(CUser)
+	}
+	w.Member(name, user)
 }

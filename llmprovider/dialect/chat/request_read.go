@@ -102,6 +102,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "tools":
 		return readTools(r, value)
 	case "functions":
+		r.Legacy = true
 		return readFunctions(r, value)
 	case "tool_choice":
 		return readChoice(r, value)

@@ -59,13 +59,15 @@ func (w *requestWriter) settings() *llmprovider.Error {
 	w.Member(cmp.Or(p.SeedName, "seed"), s.Seed)
 	w.Member("n", s.Candidates)
 	w.Member("logprobs", s.LogProbs)
-	w.Member("top_logprobs", s.TopLogProbs)
+	if dialect.IsTrue(s.LogProbs) { // or they are an error
+		w.Member("top_logprobs", s.TopLogProbs)
+	}
 	if len(s.Stop) > 4 {
 		return w.R.Refuse(dialect.CStop, "it takes four stop sequences at most")
 	}
 	w.Values("stop", s.Stop)
 	w.Member("verbosity", s.Verbosity)
-	w.Member("user", s.User)
+	w.User("user", 128)
 	w.Member("metadata", s.Metadata)
 	w.Member("service_tier", s.ServiceTier)
 	if s.Store != nil && *s.Store {

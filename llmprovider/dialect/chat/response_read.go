@@ -82,7 +82,7 @@ func (r *wholeReader) readChoice(n int, choice dialect.JSON) {
 		t := part.Thought
 		r.Part(dialect.Event{Choice: n, Part: dialect.Reasoning, Summary: t.Summary, Data: t.Data}, jsonscan.Inner(t.Text), t.Signature)
 	}
-	r.readContent(n, jsonscan.Get(message, "content"))
+	r.readContent(n, jsonscan.Get(message, "content"), logProbs(choice))
 	if refusal := jsonscan.Inner(jsonscan.Get(message, "refusal")); len(refusal) > 0 {
 		refused = true
 		r.Part(dialect.Event{Choice: n, Part: dialect.Refusal}, refusal, dialect.Carrier{})
@@ -123,10 +123,15 @@ func (r *responseReader) finish(n int, choice dialect.JSON, refused bool, calls 
 	r.Send(e)
 }
 
+// logProbs returns the log probabilities of a choice's text, without brackets.
+func logProbs(choice dialect.JSON) dialect.JSON {
+	return dialect.Between(jsonscan.Get(jsonscan.Get(choice, "logprobs"), "content"))
+}
+
 // readContent reads a message's content: a string, or the parts that Mistral sends.
-func (r *wholeReader) readContent(n int, content dialect.JSON) {
+func (r *wholeReader) readContent(n int, content, logProbs dialect.JSON) {
 	if text := jsonscan.Inner(content); len(text) > 0 {
-		r.Part(dialect.Event{Choice: n, Part: dialect.Text}, text, dialect.Carrier{})
+		r.Part(dialect.Event{Choice: n, Part: dialect.Text, LogProbs: logProbs}, text, dialect.Carrier{})
 		return
 	}
 	for raw := range jsonscan.Elements(content) {

@@ -176,7 +176,7 @@ func (r *streamReader) choice(raw dialect.JSON) {
 	if hasReasoning {
 		r.reasoning(n, delta)
 	}
-	r.content(n, content)
+	r.content(n, content, raw)
 	if text := jsonscan.Inner(refusal); len(text) > 0 {
 		c.refused = true
 		r.text(n, dialect.Refusal, text)
@@ -196,9 +196,10 @@ func (r *streamReader) choice(raw dialect.JSON) {
 	}
 }
 
-func (r *streamReader) content(n int, content dialect.JSON) {
+func (r *streamReader) content(n int, content, choice dialect.JSON) {
 	if text := jsonscan.Inner(content); len(text) > 0 {
-		r.text(n, dialect.Text, text)
+		r.openPart(n, dialect.Text)
+		r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.Text, Text: text, LogProbs: logProbs(choice)})
 		return
 	}
 	for raw := range jsonscan.Elements(content) { // Mistral

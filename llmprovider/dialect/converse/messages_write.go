@@ -39,7 +39,21 @@ func (w *requestWriter) system(turns []dialect.Turn) *llmprovider.Error {
 // messages writes the conversation.
 func (w *requestWriter) messages(turns []dialect.Turn) *llmprovider.Error {
 	w.Begin("messages")
-	return w.Merged(turns, "assistant", `","content":[`, w.blocks)
+	if err := w.Merged(turns, "assistant", `","content":[`, w.blocks); err != nil {
+		return err
+	}
+	c := w.R.Settings.Cache
+	switch {
+	case c == nil || w.marked:
+	case w.markable: // the client has the API find the last block, which Converse does not
+		const tail = `]}]`
+		w.Out = w.Out[:len(w.Out)-len(tail)]
+		w.cache(c)
+		w.Out = append(w.Out, tail...)
+	default:
+		w.R.Loss.Drop(dialect.CCache)
+	}
+	return nil
 }
 
 // blocks writes a turn's parts, results of tools first, and returns how many.
@@ -67,14 +81,38 @@ func (w *requestWriter) blocks(parts []dialect.Part) (int, *llmprovider.Error) {
 			if !p.Signature.Empty() {
 				w.R.Loss.Drop(dialect.CSignature)
 			}
-			if p.Kind == dialect.ToolResult && w.Target.Profile.NoResultCache {
-				w.DropCache(p.Cache)
-			} else {
-				w.cache(p.Cache)
-			}
+			w.mark(p)
 		}
 	}
+	if w.waiting != nil { // nothing that takes it came after the document
+		w.R.Loss.Drop(dialect.CCache)
+		w.waiting = nil
+	}
 	return n, nil
+}
+
+// mark writes a part's cache marker. One must not follow a document that is no PDF, or
+// a video: it goes after the next part, which makes the cached prefix longer.
+func (w *requestWriter) mark(p *dialect.Part) {
+	c := p.Cache
+	switch {
+	case p.Kind == dialect.ToolResult && w.Target.Profile.NoResultCache:
+		w.DropCache(c)
+		w.markable, w.marked = false, false
+		return
+	case p.Kind == dialect.Video, p.Kind == dialect.Document && p.Media.Type != "application/pdf":
+		w.markable, w.marked = false, false
+		if c != nil {
+			w.waiting = c
+		}
+		return
+	case c == nil && w.waiting != nil:
+		c = w.waiting
+		w.R.Loss.Approximate(dialect.CCache)
+	}
+	w.waiting = nil
+	w.markable, w.marked = true, c != nil
+	w.cache(c)
 }
 
 // isBlank reports whether a text has nothing but space, which the API refuses.

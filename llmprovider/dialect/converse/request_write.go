@@ -11,6 +11,11 @@ import (
 // requestWriter writes one request.
 type requestWriter struct {
 	dialect.RequestWriter
+	waiting *dialect.Cache // a marker that cannot stand where the client has it
+
+	// Of the block that was written last: whether a marker may follow it, and whether
+	// one does.
+	markable, marked bool
 }
 
 // writeRequest implements dialect.API. The model and whether to stream stand in the
@@ -44,6 +49,9 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 func (w *requestWriter) settings() *llmprovider.Error {
 	s, p := &w.R.Settings, w.Target.Profile
 	if err := w.OneChoice(); err != nil {
+		return err
+	}
+	if err := w.NoLogProbs(); err != nil {
 		return err
 	}
 	switch {

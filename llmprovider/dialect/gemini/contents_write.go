@@ -90,6 +90,13 @@ func (w *requestWriter) parts(parts []dialect.Part) (int, *llmprovider.Error) {
 			w.Out = append(w.Out, '}')
 		}
 	}
+	if !state.Empty() { // of the turn's end
+		if w.Out[len(w.Out)-1] != '[' {
+			w.Out = append(w.Out, ',')
+		}
+		w.Write(`{"text":"","thoughtSignature":`, state.Value, `}`)
+		n++
+	}
 	return n, nil
 }
 

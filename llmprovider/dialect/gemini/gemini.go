@@ -23,6 +23,7 @@ var API = &dialect.API{
 	Path:              path,
 	CountMember:       "totalTokens",
 	CountHead:         "{",
+	SignedParts:       true,
 	Arrays:            true,
 	Paths:             paths,
 	ReadRequest:       readRequest,

@@ -133,9 +133,10 @@ func readConfig(r *dialect.Request, config dialect.JSON) *llmprovider.Error {
 		case "seed":
 			s.Seed = value
 		case "responseLogprobs":
-			s.LogProbs = value
-		case "logprobs":
-			s.TopLogProbs = value
+			if dialect.IsTrue(value) {
+				return r.Refuse(dialect.CLogProbs, onlyHere)
+			}
+		case "logprobs": // of no effect without responseLogprobs
 		case "responseMimeType":
 			if jsonscan.Text(value) == "application/json" && s.Format.Kind == 0 {
 				s.Format.Kind = dialect.FormatJSON

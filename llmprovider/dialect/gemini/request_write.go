@@ -23,9 +23,7 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	}
 	w := &requestWriter{RequestWriter: dialect.NewRequestWriter(r, target)}
 	if !r.Count {
-		if err := w.config(); err != nil {
-			return nil, err
-		}
+		w.config()
 	}
 	if r.Count && !target.Profile.FlatCount && (len(r.Tools) > 0 || len(r.Turns) > 0 && r.Turns[0].IsSystem()) {
 		// Google's own endpoint takes more than the contents in a request of its own.
@@ -48,12 +46,10 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 	return w.Finish(), nil
 }
 
-func (w *requestWriter) config() *llmprovider.Error {
+func (w *requestWriter) config() {
 	s := &w.R.Settings
-	if string(s.LogProbs) == "true" {
-		return w.R.Refuse(dialect.CLogProbs, "its log probabilities have another form")
-	}
 	w.NoTuning()
+	w.DropCache(s.Cache)
 	w.Drop(dialect.CUser, s.User)
 	w.Drop(dialect.CMetadata, s.Metadata)
 	switch tier := jsonscan.Text(s.ServiceTier); tier {
@@ -82,6 +78,10 @@ func (w *requestWriter) config() *llmprovider.Error {
 	w.Member("frequencyPenalty", s.FrequencyPenalty)
 	w.Member("seed", s.Seed)
 	w.Member("candidateCount", s.Candidates)
+	if dialect.IsTrue(s.LogProbs) {
+		w.Member("responseLogprobs", s.LogProbs)
+		w.Member("logprobs", s.TopLogProbs)
+	}
 	w.Values("stopSequences", s.Stop)
 	switch f := &s.Format; f.Kind {
 	case dialect.FormatJSON:
@@ -91,7 +91,7 @@ func (w *requestWriter) config() *llmprovider.Error {
 			w.R.Loss.Drop(dialect.CFormatName)
 		}
 		w.Member("responseMimeType", dialect.JSON(`"application/json"`))
-		w.Member("responseJsonSchema", f.Schema)
+		w.Member("responseJsonSchema", w.schema(f.Schema, dialect.CFormat))
 	}
 	w.thinking()
 	if w.Out[len(w.Out)-1] == '{' { // nothing was said
@@ -99,10 +99,10 @@ func (w *requestWriter) config() *llmprovider.Error {
 		if w.Out[len(w.Out)-1] == ',' {
 			w.Out = w.Out[:len(w.Out)-1]
 		}
-		return nil
+		return
 	}
 	w.Out = append(w.Out, '}')
-	return nil
+
 }
 
 // levels are the words of effort in the API's terms.
@@ -176,6 +176,18 @@ func (w *requestWriter) thinking() {
 	w.Out = append(w.Out, '}')
 }
 
+// schema returns a schema as the API takes it.
+func (w *requestWriter) schema(schema dialect.JSON, c dialect.Concept) dialect.JSON {
+	if schema == nil {
+		return nil
+	}
+	out, exact := inlined(schema)
+	if !exact {
+		w.R.Loss.Approximate(c)
+	}
+	return out
+}
+
 func (w *requestWriter) tools() *llmprovider.Error {
 	if len(w.R.Tools) == 0 {
 		return nil
@@ -193,7 +205,7 @@ func (w *requestWriter) tools() *llmprovider.Error {
 		if t.Kind == dialect.Custom {
 			w.Member("parametersJsonSchema", dialect.JSON(dialect.CustomSchema))
 		} else {
-			w.Member("parametersJsonSchema", t.Schema)
+			w.Member("parametersJsonSchema", w.schema(t.Schema, dialect.CToolSchema))
 		}
 		if t.Strict != nil && *t.Strict {
 			w.R.Loss.Drop(dialect.CStrict)

@@ -31,6 +31,7 @@ type responseReader struct {
 // choiceState is what has come of one candidate.
 type choiceState struct {
 	open   dialect.Kind // the part that is open, or 0
+	probs  dialect.JSON // the log probabilities of the text that comes next
 	calls  int
 	finish string
 }
@@ -74,6 +75,7 @@ func (r *responseReader) take(doc dialect.JSON) {
 }
 
 func (r *responseReader) candidate(n int, candidate dialect.JSON) {
+	r.choices[n].probs = logProbs(get(candidate, "logprobsResult"))
 	for part := range jsonscan.Elements(get(get(candidate, "content"), "parts")) {
 		r.part(n, part)
 	}
@@ -122,7 +124,11 @@ func (r *responseReader) part(n int, part dialect.JSON) {
 		c.open = kind
 		r.Send(dialect.Event{Kind: dialect.Open, Choice: n, Part: kind, Summary: kind == dialect.Reasoning})
 	}
-	r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: c.open, Text: inner, Signature: signature})
+	e := dialect.Event{Kind: dialect.Delta, Choice: n, Part: c.open, Text: inner, Signature: signature}
+	if kind == dialect.Text && len(inner) > 0 {
+		e.LogProbs, c.probs = c.probs, nil
+	}
+	r.Send(e)
 }
 
 func (r *responseReader) call(n int, call dialect.JSON, signature dialect.Carrier) {
@@ -253,11 +259,24 @@ func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
 type streamReader struct {
 	*responseReader
 	events dialect.EventStream
+	begun  bool
+	array  *arrayStream // nil for events
 }
 
 func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
 	r.Emit = emit
-	if err := r.events.Read(p, r.object); err != nil {
+	if text := bytes.TrimLeft(p, " \t\r\n"); !r.begun && len(text) > 0 {
+		if r.begun = true; text[0] == '[' {
+			r.array = new(arrayStream)
+		}
+	}
+	var err error
+	if r.array != nil {
+		err = r.array.Read(p, func(data []byte) error { return r.object(nil, data) })
+	} else {
+		err = r.events.Read(p, r.object)
+	}
+	if err != nil {
 		return err
 	}
 	return r.Err
@@ -284,7 +303,7 @@ func (r *streamReader) Close(emit func(*dialect.Event) error) error {
 	if rest = bytes.TrimSpace(rest); len(rest) > 0 && jsonscan.Valid(rest) {
 		r.Fail(dialect.ReadError(0, rest))
 	}
-	if len(r.choices) == 0 {
+	if len(r.choices) == 0 || r.array != nil && !r.array.ended {
 		r.Fail(dialect.Incomplete())
 	}
 	r.end()

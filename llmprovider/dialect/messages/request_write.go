@@ -65,8 +65,8 @@ func (w *requestWriter) settings() *llmprovider.Error {
 	w.sampling(budget > 0)
 	w.Values("stop_sequences", s.Stop)
 	if s.User != nil {
-		w.Out = append(w.Out, `,"metadata":{"user_id":`...)
-		w.Out = append(w.Out, s.User...)
+		w.Out = append(w.Out, `,"metadata":{`...)
+		w.User("user_id", 256)
 		w.Out = append(w.Out, '}')
 	}
 	switch jsonscan.Text(s.ServiceTier) {
@@ -89,22 +89,20 @@ func (w *requestWriter) settings() *llmprovider.Error {
 // refuseSettings refuses what the client would miss, and drops what only tunes.
 func (w *requestWriter) refuseSettings() *llmprovider.Error {
 	s := &w.R.Settings
-	switch {
-	case s.Candidates != nil && string(s.Candidates) != "1":
-		return w.R.Refuse(dialect.CCandidates, "it answers with one choice")
-	case string(s.LogProbs) == "true":
-		return w.R.Refuse(dialect.CLogProbs, "it has no log probabilities")
-	case s.Format.Kind == dialect.FormatJSON:
+	if s.Format.Kind == dialect.FormatJSON {
 		return w.R.Refuse(dialect.CFormat, "it has no JSON mode without a schema; send a json_schema")
+	}
+	if err := w.OneChoice(); err != nil {
+		return err
+	}
+	if err := w.NoLogProbs(); err != nil {
+		return err
 	}
 	w.Drop(dialect.CPresencePenalty, s.PresencePenalty)
 	w.Drop(dialect.CFrequencyPenalty, s.FrequencyPenalty)
-	w.Drop(dialect.CLogitBias, s.LogitBias)
+	w.NoTuning()
 	w.Drop(dialect.CSeed, s.Seed)
-	w.Drop(dialect.CVerbosity, s.Verbosity)
 	w.Drop(dialect.CMetadata, s.Metadata)
-	w.Drop(dialect.CCacheKey, s.CacheKey)
-	w.DropStore()
 	return nil
 }
 

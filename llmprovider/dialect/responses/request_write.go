@@ -28,7 +28,11 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 		if target.Stream {
 			w.Out = append(w.Out, `,"stream":true`...)
 		}
-		w.Out = append(w.Out, `,"store":false,"include":["reasoning.encrypted_content"]`...)
+		w.Out = append(w.Out, `,"store":false,"include":["reasoning.encrypted_content"`...)
+		if dialect.IsTrue(r.Settings.LogProbs) {
+			w.Out = append(w.Out, `,"message.output_text.logprobs"`...)
+		}
+		w.Out = append(w.Out, ']')
 		if err := w.settings(); err != nil {
 			return nil, err
 		}
@@ -57,6 +61,9 @@ func (w *requestWriter) settings() *llmprovider.Error {
 		w.Member("max_output_tokens", s.MaxOutput)
 	}
 	w.Sampling("temperature", "top_p")
+	if dialect.IsTrue(s.LogProbs) {
+		w.Member("top_logprobs", s.TopLogProbs)
+	}
 	w.Drop(dialect.CTopK, s.TopK)
 	w.Drop(dialect.CPresencePenalty, s.PresencePenalty)
 	w.Drop(dialect.CFrequencyPenalty, s.FrequencyPenalty)
@@ -64,7 +71,7 @@ func (w *requestWriter) settings() *llmprovider.Error {
 	w.Drop(dialect.CSeed, s.Seed)
 	w.DropStore()
 	w.DropCache(s.Cache)
-	w.Member("safety_identifier", s.User)
+	w.User("safety_identifier", 128)
 	w.Member("metadata", s.Metadata)
 	w.Member("service_tier", s.ServiceTier)
 	w.Member("prompt_cache_key", s.CacheKey)

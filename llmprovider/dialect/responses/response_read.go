@@ -62,7 +62,8 @@ func (r *responseReader) item(item dialect.JSON) {
 		for part := range jsonscan.Elements(jsonscan.Get(item, "content")) {
 			switch jsonscan.Text(jsonscan.Get(part, "type")) {
 			case "output_text":
-				r.Part(dialect.Event{Part: dialect.Text}, jsonscan.Inner(jsonscan.Get(part, "text")), dialect.Carrier{})
+				open := dialect.Event{Part: dialect.Text, LogProbs: dialect.Between(jsonscan.Get(part, "logprobs"))}
+				r.Part(open, jsonscan.Inner(jsonscan.Get(part, "text")), dialect.Carrier{})
 			case "refusal":
 				r.refused = true
 				r.Part(dialect.Event{Part: dialect.Refusal}, jsonscan.Inner(jsonscan.Get(part, "refusal")), dialect.Carrier{})
@@ -254,7 +255,7 @@ func (r *streamReader) delta(data dialect.JSON, kind dialect.Kind) {
 		r.Send(dialect.Event{Kind: dialect.Open, Part: kind, Summary: kind == dialect.Reasoning})
 	}
 	r.texts++
-	r.text(kind, text)
+	r.Send(dialect.Event{Kind: dialect.Delta, Part: kind, Text: text, LogProbs: dialect.Between(jsonscan.Get(data, "logprobs"))})
 }
 
 // late emits the arguments of a call that came at its end only.

@@ -53,6 +53,7 @@ type responseWriter struct {
 	count  int
 	usage  llmprovider.Usage
 	reason dialect.Reason
+	told   bool // that the model refused, by a part
 
 	open item
 }
@@ -67,6 +68,7 @@ type item struct {
 	summary  bool
 	text     []byte
 	state    []byte // opaque, a JSON string
+	logProbs []byte // objects with commas between them
 	inStream bool   // its beginning was sent
 }
 
@@ -80,7 +82,7 @@ func (w *responseWriter) start(e *dialect.Event) {
 func (w *responseWriter) begin(e *dialect.Event) {
 	w.start(new(dialect.Event))
 	i := &w.open
-	*i = item{part: e.Part, callID: e.ID, name: e.Name, custom: e.Custom, summary: e.Summary, text: i.text[:0], state: i.state[:0]}
+	*i = item{part: e.Part, callID: e.ID, name: e.Name, custom: e.Custom, summary: e.Summary, text: i.text[:0], state: i.state[:0], logProbs: i.logProbs[:0]}
 	prefix := "msg_"
 	switch {
 	case e.Part == dialect.Reasoning:
@@ -148,7 +150,11 @@ func (i *item) appendPart(dst, text []byte) []byte {
 		return append(dst, `"}`...)
 	}
 	dst = append(append(dst, `{"type":"output_text","text":"`...), text...)
-	return append(dst, `","annotations":[],"logprobs":[]}`...)
+	dst = append(dst, `","annotations":[],"logprobs":[`...)
+	if len(text) > 0 {
+		dst = append(dst, i.logProbs...)
+	}
+	return append(dst, `]}`...)
 }
 
 // take notes what an event adds to the open item or says of the response.
@@ -160,10 +166,17 @@ func (w *responseWriter) take(e *dialect.Event) {
 		w.begin(e)
 	case dialect.Delta:
 		w.open.text = append(w.open.text, e.Text...)
+		if e.LogProbs != nil {
+			if len(w.open.logProbs) > 0 {
+				w.open.logProbs = append(w.open.logProbs, ',')
+			}
+			w.open.logProbs = append(w.open.logProbs, e.LogProbs...)
+		}
 		if !e.Signature.Empty() && w.open.part == dialect.Reasoning {
 			w.open.state = e.Signature.Append(w.open.state[:0], Vendor)
 		}
 	case dialect.Close:
+		w.told = w.told || w.open.part == dialect.Refusal
 		if w.count > 0 {
 			w.items = append(w.items, ',')
 		}
@@ -193,7 +206,7 @@ func (w *responseWriter) appendResponse(dst []byte, status string, failed *llmpr
 	switch {
 	case status != "incomplete":
 		dst = append(dst, "null"...)
-	case w.reason == dialect.Filtered:
+	case w.reason == dialect.Filtered, w.reason == dialect.Refused:
 		dst = append(dst, `{"reason":"content_filter"}`...)
 	default:
 		dst = append(dst, `{"reason":"max_output_tokens"}`...)
@@ -216,6 +229,10 @@ func (w *responseWriter) status() string {
 	switch w.reason {
 	case dialect.Length, dialect.ContextFull, dialect.Filtered, dialect.Paused:
 		return "incomplete"
+	case dialect.Refused:
+		if !w.told {
+			return "incomplete"
+		}
 	}
 	return "completed"
 }
@@ -228,6 +245,9 @@ func appendUsage(dst []byte, u *llmprovider.Usage) []byte {
 	}
 	count(`{"input_tokens":`, u.PromptTokens)
 	count(`,"input_tokens_details":{"cached_tokens":`, u.CachedTokens)
+	if u.CacheWriteTokens > 0 {
+		count(`,"cache_write_tokens":`, u.CacheWriteTokens)
+	}
 	count(`},"output_tokens":`, u.CompletionTokens)
 	count(`,"output_tokens_details":{"reasoning_tokens":`, u.ReasoningTokens)
 	count(`},"total_tokens":`, u.PromptTokens+u.CompletionTokens)

@@ -128,7 +128,8 @@ func (w *streamWriter) delta(dst []byte, e *dialect.Event) []byte {
 	case i.part == dialect.Refusal:
 		dst = append(w.item(dst, "response.refusal.delta"), `,"content_index":0`...)
 	default:
-		dst = append(w.item(dst, "response.output_text.delta"), `,"content_index":0,"logprobs":[]`...)
+		dst = append(w.item(dst, "response.output_text.delta"), `,"content_index":0,"logprobs":[`...)
+		dst = append(append(dst, e.LogProbs...), ']')
 	}
 	dst = append(append(dst, `,"delta":"`...), e.Text...)
 	return end(append(dst, '"'))
@@ -159,7 +160,7 @@ func (w *streamWriter) closeItem(dst []byte) []byte {
 		}
 		dst = append(w.item(dst, name), `,"content_index":0`...)
 		if i.part != dialect.Refusal {
-			dst = append(dst, `,"logprobs":[]`...)
+			dst = append(append(append(dst, `,"logprobs":[`...), i.logProbs...), ']')
 		}
 		dst = w.text(dst, member)
 		dst = append(w.item(dst, "response.content_part.done"), `,"content_index":0,"part":`...)
