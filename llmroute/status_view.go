@@ -322,7 +322,7 @@ func rulesStatus(rules []*Rule, targets [][]target) []RouteRule {
 		}
 		for j := range targets[i][:min(len(targets[i]), maxViewParts)] {
 			t := &targets[i][j]
-			b := BackendStatus{Provider: t.Backend.Provider, Model: t.Backend.Model, Priority: t.Priority, Unusable: t.Unusable}
+			b := BackendStatus{Provider: t.Backend.Provider, Model: t.Model, Priority: t.Priority, Unusable: t.Unusable}
 			switch {
 			case t.usable():
 				b.Share = float64(t.weight()) / float64(weights[t.Priority])
