@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/caddy-llm/gateway/internal/options"
+	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )

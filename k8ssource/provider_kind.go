@@ -25,6 +25,9 @@ func kindConfigs(c *v1beta1.ProviderConfig) map[string]v1beta1.KindConfig {
 	if o := c.OpenAIConfig; o != nil {
 		out["openAIConfig"] = v1beta1.KindConfig{Model: o.Model, Stream: o.Stream, APIKey: o.APIKey, APIKeySecretRef: o.APIKeySecretRef}
 	}
+	if a := c.AnthropicConfig; a != nil {
+		out["anthropicConfig"] = v1beta1.KindConfig{Model: a.Model, Stream: a.Stream, APIKey: a.APIKey, APIKeySecretRef: a.APIKeySecretRef, MaxTokens: a.MaxTokens}
+	}
 	maps.Copy(out, c.Others)
 	return out
 }
@@ -112,6 +115,16 @@ func (b *providerBuilder) options(path string, options map[string]json.RawMessag
 
 func (b *providerBuilder) modelConfig(path string, c *v1beta1.KindConfig) kind.Config {
 	out := kind.Config{Model: c.Model, Stream: c.Stream}
+	switch {
+	case c.MaxTokens == nil:
+	case !b.traits.TakesMaxTokens:
+		b.fault(ReasonInvalidField, "%s.maxTokens: providers of this kind have no such setting; leave it out", path)
+	case *c.MaxTokens < 1:
+		b.fault(ReasonInvalidField, "%s.maxTokens: this is not positive; write a number of tokens, such as 8192", path)
+	default:
+		n := int(*c.MaxTokens)
+		out.MaxTokens = &n
+	}
 	switch {
 	case c.APIKey != nil && c.APIKeySecretRef != nil:
 		b.fault(ReasonInvalidKey, "%s: apiKey and apiKeySecretRef are both set; keep one of them", path)

@@ -56,10 +56,11 @@ func hasValue(v gjson.Result) bool {
 }
 
 // hasContent reports whether events of the kind carry content, in the Responses
-// API and in the streams of audio and images.
+// API, in Anthropic's and in the streams of audio and images.
 func hasContent(kind string) bool {
 	switch kind {
-	case "response.completed", "response.incomplete", "transcript.text.segment", "transcript.text.done", "image_generation.completed", "image_edit.completed":
+	case "content_block_delta", // Anthropic's
+		"response.completed", "response.incomplete", "transcript.text.segment", "transcript.text.done", "image_generation.completed", "image_edit.completed":
 		return true
 	}
 	return strings.Contains(kind, ".delta") || strings.Contains(kind, ".partial_image") || strings.HasSuffix(kind, "_text.done") || strings.HasSuffix(kind, "arguments.done")

@@ -26,6 +26,17 @@ const (
 	GeminiAPI       // Google's
 )
 
+// String returns what errors call the API.
+func (a API) String() string {
+	switch a {
+	case MessagesAPI:
+		return "Anthropic's Messages API"
+	case GeminiAPI:
+		return "Google's Gemini API"
+	}
+	return "OpenAI's API"
+}
+
 // Error is an error that the gateway itself makes. It is written in the shape
 // that the client's API documents, so that an SDK raises its usual typed
 // exception. It never contains a key.
@@ -122,6 +133,13 @@ func (e *Error) typedEvent(operation Operation, number int) []byte {
 		out = fmt.Appendf(out, `"code":%s,"message":%s,"param":null,`, code, message)
 	}
 	out = append(out, e.JSON()[1:]...)
+	return append(out, "\n\n"...)
+}
+
+// messagesEvent returns the error as an event of Anthropic's API, which ends a stream:
+// https://docs.anthropic.com/en/docs/build-with-claude/streaming#error-events.
+func (e *Error) messagesEvent() []byte {
+	out := append([]byte("\n\nevent: error\ndata: "), e.messagesJSON()...)
 	return append(out, "\n\n"...)
 }
 

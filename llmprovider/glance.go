@@ -20,6 +20,7 @@ const (
 var (
 	usageName    = []byte(`"usage`)
 	finishName   = []byte(`"finish_reason`)
+	stopName     = []byte(`"stop_reason`) // Anthropic's
 	errorName    = []byte(`"error`)
 	modelName    = []byte(`"model`)
 	typeName     = []byte(`"type`)
@@ -84,7 +85,7 @@ func glance(event []byte) (s sights, null int) {
 				}
 			}
 		case 'n':
-			if bytes.HasSuffix(name, finishName) && valueAt(event, i+1, '"', '"') {
+			if (bytes.HasSuffix(name, finishName) || bytes.HasSuffix(name, stopName)) && valueAt(event, i+1, '"', '"') {
 				s |= seesFinish
 			}
 		case 'l':

@@ -19,11 +19,10 @@ const (
 	NoChoices Verdict = "no choices"
 )
 
-// Judge returns what looks at the beginning of a response to that operation of
-// OpenAI's API: data is what has come, all that it is the whole. It is certain as soon
+// Judge returns what looks at the beginning of a response of that endpoint: data is what has come, all that it is the whole. It is certain as soon
 // as there is something for the client. Judge returns nil for a response that cannot
 // be read.
-func Judge(res *http.Response, op Operation) func(data []byte, all bool) (v Verdict, certain bool) {
+func Judge(res *http.Response, e Endpoint) func(data []byte, all bool) (v Verdict, certain bool) {
 	media := MediaType(res.Header)
 	switch {
 	case Compressed(res.Header):
@@ -31,7 +30,7 @@ func Judge(res *http.Response, op Operation) func(data []byte, all bool) (v Verd
 	case media == "text/html":
 		return func([]byte, bool) (Verdict, bool) { return IsPage, true }
 	case media == "", media == "application/json", media == "text/event-stream", media == "text/plain", strings.HasSuffix(media, "+json"):
-		return func(data []byte, all bool) (Verdict, bool) { return judgeText(data, all, op) }
+		return func(data []byte, all bool) (Verdict, bool) { return judgeText(data, all, e) }
 	}
 	return func(data []byte, all bool) (Verdict, bool) { // audio and the like
 		if len(data) > 0 {
@@ -42,19 +41,19 @@ func Judge(res *http.Response, op Operation) func(data []byte, all bool) (v Verd
 }
 
 // judgeText judges JSON, events or other text.
-func judgeText(data []byte, all bool, op Operation) (Verdict, bool) {
+func judgeText(data []byte, all bool, e Endpoint) (Verdict, bool) {
 	if len(data) < len(byteOrderMark) && !all && bytes.HasPrefix(byteOrderMark, data) {
 		return "", false
 	}
 	text := bytes.TrimLeft(bytes.TrimPrefix(data, byteOrderMark), " \t\r\n")
 	switch {
-	case len(text) == 0 && op == Audio: // the transcript of silence
+	case len(text) == 0 && e.Operation == Audio: // the transcript of silence
 		return "", true
 	case len(text) == 0:
 		return IsEmpty, all
 	case text[0] == '{':
-		return judgeObject(text, all, op)
-	case text[0] == '<' && op != Audio: // a transcript may begin so
+		return judgeObject(text, all, e)
+	case text[0] == '<' && e.Operation != Audio: // a transcript may begin so
 		return judgePage(text, all)
 	}
 	return judgeEvents(text, all)
@@ -75,8 +74,8 @@ func judgePage(text []byte, all bool) (Verdict, bool) {
 
 // judgeObject judges the beginning of a JSON object. Content is in "choices" where
 // the operation has them; where it has none, anything beside an error is.
-func judgeObject(text []byte, all bool, op Operation) (Verdict, bool) {
-	hasChoices := op == Chat || op == TextCompletion
+func judgeObject(text []byte, all bool, e Endpoint) (Verdict, bool) {
+	hasChoices := e.API == OpenAIAPI && (e.Operation == Chat || e.Operation == TextCompletion)
 	failed, any := false, false
 	i := skipSpace(text, 1)
 	for i < len(text) && text[i] != '}' {

@@ -63,7 +63,7 @@ func TestJudge(t *testing.T) {
 		{"text", "text/plain", Audio, "hello", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			look := Judge(&http.Response{Header: http.Header{"Content-Type": {test.media}}}, test.op)
+			look := Judge(&http.Response{Header: http.Header{"Content-Type": {test.media}}}, Endpoint{Operation: test.op})
 			if got, certain := look([]byte(test.body), true); got != test.want || !certain && got != "" {
 				t.Errorf("judged as %q, %v", got, certain)
 			}
@@ -74,7 +74,7 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
-	if Judge(&http.Response{Header: http.Header{"Content-Encoding": {"gzip"}}}, Chat) != nil {
+	if Judge(&http.Response{Header: http.Header{"Content-Encoding": {"gzip"}}}, Endpoint{Operation: Chat}) != nil {
 		t.Error("what is compressed is judged")
 	}
 }
@@ -85,8 +85,9 @@ func FuzzJudge(f *testing.F) {
 	f.Add([]byte("\ufeff<!doc"), false)
 	f.Fuzz(func(t *testing.T, data []byte, all bool) {
 		for _, op := range []Operation{Chat, Audio, Responses} {
-			early, certain := judgeText(data[:len(data)/2], false, op)
-			late, _ := judgeText(data, all, op)
+			e := Endpoint{Operation: op}
+			early, certain := judgeText(data[:len(data)/2], false, e)
+			late, _ := judgeText(data, all, e)
 			if certain && early != late {
 				t.Fatalf("%q is %q, and its first half was certain to be %q", data, late, early)
 			}

@@ -138,10 +138,12 @@ func (a *Attempt) NewReader(res *http.Response, events bool) Reader {
 	case events:
 		r := new(eventReader)
 		r.tap.usage, r.tap.hide, r.usage.operation = &r.usage, a.hideUsage, a.Endpoint.Operation
+		r.usage.api = a.Endpoint.API
 		return r
 	case MediaType(res.Header) == "application/json":
 		r := new(jsonReader)
 		r.tap.usage, r.usage.operation = &r.usage, a.Endpoint.Operation
+		r.usage.api = a.Endpoint.API
 		return r
 	}
 	return new(plainReader)
@@ -203,6 +205,10 @@ func (r *eventReader) Unfinished() bool                              { return r.
 
 func (r *eventReader) ErrorEvent(err *Error) []byte {
 	switch r.usage.operation {
+	case Chat:
+		if r.usage.api == MessagesAPI {
+			return err.messagesEvent()
+		}
 	case Responses, Images, Audio:
 		return err.typedEvent(r.usage.operation, r.tap.events)
 	}

@@ -258,7 +258,7 @@ func (t *eventTap) read(event []byte) (show bool) {
 }
 
 func (t *eventTap) readModel(data []byte) {
-	for _, path := range [...]string{"model", "response.model"} {
+	for _, path := range [...]string{"model", "response.model", "message.model"} {
 		if v := gjson.GetBytes(data, path); v.Type == gjson.String {
 			t.usage.setModel([]byte(v.Raw))
 			return
@@ -269,6 +269,10 @@ func (t *eventTap) readModel(data []byte) {
 // readFinish reads the finish reason of the first choice. Where a client asked
 // for several, each has events of its own.
 func (t *eventTap) readFinish(data []byte) {
+	if t.usage.api == MessagesAPI {
+		t.usage.setFinish(gjson.GetBytes(data, "delta.stop_reason").Str)
+		return
+	}
 	if choice := gjson.GetBytes(data, "choices.0"); choice.Get("index").Int() == 0 {
 		t.usage.setFinish(choice.Get("finish_reason").Str)
 	}
@@ -290,8 +294,8 @@ func (t *eventTap) readKind(kind string) {
 }
 
 // lastKinds are the events that end other streams than those of the Responses
-// API: of transcriptions, of speech and of images.
-var lastKinds = [...]string{"transcript.text.done", "speech.audio.done", "image_generation.completed", "image_edit.completed"}
+// API: of transcriptions, of speech, of images and of Anthropic's messages.
+var lastKinds = [...]string{"message_stop", "transcript.text.done", "speech.audio.done", "image_generation.completed", "image_edit.completed"}
 
 func isDone(data []byte) bool { return string(bytes.TrimSpace(data)) == "[DONE]" }
 
@@ -314,8 +318,9 @@ func carriesError(data []byte) bool {
 }
 
 // usagePlaces are where providers put usage into an event: at the top, in a
-// response of the Responses API, in a choice (Moonshot), beside it (Groq).
-var usagePlaces = [...]string{"usage", "response.usage", "choices.0.usage", "x_groq.usage"}
+// response of the Responses API, in the message that Anthropic's streams begin with, in
+// a choice (Moonshot), beside it (Groq).
+var usagePlaces = [...]string{"usage", "response.usage", "message.usage", "choices.0.usage", "x_groq.usage"}
 
 // readUsage reads an event's data that has a usage object somewhere.
 func (t *eventTap) readUsage(data []byte) (show bool) {

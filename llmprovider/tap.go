@@ -221,6 +221,8 @@ func (t *jsonTap) beginMember() {
 		t.begin(captureUsage)
 	case string(name) == `model"`:
 		t.begin(captureModel)
+	case string(name) == `stop_reason"` && t.depth == 1 && t.usage.api == MessagesAPI:
+		t.begin(captureFinish)
 	case string(name) == `status"`: // of the Responses API
 		t.begin(captureStatus)
 	case t.depth == 2:

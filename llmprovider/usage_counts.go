@@ -19,6 +19,7 @@ type usageReader struct {
 	Usage
 
 	operation Operation
+	api       API
 	counts    [countKinds]int64
 	reported  [countKinds]bool
 

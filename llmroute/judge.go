@@ -22,7 +22,7 @@ func (x *exchange) judges() bool {
 // reports whether it is to be passed on. Otherwise answer is what the provider said,
 // if it said anything, and failure what is to be told if nothing better comes.
 func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmprovider.Attempt, dog *watchdog, idle time.Duration) (good bool, answer *keptAnswer, failure *llmprovider.Error) {
-	look := llmprovider.Judge(res, attempt.Endpoint.Operation)
+	look := llmprovider.Judge(res, attempt.Endpoint)
 	if look == nil {
 		return true, nil, nil
 	}

@@ -133,7 +133,7 @@ func TestStreamsPassAtOnceWhereOthersCouldBeTried(t *testing.T) {
 func TestPeekWaitsForSoLong(t *testing.T) {
 	r, w := io.Pipe()
 	go func() { _, _ = io.WriteString(w, " \n") }()
-	look := llmprovider.Judge(&http.Response{}, llmprovider.Chat)
+	look := llmprovider.Judge(&http.Response{}, llmprovider.Endpoint{Operation: llmprovider.Chat})
 	began := time.Now()
 	found, body, ended := peek(r, look)
 	if took := time.Since(began); found != "" || ended != nil || took < peekTime-time.Second || took > peekTime+5*time.Second {
@@ -157,7 +157,7 @@ func TestPeekLosesNothing(t *testing.T) {
 	long := strings.Repeat("x", 3*peekSize)
 	for _, text := range []string{"", "a", long, `{"choices":[{}],"x":"` + long + `"}`, `{"x":"` + long + `"}`} {
 		for _, op := range []llmprovider.Operation{llmprovider.Chat, llmprovider.Audio} {
-			look := llmprovider.Judge(&http.Response{}, op)
+			look := llmprovider.Judge(&http.Response{}, llmprovider.Endpoint{Operation: op})
 			_, stream, _ := peek(io.NopCloser(strings.NewReader(text)), look)
 			dog := startWatchdog(time.Minute, func(error) {})
 			defer dog.stop()

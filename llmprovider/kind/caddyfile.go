@@ -2,6 +2,7 @@ package kind
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -36,6 +37,7 @@ type block struct {
 //		model               <name>
 //		stream              on|off
 //		api_key             {env.<name>}|{file.<path>}
+//		max_tokens          <number>, with kinds that have it
 //		for <rule> {
 //			model   <name>
 //			stream  on|off
@@ -123,11 +125,15 @@ func (p *block) options() []Option {
 
 // configOptions are those of a provider and of its for blocks.
 func (p *block) configOptions(c *Config, parseModel func(string) (string, error)) []Option {
-	return []Option{
+	list := []Option{
 		{Name: "model", Parse: options.Value(&c.Model, options.ExpectedText, options.Pointer(parseModel))},
 		{Name: "stream", Parse: options.Value(&c.Stream, "on or off", options.Pointer(options.OnOff))},
 		{Name: "api_key", Parse: options.Value(&c.APIKey, "a reference such as {env.NAME} or {file./path/to/secret}", options.Pointer(parseKey))},
 	}
+	if p.traits.TakesMaxTokens {
+		list = append(list, Option{Name: "max_tokens", Parse: options.Value(&c.MaxTokens, "a number of tokens, 1 or more", options.Pointer(options.Number(1, math.MaxInt32)))})
+	}
+	return list
 }
 
 // parseFor reads the overrides for one rule. An empty model gives the client's

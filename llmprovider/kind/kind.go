@@ -75,7 +75,8 @@ type Base struct {
 	llmprovider.Connection
 
 	// The path of the provider's main endpoint: with kind `openai` that of chat
-	// completions, by default `/v1/chat/completions`. A query in it is kept; the
+	// completions, by default `/v1/chat/completions`; with kind `anthropic` that of
+	// messages, by default `/v1/messages`. A query in it is kept; the
 	// client's path and query are not sent. The provider's other endpoints are reached
 	// at the same path with its end replaced. With kind `openai`, a path that ends in the
 	// name of another endpoint, such as `/v1/embeddings`, is that endpoint's, and the
@@ -103,8 +104,14 @@ type Config struct {
 	Stream *bool `json:"stream,omitempty"`
 
 	// The API key. It must be a reference: `{env.NAME}` or `{file.PATH}`. A file is
-	// read again when it changes. Kind `openai` sends it as `Authorization: Bearer`.
+	// read again when it changes. Kind `openai` sends it as `Authorization: Bearer`, kind
+	// `anthropic` as `x-api-key`.
 	APIKey *string `json:"api_key,omitempty"`
+
+	// The most tokens to ask for where the provider's API needs a number and the
+	// client's does not, with kind `anthropic`: a client of OpenAI's API may leave it
+	// out. Default: 8192.
+	MaxTokens *int `json:"max_tokens,omitempty"`
 
 	// Key is the API key, set instead of APIKey by sources that hold it.
 	Key *llmprovider.Secret `json:"-"`

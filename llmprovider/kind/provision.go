@@ -11,6 +11,9 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
+// defaultMaxTokens is the default of max_tokens.
+const defaultMaxTokens = 8192
+
 // ready is what Provision makes of the configuration.
 type ready struct {
 	base  *Filled
@@ -23,6 +26,7 @@ type Filled struct {
 	Stream     *bool                   // nil for the client's
 	StreamJSON []byte
 	Auth       llmprovider.Authorizer // nil without a key
+	MaxTokens  int                    // for a request that names none, if the API needs one
 }
 
 // Provision checks the configuration and acquires connections. It contacts
@@ -36,7 +40,7 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 	}
 	r := new(ready)
 	var err error
-	if r.base, err = b.fill(ctx, &t, &Filled{}, &b.Config); err != nil {
+	if r.base, err = b.fill(ctx, &t, &Filled{MaxTokens: defaultMaxTokens}, &b.Config); err != nil {
 		return err
 	}
 	r.rules = make(map[string]*Filled, len(b.Rules))
@@ -61,6 +65,15 @@ func (b *Base) fill(ctx caddy.Context, t *Traits, base *Filled, config *Config) 
 	if config.Stream != nil {
 		out.Stream = config.Stream
 		out.StreamJSON = strconv.AppendBool(nil, *config.Stream)
+	}
+	switch {
+	case config.MaxTokens == nil:
+	case !t.TakesMaxTokens:
+		return nil, errors.New("max_tokens: providers of this kind have no such setting; leave it out, and the client's own is sent")
+	case *config.MaxTokens < 1:
+		return nil, errors.New("max_tokens is not positive; write a number of tokens, such as 8192")
+	default:
+		out.MaxTokens = *config.MaxTokens
 	}
 	if config.Key == nil && config.APIKey == nil {
 		return &out, nil

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 )
 
 // Provision checks the configuration and acquires connections. It contacts
@@ -32,15 +33,10 @@ func (p *Provider) endpoints() (map[string]*url.URL, error) {
 	}
 	chat = p.URL(chat)
 	named := strings.TrimSuffix(chat.Path, "/")
-	if base, ok := strings.CutSuffix(named, llmprovider.ChatSuffix); ok {
+	if strings.HasSuffix(named, llmprovider.ChatSuffix) {
 		urls := map[string]*url.URL{"": chat}
 		for _, suffix := range append(llmprovider.Suffixes(), llmprovider.ModelsSuffix) {
-			u := *chat
-			u.Path = base + suffix
-			if u.RawPath != "" { // how the base path was escaped
-				u.RawPath = strings.TrimSuffix(strings.TrimSuffix(u.RawPath, "/"), llmprovider.ChatSuffix) + suffix
-			}
-			urls[suffix] = &u
+			urls[suffix] = kind.Sibling(chat, llmprovider.ChatSuffix, suffix)
 		}
 		return urls, nil
 	}

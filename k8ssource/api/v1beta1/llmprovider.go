@@ -112,7 +112,10 @@ type WorkloadSelector struct {
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
-// ProviderConfigs is what a provider fills into requests.
+// ProviderConfigs is what a provider fills into requests. All of it is for one kind of
+// provider.
+//
+// +kubebuilder:validation:XValidation:rule=`!(has(self.defaultConfig) && has(self.defaultConfig.openAIConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].openAIConfig))) || !(has(self.defaultConfig) && has(self.defaultConfig.anthropicConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].anthropicConfig)))`,message="there are anthropicConfig and openAIConfig, which are for providers of different kinds; keep those of one kind, and create an object for each other"
 type ProviderConfigs struct {
 	// For every request.
 	DefaultConfig *ProviderConfig `json:"defaultConfig,omitempty"`
@@ -129,6 +132,9 @@ type ProviderConfigs struct {
 type ProviderConfig struct {
 	// For APIs that follow OpenAI's.
 	OpenAIConfig *OpenAIConfig `json:"openAIConfig,omitempty"`
+
+	// For Anthropic's API.
+	AnthropicConfig *AnthropicConfig `json:"anthropicConfig,omitempty"`
 
 	// Others are the settings for kinds that are not part of the gateway itself, by the
 	// names of their fields. They are not part of the CustomResourceDefinition.
@@ -148,6 +154,10 @@ type KindConfig struct {
 
 	// The Secret that holds the API key.
 	APIKeySecretRef *SecretKeyRef `json:"apiKeySecretRef,omitempty"`
+
+	// The most tokens to ask for where the client's API needs no number, for kinds that
+	// have it.
+	MaxTokens *int32 `json:"maxTokens,omitempty"`
 
 	// Options are the kind's own settings, by name.
 	Options map[string]json.RawMessage `json:"-"`
@@ -174,6 +184,35 @@ type OpenAIConfig struct {
 	// The Secret that holds the API key, in the object's own namespace. Not
 	// together with `apiKey`.
 	APIKeySecretRef *SecretKeyRef `json:"apiKeySecretRef,omitempty"`
+}
+
+// AnthropicConfig is filled into requests to Anthropic's API, or one that has its
+// messages. What is
+// unset leaves the client's value.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.apiKey) || !has(self.apiKeySecretRef)`,message="apiKey and apiKeySecretRef are both set; keep one of them"
+// +kubebuilder:validation:XValidation:rule=`!has(self.apiKey) || !self.apiKey.matches('(?s){{.*}}|[$]{.*}|^\\s*<.*>\\s*$|{([$]|(env|file|vars|http|system)[.])[^{}]*}') && self.apiKey.matches('^\\s*[^\\x00- \\x7f]*\\s*$')`,message="this is no API key; write the API key itself, or name a Secret with apiKeySecretRef",messageExpression=`(self.apiKey.matches('(?s){{.*}}') ? 'this is a template nobody has filled in ({{…}}), and placeholders are not expanded in objects' : self.apiKey.matches('(?s)[$]{.*}') ? 'this is a template nobody has filled in (${…}), and placeholders are not expanded in objects' : self.apiKey.matches('(?s)^\\s*<.*>\\s*$') ? 'this is a template nobody has filled in (<…>), and placeholders are not expanded in objects' : self.apiKey.matches('{([$]|(env|file|vars|http|system)[.])[^{}]*}') ? 'this is a template nobody has filled in ({…}), and placeholders are not expanded in objects' : 'the key has a space or a control character inside') + '; write the API key itself, or name a Secret with apiKeySecretRef'`,fieldPath=.apiKey
+// +kubebuilder:validation:XValidation:rule=`!has(self.apiKeySecretRef) || has(self.apiKeySecretRef.key) && self.apiKeySecretRef.key != ""`,message="a key is required; write under which one the Secret has the value",fieldPath=.apiKeySecretRef.key
+type AnthropicConfig struct {
+	// The model to ask for, whatever the client asked for.
+	Model *string `json:"model,omitempty"`
+
+	// Whether to stream the answer, whatever the client asked for.
+	Stream *bool `json:"stream,omitempty"`
+
+	// The API key, as it is. Placeholders are not filled in. At most 4096 bytes.
+	//
+	// +kubebuilder:validation:MaxLength=4096
+	APIKey *string `json:"apiKey,omitempty"`
+
+	// The Secret that holds the API key, in the object's own namespace. Not
+	// together with `apiKey`.
+	APIKeySecretRef *SecretKeyRef `json:"apiKeySecretRef,omitempty"`
+
+	// The most tokens to ask for where the client's API needs no number. Default: 8192.
+	//
+	// +kubebuilder:validation:XValidation:rule=`self >= 1`,message="this is not positive; write a number of tokens, such as 8192"
+	MaxTokens *int32 `json:"maxTokens,omitempty"`
 }
 
 // SecretKeyRef names a value in a Secret of the object's own namespace.
