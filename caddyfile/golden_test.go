@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/options"
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -134,9 +135,13 @@ func TestGoldenForEveryOption(t *testing.T) {
 			hasGolden(t, block, o.Name)
 		}
 	}
-	for prefix, begin := range map[string]string{"provider": "kind openai\n", "for": "for r {\n"} {
+	for _, info := range caddy.GetModules(kind.Namespace) {
+		begin := "kind " + info.ID.Name() + "\n"
 		for _, option := range optionNames(t, begin) {
-			hasGolden(t, prefix, option)
+			hasGolden(t, "provider", option)
+		}
+		for _, option := range optionNames(t, begin+"for r {\n") {
+			hasGolden(t, "for", option)
 		}
 	}
 }

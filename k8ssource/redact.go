@@ -88,6 +88,9 @@ func redactProvider(provider llmprovider.Provider) (map[string]any, error) {
 	if err := json.Unmarshal(data, &view); err != nil {
 		return nil, err
 	}
+	if name := provider.CaddyModule().ID.Name(); name != kind.Default {
+		view["kind"] = name
+	}
 	p, ok := kind.BaseOf(provider)
 	if !ok {
 		return view, nil

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
+	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
@@ -95,12 +96,12 @@ func provision(t *testing.T, state *llmroute.State) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	defer cancel()
 	for _, spec := range state.Providers {
-		p := spec.Provider.Copy().(*openai.Provider)
-		if err := p.Provision(ctx); err != nil {
+		p := spec.Provider.Copy()
+		if err := p.(caddy.Provisioner).Provision(ctx); err != nil {
 			t.Errorf("%s: %v", spec.Name, err)
 			continue
 		}
-		_ = p.Cleanup()
+		_ = p.(caddy.CleanerUpper).Cleanup()
 	}
 	if state.Authorization != nil {
 		_, problems := authz.New(state.Authorization, zap.NewNop())

@@ -19,15 +19,6 @@ func Unsupported(r *http.Request) *Error {
 	}
 }
 
-// NotSpoken returns the error for a request of an API that its provider does not speak;
-// spoken is the one that it does.
-func NotSpoken(e Endpoint, spoken API) *Error {
-	return &Error{
-		Status: http.StatusNotFound, Type: TypeInvalidRequest, Code: "unsupported_endpoint", API: e.API,
-		Message: fmt.Sprintf("the provider of this route speaks %s, which has no endpoint for this request (%s); use a client of that API, or ask the gateway's operator for a provider that has it", spoken, e.Path()),
-	}
-}
-
 // maxPathInError is how much of a path an error names, in bytes.
 const maxPathInError = 128
 

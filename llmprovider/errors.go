@@ -26,17 +26,6 @@ const (
 	GeminiAPI       // Google's
 )
 
-// String returns what errors call the API.
-func (a API) String() string {
-	switch a {
-	case MessagesAPI:
-		return "Anthropic's Messages API"
-	case GeminiAPI:
-		return "Google's Gemini API"
-	}
-	return "OpenAI's API"
-}
-
 // Error is an error that the gateway itself makes. It is written in the shape
 // that the client's API documents, so that an SDK raises its usual typed
 // exception. It never contains a key.

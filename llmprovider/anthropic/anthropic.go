@@ -1,5 +1,5 @@
 // Package anthropic is the provider kind anthropic: Anthropic's API, and others that have
-// its messages. It imports llmprovider and what kinds share. Start at Provider, then
+// its messages. Start at Provider, then
 // attempt.go.
 package anthropic
 
@@ -20,11 +20,6 @@ func init() {
 const (
 	defaultHost = "api.anthropic.com"
 	defaultPath = "/v1" + llmprovider.MessagesSuffix
-
-	// defaultVersion is the version of the API that is asked for where the client
-	// names none: https://docs.anthropic.com/en/api/versioning.
-	defaultVersion = "2023-06-01"
-	versionHeader  = "Anthropic-Version"
 )
 
 // Provider is a provider with Anthropic's API. It fills in the model and the key of a
@@ -49,8 +44,7 @@ func (Provider) CaddyModule() caddy.ModuleInfo {
 func (p *Provider) Traits() kind.Traits {
 	return kind.Traits{
 		Host: defaultHost, Endpoint: "messages", DefaultPath: defaultPath,
-		KeyHeader:     "X-Api-Key",
-		ManifestField: "anthropicConfig",
+		KeyHeader: "X-Api-Key", TakesMaxTokens: true, ManifestField: "anthropicConfig",
 	}
 }
 

@@ -6,28 +6,49 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
+	"github.com/caddy-llm/gateway/llmprovider/translate"
 )
 
 const countSuffix = llmprovider.MessagesSuffix + "/count_tokens"
 
-var defaultVersions = []string{defaultVersion}
+// defaultVersion names the version of the API that is asked for where the client names
+// none: https://docs.anthropic.com/en/api/versioning.
+var defaultVersion = http.Header{versionHeader: {"2023-06-01"}}
+
+const versionHeader = "Anthropic-Version"
 
 // NewAttempt implements llmprovider.Provider.
 func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
-	target := p.urls[in.Endpoint.Suffix]
-	switch {
-	case in.Endpoint.API != llmprovider.MessagesAPI:
-		return nil, llmprovider.NotSpoken(in.Endpoint, llmprovider.MessagesAPI)
-	case target == nil:
+	out := p.Outgoing(in, s)
+	if in.Endpoint.API != llmprovider.MessagesAPI {
+		if refused := p.translate(in, s, &out); refused != nil {
+			return nil, refused
+		}
+		out.Header = defaultVersion
+		return p.Connection.NewAttempt(ctx, in, &out)
+	}
+	if out.URL = p.urls[in.Endpoint.Suffix]; out.URL == nil {
 		return nil, unplaced(in.Endpoint.Suffix)
 	}
-	out := p.Outgoing(in, s)
-	out.URL = target
-	a, refused := p.Connection.NewAttempt(ctx, in, &out)
-	if refused == nil {
-		setVersion(a.Request.Header)
+	if len(in.Header[versionHeader]) == 0 {
+		out.Header = defaultVersion
 	}
-	return a, refused
+	return p.Connection.NewAttempt(ctx, in, &out)
+}
+
+// translate makes a request for a message of one in another API.
+func (p *Provider) translate(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
+	t := &translate.Target{
+		API: messages.API, URL: p.urls[llmprovider.MessagesSuffix], Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream,
+		MaxOutput: p.For(s.Rule).MaxTokens, Vendor: messages.Vendor,
+	}
+	if in.Endpoint.Operation == llmprovider.CountTokens {
+		if t.URL = p.urls[countSuffix]; t.URL == nil {
+			return unplaced(countSuffix)
+		}
+	}
+	return translate.Request(in, t, out)
 }
 
 // unplaced is the error for an endpoint that the provider's path says nothing of.
@@ -35,14 +56,6 @@ func unplaced(suffix string) *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint",
 		Message: "the provider's path does not end in " + llmprovider.MessagesSuffix + ", so the place of its " + suffix + " endpoint is not known",
-	}
-}
-
-// setVersion names the version of the API where neither the client nor the
-// configuration does.
-func setVersion(header http.Header) {
-	if len(header[versionHeader]) == 0 {
-		header[versionHeader] = defaultVersions
 	}
 }
 
@@ -62,13 +75,12 @@ func (p *Provider) ModelsRequest(ctx context.Context, loop []string) (*http.Requ
 		return nil, unplaced(llmprovider.ModelsSuffix)
 	}
 	all := *target
-	if query := all.Query(); !query.Has("limit") {
-		query.Set("limit", "1000") // the most: https://docs.anthropic.com/en/api/models-list
-		all.RawQuery = query.Encode()
-	}
+	query := all.Query()
+	query.Set("limit", "1000") // the most: https://docs.anthropic.com/en/api/models-list
+	all.RawQuery = query.Encode()
 	r, refused := p.Get(ctx, &all, p.For("").Auth, loop)
-	if refused == nil {
-		setVersion(r.Header)
+	if refused == nil && r.Header[versionHeader] == nil {
+		r.Header[versionHeader] = defaultVersion[versionHeader]
 	}
 	return r, refused
 }
