@@ -48,7 +48,7 @@ func (p *Provider) translate(in *llmprovider.Inbound, s llmprovider.Settings, ou
 			return unplaced(countSuffix)
 		}
 	}
-	return translate.Request(in, t, out)
+	return translate.Request(in, s, t, out)
 }
 
 // unplaced is the error for an endpoint that the provider's path says nothing of.
