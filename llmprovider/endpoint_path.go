@@ -124,6 +124,9 @@ func modelsEndpoint(path string) (e Endpoint, ok bool) {
 			e.Suffix += "/" + name
 		}
 		if _, ok := rootOf(path[:i], false); ok {
+			if strings.HasSuffix(path[:i], "/v1beta") || strings.HasSuffix(path[:i], "/v1alpha") { // versions that Google's API alone has
+				e.API = GeminiAPI
+			}
 			return e, true
 		}
 		if own.Own == "" {

@@ -141,7 +141,7 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 		x.gone = true
 		return caddyhttp.Error(statusClientGone, context.Cause(x.r.Context()))
 	}
-	if api := llmprovider.APIOf(x.r.URL.Path); api != err.API {
+	if api := x.api(); api != err.API {
 		shaped := *err
 		shaped.API, err = api, &shaped
 	}
@@ -171,6 +171,14 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 		askForNoBody(x.w, x.r)
 	}
 	return err.Write(x.w)
+}
+
+// api is the API whose errors the client can read.
+func (x *exchange) api() llmprovider.API {
+	if x.operation() == llmprovider.ListModels {
+		return x.modelsAPI()
+	}
+	return llmprovider.APIOf(x.r.URL.Path)
 }
 
 // end gives back what the exchange holds and counts it.

@@ -1,8 +1,6 @@
 package llmroute
 
 import (
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -12,14 +10,6 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
-// modelObject is a model in OpenAI's list.
-type modelObject struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"`
-	Created int64  `json:"created"`
-	OwnedBy string `json:"owned_by"`
-}
-
 // serveModels answers GET …/models from the configuration, and from the
 // providers' own lists where the configuration sets no model.
 func (x *exchange) serveModels() error {
@@ -28,26 +18,29 @@ func (x *exchange) serveModels() error {
 	if err != nil {
 		return x.refuse(err)
 	}
+	api := x.modelsAPI()
 	list := x.listModels(rules)
 	if id, one := strings.CutPrefix(x.in.Endpoint.Suffix, "/models/"); one {
-		i := slices.IndexFunc(list, func(m listedModel) bool { return m.id == id })
+		i := slices.IndexFunc(list, func(m ownedModel) bool { return m.id == id })
 		if i < 0 {
-			return x.refuse(&llmprovider.Error{
-				Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "model_not_found", Param: "model",
-				Message: fmt.Sprintf("there is no model %q here; GET /v1/models lists those there are", bounded(id)),
-			})
+			return x.refuse(errNoModel(id))
 		}
-		return x.writeJSON(list[i].object)
+		return x.writeJSON(list[i].shaped(api, list[i].owner))
 	}
-	parts := make([]string, 0, 2*len(list)+2)
-	parts = append(parts, `{"object":"list","data":[`)
-	for i, m := range list {
-		if i > 0 {
-			parts = append(parts, ",")
-		}
-		parts = append(parts, m.object)
+	objects, first, last := make([]string, len(list)), "", ""
+	for i := range list {
+		objects[i] = list[i].shaped(api, list[i].owner)
 	}
-	return x.writeJSON(append(parts, "]}")...)
+	if len(list) > 0 {
+		first, last = list[0].id, list[len(list)-1].id
+	}
+	return x.writeJSON(modelListParts(api, objects, first, last)...)
+}
+
+// ownedModel is a listed model with the name of the provider that has it.
+type ownedModel struct {
+	listedModel
+	owner string
 }
 
 // writeJSON responds with a JSON document in parts.
@@ -120,20 +113,16 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 }
 
 // listModels lists the models a client may ask for, each once.
-func (x *exchange) listModels(rules []ruleTargets) []listedModel {
+func (x *exchange) listModels(rules []ruleTargets) []ownedModel {
 	x.fetchModels(rules)
-	var list []listedModel
+	var list []ownedModel
 	seen := make(map[string]bool)
 	add := func(m listedModel, owner string) {
 		if m.id == "" || seen[m.id] || len(list) >= maxModels || x.client != nil && !x.client.allows(m.id) {
 			return
 		}
 		seen[m.id] = true
-		if m.object == "" {
-			object, _ := json.Marshal(modelObject{ID: m.id, Object: "model", OwnedBy: owner}) // strings and numbers always marshal
-			m.object = string(object)
-		}
-		list = append(list, m)
+		list = append(list, ownedModel{m, owner})
 	}
 	for _, rt := range rules {
 		for _, matcher := range rt.rule.models { // what the client must ask for to get here

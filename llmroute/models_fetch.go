@@ -137,34 +137,27 @@ func askModels(ctx context.Context, p *provider, loop []string) ([]listedModel, 
 	return readModels(body)
 }
 
-// listedModel is a model in a list.
-type listedModel struct {
-	id string
-	// object is the model as the provider lists it, byte for byte; empty if it lists
-	// the name alone, or if the gateway's configuration names the model.
-	object string
-}
-
-// readModels reads a provider's list of models: OpenAI's, or the models alone,
-// which are objects or their names.
+// readModels reads a provider's list of models: OpenAI's, Anthropic's, Google's, or the
+// models alone, which are objects or their names.
 func readModels(body []byte) ([]listedModel, error) {
 	if !json.Valid(body) {
 		return nil, errors.New("the list is not valid JSON")
 	}
 	list := gjson.ParseBytes(body)
 	if list.IsObject() {
-		list = list.Get("data")
+		data := list.Get("data")
+		if models := list.Get("models"); !data.Exists() && models.Exists() {
+			data = models
+		}
+		list = data
 	}
 	if !list.IsArray() && list.Raw != "null" { // as some write a list without members
 		return nil, errors.New("the response is not a list of models")
 	}
 	var models []listedModel
 	list.ForEach(func(_, entry gjson.Result) bool {
-		switch id := entry.Get("id"); {
-		case entry.Type == gjson.String:
-			models = append(models, listedModel{id: entry.Str})
-		case entry.IsObject() && id.Type == gjson.String:
-			models = append(models, listedModel{id.Str, entry.Raw})
+		if m, ok := readModel(entry); ok {
+			models = append(models, m)
 		}
 		return len(models) < maxModels
 	})
