@@ -3,6 +3,7 @@ package jsonscan
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -99,14 +100,23 @@ func hexRune(b []byte) rune {
 	return rune(n)
 }
 
+// plain marks the bytes that stand in a JSON string as they are.
+var plain = func() (p [256]bool) {
+	for c := ' '; c < 256; c++ {
+		p[c] = c != '"' && c != '\\'
+	}
+	return p
+}()
+
 // AppendEscaped appends text as it stands between the quotes of a JSON string:
 // with the fewest escapes, so that text that is JSON itself keeps its bytes but for
 // quotes, backslashes and control characters.
-func AppendEscaped(dst []byte, text []byte) []byte {
+func AppendEscaped[T ~string | ~[]byte](dst []byte, text T) []byte {
 	const hex = "0123456789abcdef"
 	start := 0
-	for i, c := range text {
-		if c >= ' ' && c != '"' && c != '\\' {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if plain[c] {
 			continue
 		}
 		dst = append(dst, text[start:i]...)
@@ -132,9 +142,9 @@ func AppendEscaped(dst []byte, text []byte) []byte {
 func AppendString(dst []byte, text string) []byte {
 	dst = append(dst, '"')
 	if utf8.ValidString(text) {
-		dst = AppendEscaped(dst, []byte(text))
+		dst = AppendEscaped(dst, text)
 	} else {
-		dst = AppendEscaped(dst, bytes.ToValidUTF8([]byte(text), []byte("\uFFFD")))
+		dst = AppendEscaped(dst, strings.ToValidUTF8(text, "\uFFFD"))
 	}
 	return append(dst, '"')
 }

@@ -105,25 +105,24 @@ func pass(doc []byte, i int) int {
 func passString(doc []byte, i int) int {
 	const ones = 0x0101010101010101
 	for i++; i < len(doc); {
-		for i+8 <= len(doc) {
+		if i+8 <= len(doc) {
 			w := binary.LittleEndian.Uint64(doc[i:])
 			quote, backslash := w^ones*'"', w^ones*'\\'
-			if special := ((quote - ones) &^ quote & (ones << 7)) | ((backslash - ones) &^ backslash & (ones << 7)); special != 0 {
-				i += bits.TrailingZeros64(special) / 8
-				break
+			special := ((quote - ones) &^ quote & (ones << 7)) | ((backslash - ones) &^ backslash & (ones << 7))
+			if special == 0 {
+				i += 8
+				continue
 			}
-			i += 8
+			i += bits.TrailingZeros64(special) / 8
 		}
-		for i < len(doc) && doc[i] != '"' && doc[i] != '\\' {
+		switch doc[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i += 2
+		default:
 			i++
 		}
-		if i >= len(doc) {
-			return len(doc)
-		}
-		if doc[i] == '"' {
-			return i + 1
-		}
-		i += 2
 	}
 	return len(doc)
 }

@@ -15,8 +15,8 @@ type countReader struct {
 
 func (r *countReader) Close(emit func(*Event) error) error {
 	doc := r.Doc()
-	n, err := strconv.ParseInt(string(jsonscan.Get(doc, r.api.CountMember)), 10, 64)
-	if err != nil || n < 0 {
+	n, ok := Count(jsonscan.Get(doc, r.api.CountMember))
+	if !ok {
 		if failed := jsonscan.Get(doc, "error"); len(failed) > 0 && failed[0] == '{' {
 			return emit(&Event{Kind: Failure, Err: ReadError(0, doc)})
 		}

@@ -43,7 +43,7 @@ func readErrorMembers(e *llmprovider.Error, body []byte) {
 		}
 	}
 	for name, v := range jsonscan.Members(body) {
-		switch jsonscan.Text(name) {
+		switch string(jsonscan.Plain(name)) {
 		case "error":
 			if jsonscan.IsString(v) {
 				e.Message = jsonscan.Text(v)

@@ -25,6 +25,7 @@ type Response struct {
 	form   form
 	start  []byte // of a body whose form is not known, or the body of an error
 
+	emit    func(*Event) error // take, made once
 	out     []byte
 	begun   bool // something was passed on, or the head was
 	usage   llmprovider.Usage
@@ -54,6 +55,7 @@ const maxErrorBody = 64 << 10
 func NewResponse(from, to *API, options ResponseOptions) *Response {
 	options.Kept = keep(options.Request)
 	t := &Response{from: from, to: to, writer: newWriter(to, options)}
+	t.emit = t.take
 	options.Request = nil // or its memory would be held for as long as the stream is open
 	t.options = options
 	return t
@@ -125,7 +127,7 @@ func (t *Response) Write(p []byte, pass func([]byte) error) error {
 			return nil
 		}
 	}
-	if err := t.reader.Read(p, t.take); err != nil {
+	if err := t.reader.Read(p, t.emit); err != nil {
 		return err
 	}
 	return t.flush(pass)
@@ -167,7 +169,7 @@ func (t *Response) Finish(pass func([]byte) error) error {
 		t.fail(t.readError())
 		return t.flush(pass)
 	}
-	if err := t.reader.Close(t.take); err != nil {
+	if err := t.reader.Close(t.emit); err != nil {
 		return err
 	}
 	return t.flush(pass)

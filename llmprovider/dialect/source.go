@@ -29,7 +29,7 @@ func Flag(value JSON) *bool {
 // ReadCache reads a cache marker as Anthropic's API has it and others took it over. It
 // returns nil for one that is not known.
 func ReadCache(value JSON) *Cache {
-	if jsonscan.Text(jsonscan.Get(value, "type")) != "ephemeral" {
+	if string(jsonscan.Plain(jsonscan.Get(value, "type"))) != "ephemeral" {
 		return nil
 	}
 	return ReadTTL(value)
@@ -98,7 +98,7 @@ func onlyResults(parts []Part) bool {
 // ChoiceWord is a tool choice that OpenAI's APIs have as a word. It is 0 for another
 // one.
 func ChoiceWord(value JSON) ChoiceMode {
-	switch jsonscan.Text(value) {
+	switch string(jsonscan.Plain(value)) {
 	case "auto":
 		return ChoiceAuto
 	case "required", "any":

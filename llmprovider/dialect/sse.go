@@ -35,7 +35,7 @@ func (s *EventStream) Read(p []byte, f func(name, data []byte) error) error {
 				continue
 			}
 		}
-		end := bytes.IndexAny(p, "\r\n")
+		end := lineEnd(p)
 		if end < 0 {
 			if len(s.rest)+len(p)+len(s.data) > MaxEvent {
 				return ErrEventTooLong
@@ -56,6 +56,19 @@ func (s *EventStream) Read(p []byte, f func(name, data []byte) error) error {
 		s.rest = s.rest[:0]
 	}
 	return nil
+}
+
+// lineEnd returns where the first line of p ends, or -1.
+func lineEnd(p []byte) int {
+	end := bytes.IndexByte(p, '\n')
+	line := p
+	if end >= 0 {
+		line = p[:end]
+	}
+	if cr := bytes.IndexByte(line, '\r'); cr >= 0 {
+		return cr
+	}
+	return end
 }
 
 // Close is called at the end of the stream, whose last event may lack the blank

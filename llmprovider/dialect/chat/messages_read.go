@@ -41,7 +41,7 @@ func (c *conversation) readMessage(raw dialect.JSON) *llmprovider.Error {
 		if jsonscan.IsNull(v) {
 			continue
 		}
-		switch jsonscan.Text(name) {
+		switch string(jsonscan.Plain(name)) {
 		case "role":
 			m.role = jsonscan.Text(v)
 		case "content":
@@ -156,7 +156,7 @@ func readReasoning(m *message) []dialect.Part {
 	var parts []dialect.Part
 	for block := range jsonscan.Elements(m.thinkingBlocks) {
 		t := new(dialect.Thought)
-		switch jsonscan.Text(jsonscan.Get(block, "type")) {
+		switch string(jsonscan.Plain(jsonscan.Get(block, "type"))) {
 		case "thinking":
 			t.Text, t.Signature = dialect.StringOf(block, "thinking"), dialect.ReadCarrier(dialect.StringOf(block, "signature"), vendorAnthropic)
 		case "redacted_thinking":
@@ -172,7 +172,7 @@ func readReasoning(m *message) []dialect.Part {
 	for detail := range jsonscan.Elements(m.reasoningDetails) {
 		vendor := vendorOf(jsonscan.Text(jsonscan.Get(detail, "format")))
 		t := new(dialect.Thought)
-		switch jsonscan.Text(jsonscan.Get(detail, "type")) {
+		switch string(jsonscan.Plain(jsonscan.Get(detail, "type"))) {
 		case "reasoning.text":
 			t.Text, t.Signature = dialect.StringOf(detail, "text"), dialect.ReadCarrier(dialect.StringOf(detail, "signature"), vendor)
 		case "reasoning.summary":

@@ -110,7 +110,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 		r.Parallel = dialect.Flag(value)
 	case "modalities":
 		for m := range jsonscan.Elements(value) {
-			if jsonscan.Text(m) != "text" {
+			if string(jsonscan.Plain(m)) != "text" {
 				return r.Refuse(dialect.CModalities, onlyHere)
 			}
 		}
@@ -143,7 +143,7 @@ func readStop(s *dialect.Settings, value dialect.JSON) *llmprovider.Error {
 }
 
 func readFormat(s *dialect.Settings, value dialect.JSON) *llmprovider.Error {
-	switch jsonscan.Text(jsonscan.Get(value, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(value, "type"))) {
 	case "text":
 	case "json_object":
 		s.Format.Kind = dialect.FormatJSON
@@ -253,7 +253,7 @@ func readChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 		r.Choice = dialect.Choice{Mode: dialect.ChoiceNamed, Names: []string{name}}
 	case "allowed_tools":
 		allowed := jsonscan.Get(value, "allowed_tools")
-		r.Choice = dialect.Choice{Mode: dialect.ChoiceSubset, Must: jsonscan.Text(jsonscan.Get(allowed, "mode")) == "required"}
+		r.Choice = dialect.Choice{Mode: dialect.ChoiceSubset, Must: string(jsonscan.Plain(jsonscan.Get(allowed, "mode"))) == "required"}
 		for tool := range jsonscan.Elements(jsonscan.Get(allowed, "tools")) {
 			name := jsonscan.Text(jsonscan.Get(jsonscan.Get(tool, jsonscan.Text(jsonscan.Get(tool, "type"))), "name"))
 			if name == "" {

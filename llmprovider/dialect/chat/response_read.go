@@ -135,7 +135,7 @@ func (r *wholeReader) readContent(n int, content, logProbs dialect.JSON) {
 		return
 	}
 	for raw := range jsonscan.Elements(content) {
-		switch jsonscan.Text(jsonscan.Get(raw, "type")) {
+		switch string(jsonscan.Plain(jsonscan.Get(raw, "type"))) {
 		case "text":
 			r.Part(dialect.Event{Choice: n, Part: dialect.Text}, jsonscan.Inner(jsonscan.Get(raw, "text")), dialect.Carrier{})
 		case "thinking":

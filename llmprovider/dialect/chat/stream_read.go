@@ -160,7 +160,7 @@ func (r *streamReader) choice(raw dialect.JSON) {
 		if jsonscan.IsNull(v) {
 			continue
 		}
-		switch jsonscan.Text(name) {
+		switch string(jsonscan.Plain(name)) {
 		case "content":
 			content = v
 		case "refusal":
@@ -203,7 +203,7 @@ func (r *streamReader) content(n int, content, choice dialect.JSON) {
 		return
 	}
 	for raw := range jsonscan.Elements(content) { // Mistral
-		switch jsonscan.Text(jsonscan.Get(raw, "type")) {
+		switch string(jsonscan.Plain(jsonscan.Get(raw, "type"))) {
 		case "text":
 			r.text(n, dialect.Text, jsonscan.Inner(jsonscan.Get(raw, "text")))
 		case "thinking":

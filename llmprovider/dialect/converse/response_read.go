@@ -1,8 +1,6 @@
 package converse
 
 import (
-	"strconv"
-
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
@@ -49,11 +47,11 @@ func (r *responseReader) count(usage dialect.JSON) {
 	}
 	var input, output, read, written int64
 	for name, v := range jsonscan.Members(usage) {
-		n, err := strconv.ParseInt(string(v), 10, 64)
-		if err != nil || n < 0 {
+		n, ok := dialect.Count(v)
+		if !ok {
 			continue
 		}
-		switch jsonscan.Text(name) {
+		switch string(jsonscan.Plain(name)) {
 		case "inputTokens":
 			input = n
 		case "outputTokens":

@@ -31,7 +31,7 @@ func (c *reader) readContents(contents dialect.JSON) *llmprovider.Error {
 
 func (c *reader) readContent(content dialect.JSON) *llmprovider.Error {
 	t := dialect.Turn{Role: dialect.User}
-	switch jsonscan.Text(get(content, "role")) {
+	switch string(jsonscan.Plain(get(content, "role"))) {
 	case "", "user", "function", "tool":
 	case "model":
 		t.Role = dialect.Assistant
@@ -73,7 +73,7 @@ func (c *reader) readPart(raw dialect.JSON, n int) (dialect.Part, *llmprovider.E
 		if jsonscan.IsNull(v) {
 			continue
 		}
-		switch name(key) {
+		switch string(name(key)) {
 		case "text":
 			p.Kind, p.Text = dialect.Text, v
 		case "thought":

@@ -70,7 +70,7 @@ func (r *refs) members(dst []byte, object dialect.JSON, depth int) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(append(dst, key...), ':')
-		switch jsonscan.Text(key) {
+		switch string(jsonscan.Plain(key)) {
 		case "enum", "const", "default", "examples": // values, not schemas
 			dst = append(dst, value...)
 		default:

@@ -14,8 +14,11 @@ const onlyHere = "only providers with Google's API have it; leave it out, or rou
 
 // name returns a member's name in camel case: the API takes names in snake case as
 // well.
-func name(quoted []byte) string {
-	text := jsonscan.Text(quoted)
+func name(quoted []byte) []byte {
+	text := jsonscan.Plain(quoted)
+	if bytes.IndexByte(text, '_') < 0 {
+		return text
+	}
 	out := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
 		if text[i] == '_' && i+1 < len(text) && 'a' <= text[i+1] && text[i+1] <= 'z' {
@@ -25,13 +28,13 @@ func name(quoted []byte) string {
 		}
 		out = append(out, text[i])
 	}
-	return string(out)
+	return out
 }
 
 // get returns the member of that name in camel or snake case, or nil.
 func get(object dialect.JSON, member string) dialect.JSON {
 	for key, value := range jsonscan.Members(object) {
-		if name(key) == member && !jsonscan.IsNull(value) {
+		if string(name(key)) == member && !jsonscan.IsNull(value) {
 			return value
 		}
 	}
@@ -57,7 +60,7 @@ func readRequest(r *dialect.Request, body []byte, call dialect.Call) *llmprovide
 		if jsonscan.IsNull(value) {
 			continue
 		}
-		switch name(key) {
+		switch string(name(key)) {
 		case "contents":
 			contents = value
 		case "systemInstruction":
@@ -111,7 +114,7 @@ func readConfig(r *dialect.Request, config dialect.JSON) *llmprovider.Error {
 		if jsonscan.IsNull(value) {
 			continue
 		}
-		switch name(key) {
+		switch string(name(key)) {
 		case "temperature":
 			s.Temperature = value
 		case "topP":
@@ -138,7 +141,7 @@ func readConfig(r *dialect.Request, config dialect.JSON) *llmprovider.Error {
 			}
 		case "logprobs": // of no effect without responseLogprobs
 		case "responseMimeType":
-			if jsonscan.Text(value) == "application/json" && s.Format.Kind == 0 {
+			if string(jsonscan.Plain(value)) == "application/json" && s.Format.Kind == 0 {
 				s.Format.Kind = dialect.FormatJSON
 			}
 		case "responseJsonSchema":
@@ -205,7 +208,7 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 			if jsonscan.IsNull(v) {
 				continue
 			}
-			if name(key) != "functionDeclarations" {
+			if string(name(key)) != "functionDeclarations" {
 				r.Tools = append(r.Tools, dialect.Tool{Kind: dialect.Hosted})
 				continue
 			}
@@ -215,7 +218,7 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 					if jsonscan.IsNull(v) {
 						continue
 					}
-					switch name(key) {
+					switch string(name(key)) {
 					case "name":
 						t.Name = jsonscan.Text(v)
 					case "description":

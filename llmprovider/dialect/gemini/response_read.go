@@ -58,7 +58,7 @@ func (r *responseReader) take(doc dialect.JSON) {
 	for candidate := range jsonscan.Elements(get(doc, "candidates")) {
 		index := n
 		if v := get(candidate, "index"); v != nil {
-			index, _ = strconv.Atoi(string(v))
+			index = dialect.Index(v)
 		}
 		n++
 		if index < 0 || index >= maxChoices {
@@ -93,7 +93,7 @@ func (r *responseReader) part(n int, part dialect.JSON) {
 		if jsonscan.IsNull(v) {
 			continue
 		}
-		switch name(key) {
+		switch string(name(key)) {
 		case "text":
 			text = v
 		case "thought":
@@ -168,11 +168,11 @@ func (r *responseReader) count(usage dialect.JSON) {
 	}
 	var prompt, tools, cached, output, thoughts int64
 	for key, v := range jsonscan.Members(usage) {
-		n, err := strconv.ParseInt(string(v), 10, 64)
-		if err != nil || n < 0 {
+		n, ok := dialect.Count(v)
+		if !ok {
 			continue
 		}
-		switch name(key) {
+		switch string(name(key)) {
 		case "promptTokenCount":
 			prompt = n
 		case "toolUsePromptTokenCount":

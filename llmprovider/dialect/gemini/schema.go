@@ -27,7 +27,7 @@ func appendSchema(dst []byte, schema dialect.JSON, depth int, exact *bool) []byt
 	dst = append(dst, '{')
 	n := 0
 	for key, v := range jsonscan.Members(schema) {
-		member := name(key)
+		member := string(name(key))
 		if member == "nullable" || member == "propertyOrdering" {
 			*exact = *exact && !nullable
 			continue

@@ -63,7 +63,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "metadata":
 		s.User = dialect.StringOf(value, "user_id")
 	case "service_tier":
-		switch jsonscan.Text(value) {
+		switch string(jsonscan.Plain(value)) {
 		case "auto":
 			s.ServiceTier = dialect.JSON(`"auto"`)
 		case "standard_only":
@@ -97,7 +97,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 
 func readThinking(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 	s := &r.Settings
-	switch jsonscan.Text(jsonscan.Get(value, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(value, "type"))) {
 	case "enabled":
 		s.Thinking, s.Budget = dialect.ThinkingOn, jsonscan.Get(value, "budget_tokens")
 	case "adaptive":
@@ -114,7 +114,7 @@ func readThinking(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 }
 
 func readFormat(s *dialect.Settings, value dialect.JSON) *llmprovider.Error {
-	if jsonscan.Text(jsonscan.Get(value, "type")) != "json_schema" {
+	if string(jsonscan.Plain(jsonscan.Get(value, "type"))) != "json_schema" {
 		return dialect.Invalid("output_config.format.type", "json_schema")
 	}
 	if s.Format.Schema = jsonscan.Get(value, "schema"); s.Format.Schema == nil {
@@ -131,9 +131,9 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 			if jsonscan.IsNull(v) {
 				continue
 			}
-			switch jsonscan.Text(name) {
+			switch string(jsonscan.Plain(name)) {
 			case "type":
-				if jsonscan.Text(v) != "custom" {
+				if string(jsonscan.Plain(v)) != "custom" {
 					t.Kind = dialect.Hosted
 				}
 			case "name":
@@ -159,7 +159,7 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 }
 
 func readChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
-	switch jsonscan.Text(jsonscan.Get(value, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(value, "type"))) {
 	case "auto":
 		r.Choice.Mode = dialect.ChoiceAuto
 	case "any":

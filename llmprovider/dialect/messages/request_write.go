@@ -69,7 +69,7 @@ func (w *requestWriter) settings() *llmprovider.Error {
 		w.User("user_id", 256)
 		w.Out = append(w.Out, '}')
 	}
-	switch jsonscan.Text(s.ServiceTier) {
+	switch string(jsonscan.Plain(s.ServiceTier)) {
 	case "":
 	case "auto":
 		w.Out = append(w.Out, `,"service_tier":"auto"`...)

@@ -51,7 +51,7 @@ type tokens struct {
 func (t *tokens) take(usage dialect.JSON) {
 	for name, v := range jsonscan.Members(usage) {
 		n, ok := dialect.Count(v)
-		switch jsonscan.Text(name) {
+		switch string(jsonscan.Plain(name)) {
 		case "input_tokens":
 			set(&t.input, n, ok)
 			t.known = t.known || ok
@@ -100,7 +100,7 @@ func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
 	doc := r.Doc()
 	content := jsonscan.Get(doc, "content")
 	switch {
-	case jsonscan.Text(jsonscan.Get(doc, "type")) == "error":
+	case string(jsonscan.Plain(jsonscan.Get(doc, "type"))) == "error":
 		r.Fail(dialect.ReadError(0, doc))
 		return r.Err
 	case len(content) == 0 || content[0] != '[':
@@ -121,7 +121,7 @@ func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
 func (r *wholeReader) readBlock(block dialect.JSON) {
 	e := dialect.Event{Kind: dialect.Delta}
 	open := dialect.Event{Kind: dialect.Open}
-	switch jsonscan.Text(jsonscan.Get(block, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(block, "type"))) {
 	case "text":
 		e.Part, e.Text = dialect.Text, jsonscan.Inner(jsonscan.Get(block, "text"))
 	case "thinking":
@@ -199,7 +199,7 @@ func (r *streamReader) take(_, data []byte) error {
 		r.Fail(dialect.Malformed("event"))
 		return r.Err
 	}
-	switch jsonscan.Text(jsonscan.Get(data, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(data, "type"))) {
 	case "message_start":
 		if r.started {
 			return r.Err
@@ -239,7 +239,7 @@ func (r *streamReader) openBlock(block dialect.JSON) {
 	r.closeBlock()
 	e := dialect.Event{Kind: dialect.Open}
 	var first dialect.JSON
-	switch jsonscan.Text(jsonscan.Get(block, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(block, "type"))) {
 	case "text":
 		e.Part, first = dialect.Text, jsonscan.Get(block, "text")
 	case "thinking":
@@ -271,7 +271,7 @@ func (r *streamReader) delta(delta dialect.JSON) {
 		return
 	}
 	e := dialect.Event{Kind: dialect.Delta, Part: r.open}
-	switch jsonscan.Text(jsonscan.Get(delta, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(delta, "type"))) {
 	case "text_delta":
 		e.Text = jsonscan.Inner(jsonscan.Get(delta, "text"))
 	case "thinking_delta":

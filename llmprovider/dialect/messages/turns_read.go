@@ -18,7 +18,7 @@ func (c *reader) readMessages(messages dialect.JSON) *llmprovider.Error {
 	}
 	for m := range jsonscan.Elements(messages) {
 		var t dialect.Turn
-		switch jsonscan.Text(jsonscan.Get(m, "role")) {
+		switch string(jsonscan.Plain(jsonscan.Get(m, "role"))) {
 		case "user":
 			t.Role = dialect.User
 		case "assistant":
@@ -56,38 +56,96 @@ func (c *reader) readContent(content dialect.JSON, field string) ([]dialect.Part
 	return parts, nil
 }
 
+// block is a content block as it stands in the request.
+type block struct {
+	kind                                               []byte
+	text, source, citations, thinking, signature, data dialect.JSON
+	id, name, input, toolUseID, content, isError       dialect.JSON
+	title, context                                     dialect.JSON
+}
+
+// readMembers reads a block's members in one pass: most of a request is in them.
+func (b *block) readMembers(raw dialect.JSON, cache **dialect.Cache) {
+	for name, v := range jsonscan.Members(raw) {
+		if jsonscan.IsNull(v) {
+			continue
+		}
+		switch string(jsonscan.Plain(name)) {
+		case "type":
+			b.kind = jsonscan.Plain(v)
+		case "cache_control":
+			*cache = dialect.ReadCache(v)
+		case "text":
+			b.text = v
+		case "source":
+			b.source = v
+		case "citations":
+			b.citations = v
+		case "thinking":
+			b.thinking = v
+		case "signature":
+			b.signature = v
+		case "data":
+			b.data = v
+		case "id":
+			b.id = v
+		case "name":
+			b.name = v
+		case "input":
+			b.input = v
+		case "tool_use_id":
+			b.toolUseID = v
+		case "content":
+			b.content = v
+		case "is_error":
+			b.isError = v
+		case "title":
+			b.title = v
+		case "context":
+			b.context = v
+		}
+	}
+}
+
+// text returns a value if it is a string, else nil.
+func text(value dialect.JSON) dialect.JSON {
+	if jsonscan.IsString(value) {
+		return value
+	}
+	return nil
+}
+
 func (c *reader) readBlock(raw dialect.JSON) (dialect.Part, *llmprovider.Error) {
 	var p dialect.Part
-	if cache := jsonscan.Get(raw, "cache_control"); cache != nil {
-		p.Cache = dialect.ReadCache(cache)
-	}
-	switch jsonscan.Text(jsonscan.Get(raw, "type")) {
+	var b block
+	b.readMembers(raw, &p.Cache)
+	switch string(b.kind) {
 	case "text":
-		p.Kind, p.Text = dialect.Text, dialect.StringOf(raw, "text")
+		p.Kind, p.Text = dialect.Text, text(b.text)
 		if p.Text == nil {
 			return p, dialect.Invalid("messages[].content[].text", "a string")
 		}
-		if citations := jsonscan.Get(raw, "citations"); len(citations) > 2 && citations[0] == '[' {
+		if len(b.citations) > 2 && b.citations[0] == '[' {
 			c.r.Loss.Drop(dialect.CCitations)
 		}
 	case "image":
-		p.Kind, p.Media = dialect.Image, readSource(jsonscan.Get(raw, "source"))
+		p.Kind, p.Media = dialect.Image, readSource(b.source)
 		if p.Media == nil {
 			return p, dialect.Invalid("messages[].content[].source", "a base64, url or file source")
 		}
 	case "document":
-		return p, c.readDocument(&p, raw)
+		return p, c.readDocument(&p, &b)
 	case "search_result":
-		return p, c.readSearchResult(&p, raw)
+		return p, c.readSearchResult(&p, &b)
 	case "thinking":
 		p.Kind = dialect.Reasoning
-		p.Thought = &dialect.Thought{Text: dialect.StringOf(raw, "thinking"), Signature: dialect.ReadCarrier(dialect.StringOf(raw, "signature"), Vendor)}
+		p.Thought = &dialect.Thought{Text: text(b.thinking), Signature: dialect.ReadCarrier(text(b.signature), Vendor)}
 	case "redacted_thinking":
-		p.Kind, p.Thought = dialect.Reasoning, &dialect.Thought{Data: dialect.ReadCarrier(dialect.StringOf(raw, "data"), Vendor)}
+		p.Kind, p.Thought = dialect.Reasoning, &dialect.Thought{Data: dialect.ReadCarrier(text(b.data), Vendor)}
 	case "tool_use":
-		call := &dialect.ToolUse{ID: jsonscan.Text(jsonscan.Get(raw, "id")), Name: jsonscan.Text(jsonscan.Get(raw, "name"))}
-		call.Arguments.Object = jsonscan.Get(raw, "input")
-		if call.ID == "" || call.Name == "" || len(call.Arguments.Object) == 0 || call.Arguments.Object[0] != '{' {
+		call := &dialect.ToolUse{ID: jsonscan.Text(b.id), Name: jsonscan.Text(b.name)}
+		call.Arguments.Object = b.input
+		if call.ID == "" || call.Name == "" || len(b.input) == 0 || b.input[0] != '{' {
 			return p, dialect.Invalid("messages[].content[].tool_use", "a block with id, name and an object as input")
 		}
 		if c.calls == nil {
@@ -96,23 +154,23 @@ func (c *reader) readBlock(raw dialect.JSON) (dialect.Part, *llmprovider.Error) 
 		c.calls[call.ID] = call.Name
 		p.Kind, p.Call = dialect.ToolCall, call
 	case "tool_result":
-		return p, c.readResult(&p, raw)
+		return p, c.readResult(&p, &b)
 	default:
 		return p, c.r.Refuse(dialect.CText, "a content block of this type is for providers with the Messages API alone")
 	}
 	return p, nil
 }
 
-func (c *reader) readResult(p *dialect.Part, raw dialect.JSON) *llmprovider.Error {
-	result := &dialect.Result{ID: jsonscan.Text(jsonscan.Get(raw, "tool_use_id")), IsError: dialect.IsTrue(jsonscan.Get(raw, "is_error"))}
+func (c *reader) readResult(p *dialect.Part, b *block) *llmprovider.Error {
+	result := &dialect.Result{ID: jsonscan.Text(b.toolUseID), IsError: dialect.IsTrue(b.isError)}
 	name, known := c.calls[result.ID]
 	if !known {
 		return dialect.Invalid("messages[].content[].tool_use_id", "the id of a tool_use block earlier in the conversation")
 	}
 	result.Name = name
-	if content := jsonscan.Get(raw, "content"); content != nil && !jsonscan.IsNull(content) {
+	if b.content != nil {
 		var err *llmprovider.Error
-		if result.Parts, err = c.readContent(content, "messages[].content[].content"); err != nil {
+		if result.Parts, err = c.readContent(b.content, "messages[].content[].content"); err != nil {
 			return err
 		}
 	}
@@ -122,7 +180,7 @@ func (c *reader) readResult(p *dialect.Part, raw dialect.JSON) *llmprovider.Erro
 
 // readSource reads where an image or a document is.
 func readSource(source dialect.JSON) *dialect.Media {
-	switch jsonscan.Text(jsonscan.Get(source, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(source, "type"))) {
 	case "base64":
 		data := dialect.StringOf(source, "data")
 		if data == nil {
@@ -145,34 +203,33 @@ func readSource(source dialect.JSON) *dialect.Media {
 	return nil
 }
 
-func (c *reader) readDocument(p *dialect.Part, raw dialect.JSON) *llmprovider.Error {
+func (c *reader) readDocument(p *dialect.Part, b *block) *llmprovider.Error {
 	p.Kind = dialect.Document
-	source := jsonscan.Get(raw, "source")
-	if jsonscan.Text(jsonscan.Get(source, "type")) == "content" {
-		text, err := c.joined(jsonscan.Get(source, "content"))
+	if string(jsonscan.Plain(jsonscan.Get(b.source, "type"))) == "content" {
+		text, err := c.joined(jsonscan.Get(b.source, "content"))
 		if err != nil {
 			return err
 		}
 		p.Media = &dialect.Media{Type: "text/plain", Text: text}
-	} else if p.Media = readSource(source); p.Media == nil {
+	} else if p.Media = readSource(b.source); p.Media == nil {
 		return dialect.Invalid("messages[].content[].source", "a base64, text, url, content or file source")
 	}
-	p.Media.Title, p.Media.Context = dialect.StringOf(raw, "title"), dialect.StringOf(raw, "context")
-	if dialect.IsTrue(jsonscan.Get(jsonscan.Get(raw, "citations"), "enabled")) {
+	p.Media.Title, p.Media.Context = text(b.title), text(b.context)
+	if dialect.IsTrue(jsonscan.Get(b.citations, "enabled")) {
 		c.r.Loss.Drop(dialect.CCitations)
 	}
 	return nil
 }
 
 // readSearchResult reads a search result as the text it is.
-func (c *reader) readSearchResult(p *dialect.Part, raw dialect.JSON) *llmprovider.Error {
-	text, err := c.joined(jsonscan.Get(raw, "content"))
+func (c *reader) readSearchResult(p *dialect.Part, b *block) *llmprovider.Error {
+	found, err := c.joined(b.content)
 	if err != nil {
 		return err
 	}
 	c.r.Loss.Approximate(dialect.CText)
 	p.Kind = dialect.Document
-	p.Media = &dialect.Media{Type: "text/plain", Text: text, Title: dialect.StringOf(raw, "title")}
+	p.Media = &dialect.Media{Type: "text/plain", Text: found, Title: text(b.title)}
 	return nil
 }
 

@@ -30,7 +30,7 @@ func readInput(r *dialect.Request, input dialect.JSON) *llmprovider.Error {
 }
 
 func (c *inputReader) readItem(item dialect.JSON) *llmprovider.Error {
-	switch jsonscan.Text(jsonscan.Get(item, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(item, "type"))) {
 	case "", "message":
 		return c.readMessage(item)
 	case "reasoning":
@@ -65,7 +65,7 @@ func (c *inputReader) readMessage(item dialect.JSON) *llmprovider.Error {
 	if err != nil {
 		return err
 	}
-	switch jsonscan.Text(jsonscan.Get(item, "role")) {
+	switch string(jsonscan.Plain(jsonscan.Get(item, "role"))) {
 	case "user":
 		c.r.Turns = append(c.r.Turns, dialect.Turn{Role: dialect.User, Parts: parts})
 	case "system":
@@ -93,7 +93,7 @@ func (c *inputReader) readContent(content dialect.JSON, field string) ([]dialect
 		if mark := jsonscan.Get(raw, "prompt_cache_breakpoint"); mark != nil && !jsonscan.IsNull(mark) {
 			p.Cache = dialect.ReadTTL(mark)
 		}
-		switch jsonscan.Text(jsonscan.Get(raw, "type")) {
+		switch string(jsonscan.Plain(jsonscan.Get(raw, "type"))) {
 		case "input_text", "output_text", "text", "summary_text":
 			p.Kind, p.Text = dialect.Text, dialect.StringOf(raw, "text")
 			if notes := jsonscan.Get(raw, "annotations"); len(notes) > 2 && notes[0] == '[' {

@@ -57,14 +57,14 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 		s.TopLogProbs = value
 	case "include":
 		for item := range jsonscan.Elements(value) {
-			if jsonscan.Text(item) == "message.output_text.logprobs" {
+			if string(jsonscan.Plain(item)) == "message.output_text.logprobs" {
 				s.LogProbs = dialect.JSON("true")
 			}
 		}
 	case "reasoning":
 		s.Effort = dialect.Effort(jsonscan.Text(jsonscan.Get(value, "effort")))
 		summary := jsonscan.Get(value, "summary")
-		s.Summary = jsonscan.IsString(summary) && jsonscan.Text(summary) != "none"
+		s.Summary = jsonscan.IsString(summary) && string(jsonscan.Plain(summary)) != "none"
 	case "text":
 		s.Verbosity = dialect.StringOf(value, "verbosity")
 		return readFormat(s, jsonscan.Get(value, "format"))
@@ -99,7 +99,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 			return r.Refuse(dialect.CStored, stateless)
 		}
 	case "truncation":
-		if jsonscan.Text(value) == "auto" {
+		if string(jsonscan.Plain(value)) == "auto" {
 			return r.Refuse(dialect.CTruncation, onlyHere)
 		}
 	case "moderation":
@@ -115,7 +115,7 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 }
 
 func readFormat(s *dialect.Settings, value dialect.JSON) *llmprovider.Error {
-	switch jsonscan.Text(jsonscan.Get(value, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(value, "type"))) {
 	case "", "text":
 	case "json_object":
 		s.Format.Kind = dialect.FormatJSON
@@ -158,7 +158,7 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 			case jsonscan.NameIs(name, "strict"):
 				t.Strict = dialect.Flag(v)
 			case jsonscan.NameIs(name, "format"):
-				if jsonscan.Text(jsonscan.Get(v, "type")) != "text" {
+				if string(jsonscan.Plain(jsonscan.Get(v, "type"))) != "text" {
 					t.Grammar = v
 				}
 			}
@@ -178,7 +178,7 @@ func readChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 		}
 		return nil
 	}
-	switch jsonscan.Text(jsonscan.Get(value, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(value, "type"))) {
 	case "function", "custom":
 		name := jsonscan.Text(jsonscan.Get(value, "name"))
 		if name == "" {
@@ -186,7 +186,7 @@ func readChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 		}
 		r.Choice = dialect.Choice{Mode: dialect.ChoiceNamed, Names: []string{name}}
 	case "allowed_tools":
-		r.Choice = dialect.Choice{Mode: dialect.ChoiceSubset, Must: jsonscan.Text(jsonscan.Get(value, "mode")) == "required"}
+		r.Choice = dialect.Choice{Mode: dialect.ChoiceSubset, Must: string(jsonscan.Plain(jsonscan.Get(value, "mode"))) == "required"}
 		for tool := range jsonscan.Elements(jsonscan.Get(value, "tools")) {
 			name := jsonscan.Text(jsonscan.Get(tool, "name"))
 			if name == "" {

@@ -28,7 +28,7 @@ type responseReader struct {
 // finish emits why the response ended, what was counted, and the end.
 func (r *responseReader) finish(response dialect.JSON) {
 	e := dialect.Event{Kind: dialect.Finish}
-	switch jsonscan.Text(jsonscan.Get(response, "status")) {
+	switch string(jsonscan.Plain(jsonscan.Get(response, "status"))) {
 	case "completed":
 		switch {
 		case r.calls > 0:
@@ -39,7 +39,7 @@ func (r *responseReader) finish(response dialect.JSON) {
 			e.Reason = dialect.Stopped
 		}
 	case "incomplete":
-		switch jsonscan.Text(jsonscan.Get(jsonscan.Get(response, "incomplete_details"), "reason")) {
+		switch string(jsonscan.Plain(jsonscan.Get(jsonscan.Get(response, "incomplete_details"), "reason"))) {
 		case "content_filter":
 			e.Reason = dialect.Filtered
 		case "max_output_tokens":
@@ -57,10 +57,10 @@ func (r *responseReader) finish(response dialect.JSON) {
 
 // item emits an item of the output that is whole.
 func (r *responseReader) item(item dialect.JSON) {
-	switch jsonscan.Text(jsonscan.Get(item, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(item, "type"))) {
 	case "message":
 		for part := range jsonscan.Elements(jsonscan.Get(item, "content")) {
-			switch jsonscan.Text(jsonscan.Get(part, "type")) {
+			switch string(jsonscan.Plain(jsonscan.Get(part, "type"))) {
 			case "output_text":
 				open := dialect.Event{Part: dialect.Text, LogProbs: dialect.Between(jsonscan.Get(part, "logprobs"))}
 				r.Part(open, jsonscan.Inner(jsonscan.Get(part, "text")), dialect.Carrier{})
@@ -174,7 +174,7 @@ func (r *streamReader) take(_, data []byte) error {
 		r.Fail(dialect.Malformed("event"))
 		return r.Err
 	}
-	switch jsonscan.Text(jsonscan.Get(data, "type")) {
+	switch string(jsonscan.Plain(jsonscan.Get(data, "type"))) {
 	case "response.created", "response.in_progress", "response.queued":
 		r.start(jsonscan.Get(data, "response"))
 	case "response.output_item.added":
