@@ -206,7 +206,8 @@ step_modules() {
 
 step_node() {
   local dirs
-  dirs=$(files package.json | sed -n 's|^\(\./integration/.*\)/package\.json$|\1|p')
+  # What is in agents is installed by tests in Go.
+  dirs=$(files package.json | sed -n 's|^\(\./integration/.*\)/package\.json$|\1|p' | grep -v /agents/)
   [[ -n $dirs ]] || skip "no package.json in integration"
   need node
   need npm

@@ -1,0 +1,144 @@
+package agents_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+const prompt = "When do I have to be at the pier? Read the notes first."
+
+// Claude Code speaks Anthropic's Messages API.
+func TestClaudeCode(t *testing.T) {
+	modules := installed(t)
+	b := newBench(t)
+	arguments := b.paths("file_path")
+	b.model("Read", arguments)
+	out := b.run([]string{
+		"ANTHROPIC_BASE_URL=" + b.url, "ANTHROPIC_API_KEY=" + agentKey, "CLAUDE_CONFIG_DIR=" + filepath.Join(b.home, ".claude"),
+		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1", "DISABLE_AUTOUPDATER=1", "USE_BUILTIN_RIPGREP=0",
+	}, binary(t, modules, "@anthropic-ai/claude-code-", "claude"), "--print", prompt, "--output-format", "json", "--model", "claude-sonnet-5", "--allowedTools", "Read")
+
+	var result struct {
+		Type    string
+		IsError bool `json:"is_error"`
+		Result  string
+		Usage   struct {
+			Input  int64 `json:"input_tokens"`
+			Cached int64 `json:"cache_read_input_tokens"`
+			Output int64 `json:"output_tokens"`
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &result); err != nil || result.IsError || result.Result != verdict {
+		t.Errorf("%v %+v", err, result)
+	}
+	if u := result.Usage; u.Input != 2*300 || u.Cached != 2*512 || u.Output != 2*41 {
+		t.Errorf("usage %+v", u)
+	}
+	b.check(arguments)
+}
+
+// Gemini CLI speaks Google's Gemini API.
+func TestGeminiCLI(t *testing.T) {
+	modules := installed(t)
+	b := newBench(t)
+	arguments := b.paths("file_path")
+	b.model("read_file", arguments)
+	b.write(filepath.Join(b.home, ".gemini", "settings.json"), `{
+	"security": {"auth": {"selectedType": "gemini-api-key"}},
+	"privacy": {"usageStatisticsEnabled": false},
+	"telemetry": {"enabled": false},
+	"general": {"enableAutoUpdate": false, "enableAutoUpdateNotification": false, "disableAutoUpdate": true, "disableUpdateNag": true}
+}`)
+	out := b.run([]string{"GOOGLE_GEMINI_BASE_URL=" + b.url, "GEMINI_API_KEY=" + agentKey, "GEMINI_TELEMETRY_ENABLED=false"},
+		"node", filepath.Join(modules, "@google/gemini-cli/bundle/gemini.js"), "--prompt", prompt, "--output-format", "json", "--model", "gemini-2.5-pro", "--approval-mode", "yolo", "--skip-trust")
+
+	var result struct {
+		Response string
+		Error    any
+	}
+	if err := json.Unmarshal([]byte(out), &result); err != nil || result.Error != nil || strings.TrimSpace(result.Response) != verdict {
+		t.Errorf("%v %+v", err, result)
+	}
+	b.check(arguments)
+}
+
+// paths are the arguments of calls that read the notes, not written as an encoder would.
+// The agents write them anew.
+func (b *bench) paths(name string) []string {
+	var arguments []string
+	for _, note := range notes {
+		arguments = append(arguments, `{ "`+name+`":"`+strings.ReplaceAll(filepath.Join(b.dir, note.name), "/", `\/`)+`"}`)
+	}
+	return arguments
+}
+
+// check holds that the model's calls came back with the notes as their results, in a
+// request that begins as the one before it: the provider's prompt cache stays warm.
+func (b *bench) check(arguments []string) {
+	b.t.Helper()
+	var before []byte
+	for _, r := range b.provider.Requests() {
+		var request chatRequest
+		if err := json.Unmarshal(r.Body, &request); err != nil || len(request.Tools) == 0 {
+			continue
+		}
+		if before == nil {
+			before = r.Body
+			continue
+		}
+		if prefix := bytes.TrimSuffix(before, []byte("]}")); !bytes.HasPrefix(r.Body, prefix) {
+			b.t.Errorf("the second request begins otherwise than the first\n%s\n%s", before, r.Body)
+		}
+		b.checkCalls(request.Messages, arguments)
+		return
+	}
+	b.t.Errorf("the provider never got the results: %s", b.bodies())
+}
+
+func (b *bench) checkCalls(messages []chatMessage, arguments []string) {
+	b.t.Helper()
+	var calls []chatCall
+	results := map[string]string{}
+	for _, m := range messages {
+		calls = append(calls, m.ToolCalls...)
+		if m.Role == "tool" {
+			results[m.ToolCallID] = textOf(m.Content)
+		}
+	}
+	if len(calls) != len(arguments) {
+		b.t.Fatalf("calls came back as %+v", calls)
+	}
+	for i, call := range calls {
+		if got, want := decoded(call.Function.Arguments), decoded(arguments[i]); !reflect.DeepEqual(got, want) {
+			b.t.Errorf("arguments came back as %s, want %s", call.Function.Arguments, arguments[i])
+		}
+		if result := results[call.ID]; !strings.Contains(result, notes[i].text) {
+			b.t.Errorf("the result of call %d is %q", i, result)
+		}
+	}
+}
+
+func decoded(document string) (value any) {
+	_ = json.Unmarshal([]byte(document), &value) // nil is no one's arguments
+	return value
+}
+
+// binary finds an agent's program in its package for this platform.
+func binary(t *testing.T, modules, prefix, name string) string {
+	t.Helper()
+	arch := runtime.GOARCH
+	if arch == "amd64" {
+		arch = "x64"
+	}
+	path := filepath.Join(modules, prefix+runtime.GOOS+"-"+arch, name)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("no program of this agent for %s/%s: %v", runtime.GOOS, runtime.GOARCH, err)
+	}
+	return path
+}
