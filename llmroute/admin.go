@@ -1,8 +1,6 @@
 package llmroute
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -18,8 +16,9 @@ func init() {
 	caddy.RegisterModule(AdminAPI{})
 }
 
-// AdminAPI adds `GET /llm` to Caddy's admin endpoint: the live state as JSON,
-// with where each entry came from and without any key.
+// AdminAPI adds to Caddy's admin endpoint `GET /llm`, the live state as JSON, with
+// where each entry came from and without any key, and `/llm/limits`, where limits
+// stand, with `POST /llm/limits/NAME/reset` and `POST /llm/limits/NAME/credit`.
 type AdminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -32,20 +31,22 @@ func (AdminAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (AdminAPI) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: "/llm", Handler: caddy.AdminHandlerFunc(serveAdmin)}}
+	return []caddy.AdminRoute{
+		{Pattern: "/llm", Handler: caddy.AdminHandlerFunc(serveAdmin)},
+		{Pattern: limitsPath, Handler: caddy.AdminHandlerFunc(serveLimits)},
+		{Pattern: limitsPath + "/", Handler: caddy.AdminHandlerFunc(serveLimits)},
+	}
 }
 
 func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method %s not allowed; use GET", r.Method)}
+		return errMethod(r, http.MethodGet)
 	}
-	ctx := caddy.ActiveContext()
-	app, err := ctx.AppIfConfigured("llm")
+	app, err := activeApp()
 	if err != nil {
-		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("the running configuration has no llm app: %w", err)}
+		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(app.(*App).View())
+	return writeJSON(w, app.View())
 }
 
 // View is the live state of the gateway. It holds no key.

@@ -21,6 +21,8 @@ import (
 	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/limit/limithttp"
 )
 
 func init() {
@@ -119,6 +121,10 @@ type App struct {
 	// starts at Caddy's working directory. Default: no prices.
 	Prices string `json:"prices,omitempty"`
 
+	// How much clients, teams and workloads may use, at sites, Gateways' ports and in
+	// sidecars alike. Default: no limits.
+	Limits *limit.Config `json:"limits,omitempty"`
+
 	// The workload that the gateway acts for, as metrics name it. Default: what
 	// the source knows.
 	Identity Identity `json:"identity,omitzero"`
@@ -142,6 +148,7 @@ type App struct {
 	denials  denials
 	tracing  caddyhttp.MiddlewareHandler // nil without
 	filters  []filter.Filter             // of the configuration, in their order
+	limits   *limithttp.Filter           // nil without
 	done     chan struct{}
 	stopOnce sync.Once
 
@@ -232,7 +239,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.tracing = module.(caddyhttp.MiddlewareHandler)
 	}
-	return a.provisionSource(ctx)
+	if err := a.provisionSource(ctx); err != nil {
+		return err
+	}
+	return a.provisionLimits(ctx)
 }
 
 func checkName(name string) error {
@@ -316,6 +326,7 @@ func (a *App) Start() error {
 		}
 	}
 	a.apply()
+	a.warnOfLimits()
 	a.gateways.begin(a)
 	if a.StatusListen != "off" {
 		var err error
@@ -382,6 +393,9 @@ func (a *App) Cleanup() error {
 	a.mu.Unlock()
 	for _, p := range a.static {
 		p.release()
+	}
+	if err := a.closeLimits(); err != nil {
+		return err
 	}
 	if a.outbound != nil {
 		if _, err := outbounds.Delete(""); err != nil {

@@ -45,6 +45,17 @@ func (x *exchange) attempt() error {
 	for {
 		t := &x.targets[x.next]
 		if x.provider != nil {
+			if refused := x.retarget(t); refused != nil {
+				x.tried |= 1 << x.next
+				x.next = -1
+				switch {
+				case x.more():
+					continue
+				case kept != nil:
+					return x.sendKept(kept)
+				}
+				return x.refuse(refused)
+			}
 			x.h.app.metrics.fallbacks.WithLabelValues(x.rule.Name, x.provider.name, t.name).Inc()
 			x.traced.fallsBack(x.provider.name, t.name)
 		}

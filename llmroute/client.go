@@ -16,6 +16,9 @@ type Client struct {
 	// Models are the models the client may use, with `*` for any text. None
 	// means all.
 	Models []string
+	// Limit is the name of the limit that holds for the client in place of those that
+	// are keyed by client; empty for none.
+	Limit string
 }
 
 func (c *Client) allows(model string) bool {

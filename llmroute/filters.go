@@ -31,13 +31,19 @@ func (x *exchange) call() *filter.Call {
 		Model: model, FixedModel: fixed, Workload: identity.Workload, Namespace: identity.Namespace, Table: x.table,
 	}
 	if x.client != nil {
-		c.Client.Name = x.client.Name
+		c.Client.Name, c.Client.Limit = x.client.Name, x.client.Limit
 	}
 	if x.token != nil {
 		c.Client.Principal, c.Client.Claim = x.token.Principal(), x.token.Claim
 	}
+	c.Cost = x.costOf(t, model)
+	return c
+}
+
+// costOf returns what finds the cost of usage at the prices of a target.
+func (x *exchange) costOf(t *target, model string) func(*llmprovider.Usage) (filter.Cost, bool) {
 	began, app, provider := x.began, x.h.app, t.provider
-	c.Cost = func(u *llmprovider.Usage) (filter.Cost, bool) {
+	return func(u *llmprovider.Usage) (filter.Cost, bool) {
 		if app.prices == nil {
 			return filter.Cost{}, false
 		}
@@ -49,7 +55,25 @@ func (x *exchange) call() *filter.Call {
 		cost, ok := p.cost(u)
 		return filter.Cost{Nano: cost, Currency: table.currency}, ok
 	}
-	return c
+}
+
+// retarget asks the filters that care whether a further attempt may be made.
+func (x *exchange) retarget(t *target) *llmprovider.Error {
+	var to *filter.Target
+	for _, s := range x.steps {
+		r, ok := s.(filter.Retargeter)
+		if !ok {
+			continue
+		}
+		if to == nil {
+			model, fixed := t.RequestModel(x.in, t.settings(x.rule))
+			to = &filter.Target{Provider: t.name, Host: t.host, Model: model, FixedModel: fixed, Cost: x.costOf(t, model)}
+		}
+		if refused := r.Next(x.r.Context(), to, x.outcome()); refused != nil {
+			return refused
+		}
+	}
+	return nil
 }
 
 // filtered returns the reader of the response that the client gets, with what the
@@ -66,6 +90,14 @@ func (x *exchange) endFilters() {
 	if len(x.steps) == 0 {
 		return
 	}
+	o := x.outcome()
+	for i := len(x.steps) - 1; i >= 0; i-- {
+		x.steps[i].End(o)
+	}
+}
+
+// outcome is what became of the request so far.
+func (x *exchange) outcome() *filter.Outcome {
 	o := &filter.Outcome{
 		Status: x.status, Attempts: x.attempts, Usage: x.total(), Responded: x.status != 0 && x.status < 400, ClientGone: x.gone, Err: x.failure,
 		Cost: filter.Cost{Nano: x.charges.nano, Currency: x.charges.currency}, CostKnown: x.charges.known(),
@@ -74,7 +106,5 @@ func (x *exchange) endFilters() {
 	if x.provider != nil {
 		o.Provider, o.Model, o.FixedModel = x.provider.name, x.model, x.fixedModel
 	}
-	for i := len(x.steps) - 1; i >= 0; i-- {
-		x.steps[i].End(o)
-	}
+	return o
 }

@@ -53,13 +53,16 @@ var keyHeaders = [...]string{"Authorization", "Api-Key", "X-Api-Key", "X-Goog-Ap
 type Keys struct {
 	// The file that holds the clients, one a line: a name, the hash of its key,
 	// and the models it may use, separated by spaces. In model names a `*`
-	// stands for any text; a line without models allows all of them. Several
+	// stands for any text; a line without models allows all of them. The word `limit`
+	// and the name of a limit may end the line: that limit then holds for the client in
+	// place of those that are keyed by client. Several
 	// lines may have the same name, so that a new key can be handed out before
 	// the old one is removed. Text from a `#` to the end of the line is a
 	// comment.
 	//
-	//	# NAME HASH [MODEL...]
+	//	# NAME HASH [MODEL...] [limit LIMIT]
 	//	alice sha256:8d7c…  gpt-4o* qwen-turbo
+	//	bob   sha256:1f02…  limit gold
 	//
 	// The command `caddy llm hash-key` makes keys and their hashes. A file
 	// without clients lets nobody pass.

@@ -21,6 +21,9 @@ const (
 	maxClientName = 128
 
 	hashPrefix = "sha256:"
+
+	// limitWord stands before the name of a client's limit.
+	limitWord = "limit"
 )
 
 // keysFile is a file of clients and the hashes of their keys.
@@ -111,10 +114,15 @@ func parseKeyLine(line string) (hash keyHash, client *Client, err error) {
 		return hash, nil, errors.New("the hash is that of an empty key; pass the key to caddy llm hash-key again, or let it generate one")
 	}
 	client = &Client{Name: fields[0], Models: fields[2:]}
+	if n := len(fields); n > 3 && fields[n-2] == limitWord {
+		client.Models, client.Limit = fields[2:n-2], fields[n-1]
+	}
 	for _, model := range client.Models {
 		switch {
 		case strings.HasPrefix(model, hashPrefix):
 			return hash, nil, errors.New("there is a second hash; expected one a line: write another line with the same name")
+		case model == limitWord:
+			return hash, nil, errors.New("limit is not followed by one name at the end of the line; expected NAME HASH [MODEL...] [limit LIMIT]")
 		case strings.Contains(model, ","):
 			return hash, nil, errors.New("there is a comma in a model's name; expected models separated by spaces")
 		}

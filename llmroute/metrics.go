@@ -51,10 +51,23 @@ const (
 	metricReady            = "llm_ready"
 	metricWorkload         = "llm_workload_info"
 	metricBuild            = "llm_build_info"
-	metricDuration         = "gen_ai_client_operation_duration_seconds"
-	metricFirstToken       = "gen_ai_server_time_to_first_token_seconds"
-	metricPerOutputToken   = "gen_ai_server_time_per_output_token_seconds"
-	metricTokenUsage       = "gen_ai_client_token_usage"
+
+	metricLimitAdmitted     = "llm_limit_admitted_total"
+	metricLimitRefused      = "llm_limit_refused_total"
+	metricLimitWouldRefuse  = "llm_limit_would_refuse_total"
+	metricLimitUsageMissing = "llm_limit_usage_missing_total"
+	metricLimitSpent        = "llm_limit_spent_total"
+	metricLimitReserved     = "llm_limit_reserved"
+	metricLimitOverrun      = "llm_limit_overrun_total"
+	metricLimitLeased       = "llm_limit_leased"
+	metricLimitUsedRatio    = "llm_limit_used_ratio"
+	metricLimitStoreErrors  = "llm_limit_store_errors_total"
+	metricLimitStoreDown    = "llm_limit_store_down"
+
+	metricDuration       = "gen_ai_client_operation_duration_seconds"
+	metricFirstToken     = "gen_ai_server_time_to_first_token_seconds"
+	metricPerOutputToken = "gen_ai_server_time_per_output_token_seconds"
+	metricTokenUsage     = "gen_ai_client_token_usage"
 )
 
 const (

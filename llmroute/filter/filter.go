@@ -38,6 +38,25 @@ type Step interface {
 	End(o *Outcome)
 }
 
+// Retargeter is implemented by steps that depend on which provider a request is sent
+// to.
+type Retargeter interface {
+	// Next is called before each attempt but the first, with what became of those
+	// before. An error keeps the attempt from being made: then another backend is
+	// tried, and the client is told if there is none.
+	Next(ctx context.Context, to *Target, o *Outcome) *llmprovider.Error
+}
+
+// Target is where an attempt goes.
+type Target struct {
+	// Provider and Host are the provider's, and Model is what it is asked for.
+	Provider, Host, Model string
+	// FixedModel reports whether Model comes from the configuration.
+	FixedModel bool
+	// Cost is that of Call, for this target.
+	Cost func(u *llmprovider.Usage) (c Cost, ok bool)
+}
+
 // Call is a request as filters see it. It is not changed while filters look at it,
 // but for Header, and what they keep of it must not be changed later.
 type Call struct {

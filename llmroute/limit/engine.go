@@ -1,0 +1,223 @@
+package limit
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+// Engine holds what was used of all limits of the process. It outlives
+// configurations: each has a Set of it.
+type Engine struct {
+	now        func() time.Time
+	checkpoint *checkpoint
+	pool       sync.Pool // of *Reservation
+	ratios     ratios
+
+	mu     sync.Mutex
+	meters map[string]*meter
+	states map[string]*state
+	order  uint64
+}
+
+// state is what is counted of a limit, over all of its amounts.
+type state struct {
+	refs         int          // guarded by Engine.mu
+	lastMatch    atomic.Int64 // in seconds since 1970
+	admitted     atomic.Int64
+	wouldRefuse  atomic.Int64
+	usageMissing atomic.Int64
+	refused      [reasons]atomic.Int64
+}
+
+// engines holds the engine of the process: what was used outlives configurations.
+var engines = caddy.NewUsagePool()
+
+// Acquire returns the engine of the process. Release gives it back.
+func Acquire() *Engine {
+	value, _, _ := engines.LoadOrNew("", func() (caddy.Destructor, error) { return NewEngine(time.Now), nil })
+	return value.(*Engine)
+}
+
+// Release gives back what Acquire returned.
+func Release() error {
+	_, err := engines.Delete("")
+	return err
+}
+
+// Destruct implements caddy.Destructor. Sets have stored what is to be kept.
+func (e *Engine) Destruct() error { return nil }
+
+// NewEngine returns an engine without limits. Its time is now's.
+func NewEngine(now func() time.Time) *Engine {
+	e := &Engine{now: now, meters: make(map[string]*meter), states: make(map[string]*state), checkpoint: newCheckpoint(now)}
+	e.pool.New = func() any { return new(Reservation) }
+	return e
+}
+
+// Use sets where budgets are kept through restarts. Nothing is read or written
+// before a request needs it.
+func (e *Engine) Use(s Storage, logger *zap.Logger) { e.checkpoint.use(s, logger) }
+
+// Set is the limits of one configuration.
+type Set struct {
+	e      *Engine
+	limits []*compiled
+	once   sync.Once
+}
+
+// compiled is a limit, ready for requests.
+type compiled struct {
+	*Definition
+	index     int
+	meters    []*meter
+	state     *state
+	strict    bool
+	costs     bool
+	byClient  bool
+	perTarget bool // it depends on which provider and model a request is sent to
+	onFailure string
+	maxOutput int64
+}
+
+// Compile returns the set of limits that the configuration defines. What was used
+// of limits that the engine knows stays used. The configuration must have passed
+// Check. Close gives the set back.
+func (e *Engine) Compile(c *Config) *Set {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := &Set{e: e}
+	for i, d := range c.Limits {
+		l := &compiled{
+			Definition: d, index: i, costs: d.Costs(), byClient: slices.Contains(d.Key, KeyClient), onFailure: d.OnStoreFailure, maxOutput: d.MaxOutput,
+			perTarget: len(d.Providers) > 0 || len(d.Models) > 0 || slices.Contains(d.Key, KeyProvider) || slices.Contains(d.Key, KeyModel),
+		}
+		l.strict = d.Estimate == EstimateStrict || d.Estimate == "" && l.costs
+		if l.maxOutput == 0 {
+			l.maxOutput = DefaultMaxOutput
+		}
+		if l.onFailure == "" {
+			l.onFailure = OnFailureShare
+			if l.costs {
+				l.onFailure = OnFailureDeny
+			}
+		}
+		if l.state = e.states[d.Name]; l.state == nil {
+			l.state = new(state)
+			e.states[d.Name] = l.state
+		}
+		l.state.refs++
+		for j := range d.Amounts {
+			w, amount, burst, err := d.Amounts[j].parse()
+			if err != nil {
+				continue // Check has reported it
+			}
+			l.meters = append(l.meters, e.meter(d, d.Amounts[j].Unit, w, numbers{amount, burst}))
+		}
+		if d.Concurrent > 0 {
+			l.meters = append(l.meters, e.meter(d, UnitConcurrent, window{}, numbers{d.Concurrent, d.Concurrent}))
+		}
+		s.limits = append(s.limits, l)
+	}
+	return s
+}
+
+// meter returns the meter for an amount, and sets its numbers.
+func (e *Engine) meter(d *Definition, unit Unit, w window, n numbers) *meter {
+	keys := make([]string, len(d.Key))
+	for i, k := range d.Key {
+		keys[i] = string(k)
+	}
+	id := strings.Join([]string{d.Name, strings.Join(keys, "\x1f"), string(unit), windowName(unit, w)}, "\x1e")
+	m := e.meters[id]
+	if m == nil {
+		e.order++
+		m = &meter{
+			id: id, limit: d.Name, keys: slices.Clone(d.Key), unit: unit, window: w, name: w.short(), order: e.order, counters: make(map[string]*counter),
+			budget: unit == UnitCost || unit != UnitConcurrent && w.budget(),
+			stored: unit != UnitConcurrent && (w.calendar() || unit == UnitCost || w.every >= storedWindow),
+		}
+		m.numbers.Store(&n)
+		if m.stored {
+			m.makeShards()
+		}
+		e.meters[id] = m
+	}
+	m.refs++
+	if old := m.numbers.Swap(&n); n.burst < old.burst && m.bucket() {
+		m.each(e.now(), func(c *counter, n *numbers) {
+			c.level = min(c.level, n.burst)
+		})
+	}
+	return m
+}
+
+// storedWindow is from which length on a bucket is kept through restarts. Shorter
+// ones are full again soon.
+const storedWindow = time.Hour
+
+func windowName(unit Unit, w window) string {
+	if unit == UnitConcurrent {
+		return ""
+	}
+	return w.String()
+}
+
+// Close gives the set back. What is known of limits that no set has any more is
+// stored and forgotten; requests in flight may still settle.
+func (s *Set) Close() {
+	s.once.Do(func() {
+		var gone []*meter
+		e := s.e
+		e.mu.Lock()
+		for _, l := range s.limits {
+			if l.state.refs--; l.state.refs == 0 {
+				delete(e.states, l.Name)
+			}
+			for _, m := range l.meters {
+				if m.refs--; m.refs == 0 {
+					delete(e.meters, m.id)
+					m.closed.Store(true)
+					gone = append(gone, m)
+				}
+			}
+		}
+		e.mu.Unlock()
+		for _, m := range gone {
+			m.flush(e.checkpoint)
+		}
+	})
+}
+
+// flush stores what was used, without what is leased beyond it.
+func (m *meter) flush(k *checkpoint) {
+	if !m.stored {
+		return
+	}
+	k.mu.Lock()
+	storage := k.storage
+	k.mu.Unlock()
+	for _, s := range m.shards {
+		m.mu.RLock()
+		used := len(s.members) > 0
+		m.mu.RUnlock()
+		if used {
+			_ = k.write(s, storage, true) // it has logged and counted the error
+		}
+	}
+}
+
+// HasCost reports whether any limit is one of money.
+func (s *Set) HasCost() bool {
+	for _, l := range s.limits {
+		if l.costs {
+			return true
+		}
+	}
+	return false
+}

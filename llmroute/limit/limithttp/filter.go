@@ -1,0 +1,152 @@
+// Package limithttp holds LLM requests to the limits of package limit: it says what
+// a request is counted under and what it needs, writes refusals in the API that the
+// client speaks, and the headers that tell it where it stands.
+//
+// It imports llmprovider and its neighbours limit and filter. Begin with Filter.
+package limithttp
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/limit"
+)
+
+// Filter admits requests that all limits have room for.
+type Filter struct {
+	set      *limit.Set
+	engine   *limit.Engine
+	matchers []caddyhttp.MatcherSets // by the index of the limit, nil for none
+	cost     bool                    // some limit is one of money
+	logger   *zap.Logger
+	nobody   sync.Once // has a limit of clients met
+}
+
+// New returns the filter for the limits, with their matchers provisioned. Close gives
+// it back.
+func New(ctx caddy.Context, c *limit.Config, e *limit.Engine) (*Filter, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	f := &Filter{engine: e, logger: ctx.Logger(), matchers: make([]caddyhttp.MatcherSets, len(c.Limits))}
+	for i, d := range c.Limits {
+		if len(d.MatcherSetsRaw) == 0 {
+			continue
+		}
+		loaded, err := ctx.LoadModule(d, "MatcherSetsRaw")
+		if err == nil {
+			err = f.matchers[i].FromInterface(loaded)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("limit %s: loading matchers: %w", d.Name, err)
+		}
+	}
+	store, err := c.LoadStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.set = e.Compile(c)
+	f.cost = f.set.HasCost()
+	e.Use(store.Storage(ctx), f.logger)
+	return f, nil
+}
+
+// Set is the limits.
+func (f *Filter) Set() *limit.Set { return f.set }
+
+// Close gives the limits back. Requests in flight still settle.
+func (f *Filter) Close() { f.set.Close() }
+
+// Begin implements filter.Filter.
+func (f *Filter) Begin(ctx context.Context, c *filter.Call) (filter.Step, *llmprovider.Error) {
+	s := &step{f: f, call: c}
+	s.subject.call, s.subject.f = c, f
+	s.prompt = promptOf(c)
+	req := limit.Request{
+		Subject: &s.subject, Rule: c.Rule, Provider: c.Provider, Model: c.Model, Tier: c.Client.Limit, Stream: c.Inbound.Stream,
+		Output: s.prompt.Output, Choices: s.prompt.Choices,
+	}
+	if f.cost {
+		req.Price = priceOf(c.Cost)
+	}
+	if req.NoOutput = !hasOutput(c.Inbound.Endpoint.Operation); req.NoOutput {
+		req.Stream = false
+	}
+	req.Typical, req.Strict = f.engine.Estimate(s.prompt, c.Model)
+	r, refused := f.set.Reserve(ctx, &req)
+	s.r = r
+	if s.subject.err != nil {
+		r.Settle()
+		return nil, s.subject.refusal()
+	}
+	s.writeHeaders(c)
+	s.log(refused)
+	if refused != nil {
+		r.Settle()
+		r.Release()
+		return nil, errorOf(c, refused)
+	}
+	if !r.Any() {
+		r.Settle()
+		r.Release()
+		return nil, nil
+	}
+	return s, nil
+}
+
+// promptOf reads what the request's body tells of what it will use.
+func promptOf(c *filter.Call) limit.Prompt {
+	if c.Inbound.IsJSON() {
+		return limit.ReadPrompt(c.Inbound.Body())
+	}
+	return limit.Prompt{Size: int64(len(c.Inbound.Body())), Media: 1, Choices: 1} // a form with a file
+}
+
+// hasOutput reports whether responses of the operation have output tokens.
+func hasOutput(o llmprovider.Operation) bool {
+	switch o {
+	case llmprovider.Embeddings, llmprovider.Rerank, llmprovider.Moderations, llmprovider.Tokenize, llmprovider.Score, llmprovider.Classify,
+		llmprovider.Pooling, llmprovider.CountTokens:
+		return false
+	}
+	return true
+}
+
+// million is how many tokens prices are found out with.
+const million = 1_000_000
+
+// priceOf finds the dearest price of a token, nil if there is none: of input among
+// what is read from the provider's cache, written to it, and neither; of output with
+// and without reasoning.
+func priceOf(cost func(*llmprovider.Usage) (filter.Cost, bool)) *limit.Price {
+	dearest := func(usages ...llmprovider.Usage) (uint64, bool) {
+		most := uint64(0)
+		for i := range usages {
+			c, ok := cost(&usages[i])
+			if !ok {
+				return 0, false
+			}
+			most = max(most, (c.Nano*1000+million-1)/million)
+		}
+		return most, true
+	}
+	input, ok := dearest(llmprovider.Usage{PromptTokens: million}, llmprovider.Usage{PromptTokens: million, CacheWriteTokens: million})
+	if !ok {
+		return nil
+	}
+	output, ok := dearest(llmprovider.Usage{CompletionTokens: million}, llmprovider.Usage{CompletionTokens: million, ReasoningTokens: million})
+	if !ok {
+		return nil
+	}
+	return &limit.Price{Input: input, Output: output}
+}
+
+// Interface guards
+var _ filter.Filter = (*Filter)(nil)

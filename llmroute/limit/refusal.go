@@ -1,0 +1,88 @@
+package limit
+
+import "time"
+
+// Reason is why a request was refused.
+type Reason int
+
+// The reasons.
+const (
+	// ReasonExceeded: there is no room in the running window.
+	ReasonExceeded Reason = iota
+	// ReasonTooLarge: the request alone needs more than the limit.
+	ReasonTooLarge
+	// ReasonKey: the request lacks a value that the limit requires.
+	ReasonKey
+	// ReasonPrice: the model has no price, and the limit is one of money.
+	ReasonPrice
+	// ReasonStore: the store cannot be used, and the limit does without it not let
+	// requests pass.
+	ReasonStore
+
+	reasons = int(ReasonStore) + 1
+)
+
+var reasonNames = [reasons]string{"exceeded", "too_large", "key", "no_price", "store"}
+
+// String returns the reason's name in metrics.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Standing is where a limit stands for a request.
+type Standing struct {
+	Limit  string
+	Unit   Unit
+	Window string        // as it was configured: a duration or a period
+	Length time.Duration // of the window, about, for a period of the calendar
+
+	// Amount is what may be used in the window, or how much the bucket holds.
+	// Remaining is what is left of it now, never below 0.
+	Amount, Remaining int64
+	// Reset is how long it takes until all of the amount may be used again.
+	Reset time.Duration
+	// Budget reports whether the window is so long, or the unit such, that trying
+	// again soon is of no use.
+	Budget bool
+}
+
+// share is the part that is left, in millionths.
+func (s *Standing) share() int64 {
+	if s.Amount <= 0 {
+		return 0
+	}
+	return int64(float64(s.Remaining) / float64(s.Amount) * 1e6)
+}
+
+// Refusal is why a request is not admitted.
+type Refusal struct {
+	Standing
+	Reason Reason
+	// Needed is what the request would have reserved.
+	Needed int64
+	// RetryAfter is when there may be room, 0 if that is not known or of no use.
+	RetryAfter time.Duration
+	// Key is the missing value for ReasonKey.
+	Key Key
+	// Model is the one without a price for ReasonPrice.
+	Model string
+}
+
+// worse reports whether the refusal says more than another one: what will never
+// fit before a budget, a budget before a rate, a longer wait before a shorter one.
+func (r *Refusal) worse(than *Refusal) bool {
+	if than == nil {
+		return true
+	}
+	rank := func(r *Refusal) int {
+		switch {
+		case r.Reason == ReasonTooLarge:
+			return 2
+		case r.Budget:
+			return 1
+		}
+		return 0
+	}
+	if a, b := rank(r), rank(than); a != b {
+		return a > b
+	}
+	return r.RetryAfter > than.RetryAfter
+}

@@ -1,0 +1,338 @@
+package limit
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+func TestAllOrNone(t *testing.T) {
+	b := newBench(t)
+	s := b.compile(t,
+		&Definition{Name: "wide", Amounts: []Amount{{Unit: UnitRequests, Amount: "100", Window: "1m"}, {Unit: UnitTokens, Amount: "1000", Window: "day"}}, Concurrent: 5},
+		&Definition{Name: "narrow", Key: []Key{KeyClient}, Amounts: one(UnitRequests, "2", "1m")})
+	alice := subject{KeyClient: "alice"}
+	for range 2 {
+		if refused := spend(t, s, request(alice, 10, 20), 10, 5); refused != nil {
+			t.Fatalf("refused: %+v", refused)
+		}
+	}
+	refused := spend(t, s, request(alice, 10, 20), 10, 5)
+	if refused == nil || refused.Limit != "narrow" || refused.Unit != UnitRequests || refused.RetryAfter != 30*time.Second || refused.Budget {
+		t.Fatalf("got %+v", refused)
+	}
+	for i, want := range []string{"2", "30", "0"} {
+		if got := of(t, s, "wide", i); used(t, s, "wide", i) != want || got.Reserved != "0" {
+			t.Errorf("%s: used %s, reserved %s; want %s", got.Unit, used(t, s, "wide", i), got.Reserved, want)
+		}
+	}
+	if refused := spend(t, s, request(subject{KeyClient: "bob"}, 10, 20), 10, 5); refused != nil {
+		t.Errorf("another client is refused: %+v", refused)
+	}
+}
+
+// TestEndings holds what each ending is charged.
+func TestEndings(t *testing.T) {
+	price := &Price{Input: 2_000_000, Output: 10_000_000} // 2 and 10 of the currency for a million
+	for _, test := range []struct {
+		how                         Ending
+		usage                       Usage
+		input, output, tokens, cost string
+	}{
+		{Metered, Usage{30, 40, 123}, "30", "40", "70", "0.000000123"},
+		{Metered, Usage{30, 40, -1}, "30", "40", "70", "0.00046"},
+		{Rejected, Usage{}, "0", "0", "0", "0"},
+		{Unbegun, Usage{}, "100", "0", "100", "0.0008"},
+		{Cut, Usage{Output: 7}, "100", "7", "107", "0.00087"},
+		{Unreported, Usage{Output: 7}, "100", "7", "100", "0.0008"},
+		{Unreported, Usage{Output: 700}, "100", "700", "700", "0.007"},
+		{Unmetered, Usage{}, "100", "500", "600", "0.0058"},
+	} {
+		b := newBench(t)
+		s := b.compile(t,
+			&Definition{Name: "t", Amounts: []Amount{{Unit: UnitInput, Amount: "10000", Window: "day"}, {Unit: UnitOutput, Amount: "10000", Window: "day"},
+				{Unit: UnitTokens, Amount: "10000", Window: "day"}, {Unit: UnitRequests, Amount: "5", Window: "day"}}},
+			&Definition{Name: "c", Amounts: one(UnitCost, "10", "day")})
+		r := request(nil, 100, 500)
+		r.Price = price
+		got := mustReserve(t, s, r)
+		if reserved := of(t, s, "t", 2).Reserved; reserved != "600" {
+			t.Errorf("reserved %s", reserved)
+		}
+		got.Charge(test.how, test.usage)
+		got.Settle()
+		got.Settle()
+		for i, want := range []string{test.input, test.output, test.tokens, "1"} {
+			if v := of(t, s, "t", i); used(t, s, "t", i) != want || v.Reserved != "0" {
+				t.Errorf("%v %+v: %s is %s, reserved %s, want %s", test.how, test.usage, v.Unit, used(t, s, "t", i), v.Reserved, want)
+			}
+		}
+		if got := used(t, s, "c", 0); got != test.cost { // strictly, 400 tokens
+			t.Errorf("%v %+v: cost %s, want %s", test.how, test.usage, got, test.cost)
+		}
+	}
+}
+
+func TestNothingWasSent(t *testing.T) {
+	b := newBench(t)
+	s := b.compile(t, &Definition{Name: "a", Amounts: one(UnitRequests, "1", "day")})
+	mustReserve(t, s, request(nil, 1, 1)).Settle()
+	if got := used(t, s, "a", 0); got != "0" {
+		t.Errorf("used %s", got)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	b := newBench(t)
+	s := b.compile(t, &Definition{Name: "a", Amounts: one(UnitTokens, "100", "1m")})
+	refused := spend(t, s, request(nil, 90, 20), 0, 0)
+	if refused == nil || refused.Reason != ReasonTooLarge || refused.Needed != 110 || refused.RetryAfter != 0 {
+		t.Errorf("got %+v", refused)
+	}
+}
+
+func TestGrowth(t *testing.T) {
+	for _, test := range []struct {
+		onExceeded string
+		cut        bool
+	}{{"", false}, {OnExceededCut, true}} {
+		b := newBench(t)
+		s := b.compile(t, &Definition{Name: "a", Amounts: one(UnitTokens, "3000", "day"), OnExceeded: test.onExceeded, Concurrent: 9})
+		r := request(nil, 100, 100_000)
+		r.Stream = true
+		got := mustReserve(t, s, r)
+		if v := of(t, s, "a", 0); v.Reserved != "612" {
+			t.Errorf("reserved %s at first", v.Reserved)
+		}
+		cut := false
+		produced := int64(0)
+		for produced < 4000 && !cut {
+			produced++
+			refused, goes := got.Grow(produced)
+			cut = !goes
+			reserved, _ := of(t, s, "a", 0).Reserved.Int64()
+			if reserved > 3000 || reserved < min(100+produced, 2700) {
+				t.Fatalf("%d produced, %d reserved", produced, reserved)
+			}
+			if cut && (refused == nil || refused.Limit != "a") {
+				t.Errorf("cut without a reason: %+v", refused)
+			}
+		}
+		if cut != test.cut {
+			t.Errorf("%q: cut is %v after %d", test.onExceeded, cut, produced)
+		}
+		got.Charge(Metered, Usage{Input: 100, Output: produced})
+		got.Settle()
+		v := of(t, s, "a", 0)
+		if v.Reserved != "0" || v.Spent != Number(strconv.FormatInt(100+produced, 10)) {
+			t.Errorf("in the end %+v", v)
+		}
+		if over := v.Overrun != "0"; over == test.cut {
+			t.Errorf("%q: overrun %s after %d tokens", test.onExceeded, v.Overrun, produced)
+		}
+	}
+}
+
+func TestShadow(t *testing.T) {
+	b := newBench(t)
+	s := b.compile(t, &Definition{Name: "a", Amounts: []Amount{{Unit: UnitRequests, Amount: "1", Window: "day"}, {Unit: UnitTokens, Amount: "9", Window: "1m"}}, Shadow: true})
+	for i := range 3 {
+		got := mustReserve(t, s, request(nil, 1, 1))
+		if (got.Shadow() == "a") != (i > 0) || got.Applied() {
+			t.Errorf("request %d: shadow %q, applied %v", i, got.Shadow(), got.Applied())
+		}
+		got.Charge(Metered, Usage{1, 1, 0})
+		got.Settle()
+	}
+	if v := s.View()[0]; v.WouldRefuse != 2 || v.Admitted != 1 || used(t, s, "a", 0) != "1" || used(t, s, "a", 1) != "2" {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func TestFilters(t *testing.T) {
+	b := newBench(t)
+	s := b.compile(t,
+		&Definition{Name: "rule", Rules: []string{"vip"}, Amounts: one(UnitRequests, "1", "day")},
+		&Definition{Name: "model", Models: []string{"gpt-4o*", "*-mini"}, Amounts: one(UnitRequests, "1", "day")},
+		&Definition{Name: "provider", Providers: []string{"p"}, Amounts: one(UnitRequests, "1", "day")},
+		&Definition{Name: "match", MatcherSetsRaw: nil, Key: []Key{"header X-Team"}, Require: true, Rules: []string{"team"}, Amounts: one(UnitRequests, "1", "day")},
+		&Definition{Name: "cost", Rules: []string{"dear"}, Amounts: one(UnitCost, "1", "day")},
+		&Definition{Name: "clients", Key: []Key{KeyClient}, Rules: []string{"tiers"}, Amounts: one(UnitRequests, "1", "day")},
+		&Definition{Name: "gold", Tier: true, Key: []Key{KeyClient}, Rules: []string{"tiers"}, Amounts: one(UnitRequests, "2", "day")})
+	for _, test := range []struct {
+		req   Request
+		limit string // that refuses the n-th request, n counted from 0
+		n     int
+		why   Reason
+	}{
+		{Request{Rule: "vip"}, "rule", 1, ReasonExceeded},
+		{Request{Rule: "other"}, "", 3, 0},
+		{Request{Model: "gpt-4o-large"}, "model", 1, ReasonExceeded},
+		{Request{Model: "o5-mini"}, "model", 0, ReasonExceeded},
+		{Request{Model: "o5-mini-x"}, "", 3, 0},
+		{Request{Provider: "p"}, "provider", 1, ReasonExceeded},
+		{Request{Rule: "team"}, "match", 0, ReasonKey},
+		{Request{Rule: "team", Subject: subject{"header X-Team": "a"}}, "match", 1, ReasonExceeded},
+		{Request{Rule: "dear", Model: "m"}, "cost", 0, ReasonPrice},
+		{Request{Rule: "tiers", Subject: subject{KeyClient: "a"}}, "clients", 1, ReasonExceeded},
+		{Request{Rule: "tiers", Tier: "gold", Subject: subject{KeyClient: "b"}}, "gold", 2, ReasonExceeded},
+		{Request{Rule: "tiers", Tier: "unknown", Subject: subject{KeyClient: "c"}}, "clients", 1, ReasonExceeded},
+	} {
+		if test.req.Subject == nil {
+			test.req.Subject = subject{}
+		}
+		for i := range 3 {
+			refused := spend(t, s, &test.req, 1, 1)
+			if wanted := test.limit != "" && i >= test.n; wanted != (refused != nil) || wanted && (refused.Limit != test.limit || refused.Reason != test.why) {
+				t.Errorf("%+v, request %d: %+v", test.req, i, refused)
+			}
+		}
+	}
+}
+
+func TestRetarget(t *testing.T) {
+	b := newBench(t)
+	s := b.compile(t,
+		&Definition{Name: "all", Amounts: one(UnitTokens, "10000", "day")},
+		&Definition{Name: "each", Key: []Key{KeyProvider}, Amounts: one(UnitTokens, "1000", "day")})
+	r := request(subject{}, 100, 500)
+	r.Provider = "one"
+	full := *r
+	full.Provider = "full"
+	if refused := spend(t, s, &full, 900, 0); refused != nil {
+		t.Fatal(refused)
+	}
+	got := mustReserve(t, s, r)
+	got.Charge(Rejected, Usage{})
+	if refused := got.Retarget(t.Context(), "full", "", nil); refused == nil || refused.Limit != "each" {
+		t.Errorf("the full provider: %+v", refused)
+	}
+	if refused := got.Retarget(t.Context(), "two", "", nil); refused != nil {
+		t.Errorf("the other provider: %+v", refused)
+	}
+	got.Charge(Metered, Usage{Input: 90, Output: 30})
+	got.Settle()
+	v := of(t, s, "each", 0)
+	if used(t, s, "all", 0) != "1020" || len(v.Fullest) != 2 || v.Fullest[1].Key != "provider=two" || v.Fullest[1].Used != "120" || v.Reserved != "0" {
+		t.Errorf("all %s, each %+v", used(t, s, "all", 0), v)
+	}
+}
+
+func TestReload(t *testing.T) {
+	b := newBench(t)
+	def := func(amount string) *Definition {
+		return &Definition{Name: "a", Key: []Key{KeyClient}, Amounts: one(UnitTokens, amount, "day")}
+	}
+	alice := subject{KeyClient: "alice"}
+	old := b.compile(t, def("100"))
+	open := mustReserve(t, old, request(alice, 10, 40))
+	if refused := spend(t, old, request(alice, 10, 40), 10, 40); refused != nil {
+		t.Fatal(refused)
+	}
+	now := b.compile(t, def("150"))
+	old.Close()
+	if refused := spend(t, now, request(alice, 20, 40), 0, 0); refused == nil || refused.Remaining != 50 {
+		t.Errorf("got %+v", refused)
+	}
+	open.Charge(Metered, Usage{Input: 10})
+	open.Settle()
+	if refused := spend(t, now, request(alice, 50, 40), 0, 0); refused != nil {
+		t.Errorf("got %+v", refused)
+	}
+	less := b.compile(t, def("60"))
+	if refused := spend(t, less, request(alice, 1, 0), 0, 0); refused == nil || refused.Remaining != 0 {
+		t.Errorf("60 are used, and %+v", refused)
+	}
+}
+
+// TestConcurrentRequests has many goroutines spend at once: what is used never
+// exceeds the limit, nothing stays reserved, and no request is refused while there
+// is room for it.
+func TestConcurrentRequests(t *testing.T) {
+	b := newBench(t)
+	s := b.compile(t,
+		&Definition{Name: "tokens", Amounts: one(UnitTokens, "20000", "day")},
+		&Definition{Name: "clients", Key: []Key{KeyClient}, Amounts: one(UnitRequests, "150", "day"), Concurrent: 3})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	admitted := map[string]int{}
+	for g := range 8 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 1))
+			client := fmt.Sprint("c", g%4)
+			for range 100 {
+				got, refused := s.Reserve(t.Context(), request(subject{KeyClient: client}, 5, 20))
+				if refused == nil {
+					mu.Lock()
+					admitted[client]++
+					mu.Unlock()
+					got.Charge(Metered, Usage{Input: 5, Output: rng.Int64N(21)})
+				}
+				got.Settle()
+				got.Release()
+			}
+		})
+	}
+	wg.Wait()
+	for client, n := range admitted {
+		if n > 150 {
+			t.Errorf("%s had %d requests", client, n)
+		}
+	}
+	for _, v := range s.View() {
+		for _, a := range v.Amounts {
+			if a.Reserved != "0" || a.Overrun != "0" {
+				t.Errorf("%s %s: reserved %s, overrun %s", v.Name, a.Unit, a.Reserved, a.Overrun)
+			}
+		}
+	}
+	if spent, _ := of(t, s, "tokens", 0).Spent.Int64(); spent > 20000 {
+		t.Errorf("spent %d", spent)
+	}
+}
+
+func BenchmarkReserve(b *testing.B) {
+	bench := newBench(b)
+	bench.Engine = NewEngine(time.Now)
+	bench.Use(bench.disk, zap.NewNop())
+	var limits []*Definition
+	for i := range 10 {
+		limits = append(limits, &Definition{
+			Name: fmt.Sprint("limit-", i), Key: []Key{KeyClient},
+			Amounts: one([]Unit{UnitTokens, UnitRequests, UnitOutput}[i%3], "900000000000000", []string{"1m", "month"}[i%2]),
+		})
+	}
+	s := bench.compile(b, limits...)
+	r := request(subject{KeyClient: "alice"}, 100, 200)
+	b.ReportAllocs()
+	for b.Loop() {
+		got, refused := s.Reserve(b.Context(), r)
+		if refused != nil {
+			b.Fatal(refused)
+		}
+		got.Charge(Metered, Usage{Input: 90, Output: 10})
+		got.Settle()
+		got.Release()
+	}
+}
+
+func TestReserveAllocatesNothing(t *testing.T) {
+	b := newBench(t)
+	s := b.compile(t, &Definition{Name: "a", Key: []Key{KeyClient, "header X-Team"}, Amounts: one(UnitTokens, "900000000", "month"), Concurrent: 9},
+		&Definition{Name: "b", Amounts: one(UnitRequests, "900000000", "1m")})
+	r := request(subject{KeyClient: "alice", "header X-Team": "a"}, 1, 2)
+	allocs := testing.AllocsPerRun(200, func() {
+		got := mustReserve(t, s, r)
+		got.Charge(Metered, Usage{Input: 1})
+		got.Settle()
+		got.Release()
+	})
+	if allocs >= 1 {
+		t.Errorf("%v allocations", allocs)
+	}
+}

@@ -1,0 +1,222 @@
+package limit
+
+// Usage is what an attempt used.
+type Usage struct {
+	Input, Output int64 // in tokens
+	// Cost is in billionths of the currency; below 0 if it is not known.
+	Cost int64
+}
+
+// Ending is how it is known what an attempt used.
+type Ending int
+
+const (
+	// Metered: the provider reported it.
+	Metered Ending = iota
+	// Unbegun: the client left before the response began. It is charged the prompt.
+	Unbegun
+	// Cut: the response broke off, or the client left in it. It is charged the prompt
+	// and what was produced, which is Usage.Output.
+	Cut
+	// Unreported: a whole stream without usage. It is charged what was produced or
+	// the prompt, whichever is larger.
+	Unreported
+	// Unmetered: a response without usage. It is charged its reservation.
+	Unmetered
+	// Rejected: the provider refused the request. Only the request counts.
+	Rejected
+)
+
+// Charge adds what the attempt that was made last used. It is called once for each
+// attempt that reached a provider.
+func (r *Reservation) Charge(how Ending, u Usage) {
+	r.sent = true
+	var last *compiled
+	for i := range r.holds {
+		h := &r.holds[i]
+		if !h.active {
+			continue
+		}
+		h.used = clip(h.used + r.charged(h, how, u))
+		if h.l != last && (how == Unreported || how == Unmetered) {
+			last = h.l
+			h.l.state.usageMissing.Add(1)
+		}
+	}
+}
+
+func (r *Reservation) charged(h *hold, how Ending, u Usage) int64 {
+	unit := h.c.m.unit
+	prompt, produced := r.req.prompt(h.l), clip(u.Output)
+	if unit == UnitRequests || unit == UnitConcurrent {
+		return 0 // Settle has it
+	}
+	switch how {
+	case Rejected:
+		return 0
+	case Unmetered:
+		return h.before + h.amount
+	case Unbegun:
+		produced = 0
+	case Unreported:
+		switch unit {
+		case UnitTokens:
+			return clip(max(prompt, produced))
+		case UnitCost:
+			return max(r.req.Price.cost(prompt, 0), r.req.Price.cost(0, produced))
+		}
+	case Metered:
+		prompt = clip(u.Input)
+		if unit == UnitCost && u.Cost >= 0 {
+			return clip(u.Cost)
+		}
+	}
+	switch unit {
+	case UnitInput:
+		return clip(prompt)
+	case UnitOutput:
+		return produced
+	case UnitCost:
+		return r.req.Price.cost(prompt, produced)
+	}
+	return clip(prompt + produced)
+}
+
+// Settle ends the reservation: what was charged stays used, the rest is free again.
+// Only the first call counts. Release may follow.
+func (r *Reservation) Settle() {
+	if r.settled {
+		return
+	}
+	r.settled = true
+	now := r.set.e.now()
+	for i := range r.holds {
+		h := &r.holds[i]
+		if !h.taken {
+			continue
+		}
+		used := h.used
+		if h.c.m.unit == UnitRequests && r.sent {
+			used = 1
+		}
+		c := h.c
+		n := c.m.numbers.Load()
+		c.mu.Lock()
+		c.advance(now, n)
+		c.settle(h.gen, h.amount, max(used-h.before, 0), n)
+		c.open--
+		if c.m.stored && c.left < 0 && !h.failed {
+			c.want = max(c.want, 1)
+			r.set.e.checkpoint.ask(c, false)
+		}
+		c.mu.Unlock()
+	}
+}
+
+// Release gives the reservation's memory back. It must be settled, and is not used
+// any more.
+func (r *Reservation) Release() {
+	if !r.settled {
+		return
+	}
+	e := r.set.e
+	clear(r.holds)
+	r.holds, r.req, r.set = nil, Request{}, nil
+	e.pool.Put(r)
+}
+
+// Grow reserves more while a stream is produced: produced is how many output tokens
+// it has so far, about. It returns false if the stream is to be cut, since a limit
+// has no room for more; the refusal is why.
+func (r *Reservation) Grow(produced int64) (*Refusal, bool) {
+	if !r.req.Stream || produced+r.step/2 < r.grown || produced < r.retry || r.settled {
+		return nil, true
+	}
+	var cut *Refusal
+	for step := min(r.step*2, maxStep); step >= lastStep; step /= 2 {
+		to := max(r.grown, produced) + step
+		var fits bool
+		if cut, fits = r.grow(to); fits {
+			r.grown, r.step = to, step
+			return nil, true
+		}
+	}
+	if produced < r.grown {
+		return nil, true // it may use what it has
+	}
+	r.retry = produced + retryStep
+	return cut, cut == nil
+}
+
+// grow reserves output up to a number of tokens in all holds or none. The refusal
+// is one of a limit that wants the stream to be cut.
+func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
+	now := r.set.e.now()
+	for i := range r.holds {
+		if h := &r.holds[i]; h.growing() {
+			h.c.mu.Lock()
+		}
+	}
+	defer func() {
+		for i := range r.holds {
+			if h := &r.holds[i]; h.growing() {
+				h.c.mu.Unlock()
+			}
+		}
+	}()
+	lacks := false
+	for i := range r.holds {
+		h := &r.holds[i]
+		if h.lacks = false; !h.growing() {
+			continue
+		}
+		n := h.c.m.numbers.Load()
+		h.c.advance(now, n)
+		delta, _ := r.delta(h, to)
+		if delta == 0 || h.c.available(n) >= delta || h.failed {
+			continue
+		}
+		h.lacks = true
+		if h.l.Shadow {
+			continue
+		}
+		lacks = true
+		if h.l.OnExceeded == OnExceededCut {
+			h.stand(now, n)
+			if why := h.refusal(now, n); why.worse(cut) {
+				cut = why
+			}
+		}
+	}
+	if lacks {
+		return cut, false
+	}
+	for i := range r.holds {
+		h := &r.holds[i]
+		if !h.growing() || h.lacks {
+			continue
+		}
+		c := h.c
+		delta, output := r.delta(h, to)
+		if h.gen != c.gen { // the window has ended: it keeps what was reserved in it
+			c.m.reserved.Add(-h.amount)
+			c.m.spent.Add(h.amount)
+			h.before, h.amount, h.gen = h.before+h.amount, 0, c.gen
+		}
+		c.take(delta)
+		h.amount, h.output = h.amount+delta, output
+		if c.m.stored && c.lowOnLease() && !h.failed {
+			c.want = max(c.want, 1)
+			r.set.e.checkpoint.ask(c, false)
+		}
+	}
+	return nil, true
+}
+
+func (h *hold) growing() bool { return h.taken && h.active && h.c.m.unit.grows() }
+
+// delta is what the hold lacks for that much output.
+func (r *Reservation) delta(h *hold, to int64) (delta, output int64) {
+	output = max(min(to, r.req.maxOutput(h.l)), h.output)
+	return max(r.req.amount(h.l, h.c.m.unit, output)-h.before-h.amount, 0), output
+}
