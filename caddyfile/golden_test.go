@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/limit"
 )
 
 var update = flag.Bool("update", false, "write what is produced into the golden files")
@@ -125,10 +126,12 @@ func TestGolden(t *testing.T) {
 // one that shows its mistakes.
 func TestGoldenForEveryOption(t *testing.T) {
 	blocks := map[string][]options.Option{
-		"app":   appOptions(new(llmroute.App)),
-		"route": newRouteBlock(httpcaddyfile.Helper{}, nil).options(),
-		"rule":  newRouteBlock(httpcaddyfile.Helper{}, nil).own.options(),
-		"keys":  keysOptions(new(llmroute.Keys), nil),
+		"app":    appOptions(new(llmroute.App)),
+		"route":  newRouteBlock(httpcaddyfile.Helper{}, nil).options(),
+		"rule":   newRouteBlock(httpcaddyfile.Helper{}, nil).own.options(),
+		"keys":   keysOptions(new(llmroute.Keys), nil),
+		"limits": limitsOptions(new(limit.Config)),
+		"limit":  limitOptions(new(limit.Definition)),
 	}
 	for block, options := range blocks {
 		for _, o := range options {

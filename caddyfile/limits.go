@@ -159,7 +159,7 @@ func parseAmount(d *caddyfile.Dispenser, def *limit.Definition, unit limit.Unit)
 	at := options.Here(d)
 	args := d.RemainingArgs()
 	if len(args) < 3 || args[1] != "per" || len(args)%2 == 0 {
-		return d.Errf("%s takes an amount and a window; expected: %s N per WINDOW [burst N] [timezone NAME], such as %[1]s %s", unit, unit, amountExample(unit))
+		return d.Errf("%s takes an amount and a window; expected: %[1]s N per WINDOW [burst N] [timezone NAME], such as %[1]s %[2]s", unit, amountExample(unit))
 	}
 	a := limit.Amount{Unit: unit, Amount: json.Number(args[0]), Window: args[2]}
 	for rest := args[3:]; len(rest) > 0; rest = rest[2:] {
