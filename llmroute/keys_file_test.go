@@ -30,6 +30,11 @@ func TestParseKeys(t *testing.T) {
 		{"upper case digits", "alice " + hashPrefix + strings.ToUpper(hash[len(hashPrefix):]), "alice"},
 		{"a name in another script", "小明 " + hash, "小明"},
 
+		{"models and a limit", "alice " + hash + " gpt-4* limit gold # of sales", "alice gpt-4* limit gold"},
+		{"a limit alone", "alice " + hash + " limit gold", "alice limit gold"},
+
+		{"a limit without its name", "alice " + hash + " gpt-4* limit", ":1: limit is not followed by one name"},
+		{"a limit before models", "alice " + hash + " limit gold gpt-4*", ":1: limit is not followed by one name"},
 		{"a name alone", "alice", ":1: the hash is missing; expected NAME HASH [MODEL...]"},
 		{"a hash alone", alice + hash, ":2: the client's name is missing; expected NAME HASH"},
 		{"a key instead of its hash", "\n\nalice " + aliceKey, ":3: expected NAME HASH [MODEL...], with a hash that begins with sha256:"},
@@ -61,6 +66,9 @@ func TestParseKeys(t *testing.T) {
 			got := ""
 			if c := table.find(aliceKey); c != nil {
 				got = strings.Join(append([]string{c.Name}, c.Models...), " ")
+				if c.Limit != "" {
+					got += " limit " + c.Limit
+				}
 			}
 			if got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
@@ -87,7 +95,7 @@ func FuzzParseKeys(f *testing.F) {
 		kinds[kind(err)] = true
 		f.Add([]byte(text))
 	}
-	f.Add([]byte("# clients\r\n\r\n" + keyLine("alice", aliceKey, "gpt-4*", "#all") + keyLine("bob", bobKey)))
+	f.Add([]byte("# clients\r\n\r\n" + keyLine("alice", aliceKey, "gpt-4*", "limit", "gold", "#all") + keyLine("bob", bobKey)))
 	f.Add([]byte("\ufeff" + keyLine("alice", aliceKey)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		table, err := parseKeys("keys", data)
@@ -103,14 +111,18 @@ func FuzzParseKeys(f *testing.F) {
 			if err := checkClientName(c.Name); err != nil {
 				t.Fatalf("client %q: %v", c.Name, err)
 			}
-			again.WriteString(strings.Join(append([]string{c.Name, hashPrefix + hex.EncodeToString(hash[:])}, c.Models...), " ") + "\n")
+			fields := append([]string{c.Name, hashPrefix + hex.EncodeToString(hash[:])}, c.Models...)
+			if c.Limit != "" {
+				fields = append(fields, limitWord, c.Limit)
+			}
+			again.WriteString(strings.Join(fields, " ") + "\n")
 		}
 		table2, err := parseKeys("keys", again.Bytes())
 		if err != nil || len(table2) != len(table) {
 			t.Fatalf("read again: %d of %d clients, %v", len(table2), len(table), err)
 		}
 		for hash, c := range table {
-			if c2 := table2[hash]; c2.Name != c.Name || strings.Join(c2.Models, " ") != strings.Join(c.Models, " ") {
+			if c2 := table2[hash]; c2.Name != c.Name || c2.Limit != c.Limit || strings.Join(c2.Models, " ") != strings.Join(c.Models, " ") {
 				t.Fatalf("read again: %+v, was %+v", c2, c)
 			}
 		}

@@ -19,13 +19,17 @@ const (
 	maxChange = 64 << 10
 )
 
-// serveLimits serves where limits stand, and changes what was used of them.
 func serveLimits(w http.ResponseWriter, r *http.Request) error {
 	app, err := activeApp()
 	if err != nil {
 		return err
 	}
-	if app.limits == nil {
+	return app.serveLimits(w, r)
+}
+
+// serveLimits serves where limits stand, and changes what was used of them.
+func (a *App) serveLimits(w http.ResponseWriter, r *http.Request) error {
+	if a.limits == nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration has no limits; define some with llm { limits { ... } }")}
 	}
 	rest := strings.Trim(strings.TrimPrefix(r.URL.Path, limitsPath), "/")
@@ -33,10 +37,10 @@ func serveLimits(w http.ResponseWriter, r *http.Request) error {
 		if r.Method != http.MethodGet {
 			return errMethod(r, http.MethodGet)
 		}
-		return writeJSON(w, map[string]any{"limits": app.limits.Set().View()})
+		return writeJSON(w, map[string]any{"limits": a.limits.Set().View()})
 	}
 	name, action, _ := strings.Cut(rest, "/")
-	set := app.limits.Set()
+	set := a.limits.Set()
 	change := set.Reset
 	switch action {
 	case "reset":

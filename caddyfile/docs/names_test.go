@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/mock"
 )
 
@@ -49,6 +50,8 @@ func TestOptions(t *testing.T) {
 		{"llm.md", "{\n\tllm {\n\t\tnonsense\n\t}\n}\n"},
 		{"llm.md", "{\n\tllm {\n\t\tprovider a.example.com {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm.md", "{\n\tllm {\n\t\tprovider a.example.com {\n\t\t\tfor rule {\n\t\t\t\tnonsense\n\t\t\t}\n\t\t}\n\t}\n}\n"},
+		{"budgets.md", "{\n\tllm {\n\t\tlimits {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
+		{"budgets.md", "{\n\tllm {\n\t\tlimits {\n\t\t\tlimit a {\n\t\t\t\tnonsense\n\t\t\t}\n\t\t}\n\t}\n}\n"},
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\tnonsense\n\t}\n}\n"},
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\trule {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\tpolicy nonsense\n\t}\n}\n"},
@@ -87,6 +90,7 @@ func TestJSONFields(t *testing.T) {
 	for page, types := range map[string][]reflect.Type{
 		"llm.md":       {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[openai.Provider](), reflect.TypeFor[kind.Base](), reflect.TypeFor[kind.Config]()},
 		"llm_route.md": {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[llmroute.HeaderValue]()},
+		"budgets.md":   {reflect.TypeFor[limit.Config](), reflect.TypeFor[limit.Definition](), reflect.TypeFor[limit.Amount]()},
 		"llm_model.md": {reflect.TypeFor[llmroute.ModelMatcher]()},
 		"llm_keys.md":  {reflect.TypeFor[llmroute.Keys]()},
 		"llm_authz.md": {
@@ -121,6 +125,9 @@ func TestNames(t *testing.T) {
 	for _, test := range []struct{ page, what, files, pattern, prefix string }{
 		{"behaviour.md", "error codes of the handler", "llmroute/*.go", `Code: "(\w+)"`, ""},
 		{"behaviour.md", "error codes of providers", "llmprovider/*.go", `Code: "(\w+)"`, ""},
+		{"behaviour.md", "error codes of limits", "llmroute/limit/limithttp/refusal.go", `code\w+ += "(\w+)"`, ""},
+		{"observing.md", "access log fields of limits", "llmroute/limit/limithttp/step.go", `enc\.Add\w+\("(\w+)"`, ""},
+		{"metrics.md", "reasons of limits", "llmroute/limit/refusal.go", `reasonNames = \[reasons\]string{"(\w+)"`, ""},
 		{"behaviour.md", "error code of policies", "llmroute/authz/handler.go", `ErrorCode = "(\w+)"`, ""},
 		{"behaviour.md", "withheld headers", "llmprovider/header_class.go", `(?m)^\t(?:case |\t)"([A-Z][\w-]+)"[,:]`, ""},
 		{"behaviour.md", "endpoints", "llmprovider/endpoint.go", `Suffix: "(/[\w/]+)"`, ""},

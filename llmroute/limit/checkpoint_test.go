@@ -81,7 +81,7 @@ func TestRestartCostsABlock(t *testing.T) {
 			}
 			b.add(20 * time.Second)
 		}
-		b.clock.t = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
+		b.t = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 		b = benchOn(b.disk.copy(), b.clock)
 	}
 	s := b.compile(t, def)

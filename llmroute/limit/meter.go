@@ -88,13 +88,6 @@ func (m *meter) find(combination []byte, now time.Time) *counter {
 	return c
 }
 
-// known returns the counter of a combination, nil if there is none.
-func (m *meter) known(combination string) *counter {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.counters[combination]
-}
-
 func (m *meter) newCounter(combination string, now time.Time) *counter {
 	n := m.numbers.Load()
 	c := &counter{m: m, combination: combination, hash: hashOf(combination), level: n.burst, at: now, left: unlimited, restored: true}

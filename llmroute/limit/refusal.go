@@ -7,22 +7,24 @@ type Reason int
 
 // The reasons.
 const (
-	// ReasonExceeded: there is no room in the running window.
+	// ReasonExceeded is that there is no room in the running window.
 	ReasonExceeded Reason = iota
-	// ReasonTooLarge: the request alone needs more than the limit.
+	// ReasonTooLarge is that the request alone needs more than the limit.
 	ReasonTooLarge
-	// ReasonKey: the request lacks a value that the limit requires.
+	// ReasonKey is that the request lacks a value that the limit requires.
 	ReasonKey
-	// ReasonPrice: the model has no price, and the limit is one of money.
+	// ReasonPrice is that the model has no price, and the limit is one of money.
 	ReasonPrice
-	// ReasonStore: the store cannot be used, and the limit does without it not let
-	// requests pass.
+	// ReasonStore is that the store cannot be used, and the limit lets no request pass
+	// without it.
 	ReasonStore
+	// ReasonCut is that a stream was ended, since there was no room for more of it.
+	ReasonCut
 
-	reasons = int(ReasonStore) + 1
+	reasons = int(ReasonCut) + 1
 )
 
-var reasonNames = [reasons]string{"exceeded", "too_large", "key", "no_price", "store"}
+var reasonNames = [reasons]string{"exceeded", "too_large", "key", "no_price", "store", "cut"}
 
 // String returns the reason's name in metrics.
 func (r Reason) String() string { return reasonNames[r] }

@@ -11,19 +11,19 @@ type Usage struct {
 type Ending int
 
 const (
-	// Metered: the provider reported it.
+	// Metered is that the provider reported it.
 	Metered Ending = iota
-	// Unbegun: the client left before the response began. It is charged the prompt.
+	// Unbegun is that the client left before the response began. It is charged the prompt.
 	Unbegun
-	// Cut: the response broke off, or the client left in it. It is charged the prompt
+	// Cut is that the response broke off, or the client left in it. It is charged the prompt
 	// and what was produced, which is Usage.Output.
 	Cut
-	// Unreported: a whole stream without usage. It is charged what was produced or
+	// Unreported is a whole stream without usage. It is charged what was produced or
 	// the prompt, whichever is larger.
 	Unreported
-	// Unmetered: a response without usage. It is charged its reservation.
+	// Unmetered is another response without usage. It is charged its reservation.
 	Unmetered
-	// Rejected: the provider refused the request. Only the request counts.
+	// Rejected is that the provider refused the request. Only the request counts.
 	Rejected
 )
 
@@ -145,6 +145,9 @@ func (r *Reservation) Grow(produced int64) (*Refusal, bool) {
 		return nil, true // it may use what it has
 	}
 	r.retry = produced + retryStep
+	if cut != nil {
+		r.count(cut)
+	}
 	return cut, cut == nil
 }
 
@@ -183,7 +186,8 @@ func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
 		lacks = true
 		if h.l.OnExceeded == OnExceededCut {
 			h.stand(now, n)
-			if why := h.refusal(now, n); why.worse(cut) {
+			why := h.refusal(now, n)
+			if why.Reason = ReasonCut; why.worse(cut) {
 				cut = why
 			}
 		}

@@ -62,8 +62,12 @@ func errorOf(c *filter.Call, r *limit.Refusal) *llmprovider.Error {
 		e.Message = fmt.Sprintf("the limit %q of %d open requests is reached; try again when one of them has ended", r.Limit, r.Amount)
 		return e
 	}
+	resets := c.Time.Add(r.Reset + time.Second - 1).UTC().Format(time.RFC3339)
 	e.Message = fmt.Sprintf("the limit %q of %s is reached: %s left, and this request needs %s; it resets at %s", r.Limit, what,
-		r.Unit.Format(r.Remaining), r.Unit.Format(r.Needed), c.Time.Add(r.Reset+time.Second-1).UTC().Format(time.RFC3339))
+		r.Unit.Format(r.Remaining), r.Unit.Format(r.Needed), resets)
+	if r.Reason == limit.ReasonCut {
+		e.Message = fmt.Sprintf("the limit %q of %s is used up, so the response ends here; it resets at %s", r.Limit, what, resets)
+	}
 	if r.Budget {
 		e.Header["X-Should-Retry"] = noRetry
 		return e

@@ -23,8 +23,8 @@ type step struct {
 	charged  llmprovider.Usage // to attempts before the last one
 	cost     uint64            // of those
 	produced limit.Produced
-	stream   bool // a response has begun that is one
-	cut      bool
+	begun    bool // a response that is no error has
+	stream   bool // and is a stream
 }
 
 // Reader implements filter.Step: it counts what a stream produces.
@@ -40,7 +40,7 @@ type reader struct {
 // the gateway, whose key it is.
 func (r *reader) Head(h *llmprovider.Head) {
 	r.Reader.Head(h)
-	r.s.stream = h.Stream
+	r.s.begun, r.s.stream = h.Status < 400, h.Stream && h.Status < 400
 	if r.s.r.Applied() {
 		dropProviders(h)
 	}
@@ -56,7 +56,6 @@ func (r *reader) Write(p []byte, pass func([]byte) error) error {
 		return err
 	}
 	if refused, goes := r.s.r.Grow(r.s.produced.Tokens()); !goes {
-		r.s.cut = true
 		return errorOf(r.s.call, refused)
 	}
 	return nil
@@ -111,9 +110,9 @@ func (s *step) charge(o *filter.Outcome, failed bool) {
 func (s *step) ending(o *filter.Outcome, failed bool, u limit.Usage) limit.Ending {
 	metered := u.Input > 0 || u.Output > 0
 	switch {
-	case o.Responded && o.Complete && !failed && metered:
+	case s.begun && o.Complete && !failed && metered:
 		return limit.Metered
-	case !o.Responded || failed:
+	case !s.begun || failed:
 		switch {
 		case metered:
 			return limit.Metered

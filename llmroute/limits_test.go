@@ -1,0 +1,344 @@
+package llmroute
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-llm/gateway/llmroute/limit"
+)
+
+// limited is the JSON of an app with these limits, whose storage is the test's own.
+func limited(t *testing.T, limits string, named ...string) string {
+	t.Helper()
+	before := caddy.DefaultStorage
+	caddy.DefaultStorage = &certmagic.FileStorage{Path: t.TempDir()}
+	t.Cleanup(func() { caddy.DefaultStorage = before })
+	return strings.TrimSuffix(providers(named...), "}") + `,"limits":{"limits":[` + limits + `]}}`
+}
+
+// priced adds a file of prices to an app.
+func priced(t *testing.T, app string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "prices.yaml")
+	if err := os.WriteFile(file, []byte("currency: USD\nprices:\n  - {model: m*, input: 1, output: 10}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(app, "}") + fmt.Sprintf(`,"prices":%q}`, file)
+}
+
+// view is where the limit of that name stands.
+func (g *gateway) view(t *testing.T, name string) limit.View {
+	t.Helper()
+	for _, v := range g.app.limits.Set().View() {
+		if v.Name == name {
+			return v
+		}
+	}
+	t.Fatalf("no limit %s", name)
+	return limit.View{}
+}
+
+func TestLimitRefusals(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Ratelimit-Remaining-Requests", "of the provider")
+		w.Header().Set("Anthropic-Ratelimit-Tokens-Limit", "of the provider")
+		answers("x")(w, r)
+	})
+	p := unique("p")
+	name := unique("limit")
+	for _, test := range []struct {
+		limit, path, body   string
+		status              int
+		code, retry, says   string
+		shouldRetry, header string
+	}{
+		{`"amounts":[{"unit":"requests","amount":1,"window":"1m"}]`, "/v1/chat/completions", chat, 429, "rate_limit_exceeded", "60", "1 requests per 1m", "", "X-Ratelimit-Remaining-Requests: 0"},
+		{`"amounts":[{"unit":"requests","amount":1,"window":"hour"}]`, "/v1/chat/completions", chat, 429, "rate_limit_exceeded", "60", "per hour", "", "Ratelimit-Policy: \"NAME\";q=1;w=3600"},
+		{`"amounts":[{"unit":"requests","amount":1,"window":"day"}]`, "/v1/chat/completions", chat, 429, "insufficient_quota", "", "it resets at 20", "false", "X-Ratelimit-Limit-Requests: 1"},
+		{`"amounts":[{"unit":"tokens","amount":5000,"window":"1h"}]`, "/v1/messages", `{"model":"m","max_tokens":4900,"messages":[{"role":"user","content":"hello"}]}`, 429, "rate_limit_error", "17", "tokens per 1h", "", "Anthropic-Ratelimit-Tokens-Limit: 5000"},
+		{`"amounts":[{"unit":"tokens","amount":10,"window":"1m"}]`, "/v1/chat/completions", chat, 429, "rate_limit_exceeded", "", "this request needs", "false", "X-Ratelimit-Limit-Tokens: 10"},
+		{`"amounts":[{"unit":"cost","amount":0.0411,"window":"month"}]`, "/v1/chat/completions", `{"model":"m","messages":[]}`, 429, "insufficient_quota", "", "0.0411 USD per month", "false", "Ratelimit-Policy: \"NAME\";q=41100;qu=\"micro-units\""},
+		{`"amounts":[{"unit":"cost","amount":1,"window":"month"}]`, "/v1/chat/completions", `{"model":"other","messages":[]}`, 403, "no_price", "", "other", "", ""},
+		{`"key":["header X-Team"],"require":true,"concurrent":1`, "/v1/chat/completions", chat, 403, "limit_key_missing", "", "header X-Team", "", ""},
+	} {
+		t.Run(test.code+" "+test.says, func(t *testing.T) {
+			name := unique(name)
+			g := newGateway(t, priced(t, limited(t, fmt.Sprintf(`{"name":%q,%s}`, name, test.limit), p, u.provider(""))), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+			var res *http.Response
+			var body []byte
+			for range 2 {
+				var err error
+				if res, err = g.Client().Post(g.URL+test.path, "application/json", strings.NewReader(test.body)); err != nil {
+					t.Fatal(err)
+				}
+				body, _ = io.ReadAll(res.Body)
+				res.Body.Close()
+				for _, values := range res.Header {
+					if strings.Contains(values[0], "of the provider") {
+						t.Errorf("the client gets the provider's limits: %v", res.Header)
+					}
+				}
+			}
+			h := res.Header
+			if res.StatusCode != test.status || !strings.Contains(string(body), test.code) || !strings.Contains(string(body), test.says) {
+				t.Errorf("got %d %s", res.StatusCode, body)
+			}
+			if h.Get("Retry-After") != test.retry || h.Get("X-Should-Retry") != test.shouldRetry {
+				t.Errorf("headers %v", h)
+			}
+			if key, value, ok := strings.Cut(strings.ReplaceAll(test.header, "NAME", name), ": "); ok && !strings.HasPrefix(h.Get(key), value) {
+				t.Errorf("%s is %q, want %q", key, h.Get(key), value)
+			}
+			if v := g.view(t, name); len(v.Refused) == 0 || v.Amounts[0].Reserved != "0" {
+				t.Errorf("the view is %+v", v)
+			}
+		})
+	}
+}
+
+// TestLimitsSettleOnEveryEnding goes through the ways in which a request can end, and
+// holds what each is charged.
+func TestLimitsSettleOnEveryEnding(t *testing.T) {
+	hang := make(chan struct{})
+	t.Cleanup(func() { close(hang) })
+	content := `data: {"choices":[{"index":0,"delta":{"content":"some words are said"}}]}` + "\n\n"
+	const prompt = int64(len(streamChat)/3 + 1)
+	for name, test := range map[string]struct {
+		provider http.HandlerFunc
+		body     string
+		leave    bool
+		tokens   int64 // that are charged
+	}{
+		"plain": {answers("x"), chat, false, 96},
+		"plain without usage": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"choices":[]}`)
+		}, `{"max_tokens":100}`, false, 107},
+		"the provider's error":     {fails(400), chat, false, 0},
+		"the provider's own limit": {fails(429), chat, false, 0},
+		"unreachable":              {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, chat, false, 0},
+		"a stream without usage": {func(w http.ResponseWriter, _ *http.Request) {
+			send := streams(w)
+			send(content)
+			send("data: [DONE]\n\n")
+		}, streamChat, false, prompt},
+		"a stream that breaks off": {func(w http.ResponseWriter, _ *http.Request) {
+			streams(w)(content)
+			panic(http.ErrAbortHandler)
+		}, streamChat, false, prompt + 7},
+		"a stream that the client leaves": {func(w http.ResponseWriter, r *http.Request) {
+			streams(w)(content)
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}, streamChat, true, prompt + 7},
+		"left before the response": {func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}, streamChat, true, prompt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUpstream(t, test.provider)
+			p, limit := unique("p"), unique("limit")
+			g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"tokens","amount":100000,"window":"day"}],"concurrent":3}`, limit), p, u.provider("")),
+				fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL, strings.NewReader(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.leave && test.tokens == prompt { // before the response
+				go func() {
+					<-u.requests
+					leave()
+				}()
+			}
+			if res, err := g.Client().Do(r); err == nil {
+				if test.leave {
+					_, _ = res.Body.Read(make([]byte, 10))
+					leave()
+				}
+				_, _ = io.ReadAll(res.Body)
+				res.Body.Close()
+			}
+			var v []string
+			for range 200 { // the server may see the client leave later
+				v = v[:0]
+				for _, a := range g.view(t, limit).Amounts {
+					v = append(v, string(a.Reserved))
+				}
+				if strings.Join(v, "") == "00" {
+					break
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			got := g.view(t, limit).Amounts[0]
+			if strings.Join(v, "") != "00" || string(got.Spent) != fmt.Sprint(test.tokens) {
+				t.Errorf("reserved %v, spent %s, want %d", v, got.Spent, test.tokens)
+			}
+		})
+	}
+}
+
+// TestLimitOfAnotherProvider has a request move on from a provider that fails to one
+// whose limit is used up, and from there to a third.
+func TestLimitOfAnotherProvider(t *testing.T) {
+	broken, full, good := newUpstream(t, fails(500)), newUpstream(t, answers("full")), newUpstream(t, answers("good"))
+	a, b, c, limit := unique("a"), unique("b"), unique("c"), unique("limit")
+	app := limited(t, fmt.Sprintf(`{"name":%q,"key":["provider"],"amounts":[{"unit":"requests","amount":1,"window":"day"}],"providers":[%q,%q]}`, limit, b, c),
+		a, broken.provider(""), b, full.provider(""), c, good.provider(""))
+	to := func(name string, priority int) string {
+		return fmt.Sprintf(`{"provider":%q,"priority":%d}`, name, priority)
+	}
+	g := newGateway(t, app, `{"rules":[{"match":[{"header":{"X-Only":["b"]}}],"backends":[`+to(b, 0)+`]},{"attempts":3,"backends":[`+to(a, 0)+","+to(b, 1)+","+to(c, 2)+`]}]}`)
+	if res, body := g.post(t, chat, "X-Only", "b"); res.StatusCode != 200 {
+		t.Fatalf("got %d %s", res.StatusCode, body)
+	}
+	if res, body := g.post(t, chat); res.StatusCode != 200 || !strings.Contains(body, "good") || full.count() != 1 {
+		t.Errorf("got %d %s, and %d requests at the provider without room", res.StatusCode, body, full.count())
+	}
+	if v := g.view(t, limit); v.Amounts[0].Keys != 2 || v.Amounts[0].Reserved != "0" || v.Amounts[0].Spent != "2" {
+		t.Errorf("the view is %+v", v)
+	}
+	if res, body := g.post(t, chat); res.StatusCode != 500 { // the error of the first; it was kept
+		t.Errorf("with no room anywhere: %d %s", res.StatusCode, body)
+	}
+}
+
+func TestLimitCutsStreams(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		send := streams(w)
+		for range 10_000 {
+			if r.Context().Err() != nil {
+				return
+			}
+			send(`data: {"choices":[{"index":0,"delta":{"content":"word "}}]}` + "\n\n")
+		}
+	})
+	p, limit := unique("p"), unique("limit")
+	g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"on_exceeded":"cut","amounts":[{"unit":"tokens","amount":1000,"window":"1m"}]}`, limit), p, u.provider("")),
+		fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+	res, body := g.post(t, streamChat)
+	if res.StatusCode != 200 || !strings.Contains(body, `"code":"rate_limit_exceeded"`) || strings.Contains(body, "[DONE]") {
+		t.Errorf("got %d …%s", res.StatusCode, body[max(0, len(body)-300):])
+	}
+	if v := g.view(t, limit).Amounts[0]; v.Reserved != "0" || v.Spent < "1000" || len(v.Spent) > 4 {
+		t.Errorf("the view is %+v", v)
+	}
+}
+
+func TestTiersOfKeys(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	gold, usual := unique("gold"), unique("usual")
+	app := limited(t, fmt.Sprintf(`{"name":%q,"key":["client"],"amounts":[{"unit":"requests","amount":1,"window":"day"}]},`+
+		`{"name":%q,"tier":true,"key":["client"],"amounts":[{"unit":"requests","amount":2,"window":"day"}]}`, usual, gold), "keys-upstream", u.provider(""))
+	s := keysGateway(t, writeKeys(t, keyLine("alice", aliceKey), keyLine("bob", bobKey, "limit", gold), keyLine("carol", "sk-carol", "*", "limit", "nowhere")), app)
+	for _, test := range []struct {
+		key      string
+		admitted int
+	}{{aliceKey, 1}, {bobKey, 2}, {"sk-carol", 1}} {
+		admitted := 0
+		for range 3 {
+			req, _ := http.NewRequest(http.MethodPost, s.URL+"/v1/chat/completions", strings.NewReader(`{"model":"m","messages":[]}`))
+			req.Header.Set("Authorization", "Bearer "+test.key)
+			res, err := s.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode == 200 {
+				admitted++
+			}
+		}
+		if admitted != test.admitted {
+			t.Errorf("%s: %d requests, want %d", test.key, admitted, test.admitted)
+		}
+	}
+}
+
+func TestLimitsOnTheAdminEndpoint(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	p, name := unique("p"), unique("limit")
+	g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"key":["header X-Team"],"amounts":[{"unit":"requests","amount":1,"window":"day"}]}`, name), p, u.provider("")),
+		fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+	g.post(t, chat, "X-Team", "a")
+	do := func(method, path, body string) (int, string) {
+		w := httptest.NewRecorder()
+		err := g.app.serveLimits(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+		var api caddy.APIError
+		if errors.As(err, &api) {
+			return api.HTTPStatus, api.Err.Error()
+		}
+		return w.Code, w.Body.String()
+	}
+	for _, test := range []struct {
+		method, path, body string
+		status             int
+		says               string
+	}{
+		{"GET", "/llm/limits", "", 200, `"used":1`},
+		{"POST", "/llm/limits", "", 405, "GET"},
+		{"GET", "/llm/limits/NAME/reset", "", 405, "POST"},
+		{"POST", "/llm/limits/NAME/forget", "", 404, "reset"},
+		{"POST", "/llm/limits/nobody/reset", "", 404, "nobody"},
+		{"POST", "/llm/limits/NAME/credit", `{"unit":"requests","amount":1,"kee":{}}`, 400, "kee"},
+		{"POST", "/llm/limits/NAME/credit", `{"unit":"tokens","amount":1}`, 400, "tokens"},
+		{"POST", "/llm/limits/NAME/credit", `{"unit":"requests","amount":0}`, 400, "amount"},
+		{"POST", "/llm/limits/NAME/credit", `{"unit":"requests","amount":1} {}`, 400, "one"},
+		{"POST", "/llm/limits/NAME/credit", `{"key":{"header X-Team":"a"},"unit":"requests","amount":1}`, 200, `"counters":1`},
+	} {
+		if status, body := do(test.method, strings.Replace(test.path, "NAME", name, 1), test.body); status != test.status || !strings.Contains(body, test.says) {
+			t.Errorf("%s %s %s: %d %s", test.method, test.path, test.body, status, body)
+		}
+	}
+	for _, want := range []int{200, 429} {
+		if res, body := g.post(t, chat, "X-Team", "a"); res.StatusCode != want {
+			t.Errorf("after the credit: %d %s", res.StatusCode, body)
+		}
+	}
+	if status, body := do("POST", "/llm/limits/"+name+"/reset", ""); status != 200 {
+		t.Errorf("reset: %d %s", status, body)
+	}
+	if res, body := g.post(t, chat, "X-Team", "a"); res.StatusCode != 200 {
+		t.Errorf("after the reset: %d %s", res.StatusCode, body)
+	}
+	data, _ := json.Marshal(g.app.limits.Set().View())
+	if strings.Contains(string(data), `X-Team=a`) {
+		t.Errorf("the client's text is shown: %s", data)
+	}
+}
+
+func TestLimitsThatCannotWork(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	for limits, want := range map[string]string{
+		`{"name":"a","amounts":[{"unit":"cost","amount":1,"window":"day"}]}`:               "prices",
+		`{"name":"a","providers":["nobody"],"concurrent":1}`:                               `no provider "nobody"`,
+		`{"name":"a","concurrent":1},{"name":"a","concurrent":2}`:                          "twice",
+		`{"name":"a b","concurrent":1}`:                                                    "name",
+		`{"name":"a","key":["user"],"concurrent":1}`:                                       "unknown key",
+		`{"name":"a","match":[{"nope":{}}],"concurrent":1}`:                                "nope",
+		`{"name":"a","amounts":[{"unit":"requests","amount":1,"window":"day","per":"x"}]}`: "per",
+		`{"name":"a","amounts":[{"unit":"requests","amount":1.5,"window":"day"}]}`:         "whole number",
+	} {
+		if _, err := tryGateway(t, limited(t, limits, "known", u.provider("")), `{"rules":[{"backends":[{"provider":"known"}]}]}`); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", limits, err)
+		}
+	}
+}
