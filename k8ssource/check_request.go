@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/internal/host"
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
@@ -51,10 +52,10 @@ func (s *sampleRequest) build() (r *http.Request, port int, err error) {
 	target, sent := withoutBadHost(target)
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, 0, fmt.Errorf("--request %q has no URL; write a method and a URL, such as 'POST http://test.com/v1/chat/completions'", s.line)
+		return nil, 0, errors.New("--request has no URL; write a method and a URL, such as 'POST http://test.com/v1/chat/completions'")
 	}
 	if r, err = http.NewRequestWithContext(context.Background(), method, target, nil); err != nil {
-		return nil, 0, fmt.Errorf("--request: %w", err)
+		return nil, 0, errors.New("--request has no method that is one, or no URL; write them as in 'POST http://test.com/v1/chat/completions'")
 	}
 	r.RequestURI = r.URL.RequestURI()
 	if sent != "" {
@@ -63,12 +64,12 @@ func (s *sampleRequest) build() (r *http.Request, port int, err error) {
 	port = map[string]int{"http": 80, "https": 443}[u.Scheme]
 	if u.Port() != "" {
 		if port, err = strconv.Atoi(u.Port()); err != nil {
-			return nil, 0, fmt.Errorf("--request: port: %w", err)
+			return nil, 0, errors.New("--request: the port is not a number; write one such as 8080")
 		}
 	}
 	from, err := netip.ParseAddr(s.from)
 	if err != nil {
-		return nil, 0, fmt.Errorf("--from %q is not an IP address", s.from)
+		return nil, 0, fmt.Errorf("--from %s is not an IP address", options.Quoted(s.from))
 	}
 	r.RemoteAddr = net.JoinHostPort(from.String(), "49152")
 	for _, header := range s.headers {
@@ -88,7 +89,7 @@ func (s *sampleRequest) build() (r *http.Request, port int, err error) {
 	if s.principal != "" {
 		id, err := url.Parse("spiffe://" + strings.TrimPrefix(s.principal, "spiffe://"))
 		if err != nil {
-			return nil, 0, fmt.Errorf("--tls-principal: %w", err)
+			return nil, 0, errors.New("--tls-principal is no identity; write one such as cluster.local/ns/default/sa/sleep")
 		}
 		certificate := &x509.Certificate{URIs: []*url.URL{id}}
 		r.TLS.PeerCertificates, r.TLS.VerifiedChains = []*x509.Certificate{certificate}, [][]*x509.Certificate{{certificate}}
@@ -122,6 +123,9 @@ func (s *sampleRequest) explain(out io.Writer, objects *Objects, state *llmroute
 	if e.config == nil {
 		e.config = new(authz.Config)
 	}
+	for _, name := range dropHeaders(r.Header, expectedHeaders(state.Listeners, port)) {
+		e.say("the header %s is dropped, as Caddy does with such names unless a server expects them; use one with dashes", shownName(name))
+	}
 	if refused := llmprovider.Prepare(r); refused != nil {
 		e.say("refused with %d: %s", refused.Status, refused.Message)
 	} else {
@@ -133,6 +137,37 @@ func (s *sampleRequest) explain(out io.Writer, objects *Objects, state *llmroute
 		}
 	}
 	return nil
+}
+
+// expectedHeaders returns the headers with underscores and dots that the listeners at a
+// port expect, as clients know it or as it is.
+func expectedHeaders(listeners []*llmroute.Listener, port int) (names []string) {
+	for _, l := range listeners {
+		_, own, _ := net.SplitHostPort(l.Address)
+		if own == strconv.Itoa(port) || l.Port == port || slices.ContainsFunc(l.Servers, func(s *llmroute.Server) bool { return s.Port == port }) {
+			for _, name := range l.Headers {
+				names = append(names, http.CanonicalHeaderKey(name))
+			}
+		}
+	}
+	return names
+}
+
+// dropHeaders drops the headers that Caddy drops before anything else sees them, and
+// returns their names: those with an underscore or a dot that are not expected or are
+// repeated, and those that an expected one could be taken for.
+func dropHeaders(h http.Header, expected []string) (dropped []string) {
+	like := strings.NewReplacer("_", "-", ".", "-")
+	for name, lines := range h {
+		odd := strings.ContainsAny(name, "_.")
+		if odd && (!slices.Contains(expected, name) || len(lines) > 1) ||
+			!odd && slices.ContainsFunc(expected, func(e string) bool { return http.CanonicalHeaderKey(like.Replace(e)) == name }) {
+			dropped = append(dropped, name)
+			delete(h, name)
+		}
+	}
+	slices.Sort(dropped)
+	return dropped
 }
 
 // explanation is what becomes of a request.

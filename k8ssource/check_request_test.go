@@ -1,6 +1,7 @@
 package k8ssource
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -182,5 +183,46 @@ x.yaml:36: RequestAuthentication istio-system/tokens: accepts tokens of https://
 	out, err = runCommand(t, newCheckCommand(), path, "--namespace", "team", "--root-namespace", "root")
 	if err != nil || strings.Count(out, otherWorkloads) != 5 {
 		t.Errorf("of another namespace: %v\n%s", err, out)
+	}
+}
+
+// TestCheckRequestDropsHeaders holds that headers are dropped as Caddy drops them.
+func TestCheckRequestDropsHeaders(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	write(t, path, readPolicies+"  - when: [{key: \"request.headers[x_team]\", values: [blue]}]\n")
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--header", "X_Team: blue"}, "request: refused with 403"},
+		{[]string{"--header", "x_team: red", "--header", "x_team: blue"}, "request: the header X_team is dropped"},
+		{[]string{"--header", "X.Team: blue"}, "request: the header X.team is dropped, as Caddy does with such names unless a server expects them; use one with dashes\nrequest: passes"},
+		{[]string{"--header", "X-Team: blue"}, "request: the header X-Team is dropped, as Caddy does with such names unless a server expects them; use one with dashes\nrequest: passes"},
+		{[]string{"--header", "User_Type: subscriber"}, "request: the header User_type is dropped, as Caddy does with such names unless a server expects them; use one with dashes\nrequest: passes"},
+		{[]string{"--header", "User-Type: subscriber"}, "request: refused with 403"},
+	} {
+		out, err := runCommand(t, newCheckCommand(), append([]string{path, "--namespace", "istio-system", "--labels", "istio=ingressgateway", "--port-map", "80:8080", "--request", "http://ok.com/"}, test.args...)...)
+		_, got, _ := strings.Cut(out, "\nrequest: ")
+		if got = "request: " + got; !strings.HasPrefix(got, test.want) {
+			t.Errorf("%q: %v %s, want %s", test.args, err, got, test.want)
+		}
+	}
+}
+
+// TestCheckRequestRepeatsNoSecret holds that no error repeats what may be a secret.
+func TestCheckRequestRepeatsNoSecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	write(t, path, readPolicies)
+	const secret = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
+	for _, args := range [][]string{
+		{"--request", secret}, {"--request", "POST /v1?key=" + secret}, {"--request", "POST http://u:" + secret + "@[x/"}, {"--request", "PO\x01ST http://a/" + secret},
+		{"--request", secret + "( http://a/"}, {"--request", "POST http://a:" + secret + "/"}, {"--request", "POST http://a/%zz" + secret},
+		{"--request", "http://a/", "--from", secret}, {"--request", "http://a/", "--header", secret}, {"--request", "http://a/", "--tls-principal", secret + "%zz"},
+		{"--port-map", secret}, {"--labels", secret}, {"--selectors-from", secret + "_"},
+	} {
+		out, err := runCommand(t, newCheckCommand(), append([]string{path}, args...)...)
+		if err == nil && !strings.Contains(out, "refused with 400") || strings.Contains(fmt.Sprint(err)+out, secret) {
+			t.Errorf("%q: %v %s", args, err, out)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/internal/placeholder"
 )
 
@@ -42,7 +43,7 @@ func (f *Files) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		seen[option] = true
 		args := d.RemainingArgs()
 		for _, arg := range args {
-			if err := placeholder.Refuse(option, arg); err != nil {
+			if err := placeholder.Refuse(options.Unquoted(option), arg); err != nil {
 				return d.WrapErr(err)
 			}
 		}
@@ -64,11 +65,11 @@ func (f *Files) option(d *caddyfile.Dispenser, option string, args []string) err
 		}
 		interval, err := caddy.ParseDuration(args[0])
 		if err != nil || interval < minInterval {
-			return d.Errf("interval %q is not a duration of at least %s; write one such as 250ms", args[0], minInterval)
+			return d.Errf("interval %s is not a duration of at least %s; write one such as 250ms", options.Quoted(args[0]), minInterval)
 		}
 		f.Interval = caddy.Duration(interval)
 	default:
-		return d.Errf("source files has no option %q; its options are %s and interval", option, SourceOptionNames)
+		return d.Errf("source files has no option %s; its options are %s and interval", options.Quoted(option), SourceOptionNames)
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package k8ssource
 import (
 	"fmt"
 	"regexp"
+
+	"github.com/caddy-llm/gateway/internal/options"
 )
 
 // OwnNamespace stands for the workload's namespace in a list of namespaces, as in
@@ -16,7 +18,7 @@ var namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 func CheckNamespaces(names []string) error {
 	for _, n := range names {
 		if n != OwnNamespace && !namespaceName.MatchString(n) {
-			return fmt.Errorf("namespaces: %q is not the name of a namespace; write one such as default, or . for the workload's own", n)
+			return fmt.Errorf("namespaces: %s is not the name of a namespace; write one such as default, or . for the workload's own", options.Quoted(n))
 		}
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/caddy-llm/gateway/internal/options"
 )
 
 // parsePortMap reads pairs such as 80:8080: the port that a Gateway names, and
@@ -19,7 +21,7 @@ func parsePortMap(pairs []string) (map[int]int, error) {
 		named, err1 := strconv.ParseUint(from, 10, 16)
 		actual, err2 := strconv.ParseUint(to, 10, 16)
 		if err1 != nil || err2 != nil || named == 0 || actual == 0 {
-			return nil, fmt.Errorf("%q is not a pair of ports; write the one that Gateways name and the one to listen on, such as 80:8080", pair)
+			return nil, fmt.Errorf("%s is not a pair of ports; write the one that Gateways name and the one to listen on, such as 80:8080", options.Quoted(pair))
 		}
 		if _, twice := out[int(named)]; twice {
 			return nil, fmt.Errorf("the port %d is mapped twice; keep one of them", named)

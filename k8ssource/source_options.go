@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -79,14 +80,14 @@ func (o *SourceOptions) Validate() error {
 	}
 	for _, n := range o.SelectorsFrom {
 		if !namespaceName.MatchString(n) {
-			return fmt.Errorf("selectors_from: %q is not the name of a namespace; write one such as platform", n)
+			return fmt.Errorf("selectors_from: %s is not the name of a namespace; write one such as platform", options.Quoted(n))
 		}
 	}
 	if o.MeshListen == "" {
 		return nil
 	}
 	if _, _, port, err := caddy.SplitNetworkAddress(o.MeshListen); err != nil || port == "" {
-		return fmt.Errorf("mesh_listen %q is not an address with a port; write one such as :15001", o.MeshListen)
+		return fmt.Errorf("mesh_listen %s is not an address with a port; write one such as :15001", options.Quoted(o.MeshListen))
 	}
 	return nil
 }
@@ -185,7 +186,7 @@ func parseLabels(list []string) (map[string]string, error) {
 	for _, label := range list {
 		name, value, ok := strings.Cut(label, "=")
 		if !ok || name == "" {
-			return nil, fmt.Errorf("%q is not a label; write name=value, such as app=sleep", label)
+			return nil, fmt.Errorf("%s is not a label; write name=value, such as app=sleep", options.Quoted(label))
 		}
 		labels[name] = value
 	}

@@ -16,6 +16,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/internal/host"
+
+	"github.com/caddy-llm/gateway/internal/options"
 )
 
 func init() {
@@ -48,7 +50,7 @@ const (
 // CheckOutbound checks an outbound traffic policy.
 func CheckOutbound(policy string) error {
 	if policy != OutboundAllowAny && policy != OutboundRegistryOnly {
-		return fmt.Errorf("outbound_traffic_policy %q is neither %s, which passes on what has no route, nor %s, which refuses it", bounded(policy), OutboundAllowAny, OutboundRegistryOnly)
+		return fmt.Errorf("outbound_traffic_policy %s is neither %s, which passes on what has no route, nor %s, which refuses it", options.Quoted(policy), OutboundAllowAny, OutboundRegistryOnly)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -34,7 +35,10 @@ type Certificate struct {
 // they come from, such as a Secret's namespace and name.
 func NewCertificate(origin string, chain, key, authorities []byte) (*Certificate, error) {
 	pair, err := tls.X509KeyPair(chain, key)
-	if err != nil {
+	switch {
+	case err != nil && strings.Contains(err.Error(), "PEM"): // it repeats the types of blocks, which may be anything
+		return nil, errors.New("there is no certificate in the chain, or no private key in the key; write PEM text that begins with -----BEGIN CERTIFICATE-----, and with -----BEGIN PRIVATE KEY-----")
+	case err != nil:
 		return nil, err
 	}
 	c := &Certificate{origin: origin, chain: pair}

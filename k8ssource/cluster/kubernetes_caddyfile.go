@@ -3,6 +3,7 @@ package cluster
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
@@ -34,7 +35,7 @@ import (
 func (k *Kubernetes) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
 	if d.NextArg() {
-		return d.Errf("source kubernetes takes no argument such as %q; write its options in a block", d.Val())
+		return d.Errf("source kubernetes takes no argument such as %s; write its options in a block", options.Quoted(d.Val()))
 	}
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -59,7 +60,7 @@ func (k *Kubernetes) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string) error {
 	for _, arg := range args {
-		if err := placeholder.Refuse(option, arg); err != nil {
+		if err := placeholder.Refuse(options.Unquoted(option), arg); err != nil {
 			return d.WrapErr(err)
 		}
 	}
@@ -81,13 +82,13 @@ func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string
 	}[option]
 	switch {
 	case to == nil:
-		return d.Errf("source kubernetes has no option %q; its options are %s, namespaces, gateways, kubeconfig, context, status, lease and injection", option, k8ssource.SourceOptionNames)
+		return d.Errf("source kubernetes has no option %s; its options are %s, namespaces, gateways, kubeconfig, context, status, lease and injection", options.Quoted(option), k8ssource.SourceOptionNames)
 	case len(args) != 1 || args[0] == "":
 		return d.Errf("%s takes one value", option)
 	}
 	*to = args[0]
 	if (option == "status" || option == "gateways") && *to != on && *to != off {
-		return d.Errf("%s %q is neither on nor off", option, *to)
+		return d.Errf("%s %s is neither on nor off", option, options.Quoted(*to))
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func TestReadOptions(t *testing.T) {
 		"image: a\nenv: [{value: a}]\n":                        "env: a variable has no name",
 		"image: a\nimages: b\n":                                `unknown field "images"`,
 		"image: a\nsource: kubernetes\nnamespaces: [., a.b]\n": `namespaces: "a.b" is not the name of a namespace`,
-		"image: a\nsource: kubernetes\nnamespaces: [" + strings.Repeat("a", 64) + "]\n": `" is not the name of a namespace`,
+		"image: a\nsource: kubernetes\nnamespaces: [" + strings.Repeat("a", 64) + "]\n": `is not the name of a namespace`,
 		"image: a\nnamespaces: [.]\n":            "namespaces is for the source kubernetes; leave it out with the source files",
 		"image: a\nstatusPort: 9\nport: 15001\n": "statusPort is 9",
 	} {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 
+	words "github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/sidecar"
@@ -216,7 +217,7 @@ func (o *Options) check() error {
 	}
 	for _, name := range o.AllowAnnotations {
 		if !slices.Contains(restricted, name) {
-			return fmt.Errorf("allowAnnotations: %q is none of the annotations that need it; these are %s", name, strings.Join(restricted, ", "))
+			return fmt.Errorf("allowAnnotations: %s is none of the annotations that need it; these are %s", words.Quoted(name), strings.Join(restricted, ", "))
 		}
 	}
 	for _, e := range o.Env {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	words "github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/llmroute/sidecar"
 )
@@ -111,7 +112,7 @@ func (o *Options) forPod(annotations map[string]string, all bool) (*Options, err
 		}
 		set := overrides[option]
 		if set == nil {
-			return nil, fmt.Errorf("the pod's annotation %s is not known; the options after %s are %s", name, annotationPrefix,
+			return nil, fmt.Errorf("the pod's annotation %s is not known; the options after %s are %s", annotationPrefix+words.Unquoted(option), annotationPrefix,
 				strings.Join(slices.Sorted(maps.Keys(overrides)), ", "))
 		}
 		if !all && !o.mayUse(option) {

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/caddy-llm/gateway/internal/options"
 )
 
 const (
@@ -50,9 +52,9 @@ func parsePortRange(text string, gateway uint16) (portRange, error) {
 	last, errLast := parsePort(end)
 	switch {
 	case errFirst != nil || errLast != nil || last < first:
-		return portRange{}, fmt.Errorf("%q is not a port; write a number from 1 to 65535 such as 80, or two as in 8000-8010", text)
+		return portRange{}, fmt.Errorf("%s is not a port; write a number from 1 to 65535 such as 80, or two as in 8000-8010", options.Quoted(text))
 	case first <= gateway && gateway <= last:
-		return portRange{}, fmt.Errorf("%q includes %d, which the gateway itself listens on; leave it out, or let the gateway listen elsewhere", text, gateway)
+		return portRange{}, fmt.Errorf("%s includes %d, which the gateway itself listens on; leave it out, or let the gateway listen elsewhere", options.Quoted(text), gateway)
 	}
 	return portRange{first, last}, nil
 }
@@ -109,7 +111,7 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	}
 	prefix, err := netip.ParsePrefix(text)
 	if err != nil || prefix.Addr().Is4In6() {
-		return netip.Prefix{}, fmt.Errorf("%q is not a range of addresses; write one such as 10.0.0.0/8, 169.254.169.254 or fd00::/8", text)
+		return netip.Prefix{}, fmt.Errorf("%s is not a range of addresses; write one such as 10.0.0.0/8, 169.254.169.254 or fd00::/8", options.Quoted(text))
 	}
 	return prefix.Masked(), nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -108,7 +109,7 @@ func find(name string) ([]tool, error) {
 	}
 	switch {
 	case name != "":
-		return nil, fmt.Errorf("--tool: %q is none of %s", name, toolNames())
+		return nil, fmt.Errorf("--tool: %s is none of %s", options.Quoted(name), toolNames())
 	case len(there) == 0:
 		return nil, errNoTool
 	}

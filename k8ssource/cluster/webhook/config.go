@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/internal/options"
 )
 
 const (
@@ -68,7 +70,7 @@ func (c *Config) Validate() error {
 	}
 	address, err := caddy.ParseNetworkAddress(c.Listen)
 	if err != nil || address.IsUnixNetwork() || address.PortRangeSize() != 1 || address.StartPort == 0 {
-		return fmt.Errorf("listen %q is not an address that API servers can reach; write one such as :15017", c.Listen)
+		return fmt.Errorf("listen %s is not an address that API servers can reach; write one such as :15017", options.Quoted(c.Listen))
 	}
 	if time.Duration(c.CALifetime) < leastLifetime {
 		return fmt.Errorf("ca_lifetime %v is too short; write at least %v", time.Duration(c.CALifetime), leastLifetime)

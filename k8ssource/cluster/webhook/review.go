@@ -13,6 +13,7 @@ import (
 	admission "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/k8ssource/inject"
 )
 
@@ -97,7 +98,7 @@ func parseReview(data []byte) (*admission.AdmissionRequest, error) {
 	}
 	switch {
 	case review.Kind != "AdmissionReview" || review.APIVersion != admission.SchemeGroupVersion.String():
-		return nil, fmt.Errorf("this is kind %q of %q; the webhook takes AdmissionReview of %s", review.Kind, review.APIVersion, admission.SchemeGroupVersion)
+		return nil, fmt.Errorf("this is kind %s of %s; the webhook takes AdmissionReview of %s", options.Quoted(review.Kind), options.Quoted(review.APIVersion), admission.SchemeGroupVersion)
 	case review.Request == nil || review.Request.UID == "":
 		return nil, errors.New("the AdmissionReview has no request with a uid")
 	}

@@ -55,7 +55,7 @@ func (w *Webhook) serve(ctx context.Context) error {
 		if closer, ok := l.(io.Closer); ok {
 			_ = closer.Close()
 		}
-		return fmt.Errorf("listen %q is no address of a stream; write one such as %s", w.config.Listen, defaultListen)
+		return fmt.Errorf("listen is no address of a stream; write one such as %s", defaultListen)
 	}
 	server := &http.Server{
 		Handler: w.handler(newIntake()), TLSConfig: &tls.Config{GetCertificate: w.getCertificate, MinVersion: tls.VersionTLS12},
