@@ -135,6 +135,16 @@ func TestPrices(t *testing.T) {
 	}
 }
 
+func TestBudgets(t *testing.T) {
+	url, _ := start(t, "budgets")
+	for i := range 6 {
+		status, body := call(t, url, hello, "Authorization", "Bearer sk-llm-example-key-for-alice-only")
+		if want := map[bool]int{true: 200, false: 429}[i < 5]; status != want || want == 429 && !strings.Contains(body, "per-client") {
+			t.Errorf("request %d: %d %s", i+1, status, body)
+		}
+	}
+}
+
 func TestLiveFiles(t *testing.T) {
 	url, _ := start(t, "live-files")
 	seen := make(map[string]int)
