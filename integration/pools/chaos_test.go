@@ -92,9 +92,9 @@ func ask(client *http.Client, url string, i int, stream bool) error {
 	case done:
 		return nil
 	case !content:
-		return fmt.Errorf("%w: %v", errWithoutContent, lines.Err())
+		return fmt.Errorf("%w: %w", errWithoutContent, errors.Join(errors.New("no end"), lines.Err()))
 	}
-	return fmt.Errorf("broke off: %v", lines.Err())
+	return errors.Join(errors.New("broke off"), lines.Err())
 }
 
 // TestServersKilledUnderLoad kills servers at random. No request may fail but those
@@ -148,7 +148,7 @@ func TestServersKilledUnderLoad(t *testing.T) {
 	if most := int64(kills * 24); brokeOff.Load() > most {
 		t.Errorf("%d streams broke off, which cannot all have been at a server that was killed", brokeOff.Load())
 	}
-	res, err := http.Get(status + "/metrics") //nolint:noctx // a test
+	res, err := http.Get(status + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
