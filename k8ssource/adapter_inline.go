@@ -33,6 +33,9 @@ func inline(state *llmroute.State) (*llmroute.App, error) {
 			if err := showHeaders(base); err != nil {
 				return nil, fmt.Errorf("%s: %w", spec.Origin, err)
 			}
+			if base.Pool != nil {
+				return nil, fmt.Errorf("%s: the pods of a pool change, which only a source can follow; give the adapter the name of a file, as in caddy run --adapter llm-manifests --config FILE", spec.Origin)
+			}
 		}
 		names[spec.Name] = strings.ReplaceAll(spec.Name, "/", ".") // a namespace has no dot
 		app.ProvidersRaw[names[spec.Name]] = caddyconfig.JSONModuleObject(spec.Provider, "kind", spec.Provider.CaddyModule().ID.Name(), nil)

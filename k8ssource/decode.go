@@ -25,6 +25,8 @@ const (
 	// of 1.5 MiB.
 	maxDocumentSize = 2 << 20
 
+	sliceGroup = "discovery.k8s.io"
+
 	// maxObjects is the most objects of one file, those of other kinds included.
 	maxObjects = 50_000
 )
@@ -170,8 +172,12 @@ func textOf(raw json.RawMessage) (text string) {
 func (d *decoder) wanted(kind, apiVersion string) bool {
 	group, _, _ := strings.Cut(apiVersion, "/")
 	switch kind {
-	case "", "Service", KindSecret, KindConfigMap:
+	case "", "Service", "Pod", KindSecret, KindConfigMap:
 		return apiVersion == "v1"
+	case "EndpointSlice":
+		return group == sliceGroup
+	case KindInferencePool:
+		return group == poolGroup
 	case kindGateway:
 		return group == "networking.istio.io"
 	}
@@ -251,6 +257,17 @@ func (d *decoder) object(t metav1.TypeMeta, data []byte, line int, faults []Faul
 		o.Secrets = append(o.Secrets, decode[Secret](d, data, line, faults))
 	case t.APIVersion == "v1" && t.Kind == "ConfigMap":
 		o.ConfigMaps = append(o.ConfigMaps, decode[ConfigMap](d, data, line, faults))
+	case group == poolGroup && t.Kind == KindInferencePool:
+		if version != "v1" {
+			faults = append(faults, *faultf(ReasonInvalidObject, "apiVersion: this version is not supported; write %s/v1", poolGroup))
+		}
+		o.Pools = append(o.Pools, decode[InferencePool](d, data, line, faults))
+	case group == oldPoolGroup && t.Kind == KindInferencePool:
+		o.Strays = append(o.Strays, decode[Stray](d, data, line, append(faults, *faultf(ReasonInvalidObject, "apiVersion: this one has gone; write %s/v1, whose fields differ", poolGroup))))
+	case group == sliceGroup && t.Kind == "EndpointSlice":
+		o.EndpointSlices = append(o.EndpointSlices, decode[EndpointSlice](d, data, line, faults))
+	case t.APIVersion == "v1" && t.Kind == "Pod":
+		d.pod(data, line, faults)
 	case group == "networking.istio.io" && t.Kind == "Gateway":
 		o.Gateways = append(o.Gateways, decode[Gateway](d, data, line, strictly[Gateway](d, data, faults)))
 	case group == securityGroup, kind != "" && !strings.HasSuffix(group, ".linkerd.io"): // which has one of its own
@@ -262,6 +279,15 @@ func (d *decoder) object(t metav1.TypeMeta, data []byte, line int, faults []Faul
 		if found := podFaults(data); len(found) > 0 {
 			o.Strays = append(o.Strays, decode[Stray](d, data, line, found))
 		}
+	}
+}
+
+// pod takes in a pod, which may be an endpoint, and says what is wrong with what it asks
+// of the sidecar.
+func (d *decoder) pod(data []byte, line int, faults []Fault) {
+	d.objects.Pods = append(d.objects.Pods, decode[Pod](d, data, line, faults))
+	if found := podFaults(data); len(found) > 0 {
+		d.objects.Strays = append(d.objects.Strays, decode[Stray](d, data, line, found))
 	}
 }
 

@@ -19,6 +19,10 @@ type Objects struct {
 	Secrets    []*Item[Secret]
 	ConfigMaps []*Item[ConfigMap]
 
+	Pools          []*Item[InferencePool]
+	Pods           []*Item[Pod]
+	EndpointSlices []*Item[EndpointSlice]
+
 	Policies        []*Item[AuthorizationPolicy]
 	Authentications []*Item[RequestAuthentication]
 
@@ -85,6 +89,10 @@ const (
 	ReasonProviderNotFound   = "ProviderNotFound"
 	ReasonProviderRefused    = "ProviderRefused"
 	ReasonUnsupportedBackend = "UnsupportedBackend"
+	ReasonPoolNotFound       = "PoolNotFound"
+	ReasonPoolRefused        = "PoolRefused"
+	ReasonPoolNotPermitted   = "PoolNotPermitted"
+	ReasonNoEndpoints        = "NoEndpoints"
 	ReasonGatewayNotFound    = "GatewayNotFound"
 	ReasonHostNotServed      = "HostNotServed"
 	ReasonUnsupportedServer  = "UnsupportedServer"
@@ -129,6 +137,9 @@ func (o *Objects) Add(other *Objects) {
 	o.Services = append(o.Services, other.Services...)
 	o.Secrets = append(o.Secrets, other.Secrets...)
 	o.ConfigMaps = append(o.ConfigMaps, other.ConfigMaps...)
+	o.Pools = append(o.Pools, other.Pools...)
+	o.Pods = append(o.Pods, other.Pods...)
+	o.EndpointSlices = append(o.EndpointSlices, other.EndpointSlices...)
 	o.Policies = append(o.Policies, other.Policies...)
 	o.Authentications = append(o.Authentications, other.Authentications...)
 	o.Strays = append(o.Strays, other.Strays...)

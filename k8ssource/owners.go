@@ -21,7 +21,7 @@ func (t *translation) claimHosts(items []*Item[v1beta1.LLMProvider]) {
 	for _, item := range items {
 		if t.applies(item) {
 			applying = append(applying, item)
-		} else {
+		} else if item.Object.Spec.Pool == nil {
 			t.others[canonicalHost(string(item.Object.Spec.Host))] = t.elsewhereBecause(&item.Object)
 		}
 	}
@@ -34,6 +34,10 @@ func (t *translation) claimHosts(items []*Item[v1beta1.LLMProvider]) {
 	})
 	var misspelt []*Item[v1beta1.LLMProvider]
 	for _, item := range applying {
+		if item.Object.Spec.Pool != nil {
+			t.claimPool(item)
+			continue
+		}
 		host := canonicalHost(string(item.Object.Spec.Host))
 		if checkHost(string(item.Object.Spec.Host)) != nil {
 			misspelt = append(misspelt, item)
@@ -178,8 +182,17 @@ func (t *translation) translateProviders() {
 			delete(t.owners, host)
 		}
 	}
-	slices.SortFunc(t.state.Providers, func(a, b *llmroute.ProviderSpec) int { return strings.Compare(a.Name, b.Name) })
+	for _, key := range sortedKeys(t.pools) {
+		if owner := t.pools[key].owner; owner != nil {
+			built := t.builtProvider(owner.item)
+			t.report(origins(KindLLMProvider, owner.item), built.faults)
+			owner.unusable = refusal(built.faults)
+		}
+	}
 }
+
+// sortedKeys are the keys of a map in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // addImplicitRoutes gives the providers a route to their own host, where no
 // LLMRoute governs it. A provider that was refused keeps its host, so that no

@@ -51,7 +51,7 @@ func (b *providerBuilder) fault(reason, format string, args ...any) {
 func (b *providerBuilder) address() {
 	spec := &b.object.Spec
 	b.base.Host = canonicalHost(string(spec.Host))
-	if err := checkHost(string(spec.Host)); err != nil {
+	if err := checkHost(string(spec.Host)); err != nil && spec.Pool == nil {
 		b.fault(ReasonInvalidField, "spec.host: %s", err)
 	}
 	if len(spec.Path) > maxPath {
@@ -72,6 +72,9 @@ func (b *providerBuilder) address() {
 		b.fault(ReasonInvalidField, "spec.port: this is no port; write 1 to 65535")
 	}
 	b.base.Port = int(spec.Port)
+	if spec.Pool != nil {
+		b.pool()
+	}
 	if !b.t.options.AllowAnyHost {
 		b.base.Guarded = true
 		if what := llmprovider.InternalHost(b.base.Host, b.base.Port); what != "" {

@@ -31,6 +31,8 @@ type providerView struct {
 	Name     string         `json:"name"`
 	Origin   string         `json:"origin"`
 	Provider map[string]any `json:"provider"`
+	// Endpoints are those of a pool.
+	Endpoints []string `json:"endpoints,omitempty"`
 }
 
 // Redacted returns the state as JSON, indented and without keys. The same state
@@ -42,7 +44,7 @@ func Redacted(state *llmroute.State) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("provider %s: %w", spec.Name, err)
 		}
-		view.Providers = append(view.Providers, providerView{spec.Name, spec.Origin, config})
+		view.Providers = append(view.Providers, providerView{spec.Name, spec.Origin, config, spec.Endpoints})
 	}
 	out, err := json.MarshalIndent(view, "", "\t")
 	if err != nil {

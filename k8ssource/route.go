@@ -19,6 +19,7 @@ type routeBuilder struct {
 	object *v1beta1.LLMRoute
 	rules  []builtRule
 	faults []Fault
+	pools  []string // that it refers to, by namespace/name
 
 	matched []matchedHeader
 }

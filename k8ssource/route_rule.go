@@ -65,7 +65,7 @@ func (b *routeBuilder) rule(i int, rule *v1beta1.LLMRouteRule) {
 // they are meant for.
 func (b *routeBuilder) settings(path string, rule *v1beta1.LLMRouteRule, backends []*llmroute.Backend) {
 	for i, backend := range backends {
-		owner := b.t.owners[canonicalHost(rule.BackendRefs[i].ProviderHost)]
+		owner := b.ownerOf(&rule.BackendRefs[i])
 		if backend.Provider == "" || owner == nil {
 			continue
 		}
@@ -221,9 +221,11 @@ func (b *routeBuilder) backend(path string, ref *v1beta1.LLMBackendRef) *llmrout
 		b.fault(ReasonInvalidBackend, "%s.priority: this is negative; write 0 for the first choice and higher numbers for standbys", path)
 	case ref.ProviderHost != "" && ref.BackendRef != nil:
 		b.fault(ReasonInvalidBackend, "%s: providerHost and backendRef are both set; keep one of them", path)
+	case ref.BackendRef != nil && isPool(ref.BackendRef):
+		b.lookUpPool(path+".backendRef", ref.BackendRef, out)
 	case ref.BackendRef != nil:
 		out.Unusable = ReasonUnsupportedBackend
-		b.warn(ReasonUnsupportedBackend, "%s.backendRef: %s is not supported yet, and requests for it are answered with 503; write a providerHost", path, kindOfBackend(ref.BackendRef))
+		b.warn(ReasonUnsupportedBackend, "%s.backendRef: %s is not supported yet, and requests for it are answered with 503; write an InferencePool of the group "+poolGroup+", or a providerHost", path, kindOfBackend(ref.BackendRef))
 	case ref.ProviderHost == "":
 		b.fault(ReasonInvalidBackend, "%s: there is no providerHost; write the host of an LLMProvider", path)
 	default:

@@ -141,7 +141,11 @@ func suggestion(name string, known map[string]reflect.Type) string {
 	best, distance := "", 3 // more typing errors than that are another word
 	names := slices.Sorted(maps.Keys(known))
 	for _, k := range names {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance && d < len(k)/2+1 {
+		d := editDistance(strings.ToLower(name), strings.ToLower(k))
+		if d == 2 && sameLetters(name, k) {
+			d = 1 // most likely two that changed places
+		}
+		if d < distance && d < len(k)/2+1 {
 			best, distance = k, d
 		}
 	}
@@ -154,6 +158,14 @@ func suggestion(name string, known map[string]reflect.Type) string {
 		return "leave it out"
 	}
 	return "the fields here are " + strings.Join(names, ", ")
+}
+
+// sameLetters reports whether two words differ in the order of their letters alone.
+func sameLetters(a, b string) bool {
+	one, other := []byte(strings.ToLower(a)), []byte(strings.ToLower(b))
+	slices.Sort(one)
+	slices.Sort(other)
+	return slices.Equal(one, other)
 }
 
 // editDistance counts the letters to change, insert or leave out. Long words

@@ -61,6 +61,7 @@ func (t *translation) run() *llmroute.State {
 	for _, stray := range objects.Strays {
 		t.report(origins(strayKind(stray), stray), stray.Faults)
 	}
+	t.readPools(latest(t, KindInferencePool, objects.Pools))
 	t.claimHosts(latest(t, KindLLMProvider, objects.Providers))
 	t.translateProviders()
 	gateways := latest(t, kindGateway, objects.Gateways)
@@ -70,6 +71,8 @@ func (t *translation) run() *llmroute.State {
 	t.translateGateways(gateways)
 	t.readAuthorization()
 	t.translateRoutes(latest(t, KindLLMRoute, objects.Routes))
+	t.addPools()
+	slices.SortFunc(t.state.Providers, func(a, b *llmroute.ProviderSpec) int { return strings.Compare(a.Name, b.Name) })
 	t.reportUnusedSettings()
 	t.addImplicitRoutes()
 	t.authorize()
@@ -92,6 +95,7 @@ type translation struct {
 	secrets  map[string]*Item[Secret]
 	services map[string]bool
 	gateways map[string]*Item[Gateway]
+	pools    map[string]*usedPool
 
 	// owners holds the provider that each host belongs to, and hosts those keys
 	// in order.
@@ -135,6 +139,7 @@ func newTranslation(objects *Objects, identity llmroute.Identity, options Option
 		secrets:  make(map[string]*Item[Secret], len(objects.Secrets)),
 		services: make(map[string]bool, len(objects.Services)),
 		gateways: make(map[string]*Item[Gateway], len(objects.Gateways)),
+		pools:    make(map[string]*usedPool, len(objects.Pools)),
 		owners:   make(map[string]*ownedProvider, len(objects.Providers)),
 		others:   make(map[string]string),
 		kinds:    kind.ByManifestField(),

@@ -45,6 +45,7 @@ type builtProvider struct {
 	faults []Fault
 	// secrets are the Secrets that were looked for, nil where there was none.
 	secrets map[string]*Item[Secret]
+	pool    *Item[InferencePool] // that it is for, nil without one
 }
 
 // builtRoute is what was made of an LLMRoute, apart from who has which host.
@@ -68,6 +69,7 @@ type environment struct {
 	// owners says of hosts the provider, why it is not usable, and for which rules it
 	// has settings.
 	owners map[string]string
+	pools  map[string]string
 }
 
 // sameWorkload tells whether the translation is for the same workload, with the
@@ -77,7 +79,7 @@ func (e *environment) sameWorkload(t *translation) bool {
 }
 
 func (e *environment) equal(other *environment) bool {
-	return maps.Equal(e.gateways, other.gateways) && maps.Equal(e.services, other.services) && maps.Equal(e.others, other.others) && maps.Equal(e.owners, other.owners)
+	return maps.Equal(e.gateways, other.gateways) && maps.Equal(e.services, other.services) && maps.Equal(e.others, other.others) && maps.Equal(e.owners, other.owners) && maps.Equal(e.pools, other.pools)
 }
 
 // Translate is like the function of that name.
@@ -111,10 +113,11 @@ const NotTranslated = "the objects cannot be translated, which is a defect of th
 // builtProvider returns what was made of the provider, now or the last time.
 func (t *translation) builtProvider(item *Item[v1beta1.LLMProvider]) *builtProvider {
 	built := t.before.providers[item]
-	if built == nil || !t.sameSecrets(built.secrets) {
+	pool := t.poolOf(&item.Object)
+	if built == nil || !t.sameSecrets(built.secrets) || built.pool != pool {
 		b := &providerBuilder{t: t, object: &item.Object, secrets: make(map[string]*Item[Secret])}
 		b.build()
-		built = &builtProvider{faults: item.Faults, secrets: b.secrets}
+		built = &builtProvider{faults: item.Faults, secrets: b.secrets, pool: pool}
 		if len(item.Faults) == 0 {
 			// What does not fit its type is missing, and not wrong again.
 			built.faults = b.faults
@@ -142,7 +145,7 @@ func (t *translation) sameEnvironment() bool {
 		p := &owner.item.Object
 		owners[host] = keyOf(p) + " " + owner.unusable + " " + strings.Join(slices.Sorted(maps.Keys(ruleConfigs(p))), "\n")
 	}
-	t.after.environment = &environment{t.identity, t.options, t.gateways, t.services, t.others, owners}
+	t.after.environment = &environment{t.identity, t.options, t.gateways, t.services, t.others, owners, t.poolStates()}
 	return t.before.environment != nil && t.before.environment.equal(t.after.environment)
 }
 
@@ -163,6 +166,11 @@ func (t *translation) builtRoute(item *Item[v1beta1.LLMRoute], sameEnvironment b
 		built.unusable = refusal(built.faults)
 	}
 	built.builder.t = t
+	if len(built.bindings) > 0 { // else it is for other workloads
+		for _, key := range built.builder.pools {
+			t.pools[key].referred = true
+		}
+	}
 	t.after.routes[item] = built
 	return built
 }

@@ -2,10 +2,15 @@ package k8ssource
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// Service is what the gateway reads of a Kubernetes Service: that there is one.
+// Service is what the gateway reads of a Kubernetes Service: that there is one, and which
+// pods it is for.
 type Service struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	Spec struct {
+		Selector map[string]string `json:"selector,omitempty"`
+	} `json:"spec,omitzero"`
 }
 
 // Secret is what the gateway reads of a Kubernetes Secret.

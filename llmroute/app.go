@@ -452,6 +452,17 @@ func (a *App) replace(onlyFirst bool) {
 	if old != nil && (a.closed || onlyFirst || old.state == state) {
 		return
 	}
+	if old != nil && onlyEndpoints(old.state, state) {
+		next := *old
+		next.state = state
+		for _, spec := range state.Providers {
+			if p := next.providers[spec.Name]; p != nil {
+				p.setEndpoints(spec.Endpoints)
+			}
+		}
+		a.current.Store(&next)
+		return
+	}
 	began := time.Now()
 	next := a.build(old, state)
 	next.number = a.metrics.snapshots.Add(1)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -15,7 +17,7 @@ import (
 
 // newPool returns the pool of a provider with several servers, nil for others. It
 // contacts nobody before its Start.
-func (a *App) newPool(name string, module llmprovider.Provider, state *providerState, feed *pool.Feed) (*pool.Pool, *llmprovider.Servers) {
+func (a *App) newPool(name string, module llmprovider.Provider, state *providerState, endpoints []string) (*pool.Pool, *llmprovider.Servers) {
 	pooled, ok := module.(llmprovider.Pooled)
 	if !ok {
 		return nil, nil
@@ -26,9 +28,35 @@ func (a *App) newPool(name string, module llmprovider.Provider, state *providerS
 	}
 	options := pool.Options{Addresses: servers.Addresses, Source: servers.Lookup, Scrape: servers.Scrape, Logger: a.logger.With(zap.String("provider", name))}
 	if servers.Fed {
-		options.Feed = feed
+		options.Addresses = endpoints
 	}
 	return pool.New(&state.endpoints, options), servers
+}
+
+// setEndpoints gives a pool the endpoints that a source found.
+func (p *provider) setEndpoints(addresses []string) {
+	if p.pool != nil && p.servers.Fed {
+		p.pool.Set(addresses)
+	}
+}
+
+// onlyEndpoints reports whether two states of a source differ in the endpoints of pools,
+// and in nothing else.
+func onlyEndpoints(a, b *State) bool {
+	if a == nil || b == nil || len(a.Providers) != len(b.Providers) {
+		return false
+	}
+	changed := false
+	one, other := *a, *b
+	one.Providers, other.Providers = nil, nil
+	for i, p := range a.Providers {
+		o := b.Providers[i]
+		if p != o && (p.Name != o.Name || p.Origin != o.Origin || !reflect.DeepEqual(p.Provider, o.Provider)) {
+			return false
+		}
+		changed = changed || !slices.Equal(p.Endpoints, o.Endpoints)
+	}
+	return changed && reflect.DeepEqual(&one, &other)
 }
 
 // attemptAt makes one attempt of the rule: in a pool at one endpoint after the other,

@@ -10,6 +10,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 )
 
 // address is the upstream's host and port.
@@ -166,6 +169,47 @@ func TestPoolKeepsConversations(t *testing.T) {
 	view := g.app.snapshot().providers[name].pool.View(time.Now(), 10)
 	if view.Choices["prefix"] < 50 || view.Choices["load"] < 5 {
 		t.Errorf("choices %v", view.Choices)
+	}
+}
+
+// TestPoolOfASource holds that endpoints come and go without a new snapshot.
+func TestPoolOfASource(t *testing.T) {
+	one, two := newUpstream(t, answers("one")), newUpstream(t, answers("two"))
+	state := func(endpoints ...string) *State {
+		p := new(openai.Provider)
+		p.Host, p.Scheme, p.Pool = "own", "http", &llmprovider.Pool{Fed: true, Metrics: "off"}
+		return &State{
+			Providers: []*ProviderSpec{{Name: "ns/own", Origin: "test", Provider: p, Endpoints: endpoints}},
+			Tables:    map[string][]*Route{"mesh": {{Hosts: []string{"*"}, Rules: []*Rule{{Backends: []*Backend{{Provider: "ns/own"}}}}}}},
+		}
+	}
+	g, feed := newLive(t, state())
+	if res, body := g.post(t, chat); res.StatusCode != 503 || !strings.Contains(body, "no_endpoint") {
+		t.Errorf("without endpoints: %d %s", res.StatusCode, body)
+	}
+	number := g.app.snapshot().number
+	for _, u := range []*upstream{one, two, one} {
+		feed.report(state(u.address()))
+		before := u.count()
+		if res, body := g.post(t, chat); res.StatusCode != 200 || u.count() != before+1 {
+			t.Errorf("%d %s", res.StatusCode, body)
+		}
+	}
+	if now := g.app.snapshot(); now.number != number || now.state.Providers[0].Endpoints[0] != one.address() {
+		t.Errorf("snapshot %d after %d, with %v", now.number, number, now.state.Providers[0].Endpoints)
+	}
+	changed := state(one.address())
+	changed.Providers[0].Provider.(*openai.Provider).Path = "/other/chat/completions"
+	feed.report(changed)
+	if res, body := g.post(t, chat); res.StatusCode != 200 || g.app.snapshot().number == number {
+		t.Errorf("another path: %d %s, snapshot %d", res.StatusCode, body, g.app.snapshot().number)
+	}
+	var seen seen
+	for len(one.requests) > 0 {
+		seen = <-one.requests
+	}
+	if seen.path != "/other/chat/completions" {
+		t.Errorf("path %s", seen.path)
 	}
 }
 

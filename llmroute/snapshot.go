@@ -43,7 +43,6 @@ type provider struct {
 
 	pool    *pool.Pool           // nil if it is one server
 	servers *llmprovider.Servers // what the pool is made of
-	feed    *pool.Feed           // that a source fills, or nil
 
 	// The route that the provider has by itself, to its own host.
 	rules       [1]*Rule
@@ -171,7 +170,8 @@ func (s *snapshot) providerOf(sent string) *provider {
 // liveProvider provisions a provider of the source, or takes it over from old.
 func (a *App) liveProvider(ctx caddy.Context, old *snapshot, spec *ProviderSpec) *provider {
 	if old != nil {
-		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && p.feed == spec.Endpoints && reflect.DeepEqual(p.spec, spec.Provider) {
+		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && reflect.DeepEqual(p.spec, spec.Provider) {
+			p.setEndpoints(spec.Endpoints)
 			return p
 		}
 	}
@@ -190,10 +190,10 @@ func (a *App) liveProvider(ctx caddy.Context, old *snapshot, spec *ProviderSpec)
 	return p
 }
 
-func (a *App) newProvider(name string, module llmprovider.Provider, feed *pool.Feed) *provider {
+func (a *App) newProvider(name string, module llmprovider.Provider, endpoints []string) *provider {
 	host := module.ServerAddress()
-	p := &provider{Provider: module, name: name, host: host, state: acquireState(name), feed: feed}
-	p.pool, p.servers = a.newPool(name, module, p.state, feed)
+	p := &provider{Provider: module, name: name, host: host, state: acquireState(name)}
+	p.pool, p.servers = a.newPool(name, module, p.state, endpoints)
 	rule := &Rule{Backends: []*Backend{{Provider: name}}, Attempts: 1}
 	p.rules[0], p.targets[0] = rule, target{Backend: rule.Backends[0], provider: p}
 	p.ruleTargets[0] = p.targets[:]

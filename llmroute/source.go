@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
-	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
 // Source is a module in the llm.sources namespace. It watches objects outside
@@ -74,9 +73,9 @@ type ProviderSpec struct {
 	Origin string
 	// Provider is the configuration, not provisioned.
 	Provider llmprovider.Provider
-	// Endpoints are those of a pool that is Fed, nil for others. They change without a
-	// new state.
-	Endpoints *pool.Feed
+	// Endpoints are the addresses of a pool that is Fed, none for others. A state that
+	// differs in them alone makes no new snapshot.
+	Endpoints []string
 }
 
 // Finding is something wrong with one object.

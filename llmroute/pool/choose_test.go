@@ -150,7 +150,7 @@ func TestSessionsStay(t *testing.T) {
 		}
 	}
 	gone := p.current.Load().endpoints[7]
-	p.replace(append(addresses, "10.9.9.9:8000"))
+	p.Set(append(addresses, "10.9.9.9:8000"))
 	moved := 0
 	for s, e := range before {
 		after := place(s)
@@ -238,7 +238,7 @@ func TestConversationsLeaveWithTheirEndpoint(t *testing.T) {
 			rest = append(rest, e.Address)
 		}
 	}
-	p.replace(rest)
+	p.Set(rest)
 	for range 100 {
 		if e, _ := p.current.Load().choose(k, table, nil, now); e == first || e == nil {
 			t.Fatalf("got %v", e)

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -41,7 +40,7 @@ func (p *Pool) ask() {
 	if err != nil {
 		problem = err.Error()
 	} else {
-		p.replace(addresses)
+		p.Set(addresses)
 	}
 	p.mu.Lock()
 	before := p.problem
@@ -53,44 +52,4 @@ func (p *Pool) ask() {
 	case err == nil && before != "":
 		p.options.Logger.Info("endpoints of the pool can be looked up again")
 	}
-}
-
-// Feed hands endpoints to the pools that use it. The one who knows the endpoints has
-// it, whatever configurations come and go. Its zero value knows of no endpoints yet.
-type Feed struct {
-	mu        sync.Mutex // guards what follows
-	set       bool
-	addresses []string
-	pools     map[*Pool]struct{}
-}
-
-// Set makes these addresses the endpoints, in use from now on.
-func (f *Feed) Set(addresses []string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.set, f.addresses = true, addresses
-	for p := range f.pools {
-		p.replace(addresses)
-	}
-}
-
-func (f *Feed) follow(p *Pool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if p.ctx.Err() != nil {
-		return
-	}
-	if f.pools == nil {
-		f.pools = make(map[*Pool]struct{})
-	}
-	f.pools[p] = struct{}{}
-	if f.set {
-		p.replace(f.addresses)
-	}
-}
-
-func (f *Feed) leave(p *Pool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.pools, p)
 }

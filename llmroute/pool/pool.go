@@ -17,15 +17,12 @@ import (
 
 // Options are what a Pool is made of.
 type Options struct {
-	// Addresses are the endpoints, as hosts with ports, if they do not change.
+	// Addresses are the endpoints, as hosts with ports, without a Source.
 	Addresses []string
 
 	// Source returns the endpoints of now. It is asked every second, and keeps answers
 	// for as long as they hold. While it fails, the last endpoints stay.
 	Source func(ctx context.Context) ([]string, error)
-
-	// Feed has the endpoints of a source that says itself when they change.
-	Feed *Feed
 
 	// Scrape fetches the metrics of the endpoint at that address. Nil for none.
 	Scrape func(ctx context.Context, address string) (*http.Response, error)
@@ -61,31 +58,23 @@ func New(registry *Registry, options Options) *Pool {
 	registry.mu.Lock()
 	registry.pools++
 	registry.mu.Unlock()
-	if options.Source == nil && options.Feed == nil {
-		p.replace(options.Addresses)
+	if options.Source == nil {
+		p.Set(options.Addresses)
 	}
 	return p
 }
 
 // Start begins to follow the endpoints. Calls after the first one do nothing.
 func (p *Pool) Start() {
-	p.starting.Do(func() {
-		switch {
-		case p.options.Source != nil:
-			go p.follow()
-		case p.options.Feed != nil:
-			p.options.Feed.follow(p)
-		}
-	})
+	if p.options.Source != nil {
+		p.starting.Do(func() { go p.follow() })
+	}
 }
 
 // Close ends what Start began and gives the endpoints back. Requests in flight go on,
 // and may still choose among the last endpoints.
 func (p *Pool) Close() {
 	p.cancel()
-	if p.options.Feed != nil {
-		p.options.Feed.leave(p)
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -102,9 +91,9 @@ func (p *Pool) Close() {
 	}
 }
 
-// replace makes these addresses the endpoints. Those that stay keep what is known of
-// them.
-func (p *Pool) replace(addresses []string) {
+// Set makes these addresses the endpoints, in use from now on. Those that stay keep what
+// is known of them.
+func (p *Pool) Set(addresses []string) {
 	addresses = slices.Clone(addresses)
 	slices.Sort(addresses)
 	addresses = slices.Compact(addresses)

@@ -94,31 +94,6 @@ func TestReloadKeeps(t *testing.T) {
 	}
 }
 
-func TestFeed(t *testing.T) {
-	feed := new(Feed)
-	p := New(new(Registry), Options{Feed: feed, Logger: zap.NewNop()})
-	p.Start()
-	if p.Empty() || addressesOf(p) != nil {
-		t.Error("endpoints before they are known")
-	}
-	feed.Set([]string{"a:1", "b:1"})
-	feed.Set([]string{"b:1", "c:1"})
-	if got := fmt.Sprint(addressesOf(p)); got != "[b:1 c:1]" {
-		t.Errorf("endpoints %s", got)
-	}
-	later := New(new(Registry), Options{Feed: feed, Logger: zap.NewNop()})
-	later.Start()
-	if got := fmt.Sprint(addressesOf(later)); got != "[b:1 c:1]" {
-		t.Errorf("a later pool has %s", got)
-	}
-	later.Close()
-	p.Close()
-	feed.Set(nil)
-	if len(feed.pools) != 0 {
-		t.Error("closed pools are still fed")
-	}
-}
-
 func TestCoolDown(t *testing.T) {
 	_, endpoints := testPool(t, 1)
 	e, now := endpoints[0], time.Now()
@@ -226,7 +201,7 @@ func TestRollingEndpoints(t *testing.T) {
 			addresses = append(addresses, fmt.Sprintf("10.1.%d.%d:8000", (round+i)/200, (round+i)%200))
 		}
 		rand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
-		p.replace(addresses)
+		p.Set(addresses)
 	}
 	close(done)
 	wait.Wait()

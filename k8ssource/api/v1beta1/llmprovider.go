@@ -50,7 +50,10 @@ type LLMProviderList struct {
 // The rules about texts stand at the objects that have them, because those of a field
 // print its value, which may hold a key.
 //
-// +kubebuilder:validation:XValidation:rule=`has(self.host) && self.host != ""`,message="a host is required; write the provider's DNS name, such as api.example.com",fieldPath=.host
+// +kubebuilder:validation:XValidation:rule=`has(self.pool) || has(self.host) && self.host != ""`,message="a host is required; write the provider's DNS name, such as api.example.com",fieldPath=.host
+// +kubebuilder:validation:XValidation:rule=`!has(self.pool) || has(self.pool.name) && self.pool.name != ""`,message="there is none; write the name of an InferencePool of the object's namespace",fieldPath=.pool.name
+// +kubebuilder:validation:XValidation:rule=`!has(self.pool) || !has(self.host) || self.host == ""`,message="host and pool are both set; keep one of them",fieldPath=.pool
+// +kubebuilder:validation:XValidation:rule=`!has(self.pool) || !has(self.port) || self.port == 0`,message="a pool's endpoints have the ports of the InferencePool; leave it out",fieldPath=.port
 // +kubebuilder:validation:XValidation:rule=`!has(self.tls) || !has(self.scheme) || self.scheme != 'http'`,message="there are TLS settings, but scheme is http; write https, or leave one of them out",fieldPath=.tls
 // +kubebuilder:validation:XValidation:rule=`!has(self.host) || self.host == "" || self.host.matches('^([a-zA-Z0-9_][a-zA-Z0-9._-]*|[0-9a-fA-F.]*:[0-9a-fA-F.]*:[0-9a-fA-F:.]*)$')`,message="this is not a DNS name",messageExpression=`'the host' + (self.host.contains('://') ? ' has a scheme; write the DNS name alone' : self.host.contains('/') ? ' has a path; write the DNS name alone, and the path as path' : self.host.contains(':') ? ' has a port; write the DNS name alone, and the port as port' : self.host.matches('^[.-]') ? ' is not a DNS name' : " is not a DNS name: '" + self.host.find('[^a-zA-Z0-9._-]') + "' is not allowed in one")`,fieldPath=.host
 // +kubebuilder:validation:XValidation:rule=`!has(self.host) || self.host.contains(':') || self.host.matches('^((25[0-5]|(2[0-4]|1?[0-9])?[0-9])([.]|$)){4}$') || !self.host.matches('(^|[.])([0-9]+|0[xX][^.]*)$')`,message="the host is neither a DNS name nor an IP address",fieldPath=.host
@@ -62,8 +65,13 @@ type LLMProviderSpec struct {
 	WorkloadSelector *WorkloadSelector `json:"workloadSelector,omitempty"`
 
 	// The provider's DNS name, which clients may call and `providerHost` refers
-	// to. It belongs to one provider per workload. Required.
+	// to. It belongs to one provider per workload. Required without a pool.
 	Host Host `json:"host,omitempty"`
+
+	// The InferencePool that the provider is, instead of a host: servers of one's own
+	// for the same models. What is set here holds for all of them, but scheme is
+	// `http` by default, and port is that of the pool.
+	Pool *ProviderPool `json:"pool,omitempty"`
 
 	// The path of the provider's chat completions endpoint. It replaces the
 	// client's. Default: `/v1/chat/completions`.
@@ -99,6 +107,15 @@ type LLMProviderSpec struct {
 
 	// Time limits.
 	Timeouts *ProviderTimeouts `json:"timeouts,omitempty"`
+}
+
+// ProviderPool names an InferencePool.
+type ProviderPool struct {
+	// The name of an InferencePool (inference.networking.k8s.io) of the object's
+	// namespace. Required.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
 }
 
 // Host is a DNS name or an IP address.

@@ -154,7 +154,7 @@ type LLMBackendRef struct {
 	// The host of an LLMProvider.
 	ProviderHost string `json:"providerHost,omitempty"`
 
-	// An object of another kind. None is supported yet.
+	// An object of another kind: an InferencePool of `inference.networking.k8s.io`.
 	BackendRef *ObjectRef `json:"backendRef,omitempty"`
 
 	// The model to ask for. It goes before the provider's own settings, so that one
@@ -193,6 +193,6 @@ type ObjectRef struct {
 	// The object's namespace. Default: the route's.
 	Namespace string `json:"namespace,omitempty"`
 
-	// The port to send requests to.
+	// Not used: an InferencePool has its own ports.
 	Port int32 `json:"port,omitempty"`
 }

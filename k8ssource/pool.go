@@ -1,0 +1,295 @@
+package k8ssource
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+const (
+	poolGroup    = "inference.networking.k8s.io"
+	oldPoolGroup = "inference.networking.x-k8s.io"
+
+	// KindInferencePool is the kind of an InferencePool.
+	KindInferencePool = "InferencePool"
+
+	// serviceLabel names the Service that an EndpointSlice is of.
+	serviceLabel = "kubernetes.io/service-name"
+
+	protocolH2C = "kubernetes.io/h2c"
+
+	maxPoolPorts  = 8
+	maxPoolLabels = 64
+)
+
+// usedPool is an InferencePool, and what requests to it are sent with.
+type usedPool struct {
+	item     *Item[InferencePool]
+	unusable string         // why no requests can be sent there
+	owner    *ownedProvider // the LLMProvider for it, nil without one
+	referred bool           // a route sends requests to it
+}
+
+// provider is the name of the provider that the pool is.
+func (p *usedPool) provider() string {
+	if p.owner != nil {
+		return keyOf(&p.owner.item.Object)
+	}
+	return poolProvider(keyOf(&p.item.Object))
+}
+
+// poolProvider is the name of the provider that a pool is without an LLMProvider. No
+// object's name has two slashes.
+func poolProvider(key string) string { return key + "/inferencepool" }
+
+// readPools looks at the pools, of which no provider knows yet.
+func (t *translation) readPools(items []*Item[InferencePool]) {
+	for _, item := range items {
+		faults := item.Faults
+		if len(faults) == 0 {
+			faults = checkPool(&item.Object)
+		}
+		t.report(origins(KindInferencePool, item), faults)
+		t.pools[keyOf(&item.Object)] = &usedPool{item: item, unusable: refusal(faults)}
+	}
+}
+
+// checkPool reports what is wrong with a pool, which an API server would have refused.
+func checkPool(p *InferencePool) []Fault {
+	spec := &p.Spec
+	seen := make(map[int32]bool)
+	for i, port := range spec.TargetPorts {
+		if port.Number < 1 || port.Number > 65535 || seen[port.Number] {
+			return []Fault{*faultf(ReasonInvalidField, "spec.targetPorts[%d].number: this is no port, or is there twice; write 1 to 65535", i)}
+		}
+		seen[port.Number] = true
+	}
+	switch {
+	case len(spec.Selector.MatchLabels) == 0 || len(spec.Selector.MatchLabels) > maxPoolLabels:
+		return []Fault{*faultf(ReasonInvalidField, "spec.selector.matchLabels: write 1 to %d labels of the pods", maxPoolLabels)}
+	case len(spec.TargetPorts) == 0 || len(spec.TargetPorts) > maxPoolPorts:
+		return []Fault{*faultf(ReasonInvalidField, "spec.targetPorts: write 1 to %d ports of the pods", maxPoolPorts)}
+	case spec.AppProtocol != "" && spec.AppProtocol != "http" && spec.AppProtocol != protocolH2C:
+		return []Fault{*faultf(ReasonInvalidField, "spec.appProtocol: this is not supported; write http or %s", protocolH2C)}
+	}
+	if ref := spec.EndpointPickerRef; ref != nil {
+		if ref.FailureMode == "FailOpen" {
+			return []Fault{{Reason: ReasonUnsupportedField, Used: true, Message: "spec.endpointPickerRef: endpoint pickers are not supported yet; with failureMode FailOpen the gateway chooses among the pods itself"}}
+		}
+		return []Fault{*faultf(ReasonUnsupportedField, "spec.endpointPickerRef: endpoint pickers are not supported yet, and failureMode is FailClose, so requests for the pool are answered with 503; write FailOpen, or leave endpointPickerRef out, to have the gateway choose")}
+	}
+	return nil
+}
+
+// claimPool makes an LLMProvider that of its pool, unless another one is.
+func (t *translation) claimPool(item *Item[v1beta1.LLMProvider]) {
+	o := origins(KindLLMProvider, item)
+	name := item.Object.Spec.Pool.Name
+	p := t.pools[item.Object.Namespace+"/"+name]
+	switch {
+	case p == nil:
+		t.report(o, []Fault{*faultf(ReasonPoolNotFound, "spec.pool.name: there is no InferencePool of this name in the object's namespace; create it, or correct the name")})
+	case p.owner != nil:
+		t.report(o, []Fault{*faultf(ReasonConflict, "the InferencePool %s has the LLMProvider %s already; keep one of them", shownKey(&p.item.Object), shownKey(&p.owner.item.Object))})
+	default:
+		p.owner = &ownedProvider{item: item}
+	}
+}
+
+// addPools sets up the providers that pools are, and gives them their endpoints.
+func (t *translation) addPools() {
+	for _, key := range sortedKeys(t.pools) {
+		p := t.pools[key]
+		if p.unusable != "" {
+			continue
+		}
+		endpoints := t.endpointsOf(&p.item.Object)
+		if len(endpoints) == 0 && (p.referred || p.owner != nil) {
+			t.report(origins(KindInferencePool, p.item), []Fault{{Reason: ReasonNoEndpoints, Used: true, Message: "no pod that the selector matches is ready, so requests for the pool are answered with 503; look at the pods, or correct spec.selector"}})
+		}
+		switch {
+		case p.owner != nil && p.owner.unusable == "":
+			built := t.builtProvider(p.owner.item)
+			spec := *built.spec
+			spec.Endpoints = endpoints
+			t.state.Providers = append(t.state.Providers, &spec)
+		case p.owner == nil && p.referred:
+			t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{
+				Name: p.provider(), Origin: origins(KindInferencePool, p.item).stable(), Provider: t.defaultProvider(&p.item.Object), Endpoints: endpoints,
+			})
+		}
+	}
+}
+
+// defaultProvider is what requests to a pool are sent with that no LLMProvider is for:
+// plain HTTP, the default path, no key and the client's model.
+func (t *translation) defaultProvider(p *InferencePool) llmprovider.Provider {
+	out := new(openai.Provider)
+	base, _ := kind.BaseOf(out)
+	base.Host, base.Scheme, base.Guarded = p.Name, "http", !t.options.AllowAnyHost
+	setPool(base, p)
+	return out
+}
+
+// setPool makes a provider that of a pool.
+func setPool(base *kind.Base, p *InferencePool) {
+	base.Pool = &llmprovider.Pool{Fed: true}
+	if p.Spec.AppProtocol == protocolH2C {
+		base.Transport = &reverseproxy.HTTPTransport{Versions: []string{"h2c", "2"}}
+	}
+}
+
+// endpointsOf are the addresses of a pool: of each ready pod that the selector matches,
+// and each port.
+func (t *translation) endpointsOf(p *InferencePool) []string {
+	var out []string
+	add := func(ip string) {
+		addr, err := netip.ParseAddr(ip)
+		if err != nil || addr.Zone() != "" {
+			return
+		}
+		for _, port := range p.Spec.TargetPorts {
+			out = append(out, net.JoinHostPort(addr.String(), strconv.Itoa(int(port.Number))))
+		}
+	}
+	want := p.Spec.Selector.MatchLabels
+	for _, item := range t.objects.Pods {
+		if pod := &item.Object; pod.Namespace == p.Namespace && pod.ready() && contains(pod.Labels, want) {
+			add(pod.Status.PodIP)
+		}
+	}
+	for _, item := range t.objects.EndpointSlices {
+		slice := &item.Object
+		if slice.Namespace != p.Namespace || !contains(slice.Labels, want) && !t.serviceSelects(slice, want) {
+			continue
+		}
+		for i := range slice.Endpoints {
+			if e := &slice.Endpoints[i]; e.ready() && len(e.Addresses) > 0 {
+				add(e.Addresses[0])
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// serviceSelects reports whether the Service of an EndpointSlice selects pods that a pool
+// selects.
+func (t *translation) serviceSelects(slice *EndpointSlice, want map[string]string) bool {
+	name := slice.Labels[serviceLabel]
+	if name == "" {
+		return false
+	}
+	for _, s := range t.objects.Services {
+		if s.Object.Namespace == slice.Namespace && s.Object.Name == name {
+			return contains(s.Object.Spec.Selector, want)
+		}
+	}
+	return false
+}
+
+// lookUpPool finds the pool that a backend refers to.
+func (b *routeBuilder) lookUpPool(path string, ref *v1beta1.ObjectRef, out *llmroute.Backend) {
+	namespace := ref.Namespace
+	if namespace == "" {
+		namespace = b.object.Namespace
+	}
+	if namespace != b.object.Namespace && b.object.Namespace != b.t.options.RootNamespace {
+		out.Unusable = ReasonPoolNotPermitted
+		b.warn(ReasonPoolNotPermitted, "%s.namespace: routes may refer to pools of their own namespace, and those of the root namespace to all; requests for it are answered with 503; create the route in the pool's namespace", path)
+		return
+	}
+	p := b.t.pools[namespace+"/"+ref.Name]
+	switch {
+	case p == nil:
+		out.Unusable = ReasonPoolNotFound
+		b.warn(ReasonPoolNotFound, "%s: there is no InferencePool of this name, and requests for it are answered with 503; create it, or correct the name", path)
+	case p.unusable != "":
+		out.Unusable = p.unusable
+		b.warn(ReasonPoolRefused, "%s: InferencePool %s is not used (%s), and requests for it are answered with 503; correct it", path, shownKey(&p.item.Object), p.unusable)
+	case p.owner != nil && p.owner.unusable != "":
+		out.Unusable = p.owner.unusable
+		b.warn(ReasonProviderRefused, "%s: LLMProvider %s, which is for this pool, is not used (%s), and requests for it are answered with 503; correct it", path, shownKey(&p.owner.item.Object), p.owner.unusable)
+	default:
+		out.Provider = p.provider()
+	}
+	if p != nil {
+		b.pools = append(b.pools, namespace+"/"+ref.Name)
+	}
+}
+
+// ownerOf is the LLMProvider that a backend leads to, nil without one.
+func (b *routeBuilder) ownerOf(ref *v1beta1.LLMBackendRef) *ownedProvider {
+	if ref.BackendRef == nil {
+		return b.t.owners[canonicalHost(ref.ProviderHost)]
+	}
+	namespace := ref.BackendRef.Namespace
+	if namespace == "" {
+		namespace = b.object.Namespace
+	}
+	if p := b.t.pools[namespace+"/"+ref.BackendRef.Name]; p != nil && isPool(ref.BackendRef) {
+		return p.owner
+	}
+	return nil
+}
+
+// isPool reports whether a reference is to an InferencePool, by its group or the one that
+// it had before.
+func isPool(ref *v1beta1.ObjectRef) bool {
+	return ref.Kind == KindInferencePool && (ref.Group == poolGroup || ref.Group == oldPoolGroup)
+}
+
+// poolStates says of each pool what routes depend on.
+func (t *translation) poolStates() map[string]string {
+	out := make(map[string]string, len(t.pools))
+	for key, p := range t.pools {
+		state := p.unusable
+		if p.owner != nil {
+			state += " " + keyOf(&p.owner.item.Object) + " " + p.owner.unusable + " " + strings.Join(sortedKeys(ruleConfigs(&p.owner.item.Object)), "\n")
+		}
+		out[key] = state
+	}
+	return out
+}
+
+// poolOf is the pool that an LLMProvider names, nil if it names none or there is none.
+func (t *translation) poolOf(p *v1beta1.LLMProvider) *Item[InferencePool] {
+	if p.Spec.Pool == nil {
+		return nil
+	}
+	if used := t.pools[p.Namespace+"/"+p.Spec.Pool.Name]; used != nil {
+		return used.item
+	}
+	return nil
+}
+
+// pool sets up a provider that names a pool instead of a host.
+func (b *providerBuilder) pool() {
+	spec := &b.object.Spec
+	switch {
+	case spec.Pool.Name == "":
+		b.fault(ReasonInvalidField, "spec.pool.name: there is none; write the name of an InferencePool of the object's namespace")
+	case spec.Host != "":
+		b.fault(ReasonInvalidField, "spec.pool: host and pool are both set; keep one of them")
+	case spec.Port != 0:
+		b.fault(ReasonInvalidField, "spec.port: a pool's endpoints have the ports of the InferencePool; leave it out")
+	}
+	b.base.Host = spec.Pool.Name
+	if b.base.Scheme == "" {
+		b.base.Scheme = "http"
+	}
+	b.base.Pool = &llmprovider.Pool{Fed: true}
+	if item := b.t.poolOf(b.object); item != nil && b.base.Scheme == "http" {
+		setPool(b.base, &item.Object)
+	}
+}
