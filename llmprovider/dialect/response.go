@@ -343,7 +343,7 @@ func (t *Response) flush(pass func([]byte) error) error {
 	}
 	err := pass(t.out)
 	t.begun = true
-	if cap(t.out) > 64<<10 {
+	if cap(t.out) > 16<<10 {
 		t.out = nil
 	}
 	return err

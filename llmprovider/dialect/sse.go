@@ -117,7 +117,7 @@ func (s *EventStream) dispatch(f func(name, data []byte) error) error {
 		return nil
 	}
 	err := f(name, data)
-	if cap(s.data) > 64<<10 { // one large event must not hold memory for the rest of the stream
+	if cap(s.data) > 16<<10 { // one large event must not hold memory for the rest of the stream
 		s.data = nil
 	}
 	return err

@@ -96,6 +96,9 @@ func (w *requestWriter) effort() {
 	effort := w.Effort()
 	switch {
 	case effort == "":
+		if on, _ := w.Thinks(); on && !switched { // the model reasons as it sees fit anyway, or not at all
+			w.R.Loss.Drop(dialect.CThinking)
+		}
 	case p.NoEffortWithTools && len(w.R.Tools) > 0:
 		w.R.Loss.Drop(dialect.CEffort)
 	default:
