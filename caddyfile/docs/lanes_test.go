@@ -45,7 +45,7 @@ func TestLanes(t *testing.T) {
 	}
 	want := head + begin + tables.String() + "\n" + end + tail
 	if *update {
-		if err := os.WriteFile(file, []byte(want), 0o644); err != nil { //nolint:gosec // a page that everybody reads
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
