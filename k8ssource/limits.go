@@ -13,6 +13,7 @@ const (
 	maxRegex       = 4 << 10 // bytes
 	maxRuleConfigs = 128     // in routeSpecificConfigs
 	maxAdded       = 64      // headers of a provider
+	maxAPIs        = 8       // of a provider, beside that of its kind
 	maxGateways    = 64      // of a route
 	maxRules       = 1024    // of a route
 	maxMatches     = 64      // of a rule

@@ -42,6 +42,7 @@ func (b *providerBuilder) build() {
 	b.timeouts()
 	b.headers()
 	b.configs()
+	b.apis()
 }
 
 func (b *providerBuilder) fault(reason, format string, args ...any) {

@@ -7,32 +7,24 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/translate"
 )
 
 const countSuffix = llmprovider.MessagesSuffix + "/count_tokens"
 
-// defaultVersion names the version of the API that is asked for where the client names
-// none: https://docs.anthropic.com/en/api/versioning.
-var defaultVersion = http.Header{versionHeader: {"2023-06-01"}}
-
-const versionHeader = "Anthropic-Version"
-
 // NewAttempt implements llmprovider.Provider.
 func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
 	out := p.Outgoing(in, s)
+	out.Header = kind.VersionHeader(in)
 	if in.Endpoint.API != llmprovider.MessagesAPI {
 		if refused := p.translate(in, s, &out); refused != nil {
 			return nil, refused
 		}
-		out.Header = defaultVersion
 		return p.Connection.NewAttempt(ctx, in, &out)
 	}
 	if out.URL = p.urls[in.Endpoint.Suffix]; out.URL == nil {
 		return nil, unplaced(in.Endpoint.Suffix)
-	}
-	if len(in.Header[versionHeader]) == 0 {
-		out.Header = defaultVersion
 	}
 	return p.Connection.NewAttempt(ctx, in, &out)
 }
@@ -79,8 +71,8 @@ func (p *Provider) ModelsRequest(ctx context.Context, loop []string) (*http.Requ
 	query.Set("limit", "1000") // the most: https://docs.anthropic.com/en/api/models-list
 	all.RawQuery = query.Encode()
 	r, refused := p.Get(ctx, &all, p.For("").Auth, loop)
-	if refused == nil && r.Header[versionHeader] == nil {
-		r.Header[versionHeader] = defaultVersion[versionHeader]
+	if refused == nil && r.Header[kind.MessagesVersion] == nil {
+		r.Header[kind.MessagesVersion] = []string{kind.DefaultMessagesVersion}
 	}
 	return r, refused
 }

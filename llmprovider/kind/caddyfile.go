@@ -43,6 +43,7 @@ type block struct {
 //			stream  on|off
 //			api_key {env.<name>}|{file.<path>}
 //		}
+//		api                 <name> [<path>] [x-api-key], with kinds that have it
 //		header              <name> <value>
 //		forward_headers     <names...>
 //		endpoints           <source> [<arguments...>] {
@@ -109,6 +110,9 @@ func (p *block) options() []Option {
 		Option{Name: "header", Parse: p.parseHeader},
 		Option{Name: "forward_headers", Parse: p.parseForwardHeaders},
 	)
+	if len(p.traits.APIs) > 0 {
+		list = append(list, Option{Name: "api", Parse: p.parseAPI})
+	}
 	list = append(list, p.traits.Options...)
 	list = append(list, p.poolOptions()...)
 	list = append(list,

@@ -54,6 +54,9 @@ type Traits struct {
 	// TakesMaxTokens reports whether the kind has the setting max_tokens.
 	TakesMaxTokens bool
 
+	// APIs are the names of further APIs that a provider of the kind may have.
+	APIs []string
+
 	// Options are the kind's own options in a Caddyfile.
 	Options []Option
 
@@ -90,6 +93,11 @@ type Base struct {
 	// name, which cannot be empty. What an entry leaves unset is taken from
 	// `config`.
 	Rules map[string]Config `json:"rules,omitempty"`
+
+	// Further APIs that the provider has, by name. Requests in one of them pass as they
+	// are; those in other APIs are translated. With kind `openai`: `messages`, which is
+	// Anthropic's, and `responses`.
+	APIs map[string]API `json:"apis,omitempty"`
 
 	ready *ready
 }

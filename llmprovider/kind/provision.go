@@ -26,6 +26,7 @@ type Filled struct {
 	Stream     *bool                   // nil for the client's
 	StreamJSON []byte
 	Auth       llmprovider.Authorizer // nil without a key
+	xAPIKey    llmprovider.Authorizer // the same, as X-Api-Key
 	MaxTokens  int                    // for a request that names none, if the API needs one
 }
 
@@ -36,6 +37,9 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 		b.Host = t.Host
 	}
 	if err := b.Connection.Provision(ctx); err != nil {
+		return err
+	}
+	if err := b.checkAPIs(&t); err != nil {
 		return err
 	}
 	r := new(ready)
@@ -85,7 +89,7 @@ func (b *Base) fill(ctx caddy.Context, t *Traits, base *Filled, config *Config) 
 			return nil, err
 		}
 	}
-	out.Auth = b.Key(ctx, t.KeyHeader, t.KeyPrefix, secret)
+	out.Auth, out.xAPIKey = b.Key(ctx, t.KeyHeader, t.KeyPrefix, secret), llmprovider.NewKey("X-Api-Key", "", secret)
 	return &out, nil
 }
 

@@ -7,12 +7,16 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/translate"
 )
 
 // NewAttempt implements llmprovider.Provider.
 func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
 	out := p.Outgoing(in, s)
+	if _, has := p.APIs[apiMessages]; has && in.Endpoint.API == llmprovider.MessagesAPI {
+		return p.message(ctx, in, s, &out)
+	}
 	if in.Endpoint.API != llmprovider.OpenAIAPI {
 		if refused := p.translate(in, s, &out); refused != nil {
 			return nil, refused
@@ -24,8 +28,23 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 		return nil, p.unplaced(in.Endpoint.Suffix)
 	}
 	out.URL = target
+	if strings.HasPrefix(in.Endpoint.Suffix, "/responses") {
+		out.Auth = p.AuthFor(apiResponses, s.Rule)
+	}
 	p.editOptions(in, s, &out)
 	return p.Connection.NewAttempt(ctx, in, &out)
+}
+
+// message passes a request in Anthropic's API on.
+func (p *Provider) message(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) (*llmprovider.Attempt, *llmprovider.Error) {
+	if out.URL = p.urls[in.Endpoint.Suffix]; out.URL == nil {
+		return nil, &llmprovider.Error{
+			Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint",
+			Message: "the provider's path of api messages does not end in " + llmprovider.MessagesSuffix + ", so the place of its " + in.Endpoint.Suffix + " endpoint is not known",
+		}
+	}
+	out.Header, out.Auth = kind.VersionHeader(in), p.AuthFor(apiMessages, s.Rule)
+	return p.Connection.NewAttempt(ctx, in, out)
 }
 
 // translate makes a chat completion of a request in another API.

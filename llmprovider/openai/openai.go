@@ -46,6 +46,7 @@ func (p *Provider) Traits() kind.Traits {
 		Endpoint: "chat completions", DefaultPath: llmprovider.DefaultPath,
 		KeyHeader: "Authorization", KeyPrefix: "Bearer ",
 		Options:       []kind.Option{{Name: "keep_stream_options", Parse: options.Presence(&p.KeepStreamOptions)}},
+		APIs:          []string{apiMessages, apiResponses},
 		ManifestField: "openAIConfig",
 	}
 }

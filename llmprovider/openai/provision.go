@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -17,8 +18,45 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 		return err
 	}
 	var err error
-	p.urls, err = p.endpoints()
-	return err
+	if p.urls, err = p.endpoints(); err != nil {
+		return err
+	}
+	return p.furtherAPIs()
+}
+
+// The names of further APIs.
+const (
+	apiMessages  = "messages"
+	apiResponses = "responses"
+)
+
+// furtherAPIs adds the endpoints of the further APIs.
+func (p *Provider) furtherAPIs() error {
+	for name, api := range p.APIs {
+		suffix, more := llmprovider.MessagesSuffix, []string{"/count_tokens"}
+		if name == apiResponses {
+			suffix, more = "/responses", []string{"/input_tokens", "/compact"}
+		}
+		target := kind.Sibling(p.urls[""], llmprovider.ChatSuffix, suffix)
+		if api.Path != "" {
+			u, err := llmprovider.ParsePath(api.Path)
+			if err != nil {
+				return err
+			}
+			target = p.URL(u)
+		}
+		if target == nil {
+			return fmt.Errorf("api %s: the provider's path does not end in %s, so the place of this API is not known; write its path", name, llmprovider.ChatSuffix)
+		}
+		p.urls[suffix] = target
+		for _, end := range more {
+			delete(p.urls, suffix+end)
+			if u := kind.Sibling(target, suffix, suffix+end); u != nil {
+				p.urls[suffix+end] = u
+			}
+		}
+	}
+	return nil
 }
 
 // endpoints works out where the provider's endpoints are.

@@ -107,6 +107,38 @@ type LLMProviderSpec struct {
 
 	// Time limits.
 	Timeouts *ProviderTimeouts `json:"timeouts,omitempty"`
+
+	// Further APIs that the provider has, beside that of its kind. Requests in one of
+	// them pass as they are; those in other APIs are translated. At most 8.
+	//
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:XValidation:rule=`self.all(api, !has(api.name) || self.exists_one(other, has(other.name) && other.name == api.name))`,message="an API is there twice; keep one of them"
+	APIs []ProviderAPI `json:"apis,omitempty"`
+}
+
+// ProviderAPI is a further API of a provider.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.name)`,message="a name is required; write messages or responses",fieldPath=.name
+// +kubebuilder:validation:XValidation:rule=`!has(self.name) || self.name in ['messages', 'responses']`,message="there is no API of this name; write messages or responses",fieldPath=.name
+// +kubebuilder:validation:XValidation:rule=`!has(self.path) || self.path == "" || self.path.matches('^/([^\\x00-\\x20\\x7f%?#]|%[0-9a-fA-F]{2})*([?][^\\x00-\\x20\\x7f#]*)?$')`,message="this is not a URL path; write one such as /anthropic/v1/messages",fieldPath=.path
+// +kubebuilder:validation:XValidation:rule=`!has(self.keyHeader) || self.keyHeader == "" || self.keyHeader.lowerAscii() in ['x-api-key', 'authorization']`,message="the key is sent as x-api-key or as Authorization; write one of them, or leave it out",fieldPath=.keyHeader
+type ProviderAPI struct {
+	// The API: `messages`, which is Anthropic's, or `responses`. Required.
+	//
+	// +kubebuilder:validation:MaxLength=128
+	Name string `json:"name,omitempty"`
+
+	// The path of its endpoint, such as `/anthropic/v1/messages`. Default: beside the
+	// provider's `path`.
+	//
+	// +kubebuilder:validation:MaxLength=4096
+	Path string `json:"path,omitempty"`
+
+	// The header that the key is sent in: `x-api-key`, or `Authorization` after
+	// `Bearer`. Default: `Authorization`.
+	//
+	// +kubebuilder:validation:MaxLength=128
+	KeyHeader string `json:"keyHeader,omitempty"`
 }
 
 // ProviderPool names an InferencePool.
