@@ -159,12 +159,7 @@ func (t *eventTap) finish(pass func([]byte) error) error {
 	if data := eventData(rest); t.long != nil || len(data) > 0 && !gjson.ValidBytes(data) && !isDone(data) {
 		t.broken = true
 	}
-	ended := t.ended
-	show := t.readEvent(rest)
-	if t.broken {
-		t.ended = ended // an event that is cut off ends nothing
-	}
-	if !show {
+	if !t.readEvent(rest) {
 		return nil
 	}
 	if t.null.end > 0 && t.null.start >= sent {
