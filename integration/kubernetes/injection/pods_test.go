@@ -82,6 +82,35 @@ func TestPods(t *testing.T) {
 		return strings.Contains(images, "llm-gateway:2"), images
 	})
 
+	// Annotations with which pods get what is the operator's are the operator's option.
+	n = 0
+	annotated := func(option, value string) (images string, err error) {
+		n++
+		p, err := w.create(plain, fmt.Sprint("annotated-", n), "true", func(p *pod) {
+			p.Metadata.Annotations = map[string]string{"sidecar.llm-gateway/" + option: value}
+		})
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprint(p.Spec.InitContainers), nil
+	}
+	for option, value := range map[string]string{"image": "evil.example.com/x:1", "captureImage": "evil.example.com/x:1", "caddyfile": ":80", "secret": "others", "source": "kubernetes"} {
+		if _, err := annotated(option, value); err == nil || !strings.Contains(err.Error(), "the pod's annotation sidecar.llm-gateway/"+option+" is not allowed in this cluster") {
+			t.Errorf("%s: %v", option, err)
+		}
+	}
+	if _, err := annotated("mode", "http_proxy"); err != nil {
+		t.Errorf("mode: %v", err)
+	}
+	g.WriteFile("options.yaml", "image: registry.example.com/llm-gateway:2\nallowAnnotations: [image]\n")
+	until(t, "image of the pod's own", func() (bool, string) {
+		images, err := annotated("image", "mine.example.com/x:1")
+		return strings.Contains(images, "mine.example.com/x:1"), fmt.Sprint(images, err)
+	})
+	if _, err := annotated("secret", "others"); err == nil {
+		t.Error("secret is allowed with image")
+	}
+
 	// Without a gateway, who opted in is refused, and nobody else notices.
 	g.Stop()
 	before := w.balancer.connections()
