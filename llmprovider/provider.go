@@ -64,6 +64,14 @@ type ModelLister interface {
 	ModelsRequest(ctx context.Context, loop []string) (*http.Request, *Error)
 }
 
+// Streamer is implemented by providers whose configuration may say whether responses
+// are streamed. For others it is as the client asks.
+type Streamer interface {
+	// RequestStream reports whether a request with these settings would be sent for a
+	// stream.
+	RequestStream(in *Inbound, s Settings) bool
+}
+
 // Timeouts are a provider's time limits.
 type Timeouts struct {
 	// FirstByte bounds the wait for the response headers, connecting included.

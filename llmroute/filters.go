@@ -28,7 +28,10 @@ func (x *exchange) call() *filter.Call {
 	identity := x.h.app.metrics.identity.Load()
 	c := &filter.Call{
 		Request: x.r, Inbound: x.in, Header: x.w.Header(), Time: x.began, Rule: x.rule.Name, Provider: t.name, Host: t.host,
-		Model: model, FixedModel: fixed, Workload: identity.Workload, Namespace: identity.Namespace, Table: x.table,
+		Model: model, FixedModel: fixed, Stream: x.in.Stream, Workload: identity.Workload, Namespace: identity.Namespace, Table: x.table,
+	}
+	if s, ok := t.provider.Provider.(llmprovider.Streamer); ok {
+		c.Stream = s.RequestStream(x.in, t.settings(x.rule))
 	}
 	if x.client != nil {
 		c.Client.Name, c.Client.Limit = x.client.Name, x.client.Limit

@@ -342,3 +342,27 @@ func TestLimitsThatCannotWork(t *testing.T) {
 		}
 	}
 }
+
+// TestLimitOfAForcedForm holds that what is reserved follows from what the provider is
+// asked for, and not from what the client asks.
+func TestLimitOfAForcedForm(t *testing.T) {
+	reserved := make(chan string, 1)
+	var g *gateway
+	var name string
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		reserved <- string(g.view(t, name).Amounts[0].Reserved)
+		answers("x")(w, r)
+	})
+	for stream, want := range map[string]string{"true": "512", "false": "4096"} {
+		p := unique("p")
+		name = unique("limit")
+		app := limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"output_tokens","amount":100000,"window":"1m"}]}`, name), p, u.provider(`"config":{"stream":`+stream+`}`))
+		g = newGateway(t, app, fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+		for _, body := range []string{chat, streamChat} {
+			g.post(t, body)
+			if got := <-reserved; got != want {
+				t.Errorf("stream %s, %s: %s reserved, want %s", stream, body, got, want)
+			}
+		}
+	}
+}

@@ -109,6 +109,14 @@ func (b *Base) RequestModel(in *llmprovider.Inbound, s llmprovider.Settings) (mo
 	return in.Model, false
 }
 
+// RequestStream implements llmprovider.Streamer.
+func (b *Base) RequestStream(in *llmprovider.Inbound, s llmprovider.Settings) bool {
+	if f := b.For(s.Rule); in.IsJSON() && in.Endpoint.TakesStream() && f.Stream != nil {
+		return *f.Stream
+	}
+	return in.Stream
+}
+
 // fixedModel is the configured model of a request: the backend's goes before the one
 // for the rule, which goes before the provider's. Nil for the client's own.
 func (b *Base) fixedModel(in *llmprovider.Inbound, s llmprovider.Settings) *llmprovider.FixedModel {

@@ -80,6 +80,8 @@ type Call struct {
 	// FixedModel reports whether Model comes from the configuration; otherwise it is
 	// the client's text.
 	FixedModel bool
+	// Stream reports whether the provider is asked for a stream.
+	Stream bool
 	// Workload and Namespace are those that the gateway acts for, in a sidecar, or is
 	// itself.
 	Workload, Namespace string

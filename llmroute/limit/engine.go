@@ -188,17 +188,28 @@ func (s *Set) Close() {
 			}
 		}
 		e.mu.Unlock()
-		for _, m := range gone {
-			m.flush(e.checkpoint)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for _, m := range gone {
+				if !m.flush(e.checkpoint) {
+					return // what is stored already has more than was used
+				}
+			}
+		}()
+		select {
+		case <-done:
+		case <-time.After(closeWait): // storage hangs, and the end of the process must not
 		}
 	})
 }
 
-// flush stores what was used, without what is leased beyond it.
-func (m *meter) flush(k *checkpoint) {
-	if !m.stored {
-		return
-	}
+// closeWait bounds how long Close takes.
+const closeWait = 5 * time.Second
+
+// flush stores what was used, without what is leased beyond it. It returns false if
+// storage failed.
+func (m *meter) flush(k *checkpoint) bool {
 	k.mu.Lock()
 	storage := k.storage
 	k.mu.Unlock()
@@ -206,10 +217,11 @@ func (m *meter) flush(k *checkpoint) {
 		m.mu.RLock()
 		used := len(s.members) > 0
 		m.mu.RUnlock()
-		if used {
-			_ = k.write(s, storage, true) // it has logged and counted the error
+		if used && k.write(s, storage, true) != nil { // the error is logged and counted
+			return false
 		}
 	}
+	return true
 }
 
 // HasCost reports whether any limit is one of money.

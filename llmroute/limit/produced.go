@@ -1,5 +1,7 @@
 package limit
 
+import "bytes"
+
 // Produced estimates how many tokens a stream has produced so far, from the texts in
 // its events. It takes the bytes as they come, cut anywhere.
 type Produced struct {
@@ -7,11 +9,13 @@ type Produced struct {
 	events int64 // that have some
 
 	state   producedState
-	name    [16]byte // of the member, as far as it fits
-	length  int
-	counts  bool // the value is of a member that has text
+	start   [64]byte // the beginning of the string
+	length  int      // of all of it
+	counts  bool     // the value is of a member that has text
+	isType  bool     // or is the event's type
 	escaped bool
 	had     bool // the event has text
+	repeats bool // the event has texts again that came before
 }
 
 type producedState uint8
@@ -26,7 +30,7 @@ const (
 // all APIs.
 func isTextName(name []byte) bool {
 	switch string(name) {
-	case "content", "text", "delta", "arguments", "partial_json", "thinking", "reasoning", "refusal", "reasoning_conte", "thought":
+	case "content", "text", "delta", "arguments", "partial_json", "thinking", "reasoning", "refusal", "reasoning_content", "thought":
 		return true
 	}
 	return false
@@ -47,14 +51,14 @@ func (p *Produced) Write(b []byte) {
 				p.state = afterString
 				continue
 			}
-			if p.length < len(p.name) {
-				p.name[p.length] = c
+			if p.length < len(p.start) {
+				p.start[p.length] = c
 			}
 			p.length++
 		case afterString:
 			switch c {
 			case ':':
-				p.counts = isTextName(p.name[:min(p.length, len(p.name)-1)])
+				p.counts, p.isType = isTextName(p.string()), string(p.string()) == "type"
 				p.state = between
 			case ' ', '\t', '\r':
 			default:
@@ -68,21 +72,30 @@ func (p *Produced) Write(b []byte) {
 	}
 }
 
+// string is the string, as far as it was kept.
+func (p *Produced) string() []byte { return p.start[:min(p.length, len(p.start))] }
+
 // other takes a byte outside of strings.
 func (p *Produced) other(c byte) {
 	switch c {
 	case '"':
 		p.state, p.length = inString, 0
 	case '{', '}', '[', ']', ',':
-		p.counts = false
+		p.counts, p.isType = false, false
 	case '\n':
-		p.counts, p.had = false, false
+		p.counts, p.isType, p.had, p.repeats = false, false, false, false
 	}
 }
 
 // value takes the string that has ended as a value.
 func (p *Produced) value() {
-	if !p.counts || p.length == 0 {
+	if p.isType {
+		p.isType = false
+		// Events of the Responses API that are no deltas repeat what they ended.
+		p.repeats = p.repeats || bytes.HasPrefix(p.string(), []byte("response.")) && !bytes.HasSuffix(p.string(), []byte(".delta"))
+		return
+	}
+	if !p.counts || p.repeats || p.length == 0 {
 		return
 	}
 	p.text += int64(p.length)

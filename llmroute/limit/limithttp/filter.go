@@ -70,7 +70,7 @@ func (f *Filter) Begin(ctx context.Context, c *filter.Call) (filter.Step, *llmpr
 	s.subject.call, s.subject.f = c, f
 	s.prompt = promptOf(c)
 	req := limit.Request{
-		Subject: &s.subject, Rule: c.Rule, Provider: c.Provider, Model: c.Model, Tier: c.Client.Limit, Stream: c.Inbound.Stream,
+		Subject: &s.subject, Rule: c.Rule, Provider: c.Provider, Model: c.Model, Tier: c.Client.Limit, Stream: c.Stream,
 		Output: s.prompt.Output, Choices: s.prompt.Choices,
 	}
 	if f.cost {
