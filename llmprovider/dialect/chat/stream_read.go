@@ -118,6 +118,8 @@ func (r *streamReader) chunk(_, data []byte) error {
 			choices = v
 		case jsonscan.NameIs(name, "usage"):
 			usage = v
+		case jsonscan.NameIs(name, "x_groq") && usage == nil:
+			usage = jsonscan.Get(v, "usage")
 		case jsonscan.NameIs(name, "error"):
 			failed = v
 		}
@@ -355,5 +357,6 @@ func (r *streamReader) endChoice(n int, raw dialect.JSON) {
 		r.openCall(n, f)
 		r.closePart(n)
 	}
+	r.usage.ReadUsage(jsonscan.Get(raw, "usage")) // Moonshot, where the stream's usage was not asked for
 	r.finish(n, raw, c.refused, c.calls)
 }

@@ -44,6 +44,10 @@ func appendUsage(dst []byte, u *llmprovider.Usage) []byte {
 	member(`,"cache_creation_input_tokens":`, u.CacheWriteTokens)
 	member(`,"cache_read_input_tokens":`, u.CachedTokens)
 	member(`,"output_tokens":`, u.CompletionTokens)
+	if u.ReasoningTokens > 0 {
+		member(`,"output_tokens_details":{"thinking_tokens":`, u.ReasoningTokens)
+		dst = append(dst, '}')
+	}
 	return append(dst, '}')
 }
 
