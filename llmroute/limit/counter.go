@@ -158,10 +158,14 @@ func (c *counter) idle(n *numbers) bool {
 // lowOnLease reports whether more is to be asked of the store soon.
 func (c *counter) lowOnLease() bool { return c.left < c.block/2 }
 
-// ask chooses how much to ask the store for: what is missing, and a block that
-// grows while the store is asked often. A restart loses at most the block.
+// ask chooses how much to ask the store for: what is missing, and a block of 0.5 % of
+// the limit, which grows to 5 % while the store is asked often. A restart loses at most
+// the block.
 func (c *counter) ask(need int64, now time.Time, n *numbers) int64 {
 	least, most := max(n.amount/200, 1), max(n.amount/20, 1)
+	if c.m.unit == UnitCost {
+		most = least // money is not to be lost in a crash, and is worth waiting for
+	}
 	switch since := now.Sub(c.asked); {
 	case since < time.Second:
 		c.block *= 2
