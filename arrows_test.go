@@ -15,7 +15,7 @@ var allowed = map[string][]string{
 	"llmprovider":           {"internal/"},
 	"llmprovider/dialect":   {"internal/jsonscan", "llmprovider"},
 	"llmprovider/dialect/":  {"internal/jsonscan", "llmprovider", "llmprovider/dialect"},
-	"llmprovider/kind":      {"internal/options", "llmprovider"},
+	"llmprovider/kind":      {"internal/options", "llmprovider", "llmprovider/dialect"},
 	"llmprovider/translate": {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/":          {"internal/options", "llmprovider", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/kind", "llmprovider/translate"}, // kinds
 	"llmroute":              {"internal/", "llmprovider", "llmprovider/dialect", "llmroute/authz", "llmroute/filter", "llmroute/limit", "llmroute/limit/", "llmroute/pool"},
@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"llmroute/limit/":       {"llmprovider", "llmroute/filter", "llmroute/limit"}, // how limits look in a protocol
 	"llmroute/mock":         {"internal/jsonscan"},
 	"llmroute/pool":         {"internal/jsonscan"},
-	"llmroute/sidecar":      {"llmroute"},
+	"llmroute/sidecar":      {"internal/options", "llmroute"},
 	"k8ssource":             {"internal/", "k8ssource/api/", "llmprovider", "llmprovider/kind", "llmroute", "llmroute/authz"},
 	"k8ssource/api/v1":      {"k8ssource/api/v1beta1"},
 	"k8ssource/":            {"internal/", "k8ssource", "k8ssource/", "llmroute", "llmroute/sidecar"},

@@ -12,7 +12,6 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
-	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -124,9 +123,11 @@ func (t *translation) addPools() {
 			spec.Endpoints = endpoints
 			t.state.Providers = append(t.state.Providers, &spec)
 		case p.owner == nil && p.referred:
-			t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{
-				Name: p.provider(), Origin: origins(KindInferencePool, p.item).stable(), Provider: t.defaultProvider(&p.item.Object), Endpoints: endpoints,
-			})
+			if provider := t.defaultProvider(&p.item.Object); provider != nil {
+				t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{
+					Name: p.provider(), Origin: origins(KindInferencePool, p.item).stable(), Provider: provider, Endpoints: endpoints,
+				})
+			}
 		}
 	}
 }
@@ -134,7 +135,11 @@ func (t *translation) addPools() {
 // defaultProvider is what requests to a pool are sent with that no LLMProvider is for:
 // plain HTTP, the default path, no key and the client's model.
 func (t *translation) defaultProvider(p *InferencePool) llmprovider.Provider {
-	out := new(openai.Provider)
+	module, err := kind.New(kind.Default)
+	if err != nil { // a build without it, for which the pool has no provider
+		return nil
+	}
+	out := module.(llmprovider.Provider)
 	base, _ := kind.BaseOf(out)
 	base.Host, base.Scheme, base.Guarded = p.Name, "http", !t.options.AllowAnyHost
 	setPool(base, p)

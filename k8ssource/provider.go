@@ -63,6 +63,10 @@ func (b *providerBuilder) address() {
 		}
 		b.base.Path = spec.Path
 	}
+	if err := kind.CheckProfile(spec.Profile); err != nil {
+		b.fault(ReasonInvalidField, "spec.profile: this profile is not known; write %s, or none", strings.Join(kind.Profiles(), ", "))
+	}
+	b.base.Profile = spec.Profile
 	switch spec.Scheme {
 	case "", "https", "http":
 		b.base.Scheme = spec.Scheme

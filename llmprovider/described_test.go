@@ -15,7 +15,9 @@ func TestDefaultsAreDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Join(strings.Fields(string(data)), " ")
-	short := func(d time.Duration) string { return strings.TrimSuffix(d.String(), "m0s") + "m"[:min(1, strings.Count(d.String(), "m0s"))] }
+	short := func(d time.Duration) string {
+		return strings.TrimSuffix(d.String(), "m0s") + "m"[:min(1, strings.Count(d.String(), "m0s"))]
+	}
 	for field, want := range map[string]string{
 		"path":               "Default: `" + DefaultPath + "`.",
 		"timeouts.connect":   fmt.Sprintf("How long connecting may take, TLS included. Default: `%s`.", short(defaultDialTimeout)),

@@ -33,7 +33,7 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 func (p *Provider) translate(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
 	t := &translate.Target{
 		API: messages.API, URL: p.urls[llmprovider.MessagesSuffix], Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream,
-		MaxOutput: p.For(s.Rule).MaxTokens, Vendor: messages.Vendor,
+		MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: messages.Vendor,
 	}
 	if in.Endpoint.Operation == llmprovider.CountTokens {
 		if t.URL = p.urls[countSuffix]; t.URL == nil {

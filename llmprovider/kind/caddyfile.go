@@ -46,6 +46,7 @@ type block struct {
 //		api                 <name> [<path>] [x-api-key], with kinds that have it
 //		header              <name> <value>
 //		forward_headers     <names...>
+//		profile             <name>|none
 //		endpoints           <source> [<arguments...>] {
 //			...
 //		}
@@ -113,6 +114,7 @@ func (p *block) options() []Option {
 	if len(p.traits.APIs) > 0 {
 		list = append(list, Option{Name: "api", Parse: p.parseAPI})
 	}
+	list = append(list, Option{Name: "profile", Parse: options.Value(&p.Profile, "the name of a vendor's profile, or none", parseProfile)})
 	list = append(list, p.traits.Options...)
 	list = append(list, p.poolOptions()...)
 	list = append(list,
@@ -139,6 +141,9 @@ func (p *block) configOptions(c *Config, parseModel func(string) (string, error)
 	}
 	return list
 }
+
+// parseProfile reads the name of a profile.
+func parseProfile(s string) (string, error) { return s, CheckProfile(s) }
 
 // parseFor reads the overrides for one rule. An empty model gives the client's
 // model back.

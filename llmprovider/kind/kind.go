@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
 
 // Namespace is the namespace of the modules that are kinds.
@@ -99,6 +100,11 @@ type Base struct {
 	// Anthropic's, and `responses`.
 	APIs map[string]API `json:"apis,omitempty"`
 
+	// The vendor whose habits requests are translated for, where a client speaks
+	// another API: its limits, and what it calls things. One of the names in the
+	// gateway's table of profiles, such as `deepseek`, or `none`. Default: by host.
+	Profile string `json:"profile,omitempty"`
+
 	ready *ready
 }
 
@@ -166,6 +172,18 @@ func (b *Base) Unprovisioned() Base {
 	out.Connection, out.ready = b.Connection.Unprovisioned(), nil
 	return out
 }
+
+// CheckProfile reports what is wrong with the name of a profile.
+func CheckProfile(name string) error {
+	_, err := dialect.Builtin().Find(name, "")
+	return err
+}
+
+// Profiles returns the names of the profiles.
+func Profiles() []string { return dialect.Builtin().Names() }
+
+// ProfileOf returns what is known of the provider's habits with a model.
+func (b *Base) ProfileOf(model string) *dialect.Profile { return b.ready.habits.For(model) }
 
 // ConfiguredModels implements llmprovider.Provider.
 func (b *Base) ConfiguredModels() []string {

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
 
 // defaultMaxTokens is the default of max_tokens.
@@ -18,6 +19,8 @@ const defaultMaxTokens = 8192
 type ready struct {
 	base  *Filled
 	rules map[string]*Filled
+
+	habits *dialect.Habits
 }
 
 // Filled is a Config laid over its default, in the forms that requests need.
@@ -55,6 +58,9 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 		if r.rules[name], err = b.fill(ctx, &t, r.base, &config); err != nil {
 			return fmt.Errorf("for %s: %w", name, err)
 		}
+	}
+	if r.habits, err = dialect.Builtin().Find(b.Profile, b.Host); err != nil {
+		return err
 	}
 	b.ready = r
 	return nil

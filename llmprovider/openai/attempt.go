@@ -53,8 +53,9 @@ func (p *Provider) translate(in *llmprovider.Inbound, s llmprovider.Settings, ou
 	if target == nil {
 		return p.unplaced("")
 	}
+	profile := p.ProfileOf(out.Model)
 	return translate.Request(in, s, &translate.Target{
-		API: chat.API, URL: target, Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, Vendor: "openai",
+		API: chat.API, URL: target, Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, Profile: profile, Vendor: profile.Vendor,
 	}, out)
 }
 

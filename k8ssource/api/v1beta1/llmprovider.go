@@ -60,6 +60,12 @@ type LLMProviderList struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.path) || self.path == "" || self.path.matches('^/([^\\x00-\\x20\\x7f%?#]|%[0-9a-fA-F]{2})*([?][^\\x00-\\x20\\x7f#]*)?$')`,message="this is not a URL path; write one such as /v1/chat/completions",messageExpression=`'the path' + (!self.path.startsWith('/') ? ' does not begin with a slash' : self.path.contains('#') ? ' has a fragment, which is never sent; leave it out' : ' is not a URL path') + '; write one such as /v1/chat/completions'`,fieldPath=.path
 // +kubebuilder:validation:XValidation:rule=`!has(self.scheme) || self.scheme in ["", 'https', 'http']`,message="this is not supported; write https or http",fieldPath=.scheme
 type LLMProviderSpec struct {
+	// The vendor whose habits requests are translated for, where a client speaks another
+	// API than the provider, such as `deepseek`; `none` for no habits. Default: by host.
+	//
+	// +kubebuilder:validation:MaxLength=64
+	Profile string `json:"profile,omitempty"`
+
 	// Which gateways and sidecars of the object's namespace get the provider; from
 	// the root namespace, of all namespaces. Without it, all of them.
 	WorkloadSelector *WorkloadSelector `json:"workloadSelector,omitempty"`
