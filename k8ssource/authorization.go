@@ -88,8 +88,45 @@ func (t *translation) strandedFault(file, namespace string) []Fault {
 	if file == "" || t.objects.Namespaces[namespace] || namespace == t.options.RootNamespace || namespace == t.identity.Namespace || t.options.MeshListen != "" && len(t.bound) == 0 {
 		return nil
 	}
-	return []Fault{*faultf(ReasonOtherNamespace, "metadata.namespace: nothing else in the files is in this namespace, which is neither the workload's nor the root namespace, so that the object holds for no request here; "+
-		"write %s for the workload's, or %s for all workloads, or give the object with the files of its own workload", shownName(t.identity.Namespace), shownName(t.options.RootNamespace))}
+	return []Fault{*faultf(ReasonOtherNamespace, "metadata.namespace: nothing else in the files is in this namespace, which is neither the workload's (%s) nor the root namespace (%s), so that the object holds for no request here; "+
+		"write one of these, or give the object with the files of its own workload", shownName(t.identity.Namespace), shownName(t.options.RootNamespace))}
+}
+
+// misspeltFault says that a selector is for other workloads by a typing error: each of
+// its labels is one of the workload's, or differs from one in a letter. It returns nothing
+// for others.
+func (t *translation) misspeltFault(s policyScope) []Fault {
+	if s.selector == nil || s.namespace != t.options.RootNamespace && s.namespace != t.identity.Namespace {
+		return nil
+	}
+	misspelt := ""
+	for _, name := range slices.Sorted(maps.Keys(s.selector.MatchLabels)) {
+		value := s.selector.MatchLabels[name]
+		if own, there := t.identity.Labels[name]; there && own == value {
+			continue
+		}
+		near := false
+		for own, ownValue := range t.identity.Labels {
+			near = near || (name == own || isTypingError(name, own)) && (value == ownValue || isTypingError(value, ownValue))
+		}
+		if !near {
+			return nil
+		}
+		misspelt = name
+	}
+	if misspelt == "" {
+		return nil
+	}
+	return []Fault{*faultf(ReasonNeverMatches, "spec.selector.matchLabels[%s]: the workload has almost this label, and the object holds for no request here; write the label as the workload has it", shownName(misspelt))}
+}
+
+// isTypingError reports whether two texts are most likely meant to be the same. Those
+// that differ in a number, such as v1 and v2, are not.
+func isTypingError(a, b string) bool {
+	const shortest = 4
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	d := editDistance(a, b)
+	return min(len(a), len(b)) >= shortest && (d < 2 || d == 2 && sameLetters(a, b)) && strings.Trim(a, "0123456789") == a && strings.Trim(b, "0123456789") == b
 }
 
 // targetFault says that a policy for objects of the Gateway API is for no workload
@@ -107,7 +144,7 @@ func (t *translation) readAuthorization() {
 		scope, o := scopeOfPolicy(item), origins(KindAuthorizationPolicy, item)
 		switch {
 		case !t.isFor(scope):
-			t.report(o, t.strandedFault(item.File, scope.namespace))
+			t.report(o, append(t.strandedFault(item.File, scope.namespace), t.misspeltFault(scope)...))
 		case scope.targeted:
 			t.report(o, targetFault())
 		default:
@@ -124,7 +161,7 @@ func (t *translation) readAuthorization() {
 		scope, o := scopeOfAuthentication(item), origins(KindRequestAuthentication, item)
 		switch {
 		case !t.isFor(scope):
-			t.report(o, t.strandedFault(item.File, scope.namespace))
+			t.report(o, append(t.strandedFault(item.File, scope.namespace), t.misspeltFault(scope)...))
 		case scope.targeted:
 			t.report(o, targetFault())
 		default:

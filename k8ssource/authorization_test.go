@@ -87,3 +87,22 @@ func TestGatewaysDoNotVanish(t *testing.T) {
 		}
 	}
 }
+
+// TestMisspeltSelectors holds that a selector that differs from the workload's labels by
+// a typing error is reported, and one for other workloads is not.
+func TestMisspeltSelectors(t *testing.T) {
+	identity := llmroute.Identity{Namespace: "edge", Labels: map[string]string{"istio": "ingressgateway", "app": "gateway", "version": "v1", "track": "stable-2"}}
+	for selector, reported := range map[string]bool{
+		"{istio: ingresgateway}": true, "{istio: ingressgatewya}": true, "{istio: IngressGateway}": true, "{isito: ingressgateway}": true, "{istio: ingressgateway, app: gatway}": true,
+		"{Istio: ingressgateway}": true, "{istio: egressgateway}": false, "{app: web}": false, "{version: v2}": false, "{track: stable-3}": false, "{istio: ingresgateway, app: web}": false,
+		"{istio: ingressgateway}": false, "{other: ingressgateway}": false, "{}": false,
+	} {
+		for _, namespace := range []string{"edge", "istio-system"} {
+			o := mustDecode(t, "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: "+namespace+"}\nspec: {selector: {matchLabels: "+selector+"}, action: DENY, rules: [{}]}\n")
+			state := Translate(o, identity, Options{})
+			if got := len(state.Findings) > 0; got != reported {
+				t.Errorf("%s in %s: %v", selector, namespace, state.Findings)
+			}
+		}
+	}
+}
