@@ -150,6 +150,10 @@ type Kept struct {
 	Legacy bool
 	// Count reports whether only the prompt's tokens are asked for.
 	Count bool
+	// Inputs is how many vectors a request for embeddings asks for; Base64 and Batch
+	// are those of Embed.
+	Inputs        int
+	Base64, Batch bool
 }
 
 // IDOf returns the response's id as the client is told it, without the prefix that its

@@ -19,6 +19,7 @@ const (
 	End
 	Failure
 	Ping
+	Vector // an embedding: Text is its array, Choice its index among the inputs
 )
 
 // Event is a piece of a response. Its slices are valid only while it is handled.

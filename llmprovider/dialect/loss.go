@@ -81,6 +81,8 @@ const (
 	CSafety
 	CLabels
 	CFinish
+	CDimensions
+	CTask
 	concepts
 )
 

@@ -35,8 +35,26 @@ type Request struct {
 
 	Settings Settings
 
+	// Embed is a request for embeddings, which has no turns; nil for all others.
+	Embed *Embed
+
 	// Loss is what the reader could not place. A writer adds to a copy of it.
 	Loss Loss
+}
+
+// Embed is what a request for embeddings has beside its model.
+type Embed struct {
+	// Inputs are the texts, JSON strings.
+	Inputs []JSON
+	// Dimensions is how long the vectors are to be; nil for the model's own length.
+	Dimensions JSON
+	// Task is what the vectors are for, in Google's words; a JSON string or nil.
+	Task JSON
+	// Base64 reports whether the client wants the vectors encoded.
+	Base64 bool
+	// Batch reports whether the client sends a batch, where its API has a form for one
+	// input and another for several.
+	Batch bool
 }
 
 // Role is who says a turn.

@@ -74,6 +74,9 @@ func keep(r *Request) Kept {
 		return k
 	}
 	k.StreamUsage, k.Legacy, k.Count = r.StreamUsage, r.Legacy, r.Count
+	if e := r.Embed; e != nil {
+		k.Inputs, k.Base64, k.Batch = len(e.Inputs), e.Base64, e.Batch
+	}
 	for i := range r.Tools {
 		if r.Tools[i].Kind == Custom {
 			if k.Custom == nil {

@@ -1,0 +1,124 @@
+package embeddings
+
+import (
+	"bytes"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
+
+// maxInputs bounds the inputs of a request.
+const maxInputs = 4096
+
+// readOpenAI implements dialect.API.
+func readOpenAI(r *dialect.Request, body []byte, call dialect.Call) *llmprovider.Error {
+	e := new(dialect.Embed)
+	r.Model, r.Embed = call.Model, e
+	for name, v := range jsonscan.Members(body) {
+		if jsonscan.IsNull(v) {
+			continue
+		}
+		switch string(jsonscan.Plain(name)) {
+		case "model":
+			r.Model = jsonscan.Text(v)
+		case "input":
+			if jsonscan.IsString(v) {
+				e.Inputs = []dialect.JSON{v}
+				continue
+			}
+			for input := range jsonscan.Elements(v) {
+				if !jsonscan.IsString(input) {
+					return r.Refuse(dialect.CText, "it takes texts and no tokens")
+				}
+				e.Inputs = append(e.Inputs, input)
+			}
+		case "dimensions":
+			e.Dimensions = v
+		case "encoding_format":
+			e.Base64 = string(jsonscan.Plain(v)) == "base64"
+		case "user":
+			r.Settings.User = v
+		default:
+			r.Loss.Drop(dialect.Other)
+		}
+	}
+	if len(e.Inputs) == 0 || len(e.Inputs) > maxInputs {
+		return dialect.Invalid("input", "a text or an array of 1 to 4096 texts")
+	}
+	return nil
+}
+
+// readGemini implements dialect.API.
+func readGemini(r *dialect.Request, body []byte, call dialect.Call) *llmprovider.Error {
+	r.Model, r.Embed = call.Model, new(dialect.Embed)
+	requests := get(body, "requests")
+	if requests == nil {
+		return readContent(r, body, false)
+	}
+	r.Embed.Batch = true
+	for request := range jsonscan.Elements(requests) {
+		if err := readContent(r, request, len(r.Embed.Inputs) > 0); err != nil {
+			return err
+		}
+	}
+	if n := len(r.Embed.Inputs); n == 0 || n > maxInputs {
+		return dialect.Invalid("requests", "an array of 1 to 4096 requests")
+	}
+	return nil
+}
+
+// readContent reads one request for an embedding. Those of a batch must agree in
+// everything but their content, since other APIs have one setting for all.
+func readContent(r *dialect.Request, request dialect.JSON, again bool) *llmprovider.Error {
+	e := r.Embed
+	text := []byte{'"'}
+	for part := range jsonscan.Elements(get(get(request, "content"), "parts")) {
+		value := get(part, "text")
+		if !jsonscan.IsString(value) {
+			return r.Refuse(dialect.CText, "it takes texts alone")
+		}
+		if len(text) > 1 {
+			text = append(text, `\n`...)
+		}
+		text = append(text, jsonscan.Inner(value)...)
+	}
+	if len(text) == 1 {
+		return dialect.Invalid("content.parts", "an array of parts with a text")
+	}
+	dimensions, task := get(request, "outputDimensionality"), get(request, "taskType")
+	if again && (!bytes.Equal(dimensions, e.Dimensions) || !bytes.Equal(task, e.Task)) {
+		return r.Refuse(dialect.CDimensions, "it has one number of dimensions and one task for all of a batch")
+	}
+	e.Dimensions, e.Task = dimensions, task
+	if get(request, "title") != nil {
+		r.Loss.Drop(dialect.CDocumentName)
+	}
+	e.Inputs = append(e.Inputs, append(text, '"'))
+	return nil
+}
+
+// get returns a member that is not null, by its name in camel or in snake case.
+func get(object dialect.JSON, member string) dialect.JSON {
+	for key, value := range jsonscan.Members(object) {
+		name := jsonscan.Plain(key)
+		if (string(name) == member || camel(name) == member) && !jsonscan.IsNull(value) {
+			return value
+		}
+	}
+	return nil
+}
+
+// camel returns a name in snake case in camel case.
+func camel(name []byte) string {
+	out := make([]byte, 0, len(name))
+	for i := 0; i < len(name); i++ {
+		if name[i] == '_' && i+1 < len(name) && 'a' <= name[i+1] && name[i+1] <= 'z' {
+			i++
+			out = append(out, name[i]-'a'+'A')
+			continue
+		}
+		out = append(out, name[i])
+	}
+	return string(out)
+}
