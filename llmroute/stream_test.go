@@ -220,7 +220,7 @@ func TestBrokenStreamsEndInTheirAPI(t *testing.T) {
 			streams(w)(test.sent)
 			panic(http.ErrAbortHandler)
 		})
-		g := one(t, u, "")
+		g := one(t, u, `"apis":{"responses":{}}`)
 		req, _ := http.NewRequest(http.MethodPost, g.URL+test.path, strings.NewReader(`{"stream":true}`))
 		res, err := g.Client().Do(req)
 		if err != nil {

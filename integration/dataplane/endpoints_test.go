@@ -16,6 +16,7 @@ const endpointsConfig = `{
 		status_listen 127.0.0.1:{{.Status}}
 		provider chat {{.Provider}}/base/v1/chat/completions {
 			model configured
+			api responses
 			stream off
 		}
 		provider own {{.Provider}}/generate/text
@@ -91,7 +92,7 @@ func TestEndpoints(t *testing.T) {
 
 	provider.Reset()
 	for _, path := range []string{
-		"/healthz", "/v1", "/v1/tokens/count", "/v1/messages/count_tokens", "/v1beta/models/x:countTokens", "/v1/files", "/assistants", "/v1/responses/r1",
+		"/healthz", "/v1", "/v1/tokens/count", "/v1/messages/batches", "/v1beta/models/x:predict", "/v1/files", "/assistants", "/v1/responses/r1",
 		"/v1/chat/embeddings", "/v1//embeddings", "/V1/embeddings", "/v1/embeddings%2F", "/v1/./embeddings", "/v1/embeddings;x", "/v1/%65mbeddings", "/generate/text",
 	} {
 		for _, method := range []string{"POST", "GET", "DELETE", "PUT"} {

@@ -24,6 +24,7 @@ const otherEndpoints = `{
 		status_listen off
 		provider main {{.Main}}/compatible-mode/v1/chat/completions {
 			model the-chat-model
+			api responses
 			api_key {env.MAIN_KEY}
 			tls_trust_pool file {{.CA}}
 		}

@@ -75,7 +75,7 @@ test('models', async (t) => {
 });
 
 test('the Responses API', async (t) => {
-  const { provider, client } = await site(t);
+  const { provider, client } = await site(t, { options: 'api responses' });
   provider.answer = (_, response) => json(response, 200, fixture('openai/responses.json'));
   const ask = { model: 'gpt-4.1', input: 'Will the fog lift?' };
   const answer = await client().responses.create(ask);

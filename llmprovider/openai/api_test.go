@@ -69,3 +69,30 @@ func TestFurtherAPIsThatAreRefused(t *testing.T) {
 		_ = p.Cleanup()
 	}
 }
+
+// TestResponsesAreTranslatedUnlessSpoken holds which providers get the Responses API as
+// it is.
+func TestResponsesAreTranslatedUnlessSpoken(t *testing.T) {
+	const body = `{"model":"m","input":"hi"}`
+	for config, want := range map[string]string{
+		`{"host":"api.openai.com"}`:                                                 "https://api.openai.com/v1/responses " + body,
+		`{"host":"API.openai.com"}`:                                                 "https://api.openai.com/v1/responses " + body,
+		`{"host":"a.example","apis":{"responses":{}}}`:                              "https://a.example/v1/responses " + body,
+		`{"host":"a.example","path":"/v1/responses"}`:                               "https://a.example/v1/responses " + body,
+		`{"host":"a.example"}`:                                                      "https://a.example/v1/chat/completions ",
+		`{"host":"a.example","path":"/generate","apis":{"messages":{"path":"/m"}}}`: "https://a.example/generate ",
+	} {
+		p := provisioned(t, config)
+		a := attempt(t, p, read(t, post("/v1/responses", "application/json", body)), "")
+		got := a.Request.URL.String() + " " + sent(t, a)
+		native := strings.HasSuffix(want, body)
+		if native != (got == want) || !strings.HasPrefix(got, want) || native != (a.Translation == nil) {
+			t.Errorf("%s: %s, want %s", config, got, want)
+		}
+	}
+	p := provisioned(t, `{"host":"a.example"}`)
+	_, refused := p.NewAttempt(t.Context(), read(t, post("/v1/responses/compact", "application/json", body)), llmprovider.Settings{})
+	if refused == nil || refused.Status != http.StatusNotFound {
+		t.Errorf("compact: %v", refused)
+	}
+}

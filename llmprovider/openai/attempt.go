@@ -17,7 +17,7 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 	if _, has := p.APIs[apiMessages]; has && in.Endpoint.API == llmprovider.MessagesAPI {
 		return p.message(ctx, in, s, &out)
 	}
-	if in.Endpoint.API != llmprovider.OpenAIAPI {
+	if in.Endpoint.API != llmprovider.OpenAIAPI || isResponses(in.Endpoint) && !p.speaksResponses {
 		if refused := p.translate(in, s, &out); refused != nil {
 			return nil, refused
 		}
@@ -28,11 +28,16 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 		return nil, p.unplaced(in.Endpoint.Suffix)
 	}
 	out.URL = target
-	if strings.HasPrefix(in.Endpoint.Suffix, "/responses") {
+	if isResponses(in.Endpoint) {
 		out.Auth = p.AuthFor(apiResponses, s.Rule)
 	}
 	p.editOptions(in, s, &out)
 	return p.Connection.NewAttempt(ctx, in, &out)
+}
+
+// isResponses reports whether an endpoint is one of the Responses API.
+func isResponses(e llmprovider.Endpoint) bool {
+	return e.API == llmprovider.OpenAIAPI && strings.HasPrefix(e.Suffix, responsesSuffix)
 }
 
 // message passes a request in Anthropic's API on.

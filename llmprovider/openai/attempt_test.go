@@ -87,7 +87,7 @@ func TestWhatAnAttemptSends(t *testing.T) {
 			if config == "" {
 				config = "{}"
 			}
-			p := parse(t, `{"host":"a.example","config":`+config+`}`)
+			p := parse(t, `{"host":"a.example","apis":{"responses":{}},"config":`+config+`}`)
 			p.KeepStreamOptions = keep
 			provision(t, p)
 			if test.path == "" {
@@ -113,7 +113,7 @@ func TestWhatAnAttemptSends(t *testing.T) {
 }
 
 func TestWhereAnAttemptGoes(t *testing.T) {
-	p := provisioned(t, `{"host":"a.example","port":8443,"path":"/base/v1/chat/completions?v=2"}`)
+	p := provisioned(t, `{"host":"a.example","port":8443,"path":"/base/v1/chat/completions?v=2","apis":{"responses":{}}}`)
 	for path, want := range map[string]string{
 		"/":                                "https://a.example:8443/base/v1/chat/completions?v=2",
 		"/?query=of-the-client":            "https://a.example:8443/base/v1/chat/completions?v=2",

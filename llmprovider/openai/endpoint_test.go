@@ -57,10 +57,14 @@ func TestPathsReachTheirEndpoint(t *testing.T) {
 				if base+configured == "" {
 					continue
 				}
-				p := provisioned(t, `{"host":"a.example","path":"`+base+configured+end+`"}`)
+				apis := ""
+				if strings.HasSuffix(base+configured, llmprovider.ChatSuffix) {
+					apis = `,"apis":{"responses":{}}`
+				}
+				p := provisioned(t, `{"host":"a.example","path":"`+base+configured+end+`"`+apis+`}`)
 				for _, called := range append(suffixes, "/") {
-					if called == llmprovider.ModelsSuffix {
-						continue
+					if called == llmprovider.ModelsSuffix || strings.HasPrefix(called, responsesSuffix) && (configured == "/generate" || configured == "") {
+						continue // the latter become chat completions
 					}
 					a, refused := p.NewAttempt(t.Context(), read(t, post(called, "", `{}`)), llmprovider.Settings{})
 					reached := "" // nothing

@@ -29,6 +29,9 @@ type Provider struct {
 	// carries it from a client that did not ask.
 	KeepStreamOptions bool `json:"keep_stream_options,omitempty"`
 
+	// speaksResponses reports whether the provider has the Responses API itself.
+	speaksResponses bool
+
 	urls map[string]*url.URL // by endpoint suffix; "" is chat completions, if there are any
 }
 

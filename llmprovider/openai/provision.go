@@ -21,8 +21,15 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	if p.urls, err = p.endpoints(); err != nil {
 		return err
 	}
+	_, named := p.APIs[apiResponses]
+	p.speaksResponses = named || p.ServerAddress() == officialHost || p.urls[""] == nil
 	return p.furtherAPIs()
 }
+
+// officialHost is the host of OpenAI itself.
+const officialHost = "api.openai.com"
+
+const responsesSuffix = "/responses"
 
 // The names of further APIs.
 const (
@@ -35,7 +42,7 @@ func (p *Provider) furtherAPIs() error {
 	for name, api := range p.APIs {
 		suffix, more := llmprovider.MessagesSuffix, []string{"/count_tokens"}
 		if name == apiResponses {
-			suffix, more = "/responses", []string{"/input_tokens", "/compact"}
+			suffix, more = responsesSuffix, []string{"/input_tokens", "/compact"}
 		}
 		target := kind.Sibling(p.urls[""], llmprovider.ChatSuffix, suffix)
 		if api.Path != "" {
