@@ -56,14 +56,41 @@ func (c *reader) readParts(content dialect.JSON) ([]dialect.Part, *llmprovider.E
 		return []dialect.Part{p}, err
 	}
 	var out []dialect.Part
+	empty := false
 	for raw := range jsonscan.Elements(parts) {
+		if isEmpty(raw) {
+			empty = true
+			continue
+		}
 		p, err := c.readPart(raw, len(out))
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, p)
 	}
+	if empty && out == nil {
+		out = []dialect.Part{{Kind: dialect.Text, Text: []byte(`""`)}}
+	}
 	return out, nil
+}
+
+// isEmpty reports whether a part has nothing in it. Streams end with an empty text, and
+// clients send it back, some SDKs without its member.
+func isEmpty(part dialect.JSON) bool {
+	for key, v := range jsonscan.Members(part) {
+		switch string(name(key)) {
+		case "text":
+			if !jsonscan.IsNull(v) && string(v) != `""` {
+				return false
+			}
+		case "thought":
+		default:
+			if !jsonscan.IsNull(v) {
+				return false
+			}
+		}
+	}
+	return len(part) > 0 && part[0] == '{'
 }
 
 func (c *reader) readPart(raw dialect.JSON, n int) (dialect.Part, *llmprovider.Error) {
