@@ -30,7 +30,6 @@ func TestAnswersThatBreakOff(t *testing.T) {
 		{"a reset in the middle", half.Then(fp.Reset()), false, ""},
 		{"half a document, ended by the connection", half.CloseDelimited(), false, ""},
 		{"half a document of HTTP/1.0", half.HTTP10(), false, ""},
-		{"silence after the head", whole.HangAfter(0), false, ""},
 		{"silence in the middle", half.Then(fp.Hang()), false, ""},
 		{"stream without its last chunk", stream.CloseAfter(2), true, "provider_unreachable"},
 		{"stream cut in an event", stream.CloseMidEvent(1), true, "provider_unreachable"},
@@ -68,11 +67,16 @@ func TestAnswersThatBreakOff(t *testing.T) {
 			s.serves(t)
 		})
 	}
-	t.Run("silence instead of an answer", func(t *testing.T) {
-		act(up, fp.Reply{}.HangBeforeHead())
-		s.post(t, hello, actHeader, "1").refused(t, http.StatusGatewayTimeout, "provider_timeout")
-		s.serves(t)
-	})
+	for name, reply := range map[string]fp.Reply{
+		"silence instead of an answer": fp.Reply{}.HangBeforeHead(),
+		"silence after the head":       whole.HangAfter(0), // nothing was passed on
+	} {
+		t.Run(name, func(t *testing.T) {
+			act(up, reply)
+			s.post(t, hello, actHeader, "1").refused(t, http.StatusGatewayTimeout, "provider_timeout")
+			s.serves(t)
+		})
+	}
 }
 
 // What comes after the end of an answer is no part of it, nor of the next one.
