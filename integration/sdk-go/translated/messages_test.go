@@ -206,9 +206,15 @@ func unquoted(t *testing.T, document string) (text string) {
 	return text
 }
 
-// Reasoning is thinking for the SDK, and returns to where it came from.
+// Reasoning is thinking for the SDK, and returns to a vendor that reads it.
 func TestMessagesReasoning(t *testing.T) {
-	s, url := serve(t)
+	for _, vendor := range []string{"none", "deepseek", "moonshot"} {
+		t.Run(vendor, func(t *testing.T) { testReasoning(t, vendor) })
+	}
+}
+
+func testReasoning(t *testing.T, vendor string) {
+	s, url := serve(t, "profile "+vendor)
 	client := claude(url)
 	for _, member := range []string{"reasoning_content", "reasoning"} {
 		for name, first := range map[string]fakeprovider.Reply{
@@ -233,8 +239,8 @@ func TestMessagesReasoning(t *testing.T) {
 					t.Errorf("usage %+v", m.Usage)
 				}
 				before := sent(t, s)
-				if got := at(t, before.Body, "reasoning_effort"); len(got) < 4 {
-					t.Errorf("effort %s", got)
+				if vendor == "none" && len(at(t, before.Body, "reasoning_effort")) < 4 || vendor != "none" && at(t, before.Body, "thinking", "type") != `"enabled"` {
+					t.Errorf("the model is not told to think: %s", before.Body)
 				}
 				params.Messages = append(params.Messages, m.ToParam(), anthropic.NewUserMessage(anthropic.NewToolResultBlock("call_1", "six", false)))
 				var res *http.Response
@@ -243,6 +249,12 @@ func TestMessagesReasoning(t *testing.T) {
 				}
 				after := sent(t, s)
 				extends(t, before, after)
+				if vendor != "none" {
+					if got := at(t, after.Body, "messages", 2, "reasoning_content"); unquoted(t, got) != "The tide\n\"turns\"." {
+						t.Errorf("reasoning came back as %s", got)
+					}
+					return
+				}
 				if got := at(t, after.Body, "messages", 2); bytes.Contains(after.Body, []byte("turns")) || !strings.Contains(got, "I look.") {
 					t.Errorf("reasoning went to a vendor of whom nothing is known: %s", got)
 				}
@@ -259,6 +271,7 @@ func TestMessagesImagesAndStructure(t *testing.T) {
 	client := claude(url)
 	const png = "iVBORw0KGgoAAAANSUhEUg=="
 	params := question()
+	params.Model = "qwen-3" // Claude's models take no sampling
 	params.Messages = []anthropic.MessageParam{anthropic.NewUserMessage(
 		anthropic.NewTextBlock("What is it?"), anthropic.NewImageBlockBase64("image/png", png),
 		anthropic.NewImageBlock(anthropic.URLImageSourceParam{URL: "https://example.com/a b?c=1&d=2"}),

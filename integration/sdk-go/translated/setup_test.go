@@ -42,8 +42,8 @@ func TestMain(m *testing.M) {
 }
 
 // serve starts a provider of chat completions and a gateway before it, and returns the
-// gateway's URL.
-func serve(t *testing.T) (*fakeprovider.Server, string) {
+// gateway's URL. The options are further lines of the provider's.
+func serve(t *testing.T, options ...string) (*fakeprovider.Server, string) {
 	t.Helper()
 	s := fakeprovider.New(t)
 	port := gateway.FreePort(t)
@@ -53,6 +53,7 @@ func serve(t *testing.T) (*fakeprovider.Server, string) {
 		provider main {{.Main}}/v1/chat/completions {
 			api_key {env.MAIN_KEY}
 			tls_trust_pool file {{.CA}}
+			{{.Options}}
 		}
 	}
 }
@@ -64,7 +65,7 @@ http://:{{.Port}} {
 		}
 	}
 }
-`, map[string]any{"Port": port, "Main": s.URL(), "CA": s.CAFile()}), gateway.Env("MAIN_KEY", providerKey), gateway.Within(2*time.Minute))
+`, map[string]any{"Port": port, "Main": s.URL(), "CA": s.CAFile(), "Options": strings.Join(options, "\n\t\t\t")}), gateway.Env("MAIN_KEY", providerKey), gateway.Within(2*time.Minute))
 	return s, fmt.Sprintf("http://127.0.0.1:%d", port)
 }
 
