@@ -3,9 +3,7 @@ package dialect
 import (
 	"bytes"
 	"net/http"
-	"strconv"
 
-	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -178,28 +176,6 @@ func (t *Response) Finish(pass func([]byte) error) error {
 	return t.flush(pass)
 }
 
-// readError reads the error that the response is.
-func (t *Response) readError() *llmprovider.Error {
-	var e *llmprovider.Error
-	switch {
-	case t.status < http.StatusBadRequest && len(t.start) == 0:
-		e = Incomplete()
-	case t.status < http.StatusBadRequest:
-		e = Malformed("form")
-	default:
-		e = ReadError(t.status, t.start)
-		e.Status = t.status
-		if name := t.head.Header.Get("X-Amzn-Errortype"); name != "" {
-			e = Named(e, name)
-		}
-		t.retry(e)
-	}
-	if e.RequestID == "" {
-		e.RequestID = t.head.Header.Get(t.to.RequestIDHeader)
-	}
-	return e
-}
-
 // Usage implements llmprovider.Reader. It is the provider's.
 func (t *Response) Usage() *llmprovider.Usage { return &t.usage }
 
@@ -216,39 +192,8 @@ func (t *Response) Settled() bool { return t.settled }
 // is an error already when Finish has returned.
 func (t *Response) Unfinished() bool { return false }
 
-// Failed implements llmprovider.Reader. It is false for a response whose status says
-// that it is an error.
-func (t *Response) Failed() bool { return t.failed != nil && t.status < http.StatusBadRequest }
-
-// Failure implements llmprovider.Reader.
-func (t *Response) Failure() []byte {
-	if t.failed == nil {
-		return nil
-	}
-	out := append([]byte(`{"error":{"code":`), jsonscan.AppendString(nil, t.failed.Code)...)
-	out = append(out, `,"status":`...)
-	out = strconv.AppendInt(out, int64(t.failed.Status), 10)
-	out = append(out, `,"type":`...)
-	out = jsonscan.AppendString(out, t.failed.Type)
-	out = append(out, `,"message":`...)
-	return append(jsonscan.AppendString(out, t.failed.Message), `}}`...)
-}
-
-// Error is what went wrong in the response, or nil.
-func (t *Response) Error() *llmprovider.Error { return t.failed }
-
 // Loss is what of the response the client is not told, in the client's terms.
 func (t *Response) Loss() *Loss { return &t.loss }
-
-// ErrorEvent implements llmprovider.Reader: it ends a response that cannot go on.
-func (t *Response) ErrorEvent(err *llmprovider.Error) []byte {
-	if t.over() {
-		return nil
-	}
-	t.out = t.out[:0]
-	t.fail(err)
-	return t.out
-}
 
 // KeepAlive returns what keeps the client waiting while the provider is silent, in
 // the form that SDKs of its API take, or nothing if there is none or it is too early.
@@ -321,23 +266,6 @@ func (t *Response) passState(choice int) {
 	delete(t.state, choice)
 	t.out = t.writer.Append(t.out, &Event{Kind: Open, Choice: choice, Part: Reasoning, Data: state})
 	t.out = t.writer.Append(t.out, &Event{Kind: Close, Choice: choice, Part: Reasoning})
-}
-
-// fail ends the response with an error: inside the body, or as the whole response if
-// the client has nothing of it.
-func (t *Response) fail(err *llmprovider.Error) {
-	if t.over() {
-		return
-	}
-	t.failed = told(err, t.to)
-	if t.options.Stream && (t.begun || len(t.out) > 0) {
-		t.out = t.writer.Append(t.out, &Event{Kind: Failure, Err: t.failed})
-		return
-	}
-	t.out = append(t.out[:0], t.failed.JSON()...)
-	if !t.begun {
-		t.head.Status, t.head.Header["Content-Type"] = t.failed.Status, []string{"application/json"}
-	}
 }
 
 func (t *Response) flush(pass func([]byte) error) error {

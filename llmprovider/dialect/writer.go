@@ -292,53 +292,6 @@ func (w *RequestWriter) Merged(turns []Turn, model, head string, write func([]Pa
 	return nil
 }
 
-// Effort returns how much the model is to reason, in words: as the client says it, or
-// as the word that stands for its budget. It is empty if the client does not say.
-func (w *RequestWriter) Effort() Effort {
-	s := &w.R.Settings
-	switch {
-	case s.Thinking == ThinkingOff:
-		return EffortNone
-	case s.Effort == "" && s.Budget != nil:
-		w.R.Loss.Approximate(CBudget)
-		return EffortOf(s.Budget)
-	}
-	return s.Effort
-}
-
-// ProfileEffort returns the vendor's word for an effort, and whether its profile has
-// one for it; it is empty if the vendor has none.
-func (w *RequestWriter) ProfileEffort(e Effort) (word Effort, ok bool) {
-	word, ok = w.Target.Profile.Efforts[e]
-	switch {
-	case !ok:
-		return e, false
-	case word != "" && word != e:
-		w.R.Loss.Approximate(CEffort)
-	}
-	return word, true
-}
-
-// Thinks returns whether the client wants the model to reason, and whether it wants it
-// not to. Neither is if it does not say.
-func (w *RequestWriter) Thinks() (on, off bool) {
-	s := &w.R.Settings
-	off = s.Thinking == ThinkingOff || s.Thinking == 0 && s.Effort == EffortNone
-	return !off && (s.Effort != "" || s.Thinking != 0), off
-}
-
-// CannotForce reports whether the client wants the model to call a tool and the model
-// cannot be made to. It notes the loss.
-func (w *RequestWriter) CannotForce() bool {
-	c := &w.R.Choice
-	forced := c.Mode == ChoiceAny || c.Mode == ChoiceNamed || c.Mode == ChoiceSubset && c.Must
-	if !forced || !w.Target.Profile.NoForcedTools {
-		return false
-	}
-	w.R.Loss.Approximate(CChoice)
-	return true
-}
-
 // User appends the end user's identifier, or a digest of one that is longer than the
 // API takes, in bytes.
 func (w *RequestWriter) User(name string, most int) {

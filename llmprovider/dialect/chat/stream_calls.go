@@ -1,0 +1,102 @@
+package chat
+
+import (
+	"bytes"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
+
+// fragment is a call whose pieces wait for the open one to end.
+type fragment struct {
+	index    int
+	id, name string
+	custom   bool
+	text     []byte
+	sig      dialect.Carrier
+}
+
+// fragment reads a piece of a tool call.
+func (r *streamReader) fragment(n int, raw dialect.JSON) {
+	f := fragment{index: dialect.Index(jsonscan.Get(raw, "index"))}
+	for name, v := range jsonscan.Members(raw) {
+		switch {
+		case jsonscan.IsNull(v):
+		case jsonscan.NameIs(name, "id"):
+			f.id = jsonscan.Text(v)
+		case jsonscan.NameIs(name, "function"):
+			f.name = jsonscan.Text(jsonscan.Get(v, "name"))
+			switch arguments := jsonscan.Get(v, "arguments"); {
+			case jsonscan.IsString(arguments):
+				f.text = jsonscan.Inner(arguments)
+			case len(arguments) > 0 && arguments[0] == '{':
+				f.text = jsonscan.AppendEscaped(nil, arguments)
+			}
+		case jsonscan.NameIs(name, "custom"):
+			f.custom = true
+			f.name = jsonscan.Text(jsonscan.Get(v, "name"))
+			f.text = jsonscan.Inner(jsonscan.Get(v, "input"))
+		case jsonscan.NameIs(name, "extra_content"):
+			f.sig = dialect.ReadCarrier(dialect.StringOf(jsonscan.Get(v, "google"), "thought_signature"), "google")
+		}
+	}
+	r.takeFragment(n, f)
+}
+
+// maxWaiting bounds the calls of a choice that are under way at once.
+const maxWaiting = 256
+
+// takeFragment passes a piece on if its call is open, opens its call if none is or
+// the open one has all of its arguments, and else keeps it until the choice ends: a
+// provider may send calls piece by piece in turn. One that counts every call as the
+// first (Ollama) begins another call with another id.
+func (r *streamReader) takeFragment(n int, f fragment) {
+	c := &r.choices[n]
+	begins := f.name != "" && (c.open != dialect.ToolCall || f.index != c.call || f.id != "" && f.id != c.id)
+	switch {
+	case c.open == dialect.ToolCall && f.index == c.call && !begins:
+		r.callText(n, f.text)
+		return
+	case !begins:
+		for i := range c.waiting {
+			if c.waiting[i].index == f.index {
+				c.waiting[i].text = append(c.waiting[i].text, f.text...)
+				return
+			}
+		}
+		return // a piece of no call
+	}
+	for i := range c.waiting { // the name again
+		if c.waiting[i].index == f.index && (f.id == "" || f.id == c.waiting[i].id) {
+			c.waiting[i].text = append(c.waiting[i].text, f.text...)
+			return
+		}
+	}
+	if f.id == "" {
+		f.id = callID(n, c.calls+len(c.waiting))
+	}
+	if c.open == dialect.ToolCall && f.index != c.call && !c.whole.complete() {
+		if len(c.waiting) < maxWaiting {
+			f.text = bytes.Clone(f.text)
+			c.waiting = append(c.waiting, f)
+		}
+		return
+	}
+	r.openCall(n, f)
+}
+
+func (r *streamReader) openCall(n int, f fragment) {
+	r.closePart(n)
+	c := &r.choices[n]
+	c.open, c.call, c.id, c.whole = dialect.ToolCall, f.index, f.id, objectEnd{}
+	c.calls++
+	r.Send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.ToolCall, ID: f.id, Name: f.name, Custom: f.custom, Signature: f.sig})
+	r.callText(n, f.text)
+}
+
+func (r *streamReader) callText(n int, text []byte) {
+	if len(text) > 0 {
+		r.choices[n].whole.take(text)
+		r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
+	}
+}

@@ -1,0 +1,117 @@
+package messages
+
+import (
+	"strconv"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+)
+
+// budgets are the tokens that stand for a word of effort where a model takes a
+// budget, unless its profile says otherwise.
+var budgets = map[dialect.Effort]int{
+	dialect.EffortMinimal: 1024, dialect.EffortLow: 2048, dialect.EffortMedium: 8192, dialect.EffortHigh: 16384, dialect.EffortXHigh: 32768,
+	dialect.EffortMax: 65536,
+}
+
+// minBudget is the smallest budget that the API takes.
+const minBudget = 1024
+
+// thinkingBudget returns the budget for reasoning of a model that takes one, or 0
+// for none. The output cap has to be larger.
+func (w *requestWriter) thinkingBudget(limit int) int {
+	s, p := &w.R.Settings, w.Target.Profile
+	if p.Reasoning != "budget" || s.Thinking == dialect.ThinkingOff || s.Effort == dialect.EffortNone {
+		return 0
+	}
+	budget := 0
+	if n, err := strconv.Atoi(string(s.Budget)); err == nil && n > 0 {
+		budget = max(n, minBudget)
+	} else if budget = p.Budgets[s.Effort]; budget == 0 {
+		budget = budgets[s.Effort]
+	}
+	exact := strconv.Itoa(budget) == string(s.Budget)
+	switch {
+	case budget == 0:
+		return 0
+	case w.R.Choice.Mode == dialect.ChoiceAny || w.R.Choice.Mode == dialect.ChoiceNamed: // excluded by the API
+		w.R.Loss.Drop(dialect.CEffort)
+		return 0
+	}
+	if !exact {
+		w.R.Loss.Approximate(dialect.CEffort)
+	}
+	if s.MaxOutput != nil && budget >= limit {
+		w.R.Loss.Approximate(dialect.CEffort)
+		if budget = limit - 1; budget < minBudget {
+			w.R.Loss.Drop(dialect.CEffort)
+			return 0
+		}
+	}
+	return budget
+}
+
+func (w *requestWriter) thinking(budget int) {
+	p := w.Target.Profile
+	asked, off := w.Thinks()
+	switch {
+	case budget > 0:
+		w.Out = append(w.Out, `,"thinking":{"type":"enabled","budget_tokens":`...)
+		w.Out = strconv.AppendInt(w.Out, int64(budget), 10)
+		w.Out = append(w.Out, '}')
+	case off && p.AlwaysThinks:
+		w.R.Loss.Drop(dialect.CEffort)
+	case off:
+		if p.Reasoning != "none" {
+			w.Out = append(w.Out, `,"thinking":{"type":"disabled"}`...)
+		}
+	case !asked, p.Reasoning == "budget":
+	case p.Reasoning == "none":
+		w.R.Loss.Drop(dialect.CEffort)
+	default:
+		w.Out = append(w.Out, `,"thinking":{"type":"adaptive"}`...)
+	}
+}
+
+// outputConfig writes the effort, for models that take a word for it, and the form
+// of the response.
+func (w *requestWriter) outputConfig() *llmprovider.Error {
+	s, p := &w.R.Settings, w.Target.Profile
+	effort := s.Effort
+	if s.Thinking == dialect.ThinkingOff || effort == dialect.EffortNone || p.Reasoning == "budget" || p.Reasoning == "none" {
+		effort = ""
+	} else if effort == "" && s.Budget != nil {
+		effort = dialect.EffortOf(s.Budget)
+		w.R.Loss.Approximate(dialect.CBudget)
+	}
+	if other, ok := w.ProfileEffort(effort); ok {
+		effort = other
+	} else if effort == dialect.EffortMinimal {
+		effort = dialect.EffortLow
+		w.R.Loss.Approximate(dialect.CEffort)
+	}
+	f := &s.Format
+	if effort == "" && f.Kind == 0 {
+		return nil
+	}
+	w.Out = append(w.Out, `,"output_config":{`...)
+	if effort != "" {
+		w.String(`"effort":`, string(effort))
+	}
+	if f.Kind == dialect.FormatSchema {
+		if p.NoSchema {
+			return w.R.Refuse(dialect.CFormat, "the model has no structured output")
+		}
+		if effort != "" {
+			w.Out = append(w.Out, ',')
+		}
+		if f.Name != nil || f.Description != nil {
+			w.R.Loss.Drop(dialect.CFormatName)
+		}
+		w.Out = append(w.Out, `"format":{"type":"json_schema"`...)
+		w.Member("schema", f.Schema)
+		w.Out = append(w.Out, '}')
+	}
+	w.Out = append(w.Out, '}')
+	return nil
+}
