@@ -94,7 +94,7 @@ func serveAnthropic(t *testing.T) (*fakeprovider.Server, *anthropic.Client) {
 
 func tideQuestion(model string) anthropic.MessageNewParams {
 	return anthropic.MessageNewParams{
-		Model: anthropic.Model(model), MaxTokens: 100,
+		Model: model, MaxTokens: 100,
 		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("When does it turn? 潮水 <&>"))},
 	}
 }

@@ -48,7 +48,7 @@ http://:{{.Port}} {
 // TestMain keeps the SDK from taking its settings from the environment.
 func TestMain(m *testing.M) {
 	for _, entry := range os.Environ() {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "OPENAI_") {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "OPENAI_") || strings.HasPrefix(name, "ANTHROPIC_") {
 			_ = os.Unsetenv(name)
 		}
 	}

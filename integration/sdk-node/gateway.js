@@ -16,7 +16,7 @@ export const providerKey = 'sk-of-the-provider-c45d02';
 
 // The SDK takes its settings from the environment otherwise.
 for (const name of Object.keys(process.env)) {
-  if (name.startsWith('OPENAI_')) delete process.env[name];
+  if (/^(OPENAI|ANTHROPIC)_/.test(name)) delete process.env[name];
 }
 
 // freePort returns a port below those the kernel gives to outgoing connections,
