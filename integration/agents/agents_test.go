@@ -68,6 +68,44 @@ func TestGeminiCLI(t *testing.T) {
 	b.check(arguments)
 }
 
+// Codex speaks OpenAI's Responses API.
+func TestCodex(t *testing.T) {
+	modules := installed(t)
+	b := newBench(t)
+	var arguments []string
+	for _, note := range notes {
+		arguments = append(arguments, `{ "cmd":"cat `+strings.ReplaceAll(filepath.Join(b.dir, note.name), "/", `\/`)+`"}`)
+	}
+	b.model("exec_command", arguments)
+	b.write(filepath.Join(b.home, ".codex", "config.toml"), `
+model = "gpt-5.2"
+model_provider = "gateway"
+check_for_update_on_startup = false
+web_search = "disabled" # OpenAI runs it; a provider of chat completions does not
+
+[model_providers.gateway]
+name = "gateway"
+base_url = "`+b.url+`/v1"
+wire_api = "responses"
+env_key = "GATEWAY_KEY"
+
+[analytics]
+enabled = false
+
+[features]
+multi_agent = false # its tools are in a namespace, which is not translated
+apps = false        # they and plugins are looked up at chatgpt.com and github.com
+plugins = false
+`)
+	program := codex(t, modules)
+	out := b.run([]string{"CODEX_HOME=" + filepath.Join(b.home, ".codex"), "GATEWAY_KEY=" + agentKey}, program,
+		"exec", "--skip-git-repo-check", "--sandbox", "danger-full-access", "--json", prompt)
+	if !strings.Contains(out, verdict) || !strings.Contains(out, `"turn.completed"`) {
+		t.Errorf("%s", out)
+	}
+	b.check(arguments)
+}
+
 // paths are the arguments of calls that read the notes, not written as an encoder would.
 // The agents write them anew.
 func (b *bench) paths(name string) []string {
@@ -141,4 +179,14 @@ func binary(t *testing.T, modules, prefix, name string) string {
 		t.Skipf("no program of this agent for %s/%s: %v", runtime.GOOS, runtime.GOARCH, err)
 	}
 	return path
+}
+
+// codex finds Codex' program for this platform.
+func codex(t *testing.T, modules string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(modules, "@openai/codex-"+runtime.GOOS+"-*", "vendor/*/bin/codex"))
+	if err != nil || len(found) == 0 {
+		t.Skipf("no program of this agent for %s/%s: %v", runtime.GOOS, runtime.GOARCH, err)
+	}
+	return found[0]
 }
