@@ -93,3 +93,18 @@ func (a *App) warnOfLimits() {
 		}
 	}
 }
+
+// limitsStatus is where the limits stand, for the status page.
+func (a *App) limitsStatus(filter string) ViewList[limit.View] {
+	if a.limits == nil {
+		return cut[limit.View](nil, 0)
+	}
+	var matching []limit.View
+	all := a.limits.Set().View()
+	for _, v := range all {
+		if matchesFilter(filter, v.Name) {
+			matching = append(matching, v)
+		}
+	}
+	return cut(matching, len(all))
+}

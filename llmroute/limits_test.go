@@ -366,3 +366,15 @@ func TestLimitOfAForcedForm(t *testing.T) {
 		}
 	}
 }
+
+func TestLimitsOnTheStatusPage(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	p, name := unique("p"), unique("limit")
+	g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"requests","amount":4,"window":"day"}]},{"name":"other-%[1]s","concurrent":1}`, name), p, u.provider("")),
+		fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+	g.post(t, chat)
+	all, some := g.app.statusView("").Limits, g.app.statusView("other-").Limits
+	if all.All != 2 || len(all.Rows) != 2 || all.Rows[0].Amounts[0].Fullest[0].Share != 0.25 || some.Matching != 1 || some.All != 2 {
+		t.Errorf("got %+v and %+v", all, some)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-llm/gateway/internal/version"
+	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
@@ -54,6 +55,9 @@ type StatusView struct {
 	Routes    ViewList[RouteStatus]    `json:"routes"`
 	Listeners ViewList[ListenerStatus] `json:"listeners"`
 	Findings  ViewList[Finding]        `json:"findings"`
+
+	// Limits are where limits stand, since the process began.
+	Limits ViewList[limit.View] `json:"limits"`
 }
 
 // ViewList is a list that was cut to what a page can show.
@@ -210,6 +214,7 @@ func (a *App) statusView(filter string) *StatusView {
 		listening = append(listening, ListenerStatus{address, l.TLS, len(l.Servers), a.gateways.problem(address)})
 	}
 	v.Listeners = cut(listening, len(listening))
+	v.Limits = a.limitsStatus(filter)
 	v.Findings = ViewList[Finding]{Rows: []Finding{}}
 	if snap.state != nil {
 		v.Findings = findingsStatus(snap.state.Findings, filter)
