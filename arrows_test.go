@@ -18,9 +18,10 @@ var allowed = map[string][]string{
 	"llmprovider/kind":      {"internal/options", "llmprovider", "llmprovider/dialect"},
 	"llmprovider/translate": {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/":          {"internal/options", "llmprovider", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/kind", "llmprovider/translate"}, // kinds
-	"llmroute":              {"internal/", "llmprovider", "llmprovider/dialect", "llmroute/authz", "llmroute/filter", "llmroute/limit", "llmroute/limit/", "llmroute/pool"},
+	"llmroute":              {"internal/", "llmprovider", "llmprovider/dialect", "llmroute/authz", "llmroute/filter", "llmroute/guard", "llmroute/limit", "llmroute/limit/", "llmroute/pool"},
 	"llmroute/filter":       {"llmprovider"},
 	"llmroute/authz":        {"internal/", "llmprovider"},
+	"llmroute/guard":        {"internal/jsonscan", "llmprovider", "llmroute/filter"},
 	"llmroute/limit":        {"internal/jsonscan"},
 	"llmroute/limit/":       {"llmprovider", "llmroute/filter", "llmroute/limit"}, // how limits look in a protocol
 	"llmroute/mock":         {"internal/jsonscan"},

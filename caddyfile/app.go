@@ -34,6 +34,7 @@ func init() {
 //		max_bodies    <size>
 //		prices        <file>
 //		limits        { ... }
+//		guard         <name> { ... }
 //		access_log
 //		allowed_origins <origins...>
 //		tracing       { ... }
@@ -41,7 +42,7 @@ func init() {
 //		namespace     <name>
 //	}
 //
-// provider is described at parseProvider, limits at parseLimits. The other options stand for the
+// provider is described at parseProvider, limits at parseLimits, guard at parseGuard. The other options stand for the
 // fields of the same names in llmroute.App, tracing with the block of Caddy's
 // directive; workload and namespace are its identity.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -70,6 +71,7 @@ func appOptions(app *llmroute.App) []options.Option {
 		{Name: "max_bodies", Parse: options.Value(&app.MaxBodies, "a size above 0, such as 256MiB", parseSize)},
 		{Name: "prices", Parse: options.Value(&app.Prices, "the path of a file with prices", options.Text)},
 		{Name: "limits", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseLimits(d, app) }},
+		{Name: "guard", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseGuard(d, app) }},
 		{Name: "access_log", Parse: options.Presence(&app.AccessLog)},
 		{Name: "allowed_origins", Parse: origins(&app.AllowedOrigins)},
 		{Name: "keys", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseAppKeys(d, app) }},

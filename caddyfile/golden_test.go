@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 )
 
@@ -132,6 +133,7 @@ func TestGoldenForEveryOption(t *testing.T) {
 		"keys":   keysOptions(new(llmroute.Keys), nil),
 		"limits": limitsOptions(new(limit.Config)),
 		"limit":  limitOptions(new(limit.Definition)),
+		"guard":  guardOptions(new(guard.Definition)),
 	}
 	for block, options := range blocks {
 		for _, o := range options {

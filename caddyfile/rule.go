@@ -37,6 +37,7 @@ func newRule(r *routeBlock) *ruleBlock {
 //	attempts <number>
 //	retry_on <status...>
 //	translation strict
+//	guards   <names...>
 //
 // One match line, or block of them, is a set of matchers that must all match;
 // of several sets one must. Each provider has a to line of its own. All options
@@ -49,6 +50,7 @@ func (r *ruleBlock) options() []options.Option {
 		{Name: "attempts", Parse: options.Value(&r.Attempts, "a number of backends, 1 or more", options.Number(1, math.MaxInt32))},
 		{Name: "retry_on", Parse: r.parseRetryOn},
 		{Name: "translation", Parse: options.Value(&r.Translation, llmroute.TranslationStrict, parseTranslation)},
+		{Name: "guards", Parse: texts(&r.Guards)},
 	}
 }
 

@@ -118,7 +118,7 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 	}
 	to := c.to
 	send := outbound{
-		forward: to.forward, keyed: out.Auth != nil || to.keyed, changed: out.Body != nil || in.isJSON && out.Edits.change(),
+		forward: to.forward, keyed: out.Auth != nil || to.keyed, changed: out.Body != nil || in.changed || in.isJSON && out.Edits.change(),
 		extra: len(to.headers) + len(to.secrets) + len(out.Header),
 	}
 	header := send.header(in.Header)

@@ -15,9 +15,9 @@ import (
 const DefaultMaxBody = 32 << 20
 
 // Inbound is a client's request: its endpoint, its headers, and its body, read
-// and scanned once. It is not changed afterwards, so that every attempt is built
-// from what the client sent and from nothing else. It serves one request and is
-// not safe for concurrent use until Read has returned.
+// and scanned once. It is not changed afterwards, but by Replace before the first
+// attempt, so that every attempt is built from the same and from nothing else. It
+// serves one request and is not safe for concurrent use until Read has returned.
 type Inbound struct {
 	Endpoint Endpoint
 	Header   http.Header
@@ -52,6 +52,7 @@ type Inbound struct {
 	body    *buffer
 	members members
 	isJSON  bool
+	changed bool // the body is not the client's
 	read    bool
 	begun   bool
 	err     *Error
@@ -90,12 +91,36 @@ func (in *Inbound) Begun() bool { return in.begun }
 // IsJSON reports whether the body is a JSON object. Otherwise it is a form.
 func (in *Inbound) IsJSON() bool { return in.isJSON }
 
-// Body returns the body as the client sent it, valid until Release.
+// Body returns the body as the client sent it, or as Replace changed it, valid until
+// Release or Replace.
 func (in *Inbound) Body() []byte {
 	if in.body == nil {
 		return nil
 	}
 	return in.body.b
+}
+
+// Replace replaces the body, which is JSON, by the one that write appends: all attempts
+// send it. It must not be called after the first attempt. The model, and whether the
+// client asked for a stream, must stay. The error is what the client is to be told.
+func (in *Inbound) Replace(write func(dst []byte) []byte) *Error {
+	buf := newBuffer(len(in.Body()))
+	buf.b = write(buf.b)
+	if !buf.reserve(in.Budget, int64(len(buf.b))) {
+		buf.release()
+		return errOverloaded()
+	}
+	members, err := scanObject(buf.b)
+	if err != nil {
+		buf.release()
+		return &Error{
+			Status: http.StatusInternalServerError, Type: TypeServer, Code: "invalid_rewrite",
+			Message: "the gateway could not change the request's body as its configuration says; report this", Cause: err,
+		}
+	}
+	in.body.release()
+	in.body, in.members, in.changed, in.Meaning = buf, members, true, nil
+	return nil
 }
 
 // Release lets go of the body's memory. Attempts that still send it keep it

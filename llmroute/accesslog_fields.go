@@ -43,6 +43,9 @@ func (x loggedExchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			field.AddTo(enc)
 		}
 	}
+	for _, field := range x.filterFields {
+		field.AddTo(enc)
+	}
 	if x.provider == nil {
 		return nil
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/limit/limithttp"
 )
@@ -125,6 +126,10 @@ type App struct {
 	// sidecars alike. Default: no limits.
 	Limits *limit.Config `json:"limits,omitempty"`
 
+	// What looks at the text of requests before they are sent, by name: guards deny and
+	// mask. Rules name those that look at their requests. Default: no guards.
+	Guards map[string]*guard.Definition `json:"guards,omitempty"`
+
 	// The workload that the gateway acts for, as metrics name it. Default: what
 	// the source knows.
 	Identity Identity `json:"identity,omitzero"`
@@ -147,7 +152,8 @@ type App struct {
 	gateways listeners
 	denials  denials
 	tracing  caddyhttp.MiddlewareHandler // nil without
-	filters  []filter.Filter             // of the configuration, in their order
+	filters  []filter.Filter             // of the configuration, in their order, without guards
+	guards   *guard.Filter               // nil without
 	limits   *limithttp.Filter           // nil without
 	done     chan struct{}
 	stopOnce sync.Once
@@ -215,6 +221,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 			a.logger.Error("provider has no key; requests that need it are refused until it is there", zap.String("provider", name), zap.Error(err))
 		}
 	}
+	if err := a.provisionGuards(ctx); err != nil {
+		return err
+	}
 	for name, routes := range a.Routes {
 		for i, route := range routes {
 			if err := a.provisionRoute(ctx, route); err != nil {
@@ -275,7 +284,7 @@ func (a *App) provisionRule(ctx caddy.Context, rule *Rule) error {
 			return fmt.Errorf("there is no provider %q; define it in the llm app, whose providers are: %s", b.Provider, a.providerNames())
 		}
 	}
-	return nil
+	return a.checkGuards(rule)
 }
 
 func (a *App) provisionSource(ctx caddy.Context) error {
@@ -327,6 +336,7 @@ func (a *App) Start() error {
 	}
 	a.apply()
 	a.warnOfLimits()
+	a.warnOfGuards()
 	a.gateways.begin(a)
 	if a.StatusListen != "off" {
 		var err error

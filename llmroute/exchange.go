@@ -39,6 +39,8 @@ type exchange struct {
 	filters   []filter.Filter    // that look at the request, in their order
 	steps     []filter.Step      // what they do with it
 
+	filterFields []zap.Field // of the access log
+
 	openLink // among the open requests
 
 	mu      sync.Mutex // guards cancel, drained and shown
@@ -124,7 +126,7 @@ func (x *exchange) serve() error {
 	}
 	x.in.Budget = &x.h.app.bodies.all
 	refused := x.route()
-	x.filters = x.snap.filters
+	x.filters = x.h.app.filtersOf(x.rule, x.snap)
 	x.snap = nil // what is needed of it is known; a long stream must not hold all of it
 	if refused != nil {
 		return x.refuse(refused)

@@ -9,6 +9,7 @@ import (
 // error is what the client is to be told.
 func (x *exchange) filter() *llmprovider.Error {
 	c := x.call()
+	defer func() { x.filterFields = c.LogFields }()
 	for _, f := range x.filters {
 		step, refused := f.Begin(x.r.Context(), c)
 		if refused != nil {
@@ -27,7 +28,7 @@ func (x *exchange) call() *filter.Call {
 	model, fixed := t.RequestModel(x.in, t.settings(x.rule))
 	identity := x.h.app.metrics.identity.Load()
 	c := &filter.Call{
-		Request: x.r, Inbound: x.in, Header: x.w.Header(), Time: x.began, Rule: x.rule.Name, Provider: t.name, Host: t.host,
+		Request: x.r, Inbound: x.in, Header: x.w.Header(), Time: x.began, Rule: x.rule.Name, Guards: x.rule.Guards, Provider: t.name, Host: t.host,
 		Model: model, FixedModel: fixed, Stream: x.in.Stream, Workload: identity.Workload, Namespace: identity.Namespace, Table: x.table,
 	}
 	if s, ok := t.provider.Provider.(llmprovider.Streamer); ok {

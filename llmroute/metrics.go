@@ -64,6 +64,8 @@ const (
 	metricLimitStoreErrors  = "llm_limit_store_errors_total"
 	metricLimitStoreDown    = "llm_limit_store_down"
 
+	metricGuard = "llm_guard_total"
+
 	metricDuration       = "gen_ai_client_operation_duration_seconds"
 	metricFirstToken     = "gen_ai_server_time_to_first_token_seconds"
 	metricPerOutputToken = "gen_ai_server_time_per_output_token_seconds"
@@ -97,6 +99,7 @@ type metrics struct {
 	refused, fallbacks, denied     *prometheus.CounterVec
 	captured                       *prometheus.CounterVec
 	translations, translationLoss  *prometheus.CounterVec
+	guards                         *prometheus.CounterVec
 	duration, firstToken, perToken *prometheus.HistogramVec
 	tokenUsage, overhead           *prometheus.HistogramVec
 	costUnknown                    *prometheus.CounterVec
@@ -121,7 +124,7 @@ func acquireMetrics(registry *prometheus.Registry) (*metrics, error) {
 	m := value.(*metrics)
 	for _, c := range []prometheus.Collector{m.promptTokens, m.completionTokens, m.attempts, m.usageMissing, m.duration, m.firstToken, m.perToken, m.tokenUsage,
 		m.denied, m.refused, m.fallbacks, m.captured, m.overhead, m.source.snapshots, m.source.since, m.source.objects, m.source.findings, stateCollector{}, poolCollector{},
-		m.costs, m.costUnknown, m.translations, m.translationLoss} {
+		m.costs, m.costUnknown, m.translations, m.translationLoss, m.guards} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
@@ -151,6 +154,7 @@ func newMetrics() *metrics {
 		captured:         counter(metricCaptured, "Connections that were led to a sidecar, and tunnels through it, by what became of them and why.", "outcome", "reason"),
 		translations:     counter(metricTranslated, "Attempts whose request was translated, by the client's API and the provider's.", "from", "to"),
 		translationLoss:  counter(metricTranslationLoss, "Fields of translated requests that the provider was not told, or was told otherwise.", "from", "to", "field", "class"),
+		guards:           counter(metricGuard, "What guards did about requests, by what they found.", "guard", "action", "category"),
 		duration:         histogram(metricDuration, "Time from the request to the end of its answer.", durationBuckets, "error_type"),
 		firstToken:       histogram(metricFirstToken, "Time from the request to the first event with content of its streamed response.", firstBuckets[:]),
 		perToken:         histogram(metricPerOutputToken, "Time for each output token after the first of a streamed answer.", perTokenBuckets),

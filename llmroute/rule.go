@@ -53,6 +53,10 @@ type Rule struct {
 	// `Llm-Translation: strict`.
 	Translation string `json:"translation,omitempty"`
 
+	// The names of the guards that look at matching requests, in their order. Those of the
+	// llm app that look at everything come first. Default: none.
+	Guards []string `json:"guards,omitempty"`
+
 	matcherSets caddyhttp.MatcherSets
 	policy      SelectionPolicy
 	models      []*ModelMatcher // of all matcher sets, for the list of models

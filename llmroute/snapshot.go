@@ -3,6 +3,7 @@ package llmroute
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type snapshot struct {
 	static    [][][]target             // the targets of each llm_route's own rules
 	authz     *authz.Set               // nil if all may pass
 	filters   []filter.Filter          // that look at all requests, in their order
+	guarded   []filter.Filter          // guards before them
 	state     *State                   // what the source said, nil without one
 	routes    map[string]*liveRoute    // the source's, by table and origin
 	made      time.Time
@@ -88,6 +90,9 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 	next := &snapshot{
 		providers: make(map[string]*provider), byHost: make(map[string]*provider), tables: make(map[string]*table),
 		listeners: make(map[string]*liveListener), routes: make(map[string]*liveRoute), state: state, made: time.Now(), filters: a.filters,
+	}
+	if a.guards != nil {
+		next.guarded = slices.Concat([]filter.Filter{a.guards}, next.filters)
 	}
 	for name, p := range a.static {
 		next.add(name, p)

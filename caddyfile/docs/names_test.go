@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/mock"
 )
@@ -52,6 +53,7 @@ func TestOptions(t *testing.T) {
 		{"llm.md", "{\n\tllm {\n\t\tprovider a.example.com {\n\t\t\tfor rule {\n\t\t\t\tnonsense\n\t\t\t}\n\t\t}\n\t}\n}\n"},
 		{"budgets.md", "{\n\tllm {\n\t\tlimits {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"budgets.md", "{\n\tllm {\n\t\tlimits {\n\t\t\tlimit a {\n\t\t\t\tnonsense\n\t\t\t}\n\t\t}\n\t}\n}\n"},
+		{"guards.md", "{\n\tllm {\n\t\tguard a {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\tnonsense\n\t}\n}\n"},
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\trule {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\tpolicy nonsense\n\t}\n}\n"},
@@ -91,6 +93,7 @@ func TestJSONFields(t *testing.T) {
 		"llm.md":       {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[openai.Provider](), reflect.TypeFor[kind.Base](), reflect.TypeFor[kind.Config]()},
 		"llm_route.md": {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[llmroute.HeaderValue]()},
 		"budgets.md":   {reflect.TypeFor[limit.Config](), reflect.TypeFor[limit.Definition](), reflect.TypeFor[limit.Amount]()},
+		"guards.md":    {reflect.TypeFor[guard.Definition](), reflect.TypeFor[guard.Pattern]()},
 		"llm_model.md": {reflect.TypeFor[llmroute.ModelMatcher]()},
 		"llm_keys.md":  {reflect.TypeFor[llmroute.Keys]()},
 		"llm_authz.md": {

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -58,12 +60,14 @@ type Target struct {
 }
 
 // Call is a request as filters see it. It is not changed while filters look at it,
-// but for Header, and what they keep of it must not be changed later.
+// but for Header, LogFields and Inbound's body, and what they keep of it must not be
+// changed later.
 type Call struct {
 	// Request is the client's, with its body read. The remote address, headers, and
 	// variables of Caddy's are where Caddy's matchers look for them.
 	Request *http.Request
-	// Inbound is what the gateway read of it. Its body is valid during Begin.
+	// Inbound is what the gateway read of it. Its body is valid during Begin, which may
+	// replace it.
 	Inbound *llmprovider.Inbound
 	// Header is that of the response, whoever gives it.
 	Header http.Header
@@ -74,6 +78,11 @@ type Call struct {
 	Client Client
 	// Rule is the name of the rule that matched, or empty.
 	Rule string
+	// Guards are the names of the guards that the rule names.
+	Guards []string
+	// LogFields are added to the access log, if a filter appends some. They must not hold
+	// the client's text.
+	LogFields []zap.Field
 	// Provider and Host are the provider that is asked first, and Model what it is
 	// asked for.
 	Provider, Host, Model string

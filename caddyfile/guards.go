@@ -1,0 +1,85 @@
+package caddyfile
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-llm/gateway/internal/options"
+	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/guard"
+)
+
+// parseGuard reads:
+//
+//	guard <name> {
+//		deny       <built-in...>
+//		deny       regex <pattern> [as <word>]
+//		mask       <built-in...>
+//		mask       regex <pattern> as <word>
+//		roles      <roles...>
+//		unreadable closed|open
+//		log
+//		status     <status>
+//		everything
+//	}
+//
+// All options stand for the fields of guard.Definition.
+func parseGuard(d *caddyfile.Dispenser, app *llmroute.App) error {
+	at := options.Here(d)
+	if !d.NextArg() {
+		return d.Errf("guard needs a name; expected: guard NAME { ... }")
+	}
+	name := d.Val()
+	if d.NextArg() {
+		return d.Errf("guard takes one name, got %s as well; its options go into a block", options.Quoted(d.Val()))
+	}
+	if app.Guards[name] != nil {
+		return d.Errf("guard %s is defined twice; give each guard a name of its own", options.Quoted(name))
+	}
+	def := new(guard.Definition)
+	if err := options.Parse(d, "guard", guardOptions(def)); err != nil {
+		return err
+	}
+	if err := guard.Check(name, def); err != nil {
+		return at.WrapErr(err)
+	}
+	if app.Guards == nil {
+		app.Guards = make(map[string]*guard.Definition)
+	}
+	app.Guards[name] = def
+	return nil
+}
+
+func guardOptions(def *guard.Definition) []options.Option {
+	return []options.Option{
+		{Name: "deny", Parse: func(d *caddyfile.Dispenser) error { return parsePatterns(d, "deny", "[as WORD]", &def.Deny) }},
+		{Name: "mask", Parse: func(d *caddyfile.Dispenser) error { return parsePatterns(d, "mask", "as WORD", &def.Mask) }},
+		{Name: "roles", Parse: texts(&def.Roles)},
+		{Name: "unreadable", Parse: options.Value(&def.Unreadable, "closed or open", options.OneOf(guard.UnreadableClosed, guard.UnreadableOpen))},
+		{Name: "log", Parse: options.Presence(&def.Log)},
+		{Name: "status", Parse: options.Value(&def.Status, "a status from 400 to 499", options.Number(400, 499))},
+		{Name: "everything", Parse: options.Presence(&def.Everything)},
+	}
+}
+
+// parsePatterns reads the arguments of deny and mask: names of built-in patterns, or a
+// regular expression and its word.
+func parsePatterns(d *caddyfile.Dispenser, option, as string, list *[]guard.Pattern) error {
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 0:
+		return d.Errf("%s needs what to look for; expected: %[1]s NAME..., or: %[1]s regex PATTERN %s", option, as)
+	case args[0] != "regex":
+		for _, name := range args {
+			*list = append(*list, guard.Pattern{Builtin: name})
+		}
+		return nil
+	case len(args) == 2:
+		*list = append(*list, guard.Pattern{Regex: args[1]})
+		return nil
+	case len(args) == 4 && args[2] == "as" && args[3] != "":
+		*list = append(*list, guard.Pattern{Regex: args[1], As: args[3]})
+		return nil
+	}
+	// What stands there may be a part of a pattern, which errors do not repeat.
+	return d.Errf("%s regex takes one pattern; expected: %[1]s regex PATTERN %s, with quotes around a pattern that has spaces", option, as)
+}

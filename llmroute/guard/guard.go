@@ -1,0 +1,164 @@
+package guard
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// Action is what a guard did about a request.
+type Action string
+
+// The actions.
+const (
+	Denied Action = "deny"
+	Masked Action = "mask"
+	Logged Action = "log"
+	// Passed is that of what cannot be read and is let pass.
+	Passed Action = "pass"
+)
+
+// categoryUnreadable is that of what cannot be read.
+const categoryUnreadable = "unreadable"
+
+// guard is a definition that is ready for use.
+type guard struct {
+	*Definition
+	name       string
+	deny, mask []*detector
+	seen       role
+}
+
+// Check reports what is wrong with the guard of that name, if anything.
+func Check(name string, d *Definition) error {
+	if !categoryForm.MatchString(name) {
+		return fmt.Errorf("%q is not the name of a guard; write letters, digits, _ and -, at most 32", name)
+	}
+	if err := d.check(); err != nil {
+		return fmt.Errorf("guard %s: %w", name, err)
+	}
+	return nil
+}
+
+func newGuard(name string, d *Definition) (*guard, error) {
+	if d == nil {
+		return nil, fmt.Errorf("guard %s: it is null; write what it looks for", name)
+	}
+	if err := Check(name, d); err != nil {
+		return nil, err
+	}
+	g := &guard{Definition: d, name: name}
+	g.seen, _ = rolesOf(d.Roles) // checked above
+	for i := range d.Deny {
+		found, _ := d.Deny[i].compile()
+		g.deny = append(g.deny, found)
+	}
+	for i := range d.Mask {
+		found, _ := d.Mask[i].compile()
+		g.mask = append(g.mask, found)
+	}
+	return g, nil
+}
+
+// denies returns the category that the text is denied for, empty for none.
+func (g *guard) denies(t *text) string {
+	for _, d := range g.deny {
+		found := false
+		t.each(d, func(int, int) bool {
+			found = true
+			return false
+		})
+		if found {
+			return d.category
+		}
+	}
+	return ""
+}
+
+// cut is a part of the body that is replaced.
+type cut struct {
+	start, end int
+	with       string
+}
+
+// masks returns what of the body is to be replaced, in order and without overlaps, and
+// the categories of what was found.
+func (g *guard) masks(t *text, body []byte) (cuts []cut, categories []string) {
+	for _, d := range g.mask {
+		n := len(cuts)
+		word := "[" + strings.ToUpper(d.category) + "]"
+		t.each(d, func(start, end int) bool {
+			cuts = t.cutsOf(cuts, body, start, end, word)
+			return true
+		})
+		if len(cuts) > n {
+			categories = append(categories, d.category)
+		}
+	}
+	if cuts == nil {
+		return nil, nil
+	}
+	slices.SortStableFunc(cuts, func(a, b cut) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), cmp.Compare(len(b.with), len(a.with)))
+	})
+	out := cuts[:1]
+	for _, c := range cuts[1:] {
+		if last := &out[len(out)-1]; c.start < last.end {
+			last.end = max(last.end, c.end)
+			continue
+		}
+		out = append(out, c)
+	}
+	return out, categories
+}
+
+// cutsOf adds what replaces the part of the text from start to end by word. What lies in
+// several pieces is taken out of all of them, and the first has the word.
+func (t *text) cutsOf(cuts []cut, body []byte, start, end int, word string) []cut {
+	i, _ := slices.BinarySearchFunc(t.pieces, start, func(p piece, at int) int { return cmp.Compare(p.end, at+1) })
+	for ; i < len(t.pieces) && t.pieces[i].start < end; i++ {
+		p := &t.pieces[i]
+		if p.start == p.end {
+			continue
+		}
+		from, to := p.source(body, max(start, p.start), min(end, p.end))
+		with := word
+		if p.number && word != "" {
+			with = `"` + word + `"`
+			if p.to > 0 {
+				with = `\"` + word + `\"`
+			}
+		}
+		cuts = append(cuts, cut{from, to, with})
+		word = ""
+	}
+	return cuts
+}
+
+// spliced appends the body with the cuts made.
+func spliced(dst, body []byte, cuts []cut) []byte {
+	from := 0
+	for _, c := range cuts {
+		dst = append(dst, body[from:c.start]...)
+		dst = append(dst, c.with...)
+		from = c.end
+	}
+	return append(dst, body[from:]...)
+}
+
+// refusal is the error for a request that the guard denies.
+func (g *guard) refusal(category, what string) *llmprovider.Error {
+	err := &llmprovider.Error{Status: g.Status, Type: llmprovider.TypePermission, Code: "content_policy"}
+	if err.Status == 0 {
+		err.Status = defaultStatus
+	}
+	if what != "" {
+		err.Message = fmt.Sprintf("guard %s denies the request (%s): it has %s, which cannot be read as text; leave that out", g.name, category, what)
+	} else {
+		err.Message = fmt.Sprintf("guard %s denies the request: it has text of the category %s; leave that out", g.name, category)
+	}
+	return err
+}

@@ -1,0 +1,95 @@
+package guard
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute/filter"
+)
+
+// TestRequired holds that what is looked for before a regular expression is run never
+// hides a match.
+func TestRequired(t *testing.T) {
+	patterns := []string{
+		`sk-[a-z]{3}`, `(?i)Internal\s+codename`, `(?i)kiss`, `foo|bar|(?:baz)+`, `(?i:A)b`, `a?b`, `[Ss]ecret`, `(x|yy)z`, `\d{3}-\d{2}`, `(?:ab){2,3}`, `(ab)?c`, `(?i)stra\x{df}e`,
+		`^a`, `\bword\b`, `.`, `a{0,2}b`, `(?s)a.b`, `\x{fffd}`, `(?i)[k]x`, `(?:a|b|c|d|e|f|g|h|i|j|k|l|m|n|o|p|q|r)x`, `(?i)\x{17f}un`,
+	}
+	words := []string{"sk-abc", "INTERNAL codename", "internal\tCODENAME", "KI\u017fs", "\u212aiss", "foo", "bazbaz", "Ab", "b", "secret", "yyz", "123-45", "ababab", "c", "STRASSE", "STRA\u1e9eE",
+		"stra\u00dfe", "word", "a\nb", "\xff", "\u212ax", "kx", "rx", "sun", "SUN", "", "nothing"}
+	for _, p := range patterns {
+		d, err := newRegex(&Pattern{Regex: p})
+		if err != nil {
+			t.Fatalf("%s: %v", p, err)
+		}
+		re := regexp.MustCompile(p)
+		for _, w := range words {
+			tx := new(text)
+			tx.reset()
+			tx.b = append(tx.b, "x "+w+" y"...)
+			tx.add(piece{})
+			tx.endGroup(0)
+			got := false
+			tx.each(d, func(int, int) bool { got = true; return false })
+			if want := re.MatchString("x " + w + " y"); got != want {
+				t.Errorf("%s in %q: %v, want %v", p, w, got, want)
+			}
+		}
+	}
+}
+
+// BenchmarkRequest is ten patterns over 20 KB of conversation.
+func BenchmarkRequest(b *testing.B) {
+	words := strings.Repeat(`The quick brown fox jumps over the lazy dog, 12 times in 2024.\n`, 4)
+	body := `{"model":"m","messages":[{"role":"system","content":"` + words + `"}` + strings.Repeat(`,{"role":"user","content":"`+words+`"},{"role":"assistant","content":"`+words+`"}`, 37) + `]}`
+	d := &Definition{Mask: []Pattern{{Builtin: "email"}, {Builtin: "phone"}, {Builtin: "card"}, {Builtin: "iban"}, {Builtin: "ssn"}, {Regex: "sk-[A-Za-z0-9]{20,}", As: "key"}}, Deny: []Pattern{
+		{Regex: `(?i)internal codename`}, {Regex: `(?i)project\s+(zebra|lion)`}, {Regex: `AKIA[0-9A-Z]{16}`}, {Regex: `-----BEGIN [A-Z ]*PRIVATE KEY-----`},
+	}}
+	f, err := New(map[string]*Definition{"g": d}, zap.NewNop(), func(string, Action, string) {})
+	if err != nil {
+		b.Fatal(err)
+	}
+	call := &filter.Call{Inbound: inbound(b, chatPath, body), Guards: []string{"g"}}
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, refused := f.Begin(b.Context(), call); refused != nil {
+			b.Fatal(refused)
+		}
+	}
+}
+
+// FuzzMask holds that masking leaves one JSON object without what was to be masked,
+// and never panics.
+func FuzzMask(f *testing.F) {
+	for path, list := range places {
+		for _, place := range list {
+			f.Add(path, in(place, "zebra", func(i int) bool { return i%2 == 1 }))
+		}
+	}
+	f.Add(chatPath, `{"messages":[{"role":"tool","content":"{\"n\":4111111111111111}"}],"n":4111111111111111}`)
+	d := &Definition{Mask: []Pattern{{Regex: "zebra", As: "w"}, {Builtin: "card"}, {Builtin: "email"}}, Unreadable: UnreadableOpen}
+	f.Fuzz(func(t *testing.T, path, body string) {
+		if places[path] == nil || !strings.HasPrefix(body, "{") {
+			return
+		}
+		in, ok := tryInbound(path, body)
+		if !ok {
+			return
+		}
+		defer in.Release()
+		filtering, _ := New(map[string]*Definition{"g": d}, zap.NewNop(), func(string, Action, string) {})
+		if _, refused := filtering.Begin(t.Context(), &filter.Call{Inbound: in, Guards: []string{"g"}}); refused != nil {
+			t.Fatalf("%s: %v", body, refused)
+		}
+		tx := new(text)
+		tx.read(in, roleAny)
+		if g, _ := newGuard("g", d); g != nil {
+			if cuts, _ := g.masks(tx, in.Body()); cuts != nil {
+				t.Fatalf("%s is masked to %s, which is not all", body, in.Body())
+			}
+		}
+	})
+}

@@ -1,0 +1,81 @@
+package llmroute
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/guard"
+)
+
+// provisionGuards makes a filter of the guards, the first one: nothing else is to look at
+// what is denied or masked.
+func (a *App) provisionGuards(ctx caddy.Context) error {
+	if len(a.Guards) == 0 {
+		return nil
+	}
+	f, err := guard.New(a.Guards, ctx.Logger(), func(name string, action guard.Action, category string) {
+		a.metrics.guards.WithLabelValues(name, string(action), category).Inc()
+	})
+	if err != nil {
+		return fmt.Errorf("guards: %w", err)
+	}
+	a.guards = f
+	return nil
+}
+
+// checkGuards reports whether a rule names guards that do not exist.
+func (a *App) checkGuards(rule *Rule) error {
+	for _, name := range rule.Guards {
+		if a.Guards[name] == nil {
+			known := "none"
+			if len(a.Guards) > 0 {
+				known = strings.Join(a.guards.Names(), ", ")
+			}
+			return fmt.Errorf("there is no guard %q; define it in the llm app, whose guards are: %s", name, known)
+		}
+	}
+	return nil
+}
+
+// warnOfGuards logs which guards no rule names, once all handlers are known.
+func (a *App) warnOfGuards() {
+	if a.guards == nil {
+		return
+	}
+	used := make(map[string]bool)
+	use := func(rules []*Rule) {
+		for _, r := range rules {
+			for _, name := range r.Guards {
+				used[name] = true
+			}
+		}
+	}
+	for _, h := range a.handlers {
+		use(h.Rules)
+	}
+	for _, routes := range a.Routes {
+		for _, route := range routes {
+			use(route.Rules)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Guards)) {
+		if !used[name] && !a.Guards[name].Everything {
+			a.logger.Warn("guard looks at no requests: no rule names it; write guards NAME in a rule, or everything in the guard", zap.String("guard", name))
+		}
+	}
+}
+
+// filtersOf returns the filters that look at a request of the rule, which may be nil, in
+// their order.
+func (a *App) filtersOf(rule *Rule, s *snapshot) []filter.Filter {
+	if a.guards == nil || !a.guards.Everything() && (rule == nil || len(rule.Guards) == 0) {
+		return s.filters
+	}
+	return s.guarded
+}

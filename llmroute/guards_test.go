@@ -1,0 +1,98 @@
+package llmroute
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// guarded is the JSON of an app with these guards.
+func guarded(guards string, named ...string) string {
+	return strings.TrimSuffix(providers(named...), "}") + `,"guards":{` + guards + `}}`
+}
+
+// TestGuardsOnAllAttempts holds that masked text reaches no provider, in whatever API it
+// is asked, and that denied requests reach none at all.
+func TestGuardsOnAllAttempts(t *testing.T) {
+	var mu sync.Mutex
+	var got []string
+	record := func(next http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			mu.Lock()
+			got = append(got, string(body))
+			mu.Unlock()
+			next(w, r)
+		}
+	}
+	failing, working := newUpstream(t, record(fails(500))), newUpstream(t, record(answers("x")))
+	a, b := unique("a"), unique("b")
+	app := guarded(`"pii":{"mask":[{"builtin":"email"}]},"policy":{"deny":[{"regex":"zebra"}]}`, a, failing.provider(`"configs":[{"model":"fixed"}]`), b, working.provider(""))
+	g := newGateway(t, app, fmt.Sprintf(`{"rules":[{"guards":["policy","pii"],"attempts":2,"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, a, b))
+	long := strings.Repeat("words ", 2000)
+	for path, body := range map[string]string{
+		"/v1/chat/completions":             `{"model":"m","x":1.50,"messages":[{"role":"user","content":"` + long + `bob@example.com"}]}`,
+		"/v1/messages":                     `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"bob\u0040exam"},{"type":"text","text":"ple.com"}]}]}`,
+		"/v1beta/models/m:generateContent": `{"contents":[{"role":"user","parts":[{"text":"bob@example.com"}]}]}`,
+	} {
+		got = nil
+		res, err := http.Post(g.URL+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != 200 || len(got) != 2 {
+			t.Fatalf("%s: status %d after %d attempts", path, res.StatusCode, len(got))
+		}
+		for _, sent := range got {
+			if strings.Contains(sent, "bob") || strings.Contains(sent, "ple.com") || strings.Count(sent, "[EMAIL]") != 1 {
+				t.Errorf("%s: the provider got %.200s", path, sent)
+			}
+		}
+		if want := strings.ReplaceAll(body, "bob@example.com", "[EMAIL]"); path == "/v1/chat/completions" && got[1] != want {
+			t.Errorf("more than the text is masked: %.200s", got[1])
+		}
+		got = nil
+		res, err = http.Post(g.URL+path, "application/json", strings.NewReader(strings.ReplaceAll(body, "bob", "z\\u0065bra")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != 403 || len(got) != 0 || !strings.Contains(string(text), "guard policy") || strings.Contains(string(text), "zebra") {
+			t.Errorf("%s: status %d after %d attempts: %s", path, res.StatusCode, len(got), text)
+		}
+	}
+}
+
+func TestGuardsByRule(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	p := unique("p")
+	for _, test := range []struct {
+		guards, rule string
+		status       int
+	}{
+		{`"g":{"deny":[{"regex":"."}]}`, ``, 200},
+		{`"g":{"deny":[{"regex":"."}]}`, `"guards":["g"],`, 403},
+		{`"g":{"deny":[{"regex":"."}],"log":true}`, `"guards":["g"],`, 200},
+		{`"g":{"deny":[{"regex":"."}],"everything":true,"status":422}`, ``, 422},
+	} {
+		g := newGateway(t, guarded(test.guards, p, u.provider("")), fmt.Sprintf(`{"rules":[{%s"backends":[{"provider":%q}]}]}`, test.rule, p))
+		if status, text := g.tryPost(chat); status != test.status {
+			t.Errorf("%s %s: status %d, want %d: %s", test.guards, test.rule, status, test.status, text)
+		}
+	}
+	for _, test := range []struct{ guards, rule, says string }{
+		{`"g":{"deny":[{"regex":"."}]}`, `"guards":["other"],`, `there is no guard "other"; define it in the llm app, whose guards are: g`},
+		{`"g":{"deny":[{"regex":"("}]}`, ``, "guard g: deny"},
+		{`"g":null`, ``, "guard g"},
+	} {
+		_, err := tryGateway(t, guarded(test.guards, p, u.provider("")), fmt.Sprintf(`{"rules":[{%s"backends":[{"provider":%q}]}]}`, test.rule, p))
+		if err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s %s: %v, want %s", test.guards, test.rule, err, test.says)
+		}
+	}
+}
