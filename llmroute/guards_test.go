@@ -30,8 +30,8 @@ func TestGuardsOnAllAttempts(t *testing.T) {
 	}
 	failing, working := newUpstream(t, record(fails(500))), newUpstream(t, record(answers("x")))
 	a, b := unique("a"), unique("b")
-	app := guarded(`"pii":{"mask":[{"builtin":"email"}]},"policy":{"deny":[{"regex":"zebra"}]}`, a, failing.provider(`"configs":[{"model":"fixed"}]`), b, working.provider(""))
-	g := newGateway(t, app, fmt.Sprintf(`{"rules":[{"guards":["policy","pii"],"attempts":2,"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, a, b))
+	app := guarded(`"pii":{"mask":[{"builtin":"email"}]},"policy":{"deny":[{"regex":"zebra"}]}`, a, failing.provider(""), b, working.provider(""))
+	g := newGateway(t, app, fmt.Sprintf(`{"rules":[{"guards":["policy","pii"],"attempts":2,"backends":[{"provider":%q,"model":"fixed"},{"provider":%q,"priority":1}]}]}`, a, b))
 	long := strings.Repeat("words ", 2000)
 	for path, body := range map[string]string{
 		"/v1/chat/completions":             `{"model":"m","x":1.50,"messages":[{"role":"user","content":"` + long + `bob@example.com"}]}`,
