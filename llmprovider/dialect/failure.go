@@ -23,7 +23,7 @@ func ReadError(status int, body []byte) *llmprovider.Error {
 	e := &llmprovider.Error{Status: status}
 	body = bytes.TrimSpace(body)
 	if jsonscan.Valid(body) {
-		readErrorMembers(e, body)
+		readErrorMembers(e, body, maxErrorDepth)
 	} else {
 		e.Message = string(bytes.ToValidUTF8(body[:min(len(body), 2*maxErrorText)], []byte("\uFFFD")))
 	}
@@ -33,9 +33,12 @@ func ReadError(status int, body []byte) *llmprovider.Error {
 	return settleError(e)
 }
 
+// maxErrorDepth is how deep an error's object may be inside others.
+const maxErrorDepth = 4
+
 // readErrorMembers reads an error that is JSON: the object with its message, or one
 // that holds it.
-func readErrorMembers(e *llmprovider.Error, body []byte) {
+func readErrorMembers(e *llmprovider.Error, body []byte, depth int) {
 	if body[0] == '[' { // a stream of Google's without alt=sse
 		for first := range jsonscan.Elements(body) {
 			body = first
@@ -47,8 +50,8 @@ func readErrorMembers(e *llmprovider.Error, body []byte) {
 		case "error":
 			if jsonscan.IsString(v) {
 				e.Message = jsonscan.Text(v)
-			} else if len(v) > 0 && v[0] == '{' {
-				readErrorMembers(e, v)
+			} else if len(v) > 0 && v[0] == '{' && depth > 1 {
+				readErrorMembers(e, v, depth-1)
 			}
 		case "message", "detail", "Message":
 			readMessage(e, v)

@@ -29,6 +29,7 @@ type Response struct {
 	usage   llmprovider.Usage
 	content bool
 	settled bool
+	size    int // of what came, in bytes
 	ended   bool
 	failed  *llmprovider.Error
 	loss    Loss
@@ -44,6 +45,10 @@ const (
 	formStream
 	formError // an error, whatever the body says
 )
+
+// openSize is what a part counts for beside its text, in bytes: endless empty ones take
+// memory as well.
+const openSize = 512
 
 // maxErrorBody bounds what is kept of an error's body, in bytes.
 const maxErrorBody = 64 << 10
@@ -212,6 +217,16 @@ func (t *Response) over() bool { return t.ended || t.failed != nil }
 // take takes an event of the provider's response.
 func (t *Response) take(e *Event) error {
 	if t.over() {
+		return nil
+	}
+	if t.size += len(e.Text); e.Kind == Open {
+		t.size += openSize
+	}
+	if t.size > MaxBody {
+		t.fail(&llmprovider.Error{
+			Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "response_too_long",
+			Message: "the provider's response has no end within 64 MiB, so it is cut here; ask for a shorter one",
+		})
 		return nil
 	}
 	switch e.Kind {

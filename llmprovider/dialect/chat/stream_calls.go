@@ -60,7 +60,7 @@ func (r *streamReader) takeFragment(n int, f fragment) {
 	case !begins:
 		for i := range c.waiting {
 			if c.waiting[i].index == f.index {
-				c.waiting[i].text = append(c.waiting[i].text, f.text...)
+				c.wait(i, f.text)
 				return
 			}
 		}
@@ -68,7 +68,7 @@ func (r *streamReader) takeFragment(n int, f fragment) {
 	}
 	for i := range c.waiting { // the name again
 		if c.waiting[i].index == f.index && (f.id == "" || f.id == c.waiting[i].id) {
-			c.waiting[i].text = append(c.waiting[i].text, f.text...)
+			c.wait(i, f.text)
 			return
 		}
 	}
@@ -83,6 +83,15 @@ func (r *streamReader) takeFragment(n int, f fragment) {
 		return
 	}
 	r.openCall(n, f)
+}
+
+// wait keeps a piece of a call that waits, within bounds.
+func (c *choiceState) wait(i int, text []byte) {
+	if w := &c.waiting[i]; len(w.text)+len(text) <= dialect.MaxEvent/maxWaiting*8 {
+		w.text = append(w.text, text...)
+	} else {
+		c.overflow = true
+	}
 }
 
 func (r *streamReader) openCall(n int, f fragment) {

@@ -16,14 +16,15 @@ type streamReader struct {
 
 // choiceState is what has come of one choice.
 type choiceState struct {
-	open    dialect.Kind // the part that is open, or 0
-	call    int          // the index of the open call, as the provider counts
-	id      string       // its id
-	calls   int          // that were opened
-	whole   objectEnd    // of the open call's arguments
-	refused bool
-	done    bool       // it said why it ended
-	waiting []fragment // of calls that are not open, in the order of their beginning
+	open     dialect.Kind // the part that is open, or 0
+	call     int          // the index of the open call, as the provider counts
+	id       string       // its id
+	calls    int          // that were opened
+	whole    objectEnd    // of the open call's arguments
+	refused  bool
+	done     bool       // it said why it ended
+	overflow bool       // a call that waits is too long to be kept
+	waiting  []fragment // of calls that are not open, in the order of their beginning
 }
 
 func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
@@ -256,6 +257,10 @@ func (r *streamReader) closePart(n int) {
 func (r *streamReader) endChoice(n int, raw dialect.JSON) {
 	c := &r.choices[n]
 	c.done = true
+	if c.overflow {
+		r.Fail(dialect.Malformed("order of calls"))
+		return
+	}
 	r.closePart(n)
 	waiting := c.waiting
 	c.waiting = nil

@@ -12,6 +12,8 @@ import (
 type reader struct {
 	r    *dialect.Request
 	open []*dialect.ToolUse // the calls without a result yet, in their order
+
+	inResult bool // what is read stands inside a result
 }
 
 func (c *reader) readContents(contents dialect.JSON) *llmprovider.Error {
@@ -132,6 +134,9 @@ func (c *reader) readPart(raw dialect.JSON, n int) (dialect.Part, *llmprovider.E
 				return p, dialect.Invalid("contents[].parts[].functionCall.name", "the name of a function")
 			}
 		case "functionResponse":
+			if c.inResult {
+				return p, dialect.Invalid("contents[].parts[].functionResponse.parts[]", "inlineData or fileData")
+			}
 			if err := c.readResult(&p, v); err != nil {
 				return p, err
 			}
@@ -210,6 +215,8 @@ func (c *reader) readResult(p *dialect.Part, v dialect.JSON) *llmprovider.Error 
 			p.Result.Object, p.Result.Parts, p.Result.IsError = nil, []dialect.Part{{Kind: dialect.Text, Text: text}}, true
 		}
 	}
+	c.inResult = true
+	defer func() { c.inResult = false }()
 	for raw := range jsonscan.Elements(get(v, "parts")) {
 		media, err := c.readPart(raw, 0)
 		if err != nil {

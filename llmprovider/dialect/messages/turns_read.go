@@ -6,10 +6,14 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
 
+// maxDepth is how deep contents may be nested: a message, a result, a document.
+const maxDepth = 3
+
 // reader is what is known of a conversation while it is read.
 type reader struct {
 	r     *dialect.Request
 	calls map[string]string // the names of the tools called, by the calls' ids
+	depth int               // of the contents that are open
 }
 
 func (c *reader) readMessages(messages dialect.JSON) *llmprovider.Error {
@@ -45,6 +49,11 @@ func (c *reader) readContent(content dialect.JSON, field string) ([]dialect.Part
 	case len(content) == 0 || content[0] != '[':
 		return nil, dialect.Invalid(field, "a string or an array of blocks")
 	}
+	// Contents inside contents are those of results and documents, and no deeper.
+	if c.depth++; c.depth > maxDepth {
+		return nil, dialect.Invalid(field, "text, images and documents alone inside a tool_result or a document")
+	}
+	defer func() { c.depth-- }()
 	var parts []dialect.Part
 	for raw := range jsonscan.Elements(content) {
 		p, err := c.readBlock(raw)
@@ -142,7 +151,13 @@ func (c *reader) readBlock(raw dialect.JSON) (dialect.Part, *llmprovider.Error) 
 		p.Thought = &dialect.Thought{Text: text(b.thinking), Signature: dialect.ReadCarrier(text(b.signature), Vendor)}
 	case "redacted_thinking":
 		p.Kind, p.Thought = dialect.Reasoning, &dialect.Thought{Data: dialect.ReadCarrier(text(b.data), Vendor)}
-	case "tool_use":
+	case "tool_use", "tool_result":
+		if c.depth > 1 {
+			return p, dialect.Invalid("messages[].content[].content[].type", "text, image, document or search_result")
+		}
+		if string(b.kind) == "tool_result" {
+			return p, c.readResult(&p, &b)
+		}
 		call := &dialect.ToolUse{ID: jsonscan.Text(b.id), Name: jsonscan.Text(b.name)}
 		call.Arguments.Object = b.input
 		if call.ID == "" || call.Name == "" || len(b.input) == 0 || b.input[0] != '{' {
@@ -153,8 +168,6 @@ func (c *reader) readBlock(raw dialect.JSON) (dialect.Part, *llmprovider.Error) 
 		}
 		c.calls[call.ID] = call.Name
 		p.Kind, p.Call = dialect.ToolCall, call
-	case "tool_result":
-		return p, c.readResult(&p, &b)
 	default:
 		return p, c.r.Refuse(dialect.CText, "a content block of this type is for providers with the Messages API alone")
 	}

@@ -1,0 +1,81 @@
+package dialect_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/gemini"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/responses"
+)
+
+// Requests and errors nested a hundred thousand times take no time to speak of.
+func TestNesting(t *testing.T) {
+	const n = 100_000
+	nested := func(open, inner, end string) string { return strings.Repeat(open, n) + inner + strings.Repeat(end, n) }
+	for name, tc := range map[string]struct {
+		api *dialect.API
+		in  string
+	}{
+		"results":   {messages.API, `{"max_tokens":1,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]},{"role":"user","content":` + nested(`[{"type":"tool_result","tool_use_id":"t","content":`, `"x"`, `}]`) + `}]}`},
+		"documents": {messages.API, `{"max_tokens":1,"messages":[{"role":"user","content":` + nested(`[{"type":"document","source":{"type":"content","content":`, `"x"`, `}}]`) + `}]}`},
+		"responses": {gemini.API, `{"contents":[{"role":"model","parts":[` + strings.Repeat(`{"functionCall":{"name":"f"}},`, n) + `{"text":"a"}]},{"parts":` + nested(`[{"functionResponse":{"name":"f","parts":`, `[]`, `}}]`) + `}]}`},
+		"schemas":   {gemini.API, `{"contents":[{"parts":[{"text":"a"}]}],"tools":[{"functionDeclarations":[{"name":"f","parameters":` + nested(`{"type":"ARRAY","items":`, `{}`, `}`) + `}]}]}`},
+		"arguments": {chat.API, `{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f","parameters":` + nested(`{"a":`, `{"$ref":"#"}`, `}`) + `}}]}`},
+	} {
+		began := time.Now()
+		if r, refused := dialect.Read(tc.api, []byte(tc.in), dialect.Call{}); refused == nil {
+			for _, to := range providers {
+				_, _ = dialect.Translate(r, to, dialect.Target{Model: "m"})
+			}
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("%s take %v", name, took)
+		}
+	}
+	began := time.Now()
+	if e := dialect.ReadError(0, []byte(nested(`{"error":`, `{"message":"x"}`, `}`))); e == nil || time.Since(began) > 5*time.Second {
+		t.Errorf("an error takes %v", time.Since(began))
+	}
+}
+
+// A response without an end is cut, whatever has no end in it.
+func TestEndless(t *testing.T) {
+	text := strings.Repeat("x", 64<<10)
+	for name, piece := range map[string]string{
+		"text":  chunk(`"content":"`+text+`"`, "null"),
+		"parts": chunk(`"reasoning_content":"a"`, "null") + chunk(`"content":"b"`, "null"),
+		"calls": chunk(`"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}},{"index":1,"id":"b","function":{"name":"f","arguments":"`+text+`"}}]`, "null"),
+	} {
+		for _, to := range []*dialect.API{messages.API, responses.API} {
+			if (name == "parts") != (to == responses.API) { // each where it takes the most memory
+				continue
+			}
+			r := dialect.NewResponse(chat.API, to, dialect.ResponseOptions{Request: &dialect.Request{API: to}, Stream: true})
+			r.Head(&llmprovider.Head{Status: http.StatusOK, Header: make(http.Header), Stream: true})
+			pass := func([]byte) error { return nil }
+			block := []byte(strings.Repeat(piece, max(1, 64<<10/len(piece))))
+			for range 4000 {
+				if err := r.Write(block, pass); err != nil {
+					t.Fatal(err)
+				}
+				if r.Failed() {
+					break
+				}
+			}
+			if name == "calls" { // they wait for the end, within bounds
+				if err := r.Write([]byte(chunk("", "stop")), pass); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !r.Failed() {
+				t.Errorf("%s to %s goes on", name, to.Name)
+			}
+		}
+	}
+}
