@@ -65,8 +65,8 @@ func TestRequests(t *testing.T) {
 				`{"role":"tool","tool_call_id":"c.1","content":"one"},{"role":"tool","tool_call_id":"c2","content":"two"},{"role":"user","content":"go on"}],` +
 				`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"n":{"type":"number"}}}}},{"type":"function","function":{"name":"g","description":"d"}}],"parallel_tool_calls":false}`,
 			`{"model":"m","max_tokens":8192,"tools":[{"name":"f","input_schema":{"type":"object","properties":{"n":{"type":"number"}}}},{"name":"g","description":"d","input_schema":{"type":"object","properties":{}}}],` +
-				`"tool_choice":{"type":"auto","disable_parallel_tool_use":true},"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"c_1","name":"f","input":{"n": 1e3}},{"type":"tool_use","id":"c2","name":"g","input":{}}]},` +
-				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"c_1","content":"one"},{"type":"tool_result","tool_use_id":"c2","content":"two"}]},{"role":"user","content":"go on"}]}`,
+				`"tool_choice":{"type":"auto","disable_parallel_tool_use":true},"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"c_1_255b58d8","name":"f","input":{"n": 1e3}},{"type":"tool_use","id":"c2","name":"g","input":{}}]},` +
+				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"c_1_255b58d8","content":"one"},{"type":"tool_result","tool_use_id":"c2","content":"two"}]},{"role":"user","content":"go on"}]}`,
 			"",
 		},
 		{

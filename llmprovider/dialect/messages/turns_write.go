@@ -1,6 +1,9 @@
 package messages
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
@@ -206,14 +209,20 @@ func (w *requestWriter) call(call *dialect.ToolUse) {
 	w.Input(call)
 }
 
-// appendID appends an id in the characters that the API takes.
+// appendID appends an id in the characters that the API takes. One with others gets a
+// digest, so that two ids do not become one.
 func appendID(dst []byte, id string) []byte {
 	dst = append(dst, '"')
+	same := true
 	for _, c := range []byte(id) {
 		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			c = '_'
+			c, same = '_', false
 		}
 		dst = append(dst, c)
+	}
+	if !same {
+		sum := sha256.Sum256([]byte(id))
+		dst = hex.AppendEncode(append(dst, '_'), sum[:4])
 	}
 	return append(dst, '"')
 }
