@@ -335,7 +335,7 @@ func (a *App) Start() error {
 		}
 	}
 	a.apply()
-	a.warnOfLimits()
+	a.startLimits()
 	a.warnOfGuards()
 	a.gateways.begin(a)
 	if a.StatusListen != "off" {

@@ -54,6 +54,7 @@ func tryGateway(t *testing.T, appJSON, handlerJSON string) (*gateway, error) {
 	}
 	handler := module.(caddyhttp.MiddlewareHandler)
 	g := &gateway{app: app.(*App)}
+	g.app.startLimits() // as Start does
 	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		repl := caddy.NewReplacer()

@@ -60,10 +60,18 @@ func (a *App) checkLimits() error {
 	return nil
 }
 
+// startLimits puts the limits in force.
+func (a *App) startLimits() {
+	if a.limits != nil {
+		a.limits.Set().Activate()
+		a.warnOfLimits()
+	}
+}
+
 // warnOfLimits logs which limits match nothing, as far as that is known once all
 // handlers are.
 func (a *App) warnOfLimits() {
-	if a.limits == nil || a.source != nil {
+	if a.source != nil {
 		return
 	}
 	rules := make(map[string]bool)

@@ -95,6 +95,15 @@ func (k *checkpoint) use(s Storage, logger *zap.Logger) {
 	k.storage, k.logger = s, logger
 }
 
+// useFirst is use, if nothing was set before.
+func (k *checkpoint) useFirst(s Storage, logger *zap.Logger) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.storage == nil {
+		k.storage, k.logger = s, logger
+	}
+}
+
 // ask has the counter's shard written with what c.want says. The result is nil
 // while storage is left alone after a failure. The caller holds c.mu.
 func (k *checkpoint) ask(c *counter, urgent bool) *batch {

@@ -20,6 +20,8 @@ type Engine struct {
 	ratios     ratios
 
 	mu     sync.Mutex
+	sets   []*Set // that were compiled and not closed, in order
+	active *Set   // whose numbers are in force
 	meters map[string]*meter
 	states map[string]*state
 	order  uint64
@@ -69,6 +71,10 @@ type Set struct {
 	e      *Engine
 	limits []*compiled
 	once   sync.Once
+
+	numbers map[*meter]numbers
+	storage Storage
+	logger  *zap.Logger
 }
 
 // compiled is a limit, ready for requests.
@@ -91,7 +97,8 @@ type compiled struct {
 func (e *Engine) Compile(c *Config) *Set {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := &Set{e: e}
+	s := &Set{e: e, numbers: make(map[*meter]numbers)}
+	e.sets = append(e.sets, s)
 	for i, d := range c.Limits {
 		l := &compiled{
 			Definition: d, index: i, costs: d.Costs(), byClient: slices.Contains(d.Key, KeyClient), onFailure: d.OnStoreFailure, maxOutput: d.MaxOutput,
@@ -117,18 +124,19 @@ func (e *Engine) Compile(c *Config) *Set {
 			if err != nil {
 				continue // Check has reported it
 			}
-			l.meters = append(l.meters, e.meter(d, d.Amounts[j].Unit, w, numbers{amount, burst}))
+			l.meters = append(l.meters, e.meter(s, d, d.Amounts[j].Unit, w, numbers{amount, burst}))
 		}
 		if d.Concurrent > 0 {
-			l.meters = append(l.meters, e.meter(d, UnitConcurrent, window{}, numbers{d.Concurrent, d.Concurrent}))
+			l.meters = append(l.meters, e.meter(s, d, UnitConcurrent, window{}, numbers{d.Concurrent, d.Concurrent}))
 		}
 		s.limits = append(s.limits, l)
 	}
 	return s
 }
 
-// meter returns the meter for an amount, and sets its numbers.
-func (e *Engine) meter(d *Definition, unit Unit, w window, n numbers) *meter {
+// meter returns the meter for an amount. If it is known, its numbers stay until the set
+// is activated.
+func (e *Engine) meter(s *Set, d *Definition, unit Unit, w window, n numbers) *meter {
 	keys := make([]string, len(d.Key))
 	for i, k := range d.Key {
 		keys[i] = string(k)
@@ -149,12 +157,38 @@ func (e *Engine) meter(d *Definition, unit Unit, w window, n numbers) *meter {
 		e.meters[id] = m
 	}
 	m.refs++
-	if old := m.numbers.Swap(&n); n.burst < old.burst && m.bucket() {
-		m.each(e.now(), func(c *counter, n *numbers) {
-			c.level = min(c.level, n.burst)
-		})
-	}
+	s.numbers[m] = n
 	return m
+}
+
+// Use says where the set's budgets are kept through restarts. Nothing is read or
+// written before a request needs it.
+func (s *Set) Use(storage Storage, logger *zap.Logger) {
+	s.storage, s.logger = storage, logger
+	s.e.checkpoint.useFirst(storage, logger)
+}
+
+// Activate puts the set's numbers and storage in force, for limits that another set
+// has too: once its configuration is in use, and not when it is only checked. Closing
+// the set puts back those of the one before.
+func (s *Set) Activate() {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	s.activate()
+}
+
+func (s *Set) activate() {
+	s.e.active = s
+	if s.storage != nil {
+		s.e.checkpoint.use(s.storage, s.logger)
+	}
+	for m, n := range s.numbers {
+		if old := m.numbers.Swap(&n); n.burst < old.burst && m.bucket() {
+			m.each(s.e.now(), func(c *counter, n *numbers) {
+				c.level = min(c.level, n.burst)
+			})
+		}
+	}
 }
 
 // storedWindow is from which length on a bucket is kept through restarts. Shorter
@@ -185,6 +219,12 @@ func (s *Set) Close() {
 					m.closed.Store(true)
 					gone = append(gone, m)
 				}
+			}
+		}
+		e.sets = slices.DeleteFunc(e.sets, func(other *Set) bool { return other == s })
+		if e.active == s {
+			if e.active = nil; len(e.sets) > 0 {
+				e.sets[len(e.sets)-1].activate()
 			}
 		}
 		e.mu.Unlock()

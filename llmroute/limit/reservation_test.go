@@ -250,6 +250,34 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestRejectedReload holds that a configuration that is only checked, or is rejected
+// after it was started, changes nothing of the running one.
+func TestRejectedReload(t *testing.T) {
+	b := newBench(t)
+	config := func(amount string) *Config {
+		return &Config{Limits: []*Definition{{Name: "a", Amounts: []Amount{{Unit: UnitTokens, Amount: Number(amount), Window: "1m"}}}}}
+	}
+	running := b.Compile(config("100"))
+	running.Activate()
+	for _, started := range []bool{false, true} {
+		rejected := b.Compile(config("5"))
+		if started {
+			rejected.Activate()
+			if v := of(t, running, "a", 0); v.Amount != "5" {
+				t.Errorf("started, it has %s", v.Amount)
+			}
+		}
+		rejected.Close()
+		if v := of(t, running, "a", 0); v.Amount != "100" {
+			t.Errorf("started %v: the running configuration has %s", started, v.Amount)
+		}
+		b.add(time.Hour)
+	}
+	if refused := spend(t, running, request(nil, 90, 0), 90, 0); refused != nil {
+		t.Errorf("refused: %+v", refused)
+	}
+}
+
 // TestConcurrentRequests has many goroutines spend at once: what is used never
 // exceeds the limit, nothing stays reserved, and no request is refused while there
 // is room for it.

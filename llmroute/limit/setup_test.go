@@ -110,7 +110,9 @@ func (b *bench) compile(t testing.TB, limits ...*Definition) *Set {
 	if err := c.Check(); err != nil {
 		t.Fatal(err)
 	}
-	return b.Compile(c)
+	s := b.Compile(c)
+	s.Activate()
+	return s
 }
 
 // request needs that much; without output, its responses have none.

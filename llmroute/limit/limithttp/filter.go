@@ -54,7 +54,7 @@ func New(ctx caddy.Context, c *limit.Config, e *limit.Engine) (*Filter, error) {
 	}
 	f.set = e.Compile(c)
 	f.cost = f.set.HasCost()
-	e.Use(store.Storage(ctx), f.logger)
+	f.set.Use(store.Storage(ctx), f.logger)
 	return f, nil
 }
 
