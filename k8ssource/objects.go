@@ -93,6 +93,7 @@ const (
 	ReasonPoolRefused        = "PoolRefused"
 	ReasonPoolNotPermitted   = "PoolNotPermitted"
 	ReasonNoEndpoints        = "NoEndpoints"
+	ReasonPodsForbidden      = "PodsForbidden"
 	ReasonGatewayNotFound    = "GatewayNotFound"
 	ReasonHostNotServed      = "HostNotServed"
 	ReasonUnsupportedServer  = "UnsupportedServer"

@@ -106,7 +106,7 @@ func (t *translation) meshReference() []Reference {
 	for _, item := range t.objects.Policies {
 		scope := scopeOfPolicy(item)
 		if t.isFor(scope) && !scope.targeted && item.Object.mayNeedMesh() {
-			return []Reference{{KindConfigMap, t.options.RootNamespace, meshName}}
+			return []Reference{{Kind: KindConfigMap, Namespace: t.options.RootNamespace, Name: meshName}}
 		}
 	}
 	return nil

@@ -205,16 +205,13 @@ func (t *translation) serviceSelects(slice *EndpointSlice, want map[string]strin
 
 // lookUpPool finds the pool that a backend refers to.
 func (b *routeBuilder) lookUpPool(path string, ref *v1beta1.ObjectRef, out *llmroute.Backend) {
-	namespace := ref.Namespace
-	if namespace == "" {
-		namespace = b.object.Namespace
-	}
-	if namespace != b.object.Namespace && b.object.Namespace != b.t.options.RootNamespace {
+	key := poolKey(b.object, ref)
+	if namespace, _, _ := strings.Cut(key, "/"); namespace != b.object.Namespace && b.object.Namespace != b.t.options.RootNamespace {
 		out.Unusable = ReasonPoolNotPermitted
 		b.warn(ReasonPoolNotPermitted, "%s.namespace: routes may refer to pools of their own namespace, and those of the root namespace to all; requests for it are answered with 503; create the route in the pool's namespace", path)
 		return
 	}
-	p := b.t.pools[namespace+"/"+ref.Name]
+	p := b.t.pools[key]
 	switch {
 	case p == nil:
 		out.Unusable = ReasonPoolNotFound
@@ -229,7 +226,7 @@ func (b *routeBuilder) lookUpPool(path string, ref *v1beta1.ObjectRef, out *llmr
 		out.Provider = p.provider()
 	}
 	if p != nil {
-		b.pools = append(b.pools, namespace+"/"+ref.Name)
+		b.pools = append(b.pools, key)
 	}
 }
 
@@ -238,11 +235,7 @@ func (b *routeBuilder) ownerOf(ref *v1beta1.LLMBackendRef) *ownedProvider {
 	if ref.BackendRef == nil {
 		return b.t.owners[canonicalHost(ref.ProviderHost)]
 	}
-	namespace := ref.BackendRef.Namespace
-	if namespace == "" {
-		namespace = b.object.Namespace
-	}
-	if p := b.t.pools[namespace+"/"+ref.BackendRef.Name]; p != nil && isPool(ref.BackendRef) {
+	if p := b.t.pools[poolKey(b.object, ref.BackendRef)]; p != nil && isPool(ref.BackendRef) {
 		return p.owner
 	}
 	return nil
@@ -297,4 +290,47 @@ func (b *providerBuilder) pool() {
 	if item := b.t.poolOf(b.object); item != nil && b.base.Scheme == "http" {
 		setPool(b.base, &item.Object)
 	}
+}
+
+// PodReference is what a pool refers to: the pods that its selector matches.
+func PodReference(p *InferencePool) Reference {
+	var labels []string
+	for _, name := range sortedKeys(p.Spec.Selector.MatchLabels) {
+		labels = append(labels, name+"="+p.Spec.Selector.MatchLabels[name])
+	}
+	return Reference{Kind: KindPod, Namespace: p.Namespace, Labels: strings.Join(labels, ",")}
+}
+
+// poolReferences are what the pools that something refers to refer to, and the
+// LLMProviders for them.
+func (t *translation) poolReferences() []Reference {
+	used := make(map[string]bool)
+	for _, item := range t.objects.Routes {
+		for i := range item.Object.Spec.Rules {
+			for _, ref := range item.Object.Spec.Rules[i].BackendRefs {
+				if ref.BackendRef != nil && isPool(ref.BackendRef) {
+					used[poolKey(&item.Object, ref.BackendRef)] = true
+				}
+			}
+		}
+	}
+	var out []Reference
+	for key, p := range t.pools {
+		if p.unusable != "" || p.owner == nil && !used[key] {
+			continue
+		}
+		out = append(out, PodReference(&p.item.Object))
+		if p.owner != nil {
+			out = append(out, providerReferences(&p.owner.item.Object)...)
+		}
+	}
+	return out
+}
+
+// poolKey is the namespace and name of the pool that a route refers to.
+func poolKey(route *v1beta1.LLMRoute, ref *v1beta1.ObjectRef) string {
+	if ref.Namespace != "" {
+		return ref.Namespace + "/" + ref.Name
+	}
+	return route.Namespace + "/" + ref.Name
 }

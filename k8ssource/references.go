@@ -9,7 +9,14 @@ import (
 )
 
 // Reference names an object that other objects refer to.
-type Reference struct{ Kind, Namespace, Name string }
+type Reference struct {
+	Kind, Namespace, Name string
+	// Labels is a selector instead of a name: all objects that it matches.
+	Labels string
+}
+
+// KindPod is the kind of a Pod.
+const KindPod = "Pod"
 
 // KindSecret is the kind of a Secret.
 const KindSecret = "Secret"
@@ -18,11 +25,13 @@ const KindSecret = "Secret"
 // Translate needs beside them, in order and without repetition.
 func References(objects *Objects, identity llmroute.Identity, options Options) []Reference {
 	t := newTranslation(objects, identity, options)
+	t.readPools(latest(t, KindInferencePool, objects.Pools))
 	t.claimHosts(latest(t, KindLLMProvider, objects.Providers))
 	var out []Reference
 	for _, owner := range t.owners {
 		out = append(out, providerReferences(&owner.item.Object)...)
 	}
+	out = append(out, t.poolReferences()...)
 	for _, gateway := range latest(t, kindGateway, objects.Gateways) {
 		if t.selects(&gateway.Object) {
 			out = append(out, gateway.Object.references(credentialNamespaces(t, &gateway.Object))...)
@@ -30,7 +39,7 @@ func References(objects *Objects, identity llmroute.Identity, options Options) [
 	}
 	out = append(out, t.meshReference()...)
 	slices.SortFunc(out, func(a, b Reference) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Labels, b.Labels))
 	})
 	return slices.Compact(out)
 }
@@ -40,7 +49,7 @@ func providerReferences(p *v1beta1.LLMProvider) []Reference {
 	var out []Reference
 	add := func(ref *v1beta1.SecretKeyRef) {
 		if ref != nil && objectName.MatchString(ref.Name) {
-			out = append(out, Reference{KindSecret, p.Namespace, ref.Name})
+			out = append(out, Reference{Kind: KindSecret, Namespace: p.Namespace, Name: ref.Name})
 		}
 	}
 	addConfig := func(c *v1beta1.ProviderConfig) {
@@ -68,9 +77,9 @@ func (g *Gateway) references(namespaces []string) []Reference {
 			continue
 		}
 		for _, namespace := range namespaces {
-			out = append(out, Reference{KindSecret, namespace, server.TLS.CredentialName})
+			out = append(out, Reference{Kind: KindSecret, Namespace: namespace, Name: server.TLS.CredentialName})
 			if server.TLS.Mode == "MUTUAL" {
-				out = append(out, Reference{KindSecret, namespace, server.TLS.CredentialName + caSuffix})
+				out = append(out, Reference{Kind: KindSecret, Namespace: namespace, Name: server.TLS.CredentialName + caSuffix})
 			}
 		}
 	}

@@ -25,7 +25,7 @@ spec:
       x: {openAIConfig: {apiKeySecretRef: {name: key, key: other}}}
       y: {openAIConfig: {apiKeySecretRef: {name: a-key, key: k}}}
 `,
-			want: []Reference{{"Secret", "ns", "a-key"}, {"Secret", "ns", "ca"}, {"Secret", "ns", "key"}},
+			want: []Reference{{Kind: "Secret", Namespace: "ns", Name: "a-key"}, {Kind: "Secret", Namespace: "ns", Name: "ca"}, {Kind: "Secret", Namespace: "ns", Name: "key"}},
 		},
 		"for another workload": {
 			objects: `metadata: {name: a, namespace: ns}
@@ -49,17 +49,17 @@ spec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKeySecre
 		"the mesh, whom a policy asks": {
 			objects:  policyText("{action: CUSTOM, provider: {name: a}, rules: [{}]}"),
 			identity: llmroute.Identity{Namespace: "ns"},
-			want:     []Reference{{"ConfigMap", "istio-system", "istio"}},
+			want:     []Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
 		},
 		"the mesh, for addresses": {
 			objects:  policyText("{rules: [{from: [{source: {notRemoteIpBlocks: [10.0.0.0/8]}}]}]}"),
 			identity: llmroute.Identity{Namespace: "ns"},
-			want:     []Reference{{"ConfigMap", "istio-system", "istio"}},
+			want:     []Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
 		},
 		"the mesh, for a condition": {
 			objects:  policyText("{rules: [{when: [{key: remote.ip, values: [10.0.0.0/8]}]}]}"),
 			identity: llmroute.Identity{Namespace: "ns"},
-			want:     []Reference{{"ConfigMap", "istio-system", "istio"}},
+			want:     []Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
 		},
 		"the mesh, that no policy needs": {
 			objects:  policyText("{rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}]}]}"),
@@ -91,7 +91,7 @@ spec:
   - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: three}}
 `,
 			identity: llmroute.Identity{Namespace: "gws", Labels: map[string]string{"app": "this"}},
-			want:     []Reference{{"Secret", "gws", "one"}, {"Secret", "gws", "two"}, {"Secret", "gws", "two-cacert"}},
+			want:     []Reference{{Kind: "Secret", Namespace: "gws", Name: "one"}, {Kind: "Secret", Namespace: "gws", Name: "two"}, {Kind: "Secret", Namespace: "gws", Name: "two-cacert"}},
 		},
 		"certificates of a Gateway elsewhere": {
 			objects: `metadata: {name: a, namespace: ns}
@@ -105,7 +105,7 @@ spec:
   - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: one}}
 `,
 			identity: llmroute.Identity{Namespace: "edge"},
-			want:     []Reference{{"Secret", "edge", "one"}, {"Secret", "gws", "one"}},
+			want:     []Reference{{Kind: "Secret", Namespace: "edge", Name: "one"}, {Kind: "Secret", Namespace: "gws", Name: "one"}},
 		},
 		"what is no name": {objects: "metadata: {name: a, namespace: ns}\nspec: {host: a.example.com, tls: {caSecretRef: {name: ../other/key}}}\n"},
 	} {

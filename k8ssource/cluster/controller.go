@@ -46,7 +46,7 @@ func newController(options k8ssource.SourceOptions, scope scope, clients *client
 	c := &controller{options: options, scope: scope, clients: clients, report: report, wake: make(chan struct{}, 1), followers: make(map[part]*follower)}
 	c.references = references{followers: make(map[k8ssource.Reference]*follower), begin: func(ctx context.Context, ref k8ssource.Reference) *follower {
 		k := referable[ref.Kind]
-		return clients.follow(ctx, target{kind: k, version: k.versions[0], namespace: ref.Namespace, name: ref.Name}, &c.connection, hooks{c.changed, func() {}})
+		return clients.follow(ctx, target{kind: k, version: k.versions[0], namespace: ref.Namespace, name: ref.Name, labels: ref.Labels}, &c.connection, hooks{c.changed, func() {}})
 	}}
 	return c
 }
@@ -172,7 +172,7 @@ func (c *controller) follow(ctx context.Context, served map[string]string) {
 			if version == "" {
 				logger().Warn("the kind is no longer served; its objects are gone", zap.String("kind", k.key()))
 			} else {
-				t := target{kind: k, version: version, namespace: p.namespace, optional: c.scope.narrow() && k.gateways}
+				t := target{kind: k, version: version, namespace: p.namespace, optional: c.scope.narrow() && k.gateways || k.optional}
 				c.followers[p] = c.clients.follow(ctx, t, &c.connection, hooks{c.changed, c.touched})
 			}
 			c.changed()

@@ -42,6 +42,7 @@ type target struct {
 	version   string
 	namespace string // or everywhere
 	name      string // of a single object
+	labels    string // of some objects, as a selector
 
 	// optional tells that a refusal is not reported here as long as nothing was read:
 	// the controller may go on without the objects.
@@ -87,7 +88,7 @@ func (c *clients) follow(ctx context.Context, t target, conn *connection, h hook
 		},
 	}
 	longest := longestRetry
-	if t.name != "" {
+	if f.referred() {
 		longest = longestRetryOfOne
 	}
 	log := quietly
@@ -118,6 +119,7 @@ func (c *clients) api(f *follower) api {
 // narrow restricts a request to the single object. A Role that names it is enough
 // then.
 func (f *follower) narrow(options *metav1.ListOptions) {
+	options.LabelSelector = f.labels
 	if f.name != "" {
 		options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, f.name).String()
 	}
@@ -133,6 +135,9 @@ func (f *follower) String() string {
 	}
 	return f.resource.GroupResource().String()
 }
+
+// referred tells that the objects are followed because others refer to them.
+func (t *target) referred() bool { return t.name != "" || t.labels != "" }
 
 // part is what is followed, of a follower of all objects of a kind.
 func (f *follower) part() part { return part{f.kind.key(), f.namespace} }
@@ -194,7 +199,7 @@ func (f *follower) observe(ctx context.Context, err error) {
 	f.connection.observe(err)
 	attempts, before := f.note(err)
 	switch {
-	case f.name != "":
+	case f.referred():
 		if err != nil && attempts <= enough || err == nil && before != nil {
 			f.changed() // what the objects that refer to it are told
 		}

@@ -16,6 +16,10 @@ type kind struct {
 	// metadata tells that no more than the metadata is needed.
 	metadata bool
 
+	// optional tells that the source goes on without the objects if it may not read
+	// them.
+	optional bool
+
 	// gateways tells that it is a Gateway, or of meaning only at Gateways.
 	gateways bool
 }
@@ -30,14 +34,16 @@ var kinds = []kind{
 	{group: "networking.istio.io", versions: []string{"v1", "v1beta1", "v1alpha3"}, resource: "gateways", name: kindGateway, gateways: true},
 	{group: "security.istio.io", versions: []string{"v1", "v1beta1"}, resource: "authorizationpolicies", name: k8ssource.KindAuthorizationPolicy, gateways: true},
 	{group: "security.istio.io", versions: []string{"v1", "v1beta1"}, resource: "requestauthentications", name: k8ssource.KindRequestAuthentication, gateways: true},
+	{group: "inference.networking.k8s.io", versions: []string{"v1"}, resource: "inferencepools", name: k8ssource.KindInferencePool, optional: true},
 	{versions: []string{"v1"}, resource: "services", name: "Service", metadata: true},
 }
 
-// referable are the kinds of which single objects are followed while others refer
-// to them.
+// referable are the kinds of which single objects, or those with certain labels, are
+// followed while others refer to them.
 var referable = map[string]kind{
 	k8ssource.KindSecret:    {versions: []string{"v1"}, resource: "secrets", name: k8ssource.KindSecret},
 	k8ssource.KindConfigMap: {versions: []string{"v1"}, resource: "configmaps", name: k8ssource.KindConfigMap},
+	k8ssource.KindPod:       {versions: []string{"v1"}, resource: "pods", name: k8ssource.KindPod},
 }
 
 // at returns the resource in a version.

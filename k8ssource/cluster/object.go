@@ -46,6 +46,9 @@ func (k kind) decode(from runtime.Object) (*object, error) {
 	default:
 		return nil, fmt.Errorf("the API server sent a %T", from)
 	}
+	if k.name == k8ssource.KindPod {
+		tree = endpointOnly(tree)
+	}
 	meta := unstructured.Unstructured{Object: tree}
 	o := &object{uid: meta.GetUID(), resourceVersion: meta.GetResourceVersion(), generation: meta.GetGeneration()}
 	meta.SetManagedFields(nil)
@@ -59,13 +62,38 @@ func (k kind) decode(from runtime.Object) (*object, error) {
 		return nil, err
 	}
 	o.takeStatus()
-	delete(tree, "status")
+	if k.name != k8ssource.KindPod { // of which it is all that counts
+		delete(tree, "status")
+	}
 	meta.SetResourceVersion("")
 	if data, err = json.Marshal(tree); err != nil {
 		return nil, err
 	}
 	o.content = sha256.Sum256(data)
 	return o, nil
+}
+
+// endpointOnly leaves of a Pod what makes it an endpoint of a pool: all else changes more
+// often than that, and is nobody's business here.
+func endpointOnly(pod map[string]any) map[string]any {
+	in := unstructured.Unstructured{Object: pod}
+	out := unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": k8ssource.KindPod}}
+	out.SetNamespace(in.GetNamespace())
+	out.SetName(in.GetName())
+	out.SetUID(in.GetUID())
+	out.SetResourceVersion(in.GetResourceVersion())
+	out.SetLabels(in.GetLabels())
+	out.SetDeletionTimestamp(in.GetDeletionTimestamp())
+	ip, _, _ := unstructured.NestedString(pod, "status", "podIP")
+	ready := "False"
+	conditions, _, _ := unstructured.NestedSlice(pod, "status", "conditions")
+	for _, c := range conditions {
+		if c, ok := c.(map[string]any); ok && c["type"] == "Ready" {
+			ready, _ = c["status"].(string)
+		}
+	}
+	out.Object["status"] = map[string]any{"podIP": ip, "conditions": []any{map[string]any{"type": "Ready", "status": ready}}}
+	return out.Object
 }
 
 // takeStatus keeps the status of an LLMProvider or LLMRoute.

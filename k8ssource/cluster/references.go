@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,14 +54,30 @@ func (r *references) addTo(objects *k8ssource.Objects) {
 			found.Add(o.decoded)
 		}
 		if fault := f.fault(); fault != nil {
-			if ref.Kind == k8ssource.KindSecret {
+			switch ref.Kind {
+			case k8ssource.KindPod:
+				objects.Pools = withoutPods(objects.Pools, ref, fault)
+			case k8ssource.KindSecret:
 				found.Secrets = faulty(found.Secrets, ref, fault)
-			} else {
+			default:
 				found.ConfigMaps = faulty(found.ConfigMaps, ref, fault)
 			}
 		}
 		objects.Add(found)
 	}
+}
+
+// withoutPods adds to the pools with these pods that they cannot be read.
+func withoutPods(pools []*k8ssource.Item[k8ssource.InferencePool], ref k8ssource.Reference, fault *k8ssource.Fault) []*k8ssource.Item[k8ssource.InferencePool] {
+	out := slices.Clone(pools)
+	for i, item := range out {
+		if k8ssource.PodReference(&item.Object) == ref {
+			with := *item
+			with.Faults = append(slices.Clone(item.Faults), *fault)
+			out[i] = &with
+		}
+	}
+	return out
 }
 
 // faulty is the object that was read, or an empty one, with one fault more.
@@ -84,14 +101,25 @@ func (f *follower) fault() *k8ssource.Fault {
 	attempts, err := f.failure()
 	synced := f.isSynced()
 	forbidden, unknown := k8ssource.ReasonSecretForbidden, k8ssource.ReasonInvalidSecret
+	if f.kind.name == k8ssource.KindPod {
+		forbidden, unknown = k8ssource.ReasonPodsForbidden, k8ssource.ReasonNoEndpoints
+	}
 	if f.kind.name == k8ssource.KindConfigMap {
 		forbidden, unknown = k8ssource.ReasonMeshForbidden, k8ssource.ReasonInvalidMesh
 	}
 	switch {
 	case apierrors.IsForbidden(err) && (!synced || attempts >= enough):
-		return &k8ssource.Fault{Reason: forbidden, Message: "the gateway may not read it; " + f.rule(), Used: synced && len(f.list()) > 0}
+		return &k8ssource.Fault{Reason: forbidden, Message: "the gateway may not read " + f.what() + "; " + f.rule(), Used: synced && len(f.list()) > 0}
 	case !synced:
-		return &k8ssource.Fault{Reason: unknown, Message: "the API server has not given it yet"}
+		return &k8ssource.Fault{Reason: unknown, Message: "the API server has not given " + f.what() + " yet"}
 	}
 	return nil
+}
+
+// what is what of an object a fault is about.
+func (f *follower) what() string {
+	if f.kind.name == k8ssource.KindPod {
+		return "the pods that the selector matches"
+	}
+	return "it"
 }

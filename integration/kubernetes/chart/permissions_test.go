@@ -38,11 +38,13 @@ func permissions(t *testing.T, injection bool) {
 		"authorizationpolicies.security.istio.io [] [] [list watch]",
 		"events.events.k8s.io [] [] [create]",
 		"gateways.networking.istio.io [] [] [list watch]",
+		"inferencepools.inference.networking.k8s.io [] [] [list watch]",
 		"leases.coordination.k8s.io [] [] [get]",
 		"llmproviders.istio.alibabacloud.com [] [] [list watch]",
 		"llmproviders.istio.alibabacloud.com/status [] [] [patch]",
 		"llmroutes.istio.alibabacloud.com [] [] [list watch]",
 		"llmroutes.istio.alibabacloud.com/status [] [] [patch]",
+		"pods [] [] [list watch]",
 		"requestauthentications.security.istio.io [] [] [list watch]",
 		"services [] [] [list watch]",
 	}

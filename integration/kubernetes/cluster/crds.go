@@ -47,7 +47,21 @@ func (c *Cluster) InstallIstioCRDs(kinds ...string) {
 	c.InstallCRDs(filepath.Join(dir, "kubernetes", "customresourcedefinitions.gen.yaml"), kinds...)
 }
 
-// moduleDir is where a module that ../lab requires was downloaded to.
+// inferenceExtension is the module with the CRDs of the Gateway API Inference Extension.
+const inferenceExtension = "sigs.k8s.io/gateway-api-inference-extension@v1.6.0"
+
+// InstallInferenceCRDs is InstallCRDs with InferencePool, as published.
+func (c *Cluster) InstallInferenceCRDs() {
+	c.t.Helper()
+	dir, err := moduleDir(inferenceExtension)
+	if err != nil {
+		c.t.Fatalf("finding the CRDs of the Inference Extension: %v", err)
+	}
+	c.InstallCRDs(filepath.Join(dir, "config", "crd", "bases", "inference.networking.k8s.io_inferencepools.yaml"))
+}
+
+// moduleDir is where a module was downloaded to: one that ../lab requires, or one with its
+// version.
 func moduleDir(module string) (string, error) {
 	lab, err := labDir()
 	if err != nil {
