@@ -28,7 +28,7 @@ func TestPoliciesDoNotVanish(t *testing.T) {
 		"no group":                   {"apiVersion: v1", "{name: a, namespace: edge}", false, "apiVersion: "},
 		"another group":              {"apiVersion: security.itsio.io/v1", "{name: a, namespace: edge}", false, "apiVersion: "},
 		"another product's":          {"apiVersion: policy.linkerd.io/v1alpha1", "{name: a, namespace: edge}", false, ""},
-		"namespace with a typo":      {good, "{name: a, namespace: istio-sytem}", false, "metadata.namespace: nothing else"},
+		"namespace with a typo":      {good, "{name: a, namespace: istio-syste}", false, "metadata.namespace: nothing else"},
 		"namespace in capitals":      {good, "{name: a, namespace: Edge}", true, "metadata.namespace: this is not a name"},
 		"namespace with underscore":  {good, "{name: a, namespace: istio_system}", true, "metadata.namespace: this is not a name"},
 		"namespace a number":         {good, "{name: a, namespace: 5}", true, "metadata.namespace: this is a number"},
@@ -65,14 +65,14 @@ func TestPoliciesDoNotVanish(t *testing.T) {
 		}
 	}
 	// A namespace that has objects of other workloads, however they are named.
-	for _, other := range []string{"apiVersion: v1\nkind: Namespace\nmetadata: {name: sytem}", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: sytem}"} {
-		o := mustDecode(t, good+"\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: sytem}\nspec: {}\n---\n"+other)
+	for _, other := range []string{"apiVersion: v1\nkind: Namespace\nmetadata: {name: syste}", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: syste}"} {
+		o := mustDecode(t, good+"\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: syste}\nspec: {}\n---\n"+other)
 		if state := Translate(o, identity, Options{}); len(state.Findings) > 0 {
 			t.Errorf("%s: %v", other, state.Findings)
 		}
 	}
 	// Policies hold for no sidecar.
-	o := mustDecode(t, good+"\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: sytem}\nspec: {}\n")
+	o := mustDecode(t, good+"\nkind: AuthorizationPolicy\nmetadata: {name: a, namespace: syste}\nspec: {}\n")
 	if state := Translate(o, identity, Options{MeshListen: ":15001"}); len(state.Findings) > 0 {
 		t.Errorf("a sidecar: %v", state.Findings)
 	}

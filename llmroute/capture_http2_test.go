@@ -39,9 +39,10 @@ func http2Request(g *rand.Rand, fields ...string) []byte {
 		first.Priority = http2.PriorityParam{StreamDep: 3, Weight: 7}
 	}
 	_ = framer.WriteHeaders(first)
-	if more == 1 {
+	switch more {
+	case 1:
 		_ = framer.WriteContinuation(1, true, rest[cut:])
-	} else if more == 2 {
+	case 2:
 		_ = framer.WriteContinuation(1, false, nil)
 		_ = framer.WriteContinuation(1, true, rest[cut:])
 	}

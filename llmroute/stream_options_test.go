@@ -164,21 +164,21 @@ func TestRejectionsThatStall(t *testing.T) {
 		"of what is the client's fault":  {`{"error":`, true, 400, 1},
 		"of a client's fault, very long": {strings.Repeat("x", 2*peekSize), true, 400, 1},
 	} {
+		u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if strings.Contains(string(body), "strict") && strings.Contains(string(body), "stream_options") {
+				stalls(w, r, test.part)
+				return
+			}
+			streams(w)(event("a") + finishChunk + usageChunk + "data: [DONE]\n\n")
+		})
+		g := one(t, u, `"first_byte_timeout":"2s"`) // less than peekTime
+		if test.before {
+			_, body := g.stream(t, context.Background(), streamChat)
+			_, _ = io.ReadAll(body)
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-				body, _ := io.ReadAll(r.Body)
-				if strings.Contains(string(body), "strict") && strings.Contains(string(body), "stream_options") {
-					stalls(w, r, test.part)
-					return
-				}
-				streams(w)(event("a") + finishChunk + usageChunk + "data: [DONE]\n\n")
-			})
-			g := one(t, u, `"first_byte_timeout":"2s"`) // less than peekTime
-			if test.before {
-				_, body := g.stream(t, context.Background(), streamChat)
-				_, _ = io.ReadAll(body)
-			}
 			before := u.count()
 			res, body := g.stream(t, context.Background(), `{"stream":true,"model":"strict"}`)
 			if res.StatusCode != test.status {
