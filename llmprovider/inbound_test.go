@@ -273,3 +273,37 @@ func TestBodiesOverTheWire(t *testing.T) {
 		})
 	}
 }
+
+// TestReplace holds that all attempts send the replaced body, with the client's own edits
+// applied to it, and no header that vouches for the client's.
+func TestReplace(t *testing.T) {
+	const body = `{"stream":true,"messages":[{"content":"a secret"}],"model":"m","stream_options":{"include_usage":true}}`
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	in, refused := NewInbound(r)
+	if refused == nil {
+		refused = in.Read(r, 1<<20)
+	}
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	defer in.Release()
+	in.Meaning = "of the client's body"
+	long := strings.Repeat("x", 5000)
+	refused = in.Replace(func(dst []byte) []byte { return append(dst, strings.Replace(body, "a secret", long, 1)...) })
+	if refused != nil || in.Meaning != nil || in.Model != "m" || !in.Stream || !in.AsksUsage() || string(in.Body()) != strings.Replace(body, "a secret", long, 1) {
+		t.Fatalf("%v: %s", refused, in.Body())
+	}
+	s := splice(in.Body(), &in.members, &Edits{Model: []byte(`"other"`)})
+	var sent []byte
+	for _, part := range s.part[:s.n] {
+		sent = append(sent, part...)
+	}
+	if want := strings.Replace(strings.Replace(body, "a secret", long, 1), `"m"`, `"other"`, 1); string(sent) != want {
+		t.Errorf("sent %s", sent)
+	}
+	before := string(in.Body())
+	if refused = in.Replace(func(dst []byte) []byte { return append(dst, "{"...) }); refused == nil || refused.Code != "invalid_rewrite" || string(in.Body()) != before {
+		t.Errorf("a body that is not JSON: %v", refused)
+	}
+}

@@ -9,7 +9,7 @@ var builtins = []*detector{
 	{category: "email", perhaps: func(t *text) bool { return bytes.IndexByte(t.b, '@') >= 0 }, each: eachEmail},
 	{category: "phone", perhaps: func(t *text) bool { return t.manyDigits(minPhone) }, each: eachPhone},
 	{category: "card", perhaps: func(t *text) bool { return t.manyDigits(minCard) }, each: eachCard},
-	{category: "iban", perhaps: func(t *text) bool { return t.manyDigits(10) }, each: eachIBAN}, // Malta's has letters
+	{category: "iban", perhaps: (*text).mayHaveIBAN, each: eachIBAN},
 	{category: "ssn", perhaps: func(t *text) bool { return t.manyDigits(9) }, each: eachSSN},
 }
 
@@ -211,7 +211,7 @@ func eachPhone(b []byte, f func(start, end int) bool) bool {
 			n += copy(digits[n:], b[i:stop])
 			sizes[groups] = stop - i
 			groups++
-			if isPhone(digits[:n], sizes[:groups], plus) && !(stop < len(b) && isLetter(b[stop])) {
+			if isPhone(digits[:n], sizes[:groups], plus) && (stop == len(b) || !isLetter(b[stop])) {
 				end = stop
 			}
 			i = phoneGap(b, stop)

@@ -5,6 +5,15 @@ import (
 	"testing"
 )
 
+// textOf is a text of one piece.
+func textOf(s string) *text {
+	t := new(text)
+	t.b = append(t.b, s...)
+	t.add(piece{})
+	t.endGroup(0)
+	return t
+}
+
 // found are the matches of a built-in pattern.
 func found(t *testing.T, name, text string) []string {
 	t.Helper()
@@ -12,8 +21,9 @@ func found(t *testing.T, name, text string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tx := textOf(text)
 	var all []string
-	d.each([]byte(text), func(start, end int) bool {
+	tx.each(d, func(start, end int) bool {
 		all = append(all, text[start:end])
 		return true
 	})

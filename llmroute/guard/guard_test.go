@@ -191,7 +191,7 @@ func TestSeesAllPlaces(t *testing.T) {
 					t.Errorf("message %s", message)
 				}
 				after, refused, counted := guarded(t, &Definition{Mask: []Pattern{{Regex: secret, As: "name"}}}, path, body)
-				want := strings.Replace(in(place, "before \x00 after", func(i int) bool { return every(i) }), `\u0000`, "[NAME]", -1)
+				want := strings.ReplaceAll(in(place, "before \x00 after", every), `\u0000`, "[NAME]")
 				if name != "plain" || strings.Contains(place, "XX") {
 					want = "" // compared by what stands outside
 				}
@@ -324,6 +324,33 @@ func TestOrdinaryRequests(t *testing.T) {
 				t.Errorf("%s: %v, %v", body, refused, counted)
 			}
 		}
+	}
+}
+
+// TestData holds that base64 is skipped where data belongs, and that nothing that could
+// be read passes for it.
+func TestData(t *testing.T) {
+	d := &Definition{Deny: []Pattern{{Regex: "zebra"}}, Unreadable: UnreadableOpen}
+	blob := strings.Repeat("AAAA", 100)
+	for form, denied := range map[string]bool{
+		`{"messages":[{"role":"user","content":"` + blob + `zebra"}]}`:                                                                  true,
+		`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + blob + `zebra"}}]}]}`: false,
+		`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA zebra"}}]}]}`:        true,
+		`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:zebra"}}]}]}`:                              true,
+		`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/zebra"}}]}]}`:                 true,
+		`{"messages":[{"role":"user","content":"a","note":"` + blob + ` zebra"}]}`:                                                      true,
+		`{"messages":[{"role":"user","content":[{"type":"document","source":{"type":"text","data":"` + blob + `zebra"}}]}]}`:            true,
+		`{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":"` + blob + `zebra"}]}]}`:            false,
+		`{"messages":[{"role":"assistant","content":[{"type":"redacted_thinking","data":"` + blob + `zebra"}]}]}`:                       false,
+		`{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"a","signature":"zebra"}]}]}`:                        true,
+	} {
+		if _, refused, _ := guarded(t, d, messagesPath, form); (refused != nil) != denied {
+			t.Errorf("%s: %v", form, refused)
+		}
+	}
+	after, _, counted := guarded(t, &Definition{Mask: []Pattern{{Builtin: "card"}}}, chatPath, `{"seed":4111111111111111,"messages":[{"role":"tool","content":"{\"n\":4111111111111111}"}],"metadata":{"n":4111111111111111}}`)
+	if want := `{"seed":4111111111111111,"messages":[{"role":"tool","content":"{\"n\":\"[CARD]\"}"}],"metadata":{"n":"[CARD]"}}`; after != want {
+		t.Errorf("numbers: %s, %v", after, counted)
 	}
 }
 

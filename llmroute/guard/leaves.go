@@ -92,16 +92,21 @@ func (r *reader) nested(value []byte) bool {
 	return true
 }
 
-// minData is the length from which text is taken for data, in bytes.
+// minData is the length from which base64 is taken for data, in bytes.
 const minData = 256
 
-// isData reports whether a string is data that is no text: a data URL (RFC 2397), or
-// long and base64 throughout.
+// isData reports whether a string is data that is no text: base64 throughout, which is
+// long or a data URL (RFC 2397). Nothing that could be read hides in it.
 func isData(inner []byte) bool {
-	if len(inner) > 5 && string(bytes.ToLower(inner[:5])) == "data:" {
-		return true
+	least := minData
+	if len(inner) > 5 && bytes.EqualFold(inner[:5], []byte("data:")) {
+		head, data, found := bytes.Cut(inner, []byte(";base64,"))
+		if !found || len(head) > 64 || bytes.IndexByte(head, ' ') >= 0 {
+			return false
+		}
+		least, inner = 0, data
 	}
-	if len(inner) < minData {
+	if len(inner) < least {
 		return false
 	}
 	for _, c := range inner {

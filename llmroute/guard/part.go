@@ -97,7 +97,10 @@ func partKindOf(part []byte) partKind {
 		default:
 			continue
 		}
-		next := partKinds[string(bytes.ToLower(jsonscan.Plain(value)))]
+		next, known := partKinds[string(jsonscan.Plain(value))]
+		if !known {
+			next = partKinds[string(bytes.ToLower(jsonscan.Plain(value)))]
+		}
 		if typed && next != kind {
 			return partUnknown
 		}

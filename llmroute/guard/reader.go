@@ -88,7 +88,9 @@ func (r *reader) member(name string, value []byte, other role) {
 	case "system", "systeminstruction", "instructions":
 		r.later(asMessage, value, roleSystem, 0)
 	default:
-		r.later(asLeaves, value, other, 0)
+		if value[0] == '"' || value[0] == '[' || value[0] == '{' { // a number is a setting, such as seed
+			r.later(asLeaves, value, other, 0)
+		}
 	}
 }
 

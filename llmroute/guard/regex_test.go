@@ -26,11 +26,7 @@ func TestRequired(t *testing.T) {
 		}
 		re := regexp.MustCompile(p)
 		for _, w := range words {
-			tx := new(text)
-			tx.reset()
-			tx.b = append(tx.b, "x "+w+" y"...)
-			tx.add(piece{})
-			tx.endGroup(0)
+			tx := textOf("x " + w + " y")
 			got := false
 			tx.each(d, func(int, int) bool { got = true; return false })
 			if want := re.MatchString("x " + w + " y"); got != want {

@@ -17,8 +17,10 @@ type text struct {
 	// unreadable is what cannot be read as text, by the words for it.
 	unreadable []string
 
-	folded []byte // b in lower case, once it is needed
-	digits int    // in b, -1 if they are not counted
+	folded  []byte // b in lower case, once it is needed
+	counted bool   // the two below are known
+	digits  int    // the most that are near each other
+	coded   bool   // two letters and two digits follow each other
 }
 
 // piece is a text that stands in one place of the body.
@@ -48,7 +50,7 @@ const maxKept = 1 << 20
 
 // reset makes the text empty.
 func (t *text) reset() {
-	t.b, t.pieces, t.groups, t.unreadable, t.folded, t.digits = t.b[:0], t.pieces[:0], t.groups[:0], t.unreadable[:0], t.folded[:0], -1
+	*t = text{b: t.b[:0], pieces: t.pieces[:0], groups: t.groups[:0], unreadable: t.unreadable[:0], folded: t.folded[:0]}
 }
 
 func (t *text) release() {
@@ -127,17 +129,43 @@ var lowered = func() (table [256]byte) {
 	return table
 }()
 
-// manyDigits reports whether the text has at least n digits.
-func (t *text) manyDigits(n int) bool {
-	if t.digits < 0 {
-		t.digits = 0
-		for _, c := range t.b {
-			if c-'0' < 10 {
-				t.digits++
-			}
-		}
+// maxApart is how many bytes there may be between two digits of one number.
+const maxApart = 4
+
+// countDigits finds out which numbers may be in the text, in one pass.
+func (t *text) countDigits() {
+	if t.counted {
+		return
 	}
+	t.counted = true
+	together, last := 0, -maxApart-2 // digits near each other, and where the last is
+	for i, c := range t.b {
+		if c-'0' >= 10 {
+			continue
+		}
+		if i-last > maxApart+1 {
+			together = 0
+		}
+		if together++; together > t.digits {
+			t.digits = together
+		}
+		if !t.coded && i > 1 && isLetter(t.b[i-1]) && isLetter(t.b[i-2]) && i+1 < len(t.b) && isDigit(t.b[i+1]) {
+			t.coded = true
+		}
+		last = i
+	}
+}
+
+// manyDigits reports whether the text may have a number of n digits.
+func (t *text) manyDigits(n int) bool {
+	t.countDigits()
 	return t.digits >= n
+}
+
+// mayHaveIBAN reports whether two letters and two digits follow each other in the text.
+func (t *text) mayHaveIBAN() bool {
+	t.countDigits()
+	return t.coded
 }
 
 // each calls f with where the detector finds its pattern: in each group as a whole, and
@@ -146,21 +174,19 @@ func (t *text) each(d *detector, f func(start, end int) bool) {
 	if !d.perhaps(t) {
 		return
 	}
+	base := 0
+	at := func(from, to int) bool { return f(base+from, base+to) }
 	for _, g := range t.groups {
-		start, end := t.pieces[g.first].start, t.pieces[g.last].end
-		if !t.eachIn(d, start, end, f) {
+		base = t.pieces[g.first].start
+		if !d.each(t.b[base:t.pieces[g.last].end], at) {
 			return
 		}
 		for i := g.first; i <= g.last && g.first < g.last; i++ {
-			if !t.eachIn(d, t.pieces[i].start, t.pieces[i].end, f) {
+			if base = t.pieces[i].start; !d.each(t.b[base:t.pieces[i].end], at) {
 				return
 			}
 		}
 	}
-}
-
-func (t *text) eachIn(d *detector, start, end int, f func(start, end int) bool) bool {
-	return d.each(t.b[start:end], func(from, to int) bool { return f(start+from, start+to) })
 }
 
 // source returns where in the body the part of a piece from start to end stands, which
