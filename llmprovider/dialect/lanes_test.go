@@ -109,8 +109,8 @@ func TestRequests(t *testing.T) {
 				`{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"output":"r1"}}},{"functionResponse":{"name":"f","response":{"x":[1]}}}]}],"generation_config":{"max_output_tokens":7,"topK":40.0},` +
 				`"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"NUMBER"},"b":{"type":"STRING","nullable":true}}}}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["f"]}},"safetySettings":[]}`,
 			`{"model":"m","max_tokens":7,"top_k":40,"tools":[{"name":"f","input_schema":{"type":"object","properties":{"a":{"type":"number"},"b":{"type":["string","null"]}}}}],"tool_choice":{"type":"tool","name":"f"},"system":"s",` +
-				`"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"call_2_0","name":"f","input":{"a":1e3}},{"type":"tool_use","id":"call_2_1","name":"f","input":{"a":2}}]},` +
-				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"call_2_0","content":"r1"},{"type":"tool_result","tool_use_id":"call_2_1","content":"{\"x\":[1]}"}]}]}`,
+				`"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"call_1_0","name":"f","input":{"a":1e3}},{"type":"tool_use","id":"call_1_1","name":"f","input":{"a":2}}]},` +
+				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"call_1_0","content":"r1"},{"type":"tool_result","tool_use_id":"call_1_1","content":"{\"x\":[1]}"}]}]}`,
 			"dropped contents[].parts[].thoughtSignature,safetySettings approximated tools[].functionDeclarations[].parameters",
 		},
 		{

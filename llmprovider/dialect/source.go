@@ -76,6 +76,16 @@ func ReadAudio(audio JSON) *Media {
 	return &Media{Type: "audio/" + jsonscan.Text(jsonscan.Get(audio, "format")), Data: jsonscan.Plain(data)}
 }
 
+// AddAssistant adds parts of the model's turn: those that follow each other are one turn,
+// as results must follow all calls of a turn in some APIs.
+func (r *Request) AddAssistant(parts ...Part) {
+	if n := len(r.Turns); n > 0 && r.Turns[n-1].Role == Assistant {
+		r.Turns[n-1].Parts = append(r.Turns[n-1].Parts, parts...)
+		return
+	}
+	r.Turns = append(r.Turns, Turn{Role: Assistant, Parts: parts})
+}
+
 // AddResult adds a tool's result to the conversation: those that follow each other
 // are one turn.
 func (r *Request) AddResult(p Part) {

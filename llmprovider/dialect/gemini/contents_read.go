@@ -13,6 +13,7 @@ type reader struct {
 	r    *dialect.Request
 	open []*dialect.ToolUse // the calls without a result yet, in their order
 
+	contents int  // that were read
 	inResult bool // what is read stands inside a result
 }
 
@@ -43,6 +44,13 @@ func (c *reader) readContent(content dialect.JSON) *llmprovider.Error {
 	var err *llmprovider.Error
 	if t.Parts, err = c.readParts(content); err != nil {
 		return err
+	}
+	c.contents++
+	if t.Role == dialect.Assistant { // some SDKs keep each event of a stream as a turn
+		if turns := c.r.Turns; len(turns) == 0 || turns[len(turns)-1].Role != dialect.Assistant || len(t.Parts) != 1 || string(t.Parts[0].Text) != `""` {
+			c.r.AddAssistant(t.Parts...)
+		}
+		return nil
 	}
 	c.r.Turns = append(c.r.Turns, t)
 	return nil
@@ -183,7 +191,7 @@ func kindOf(media string) dialect.Kind {
 func (c *reader) readCall(p *dialect.Part, v dialect.JSON, n int) {
 	call := &dialect.ToolUse{ID: jsonscan.Text(get(v, "id")), Name: jsonscan.Text(get(v, "name"))}
 	if call.ID == "" {
-		call.ID = callID(len(c.r.Turns), n)
+		call.ID = callID(c.contents, n)
 	}
 	if args := get(v, "args"); len(args) > 0 && args[0] == '{' {
 		call.Arguments.Object = args

@@ -36,6 +36,10 @@ func (c *reader) readMessages(messages dialect.JSON) *llmprovider.Error {
 		if t.Parts, err = c.readContent(jsonscan.Get(m, "content"), "messages[].content"); err != nil {
 			return err
 		}
+		if t.Role == dialect.Assistant {
+			c.r.AddAssistant(t.Parts...)
+			continue
+		}
 		c.r.Turns = append(c.r.Turns, t)
 	}
 	return nil

@@ -49,17 +49,6 @@ func (c *inputReader) readItem(item dialect.JSON) *llmprovider.Error {
 	return nil
 }
 
-// assistant adds a part to the model's turn: reasoning, messages and calls that
-// follow each other are one.
-func (c *inputReader) assistant(parts ...dialect.Part) {
-	turns := c.r.Turns
-	if n := len(turns); n > 0 && turns[n-1].Role == dialect.Assistant {
-		turns[n-1].Parts = append(turns[n-1].Parts, parts...)
-		return
-	}
-	c.r.Turns = append(turns, dialect.Turn{Role: dialect.Assistant, Parts: parts})
-}
-
 func (c *inputReader) readMessage(item dialect.JSON) *llmprovider.Error {
 	parts, err := c.readContent(jsonscan.Get(item, "content"), "input[].content")
 	if err != nil {
@@ -73,7 +62,7 @@ func (c *inputReader) readMessage(item dialect.JSON) *llmprovider.Error {
 	case "developer":
 		c.r.Turns = append(c.r.Turns, dialect.Turn{Role: dialect.Developer, Parts: parts})
 	case "assistant":
-		c.assistant(parts...)
+		c.r.AddAssistant(parts...)
 	default:
 		return dialect.Invalid("input[].role", "user, assistant, system or developer")
 	}
@@ -159,7 +148,7 @@ func (c *inputReader) readReasoning(item dialect.JSON) {
 	} else {
 		t.Data = state
 	}
-	c.assistant(dialect.Part{Kind: dialect.Reasoning, Thought: t})
+	c.r.AddAssistant(dialect.Part{Kind: dialect.Reasoning, Thought: t})
 }
 
 // joined returns the texts of parts as one JSON string, or nil without any.
@@ -191,7 +180,7 @@ func (c *inputReader) readCall(item dialect.JSON, text string, custom bool) *llm
 		c.calls = make(map[string]*dialect.ToolUse)
 	}
 	c.calls[call.ID] = call
-	c.assistant(dialect.Part{Kind: dialect.ToolCall, Call: call})
+	c.r.AddAssistant(dialect.Part{Kind: dialect.ToolCall, Call: call})
 	return nil
 }
 
