@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/embeddings"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/translate"
 )
@@ -35,6 +36,8 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 	return p.Connection.NewAttempt(ctx, in, &out)
 }
 
+const embeddingsSuffix = "/embeddings"
+
 // isResponses reports whether an endpoint is one of the Responses API.
 func isResponses(e llmprovider.Endpoint) bool {
 	return e.API == llmprovider.OpenAIAPI && strings.HasPrefix(e.Suffix, responsesSuffix)
@@ -52,15 +55,20 @@ func (p *Provider) message(ctx context.Context, in *llmprovider.Inbound, s llmpr
 	return p.Connection.NewAttempt(ctx, in, out)
 }
 
-// translate makes a chat completion of a request in another API.
+// translate makes a chat completion of a request in another API, or a request for
+// embeddings.
 func (p *Provider) translate(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
-	target := p.urls[""]
+	api, suffix := chat.API, ""
+	if in.Endpoint.Operation == llmprovider.Embeddings {
+		api, suffix = embeddings.OpenAI, embeddingsSuffix
+	}
+	target := p.urls[suffix]
 	if target == nil {
-		return p.unplaced("")
+		return p.unplaced(suffix)
 	}
 	profile := p.ProfileOf(out.Model)
 	return translate.Request(in, s, &translate.Target{
-		API: chat.API, URL: target, Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, Profile: profile, Vendor: profile.Vendor,
+		API: api, URL: target, Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, Profile: profile, Vendor: profile.Vendor,
 	}, out)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/embeddings"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/gemini"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/responses"
@@ -51,9 +52,13 @@ type Target struct {
 // not translated.
 func APIOf(e llmprovider.Endpoint) *dialect.API {
 	switch {
+	case e.Operation == llmprovider.Embeddings && e.API == llmprovider.GeminiAPI:
+		return embeddings.Gemini
+	case e.Operation == llmprovider.Embeddings && e.API == llmprovider.OpenAIAPI:
+		return embeddings.OpenAI
 	case e.API == llmprovider.MessagesAPI:
 		return messages.API
-	case e.API == llmprovider.GeminiAPI && e.Operation != llmprovider.Embeddings:
+	case e.API == llmprovider.GeminiAPI:
 		return gemini.API
 	case e.API != llmprovider.OpenAIAPI:
 		return nil
@@ -65,12 +70,15 @@ func APIOf(e llmprovider.Endpoint) *dialect.API {
 	return nil
 }
 
+// isEmbeddings reports whether an API is one of embeddings alone.
+func isEmbeddings(api *dialect.API) bool { return api == embeddings.OpenAI || api == embeddings.Gemini }
+
 // Request fills in what is sent of the client's request in, translated for the target:
 // everything of out but its credential. The error is what the client is to be told: the
 // request cannot be translated.
 func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *llmprovider.Outgoing) *llmprovider.Error {
 	from := APIOf(in.Endpoint)
-	if from == nil || !in.IsJSON() {
+	if from == nil || !in.IsJSON() || isEmbeddings(from) != isEmbeddings(t.API) {
 		return Unsupported(in.Endpoint, t.API.Name)
 	}
 	request, refused := read(in, from)
