@@ -116,5 +116,5 @@ func TestLimits(t *testing.T) {
 	if stream.Next() {
 		t.Errorf("a stream has %+v", stream.Current())
 	}
-	checkOwn(t, stream.Err(), http.StatusTooManyRequests, "insufficient_quota", "insufficient_quota")
+	_ = checkOwn(t, stream.Err(), http.StatusTooManyRequests, "insufficient_quota", "insufficient_quota")
 }
