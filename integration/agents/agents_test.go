@@ -93,8 +93,7 @@ env_key = "GATEWAY_KEY"
 enabled = false
 
 [features]
-multi_agent = false # its tools are in a namespace, which is not translated
-apps = false        # they and plugins are looked up at chatgpt.com and github.com
+apps = false # they and plugins are looked up at chatgpt.com and github.com
 plugins = false
 `)
 	program := codex(t, modules)

@@ -139,11 +139,17 @@ type ResponseOptions struct {
 	Kept
 }
 
+// Namespaced is a tool in a namespace.
+type Namespaced struct{ Namespace, Local string }
+
 // Kept is what a response needs of its request.
 type Kept struct {
 	// Custom are the names of the tools that take free text, which some APIs do not
 	// have: a request's writer makes functions with one property of them.
 	Custom map[string]bool
+	// Namespaced are the tools in namespaces of the Responses API, by what the model
+	// knows them by.
+	Namespaced map[string]Namespaced
 	// StreamUsage reports whether the client asks for usage in a stream.
 	StreamUsage bool
 	// Legacy reports whether the client knows functions and no tools.

@@ -192,7 +192,11 @@ const (
 // Tool is a tool that the model may call.
 type Tool struct {
 	Kind ToolKind
+	// Name is what the model knows it by: with Namespace before it, if it has one.
 	Name string
+	// Namespace is that of the Responses API which the tool is in, and Local its name
+	// there; both are empty for others.
+	Namespace, Local string
 	// Type is the source's own name of a hosted tool's type, from its table.
 	Type string
 	// Description is a JSON string or nil.

@@ -81,6 +81,12 @@ func keep(r *Request) Kept {
 		k.Inputs, k.Base64, k.Batch = len(e.Inputs), e.Base64, e.Batch
 	}
 	for i := range r.Tools {
+		if t := &r.Tools[i]; t.Namespace != "" {
+			if k.Namespaced == nil {
+				k.Namespaced = make(map[string]Namespaced)
+			}
+			k.Namespaced[t.Name] = Namespaced{t.Namespace, t.Local}
+		}
 		if r.Tools[i].Kind == Custom {
 			if k.Custom == nil {
 				k.Custom = make(map[string]bool)

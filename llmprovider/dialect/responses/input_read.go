@@ -176,6 +176,7 @@ func (c *inputReader) readCall(item dialect.JSON, text string, custom bool) *llm
 	if call.ID == "" || call.Name == "" {
 		return dialect.Invalid("input[].call_id", "the id of the call, beside its name")
 	}
+	call.Name = namespaced(jsonscan.Text(jsonscan.Get(item, "namespace")), call.Name)
 	if c.calls == nil {
 		c.calls = make(map[string]*dialect.ToolUse)
 	}

@@ -135,6 +135,19 @@ func readFormat(s *dialect.Settings, value dialect.JSON) *llmprovider.Error {
 }
 
 func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
+	return readToolsIn(r, value, "")
+}
+
+// namespaced is what a model knows a tool of a namespace by.
+func namespaced(namespace, name string) string {
+	if namespace == "" {
+		return name
+	}
+	return namespace + "__" + name
+}
+
+// readToolsIn reads tools of a namespace, which is empty for those that are in none.
+func readToolsIn(r *dialect.Request, value dialect.JSON, namespace string) *llmprovider.Error {
 	for raw := range jsonscan.Elements(value) {
 		var t dialect.Tool
 		t.Type = jsonscan.Text(jsonscan.Get(raw, "type"))
@@ -143,6 +156,15 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 			t.Kind = dialect.Function
 		case "custom":
 			t.Kind = dialect.Custom
+		case "namespace": // tools that the client runs, under one name
+			name := jsonscan.Text(jsonscan.Get(raw, "name"))
+			if name == "" || namespace != "" {
+				return dialect.Invalid("tools[].name", "the name of a namespace, which is in no other")
+			}
+			if err := readToolsIn(r, jsonscan.Get(raw, "tools"), name); err != nil {
+				return err
+			}
+			continue
 		default:
 			t.Kind = dialect.Hosted
 		}
@@ -166,6 +188,9 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 		if t.Name == "" && t.Kind != dialect.Hosted {
 			return dialect.Invalid("tools[].name", "a name")
 		}
+		if namespace != "" {
+			t.Namespace, t.Local, t.Name = namespace, t.Name, namespaced(namespace, t.Name)
+		}
 		r.Tools = append(r.Tools, t)
 	}
 	return nil
@@ -184,7 +209,7 @@ func readChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 		if name == "" {
 			return dialect.Invalid("tool_choice.name", "the name of a tool")
 		}
-		r.Choice = dialect.Choice{Mode: dialect.ChoiceNamed, Names: []string{name}}
+		r.Choice = dialect.Choice{Mode: dialect.ChoiceNamed, Names: []string{namespaced(jsonscan.Text(jsonscan.Get(value, "namespace")), name)}}
 	case "allowed_tools":
 		r.Choice = dialect.Choice{Mode: dialect.ChoiceSubset, Must: string(jsonscan.Plain(jsonscan.Get(value, "mode"))) == "required"}
 		for tool := range jsonscan.Elements(jsonscan.Get(value, "tools")) {
@@ -192,7 +217,7 @@ func readChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 			if name == "" {
 				return r.Refuse(dialect.CHostedTool, onlyHere)
 			}
-			r.Choice.Names = append(r.Choice.Names, name)
+			r.Choice.Names = append(r.Choice.Names, namespaced(jsonscan.Text(jsonscan.Get(tool, "namespace")), name))
 		}
 	default:
 		return r.Refuse(dialect.CHostedTool, onlyHere)

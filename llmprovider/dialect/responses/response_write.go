@@ -63,6 +63,7 @@ type item struct {
 	part     dialect.Kind
 	id       string
 	callID   string
+	space    string // the namespace of a tool, or empty
 	name     string
 	custom   bool
 	summary  bool
@@ -83,6 +84,9 @@ func (w *responseWriter) begin(e *dialect.Event) {
 	w.start(new(dialect.Event))
 	i := &w.open
 	*i = item{part: e.Part, callID: e.ID, name: e.Name, custom: e.Custom, summary: e.Summary, text: i.text[:0], state: i.state[:0], logProbs: i.logProbs[:0]}
+	if in, ok := w.o.Namespaced[e.Name]; ok && e.Part == dialect.ToolCall {
+		i.space, i.name = in.Namespace, in.Local
+	}
 	prefix := "msg_"
 	switch {
 	case e.Part == dialect.Reasoning:
@@ -126,6 +130,10 @@ func (i *item) appendItem(dst []byte, status string) []byte {
 		dst = jsonscan.AppendString(dst, i.id)
 		dst = append(dst, `,"type":"`+kind+`","status":"`+status+`","call_id":`...)
 		dst = jsonscan.AppendString(dst, i.callID)
+		if i.space != "" {
+			dst = append(dst, `,"namespace":`...)
+			dst = jsonscan.AppendString(dst, i.space)
+		}
 		dst = append(dst, `,"name":`...)
 		dst = jsonscan.AppendString(dst, i.name)
 		dst = append(dst, `,"`+text+`":"`...)
