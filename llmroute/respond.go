@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,7 +92,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 // client.
 func streamed(header http.Header) {
 	header.Del("Content-Length") // an event may be hidden
-	if !strings.Contains(header.Get("Cache-Control"), "no-transform") {
+	if !slices.ContainsFunc(header["Cache-Control"], func(v string) bool { return strings.Contains(v, "no-transform") }) {
 		header.Add("Cache-Control", "no-transform") // or encode would hold events back
 	}
 	header["X-Accel-Buffering"] = noBuffering // or nginx in front would
