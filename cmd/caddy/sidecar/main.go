@@ -26,6 +26,7 @@ import (
 	_ "github.com/caddy-llm/gateway/k8ssource"
 	_ "github.com/caddy-llm/gateway/k8ssource/inject"
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
+	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
 	_ "github.com/caddy-llm/gateway/llmroute"
 	_ "github.com/caddy-llm/gateway/llmroute/mock"

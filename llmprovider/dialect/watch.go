@@ -1,0 +1,95 @@
+package dialect
+
+import (
+	"net/http"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// Watch passes a provider's response on as it is, byte for byte, and reads of it what a
+// Response reads: usage, the finish reason, whether it has content, has ended, or tells
+// of an error. It is for clients that speak the provider's API. A response that the API
+// does not know is passed on unread.
+//
+// It serves one response and is not safe for concurrent use.
+type Watch struct {
+	read  Response
+	blind bool // what comes is not read any more
+	cut   bool // the body ended before the response was complete
+}
+
+// NewWatch returns the reader of a response in an API. count reports whether only a
+// prompt's tokens were asked for.
+func NewWatch(api *API, count bool) *Watch {
+	w := &Watch{read: Response{from: api, to: api, writer: nowhere{}, options: ResponseOptions{Kept: Kept{Count: count}}}}
+	w.read.emit = w.read.take
+	return w
+}
+
+// Head implements llmprovider.Reader. It changes nothing.
+func (w *Watch) Head(h *llmprovider.Head) {
+	if h.Status >= http.StatusBadRequest || llmprovider.Compressed(h.Header) {
+		w.blind = true
+		return
+	}
+	own := llmprovider.Head{Status: h.Status, Header: h.Header, Stream: h.Stream}
+	w.read.Head(&own)
+}
+
+// Write implements llmprovider.Reader.
+func (w *Watch) Write(p []byte, pass func([]byte) error) error {
+	if !w.blind && w.read.Write(p, discard) != nil {
+		w.blind = true
+	}
+	return pass(p)
+}
+
+// Finish implements llmprovider.Reader.
+func (w *Watch) Finish(func([]byte) error) error {
+	if !w.blind && w.read.failed == nil {
+		w.cut = w.read.Finish(discard) != nil || w.read.failed != nil
+	}
+	return nil
+}
+
+// Usage implements llmprovider.Reader.
+func (w *Watch) Usage() *llmprovider.Usage { return w.read.Usage() }
+
+// Ended implements llmprovider.Reader.
+func (w *Watch) Ended() bool { return w.read.Ended() }
+
+// Content implements llmprovider.Reader.
+func (w *Watch) Content() bool { return w.read.Content() }
+
+// Settled implements llmprovider.Reader.
+func (w *Watch) Settled() bool { return w.read.Settled() }
+
+// Unfinished implements llmprovider.Reader.
+func (w *Watch) Unfinished() bool { return w.cut }
+
+// Failed implements llmprovider.Reader.
+func (w *Watch) Failed() bool { return w.read.failed != nil && !w.cut }
+
+// Failure implements llmprovider.Reader.
+func (w *Watch) Failure() []byte { return w.read.Failure() }
+
+// ErrorEvent implements llmprovider.Reader.
+func (w *Watch) ErrorEvent(err *llmprovider.Error) []byte {
+	shaped := *err
+	shaped.API = w.read.to.Errors
+	return shaped.Event()
+}
+
+func discard([]byte) error { return nil }
+
+// nowhere writes nothing.
+type nowhere struct{}
+
+func (nowhere) ContentType() string                { return "" }
+func (nowhere) Append(dst []byte, _ *Event) []byte { return dst }
+
+// Interface guards
+var (
+	_ llmprovider.Reader = (*Watch)(nil)
+	_ ResponseWriter     = nowhere{}
+)

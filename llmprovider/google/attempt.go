@@ -1,0 +1,88 @@
+package google
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/embeddings"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/gemini"
+	"github.com/caddy-llm/gateway/llmprovider/translate"
+)
+
+const generateSuffix = ":generateContent"
+
+// NewAttempt implements llmprovider.Provider.
+func (g *Gemini) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
+	out := g.Outgoing(in, s)
+	if in.Endpoint.API != llmprovider.GeminiAPI {
+		api := gemini.API
+		if in.Endpoint.Operation == llmprovider.Embeddings {
+			api = embeddings.Gemini
+		}
+		if refused := translate.Request(in, s, &translate.Target{
+			API: api, Base: g.root, Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, Profile: g.ProfileOf(out.Model), Vendor: gemini.Vendor,
+		}, &out); refused != nil {
+			return nil, refused
+		}
+		return g.Connection.NewAttempt(ctx, in, &out)
+	}
+	out.Edits = llmprovider.Edits{} // the model and the stream are in the path
+	suffix, query := in.Endpoint.Suffix, ""
+	if in.Endpoint.Operation == llmprovider.Chat {
+		if suffix = generateSuffix; out.Stream {
+			suffix = llmprovider.StreamSuffix
+			if !in.Array {
+				query = "alt=sse"
+			}
+		}
+	}
+	out.URL = g.below(out.Model, suffix, query)
+	if in.Endpoint.Operation != llmprovider.Embeddings {
+		count := in.Endpoint.Operation == llmprovider.CountTokens
+		out.NewReader = func(*http.Response, bool) llmprovider.Reader { return dialect.NewWatch(gemini.API, count) }
+	}
+	return g.Connection.NewAttempt(ctx, in, &out)
+}
+
+// below returns the URL of what is to be done with a model. A model whose name has a
+// slash is of another collection, such as tunedModels/NAME.
+func (g *Gemini) below(model, suffix, query string) *url.URL {
+	collection, name, ok := strings.Cut(model, "/")
+	if !ok {
+		collection, name = "models", model
+	}
+	to, base := *g.root, strings.TrimSuffix(g.root.EscapedPath(), "/")
+	to.Path = strings.TrimSuffix(g.root.Path, "/") + "/" + collection + "/" + name + suffix
+	if to.RawPath = base + "/" + url.PathEscape(collection) + "/" + url.PathEscape(name) + suffix; to.RawPath == to.Path {
+		to.RawPath = ""
+	}
+	switch {
+	case query == "":
+	case to.RawQuery == "":
+		to.RawQuery = query
+	default:
+		to.RawQuery += "&" + query
+	}
+	return &to
+}
+
+// Has implements llmprovider.Provider. All paths of the API are endpoints at any
+// provider.
+func (g *Gemini) Has(llmprovider.Endpoint) bool { return false }
+
+// ModelsRequest implements llmprovider.ModelLister.
+func (g *Gemini) ModelsRequest(ctx context.Context, loop []string) (*http.Request, *llmprovider.Error) {
+	all := *g.root
+	all.Path = strings.TrimSuffix(all.Path, "/") + llmprovider.ModelsSuffix
+	if all.RawPath != "" {
+		all.RawPath = strings.TrimSuffix(all.RawPath, "/") + llmprovider.ModelsSuffix
+	}
+	query := all.Query()
+	query.Set("pageSize", "1000") // the most: https://ai.google.dev/api/models
+	all.RawQuery = query.Encode()
+	return g.Get(ctx, &all, g.For("").Auth, loop)
+}
