@@ -119,6 +119,7 @@ func TestDocuments(t *testing.T) {
 	for _, failure := range failures() {
 		t.Errorf("while objects changed: %+v", failure)
 	}
+	documentedDenial(t, c, p, ingress)
 }
 
 func documentedIngress(t *testing.T, c *cluster.Cluster, p *providers, port int) {
@@ -144,6 +145,11 @@ func documentedIngress(t *testing.T, c *cluster.Cluster, p *providers, port int)
 		t.Errorf("the old host: %+v", a)
 	}
 
+}
+
+// documentedDenial has nobody else ask the provider meanwhile.
+func documentedDenial(t *testing.T, c *cluster.Cluster, p *providers, port int) {
+	t.Helper()
 	c.Apply(scenario(t, "documented-ingress-denied"))
 	until(t, "the address is denied", func() bool { return ask(t, port, "test.com").status == 403 })
 	p.servers[dashscope].Reset()

@@ -41,7 +41,7 @@ func play(t *testing.T, all []fixtures.Fixture) *played {
 		}
 		p.hosts[f.Provider] = f.Provider + ".test"
 		proxy.Route(p.hosts[f.Provider], p.up)
-		fmt.Fprintf(&providers, "\t\tprovider %s {\n\t\t\thost %s\n\t\t\tpath %s\n\t\t}\n", f.Provider, p.hosts[f.Provider], path)
+		fmt.Fprintf(&providers, "\t\tprovider %s {\n\t\t\thost %s\n\t\t\tpath %s\n\t\t\tapi responses\n\t\t}\n", f.Provider, p.hosts[f.Provider], path)
 		fmt.Fprintf(&rules, "\t\trule rule-%[1]s {\n\t\t\tmatch header X-Provider %[1]s\n\t\t\tto %[1]s\n\t\t}\n", f.Provider)
 	}
 	p.Gateway = gateway.Start(t, fmt.Sprintf("{\n\tllm {\n\t\tstatus_listen 127.0.0.1:%d\n\t\tnamespace prod\n\t\tworkload gateway\n%s\t}\n}\nhttp://:%d {\n\tlog\n\tllm_route {\n%s\t}\n}\n",

@@ -1,6 +1,7 @@
 package injection_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -101,14 +102,28 @@ func TestRights(t *testing.T) {
 			t.Fatal(r.Stderr)
 		}
 	}
-	const configurations = `[{"op": "test", "path": "/rules/7/resources", "value": ["mutatingwebhookconfigurations"]}, {"op": "replace", "path": "/rules/7/verbs", "value": [%s]}]`
-	change("role/llm-gateway", `[{"op": "test", "path": "/rules/2/resources", "value": ["secrets"]}, {"op": "replace", "path": "/rules/2/verbs", "value": ["get"]}]`)
-	change("clusterrole/"+webhook, fmt.Sprintf(configurations, `"list", "watch"`))
+	// verbs sets those of the rule for a resource, wherever it stands.
+	verbs := func(object, resource, verbs string) {
+		t.Helper()
+		var role struct{ Rules []struct{ Resources []string } }
+		if r := w.Kubectl("-n", root, "get", object, "-o", "json"); r.Code != 0 || json.Unmarshal([]byte(r.Stdout), &role) != nil {
+			t.Fatal(r.Stderr)
+		}
+		for i, rule := range role.Rules {
+			if slices.Contains(rule.Resources, resource) {
+				change(object, fmt.Sprintf(`[{"op": "replace", "path": "/rules/%d/verbs", "value": [%s]}]`, i, verbs))
+				return
+			}
+		}
+		t.Fatalf("%s has no rule for %s", object, resource)
+	}
+	verbs("role/llm-gateway", "secrets", `"get"`)
+	verbs("clusterrole/"+webhook, "mutatingwebhookconfigurations", `"list", "watch"`)
 	g := w.start() // it becomes ready all the same: other requests are served
 	g.WaitLog(`a Role in namespace istio-system needs the rule {apiGroups: [\"\"], resources: [secrets], resourceNames: [`+caSecret+`], verbs: [list, watch]}`, patience)
 	g.WaitLog("the webhook of the injection is not ready", patience)
-	change("role/llm-gateway", `[{"op": "replace", "path": "/rules/2/verbs", "value": ["list", "watch", "update"]}]`)
+	verbs("role/llm-gateway", "secrets", `"list", "watch", "update"`)
 	g.WaitLog("resources: [mutatingwebhookconfigurations], resourceNames: ["+webhook+"], verbs: [patch]}", patience)
-	change("clusterrole/"+webhook, fmt.Sprintf(configurations, `"list", "watch", "patch"`))
+	verbs("clusterrole/"+webhook, "mutatingwebhookconfigurations", `"list", "watch", "patch"`)
 	w.injects()
 }
