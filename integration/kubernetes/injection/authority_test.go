@@ -105,7 +105,9 @@ func TestRights(t *testing.T) {
 	// verbs sets those of the rule for a resource, wherever it stands.
 	verbs := func(object, resource, verbs string) {
 		t.Helper()
-		var role struct{ Rules []struct{ Resources []string } }
+		var role struct {
+			Rules []struct{ Resources []string }
+		}
 		if r := w.Kubectl("-n", root, "get", object, "-o", "json"); r.Code != 0 || json.Unmarshal([]byte(r.Stdout), &role) != nil {
 			t.Fatal(r.Stderr)
 		}
