@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-llm/gateway/integration/kubernetes/cluster"
 	"github.com/caddy-llm/gateway/k8ssource"
 	source "github.com/caddy-llm/gateway/k8ssource/cluster"
+	_ "github.com/caddy-llm/gateway/llmprovider/openai" // the kind of the providers
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
