@@ -89,17 +89,14 @@ type Head struct {
 	// Stream reports whether events are passed on as they come, so that an error on
 	// the way is written as one more event.
 	Stream bool
-	// Late reports whether the head of a stream, too, waits for the first byte that the
-	// reader passes on.
-	Late bool
 }
 
 // Reader passes a response on to the client, changed where it has to be, and reads
 // its usage on the way.
 type Reader interface {
 	// Head takes the head of the response before its body. The reader may change it
-	// there, and at any time until it passes on the first byte of the body, unless it
-	// is that of a stream and not Late.
+	// there, and, unless it is that of a stream, at any time until it passes on the
+	// first byte of the body.
 	Head(*Head)
 
 	// Write takes what was read and passes on what the client is to get. The

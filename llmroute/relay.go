@@ -66,11 +66,9 @@ func (r *relay) run() error {
 	if !r.stream {
 		return r.copyAll()
 	}
-	if !r.begin.Late {
-		r.writeHead()
-		r.sendHeadSoon()
-		defer r.headIsDone()
-	}
+	r.writeHead()
+	r.sendHeadSoon()
+	defer r.headIsDone()
 	for {
 		b := smallBuffers.Get().(*[smallBuffer]byte)
 		more, err := r.copy(b[:], func(n int) bool { return n < smallBuffer })

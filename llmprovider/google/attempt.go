@@ -55,19 +55,7 @@ func (g *Gemini) below(model, suffix, query string) *url.URL {
 	if !ok {
 		collection, name = "models", model
 	}
-	to, base := *g.root, strings.TrimSuffix(g.root.EscapedPath(), "/")
-	to.Path = strings.TrimSuffix(g.root.Path, "/") + "/" + collection + "/" + name + suffix
-	if to.RawPath = base + "/" + url.PathEscape(collection) + "/" + url.PathEscape(name) + suffix; to.RawPath == to.Path {
-		to.RawPath = ""
-	}
-	switch {
-	case query == "":
-	case to.RawQuery == "":
-		to.RawQuery = query
-	default:
-		to.RawQuery += "&" + query
-	}
-	return &to
+	return llmprovider.Below(g.root, "/"+url.PathEscape(collection)+"/"+url.PathEscape(name)+suffix, query)
 }
 
 // Has implements llmprovider.Provider. All paths of the API are endpoints at any
@@ -76,13 +64,9 @@ func (g *Gemini) Has(llmprovider.Endpoint) bool { return false }
 
 // ModelsRequest implements llmprovider.ModelLister.
 func (g *Gemini) ModelsRequest(ctx context.Context, loop []string) (*http.Request, *llmprovider.Error) {
-	all := *g.root
-	all.Path = strings.TrimSuffix(all.Path, "/") + llmprovider.ModelsSuffix
-	if all.RawPath != "" {
-		all.RawPath = strings.TrimSuffix(all.RawPath, "/") + llmprovider.ModelsSuffix
-	}
+	all := llmprovider.Below(g.root, llmprovider.ModelsSuffix, "")
 	query := all.Query()
 	query.Set("pageSize", "1000") // the most: https://ai.google.dev/api/models
 	all.RawQuery = query.Encode()
-	return g.Get(ctx, &all, g.For("").Auth, loop)
+	return g.Get(ctx, all, g.For("").Auth, loop)
 }

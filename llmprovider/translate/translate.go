@@ -102,7 +102,7 @@ func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *ll
 		Dropped: sent.Loss.Fields(from, dialect.Dropped), Approximated: sent.Loss.Fields(from, dialect.Approximated),
 	}
 	if out.URL = t.URL; out.URL == nil {
-		out.URL = t.below(sent)
+		out.URL = llmprovider.Below(t.Base, sent.Path, sent.Query)
 	}
 	out.Body = sent.Body
 	out.Model, out.FixedModel, out.Stream = t.Model, t.FixedModel, t.Stream
@@ -116,26 +116,6 @@ func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *ll
 		})}
 	}
 	return nil
-}
-
-// below returns the URL of a request below Base.
-func (t *Target) below(sent *dialect.Translation) *url.URL {
-	to, base := *t.Base, strings.TrimSuffix(t.Base.EscapedPath(), "/")
-	path, err := url.PathUnescape(base + sent.Path)
-	if err != nil { // both were escaped a moment ago
-		path = base + sent.Path
-	}
-	if to.Path, to.RawPath = path, base+sent.Path; to.RawPath == to.Path {
-		to.RawPath = ""
-	}
-	switch {
-	case sent.Query == "":
-	case to.RawQuery == "":
-		to.RawQuery = sent.Query
-	default:
-		to.RawQuery += "&" + sent.Query
-	}
-	return &to
 }
 
 // read returns the client's request as it was read, once for all attempts.
