@@ -1,0 +1,125 @@
+package llmroute
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+// snapshot returns what requests are routed by now.
+func (a *App) snapshot() *snapshot {
+	if s := a.current.Load(); s != nil {
+		return s
+	}
+	// The first request may come before Start, whose place among the apps is not
+	// fixed, and must find what the source knows all the same.
+	a.mu.Lock()
+	closed := a.closed
+	a.mu.Unlock()
+	if a.runner != nil && !closed {
+		_ = a.runner.start(a, a.source) // Start meets the same error, and reports it
+	}
+	a.replace(true)
+	return a.current.Load()
+}
+
+// apply replaces the snapshot by the one that follows from what the source said
+// last.
+func (a *App) apply() { a.replace(false) }
+
+func (a *App) replace(onlyFirst bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	old := a.current.Load()
+	var state *State
+	if a.runner != nil && !a.closed {
+		state = a.runner.latest.Load()
+	}
+	if old != nil && (a.closed || onlyFirst || old.state == state) {
+		return
+	}
+	if old != nil && onlyEndpoints(old.state, state) {
+		next := *old
+		next.state = state
+		for _, spec := range state.Providers {
+			if p := next.providers[spec.Name]; p != nil {
+				p.setEndpoints(spec.Endpoints)
+			}
+		}
+		a.current.Store(&next)
+		return
+	}
+	began := time.Now()
+	next := a.build(old, state)
+	next.number = a.metrics.snapshots.Add(1)
+	a.current.Store(next)
+	if old != nil {
+		for name, p := range old.providers {
+			if p.spec != nil && next.providers[name] != p {
+				p.release()
+			}
+		}
+	}
+	a.metrics.identify(a.identity(state))
+	a.gateways.change()
+	a.metrics.source.use(next)
+	if state != nil {
+		a.logger.Info("configuration from the source is in use", zap.Uint64("snapshot", next.number), zap.Int("providers", len(next.providers)),
+			zap.Int("routes", len(next.routes)), zap.Int("findings", len(state.Findings)), zap.Duration("took", time.Since(began)))
+	}
+}
+
+func (a *App) identity(state *State) Identity {
+	if a.Identity.Namespace != "" || a.Identity.Workload != "" || state == nil {
+		return a.Identity
+	}
+	return state.Identity
+}
+
+// ready tells whether the source, if any, has been heard, and the process is
+// not about to exit.
+func (a *App) ready() bool {
+	return !caddy.Exiting() && (a.runner == nil || a.snapshot().state != nil)
+}
+
+// unready says why the gateway cannot serve, or nothing if it can: the source has
+// been heard, if there is one, what the configuration wants to listen on is listened
+// on, and the process is not about to exit. A Gateway whose port is not free does not
+// count: whoever may write one could stop all pods by it.
+func (a *App) unready() string {
+	switch {
+	case caddy.Exiting():
+		return "shutting down"
+	case !a.ready():
+		return "waiting for the first configuration from the source"
+	}
+	for _, l := range a.ownListeners() {
+		if problem := a.gateways.problem(l.Address); problem != "" {
+			return "cannot listen at " + l.Address + ": " + problem
+		}
+	}
+	return ""
+}
+
+// ownListeners are those of the configuration, as opposed to those that objects of
+// the source ask for.
+func (a *App) ownListeners() []*Listener {
+	if early, ok := a.source.(EarlyListener); ok {
+		return slices.Concat(a.Listeners, early.Listeners())
+	}
+	return a.Listeners
+}
+
+func (a *App) providerNames() string {
+	names := make([]string, 0, len(a.static))
+	for name := range a.static {
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(sorted(names), ", ")
+}
