@@ -153,6 +153,7 @@ type App struct {
 	denials  denials
 	tracing  caddyhttp.MiddlewareHandler // nil without
 	filters  []filter.Filter             // of the configuration, in their order, without guards
+	guarded  []filter.Filter             // the same with guards, nil without any
 	guards   *guard.Filter               // nil without
 	limits   *limithttp.Filter           // nil without
 	done     chan struct{}
@@ -251,7 +252,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionSource(ctx); err != nil {
 		return err
 	}
-	return a.provisionLimits(ctx)
+	if err := a.provisionLimits(ctx); err != nil {
+		return err
+	}
+	if a.guards != nil { // whatever else looks at a request sees it masked
+		a.guarded = slices.Concat([]filter.Filter{a.guards}, a.filters)
+	}
+	return nil
 }
 
 func checkName(name string) error {

@@ -126,7 +126,7 @@ func (x *exchange) serve() error {
 	}
 	x.in.Budget = &x.h.app.bodies.all
 	refused := x.route()
-	x.filters = x.h.app.filtersOf(x.rule, x.snap)
+	x.filters = x.h.app.filtersOf(x.rule)
 	x.snap = nil // what is needed of it is known; a long stream must not hold all of it
 	if refused != nil {
 		return x.refuse(refused)

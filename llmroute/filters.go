@@ -25,11 +25,11 @@ func (x *exchange) filter() *llmprovider.Error {
 // call is the request as filters see it.
 func (x *exchange) call() *filter.Call {
 	t := &x.targets[x.next]
-	model, fixed := t.RequestModel(x.in, t.settings(x.rule))
+	model, _ := t.RequestModel(x.in, t.settings(x.rule))
 	identity := x.h.app.metrics.identity.Load()
 	c := &filter.Call{
-		Request: x.r, Inbound: x.in, Header: x.w.Header(), Time: x.began, Rule: x.rule.Name, Guards: x.rule.Guards, Provider: t.name, Host: t.host,
-		Model: model, FixedModel: fixed, Stream: x.in.Stream, Workload: identity.Workload, Namespace: identity.Namespace, Table: x.table,
+		Request: x.r, Inbound: x.in, Header: x.w.Header(), Time: x.began, Rule: x.rule.Name, Guards: x.rule.Guards, Provider: t.name,
+		Model: model, Stream: x.in.Stream, Workload: identity.Workload, Namespace: identity.Namespace,
 	}
 	if s, ok := t.provider.Provider.(llmprovider.Streamer); ok {
 		c.Stream = s.RequestStream(x.in, t.settings(x.rule))
@@ -64,16 +64,17 @@ func (x *exchange) costOf(t *target, model string) func(*llmprovider.Usage) (fil
 // retarget asks the filters that care whether a further attempt may be made.
 func (x *exchange) retarget(t *target) *llmprovider.Error {
 	var to *filter.Target
+	var o *filter.Outcome
 	for _, s := range x.steps {
 		r, ok := s.(filter.Retargeter)
 		if !ok {
 			continue
 		}
 		if to == nil {
-			model, fixed := t.RequestModel(x.in, t.settings(x.rule))
-			to = &filter.Target{Provider: t.name, Host: t.host, Model: model, FixedModel: fixed, Cost: x.costOf(t, model)}
+			model, _ := t.RequestModel(x.in, t.settings(x.rule))
+			to, o = &filter.Target{Provider: t.name, Model: model, Cost: x.costOf(t, model)}, x.outcome()
 		}
-		if refused := r.Next(x.r.Context(), to, x.outcome()); refused != nil {
+		if refused := r.Next(x.r.Context(), to, o); refused != nil {
 			return refused
 		}
 	}
@@ -102,13 +103,9 @@ func (x *exchange) endFilters() {
 
 // outcome is what became of the request so far.
 func (x *exchange) outcome() *filter.Outcome {
-	o := &filter.Outcome{
-		Status: x.status, Attempts: x.attempts, Usage: x.total(), Responded: x.status != 0 && x.status < 400, ClientGone: x.gone, Err: x.failure,
+	return &filter.Outcome{
+		Model: x.model, Attempts: x.attempts, Usage: x.total(), ClientGone: x.gone, Err: x.failure,
 		Cost: filter.Cost{Nano: x.charges.nano, Currency: x.charges.currency}, CostKnown: x.charges.known(),
 		Complete: x.status != 0 && !x.aborted && !x.gone && !x.erred && x.failure == nil,
 	}
-	if x.provider != nil {
-		o.Provider, o.Model, o.FixedModel = x.provider.name, x.model, x.fixedModel
-	}
-	return o
 }

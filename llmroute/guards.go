@@ -73,9 +73,9 @@ func (a *App) warnOfGuards() {
 
 // filtersOf returns the filters that look at a request of the rule, which may be nil, in
 // their order.
-func (a *App) filtersOf(rule *Rule, s *snapshot) []filter.Filter {
+func (a *App) filtersOf(rule *Rule) []filter.Filter {
 	if a.guards == nil || !a.guards.Everything() && (rule == nil || len(rule.Guards) == 0) {
-		return s.filters
+		return a.filters
 	}
-	return s.guarded
+	return a.guarded
 }

@@ -3,7 +3,6 @@ package llmroute
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
-	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
@@ -26,8 +24,6 @@ type snapshot struct {
 	listeners map[string]*liveListener // by address
 	static    [][][]target             // the targets of each llm_route's own rules
 	authz     *authz.Set               // nil if all may pass
-	filters   []filter.Filter          // that look at all requests, in their order
-	guarded   []filter.Filter          // guards before them
 	state     *State                   // what the source said, nil without one
 	routes    map[string]*liveRoute    // the source's, by table and origin
 	made      time.Time
@@ -89,10 +85,7 @@ func (s *snapshot) resolve(rules []*Rule) [][]target {
 func (a *App) build(old *snapshot, state *State) *snapshot {
 	next := &snapshot{
 		providers: make(map[string]*provider), byHost: make(map[string]*provider), tables: make(map[string]*table),
-		listeners: make(map[string]*liveListener), routes: make(map[string]*liveRoute), state: state, made: time.Now(), filters: a.filters,
-	}
-	if a.guards != nil {
-		next.guarded = slices.Concat([]filter.Filter{a.guards}, next.filters)
+		listeners: make(map[string]*liveListener), routes: make(map[string]*liveRoute), state: state, made: time.Now(),
 	}
 	for name, p := range a.static {
 		next.add(name, p)
@@ -136,7 +129,7 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 			continue // a Gateway's table for sites, of which none has it
 		}
 		for _, route := range routes {
-			ready, err := next.liveRoute(ctx, old, name, route)
+			ready, err := a.liveRoute(ctx, next, old, name, route)
 			if err != nil {
 				a.logger.Error("route left out", zap.String("origin", route.Origin), zap.Error(err))
 				ready = &Route{Hosts: route.Hosts, Origin: route.Origin, Unusable: "InvalidRoute"}
@@ -220,7 +213,7 @@ func (p *provider) release() {
 type liveRoute struct{ spec, ready *Route }
 
 // liveRoute provisions a route of the source, or takes over one that is equal.
-func (s *snapshot) liveRoute(ctx caddy.Context, old *snapshot, table string, route *Route) (*Route, error) {
+func (a *App) liveRoute(ctx caddy.Context, s, old *snapshot, table string, route *Route) (*Route, error) {
 	key := table + " " + route.Origin + " " + strings.Join(route.Hosts, " ")
 	if old != nil {
 		if l := old.routes[key]; l != nil && reflect.DeepEqual(l.spec, route) {
@@ -230,7 +223,11 @@ func (s *snapshot) liveRoute(ctx caddy.Context, old *snapshot, table string, rou
 	}
 	ready := route.copy()
 	for i, rule := range ready.Rules {
-		if err := rule.Provision(ctx); err != nil {
+		err := rule.Provision(ctx)
+		if err == nil {
+			err = a.checkGuards(rule)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
 		}
 	}
@@ -245,7 +242,7 @@ func (r *Route) copy() *Route {
 	for i, rule := range r.Rules {
 		out.Rules[i] = &Rule{
 			Name: rule.Name, MatcherSetsRaw: append(rule.MatcherSetsRaw[:0:0], rule.MatcherSetsRaw...), Backends: rule.Backends,
-			PolicyRaw: rule.PolicyRaw, Attempts: rule.Attempts, RetryOn: rule.RetryOn, Translation: rule.Translation,
+			PolicyRaw: rule.PolicyRaw, Attempts: rule.Attempts, RetryOn: rule.RetryOn, Translation: rule.Translation, Guards: rule.Guards,
 		}
 	}
 	return &out

@@ -3,6 +3,7 @@ package llmroute
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -49,5 +50,33 @@ func BenchmarkSnapshot(b *testing.B) {
 		next.Tables = map[string][]*Route{"mesh": append([]*Route(nil), first.Tables["mesh"]...)}
 		next.Tables["mesh"][0] = route(0, fmt.Sprint("changed-", i))
 		last = app.build(last, &next)
+	}
+}
+
+// TestCopiesHaveAllOfARule holds that what a source says of a rule is what is used.
+func TestCopiesHaveAllOfARule(t *testing.T) {
+	rule := new(Rule)
+	v := reflect.ValueOf(rule).Elem()
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if !f.CanSet() {
+			continue
+		}
+		switch f.Kind() {
+		case reflect.String:
+			f.SetString("x")
+		case reflect.Int:
+			f.SetInt(3)
+		case reflect.Slice:
+			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		default:
+			t.Fatalf("a field of kind %s: set it here", f.Kind())
+		}
+	}
+	copied := reflect.ValueOf((&Route{Rules: []*Rule{rule}}).copy().Rules[0]).Elem()
+	for i := range v.NumField() {
+		if v.Field(i).CanSet() && !reflect.DeepEqual(copied.Field(i).Interface(), v.Field(i).Interface()) {
+			t.Errorf("%s is %v, want %v", v.Type().Field(i).Name, copied.Field(i), v.Field(i))
+		}
 	}
 }

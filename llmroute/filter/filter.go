@@ -1,9 +1,9 @@
 // Package filter is the seam between the attempt loop of llmroute and what looks at
-// requests before they are sent and at responses before clients get them: limits,
-// guards, prompts, the cache. A filter holds wherever the gateway serves LLM
-// requests: at sites, at Gateways' ports and in sidecars.
+// requests before they are sent and at responses before clients get them: limits and
+// guards. A filter holds wherever the gateway serves LLM requests: at sites, at Gateways'
+// ports and in sidecars.
 //
-// It imports llmprovider only. Begin with Filter, then Step.
+// Of the gateway it imports llmprovider. Begin with Filter, then Step.
 package filter
 
 import (
@@ -51,10 +51,8 @@ type Retargeter interface {
 
 // Target is where an attempt goes.
 type Target struct {
-	// Provider and Host are the provider's, and Model is what it is asked for.
-	Provider, Host, Model string
-	// FixedModel reports whether Model comes from the configuration.
-	FixedModel bool
+	// Provider is the provider's name, and Model what it is asked for.
+	Provider, Model string
 	// Cost is that of Call, for this target.
 	Cost func(u *llmprovider.Usage) (c Cost, ok bool)
 }
@@ -83,20 +81,13 @@ type Call struct {
 	// LogFields are added to the access log, if a filter appends some. They must not hold
 	// the client's text.
 	LogFields []zap.Field
-	// Provider and Host are the provider that is asked first, and Model what it is
-	// asked for.
-	Provider, Host, Model string
-	// FixedModel reports whether Model comes from the configuration; otherwise it is
-	// the client's text.
-	FixedModel bool
+	// Provider is the provider that is asked first, and Model what it is asked for.
+	Provider, Model string
 	// Stream reports whether the provider is asked for a stream.
 	Stream bool
 	// Workload and Namespace are those that the gateway acts for, in a sidecar, or is
 	// itself.
 	Workload, Namespace string
-	// Table is the table that routed the request, such as `mesh`; empty at a site
-	// with rules of its own.
-	Table string
 
 	// Cost returns what usage costs at the prices of Provider and Model in force at
 	// Time. ok is false without such a price.
@@ -127,12 +118,8 @@ type Cost struct {
 
 // Outcome is how a request ended.
 type Outcome struct {
-	// Status is that of the response, 0 if none was begun.
-	Status int
-	// Provider, Model and FixedModel are those of the last attempt; Provider is empty
-	// without one.
-	Provider, Model string
-	FixedModel      bool
+	// Model is what the last attempt asked for.
+	Model string
 	// Attempts is the number of attempts that were made.
 	Attempts int
 	// Usage is what all responses to the request reported, those that were passed
@@ -141,9 +128,6 @@ type Outcome struct {
 	// Cost is what they cost; CostKnown is false if some has no price.
 	Cost      Cost
 	CostKnown bool
-	// Responded reports whether the client's response had begun to come from a
-	// provider with a status below 400.
-	Responded bool
 	// Complete reports whether the response came to its end without an error.
 	Complete bool
 	// ClientGone reports whether the client left before.
