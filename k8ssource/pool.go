@@ -1,6 +1,7 @@
 package k8ssource
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"slices"
@@ -142,13 +143,13 @@ func (t *translation) defaultProvider(p *InferencePool) llmprovider.Provider {
 	out := module.(llmprovider.Provider)
 	base, _ := kind.BaseOf(out)
 	base.Host, base.Scheme, base.Guarded = p.Name, "http", !t.options.AllowAnyHost
-	setPool(base, p)
+	base.Pool = &llmprovider.Pool{Fed: true}
+	setPoolProtocol(base, p)
 	return out
 }
 
-// setPool makes a provider that of a pool.
-func setPool(base *kind.Base, p *InferencePool) {
-	base.Pool = &llmprovider.Pool{Fed: true}
+// setPoolProtocol has HTTP/2 spoken without TLS to a pool that says so.
+func setPoolProtocol(base *kind.Base, p *InferencePool) {
 	if p.Spec.AppProtocol == protocolH2C {
 		base.Transport = &reverseproxy.HTTPTransport{Versions: []string{"h2c", "2"}}
 	}
@@ -205,8 +206,8 @@ func (t *translation) serviceSelects(slice *EndpointSlice, want map[string]strin
 
 // lookUpPool finds the pool that a backend refers to.
 func (b *routeBuilder) lookUpPool(path string, ref *v1beta1.ObjectRef, out *llmroute.Backend) {
-	key := poolKey(b.object, ref)
-	if namespace, _, _ := strings.Cut(key, "/"); namespace != b.object.Namespace && b.object.Namespace != b.t.options.RootNamespace {
+	key, permitted := b.t.permittedPool(b.object, ref)
+	if !permitted {
 		out.Unusable = ReasonPoolNotPermitted
 		b.warn(ReasonPoolNotPermitted, "%s.namespace: routes may refer to pools of their own namespace, and those of the root namespace to all; requests for it are answered with 503; create the route in the pool's namespace", path)
 		return
@@ -235,7 +236,11 @@ func (b *routeBuilder) ownerOf(ref *v1beta1.LLMBackendRef) *ownedProvider {
 	if ref.BackendRef == nil {
 		return b.t.owners[canonicalHost(ref.ProviderHost)]
 	}
-	if p := b.t.pools[poolKey(b.object, ref.BackendRef)]; p != nil && isPool(ref.BackendRef) {
+	if !isPool(ref.BackendRef) {
+		return nil
+	}
+	key, permitted := b.t.permittedPool(b.object, ref.BackendRef)
+	if p := b.t.pools[key]; p != nil && permitted {
 		return p.owner
 	}
 	return nil
@@ -288,7 +293,7 @@ func (b *providerBuilder) pool() {
 	}
 	b.base.Pool = &llmprovider.Pool{Fed: true}
 	if item := b.t.poolOf(b.object); item != nil && b.base.Scheme == "http" {
-		setPool(b.base, &item.Object)
+		setPoolProtocol(b.base, &item.Object)
 	}
 }
 
@@ -301,15 +306,18 @@ func PodReference(p *InferencePool) Reference {
 	return Reference{Kind: KindPod, Namespace: p.Namespace, Labels: strings.Join(labels, ",")}
 }
 
-// poolReferences are what the pools that something refers to refer to, and the
-// LLMProviders for them.
+// poolReferences are what the pools that have an LLMProvider, or that a route may use and
+// refers to, refer to, and the LLMProviders for them.
 func (t *translation) poolReferences() []Reference {
 	used := make(map[string]bool)
 	for _, item := range t.objects.Routes {
 		for i := range item.Object.Spec.Rules {
 			for _, ref := range item.Object.Spec.Rules[i].BackendRefs {
-				if ref.BackendRef != nil && isPool(ref.BackendRef) {
-					used[poolKey(&item.Object, ref.BackendRef)] = true
+				if ref.BackendRef == nil || !isPool(ref.BackendRef) {
+					continue
+				}
+				if key, permitted := t.permittedPool(&item.Object, ref.BackendRef); permitted {
+					used[key] = true
 				}
 			}
 		}
@@ -327,10 +335,9 @@ func (t *translation) poolReferences() []Reference {
 	return out
 }
 
-// poolKey is the namespace and name of the pool that a route refers to.
-func poolKey(route *v1beta1.LLMRoute, ref *v1beta1.ObjectRef) string {
-	if ref.Namespace != "" {
-		return ref.Namespace + "/" + ref.Name
-	}
-	return route.Namespace + "/" + ref.Name
+// permittedPool is the namespace and name of the pool that a route refers to, and whether
+// the route may use it: pools of its own namespace, or all if it is in the root namespace.
+func (t *translation) permittedPool(route *v1beta1.LLMRoute, ref *v1beta1.ObjectRef) (key string, permitted bool) {
+	namespace := cmp.Or(ref.Namespace, route.Namespace)
+	return namespace + "/" + ref.Name, namespace == route.Namespace || route.Namespace == t.options.RootNamespace
 }

@@ -107,7 +107,21 @@ spec:
 			identity: llmroute.Identity{Namespace: "edge"},
 			want:     []Reference{{Kind: "Secret", Namespace: "edge", Name: "one"}, {Kind: "Secret", Namespace: "gws", Name: "one"}},
 		},
-		"what is no name": {objects: "metadata: {name: a, namespace: ns}\nspec: {host: a.example.com, tls: {caSecretRef: {name: ../other/key}}}\n"},
+		"pods of a pool": {
+			objects: poolText("ns", "name: p"),
+			want:    []Reference{{Kind: "Pod", Namespace: "ns", Labels: "app=p"}},
+		},
+		"pods of a pool, by its namespace": {
+			objects: poolText("ns", "name: p, namespace: ns"),
+			want:    []Reference{{Kind: "Pod", Namespace: "ns", Labels: "app=p"}},
+		},
+		"pods of a pool, from another namespace": {objects: poolText("other", "name: p, namespace: ns")},
+		"pods of a pool, from the root namespace": {
+			objects: poolText("istio-system", "name: p, namespace: ns"),
+			want:    []Reference{{Kind: "Pod", Namespace: "ns", Labels: "app=p"}},
+		},
+		"pods of a pool, for another one": {objects: poolText("ns", "name: q")},
+		"what is no name":                 {objects: "metadata: {name: a, namespace: ns}\nspec: {host: a.example.com, tls: {caSecretRef: {name: ../other/key}}}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			objects, err := Decode("a.yaml", []byte("apiVersion: istio.alibabacloud.com/v1beta1\nkind: LLMProvider\n"+test.objects))
@@ -119,6 +133,24 @@ spec:
 			}
 		})
 	}
+}
+
+// poolText is a pool in ns and a route of a namespace that refers to one, after another
+// object.
+func poolText(namespace, ref string) string {
+	return `metadata: {name: a, namespace: ns}
+spec: {host: a.example.com}
+---
+apiVersion: inference.networking.k8s.io/v1
+kind: InferencePool
+metadata: {name: p, namespace: ns}
+spec: {selector: {matchLabels: {app: p}}, targetPorts: [{number: 8000}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: r, namespace: ` + namespace + `}
+spec: {host: a.example.com, rules: [{backendRefs: [{backendRef: {group: inference.networking.k8s.io, kind: InferencePool, ` + ref + `}}]}]}
+`
 }
 
 // policyText is an AuthorizationPolicy, after another object.
