@@ -55,6 +55,7 @@ type Inbound struct {
 	changed bool // the body is not the client's
 	read    bool
 	begun   bool
+	whole   bool
 	err     *Error
 }
 
@@ -87,6 +88,9 @@ func (in *Inbound) Read(r *http.Request, limit int64) *Error {
 
 // Begun reports whether Read has begun to read the body, so that nobody else can.
 func (in *Inbound) Begun() bool { return in.begun }
+
+// Whole reports whether all of the body was read, whoever has it now.
+func (in *Inbound) Whole() bool { return in.whole }
 
 // IsJSON reports whether the body is a JSON object. Otherwise it is a form.
 func (in *Inbound) IsJSON() bool { return in.isJSON }
@@ -154,7 +158,7 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 	if err != nil {
 		return readError(err, limit, option)
 	}
-	in.body, in.isJSON = buf, isJSON
+	in.body, in.isJSON, in.whole = buf, isJSON, true
 	if !isJSON {
 		fields, refused := readForm(buf.b, boundary)
 		if refused != nil {

@@ -164,6 +164,9 @@ func Compressed(header http.Header) bool {
 	return encoding != "" && !strings.EqualFold(encoding, "identity")
 }
 
+// PlainReader returns a reader that passes everything on unread.
+func PlainReader() Reader { return new(plainReader) }
+
 // plainReader passes everything on unread.
 type plainReader struct{ usage usageReader }
 

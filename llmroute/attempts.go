@@ -329,14 +329,30 @@ func (x *exchange) keep(res *http.Response, attempt *llmprovider.Attempt) *keptA
 	return answer
 }
 
-// sendKept answers with the last error that a provider gave.
+// sendKept answers with the last error that a provider gave. The filters see it as they
+// see any other.
 func (x *exchange) sendKept(k *keptAnswer) error {
-	copyHeader(x.w.Header(), k.header)
-	x.w.Header().Del("Content-Length")
 	x.provider, x.model, x.fixedModel = k.provider, k.model, k.fixed
-	x.status = k.status
-	x.w.WriteHeader(k.status)
-	_, err := x.w.Write(k.body)
+	head := llmprovider.Head{Status: k.status, Header: k.header}
+	head.Header.Del("Content-Length")
+	reader := x.filtered(llmprovider.PlainReader())
+	reader.Head(&head)
+	var body []byte
+	pass := func(p []byte) error {
+		body = append(body, p...)
+		return nil
+	}
+	err := reader.Write(k.body, pass)
+	if err == nil {
+		err = reader.Finish(pass)
+	}
+	if refused := (*llmprovider.Error)(nil); errors.As(err, &refused) {
+		return x.refuse(refused)
+	}
+	copyHeader(x.w.Header(), head.Header)
+	x.status = head.Status
+	x.w.WriteHeader(head.Status)
+	_, err = x.w.Write(body)
 	return err
 }
 

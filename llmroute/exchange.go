@@ -166,10 +166,10 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 		}
 	case err.Status == http.StatusLoopDetected:
 		header.Set("X-Should-Retry", "false") // or SDKs ask again, as after other errors from 500
-	case err.Status == http.StatusRequestEntityTooLarge, err.RetryAfter > 0 && x.in != nil && x.in.Body() == nil:
+	case err.Status == http.StatusRequestEntityTooLarge, err.RetryAfter > 0 && x.in != nil && !x.in.Whole():
 		return x.refuseBody(err)
 	}
-	if x.in == nil || x.in.Body() == nil {
+	if x.in == nil || !x.in.Whole() {
 		askForNoBody(x.w, x.r)
 	}
 	return err.Write(x.w)

@@ -107,6 +107,21 @@ func TestFiltersHaveAnOrder(t *testing.T) {
 	}
 }
 
+// TestFiltersSeeKeptResponses has the error of one provider sent on after another one
+// failed as well.
+func TestFiltersSeeKeptResponses(t *testing.T) {
+	u := newUpstream(t, fails(429, "X-Other", "y"))
+	first, second := unique("kept"), unique("kept")
+	g, filters, log := filteredGateway(t, providers(first, u.provider(""), second, unreachable),
+		fmt.Sprintf(`{"rules":[{"attempts":2,"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, first, second))
+	res, body := g.post(t, chat)
+	<-filters[0].ends
+	<-filters[1].ends
+	if res.StatusCode != 429 || !strings.Contains(body, "provider says") || !slices.Equal(res.Header["X-Order"], []string{"Two", "One"}) || !slices.Contains(*log, "One head 429") {
+		t.Errorf("got %d %s with %v; the filters saw %q", res.StatusCode, body, res.Header, *log)
+	}
+}
+
 // TestEveryEndingEndsTheFilters goes through the ways in which a request can end.
 func TestEveryEndingEndsTheFilters(t *testing.T) {
 	hang := make(chan struct{})

@@ -327,3 +327,28 @@ func TestSlowHandshakeIsATimeout(t *testing.T) {
 		t.Errorf("got %d %s after %s, want 504 after 200 ms", res.StatusCode, body, time.Since(began))
 	}
 }
+
+// TestABodyThatWasReadKeepsItsConnection has a response break off before its client has
+// any of it: the request's body was read, and the connection can go on.
+func TestABodyThatWasReadKeepsItsConnection(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(200)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	g := newGateway(t, providers("cut-early", u.provider("")), `{"rules":[{"backends":[{"provider":"cut-early"}]}]}`)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL, strings.NewReader(chat))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Expect", "100-continue")
+	res, err := g.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusBadGateway || res.Close {
+		t.Errorf("got %d %s, and the connection is closed: %v", res.StatusCode, body, res.Close)
+	}
+}
