@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
-	"github.com/caddy-llm/gateway/llmprovider/dialect/converse"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/gemini"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/responses"
@@ -18,15 +17,15 @@ import (
 var update = flag.Bool("update", false, "write the tables of lanes.md anew")
 
 // lanes are the APIs of clients, each with the APIs of providers that it is translated
-// to.
+// to: those that some kind of provider speaks.
 var lanes = []struct {
 	client    *dialect.API
 	providers []*dialect.API
 }{
-	{chat.API, []*dialect.API{responses.API, messages.API, gemini.API, converse.API}},
-	{responses.API, []*dialect.API{chat.API, messages.API, gemini.API, converse.API}},
-	{messages.API, []*dialect.API{chat.API, responses.API, gemini.API, converse.API}},
-	{gemini.API, []*dialect.API{chat.API, responses.API, messages.API, converse.API}},
+	{chat.API, []*dialect.API{responses.API, messages.API, gemini.API}},
+	{responses.API, []*dialect.API{chat.API, messages.API, gemini.API}},
+	{messages.API, []*dialect.API{chat.API, responses.API, gemini.API}},
+	{gemini.API, []*dialect.API{chat.API, responses.API, messages.API}},
 }
 
 // TestLanes holds that the tables of the page say what the translators do with each

@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"io/fs"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -123,14 +124,16 @@ func TestJSONFields(t *testing.T) {
 	}
 }
 
-// TestNames holds that names which stand only in the source are on their page.
+// TestNames holds that names which stand only in the source are on their page. A folder
+// and /... are all the files below it; a pattern may find a list of names.
 func TestNames(t *testing.T) {
+	const codes = `\bCode(?:: +|, e\.Message = )"(\w+)"`
 	for _, test := range []struct{ page, what, files, pattern, prefix string }{
-		{"behaviour.md", "error codes of the handler", "llmroute/*.go", `Code: "(\w+)"`, ""},
-		{"behaviour.md", "error codes of providers", "llmprovider/*.go", `Code: "(\w+)"`, ""},
+		{"behaviour.md", "error codes of the handler", "llmroute/...", codes, ""},
+		{"behaviour.md", "error codes of providers", "llmprovider/...", codes, ""},
 		{"behaviour.md", "error codes of limits", "llmroute/limit/limithttp/refusal.go", `code\w+ += "(\w+)"`, ""},
 		{"observing.md", "access log fields of limits", "llmroute/limit/limithttp/step.go", `enc\.Add\w+\("(\w+)"`, ""},
-		{"metrics.md", "reasons of limits", "llmroute/limit/refusal.go", `reasonNames = \[reasons\]string{"(\w+)"`, ""},
+		{"metrics.md", "reasons of limits", "llmroute/limit/refusal.go", `reasonNames = \[reasons\]string{"([^}]+)"}`, ""},
 		{"behaviour.md", "error code of policies", "llmroute/authz/handler.go", `ErrorCode = "(\w+)"`, ""},
 		{"behaviour.md", "withheld headers", "llmprovider/header_class.go", `(?m)^\t(?:case |\t)"([A-Z][\w-]+)"[,:]`, ""},
 		{"behaviour.md", "endpoints", "llmprovider/endpoint.go", `Suffix: "(/[\w/]+)"`, ""},
@@ -141,6 +144,7 @@ func TestNames(t *testing.T) {
 		{"metrics.md", "labels", "llmroute/metrics.go", `"(llmproxy_\w+|gen_ai_\w+|server_address|error_type|outcome|rule|provider|reason|code|from|to|client|currency|model)"`, ""},
 		{"metrics.md", "operations", "llmprovider/endpoint.go", `Operation = "(\w+)"`, ""},
 		{"observing.md", "access log fields", "llmroute/accesslog_fields.go", `enc\.Add\w+\("(\w+)"`, ""},
+		{"observing.md", "access log fields of guards", "llmroute/guard/filter.go", `zap\.\w+\("(llm_\w+)"`, ""},
 		{"observing.md", "access log fields of policies", "llmroute/authz/handler.go", `zap\.\w+\("(authz_\w+)"`, ""},
 		{"traces.md", "attributes and events of spans", "llmroute/traces.go", `(?m)^\t(?:attr\w+ += attribute\.Key\(|event\w+ += )"([\w.]+)"`, ""},
 		{"observing.md", "placeholders", "llmroute/exchange.go", `case "([a-z_.]+)":`, "http.llm."},
@@ -153,22 +157,46 @@ func TestNames(t *testing.T) {
 		{"source_files.md", "reasons", "k8ssource/objects.go", `Reason\w+ += "(\w+)"`, ""},
 	} {
 		t.Run(test.what, func(t *testing.T) {
-			files, err := filepath.Glob(filepath.Join(root, test.files))
-			if err != nil {
-				t.Fatal(err)
-			}
 			var names []string
-			for _, file := range files {
-				if name := filepath.Base(file); strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "mock") {
-					continue
-				}
+			for _, file := range sources(t, test.files) {
 				for _, m := range regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, file), -1) {
-					if name := m[1]; name != "list_models" { // is counted nowhere
-						names = append(names, test.prefix+name)
+					for name := range strings.SplitSeq(m[1], `", "`) {
+						if name != "list_models" { // is counted nowhere
+							names = append(names, test.prefix+name)
+						}
 					}
 				}
 			}
 			mentions(t, test.page, names...)
 		})
 	}
+}
+
+// sources are the files of a pattern, or below a folder, but for tests and the mock.
+func sources(t *testing.T, pattern string) []string {
+	t.Helper()
+	folder, below := strings.CutSuffix(pattern, "/...")
+	if !below {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	var files []string
+	err := filepath.WalkDir(filepath.Join(root, folder), func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && entry.Name() == "mock":
+			return fs.SkipDir
+		case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go"):
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }

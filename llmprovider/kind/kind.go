@@ -80,7 +80,8 @@ type Base struct {
 
 	// The path of the provider's main endpoint: with kind `openai` that of chat
 	// completions, by default `/v1/chat/completions`; with kind `anthropic` that of
-	// messages, by default `/v1/messages`. A query in it is kept; the
+	// messages, by default `/v1/messages`; with kind `gemini` that of the API's version,
+	// by default `/v1beta`, below which all endpoints are. A query in it is kept; the
 	// client's path and query are not sent. The provider's other endpoints are reached
 	// at the same path with its end replaced. With kind `openai`, a path that ends in the
 	// name of another endpoint, such as `/v1/embeddings`, is that endpoint's, and the
@@ -119,7 +120,7 @@ type Config struct {
 
 	// The API key. It must be a reference: `{env.NAME}` or `{file.PATH}`. A file is
 	// read again when it changes. Kind `openai` sends it as `Authorization: Bearer`, kind
-	// `anthropic` as `x-api-key`.
+	// `anthropic` as `x-api-key`, kind `gemini` as `x-goog-api-key`.
 	APIKey *string `json:"api_key,omitempty"`
 
 	// The most tokens to ask for where the provider's API needs a number and the
