@@ -79,3 +79,37 @@ func TestEndless(t *testing.T) {
 		}
 	}
 }
+
+// However large the pieces of a page are that comes instead of a response, and whatever
+// stands before it, the client gets an error.
+func TestLargePages(t *testing.T) {
+	blank, page := strings.Repeat(" ", 64<<10), "<html>"+strings.Repeat("x", 200<<10)
+	for name, pieces := range map[string][]string{
+		"blanks before":           {blank, page, page},
+		"many blanks before":      {blank + blank, "\n", page, "x"},
+		"one large piece":         {page, "x", page},
+		"blanks in the piece":     {blank + page, page},
+		"a byte order mark":       {"\ufeff", blank, page, page},
+		"just as much as is kept": {page[:64<<10], page},
+	} {
+		for _, status := range []int{200, 404, 502} {
+			for _, from := range providers {
+				for _, to := range clients {
+					r := dialect.NewResponse(from, to, dialect.ResponseOptions{Request: &dialect.Request{API: to}})
+					head := &llmprovider.Head{Status: status, Header: make(http.Header)}
+					r.Head(head)
+					var out strings.Builder
+					pass := func(p []byte) error { out.Write(p); return nil }
+					for _, piece := range pieces {
+						if err := r.Write([]byte(piece), pass); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if err := r.Finish(pass); err != nil || head.Status < 400 || !strings.Contains(out.String(), `"error"`) || out.Len() > 4000 {
+						t.Errorf("%s, %d from %s to %s: %v, %d with %.200s", name, status, from.Name, to.Name, err, head.Status, out.String())
+					}
+				}
+			}
+		}
+	}
+}

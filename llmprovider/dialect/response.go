@@ -162,6 +162,7 @@ func (t *Response) sniff(p []byte) []byte {
 		t.setForm(formStream)
 	case text[0] == '<':
 		t.setForm(formError)
+		t.start = t.start[:min(len(t.start), maxErrorBody)]
 		return nil
 	default:
 		t.setForm(formStream)
