@@ -2,6 +2,7 @@ package k8ssource
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -289,13 +290,17 @@ func TestDecodeReportsSecretsWithPlainText(t *testing.T) {
 	}
 }
 
+// yamlBreaks are the line breaks that YAML 1.1 knows.
+var yamlBreaks = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("apiVersion: istio.alibabacloud.com/v1beta1\nkind: LLMProvider\nmetadata: {name: a}\nspec: {host: a}\n---\nkind: x\n"))
 	f.Add([]byte("apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {k: YQ==}}]\n"))
 	f.Add([]byte("a: &a [x]\nb: *a\n...\n%TAG\n--- {}\n"))
+	f.Add([]byte("kind: x\r\rb"))
 	f.Add([]byte("{\"kind\":\"LLMRoute\",\"apiVersion\":\"istio.alibabacloud.com/v1\",\"spec\":{\"rules\":[{\"backendRefs\":[{\"weight\":1e99}]}]}}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		lines := strings.Count(string(data), "\n") + 1
+		lines := len(yamlBreaks.FindAllIndex(data, -1)) + 1
 		o, err := Decode("x.yaml", data)
 		if err != nil {
 			var fe *FileError
