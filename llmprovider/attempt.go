@@ -3,7 +3,6 @@ package llmprovider
 import (
 	"bytes"
 	"context"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -37,6 +36,8 @@ type Attempt struct {
 	newReader func(res *http.Response, events bool) Reader // nil to pass responses on
 	request   http.Request                                 // Request, in the same piece of memory
 	joined    bytes.Reader                                 // its body, if it is small
+	segs      segments                                     // its body, if it is not, until there is a response
+	buf       *buffer                                      // what they are of
 }
 
 // Translation is what a translation between APIs has to say of a request.
@@ -71,7 +72,8 @@ type Outgoing struct {
 	NewReader func(res *http.Response, events bool) Reader
 
 	// Body is the JSON to send in place of the client's, nil for that with Edits. With
-	// it, headers that belong to the client's API are left out.
+	// it, headers that belong to the client's API are left out. It is not changed; its
+	// memory counts against Inbound.Budget.
 	Body []byte
 
 	// Header are further headers, by their names in canonical form. They are not
@@ -158,18 +160,15 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 			return nil, err
 		}
 	}
+	buf := in.body
 	if out.Body != nil {
-		a.setOwnBody(out.Body)
-	} else {
-		a.setBody(&segs, in.body)
+		var err *Error
+		if buf, err = in.holdSent(out.Body); err != nil {
+			return nil, err
+		}
 	}
+	a.setBody(&segs, buf)
 	return a, nil
-}
-
-// setOwnBody sets a body that is not the client's.
-func (a *Attempt) setOwnBody(body []byte) {
-	a.Request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	a.Request.Body, _ = a.Request.GetBody()
 }
 
 // dropDialect removes the headers that belong to a client's API and its SDKs, and say

@@ -34,6 +34,7 @@ type buffer struct {
 	refs     atomic.Int32
 	budget   *Budget
 	reserved int64 // of budget
+	lent     bool  // the memory is somebody else's, and is not reused
 }
 
 func poolIndex(n int) int {
@@ -78,6 +79,10 @@ func (b *buffer) release() {
 	}
 	b.budget.release(b.reserved)
 	b.budget, b.reserved = nil, 0
+	if b.lent {
+		b.b = nil
+		return
+	}
 	if n := cap(b.b); n <= maxPooled && n&(n-1) == 0 && n >= minBuffer {
 		b.b = b.b[:0]
 		bufferPools[poolIndex(n)].Put(b)
@@ -166,9 +171,9 @@ const maxJoined = 3 << 10
 // handler holds buf.
 func (a *Attempt) setBody(segs *segments, buf *buffer) {
 	if segs.size > maxJoined {
-		r := newSegmentReader(segs, buf)
-		a.request.Body = r
-		a.request.GetBody = func() (io.ReadCloser, error) { return newSegmentReader(&r.segs, buf), nil }
+		a.segs, a.buf = *segs, buf
+		a.request.Body = newSegmentReader(segs, buf)
+		a.request.GetBody = a.bodyAgain
 		return
 	}
 	joined := make([]byte, 0, segs.size)
@@ -178,6 +183,19 @@ func (a *Attempt) setBody(segs *segments, buf *buffer) {
 	a.joined.Reset(joined)
 	a.request.Body = io.NopCloser(&a.joined)
 	a.request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(joined)), nil }
+}
+
+// errBodyGone is returned to a transport that asks for the body once more after there was
+// a response.
+var errBodyGone = errors.New("the request's body is not held any more, since there was a response")
+
+// bodyAgain implements http.Request.GetBody. The request is held for as long as its
+// response is read, so what the body is in must not be.
+func (a *Attempt) bodyAgain() (io.ReadCloser, error) {
+	if a.buf == nil {
+		return nil, errBodyGone
+	}
+	return newSegmentReader(&a.segs, a.buf), nil
 }
 
 // segmentReader sends a body's segments. The transport closes it when it has
@@ -223,8 +241,9 @@ func (s *segmentReader) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
-		s.closed = true
+		s.closed, s.segs = true, segments{} // a response holds its request, and that its body
 		s.buf.release()
+		s.buf = nil
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ type Inbound struct {
 	Took time.Duration
 
 	body    *buffer
+	sent    *buffer // what the last attempt sends, if it is not body
 	members members
 	isJSON  bool
 	changed bool // the body is not the client's
@@ -127,13 +128,38 @@ func (in *Inbound) Replace(write func(dst []byte) []byte) *Error {
 	return nil
 }
 
-// Release lets go of the body's memory. Attempts that still send it keep it
-// until they are done.
+// Release lets go of the body's memory, of what was read of it, and of what the last
+// attempt sends. Attempts that still send it keep it until they are done.
 func (in *Inbound) Release() {
+	in.Meaning = nil
 	if in.body != nil {
 		in.body.release()
 		in.body = nil
 	}
+	in.releaseSent()
+}
+
+func (in *Inbound) releaseSent() {
+	if in.sent != nil {
+		in.sent.release()
+		in.sent = nil
+	}
+}
+
+// holdSent holds what an attempt sends in place of the body, within the budget, until
+// the next attempt or Release.
+func (in *Inbound) holdSent(body []byte) (*buffer, *Error) {
+	in.releaseSent()
+	if all := in.Budget.Limit(); int64(len(in.Body())+len(body)) > all { // it would never have room
+		return nil, readError(errTooLarge, all, "max_bodies")
+	}
+	buf := &buffer{b: body, lent: true}
+	buf.refs.Store(1)
+	if !buf.reserve(in.Budget, int64(len(body))) {
+		return nil, errOverloaded()
+	}
+	in.sent = buf
+	return buf, nil
 }
 
 func (in *Inbound) load(r *http.Request, limit int64) *Error {

@@ -133,10 +133,14 @@ type Reader interface {
 }
 
 // NewReader returns the reader for the attempt's response. events reports whether it
-// is a stream of server-sent events, whatever its content type says.
+// is a stream of server-sent events, whatever its content type says. It is called once,
+// when there is a response: the attempt then lets go of the request, which is not to be
+// held for as long as a stream is open.
 func (a *Attempt) NewReader(res *http.Response, events bool) Reader {
-	if a.newReader != nil {
-		return a.newReader(res, events)
+	newReader := a.newReader
+	a.newReader, a.segs, a.buf = nil, segments{}, nil
+	if newReader != nil {
+		return newReader(res, events)
 	}
 	switch {
 	case Compressed(res.Header):
