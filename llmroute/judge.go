@@ -15,7 +15,7 @@ import (
 // judges reports whether responses are looked at before they are passed on: where a
 // rule may have tried another backend.
 func (x *exchange) judges() bool {
-	return x.rule.Attempts > 1 && len(x.targets) > 1 || x.visit != nil && x.visit.More(time.Now())
+	return x.rule.Attempts > 1 && len(x.targets) > 1 || x.visit != nil && x.visit.Spare(time.Now())
 }
 
 // judge looks whether a response of status 2xx carries something for the client, and
@@ -82,6 +82,9 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 	var pause time.Duration
 	if found != llmprovider.NoChoices { // what a client's prompt may bring about
 		pause = x.cool(ctx, status, nil, true)
+	}
+	if x.visit != nil { // as after no response at all
+		x.goOn(ctx, time.Now(), true)
 	}
 	x.traced.failed(failure.Code, pause)
 	x.logAttempt(res.StatusCode, failure, pause)

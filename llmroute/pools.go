@@ -88,6 +88,9 @@ func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure 
 			return done, answer, failure, err
 		}
 		x.visit.Done()
+		if refused := x.retarget(t); refused != nil { // filters charge what each attempt used
+			return false, answer, refused, nil
+		}
 	}
 }
 
@@ -127,21 +130,33 @@ func (x *exchange) clientKey() string {
 	return x.r.RemoteAddr
 }
 
-// failedAt notes at an endpoint that an attempt failed with that status, 0 without an
-// answer. There are others if requests can go to further endpoints: then the failure is
-// not the pool's. It sets x.again if this request can.
+// failedAt notes at an endpoint that an attempt failed with that status, 0 without a
+// response. others reports whether the pool has endpoints that do not cool down: then the
+// failure is not the pool's. It sets x.again if this request can go on to one of them.
 func (x *exchange) failedAt(ctx context.Context, status int, header http.Header, taken bool) (pause time.Duration, others bool) {
-	if status == http.StatusInternalServerError || status == http.StatusRequestTimeout { // they say nothing of the next request
-		return 0, false
-	}
 	now := time.Now()
-	pause = x.visit.Endpoint().Failed(x.sent, now, retryAfter(header, now))
+	switch status {
+	case http.StatusInternalServerError, http.StatusRequestTimeout: // one alone says nothing of the next request
+		pause = x.visit.Endpoint().Erred(x.sent, now)
+	default:
+		pause = x.visit.Endpoint().Failed(x.sent, now, retryAfter(header, now))
+	}
+	others = x.visit.Others(now)
+	if status == 0 || status == http.StatusServiceUnavailable {
+		x.goOn(ctx, now, taken)
+	} else if taken {
+		x.visit.Taken()
+	}
+	return pause, others
+}
+
+// goOn sets x.again if the request can go on to another endpoint of the pool. taken
+// reports whether the one in use took the request.
+func (x *exchange) goOn(ctx context.Context, now time.Time, taken bool) {
 	if taken {
 		x.visit.Taken()
 	}
-	others = x.visit.More(now)
-	x.again = others && (status == 0 || status == http.StatusServiceUnavailable) && !x.clientGone() && !errors.Is(context.Cause(ctx), errDrained)
-	return pause, others
+	x.again = x.visit.More(now) && !x.clientGone() && !errors.Is(context.Cause(ctx), errDrained)
 }
 
 func errNoEndpoint(p *provider) *llmprovider.Error {

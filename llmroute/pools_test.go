@@ -1,6 +1,7 @@
 package llmroute
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmroute/filter"
 )
 
 // address is the upstream's host and port.
@@ -68,6 +70,12 @@ func TestPoolGoesOn(t *testing.T) {
 		"connection cut after the head":  {cutAfterHead, chat, 200, "good"},
 		"timeout before the first byte":  {hangs, chat, 200, "good"},
 		"503":                            {fails(503), chat, 200, "good"},
+		"200 with only an error":         {says(asJSON, `{"error":{"message":"no","code":500}}`), chat, 200, "good"},
+		"200 with only a busy error":     {says(asJSON, `{"error":{"message":"no","code":503}}`), chat, 200, "good"},
+		"200 with only a rate limit":     {says(asJSON, `{"error":{"message":"no","code":429}}`), chat, 200, "good"},
+		"200 with a client's error":      {says(asJSON, `{"error":{"message":"no","code":400}}`), chat, 200, `"no"`},
+		"200 with nothing":               {says(asJSON, ``), chat, 200, "good"},
+		"200 without choices":            {says(asJSON, `{"choices":[]}`), chat, 200, "good"},
 		"500 is passed on":               {fails(500), chat, 500, "provider says 500"},
 		"429 is passed on":               {fails(429), chat, 429, "provider says 429"},
 		"400 is passed on":               {fails(400), chat, 400, "provider says 400"},
@@ -104,6 +112,105 @@ func TestPoolGoesOn(t *testing.T) {
 				t.Error("the whole pool cools down because of one endpoint")
 			}
 		})
+	}
+}
+
+const asJSON = "application/json"
+
+// TestPoolOfBadResponses holds that a response is passed on as it is where no other
+// endpoint is left to ask.
+func TestPoolOfBadResponses(t *testing.T) {
+	const bad = `{"error":{"message":"no","code":500}}`
+	for _, n := range []int{1, 2, 3, 5} {
+		var endpoints []string
+		var all []*upstream
+		for range n {
+			u := newUpstream(t, says(asJSON, bad))
+			all, endpoints = append(all, u), append(endpoints, u.address())
+		}
+		name := unique("pool")
+		g := newGateway(t, providers(name, pooled("", endpoints...)), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, name))
+		res, body := g.post(t, chat)
+		asked := 0
+		for _, u := range all {
+			asked += u.count()
+		}
+		if res.StatusCode != 200 || body != bad || asked != min(n, 3) {
+			t.Errorf("%d endpoints: %d %s from %d of them", n, res.StatusCode, body, asked)
+		}
+	}
+}
+
+// TestErrorsOfOneEndpoint holds that errors of one endpoint, of whatever kind, cool down
+// that one alone.
+func TestErrorsOfOneEndpoint(t *testing.T) {
+	for _, status := range []int{408, 429, 500, 502, 503, 520, 529} {
+		bad, good := newUpstream(t, fails(status)), newUpstream(t, answers("good"))
+		a, b := unique("pool"), unique("cloud")
+		cloud := newUpstream(t, answers("cloud"))
+		g := newGateway(t, providers(a, pooled(`,"affinity":"off"`, bad.address(), good.address()), b, cloud.provider("")), fmt.Sprintf(
+			`{"rules":[{"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, a, b))
+		for range 60 {
+			g.post(t, chat)
+		}
+		state := g.app.snapshot().providers[a].state
+		if n := bad.count(); n == 0 || n > 3 {
+			t.Errorf("%d: the bad endpoint got %d of 60 requests", status, n)
+		}
+		if cloud.count() > 0 || !state.coolingUntil(time.Now()).IsZero() {
+			t.Errorf("%d: the whole pool cooled down, and the cloud got %d requests", status, cloud.count())
+		}
+	}
+}
+
+// retargeted counts the attempts that filters are asked about.
+type retargeted struct{ recording }
+
+var _ filter.Retargeter = (*retargeted)(nil)
+
+func (s *retargeted) Next(_ context.Context, to *filter.Target, o *filter.Outcome) *llmprovider.Error {
+	s.f.note("next %s after %d tokens", to.Provider, o.Usage.PromptTokens)
+	return nil
+}
+
+type retargeter struct{ *recorder }
+
+func (f retargeter) Begin(context.Context, *filter.Call) (filter.Step, *llmprovider.Error) {
+	return &retargeted{recording{f: f.recorder}}, nil
+}
+
+// TestFiltersSeeEndpoints holds that filters charge what each endpoint of a pool used.
+func TestFiltersSeeEndpoints(t *testing.T) {
+	busy := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", asJSON)
+		w.WriteHeader(503)
+		_, _ = io.WriteString(w, `{"error":{"message":"no"},"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}`)
+	}
+	one, two, good := newUpstream(t, busy), newUpstream(t, busy), newUpstream(t, answers("good"))
+	name := unique("pool")
+	g := newGateway(t, providers(name, pooled(`,"affinity":"off"`, one.address(), two.address(), good.address())),
+		fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, name))
+	var log []string
+	f := &recorder{name: "One", log: &log, ends: make(chan filter.Outcome, 1)}
+	g.app.filters = append(g.app.filters, retargeter{f})
+	tries := 0
+	for one.count()+two.count() < 2 {
+		if tries++; tries > 50 {
+			t.Fatal("the first two were never asked")
+		}
+		log = nil
+		before := one.count() + two.count()
+		g.post(t, chat)
+		<-f.ends
+		n := 0
+		for _, line := range log {
+			if strings.HasPrefix(line, "One next "+name+" after "+fmt.Sprint(7*(n+1))) {
+				n++
+			}
+		}
+		if want := one.count() + two.count() - before; n != want {
+			t.Fatalf("%d further endpoints, and the filter was told %q", want, log)
+		}
 	}
 }
 

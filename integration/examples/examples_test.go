@@ -160,8 +160,8 @@ func TestLiveFiles(t *testing.T) {
 	}
 }
 
-// TestOwnModelsPool holds that a pool spreads conversations, keeps each at its server, and
-// goes on when one is too busy.
+// TestOwnModelsPool holds that conversations are spread over the pool's own servers, and that
+// the cloud gets none while they can serve them.
 func TestOwnModelsPool(t *testing.T) {
 	url, _ := start(t, "own-models-pool")
 	seen := make(map[string]int)

@@ -12,6 +12,9 @@ const (
 	// it, up to maxPause.
 	firstPause = time.Second
 	maxPause   = 30 * time.Second
+	// errorsInRow is how many errors in a row are a failure of which one alone says
+	// nothing of the next request.
+	errorsInRow = 3
 	// freshFor is how long what an endpoint said of itself is used.
 	freshFor = 5 * time.Second
 )
@@ -36,7 +39,8 @@ type Endpoint struct {
 	chosen   atomic.Int64
 	failures atomic.Int64
 
-	until atomic.Int64 // of a cool-down, in ticks
+	until  atomic.Int64 // of a cool-down, in ticks
+	errors atomic.Int64 // in a row of which one alone says nothing
 
 	mu    sync.Mutex // guards what follows
 	row   int        // failures in a row
@@ -99,6 +103,9 @@ func (e *Endpoint) cooling(now int64) bool {
 // Succeeded notes a response to a request that was sent then. It ends a cool-down
 // that was there already when it was sent.
 func (e *Endpoint) Succeeded(sent time.Time) {
+	if e.errors.Load() != 0 {
+		e.errors.Store(0)
+	}
 	if e.until.Load() == 0 {
 		return
 	}
@@ -108,6 +115,16 @@ func (e *Endpoint) Succeeded(sent time.Time) {
 		e.row, e.since = 0, 0
 		e.until.Store(0)
 	}
+}
+
+// Erred notes that a request, sent then, ended with an error that may be the request's own
+// fault. From the third in a row on it is a failure.
+func (e *Endpoint) Erred(sent, now time.Time) time.Duration {
+	if e.errors.Add(1) < errorsInRow {
+		e.failures.Add(1)
+		return 0
+	}
+	return e.Failed(sent, now, 0)
 }
 
 // Failed notes that a request, sent then, came to nothing at the endpoint, and returns

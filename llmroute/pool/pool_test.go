@@ -149,15 +149,16 @@ func TestVisit(t *testing.T) {
 	if !p.Cooling(now) || p.Cooling(now.Add(time.Minute)) {
 		t.Error("the pool cools down as long as all endpoints do")
 	}
-	v = p.Visit(true)
-	later := now.Add(time.Hour)
-	for range maxTaken {
-		if !v.More(later) {
-			t.Error("no other endpoint after a timeout")
+	large, _ := testPool(t, 2*maxTaken)
+	v = large.Visit(true)
+	for i := range maxTaken {
+		if _, ok := v.Next(t.Context(), now); !ok || !v.More(now) || v.Spare(now) != (i+1 < maxTaken) {
+			t.Errorf("after %d endpoints: more is %v, spare %v", i, v.More(now), v.Spare(now))
 		}
 		v.Taken()
+		v.Taken() // of the same endpoint
 	}
-	if v.More(later) {
+	if v.More(now) {
 		t.Error("one more endpoint after all these timeouts")
 	}
 }

@@ -24,6 +24,7 @@ type Visit struct {
 	tried    [maxTries]*Endpoint
 	n        int
 	taken    int       // that gave no response
+	counted  *Endpoint // the last of them
 	endpoint *Endpoint // in use
 	fixed    bool      // prefixes lead nowhere
 }
@@ -76,17 +77,36 @@ func (v *Visit) Done() {
 	}
 }
 
-// Taken notes that the endpoint in use took the request, and gave no response.
-func (v *Visit) Taken() { v.taken++ }
+// Taken notes, once for each endpoint, that the one in use took the request and gave no
+// response that is of use.
+func (v *Visit) Taken() {
+	if v.counted != v.endpoint {
+		v.counted = v.endpoint
+		v.taken++
+	}
+}
 
 // More reports whether the request may go on to another endpoint: there is one that
 // was not tried yet and does not cool down.
 func (v *Visit) More(now time.Time) bool {
+	return v.n < maxTries && v.taken < maxTaken && v.any(v.tried[:v.n], now)
+}
+
+// Spare reports whether the request may go on to another endpoint should the one in use
+// take it and give no response.
+func (v *Visit) Spare(now time.Time) bool { return v.taken+1 < maxTaken && v.More(now) }
+
+// Others reports whether the pool has endpoints beside the one in use that do not cool
+// down, tried or not.
+func (v *Visit) Others(now time.Time) bool { return v.any([]*Endpoint{v.endpoint}, now) }
+
+// any reports whether there is an endpoint that does not cool down, but for those.
+func (v *Visit) any(but []*Endpoint, now time.Time) bool {
 	s := v.pool.current.Load()
-	if s == nil || v.n == maxTries || v.taken >= maxTaken {
+	if s == nil {
 		return false
 	}
-	c := chooser{s, ticks(now), v.tried[:v.n]}
+	c := chooser{s, ticks(now), but}
 	for _, e := range s.endpoints {
 		if c.usable(e, true) {
 			return true
