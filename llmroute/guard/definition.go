@@ -116,7 +116,7 @@ func (p *Pattern) compile() (*detector, error) {
 	case p.Builtin != "":
 		i := slices.IndexFunc(builtins, func(d *detector) bool { return d.category == p.Builtin })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no built-in pattern %q; there are: %s; or write: regex PATTERN", p.Builtin, strings.Join(Builtins(), ", "))
+			return nil, fmt.Errorf("there is no built-in pattern %q; there are: %s; or write: regex PATTERN", p.Builtin, strings.Join(builtinNames(), ", "))
 		}
 		return builtins[i], nil
 	case p.Regex == "":
@@ -127,8 +127,8 @@ func (p *Pattern) compile() (*detector, error) {
 	return newRegex(p)
 }
 
-// Builtins returns the names of the built-in patterns.
-func Builtins() []string {
+// builtinNames returns the names of the built-in patterns.
+func builtinNames() []string {
 	names := make([]string, len(builtins))
 	for i, d := range builtins {
 		names[i] = d.category

@@ -87,11 +87,12 @@ type cut struct {
 // masks returns what of the body is to be replaced, in order and without overlaps, and
 // the categories of what was found.
 func (g *guard) masks(t *text, body []byte) (cuts []cut, categories []string) {
+	t.locator = locator{body: body}
 	for _, d := range g.mask {
 		n := len(cuts)
 		word := "[" + strings.ToUpper(d.category) + "]"
 		t.each(d, func(start, end int) bool {
-			cuts = t.cutsOf(cuts, body, start, end, word)
+			cuts = t.cutsOf(cuts, start, end, word)
 			return true
 		})
 		if len(cuts) > n {
@@ -117,14 +118,14 @@ func (g *guard) masks(t *text, body []byte) (cuts []cut, categories []string) {
 
 // cutsOf adds what replaces the part of the text from start to end by word. What lies in
 // several pieces is taken out of all of them, and the first has the word.
-func (t *text) cutsOf(cuts []cut, body []byte, start, end int, word string) []cut {
+func (t *text) cutsOf(cuts []cut, start, end int, word string) []cut {
 	i, _ := slices.BinarySearchFunc(t.pieces, start, func(p piece, at int) int { return cmp.Compare(p.end, at+1) })
 	for ; i < len(t.pieces) && t.pieces[i].start < end; i++ {
 		p := &t.pieces[i]
 		if p.start == p.end {
 			continue
 		}
-		from, to := p.source(body, max(start, p.start), min(end, p.end))
+		from, to := t.locator.of(p, max(start, p.start), min(end, p.end))
 		with := word
 		if p.number && word != "" {
 			with = `"` + word + `"`

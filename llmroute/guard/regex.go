@@ -58,7 +58,7 @@ func newRegex(p *Pattern) (*detector, error) {
 		case at[1] > at[0] && !f(at[0], at[1]):
 			return false
 		}
-		for _, at = range re.FindAllIndex(b, -1) { // the first once more
+		for _, at = range re.FindAllIndex(b, -1)[1:] {
 			if at[1] > at[0] && !f(at[0], at[1]) {
 				return false
 			}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"sync"
 	"unicode/utf8"
-
-	"github.com/caddy-llm/gateway/internal/jsonscan"
 )
 
 // text is all that a guard sees of a request: its texts one after the other, without
@@ -21,6 +19,8 @@ type text struct {
 	counted bool   // the two below are known
 	digits  int    // the most that are near each other
 	coded   bool   // two letters and two digits follow each other
+
+	locator locator // of what is masked
 }
 
 // piece is a text that stands in one place of the body.
@@ -54,6 +54,7 @@ func (t *text) reset() {
 }
 
 func (t *text) release() {
+	t.locator = locator{} // the body is the request's
 	if cap(t.b) <= maxKept && cap(t.pieces) <= maxKept>>6 {
 		texts.Put(t)
 	}
@@ -187,69 +188,4 @@ func (t *text) each(d *detector, f func(start, end int) bool) {
 			}
 		}
 	}
-}
-
-// source returns where in the body the part of a piece from start to end stands, which
-// are offsets in text.b.
-func (p *piece) source(body []byte, start, end int) (int, int) {
-	start, end = start-p.start, end-p.start
-	if p.number {
-		start, end = 0, p.end-p.start
-	}
-	inner := body[p.src:p.srcEnd]
-	if p.to > 0 {
-		decoded := jsonscan.AppendUnescaped(nil, inner)
-		if !p.number {
-			start, end = escaped(decoded[p.from:p.to], start, end)
-		}
-		start, end = start+p.from, end+p.from
-	} else if p.number {
-		return p.src, p.srcEnd
-	}
-	start, end = escaped(inner, start, end)
-	return p.src + start, p.src + end
-}
-
-// escaped returns where the part from start to end of a text stands in inner, which is
-// the text with its escapes.
-func escaped(inner []byte, start, end int) (from, to int) {
-	from, to = -1, len(inner)
-	var room [8]byte
-	at := 0 // in the text
-	for i := 0; i < len(inner); {
-		n, wide := 1, 1
-		if inner[i] == '\\' && i+1 < len(inner) {
-			n = escapeWidth(inner[i:])
-			wide = len(jsonscan.AppendUnescaped(room[:0], inner[i:i+n]))
-		}
-		if from < 0 && at+wide > start {
-			from = i
-		}
-		i, at = i+n, at+wide
-		if at >= end {
-			to = i
-			break
-		}
-	}
-	if from < 0 {
-		from = len(inner)
-	}
-	return from, to
-}
-
-// escapeWidth is how many bytes the escape that b begins with has; both halves of a
-// surrogate pair are one.
-func escapeWidth(b []byte) int {
-	if b[1] != 'u' {
-		return 2
-	}
-	one := min(6, len(b))
-	if len(b) >= 12 && b[6] == '\\' && b[7] == 'u' {
-		// A pair has one character of four bytes; two halves have two of three each.
-		var room [8]byte
-		if len(jsonscan.AppendUnescaped(room[:0], b[:12])) == 4 {
-			return 12
-		}
-	}
-	return one
 }
