@@ -28,6 +28,9 @@ func kindConfigs(c *v1beta1.ProviderConfig) map[string]v1beta1.KindConfig {
 	if a := c.AnthropicConfig; a != nil {
 		out["anthropicConfig"] = v1beta1.KindConfig{Model: a.Model, Stream: a.Stream, APIKey: a.APIKey, APIKeySecretRef: a.APIKeySecretRef, MaxTokens: a.MaxTokens}
 	}
+	if g := c.GeminiConfig; g != nil {
+		out["geminiConfig"] = v1beta1.KindConfig{Model: g.Model, Stream: g.Stream, APIKey: g.APIKey, APIKeySecretRef: g.APIKeySecretRef}
+	}
 	maps.Copy(out, c.Others)
 	return out
 }
@@ -51,7 +54,7 @@ func (b *providerBuilder) kind() {
 		field = found[0]
 	case len(found) > 1:
 		field = found[0]
-		b.fault(ReasonInvalidField, "spec.configs: there are %s, which are for providers of different kinds; keep those of one kind, and create an object for each other", strings.Join(found, " and "))
+		b.fault(ReasonInvalidField, "spec.configs: there are settings for providers of different kinds; keep those of one kind, and create an object for each other")
 	}
 	module, err := kind.New(b.t.kinds[field])
 	k, ok := module.(kind.Kind)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
+	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"

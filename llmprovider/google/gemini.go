@@ -42,7 +42,9 @@ func (Gemini) CaddyModule() caddy.ModuleInfo {
 
 // Traits implements kind.Kind.
 func (g *Gemini) Traits() kind.Traits {
-	return kind.Traits{Host: geminiHost, Endpoint: "API's version", DefaultPath: geminiPath, KeyHeader: "X-Goog-Api-Key"}
+	return kind.Traits{
+		Host: geminiHost, Endpoint: "API's version", DefaultPath: geminiPath, KeyHeader: "X-Goog-Api-Key", ManifestField: "geminiConfig",
+	}
 }
 
 // UnmarshalCaddyfile reads the provider's block.
