@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -117,7 +118,8 @@ func TestGenAI(t *testing.T) {
 	t.Run("error", func(t *testing.T) {
 		s.Script(fakeprovider.Always(fakeprovider.JSON(429, `{"error":{"code":429,"message":"Quota exceeded","status":"RESOURCE_EXHAUSTED"}}`)))
 		_, err := client.Models.GenerateContent(t.Context(), "gemini-3-pro", contents, config)
-		if failed, ok := err.(genai.APIError); !ok || failed.Code != 429 || failed.Status != "RESOURCE_EXHAUSTED" || failed.Message != "Quota exceeded" {
+		var failed genai.APIError
+		if !errors.As(err, &failed) || failed.Code != 429 || failed.Status != "RESOURCE_EXHAUSTED" || failed.Message != "Quota exceeded" {
 			t.Errorf("%#v", err)
 		}
 	})
@@ -174,8 +176,8 @@ func TestOpenAIToGemini(t *testing.T) {
 	t.Run("error", func(t *testing.T) {
 		s.Script(fakeprovider.Always(fakeprovider.JSON(400, `{"error":{"code":400,"message":"Unknown name","status":"INVALID_ARGUMENT"}}`)))
 		_, err := client.Chat.Completions.New(t.Context(), params)
-		failed, ok := err.(*openai.Error)
-		if !ok || failed.StatusCode != 400 || failed.Message != "Unknown name" || failed.Type != "invalid_request_error" {
+		var failed *openai.Error
+		if !errors.As(err, &failed) || failed.StatusCode != 400 || failed.Message != "Unknown name" || failed.Type != "invalid_request_error" {
 			t.Errorf("%#v", err)
 		}
 	})
