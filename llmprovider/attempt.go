@@ -56,6 +56,10 @@ type Outgoing struct {
 	// changed.
 	URL *url.URL
 
+	// Address is the host and port that the request goes to instead of the URL's: of a
+	// pool's endpoint. Empty for the URL's.
+	Address string
+
 	// Model, FixedModel, Stream and StreamForced are those of the Attempt.
 	Model                            string
 	FixedModel, Stream, StreamForced bool
@@ -147,8 +151,8 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 		return nil, err
 	}
 	target := out.URL
-	if in.Address != "" {
-		target = At(in.Address, target)
+	if out.Address != "" {
+		target = At(out.Address, target)
 	}
 	a.request = *(&http.Request{
 		Method: http.MethodPost, URL: target, Host: target.Host, Header: header,

@@ -42,10 +42,6 @@ type Inbound struct {
 	// without one.
 	Meaning any
 
-	// Address is the host and port that attempts are sent to, instead of the
-	// provider's own: of a pool's endpoint. Empty for the provider's own.
-	Address string
-
 	// Took is how long the body took to arrive.
 	Took time.Duration
 

@@ -13,6 +13,10 @@ type Settings struct {
 	// Nil without one.
 	Model *FixedModel
 
+	// Address is the host and port that the attempt is sent to: of a pool's endpoint.
+	// Empty for the provider's own.
+	Address string
+
 	// Strict refuses a request that cannot be translated without loss.
 	Strict bool
 

@@ -174,6 +174,9 @@ func (x *exchange) notAllowed(t *target) *llmprovider.Error {
 func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	p := t.provider
 	x.provider, x.settings = p, t.settings(x.rule)
+	if x.visit != nil {
+		x.settings.Address = x.endpoint
+	}
 	x.settings.Strict = x.settings.Strict || x.r.Header.Get(llmprovider.TranslationHeader) == TranslationStrict
 	ctx, cancel := x.attemptContext()
 	ctx = x.traced.begin(ctx, x)

@@ -63,7 +63,6 @@ func onlyEndpoints(a, b *State) bool {
 // until one answers or none is left.
 func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	x.attempts++
-	x.in.Address = ""
 	if t.pool == nil {
 		return x.try(t)
 	}
@@ -82,7 +81,7 @@ func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure 
 			}
 			return false, answer, failure, nil
 		}
-		x.in.Address, x.endpoint, x.again = endpoint.Address, endpoint.Address, false
+		x.endpoint, x.again = endpoint.Address, false
 		done, answer, failure, err = x.try(t)
 		if done || !x.again {
 			return done, answer, failure, err

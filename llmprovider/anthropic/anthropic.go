@@ -59,15 +59,10 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	if err := p.Base.Provision(ctx, p.Traits()); err != nil {
 		return err
 	}
-	path := p.Path
-	if path == "" {
-		path = defaultPath
-	}
-	u, err := llmprovider.ParsePath(path)
+	messages, err := p.MainURL(p.Traits())
 	if err != nil {
 		return err
 	}
-	messages := p.URL(u)
 	p.urls = map[string]*url.URL{llmprovider.MessagesSuffix: messages}
 	for _, suffix := range [...]string{countSuffix, llmprovider.ModelsSuffix} {
 		if to := kind.Sibling(messages, llmprovider.MessagesSuffix, suffix); to != nil {

@@ -3,7 +3,6 @@ package anthropic
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
@@ -32,8 +31,7 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 // translate makes a request for a message of one in another API.
 func (p *Provider) translate(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
 	t := &translate.Target{
-		API: messages.API, URL: p.urls[llmprovider.MessagesSuffix], Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream,
-		MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: messages.Vendor,
+		API: messages.API, URL: p.urls[llmprovider.MessagesSuffix], MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: messages.Vendor,
 	}
 	if in.Endpoint.Operation == llmprovider.CountTokens {
 		if t.URL = p.urls[countSuffix]; t.URL == nil {
@@ -45,20 +43,11 @@ func (p *Provider) translate(in *llmprovider.Inbound, s llmprovider.Settings, ou
 
 // unplaced is the error for an endpoint that the provider's path says nothing of.
 func unplaced(suffix string) *llmprovider.Error {
-	return &llmprovider.Error{
-		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint",
-		Message: "the provider's path does not end in " + llmprovider.MessagesSuffix + ", so the place of its " + suffix + " endpoint is not known",
-	}
+	return kind.Unplaced("path", llmprovider.MessagesSuffix, suffix)
 }
 
 // Has implements llmprovider.Provider.
-func (p *Provider) Has(e llmprovider.Endpoint) bool {
-	target := p.urls[e.Suffix]
-	if e.Operation == llmprovider.ListModels {
-		target = p.urls[llmprovider.ModelsSuffix]
-	}
-	return target != nil && strings.TrimSuffix(target.EscapedPath(), "/") == e.Own
-}
+func (p *Provider) Has(e llmprovider.Endpoint) bool { return kind.Has(p.urls, e) }
 
 // ModelsRequest implements llmprovider.ModelLister.
 func (p *Provider) ModelsRequest(ctx context.Context, loop []string) (*http.Request, *llmprovider.Error) {

@@ -88,9 +88,11 @@ type Call struct {
 	Stream bool
 	// Count reports whether only the prompt's tokens are asked for.
 	Count bool
-	// Betas are the values of the header anthropic-beta.
-	Betas []string
 }
+
+// DefaultMaxOutput is the output cap, in tokens, of requests to an API that needs one
+// where neither the client nor the provider's configuration has one.
+const DefaultMaxOutput = 8192
 
 // Target is what the provider's request is to have beside what the client asked.
 type Target struct {
@@ -103,7 +105,7 @@ type Target struct {
 	// the provider is known to reject it.
 	NoStreamOptions bool
 	// MaxOutput is the output cap where the API needs one and the client names
-	// none, in tokens.
+	// none, in tokens. Default: DefaultMaxOutput.
 	MaxOutput int
 	// Profile is what is known of the provider's habits; never nil.
 	Profile *Profile

@@ -2,6 +2,8 @@ package dialect
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 )
@@ -70,6 +72,22 @@ func (t *Target) NeedModel() *llmprovider.Error {
 		Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "model_required", Param: "model",
 		Message: "the request names no model, and the provider's API cannot do without one; name the model",
 	}
+}
+
+// GoogleName returns the name of a model in Google's APIs: with that of its collection,
+// which is models unless the model names another one, as in tunedModels/NAME.
+func GoogleName(model string) string {
+	if strings.Contains(model, "/") {
+		return model
+	}
+	return "models/" + model
+}
+
+// GoogleModel returns the path of a model in Google's APIs, escaped and below that of the
+// version.
+func GoogleModel(model string) string {
+	collection, name, _ := strings.Cut(GoogleName(model), "/")
+	return "/" + url.PathEscape(collection) + "/" + url.PathEscape(name)
 }
 
 // EscapeModel returns a model's id as one segment of a path, as AWS's signatures want

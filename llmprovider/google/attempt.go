@@ -3,8 +3,6 @@ package google
 import (
 	"context"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
@@ -24,7 +22,7 @@ func (g *Gemini) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmp
 			api = embeddings.Gemini
 		}
 		if refused := translate.Request(in, s, &translate.Target{
-			API: api, Base: g.root, Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, Profile: g.ProfileOf(out.Model), Vendor: gemini.Vendor,
+			API: api, Base: g.root, Profile: g.ProfileOf(out.Model), Vendor: gemini.Vendor,
 		}, &out); refused != nil {
 			return nil, refused
 		}
@@ -40,22 +38,12 @@ func (g *Gemini) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmp
 			}
 		}
 	}
-	out.URL = g.below(out.Model, suffix, query)
+	out.URL = llmprovider.Below(g.root, dialect.GoogleModel(out.Model)+suffix, query)
 	if in.Endpoint.Operation != llmprovider.Embeddings {
 		count := in.Endpoint.Operation == llmprovider.CountTokens
 		out.NewReader = func(*http.Response, bool) llmprovider.Reader { return dialect.NewWatch(gemini.API, count) }
 	}
 	return g.Connection.NewAttempt(ctx, in, &out)
-}
-
-// below returns the URL of what is to be done with a model. A model whose name has a
-// slash is of another collection, such as tunedModels/NAME.
-func (g *Gemini) below(model, suffix, query string) *url.URL {
-	collection, name, ok := strings.Cut(model, "/")
-	if !ok {
-		collection, name = "models", model
-	}
-	return llmprovider.Below(g.root, "/"+url.PathEscape(collection)+"/"+url.PathEscape(name)+suffix, query)
 }
 
 // Has implements llmprovider.Provider. All paths of the API are endpoints at any

@@ -57,16 +57,9 @@ func (g *Gemini) Provision(ctx caddy.Context) error {
 	if err := g.Base.Provision(ctx, g.Traits()); err != nil {
 		return err
 	}
-	path := g.Path
-	if path == "" {
-		path = geminiPath
-	}
-	u, err := llmprovider.ParsePath(path)
-	if err != nil {
-		return err
-	}
-	g.root = g.URL(u)
-	return nil
+	var err error
+	g.root, err = g.MainURL(g.Traits())
+	return err
 }
 
 // Copy implements llmprovider.Provider.

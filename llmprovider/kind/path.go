@@ -1,9 +1,45 @@
 package kind
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/caddy-llm/gateway/llmprovider"
 )
+
+// MainURL returns where the provider's main endpoint is: its path, or the default one of
+// its kind.
+func (b *Base) MainURL(t Traits) (*url.URL, error) {
+	path := b.Path
+	if path == "" {
+		path = t.DefaultPath
+	}
+	u, err := llmprovider.ParsePath(path)
+	if err != nil {
+		return nil, err
+	}
+	return b.URL(u), nil
+}
+
+// Has reports whether a provider whose endpoints are at urls, by their suffixes, has the
+// endpoint at the path that was called; see llmprovider.Provider.
+func Has(urls map[string]*url.URL, e llmprovider.Endpoint) bool {
+	target := urls[e.Suffix]
+	if e.Operation == llmprovider.ListModels {
+		target = urls[llmprovider.ModelsSuffix]
+	}
+	return target != nil && strings.TrimSuffix(target.EscapedPath(), "/") == e.Own
+}
+
+// Unplaced is the error for an endpoint of a provider whose path says nothing of it: it
+// does not end in main. option is the option that has the path.
+func Unplaced(option, main, suffix string) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint",
+		Message: "the provider's " + option + " does not end in " + main + ", so the place of its " + suffix + " endpoint is not known",
+	}
+}
 
 // Sibling returns u with the end of its path replaced: suffix, which may have a slash
 // after it, by with. It is nil where the path does not end so, and for a nil u.

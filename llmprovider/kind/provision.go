@@ -12,9 +12,6 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
 
-// defaultMaxTokens is the default of max_tokens.
-const defaultMaxTokens = 8192
-
 // ready is what Provision makes of the configuration.
 type ready struct {
 	base  *Filled
@@ -47,7 +44,7 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 	}
 	r := new(ready)
 	var err error
-	if r.base, err = b.fill(ctx, &t, &Filled{MaxTokens: defaultMaxTokens}, &b.Config); err != nil {
+	if r.base, err = b.fill(ctx, &t, &Filled{MaxTokens: dialect.DefaultMaxOutput}, &b.Config); err != nil {
 		return err
 	}
 	r.rules = make(map[string]*Filled, len(b.Rules))
@@ -135,11 +132,11 @@ func (b *Base) fixedModel(in *llmprovider.Inbound, s llmprovider.Settings) *llmp
 	return b.For(s.Rule).Model
 }
 
-// Outgoing begins the provider's request: model, stream and credential. The kind adds
-// where it goes.
+// Outgoing begins the provider's request: model, stream, credential, and the endpoint of
+// a pool. The kind adds where it goes.
 func (b *Base) Outgoing(in *llmprovider.Inbound, s llmprovider.Settings) llmprovider.Outgoing {
 	f := b.For(s.Rule)
-	out := llmprovider.Outgoing{Model: in.Model, Stream: in.Stream, Auth: f.Auth}
+	out := llmprovider.Outgoing{Model: in.Model, Stream: in.Stream, Auth: f.Auth, Address: s.Address}
 	fixed := b.fixedModel(in, s)
 	if fixed != nil {
 		out.Model, out.FixedModel = fixed.Name, true
@@ -150,7 +147,7 @@ func (b *Base) Outgoing(in *llmprovider.Inbound, s llmprovider.Settings) llmprov
 	switch {
 	case fixed != nil:
 		out.Edits.Model = fixed.JSON
-	case in.Endpoint.Model != "": // the body may name another one, which nothing has judged
+	case in.Endpoint.Model != "" && in.Endpoint.API != llmprovider.GeminiAPI: // the body may name another one, which nothing has judged
 		out.Edits.Model, _ = json.Marshal(in.Endpoint.Model) // a string always marshals
 	}
 	if in.Endpoint.TakesStream() && f.Stream != nil {

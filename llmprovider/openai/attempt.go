@@ -46,10 +46,7 @@ func isResponses(e llmprovider.Endpoint) bool {
 // message passes a request in Anthropic's API on.
 func (p *Provider) message(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) (*llmprovider.Attempt, *llmprovider.Error) {
 	if out.URL = p.urls[in.Endpoint.Suffix]; out.URL == nil {
-		return nil, &llmprovider.Error{
-			Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint",
-			Message: "the provider's path of api messages does not end in " + llmprovider.MessagesSuffix + ", so the place of its " + in.Endpoint.Suffix + " endpoint is not known",
-		}
+		return nil, kind.Unplaced("path of api messages", llmprovider.MessagesSuffix, in.Endpoint.Suffix)
 	}
 	out.Header, out.Auth = kind.VersionHeader(in), p.AuthFor(apiMessages, s.Rule)
 	return p.Connection.NewAttempt(ctx, in, out)
@@ -66,19 +63,16 @@ func (p *Provider) translate(in *llmprovider.Inbound, s llmprovider.Settings, ou
 	if target == nil {
 		return p.unplaced(suffix)
 	}
-	profile := p.ProfileOf(out.Model)
-	return translate.Request(in, s, &translate.Target{
-		API: api, URL: target, Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, Profile: profile, Vendor: profile.Vendor,
-	}, out)
+	return translate.Request(in, s, &translate.Target{API: api, URL: target, Profile: p.ProfileOf(out.Model)}, out)
 }
 
 // unplaced is the error for an endpoint that the provider's path says nothing of.
 func (p *Provider) unplaced(suffix string) *llmprovider.Error {
-	message := "the provider's path does not end in " + llmprovider.ChatSuffix + ", so the place of its " + suffix + " endpoint is not known"
+	err := kind.Unplaced("path", llmprovider.ChatSuffix, suffix)
 	if suffix == "" {
-		message = "the provider's path is that of another endpoint, so the place of its chat completions is not known"
+		err.Message = "the provider's path is that of another endpoint, so the place of its chat completions is not known"
 	}
-	return &llmprovider.Error{Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint", Message: message}
+	return err
 }
 
 // editOptions works out what becomes of the body's stream_options.
@@ -94,13 +88,7 @@ func (p *Provider) editOptions(in *llmprovider.Inbound, s llmprovider.Settings, 
 }
 
 // Has implements llmprovider.Provider.
-func (p *Provider) Has(e llmprovider.Endpoint) bool {
-	target := p.urls[e.Suffix]
-	if e.Operation == llmprovider.ListModels {
-		target = p.urls[llmprovider.ModelsSuffix]
-	}
-	return target != nil && strings.TrimSuffix(target.EscapedPath(), "/") == e.Own
-}
+func (p *Provider) Has(e llmprovider.Endpoint) bool { return kind.Has(p.urls, e) }
 
 // ModelsRequest implements llmprovider.ModelLister.
 func (p *Provider) ModelsRequest(ctx context.Context, loop []string) (*http.Request, *llmprovider.Error) {

@@ -68,15 +68,10 @@ func (p *Provider) furtherAPIs() error {
 
 // endpoints works out where the provider's endpoints are.
 func (p *Provider) endpoints() (map[string]*url.URL, error) {
-	path := p.Path
-	if path == "" {
-		path = llmprovider.DefaultPath
-	}
-	chat, err := llmprovider.ParsePath(path)
+	chat, err := p.MainURL(p.Traits())
 	if err != nil {
 		return nil, err
 	}
-	chat = p.URL(chat)
 	named := strings.TrimSuffix(chat.Path, "/")
 	if strings.HasSuffix(named, llmprovider.ChatSuffix) {
 		urls := map[string]*url.URL{"": chat}

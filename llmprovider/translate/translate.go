@@ -32,19 +32,16 @@ const (
 type Target struct {
 	// API is that API.
 	API *dialect.API
-	// URL is where requests go in APIs with one path for all; it is not changed. Base is
-	// the URL below which they go in the others, and in all if URL is nil.
+	// URL is where requests go; it is not changed. If it is nil, they go below Base,
+	// where the API has them.
 	URL, Base *url.URL
-	// Model, FixedModel and Stream are those of the attempt. Stream is what the provider
-	// is asked for; the client gets what it asked for.
-	Model              string
-	FixedModel, Stream bool
 	// MaxOutput is the output cap, in tokens, where the provider's API needs one and the
-	// client names none. Default: 8192.
+	// client names none. Default: dialect.DefaultMaxOutput.
 	MaxOutput int
 	// Profile is what is known of the vendor's habits; nil for nothing.
 	Profile *dialect.Profile
 	// Vendor is the origin tag of the provider's reasoning; see dialect.Carrier.
+	// Default: that of the profile.
 	Vendor string
 }
 
@@ -73,20 +70,26 @@ func APIOf(e llmprovider.Endpoint) *dialect.API {
 // isEmbeddings reports whether an API is one of embeddings alone.
 func isEmbeddings(api *dialect.API) bool { return api == embeddings.OpenAI || api == embeddings.Gemini }
 
-// Request fills in what is sent of the client's request in, translated for the target:
-// everything of out but its credential. The error is what the client is to be told: the
-// request cannot be translated.
+// Request fills in what is sent of the client's request in, translated for the target.
+// out has the model, the stream and the credential already, as kind.Base.Outgoing fills
+// them in; its stream is what the provider is asked for, and the client gets what it
+// asked for. The error is what the client is to be told: the request cannot be
+// translated.
 func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *llmprovider.Outgoing) *llmprovider.Error {
 	from := APIOf(in.Endpoint)
 	if from == nil || !in.IsJSON() || isEmbeddings(from) != isEmbeddings(t.API) {
-		return Unsupported(in.Endpoint, t.API.Name)
+		return unsupported(in.Endpoint, t.API.Name)
 	}
 	request, refused := read(in, from)
 	if refused != nil {
 		return refused
 	}
+	vendor := t.Vendor
+	if vendor == "" && t.Profile != nil {
+		vendor = t.Profile.Vendor
+	}
 	sent, refused := dialect.Translate(request, t.API, dialect.Target{
-		Model: t.Model, Stream: t.Stream, NoStreamOptions: s.WithoutStreamOptions, MaxOutput: t.MaxOutput, Profile: t.Profile, Vendor: t.Vendor,
+		Model: out.Model, Stream: out.Stream, NoStreamOptions: s.WithoutStreamOptions, MaxOutput: t.MaxOutput, Profile: t.Profile, Vendor: vendor,
 	})
 	if refused != nil {
 		return refused
@@ -105,14 +108,13 @@ func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *ll
 		out.URL = llmprovider.Below(t.Base, sent.Path, sent.Query)
 	}
 	out.Body = sent.Body
-	out.Model, out.FixedModel, out.Stream = t.Model, t.FixedModel, t.Stream
 	out.Endpoint = llmprovider.Endpoint{Operation: in.Endpoint.Operation, API: t.API.Errors, Suffix: sent.Path}
 	out.Translation = translation
-	out.AddedStreamOptions = t.API == chat.API && t.Stream && !s.WithoutStreamOptions
-	stream, array := in.Stream, in.Array
+	out.AddedStreamOptions = t.API == chat.API && out.Stream && !s.WithoutStreamOptions
+	to, stream, array := t.API, in.Stream, in.Array
 	out.NewReader = func(*http.Response, bool) llmprovider.Reader {
-		return &reader{translation, dialect.NewResponse(t.API, from, dialect.ResponseOptions{
-			Request: request, Model: request.Model, Stream: stream, Array: array, Vendor: t.Vendor, ID: rand.Text(), Created: time.Now().Unix(),
+		return &reader{translation, dialect.NewResponse(to, from, dialect.ResponseOptions{
+			Request: request, Model: request.Model, Stream: stream, Array: array, Vendor: vendor, ID: rand.Text(), Created: time.Now().Unix(),
 		})}
 	}
 	return nil
@@ -125,7 +127,6 @@ func read(in *llmprovider.Inbound, from *dialect.API) (*dialect.Request, *llmpro
 	}
 	request, refused := dialect.Read(from, in.Body(), dialect.Call{
 		Model: in.Endpoint.Model, Stream: in.Endpoint.Suffix == llmprovider.StreamSuffix, Count: in.Endpoint.Operation == llmprovider.CountTokens,
-		Betas: in.Header["Anthropic-Beta"],
 	})
 	if refused == nil {
 		in.Meaning = request
@@ -133,9 +134,9 @@ func read(in *llmprovider.Inbound, from *dialect.API) (*dialect.Request, *llmpro
 	return request, refused
 }
 
-// Unsupported is the error for an endpoint that a provider does not have and that
+// unsupported is the error for an endpoint that a provider does not have and that
 // requests are not translated for. speaks names what the provider does speak.
-func Unsupported(e llmprovider.Endpoint, speaks string) *llmprovider.Error {
+func unsupported(e llmprovider.Endpoint, speaks string) *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint", API: e.API,
 		Message: "the provider of this model speaks the API " + speaks + ", and the gateway does not translate " + e.Path() + " for it; call an endpoint that both have, or ask for another model",

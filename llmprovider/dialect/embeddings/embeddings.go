@@ -8,7 +8,6 @@
 package embeddings
 
 import (
-	"net/url"
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -74,7 +73,7 @@ func Bedrock(model string) *dialect.API {
 }
 
 func geminiPath(_ *dialect.Request, target *dialect.Target) (path, query string) {
-	return "/models/" + url.PathEscape(strings.TrimPrefix(target.Model, "models/")) + ":batchEmbedContents", ""
+	return dialect.GoogleModel(target.Model) + ":batchEmbedContents", ""
 }
 
 func invokePath(_ *dialect.Request, target *dialect.Target) (path, query string) {

@@ -32,7 +32,7 @@ func writeGemini(r *dialect.Request, target dialect.Target) ([]byte, *llmprovide
 	w.Out = append(w.Out, `"requests":[`...)
 	for i, input := range r.Embed.Inputs {
 		w.Comma(i)
-		w.String(`{"model":`, "models/"+strings.TrimPrefix(target.Model, "models/"))
+		w.String(`{"model":`, dialect.GoogleName(target.Model))
 		w.Write(`,"content":{"parts":[{"text":`, input, `}]}`)
 		w.Member("outputDimensionality", r.Embed.Dimensions)
 		w.Member("taskType", r.Embed.Task)

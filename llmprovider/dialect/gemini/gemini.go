@@ -6,9 +6,6 @@
 package gemini
 
 import (
-	"net/url"
-	"strings"
-
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
@@ -33,11 +30,7 @@ var API = &dialect.API{
 }
 
 func path(r *dialect.Request, target *dialect.Target) (path, query string) {
-	collection, model, ok := strings.Cut(target.Model, "/")
-	if !ok {
-		collection, model = "models", target.Model
-	}
-	path = "/" + url.PathEscape(collection) + "/" + url.PathEscape(model)
+	path = dialect.GoogleModel(target.Model)
 	switch {
 	case r.Count:
 		return path + ":countTokens", ""

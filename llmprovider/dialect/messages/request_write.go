@@ -8,10 +8,6 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
 
-// defaultMaxTokens is the output cap unless the client or the provider's
-// configuration has one: the API needs it.
-const defaultMaxTokens = 8192
-
 // requestWriter writes one request.
 type requestWriter struct {
 	dialect.RequestWriter
@@ -114,7 +110,7 @@ func (w *requestWriter) maxTokens() int {
 	if w.Target.MaxOutput > 0 {
 		return w.Target.MaxOutput
 	}
-	return defaultMaxTokens
+	return dialect.DefaultMaxOutput
 }
 
 // sampling writes what steers the choice of words. Models that reject it, and those
