@@ -1,6 +1,7 @@
 package llmprovider
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -12,6 +13,8 @@ import (
 // is valid UTF-8 is for the provider to say.
 type strict struct {
 	b []byte
+
+	quote int // the offset of the next quote, when plain has looked for it
 
 	at   int    // where a check failed
 	want string // what was expected there
@@ -25,40 +28,45 @@ func (s *strict) fail(at int, want string) int {
 const (
 	lowBits  = 0x0101010101010101
 	highBits = 0x8080808080808080
-	quotes   = '"' * lowBits
-	slashes  = '\\' * lowBits
 	spaces   = ' ' * lowBits
 )
 
 // special has the high bit of the first byte of w that is a quote, a backslash or
-// a control character. Bits above the lowest one mean nothing.
+// a control character. Bits above that one mean nothing, and the other bits of
+// a byte neither: mask with highBits. Inverting the second bit puts the quote right
+// after the control characters, so that one comparison finds both.
 func special(w uint64) uint64 {
-	return (((w ^ quotes) - lowBits) | ((w ^ slashes) - lowBits) | (w - spaces)) &^ w & highBits
+	return (((w ^ 0x02*lowBits) - 0x21*lowBits) | ((w ^ '\\'*lowBits) - lowBits)) &^ w
 }
 
 // text returns the offset after the string that opens at b[i], or -1.
 func (s *strict) text(i int) int {
 	b := s.b
 	for i++; ; {
-		for i+32 <= len(b) {
+		for from := i; i+32 <= len(b); {
+			if i-from >= longText {
+				i = s.plain(i)
+				from = i
+				continue
+			}
 			p := b[i : i+32]
 			w0, w1 := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
 			w2, w3 := binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[24:])
 			m0, m1 := special(w0), special(w1)
-			if m0|m1 != 0 {
-				if m0 != 0 {
+			if (m0|m1)&highBits != 0 {
+				if m0 &= highBits; m0 != 0 {
 					i += bits.TrailingZeros64(m0) >> 3
 				} else {
-					i += 8 + bits.TrailingZeros64(m1)>>3
+					i += 8 + bits.TrailingZeros64(m1&highBits)>>3
 				}
 				goto found
 			}
 			m2, m3 := special(w2), special(w3)
-			if m2|m3 != 0 {
-				if m2 != 0 {
+			if (m2|m3)&highBits != 0 {
+				if m2 &= highBits; m2 != 0 {
 					i += 16 + bits.TrailingZeros64(m2)>>3
 				} else {
-					i += 24 + bits.TrailingZeros64(m3)>>3
+					i += 24 + bits.TrailingZeros64(m3&highBits)>>3
 				}
 				goto found
 			}
@@ -85,6 +93,36 @@ func (s *strict) text(i int) int {
 			return s.fail(i, "an escape such as \\n instead of a control character")
 		}
 	}
+}
+
+// longText is how much of a string has to be plain, in bytes, to look for its end in
+// another way: an image has no escapes.
+const longText = 256
+
+// plain returns an offset from i on, such that all before it is plain text, and what is
+// not plain within the 32 bytes that follow it or the end of the text.
+func (s *strict) plain(i int) int {
+	b := s.b
+	if s.quote < i {
+		if n := bytes.IndexByte(b[i:], '"'); n >= 0 {
+			s.quote = i + n
+		} else {
+			s.quote = len(b)
+		}
+	}
+	end := s.quote
+	if n := bytes.IndexByte(b[i:end], '\\'); n >= 0 {
+		end = i + n
+	}
+	for ; i+32 <= end; i += 32 {
+		p := b[i : i+32]
+		w0, w1 := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
+		w2, w3 := binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[24:])
+		if ((w0-spaces)&^w0|(w1-spaces)&^w1|(w2-spaces)&^w2|(w3-spaces)&^w3)&highBits != 0 {
+			break
+		}
+	}
+	return i
 }
 
 // escape is the length of the escape at b[i], or 0 if it is none of JSON's.
