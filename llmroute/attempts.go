@@ -37,25 +37,22 @@ func (x *exchange) attempt() error {
 	if x.next, refused = x.pick(); refused != nil {
 		return x.refuse(refused)
 	}
-	if len(x.filters) > 0 {
-		if refused := x.filter(); refused != nil {
+	for first := true; ; first = false {
+		t := &x.targets[x.next]
+		refused, final := x.admit(t, first)
+		if refused != nil {
+			x.tried |= 1 << x.next
+			x.next = -1
+			switch {
+			case final:
+			case x.more():
+				continue
+			case kept != nil:
+				return x.sendKept(kept)
+			}
 			return x.refuse(refused)
 		}
-	}
-	for {
-		t := &x.targets[x.next]
 		if x.provider != nil {
-			if refused := x.retarget(t); refused != nil {
-				x.tried |= 1 << x.next
-				x.next = -1
-				switch {
-				case x.more():
-					continue
-				case kept != nil:
-					return x.sendKept(kept)
-				}
-				return x.refuse(refused)
-			}
 			x.h.app.metrics.fallbacks.WithLabelValues(x.rule.Name, x.provider.name, t.name).Inc()
 			x.traced.fallsBack(x.provider.name, t.name)
 		}
@@ -218,6 +215,9 @@ func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmpr
 		if x.clientGone() {
 			x.gone = true
 			return true, nil, nil, x.refuse(failure)
+		}
+		if failure.Status == http.StatusGatewayTimeout && !llmprovider.NotConnected(sendErr) {
+			x.timedOut++
 		}
 		var pause time.Duration
 		switch {

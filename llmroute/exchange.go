@@ -65,6 +65,7 @@ type exchange struct {
 	stream      bool
 	translation *llmprovider.Translation // of the last attempt, nil without one
 	attempts    int
+	timedOut    int           // of these: they reached a provider that did not respond in time
 	sent        time.Time     // the last attempt
 	status      int           // the provider's answer that the client got
 	complete    atomic.Bool   // all content of a stream has come

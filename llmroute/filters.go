@@ -5,21 +5,32 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/filter"
 )
 
-// filter has the filters look at the request, whose first provider is picked. The
-// error is what the client is to be told.
-func (x *exchange) filter() *llmprovider.Error {
+// admit asks the filters whether the target may be asked: all of them about the first,
+// and those that care about a further one. The error is what the client is to be told,
+// unless another target may be asked; final reports that none may.
+func (x *exchange) admit(t *target, first bool) (refused *llmprovider.Error, final bool) {
+	switch {
+	case len(x.filters) == 0:
+		return nil, false
+	case !first:
+		return x.retarget(t), false
+	}
 	c := x.call()
 	defer func() { x.filterFields = c.LogFields }()
 	for _, f := range x.filters {
-		step, refused := f.Begin(x.r.Context(), c)
-		if refused != nil {
-			return refused
-		}
+		step, err := f.Begin(x.r.Context(), c)
 		if step != nil {
 			x.steps = append(x.steps, step)
 		}
+		if err == nil {
+			continue
+		}
+		if _, ok := step.(filter.Retargeter); !ok {
+			return err, true
+		}
+		refused = err
 	}
-	return nil
+	return refused, false
 }
 
 // call is the request as filters see it.
@@ -104,7 +115,7 @@ func (x *exchange) endFilters() {
 // outcome is what became of the request so far.
 func (x *exchange) outcome() *filter.Outcome {
 	return &filter.Outcome{
-		Model: x.model, Attempts: x.attempts, Usage: x.total(), ClientGone: x.gone, Err: x.failure,
+		Model: x.model, Attempts: x.attempts, TimedOut: x.timedOut, Usage: x.total(), ClientGone: x.gone, Err: x.failure,
 		Cost: filter.Cost{Nano: x.charges.nano, Currency: x.charges.currency}, CostKnown: x.charges.known(),
 		Complete: x.status != 0 && !x.aborted && !x.gone && !x.erred && x.failure == nil,
 	}

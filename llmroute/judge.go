@@ -49,6 +49,9 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 		}
 		_ = res.Body.Close()
 		failure = attemptError(x.provider, ctx, ended)
+		if failure.Status == http.StatusGatewayTimeout {
+			x.timedOut++
+		}
 		status = 0
 	case found == "":
 		return true, nil, nil

@@ -1,8 +1,6 @@
 package llmroute
 
 import (
-	"strconv"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-llm/gateway/llmroute/limit"
@@ -51,10 +49,10 @@ func (c limitCollector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	for _, v := range c.limits.Set().View() {
+	for _, v := range c.limits.Set().Stats() {
 		counter(descLimitAdmitted, float64(v.Admitted), v.Name)
 		for reason, n := range v.Refused {
-			counter(descLimitRefused, float64(n), v.Name, reason)
+			counter(descLimitRefused, float64(n), v.Name, reason.String())
 		}
 		if v.Shadow {
 			counter(descLimitWouldRefuse, float64(v.WouldRefuse), v.Name)
@@ -63,19 +61,15 @@ func (c limitCollector) Collect(out chan<- prometheus.Metric) {
 		for i := range v.Amounts {
 			a := &v.Amounts[i]
 			labels := []string{v.Name, string(a.Unit), a.Window}
-			gauge(descLimitReserved, inUnits(a.Reserved), labels...)
+			gauge(descLimitReserved, a.Reserved, labels...)
 			if a.Unit != limit.UnitConcurrent {
-				counter(descLimitSpent, inUnits(a.Spent), labels...)
-				counter(descLimitOverrun, inUnits(a.Overrun), labels...)
+				counter(descLimitSpent, a.Spent, labels...)
+				counter(descLimitOverrun, a.Overrun, labels...)
 			}
-			if a.Leased != "" {
-				gauge(descLimitLeased, inUnits(a.Leased), labels...)
+			if a.Stored {
+				gauge(descLimitLeased, a.Leased, labels...)
 			}
-			ratio := 0.0
-			if len(a.Fullest) > 0 {
-				ratio = a.Fullest[0].Share
-			}
-			gauge(descLimitUsedRatio, ratio, labels...)
+			gauge(descLimitUsedRatio, a.Used, labels...)
 		}
 	}
 	counter(descLimitStoreErrors, float64(c.engine.StoreErrors()))
@@ -84,12 +78,6 @@ func (c limitCollector) Collect(out chan<- prometheus.Metric) {
 		down = 1
 	}
 	gauge(descLimitStoreDown, down)
-}
-
-// inUnits is the number as metrics have it.
-func inUnits(n limit.Number) float64 {
-	f, _ := strconv.ParseFloat(string(n), 64) // it is a number
-	return f
 }
 
 // Interface guards

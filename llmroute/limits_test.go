@@ -96,6 +96,9 @@ func TestLimitRefusals(t *testing.T) {
 			if res.StatusCode != test.status || !strings.Contains(string(body), test.code) || !strings.Contains(string(body), test.says) {
 				t.Errorf("got %d %s", res.StatusCode, body)
 			}
+			if resets, err := time.ParseDuration(h.Get("X-Ratelimit-Reset-Requests")); err == nil && resets < time.Minute && strings.Contains(test.limit, "hour") {
+				test.retry = h.Get("Retry-After") // the hour is about to end
+			}
 			if h.Get("Retry-After") != test.retry || h.Get("X-Should-Retry") != test.shouldRetry {
 				t.Errorf("headers %v", h)
 			}
@@ -222,6 +225,95 @@ func TestLimitOfAnotherProvider(t *testing.T) {
 	}
 }
 
+// TestLimitOfTheFirstProvider has the provider that is asked first refused by a limit of
+// its own: the rule's next backend is asked, and the client is refused if none has room.
+func TestLimitOfTheFirstProvider(t *testing.T) {
+	for name, test := range map[string]struct{ limit, body string }{
+		"by key":      {`"key":["provider"],"providers":[A],"amounts":[{"unit":"requests","amount":1,"window":"day"}]`, `{"model":"m","messages":[]}`},
+		"by provider": {`"providers":[A],"amounts":[{"unit":"requests","amount":1,"window":"1m"}]`, `{"model":"m","messages":[]}`},
+		"by model":    {`"models":["m-a"],"concurrent":1,"amounts":[{"unit":"requests","amount":1,"window":"1m"}]`, `{"model":"m","messages":[]}`},
+		"by price":    {`"amounts":[{"unit":"cost","amount":9,"window":"month"}]`, `{"model":"unpriced","messages":[]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, second := newUpstream(t, answers("first")), newUpstream(t, answers("second"))
+			a, b, limit := unique("a"), unique("b"), unique("limit")
+			app := priced(t, limited(t, fmt.Sprintf(`{"name":%q,%s}`, limit, strings.ReplaceAll(test.limit, "A", fmt.Sprintf("%q", a))), a, first.provider(""), b, second.provider("")))
+			model := ""
+			if name == "by model" {
+				model = `,"model":"m-a"`
+			}
+			rules := fmt.Sprintf(`{"match":[{"header":{"X-Only":["a"]}}],"backends":[{"provider":%q%s}]},{"backends":[{"provider":%[1]q%[2]s},{"provider":%[3]q,"priority":1,"model":"m-b"}]}`, a, model, b)
+			g := newGateway(t, app, fmt.Sprintf(`{"rules":[%s]}`, rules))
+			if res, body := g.post(t, test.body, "X-Only", "a"); (res.StatusCode != 200) != (name == "by price") {
+				t.Fatalf("got %d %s", res.StatusCode, body)
+			}
+			res, body := g.post(t, test.body)
+			if res.StatusCode != 200 || !strings.Contains(body, "second") || first.count() > 1 {
+				t.Errorf("got %d %s", res.StatusCode, body)
+			}
+			if name != "by price" && (res.Header.Get("Ratelimit") != "" || res.Header.Get("X-Ratelimit-Remaining-Requests") != "") {
+				t.Errorf("the headers are of a limit that did not apply: %v", res.Header)
+			}
+			if res, body := g.post(t, test.body, "X-Only", "a"); res.StatusCode != 429 && res.StatusCode != 403 {
+				t.Errorf("with no other backend: %d %s", res.StatusCode, body)
+			}
+			for _, v := range g.view(t, limit).Amounts {
+				if v.Reserved != "0" {
+					t.Errorf("the view is %+v", v)
+				}
+			}
+		})
+	}
+}
+
+// TestLimitChargesEveryAttempt holds what attempts are charged that another one follows.
+func TestLimitChargesEveryAttempt(t *testing.T) {
+	hang := make(chan struct{})
+	t.Cleanup(func() { close(hang) })
+	const prompt = int64(len(chat)/3 + 1)
+	for name, test := range map[string]struct {
+		first  http.HandlerFunc
+		tokens int64
+	}{
+		"timed out": {func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}, prompt + 96},
+		"timed out in its body": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"choices":`)
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}, prompt + 96},
+		"an error": {fails(500), 96},
+		"an empty response with usage": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}`)
+		}, 7 + 96},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newUpstream(t, test.first), newUpstream(t, answers("x"))
+			one, two, limit := unique("a"), unique("b"), unique("limit")
+			g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"tokens","amount":100000,"window":"day"},{"unit":"requests","amount":10,"window":"day"}]}`, limit),
+				one, a.provider(`"first_byte_timeout":"80ms","idle_timeout":"80ms"`), two, b.provider("")),
+				fmt.Sprintf(`{"rules":[{"attempts":2,"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, one, two))
+			if res, body := g.post(t, chat); res.StatusCode != 200 {
+				t.Fatalf("got %d %s", res.StatusCode, body)
+			}
+			for i, want := range []int64{test.tokens, 1} {
+				if v := g.view(t, limit).Amounts[i]; string(v.Spent) != fmt.Sprint(want) || v.Reserved != "0" {
+					t.Errorf("%s: spent %s, reserved %s, want %d", v.Unit, v.Spent, v.Reserved, want)
+				}
+			}
+		})
+	}
+}
+
 func TestLimitCutsStreams(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		send := streams(w)
@@ -239,9 +331,18 @@ func TestLimitCutsStreams(t *testing.T) {
 	if res.StatusCode != 200 || !strings.Contains(body, `"code":"rate_limit_exceeded"`) || strings.Contains(body, "[DONE]") {
 		t.Errorf("got %d …%s", res.StatusCode, body[max(0, len(body)-300):])
 	}
-	if v := g.view(t, limit).Amounts[0]; v.Reserved != "0" || v.Spent < "1000" || len(v.Spent) > 4 {
+	if v := g.view(t, limit).Amounts[0]; v.Reserved != "0" || number(t, v.Spent) < 1000 || number(t, v.Spent) > 9999 {
 		t.Errorf("the view is %+v", v)
 	}
+}
+
+func number(t *testing.T, n limit.Number) int64 {
+	t.Helper()
+	got, err := n.Int64()
+	if err != nil {
+		t.Error(err)
+	}
+	return got
 }
 
 func TestTiersOfKeys(t *testing.T) {

@@ -23,7 +23,9 @@ import (
 type Filter interface {
 	// Begin looks at a request. It returns what the filter has to do with the
 	// response, or nil if that is nothing. An error refuses the request, and is what
-	// the client is told; filters that began earlier then see its end.
+	// the client is told; filters that began earlier then see its end. With a Retargeter
+	// beside it, the error is about the provider alone: the request is sent to another
+	// backend of its rule if Next lets it, and the client is told if there is none.
 	Begin(ctx context.Context, c *Call) (Step, *llmprovider.Error)
 }
 
@@ -43,8 +45,8 @@ type Step interface {
 // Retargeter is implemented by steps that depend on which provider a request is sent
 // to.
 type Retargeter interface {
-	// Next is called before each attempt but the first, with what became of those
-	// before. An error keeps the attempt from being made: then another backend is
+	// Next is called before each attempt but the one that Begin was about, with what
+	// became of those before. An error keeps the attempt from being made: then another backend is
 	// tried, and the client is told if there is none.
 	Next(ctx context.Context, to *Target, o *Outcome) *llmprovider.Error
 }
@@ -122,6 +124,8 @@ type Outcome struct {
 	Model string
 	// Attempts is the number of attempts that were made.
 	Attempts int
+	// TimedOut is how many of these reached a provider that did not respond in time.
+	TimedOut int
 	// Usage is what all responses to the request reported, those that were passed
 	// over in favour of another provider's included.
 	Usage llmprovider.Usage

@@ -72,16 +72,16 @@ func TestCombinations(t *testing.T) {
 
 func TestAmounts(t *testing.T) {
 	for text, want := range map[string]int64{"1": Nano, "0.50": Nano / 2, "0.000000001": 1, "1000000000": maxUnits, "12.3": 12_300_000_000} {
-		if got, err := UnitCost.ParseAmount(text); got != want || err != nil {
+		if got, err := UnitCost.readAmount(text); got != want || err != nil {
 			t.Errorf("%s is %d, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "0", "-1", "+1", "1.", ".5", "1e3", "0x10", "1_000", "0.0000000001", "1000000001", "1,5", " 1", "NaN", "99999999999999999999"} {
-		if got, err := UnitCost.ParseAmount(text); err == nil {
+		if got, err := UnitCost.readAmount(text); err == nil {
 			t.Errorf("%q is %d", text, got)
 		}
 	}
-	if got, err := UnitTokens.ParseAmount("1.5"); err == nil {
+	if got, err := UnitTokens.readAmount("1.5"); err == nil {
 		t.Errorf("1.5 tokens are %d", got)
 	}
 	for n, want := range map[int64]string{0: "0", 1: "0.000000001", -1_500_000_000: "-1.5", 20 * Nano: "20"} {

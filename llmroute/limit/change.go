@@ -39,7 +39,7 @@ func (s *Set) Credit(name string, ch Change) (counters int, err error) {
 	if ch.Unit == "" {
 		return 0, errors.New("a credit needs the unit that it is for, such as \"unit\": \"tokens\"")
 	}
-	amount, err := ch.Unit.ParseAmount(string(ch.Amount))
+	amount, err := ch.Unit.readAmount(string(ch.Amount))
 	if err != nil {
 		return 0, err
 	}

@@ -43,6 +43,8 @@ type shard struct {
 	// long as storage was not read. Only the writer has it.
 	dormant map[keyHash]record
 	failed  atomic.Bool // at the last try
+
+	asked, written int // how often a write was asked for, and of these, before the last one; guarded by checkpoint.mu
 }
 
 func (m *meter) makeShards() {
@@ -112,7 +114,9 @@ func (k *checkpoint) ask(c *counter, urgent bool) *batch {
 	if k.broken && k.now().Before(k.retryAt) {
 		return nil
 	}
-	k.dirty[c.m.shardOf(c)] = true
+	s := c.m.shardOf(c)
+	k.dirty[s] = true
+	s.asked++
 	if urgent && !k.waited {
 		k.waited = true
 		close(k.urgent)
@@ -149,7 +153,11 @@ func (k *checkpoint) run() {
 		k.mu.Unlock()
 		var failed []*shard
 		for s := range dirty {
-			if k.write(s, storage, false) != nil && !s.m.closed.Load() { // the error is logged and counted
+			closed := s.m.closed.Load()
+			if closed && k.upToDate(s) { // Close has stored it
+				continue
+			}
+			if k.write(s, storage, closed) != nil && !closed { // the error is logged and counted
 				failed = append(failed, s)
 			}
 		}
@@ -169,13 +177,28 @@ func (k *checkpoint) write(s *shard, storage Storage, final bool) error {
 	defer k.writing.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
+	k.mu.Lock()
+	asked := s.asked
+	k.mu.Unlock()
 	err := k.load(ctx, s, storage)
 	if err == nil {
 		err = k.store(ctx, s, storage, final)
 	}
+	if err == nil {
+		k.mu.Lock()
+		s.written = asked
+		k.mu.Unlock()
+	}
 	s.failed.Store(err != nil)
 	k.report(err)
 	return err
+}
+
+// upToDate reports whether nothing asked for a write since the last one.
+func (k *checkpoint) upToDate(s *shard) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return s.asked == s.written
 }
 
 // writeNow stores the shard in this goroutine.

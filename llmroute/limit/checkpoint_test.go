@@ -43,7 +43,7 @@ func TestRestartGivesNothingBack(t *testing.T) {
 					n := 5 + rng.Int64N(r.holds[0].amount-4)
 					used[client] += n
 					r.Charge(Metered, Usage{Input: n})
-					r.Settle()
+					r.End()
 				}
 				for client, n := range used {
 					most := limit
@@ -102,12 +102,12 @@ func TestOrderlyEndCostsNothing(t *testing.T) {
 		s := b.compile(t, def)
 		got := mustReserve(t, s, r)
 		got.Charge(Metered, Usage{Cost: 5})
-		got.Settle()
+		got.End()
 		s.Close()
 		b = benchOn(b.disk.copy(), b.clock)
 	}
 	s := b.compile(t, def)
-	mustReserve(t, s, r).Settle()
+	mustReserve(t, s, r).End()
 	if got := used(t, s, "a", 0); got != "0.000000015" {
 		t.Errorf("used %s", got)
 	}
@@ -217,7 +217,7 @@ func TestChanges(t *testing.T) {
 		}
 	}
 	open.Charge(Metered, Usage{Input: 5}) // of before all this
-	open.Settle()
+	open.End()
 	for _, test := range []struct {
 		name string
 		ch   Change
@@ -271,8 +271,35 @@ func TestManyWaitForTheStore(t *testing.T) {
 				t.Errorf("refused: %+v", refused)
 			}
 			time.Sleep(5 * time.Millisecond)
-			r.Settle()
+			r.End()
 		})
 	}
 	wg.Wait()
+}
+
+// TestNothingIsStoredAfterClose holds that a set that was closed has stored what it was
+// to store: what was about to be written does not follow later, with leases that nobody
+// has any more.
+func TestNothingIsStoredAfterClose(t *testing.T) {
+	b := newBench(t)
+	s := b.compile(t, &Definition{Name: "a", Key: []Key{KeyClient}, Amounts: one(UnitTokens, "100000", "month")})
+	for range 20 {
+		if refused := spend(t, s, request(subject{KeyClient: "alice"}, 10, 200), 10, 700); refused != nil { // an overrun each
+			t.Fatal(refused)
+		}
+	}
+	s.Close()
+	b.disk.mu.Lock()
+	writes := b.disk.writes
+	var stored string
+	for _, data := range b.disk.files {
+		stored += string(data)
+	}
+	b.disk.mu.Unlock()
+	time.Sleep(2 * gather)
+	b.disk.mu.Lock()
+	defer b.disk.mu.Unlock()
+	if b.disk.writes != writes || !strings.Contains(stored, `"units":14200`) {
+		t.Errorf("%d writes after the close, which has stored %s", b.disk.writes-writes, stored)
+	}
 }

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// DefaultMaxOutput is what is reserved for output when the request names no
+	// defaultMaxOutput is what is reserved for output when the request names no
 	// maximum, in tokens.
-	DefaultMaxOutput = 4096
+	defaultMaxOutput = 4096
 
 	// maxName bounds a limit's name, which stands in headers, metrics and addresses.
 	maxName = 64
@@ -247,7 +247,7 @@ func (a *Amount) parse() (w window, amount, burst int64, err error) {
 	if w, err = parseWindow(a.Window, a.Timezone); err != nil {
 		return w, 0, 0, fmt.Errorf("%s: %w", a.Unit, err)
 	}
-	if amount, err = a.Unit.ParseAmount(string(a.Amount)); err != nil {
+	if amount, err = a.Unit.readAmount(string(a.Amount)); err != nil {
 		return w, 0, 0, fmt.Errorf("%s: %w", a.Unit, err)
 	}
 	burst = amount
@@ -255,7 +255,7 @@ func (a *Amount) parse() (w window, amount, burst int64, err error) {
 		if w.calendar() {
 			return w, 0, 0, fmt.Errorf("%s: a calendar window has no burst; leave it out, or write a duration such as 24h", a.Unit)
 		}
-		if burst, err = a.Unit.ParseAmount(string(a.Burst)); err != nil {
+		if burst, err = a.Unit.readAmount(string(a.Burst)); err != nil {
 			return w, 0, 0, fmt.Errorf("%s: burst: %w", a.Unit, err)
 		}
 	}

@@ -42,7 +42,7 @@ var engines = caddy.NewUsagePool()
 
 // Acquire returns the engine of the process. Release gives it back.
 func Acquire() *Engine {
-	value, _, _ := engines.LoadOrNew("", func() (caddy.Destructor, error) { return NewEngine(time.Now), nil })
+	value, _, _ := engines.LoadOrNew("", func() (caddy.Destructor, error) { return newEngine(time.Now), nil })
 	return value.(*Engine)
 }
 
@@ -55,16 +55,12 @@ func Release() error {
 // Destruct implements caddy.Destructor. Sets have stored what is to be kept.
 func (e *Engine) Destruct() error { return nil }
 
-// NewEngine returns an engine without limits. Its time is now's.
-func NewEngine(now func() time.Time) *Engine {
+// newEngine returns an engine without limits. Its time is now's.
+func newEngine(now func() time.Time) *Engine {
 	e := &Engine{now: now, meters: make(map[string]*meter), states: make(map[string]*state), checkpoint: newCheckpoint(now)}
 	e.pool.New = func() any { return new(Reservation) }
 	return e
 }
-
-// Use sets where budgets are kept through restarts. Nothing is read or written
-// before a request needs it.
-func (e *Engine) Use(s Storage, logger *zap.Logger) { e.checkpoint.use(s, logger) }
 
 // Set is the limits of one configuration.
 type Set struct {
@@ -91,6 +87,10 @@ type compiled struct {
 	maxOutput int64
 }
 
+// retargets reports whether what the limit asks for depends on which provider and model
+// a request is sent to: for whom it counts, or what that costs.
+func (l *compiled) retargets() bool { return l.perTarget || l.costs }
+
 // Compile returns the set of limits that the configuration defines. What was used
 // of limits that the engine knows stays used. The configuration must have passed
 // Check. Close gives the set back.
@@ -106,7 +106,7 @@ func (e *Engine) Compile(c *Config) *Set {
 		}
 		l.strict = d.Estimate == EstimateStrict || d.Estimate == "" && l.costs
 		if l.maxOutput == 0 {
-			l.maxOutput = DefaultMaxOutput
+			l.maxOutput = defaultMaxOutput
 		}
 		if l.onFailure == "" {
 			l.onFailure = OnFailureShare

@@ -66,6 +66,9 @@ type Refusal struct {
 	Key Key
 	// Model is the one without a price for ReasonPrice.
 	Model string
+	// OfTarget reports whether the limit depends on where the request is sent: another
+	// provider, or another model, may have room for it.
+	OfTarget bool
 }
 
 // worse reports whether the refusal says more than another one: what will never

@@ -65,8 +65,7 @@ func TestEndings(t *testing.T) {
 			t.Errorf("reserved %s", reserved)
 		}
 		got.Charge(test.how, test.usage)
-		got.Settle()
-		got.Settle()
+		got.End()
 		for i, want := range []string{test.input, test.output, test.tokens, "1"} {
 			if v := of(t, s, "t", i); used(t, s, "t", i) != want || v.Reserved != "0" {
 				t.Errorf("%v %+v: %s is %s, reserved %s, want %s", test.how, test.usage, v.Unit, used(t, s, "t", i), v.Reserved, want)
@@ -81,7 +80,7 @@ func TestEndings(t *testing.T) {
 func TestNothingWasSent(t *testing.T) {
 	b := newBench(t)
 	s := b.compile(t, &Definition{Name: "a", Amounts: one(UnitRequests, "1", "day")})
-	mustReserve(t, s, request(nil, 1, 1)).Settle()
+	mustReserve(t, s, request(nil, 1, 1)).End()
 	if got := used(t, s, "a", 0); got != "0" {
 		t.Errorf("used %s", got)
 	}
@@ -127,7 +126,7 @@ func TestGrowth(t *testing.T) {
 			t.Errorf("%q: cut is %v after %d", test.onExceeded, cut, produced)
 		}
 		got.Charge(Metered, Usage{Input: 100, Output: produced})
-		got.Settle()
+		got.End()
 		v := of(t, s, "a", 0)
 		if v.Reserved != "0" || v.Spent != Number(strconv.FormatInt(100+produced, 10)) {
 			t.Errorf("in the end %+v", v)
@@ -147,7 +146,7 @@ func TestShadow(t *testing.T) {
 			t.Errorf("request %d: shadow %q, applied %v", i, got.Shadow(), got.Applied())
 		}
 		got.Charge(Metered, Usage{1, 1, 0})
-		got.Settle()
+		got.End()
 	}
 	if v := s.View()[0]; v.WouldRefuse != 2 || v.Admitted != 1 || used(t, s, "a", 0) != "1" || used(t, s, "a", 1) != "2" {
 		t.Errorf("got %+v", v)
@@ -216,10 +215,102 @@ func TestRetarget(t *testing.T) {
 		t.Errorf("the other provider: %+v", refused)
 	}
 	got.Charge(Metered, Usage{Input: 90, Output: 30})
-	got.Settle()
+	got.End()
 	v := of(t, s, "each", 0)
 	if used(t, s, "all", 0) != "1020" || len(v.Fullest) != 2 || v.Fullest[1].Key != "provider=two" || v.Fullest[1].Used != "120" || v.Reserved != "0" {
 		t.Errorf("all %s, each %+v", used(t, s, "all", 0), v)
+	}
+}
+
+// TestRetargetCosts holds that what is reserved of money follows the price of the
+// provider that is asked, and that a model without a price is refused there too.
+func TestRetargetCosts(t *testing.T) {
+	cheap, dear := &Price{Input: 1_000_000, Output: 1_000_000}, &Price{Input: 1_000_000_000, Output: 2_000_000_000}
+	for _, test := range []struct {
+		name       string
+		to         *Price
+		limit      string
+		reason     Reason
+		refused    bool
+		reserved   string
+		thenMostly string // after settling 400 input and 500 output at the second
+	}{
+		{"dearer", dear, "10", 0, false, "1.4", "1.4"},
+		{"too dear", dear, "1.3", ReasonTooLarge, true, "0.0009", "0"},
+		{"cheaper", &Price{Input: 1, Output: 1}, "10", 0, false, "0.0009", "0.000000002"},
+		{"unpriced", nil, "10", ReasonPrice, true, "0.0009", "0"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t)
+			s := b.compile(t, &Definition{Name: "c", Amounts: one(UnitCost, test.limit, "day")}, &Definition{Name: "each", Key: []Key{KeyModel}, Concurrent: 9})
+			r := request(subject{}, 100, 500) // strictly, 400 tokens
+			r.Provider, r.Model, r.Price = "one", "m", cheap
+			got := mustReserve(t, s, r)
+			got.Charge(Rejected, Usage{})
+			refused := got.Retarget(t.Context(), "two", "n", test.to)
+			if (refused != nil) != test.refused || test.refused && (refused.Reason != test.reason || !refused.OfTarget) {
+				t.Errorf("got %+v", refused)
+			}
+			if v := of(t, s, "c", 0); string(v.Reserved) != test.reserved {
+				t.Errorf("%s is reserved, want %s", v.Reserved, test.reserved)
+			}
+			if open := of(t, s, "each", 0).Reserved; test.refused && open != "1" {
+				t.Errorf("%s requests are open", open)
+			}
+			if refused == nil {
+				got.Charge(Metered, Usage{Input: 400, Output: 500, Cost: -1})
+			}
+			got.End()
+			if v := of(t, s, "c", 0); v.Reserved != "0" || string(v.Spent) != test.thenMostly || v.Overrun != "0" {
+				t.Errorf("in the end %+v", v)
+			}
+			if open := of(t, s, "each", 0).Reserved; open != "0" {
+				t.Errorf("%s requests are open in the end", open)
+			}
+		})
+	}
+}
+
+// TestRetargetsEndAtZero goes a random way through providers and models of all limits:
+// whatever is refused on it, nothing stays reserved, and nothing was used beyond what
+// was reserved.
+func TestRetargetsEndAtZero(t *testing.T) {
+	b := newBench(t)
+	s := b.compile(t,
+		&Definition{Name: "money", Amounts: []Amount{{Unit: UnitCost, Amount: "0.01", Window: "day"}, {Unit: UnitTokens, Amount: "900000", Window: "1m"}}},
+		&Definition{Name: "provider", Key: []Key{KeyProvider}, Amounts: one(UnitTokens, "3000", "1m"), Concurrent: 2},
+		&Definition{Name: "model", Models: []string{"m*"}, Amounts: one(UnitOutput, "4000", "day")},
+		&Definition{Name: "shadow", Key: []Key{KeyModel}, Amounts: one(UnitRequests, "2", "day"), Shadow: true})
+	rng := rand.New(rand.NewPCG(7, 7))
+	price := func() *Price {
+		if rng.IntN(8) == 0 {
+			return nil
+		}
+		return &Price{Input: uint64(rng.IntN(3000)), Output: uint64(rng.IntN(5_000_000))}
+	}
+	for range 3000 {
+		r := request(subject{}, rng.Int64N(200), 1+rng.Int64N(300))
+		r.Provider, r.Model, r.Price, r.Stream = fmt.Sprint("p", rng.IntN(3)), fmt.Sprint("m", rng.IntN(2)), price(), rng.IntN(2) == 0
+		got, refused := reserve(t, s, r)
+		for refused == nil && rng.IntN(3) > 0 {
+			got.Charge(Rejected, Usage{})
+			if rng.IntN(4) == 0 {
+				b.add(time.Duration(rng.IntN(40)) * time.Hour)
+			}
+			refused = got.Retarget(t.Context(), fmt.Sprint("p", rng.IntN(3)), fmt.Sprint("m", rng.IntN(2)), price())
+		}
+		if refused == nil {
+			got.Charge(Metered, Usage{Input: rng.Int64N(r.Typical + 1), Output: rng.Int64N(min(r.Output, firstStep) + 1), Cost: -1})
+		}
+		got.End()
+		b.add(time.Duration(rng.IntN(20)) * time.Second)
+	}
+	for _, v := range s.View() {
+		for _, a := range v.Amounts {
+			if a.Reserved != "0" || a.Overrun != "0" {
+				t.Errorf("%s %s: %+v", v.Name, a.Unit, a)
+			}
+		}
 	}
 }
 
@@ -240,7 +331,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("got %+v", refused)
 	}
 	open.Charge(Metered, Usage{Input: 10})
-	open.Settle()
+	open.End()
 	if refused := spend(t, now, request(alice, 50, 40), 0, 0); refused != nil {
 		t.Errorf("got %+v", refused)
 	}
@@ -301,8 +392,7 @@ func TestConcurrentRequests(t *testing.T) {
 					mu.Unlock()
 					got.Charge(Metered, Usage{Input: 5, Output: rng.Int64N(21)})
 				}
-				got.Settle()
-				got.Release()
+				got.End()
 			}
 		})
 	}
@@ -326,8 +416,8 @@ func TestConcurrentRequests(t *testing.T) {
 
 func BenchmarkReserve(b *testing.B) {
 	bench := newBench(b)
-	bench.Engine = NewEngine(time.Now)
-	bench.Use(bench.disk, zap.NewNop())
+	bench.Engine = newEngine(time.Now)
+	bench.checkpoint.use(bench.disk, zap.NewNop())
 	var limits []*Definition
 	for i := range 10 {
 		limits = append(limits, &Definition{
@@ -344,8 +434,7 @@ func BenchmarkReserve(b *testing.B) {
 			b.Fatal(refused)
 		}
 		got.Charge(Metered, Usage{Input: 90, Output: 10})
-		got.Settle()
-		got.Release()
+		got.End()
 	}
 }
 
@@ -357,8 +446,7 @@ func TestReserveAllocatesNothing(t *testing.T) {
 	allocs := testing.AllocsPerRun(200, func() {
 		got := mustReserve(t, s, r)
 		got.Charge(Metered, Usage{Input: 1})
-		got.Settle()
-		got.Release()
+		got.End()
 	})
 	if allocs >= 1 {
 		t.Errorf("%v allocations", allocs)

@@ -13,7 +13,8 @@ type Ending int
 const (
 	// Metered is that the provider reported it.
 	Metered Ending = iota
-	// Unbegun is that the client left before the response began. It is charged the prompt.
+	// Unbegun is that the client left before the response began, or that none began in
+	// time. It is charged the prompt.
 	Unbegun
 	// Cut is that the response broke off, or the client left in it. It is charged the prompt
 	// and what was produced, which is Usage.Output.
@@ -49,7 +50,7 @@ func (r *Reservation) charged(h *hold, how Ending, u Usage) int64 {
 	unit := h.c.m.unit
 	prompt, produced := r.req.prompt(h.l), clip(u.Output)
 	if unit == UnitRequests || unit == UnitConcurrent {
-		return 0 // Settle has it
+		return 0 // End has it
 	}
 	switch how {
 	case Rejected:
@@ -82,14 +83,11 @@ func (r *Reservation) charged(h *hold, how Ending, u Usage) int64 {
 	return clip(prompt + produced)
 }
 
-// Settle ends the reservation: what was charged stays used, the rest is free again.
-// Only the first call counts. Release may follow.
-func (r *Reservation) Settle() {
-	if r.settled {
-		return
-	}
-	r.settled = true
-	now := r.set.e.now()
+// End ends the reservation: what was charged stays used, the rest is free again. It is
+// called once, and the reservation is not used any more.
+func (r *Reservation) End() {
+	e := r.set.e
+	now := e.now()
 	for i := range r.holds {
 		h := &r.holds[i]
 		if !h.taken {
@@ -107,19 +105,10 @@ func (r *Reservation) Settle() {
 		c.open--
 		if c.m.stored && c.left < 0 && !h.failed {
 			c.want = max(c.want, 1)
-			r.set.e.checkpoint.ask(c, false)
+			e.checkpoint.ask(c, false)
 		}
 		c.mu.Unlock()
 	}
-}
-
-// Release gives the reservation's memory back. It must be settled, and is not used
-// any more.
-func (r *Reservation) Release() {
-	if !r.settled {
-		return
-	}
-	e := r.set.e
 	clear(r.holds)
 	r.holds, r.req, r.set = nil, Request{}, nil
 	e.pool.Put(r)
@@ -129,7 +118,7 @@ func (r *Reservation) Release() {
 // it has so far, about. It returns false if the stream is to be cut, since a limit
 // has no room for more; the refusal is why.
 func (r *Reservation) Grow(produced int64) (*Refusal, bool) {
-	if !r.req.Stream || produced+r.step/2 < r.grown || produced < r.retry || r.settled {
+	if !r.req.Stream || produced+r.step/2 < r.grown || produced < r.retry {
 		return nil, true
 	}
 	var cut *Refusal
@@ -186,7 +175,9 @@ func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
 		lacks = true
 		if h.l.OnExceeded == OnExceededCut {
 			h.stand(now, n)
+			h.need = delta
 			why := h.refusal(now, n)
+			h.need = 0
 			if why.Reason = ReasonCut; why.worse(cut) {
 				cut = why
 			}
@@ -201,14 +192,9 @@ func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
 			continue
 		}
 		c := h.c
-		delta, output := r.delta(h, to)
-		if h.gen != c.gen { // the window has ended: it keeps what was reserved in it
-			c.m.reserved.Add(-h.amount)
-			c.m.spent.Add(h.amount)
-			h.before, h.amount, h.gen = h.before+h.amount, 0, c.gen
-		}
-		c.take(delta)
-		h.amount, h.output = h.amount+delta, output
+		h.need, h.output = r.delta(h, to)
+		h.take()
+		h.need = 0
 		if c.m.stored && c.lowOnLease() && !h.failed {
 			c.want = max(c.want, 1)
 			r.set.e.checkpoint.ask(c, false)

@@ -99,8 +99,8 @@ func newBench(t testing.TB) *bench {
 }
 
 func benchOn(disk *storage, c *clock) *bench {
-	b := &bench{Engine: NewEngine(c.now), clock: c, disk: disk}
-	b.Use(disk, zap.NewNop())
+	b := &bench{Engine: newEngine(c.now), clock: c, disk: disk}
+	b.checkpoint.use(disk, zap.NewNop())
 	return b
 }
 
@@ -141,7 +141,7 @@ func spend(t testing.TB, s *Set, r *Request, input, output int64) *Refusal {
 	if refused == nil {
 		got.Charge(Metered, Usage{Input: input, Output: output, Cost: -1})
 	}
-	got.Settle()
+	got.End()
 	return refused
 }
 

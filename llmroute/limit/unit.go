@@ -35,13 +35,13 @@ const (
 	decimals = 9 // of Nano
 )
 
-// errAmount is the error of ParseAmount; what is expected depends on the unit.
+// errAmount is the error of readAmount; what is expected depends on the unit.
 var errAmount = errors.New("not an amount")
 
-// ParseAmount reads an amount as it stands in a configuration, above 0, and
+// readAmount reads an amount as it stands in a configuration, above 0, and
 // returns it in the smallest parts of the unit: whole ones, or billionths of the
 // currency for costs.
-func (u Unit) ParseAmount(text string) (int64, error) {
+func (u Unit) readAmount(text string) (int64, error) {
 	n, err := u.parseAmount(text)
 	switch {
 	case err == nil:

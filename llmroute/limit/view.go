@@ -149,6 +149,68 @@ func (m *meter) view(now time.Time) AmountView {
 	return v
 }
 
+// Stats is what metrics show of a limit, since the process began.
+type Stats struct {
+	Name                                string
+	Shadow                              bool
+	Admitted, WouldRefuse, UsageMissing int64
+	Refused                             map[Reason]int64
+	Amounts                             []AmountStats
+}
+
+// AmountStats is what metrics show of an amount, in its unit.
+type AmountStats struct {
+	Unit   Unit
+	Window string
+
+	Spent, Reserved, Overrun float64
+	// Leased has a meaning if the amount is Stored.
+	Leased float64
+	Stored bool
+	// Used is the used part of the fullest counter, 1 for all of it.
+	Used float64
+}
+
+// Stats returns where the limits stand in numbers. It formats nothing.
+func (s *Set) Stats() []Stats {
+	now := s.e.now()
+	out := make([]Stats, 0, len(s.limits))
+	for _, l := range s.limits {
+		v := Stats{
+			Name: l.Name, Shadow: l.Shadow, Admitted: l.state.admitted.Load(), WouldRefuse: l.state.wouldRefuse.Load(), UsageMissing: l.state.usageMissing.Load(),
+			Refused: make(map[Reason]int64, reasons), Amounts: make([]AmountStats, len(l.meters)),
+		}
+		for i := range l.state.refused {
+			if n := l.state.refused[i].Load(); n > 0 {
+				v.Refused[Reason(i)] = n
+			}
+		}
+		for i, m := range l.meters {
+			v.Amounts[i] = m.stats(now)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func (m *meter) stats(now time.Time) AmountStats {
+	scale := 1.0
+	if m.unit == UnitCost {
+		scale = Nano
+	}
+	in := func(n int64) float64 { return float64(n) / scale }
+	v := AmountStats{
+		Unit: m.unit, Window: m.name, Spent: in(m.spent.Load()), Reserved: in(m.reserved.Load()), Overrun: in(m.overrun.Load()), Stored: m.stored,
+	}
+	m.each(now, func(c *counter, n *numbers) {
+		if m.stored {
+			v.Leased += in(max(c.left, 0))
+		}
+		v.Used = max(v.Used, float64(n.burst-c.available(n))/float64(n.burst))
+	})
+	return v
+}
+
 // StoreErrors returns how often the store could not be used.
 func (e *Engine) StoreErrors() int64 { return e.checkpoint.errors.Load() }
 

@@ -66,39 +66,58 @@ func (f *Filter) Close() { f.set.Close() }
 
 // Begin implements filter.Filter.
 func (f *Filter) Begin(ctx context.Context, c *filter.Call) (filter.Step, *llmprovider.Error) {
-	s := &step{f: f, call: c}
+	s := &step{f: f, call: c, prompt: promptOf(c)}
 	s.subject.call, s.subject.f = c, f
-	s.prompt = promptOf(c)
+	s.target = filter.Target{Provider: c.Provider, Model: c.Model, Cost: c.Cost}
+	refused := s.reserve(ctx)
+	if s.r != nil {
+		return s, refused
+	}
+	if refused != nil && s.refused.OfTarget {
+		return s, refused
+	}
+	return nil, refused
+}
+
+// request is what the limits are told of the request.
+func (s *step) request() *limit.Request {
+	c, f, t := s.call, s.f, &s.target
 	req := limit.Request{
-		Subject: &s.subject, Rule: c.Rule, Provider: c.Provider, Model: c.Model, Tier: c.Client.Limit, Stream: c.Stream,
+		Subject: &s.subject, Rule: c.Rule, Provider: t.Provider, Model: t.Model, Tier: c.Client.Limit, Stream: c.Stream,
 		Output: s.prompt.Output, Choices: s.prompt.Choices,
 	}
 	if f.cost {
-		req.Price = priceOf(c.Cost)
+		req.Price = priceOf(t.Cost)
 	}
 	if req.NoOutput = !hasOutput(c.Inbound.Endpoint.Operation); req.NoOutput {
 		req.Stream = false
 	}
-	req.Typical, req.Strict = f.engine.Estimate(s.prompt, c.Model)
-	r, refused := f.set.Reserve(ctx, &req)
-	s.r = r
-	if s.subject.err != nil {
-		r.Settle()
-		return nil, s.subject.refusal()
+	req.Typical, req.Strict = f.engine.Estimate(s.prompt, t.Model)
+	return &req
+}
+
+// reserve reserves what the request needs of all limits at its target. It leaves s.r nil
+// if it is refused, or no limit applies.
+func (s *step) reserve(ctx context.Context) *llmprovider.Error {
+	r, refused := s.f.set.Reserve(ctx, s.request())
+	s.r, s.refused = r, refused
+	if s.subject.err == nil {
+		s.writeHeaders()
+		s.log()
 	}
-	s.writeHeaders(c)
-	s.log(refused)
-	if refused != nil {
-		r.Settle()
-		r.Release()
-		return nil, errorOf(c, refused)
+	if refused == nil && s.subject.err == nil && r.Any() {
+		return nil
 	}
-	if !r.Any() {
-		r.Settle()
-		r.Release()
-		return nil, nil
+	r.End()
+	s.r = nil
+	switch {
+	case s.subject.err != nil:
+		s.refused = nil
+		return s.subject.refusal()
+	case refused != nil:
+		return s.errorOf(refused)
 	}
-	return s, nil
+	return nil
 }
 
 // promptOf reads what the request's body tells of what it will use.

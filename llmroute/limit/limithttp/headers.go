@@ -5,18 +5,22 @@ import (
 	"time"
 
 	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 )
 
 // writeHeaders tells the client where it stands: in the headers of the API that it
 // speaks, and in those of draft-ietf-httpapi-ratelimit-headers-11. Of several limits
 // it is the one with the least share left.
-func (s *step) writeHeaders(c *filter.Call) {
+func (s *step) writeHeaders() {
+	c := s.call
+	for _, name := range s.headers { // of another provider
+		delete(c.Header, name)
+	}
+	s.headers = s.headers[:0]
 	if llmprovider.APIOf(c.Request.URL.Path) == llmprovider.MessagesAPI {
-		s.write(c, anthropicHeaders, c.Time)
+		s.write(anthropicHeaders, c.Time)
 	} else {
-		s.write(c, openAIHeaders, time.Time{})
+		s.write(openAIHeaders, time.Time{})
 	}
 	least, ok := s.r.Least()
 	if !ok {
@@ -35,8 +39,8 @@ func (s *step) writeHeaders(c *filter.Call) {
 	if least.Length > 0 {
 		policy += ";w=" + integer(int64(least.Length/time.Second))
 	}
-	c.Header["Ratelimit-Policy"] = []string{policy}
-	c.Header["Ratelimit"] = []string{name + ";r=" + integer(least.Remaining/scale) + ";t=" + integer(seconds(least.Reset))}
+	s.set("Ratelimit-Policy", policy)
+	s.set("Ratelimit", name+";r="+integer(least.Remaining/scale)+";t="+integer(seconds(least.Reset)))
 }
 
 // integer writes a number as a structured field may have it: RFC 9651, section 3.3.1.
@@ -65,7 +69,7 @@ var (
 
 // write writes the headers of an API. The reset is a duration, or with a time from
 // which it counts, a time.
-func (s *step) write(c *filter.Call, names []headerNames, from time.Time) {
+func (s *step) write(names []headerNames, from time.Time) {
 	for i := range names {
 		n := &names[i]
 		least, ok := s.r.Least(n.units...)
@@ -76,8 +80,14 @@ func (s *step) write(c *filter.Call, names []headerNames, from time.Time) {
 		if !from.IsZero() {
 			reset = from.Add(least.Reset + time.Second - 1).UTC().Format(time.RFC3339)
 		}
-		c.Header[n.limit] = []string{strconv.FormatInt(least.Amount, 10)}
-		c.Header[n.remaining] = []string{strconv.FormatInt(least.Remaining, 10)}
-		c.Header[n.reset] = []string{reset}
+		s.set(n.limit, strconv.FormatInt(least.Amount, 10))
+		s.set(n.remaining, strconv.FormatInt(least.Remaining, 10))
+		s.set(n.reset, reset)
 	}
+}
+
+// set sets a header of the response, whose name is canonical.
+func (s *step) set(name, value string) {
+	s.call.Header[name] = []string{value}
+	s.headers = append(s.headers, name)
 }

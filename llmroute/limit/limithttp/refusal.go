@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 )
 
@@ -28,7 +27,7 @@ const (
 var noRetry = []string{"false"}
 
 // errorOf is what a refused client is told.
-func errorOf(c *filter.Call, r *limit.Refusal) *llmprovider.Error {
+func (s *step) errorOf(r *limit.Refusal) *llmprovider.Error {
 	e := &llmprovider.Error{Status: http.StatusTooManyRequests, Header: make(http.Header)}
 	switch r.Reason {
 	case limit.ReasonKey:
@@ -49,7 +48,7 @@ func errorOf(c *filter.Call, r *limit.Refusal) *llmprovider.Error {
 	if r.Budget {
 		e.Type, e.Code = codeBudget, codeBudget
 	}
-	unit := unitName(c, r.Unit)
+	unit := s.unitName(r.Unit)
 	what := fmt.Sprintf("%s %s per %s", r.Unit.Format(r.Amount), unit, r.Window)
 	switch {
 	case r.Reason == limit.ReasonTooLarge:
@@ -62,7 +61,7 @@ func errorOf(c *filter.Call, r *limit.Refusal) *llmprovider.Error {
 		e.Message = fmt.Sprintf("the limit %q of %d open requests is reached; try again when one of them has ended", r.Limit, r.Amount)
 		return e
 	}
-	resets := c.Time.Add(r.Reset + time.Second - 1).UTC().Format(time.RFC3339)
+	resets := s.call.Time.Add(r.Reset + time.Second - 1).UTC().Format(time.RFC3339)
 	e.Message = fmt.Sprintf("the limit %q of %s is reached: %s left, and this request needs %s; it resets at %s", r.Limit, what,
 		r.Unit.Format(r.Remaining), r.Unit.Format(r.Needed), resets)
 	if r.Reason == limit.ReasonCut {
@@ -77,14 +76,14 @@ func errorOf(c *filter.Call, r *limit.Refusal) *llmprovider.Error {
 }
 
 // unitName is how people call the unit. Money is in the currency of the prices.
-func unitName(c *filter.Call, u limit.Unit) string {
+func (s *step) unitName(u limit.Unit) string {
 	switch u {
 	case limit.UnitInput:
 		return "input tokens"
 	case limit.UnitOutput:
 		return "output tokens"
 	case limit.UnitCost:
-		cost, _ := c.Cost(new(llmprovider.Usage))
+		cost, _ := s.target.Cost(new(llmprovider.Usage))
 		return cost.Currency
 	}
 	return string(u)

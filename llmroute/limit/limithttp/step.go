@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -19,16 +18,27 @@ type step struct {
 	call     *filter.Call
 	subject  subject
 	prompt   limit.Prompt
-	r        *limit.Reservation
-	charged  llmprovider.Usage // to attempts before the last one
-	cost     uint64            // of those
+	target   filter.Target      // that the request is sent to
+	r        *limit.Reservation // nil as long as no target has room
+	refused  *limit.Refusal     // of the last try
+	attempts int                // that were charged, those that timed out included
+	timedOut int
+	charged  llmprovider.Usage // to these
+	cost     uint64            // of these
+	headers  []string          // that were written
+	logged   *logged
 	produced limit.Produced
 	begun    bool // a response that is no error has
 	stream   bool // and is a stream
 }
 
 // Reader implements filter.Step: it counts what a stream produces.
-func (s *step) Reader(next llmprovider.Reader) llmprovider.Reader { return &reader{Reader: next, s: s} }
+func (s *step) Reader(next llmprovider.Reader) llmprovider.Reader {
+	if s.r == nil {
+		return next
+	}
+	return &reader{Reader: next, s: s}
+}
 
 // reader passes a response on, and reserves more while it is produced.
 type reader struct {
@@ -56,37 +66,58 @@ func (r *reader) Write(p []byte, pass func([]byte) error) error {
 		return err
 	}
 	if refused, goes := r.s.r.Grow(r.s.produced.Tokens()); !goes {
-		return errorOf(r.s.call, refused)
+		return r.s.errorOf(refused)
 	}
 	return nil
 }
 
 // Next implements filter.Retargeter.
 func (s *step) Next(ctx context.Context, to *filter.Target, o *filter.Outcome) *llmprovider.Error {
+	if s.r == nil {
+		s.target = *to
+		return s.reserve(ctx)
+	}
 	s.charge(o, true)
 	var price *limit.Price
 	if s.f.cost {
 		price = priceOf(to.Cost)
 	}
-	if refused := s.r.Retarget(ctx, to.Provider, to.Model, price); refused != nil {
-		return errorOf(s.call, refused)
+	before := s.target
+	s.target = *to
+	s.refused = s.r.Retarget(ctx, to.Provider, to.Model, price)
+	if s.subject.err != nil { // what was reserved stays so until the end
+		return s.subject.refusal()
 	}
+	if s.refused != nil {
+		err := s.errorOf(s.refused)
+		s.target = before
+		return err
+	}
+	s.writeHeaders()
+	s.log()
 	return nil
 }
 
 // End implements filter.Step.
 func (s *step) End(o *filter.Outcome) {
-	if o.Attempts > 0 {
-		s.charge(o, false)
+	if s.r == nil {
+		return
 	}
-	s.r.Settle()
-	s.r.Release()
+	s.charge(o, false)
+	s.r.End()
 	s.r = nil
 }
 
-// charge notes what the attempts used of which nothing was noted so far. failed tells
-// that another one follows.
+// charge notes what the attempts used of which nothing was noted so far. failed reports
+// whether another one follows.
 func (s *step) charge(o *filter.Outcome, failed bool) {
+	for ; s.timedOut < o.TimedOut; s.timedOut++ {
+		s.r.Charge(limit.Unbegun, limit.Usage{Cost: -1})
+	}
+	if o.Attempts == s.attempts {
+		return
+	}
+	s.attempts = o.Attempts
 	u := limit.Usage{Input: o.Usage.PromptTokens - s.charged.PromptTokens, Output: o.Usage.CompletionTokens - s.charged.CompletionTokens, Cost: -1}
 	if o.CostKnown {
 		u.Cost = int64(min(o.Cost.Nano-s.cost, uint64(1)<<62))
@@ -106,7 +137,7 @@ func (s *step) charge(o *filter.Outcome, failed bool) {
 	s.r.Charge(how, u)
 }
 
-// ending is how it is known what the attempts used.
+// ending is how it is known what the attempts used, those that timed out apart.
 func (s *step) ending(o *filter.Outcome, failed bool, u limit.Usage) limit.Ending {
 	metered := u.Input > 0 || u.Output > 0
 	switch {
@@ -116,7 +147,7 @@ func (s *step) ending(o *filter.Outcome, failed bool, u limit.Usage) limit.Endin
 		switch {
 		case metered:
 			return limit.Metered
-		case o.ClientGone, o.Err != nil && o.Err.Status == 504:
+		case o.ClientGone:
 			return limit.Unbegun
 		}
 		return limit.Rejected
@@ -128,19 +159,23 @@ func (s *step) ending(o *filter.Outcome, failed bool, u limit.Usage) limit.Endin
 	return limit.Unmetered
 }
 
-// log adds to the access log which limit has the least left, or refused.
-func (s *step) log(refused *limit.Refusal) {
-	extra, ok := s.call.Request.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
-	if !ok {
-		return
-	}
+// log adds to the access log which limit has the least left, or refused: of the last
+// provider that the limits were asked about.
+func (s *step) log() {
 	l := logged{shadow: s.r.Shadow(), reserved: s.r.Reserved()}
-	if refused != nil {
-		l.Standing, l.reserved = refused.Standing, 0
-	} else if l.Standing, ok = s.r.Least(); !ok && l.shadow == "" {
-		return
+	if s.refused != nil {
+		l.Standing, l.reserved = s.refused.Standing, 0
+	} else if l.Standing, _ = s.r.Least(); l.Limit == "" && l.shadow == "" {
+		l.reserved = 0
 	}
-	extra.Set(zap.Inline(l))
+	if s.logged == nil {
+		if l == (logged{}) {
+			return
+		}
+		s.logged = new(logged)
+		s.call.LogFields = append(s.call.LogFields, zap.Inline(s.logged))
+	}
+	*s.logged = l
 }
 
 // logged is what the access log says of limits.
@@ -151,7 +186,7 @@ type logged struct {
 }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
-func (l logged) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+func (l *logged) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if l.Limit != "" {
 		enc.AddString("llm_limit", l.Limit)
 		if l.Unit == limit.UnitCost {
