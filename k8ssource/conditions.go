@@ -41,7 +41,7 @@ const (
 // unresolved are the reasons of findings about other objects.
 var unresolved = []string{
 	ReasonSecretNotFound, ReasonSecretForbidden, ReasonInvalidSecret, ReasonProviderNotFound, ReasonProviderRefused, ReasonUnsupportedBackend, ReasonGatewayNotFound,
-	ReasonHostNotServed,
+	ReasonHostNotServed, ReasonPoolNotFound, ReasonPoolRefused, ReasonPoolNotPermitted,
 }
 
 // unreachable is why no request can reach an object that is used, the zero value if

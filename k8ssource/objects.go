@@ -94,6 +94,7 @@ const (
 	ReasonPoolNotPermitted   = "PoolNotPermitted"
 	ReasonNoEndpoints        = "NoEndpoints"
 	ReasonPodsForbidden      = "PodsForbidden"
+	ReasonInvalidPicker      = "InvalidEndpointPicker"
 	ReasonGatewayNotFound    = "GatewayNotFound"
 	ReasonHostNotServed      = "HostNotServed"
 	ReasonUnsupportedServer  = "UnsupportedServer"

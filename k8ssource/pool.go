@@ -84,9 +84,9 @@ func checkPool(p *InferencePool) []Fault {
 	}
 	if ref := spec.EndpointPickerRef; ref != nil {
 		if ref.FailureMode == "FailOpen" {
-			return []Fault{{Reason: ReasonUnsupportedField, Used: true, Message: "spec.endpointPickerRef: endpoint pickers are not supported yet; with failureMode FailOpen the gateway chooses among the pods itself"}}
+			return []Fault{{Reason: ReasonInvalidPicker, Used: true, Message: "spec.endpointPickerRef: endpoint pickers are not supported yet; with failureMode FailOpen the gateway chooses among the pods itself"}}
 		}
-		return []Fault{*faultf(ReasonUnsupportedField, "spec.endpointPickerRef: endpoint pickers are not supported yet, and failureMode is FailClose, so requests for the pool are answered with 503; write FailOpen, or leave endpointPickerRef out, to have the gateway choose")}
+		return []Fault{*faultf(ReasonInvalidPicker, "spec.endpointPickerRef: endpoint pickers are not supported yet, and failureMode is FailClose, so requests for the pool are answered with 503; write FailOpen, or leave endpointPickerRef out, to have the gateway choose")}
 	}
 	return nil
 }
@@ -311,15 +311,8 @@ func PodReference(p *InferencePool) Reference {
 func (t *translation) poolReferences() []Reference {
 	used := make(map[string]bool)
 	for _, item := range t.objects.Routes {
-		for i := range item.Object.Spec.Rules {
-			for _, ref := range item.Object.Spec.Rules[i].BackendRefs {
-				if ref.BackendRef == nil || !isPool(ref.BackendRef) {
-					continue
-				}
-				if key, permitted := t.permittedPool(&item.Object, ref.BackendRef); permitted {
-					used[key] = true
-				}
-			}
+		for _, key := range t.poolsOf(&item.Object) {
+			used[key] = true
 		}
 	}
 	var out []Reference

@@ -30,6 +30,7 @@ type object struct {
 
 	generation int64
 	status     v1beta1.Status
+	parents    []any // of the status of an InferencePool, with what others wrote
 }
 
 // decode makes an object of what the API server has sent, which it may change.
@@ -62,6 +63,9 @@ func (k kind) decode(from runtime.Object) (*object, error) {
 		return nil, err
 	}
 	o.takeStatus()
+	if k.name == k8ssource.KindInferencePool {
+		o.parents, _, _ = unstructured.NestedSlice(tree, "status", "parents")
+	}
 	if k.name != k8ssource.KindPod { // of which it is all that counts
 		delete(tree, "status")
 	}

@@ -151,6 +151,19 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 			return // there is something newer to say
 		}
 	}
+	for _, outcome := range k8ssource.PoolOutcomes(t.objects, t.state, w.options) {
+		seen[outcome.Object.UID] = true
+		f := w.follower(k8ssource.KindInferencePool, outcome.Object.Namespace)
+		if f == nil || time.Now().Before(w.paused[f.part()]) {
+			continue
+		}
+		if err := w.writePool(ctx, f, outcome); err != nil {
+			w.failed(f, err)
+		}
+		if ctx.Err() != nil || w.latest.Load() != t {
+			return
+		}
+	}
 	w.events.offer(t.state.Findings)
 	w.others.look(ctx, others)
 	if w.again != nil {
@@ -191,6 +204,11 @@ func (w *statusWriter) write(ctx context.Context, f *follower, outcome k8ssource
 	if last := w.sent[current.uid]; last.over == current.resourceVersion && reflect.DeepEqual(last.want, outcome.Conditions) {
 		return nil
 	}
+	return w.patch(ctx, f, current, name, next, outcome.Conditions)
+}
+
+// patch writes a status over the version that was seen.
+func (w *statusWriter) patch(ctx context.Context, f *follower, current *object, name types.NamespacedName, next map[string]any, want []metav1.Condition) error {
 	data, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": current.uid, "resourceVersion": current.resourceVersion}, "status": next,
 	})
@@ -200,7 +218,7 @@ func (w *statusWriter) write(ctx context.Context, f *follower, outcome k8ssource
 	_, err = w.client.Resource(f.resource).Namespace(name.Namespace).Patch(ctx, name.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
 	switch {
 	case err == nil:
-		w.sent[current.uid] = sent{current.resourceVersion, outcome.Conditions}
+		w.sent[current.uid] = sent{current.resourceVersion, want}
 	case apierrors.IsConflict(err):
 		return nil // the version that was in the way is about to be seen
 	case apierrors.IsNotFound(err) && !w.missing[current.uid]:

@@ -39,6 +39,7 @@ func permissions(t *testing.T, injection bool) {
 		"events.events.k8s.io [] [] [create]",
 		"gateways.networking.istio.io [] [] [list watch]",
 		"inferencepools.inference.networking.k8s.io [] [] [list watch]",
+		"inferencepools.inference.networking.k8s.io/status [] [] [patch]",
 		"leases.coordination.k8s.io [] [] [get]",
 		"llmproviders.istio.alibabacloud.com [] [] [list watch]",
 		"llmproviders.istio.alibabacloud.com/status [] [] [patch]",

@@ -167,3 +167,58 @@ func TestMissingRightToPods(t *testing.T) {
 	})
 	g.answers(w.host, 200, "m")
 }
+
+// parents are the entries of a pool's status, each as "kind name controller accepted
+// resolved".
+func (w *world) parents(pool string) string {
+	return strings.TrimSpace(w.Kubectl("get", "inferencepool", pool, "-n", w.ns, "-o",
+		`jsonpath={range .status.parents[*]}{.parentRef.kind} {.parentRef.name} {.controllerName} {.conditions[?(@.type=="Accepted")].reason} {.conditions[?(@.type=="ResolvedRefs")].reason}{"\n"}{end}`).Stdout)
+}
+
+func (w *world) awaitsParents(pool, want string) {
+	w.t.Helper()
+	until(w.t, "status of the pool", func() (bool, string) {
+		got := w.parents(pool)
+		return got == want, got
+	})
+}
+
+// TestStatusOfPools holds that a gateway writes its own entry into the status of a pool
+// that a route refers to, and of no other, takes it away with the last of these routes,
+// and leaves the entries of other controllers alone.
+func TestStatusOfPools(t *testing.T) {
+	c := cluster.Shared(t)
+	c.InstallCRDs(crds)
+	c.InstallInferenceCRDs()
+	w := newWorld(t, c)
+	plain := strings.Replace(poolObject("vllm", 8000), "  endpointPickerRef: {name: nobody, port: {number: 9002}, failureMode: FailOpen}\n", "", 1)
+	w.apply(plain, poolObject("other", 8000))
+	const foreign = `{"parentRef":{"group":"gateway.networking.k8s.io","kind":"Gateway","name":"theirs"},"controllerName":"example.com/theirs","conditions":[{"type":"Accepted","status":"True","reason":"Accepted","message":"","lastTransitionTime":"2026-01-31T12:00:00Z"}]}`
+	theirs := "Gateway theirs example.com/theirs Accepted"
+	if r := w.Kubectl("patch", "inferencepool", "vllm", "-n", w.ns, "--subresource=status", "--type=merge", "-p", `{"status":{"parents":[`+foreign+`]}}`); r.Code != 0 {
+		t.Fatal(r.Stderr)
+	}
+	w.apply(poolRoute("r", "models."+w.ns, "vllm"), "---\n", poolRoute("second", "second."+w.ns, "vllm"))
+	w.start(settings{})
+	own := func(route, resolved string) string {
+		return "LLMRoute " + route + " istio.alibabacloud.com/llm-gateway/" + w.ns + "/gw Accepted " + resolved
+	}
+	w.awaitsParents("vllm", theirs+" \n"+own("r", "ResolvedRefs")+"\n"+own("second", "ResolvedRefs"))
+	before := w.version("inferencepool", "vllm")
+	time.Sleep(2 * time.Second)
+	if after := w.version("inferencepool", "vllm"); after != before {
+		t.Errorf("the status is written again and again: version %s, then %s", before, after)
+	}
+	if got := w.parents("other"); got != "" {
+		t.Errorf("a pool that nothing refers to has the status %q", got)
+	}
+	w.apply(poolObject("vllm", 8000)) // with a picker that is not there
+	w.awaitsParents("vllm", theirs+" \n"+own("r", "InvalidExtensionRef")+"\n"+own("second", "InvalidExtensionRef"))
+	w.Kubectl("delete", "llmroute", "second", "-n", w.ns)
+	w.awaitsParents("vllm", theirs+" \n"+own("r", "InvalidExtensionRef"))
+	w.apply(poolRoute("r", "models."+w.ns, "other"))
+	w.awaitsParents("vllm", theirs)
+	w.awaitsParents("other", own("r", "InvalidExtensionRef"))
+	w.Kubectl("delete", "llmroute", "r", "-n", w.ns)
+	w.awaitsParents("other", "")
+}

@@ -1,0 +1,137 @@
+package k8ssource
+
+import (
+	"cmp"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+// The reasons of the conditions of an InferencePool, as its API has them.
+const (
+	reasonNotSupportedByParent = "NotSupportedByParent"
+	reasonRouteNotAccepted     = "HTTPRouteNotAccepted"
+	reasonInvalidExtensionRef  = "InvalidExtensionRef"
+)
+
+// PoolOutcome is what became of one InferencePool.
+type PoolOutcome struct {
+	Object *InferencePool
+	// Parents are those through which requests reach the pool, in order; none if no
+	// route of this workload refers to it.
+	Parents []PoolParent
+}
+
+// PoolParent is a parent of an InferencePool: a Gateway that this workload serves, or
+// the LLMRoute itself if it is for sidecars.
+type PoolParent struct {
+	PoolParentRef
+	// Conditions are those of the pool's generation, without their times.
+	Conditions []metav1.Condition
+}
+
+// PoolOutcomes returns what became of each InferencePool in the state that Translate
+// made of the objects with the options, in their order.
+func PoolOutcomes(objects *Objects, state *llmroute.State, options Options) []PoolOutcome {
+	if len(objects.Pools) == 0 {
+		return nil
+	}
+	findings := make(map[string][]llmroute.Finding)
+	for _, f := range state.Findings {
+		findings[f.Object] = append(findings[f.Object], f)
+	}
+	t := newTranslation(objects, state.Identity, options)
+	for _, item := range objects.Gateways {
+		t.gateways[keyOf(&item.Object)] = item
+	}
+	parents, edge := make(map[string]map[PoolParentRef]bool), isEdge(state) // whether a route was accepted, by pool
+	for _, item := range objects.Routes {
+		accepted := !slices.ContainsFunc(findings[origins(KindLLMRoute, item).object], func(f llmroute.Finding) bool { return !f.Used })
+		for _, ref := range t.parentsThrough(&item.Object, edge) {
+			for _, key := range t.poolsOf(&item.Object) {
+				if parents[key] == nil {
+					parents[key] = make(map[PoolParentRef]bool)
+				}
+				parents[key][ref] = parents[key][ref] || accepted
+			}
+		}
+	}
+	out := make([]PoolOutcome, 0, len(objects.Pools))
+	for _, item := range objects.Pools {
+		outcome := PoolOutcome{Object: &item.Object}
+		said := findings[origins(KindInferencePool, item).object]
+		for ref, accepted := range parents[keyOf(&item.Object)] {
+			outcome.Parents = append(outcome.Parents, PoolParent{ref, poolConditions(said, accepted, item.Object.Generation)})
+		}
+		slices.SortFunc(outcome.Parents, func(a, b PoolParent) int {
+			return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+		})
+		out = append(out, outcome)
+	}
+	return out
+}
+
+// PoolParentRef names a PoolParent.
+type PoolParentRef struct{ Group, Kind, Namespace, Name string }
+
+// parentsThrough are the parents of pools to which a route of this workload leads.
+func (t *translation) parentsThrough(route *v1beta1.LLMRoute, edge bool) []PoolParentRef {
+	var out []PoolParentRef
+	for _, table := range t.tablesOf(route) {
+		switch gateway := t.gateways[table]; {
+		case table == MeshTable && !edge:
+			out = append(out, PoolParentRef{Group, KindLLMRoute, route.Namespace, route.Name})
+		case gateway != nil && t.selects(&gateway.Object):
+			out = append(out, PoolParentRef{"networking.istio.io", kindGateway, gateway.Object.Namespace, gateway.Object.Name})
+		}
+	}
+	return out
+}
+
+// poolsOf are the namespaces and names of the pools that a route may use and refers to.
+func (t *translation) poolsOf(route *v1beta1.LLMRoute) []string {
+	var out []string
+	for i := range route.Spec.Rules {
+		for _, ref := range route.Spec.Rules[i].BackendRefs {
+			if ref.BackendRef == nil || !isPool(ref.BackendRef) {
+				continue
+			}
+			if key, permitted := t.permittedPool(route, ref.BackendRef); permitted {
+				out = append(out, key)
+			}
+		}
+	}
+	return out
+}
+
+// poolConditions are the conditions of a pool with these findings. accepted reports
+// whether a route that leads to it is.
+func poolConditions(findings []llmroute.Finding, accepted bool, generation int64) []metav1.Condition {
+	var refusals, pickers, warnings []llmroute.Finding
+	for _, f := range findings {
+		switch {
+		case f.Reason == ReasonInvalidPicker:
+			pickers = append(pickers, f)
+		case !f.Used:
+			refusals = append(refusals, f)
+		default:
+			warnings = append(warnings, f)
+		}
+	}
+	is := metav1.Condition{Type: ConditionAccepted, Status: metav1.ConditionTrue, Reason: reasonAccepted, Message: messages(warnings)}
+	switch {
+	case len(refusals) > 0:
+		is.Status, is.Reason, is.Message = metav1.ConditionFalse, reasonNotSupportedByParent, messages(refusals)
+	case !accepted:
+		is.Status, is.Reason, is.Message = metav1.ConditionFalse, reasonRouteNotAccepted, "the routes that refer to the pool are not used; their own status says why"
+	}
+	resolved := metav1.Condition{Type: ConditionResolvedRefs, Status: metav1.ConditionTrue, Reason: reasonResolvedRefs}
+	if len(pickers) > 0 {
+		resolved.Status, resolved.Reason, resolved.Message = metav1.ConditionFalse, reasonInvalidExtensionRef, messages(pickers)
+	}
+	is.ObservedGeneration, resolved.ObservedGeneration = generation, generation
+	return []metav1.Condition{is, resolved}
+}

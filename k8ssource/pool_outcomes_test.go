@@ -1,0 +1,63 @@
+package k8ssource
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caddy-llm/gateway/llmroute"
+)
+
+func TestPoolOutcomes(t *testing.T) {
+	const pool = `apiVersion: inference.networking.k8s.io/v1
+kind: InferencePool
+metadata: {name: p, namespace: ns}
+spec: {selector: {matchLabels: {app: p}}, targetPorts: [{number: 8000}], appProtocol: %s}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: ours, namespace: ns}
+spec: {selector: {app: gw}, servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: theirs, namespace: ns}
+spec: {selector: {app: other}, servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ["*"]}]}
+`
+	route := func(namespace, name, gateways, backend string) string {
+		return fmt.Sprintf("---\napiVersion: istio.alibabacloud.com/v1beta1\nkind: LLMRoute\nmetadata: {name: %s, namespace: %s}\nspec:\n  host: %s.example.com\n  gateways: [%s]\n  rules: [{backendRefs: [%s]}]\n",
+			name, namespace, name, gateways, backend)
+	}
+	const ref = "{backendRef: {group: inference.networking.k8s.io, kind: InferencePool, namespace: ns, name: p}}"
+	for name, test := range map[string]struct{ protocol, routes, want string }{
+		"no route":                      {"http", "", ""},
+		"another pool":                  {"http", route("ns", "r", "ours", strings.Replace(ref, "name: p}", "name: q}", 1)), ""},
+		"a route at a Gateway":          {"http", route("ns", "r", "ours", ref), "Gateway ns/ours Accepted ResolvedRefs"},
+		"two routes at a Gateway":       {"http", route("ns", "r", "ours", ref) + route("ns", "s", "ours", ref), "Gateway ns/ours Accepted ResolvedRefs"},
+		"a Gateway of another workload": {"http", route("ns", "r", "theirs", ref), ""},
+		"a Gateway that is not there":   {"http", route("ns", "r", "nowhere", ref), ""},
+		"a namespace without the right": {"http", route("other", "r", "ns/ours", ref), ""},
+		"the root namespace":            {"http", route("istio-system", "r", "ns/ours", ref), "Gateway ns/ours Accepted ResolvedRefs"},
+		"a route that is refused":       {"http", route("ns", "r", "ours", ref+", {providerHost: a, weight: -1}"), "Gateway ns/ours HTTPRouteNotAccepted ResolvedRefs"},
+		"one of two is refused":         {"http", route("ns", "r", "ours", ref+", {providerHost: a, weight: -1}") + route("ns", "s", "ours", ref), "Gateway ns/ours Accepted ResolvedRefs"},
+		"a pool that cannot be used":    {"ftp", route("ns", "r", "ours", ref), "Gateway ns/ours NotSupportedByParent ResolvedRefs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects, err := Decode("a.yaml", []byte(fmt.Sprintf(pool, test.protocol)+test.routes))
+			if err != nil {
+				t.Fatal(err)
+			}
+			identity := llmroute.Identity{Namespace: "ns", Labels: map[string]string{"app": "gw"}}
+			state := Translate(objects, identity, Options{})
+			var got []string
+			for _, o := range PoolOutcomes(objects, state, Options{}) {
+				for _, p := range o.Parents {
+					got = append(got, fmt.Sprintf("%s %s/%s %s %s", p.Kind, p.Namespace, p.Name, p.Conditions[0].Reason, p.Conditions[1].Reason))
+				}
+			}
+			if text := strings.Join(got, "; "); text != test.want {
+				t.Errorf("got %q, want %q; findings %+v", text, test.want, state.Findings)
+			}
+		})
+	}
+}
