@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 )
@@ -28,15 +27,14 @@ func ReadCarrier(value JSON, vendor string) Carrier {
 	if len(inner) == 0 {
 		return Carrier{}
 	}
-	rest, ok := strings.CutPrefix(string(inner), tagged)
-	if !ok {
+	rest, ok := bytes.CutPrefix(inner, []byte(tagged))
+	colon := bytes.IndexByte(rest, ':')
+	if !ok || colon < 0 {
 		return Carrier{Vendor: vendor, Value: value}
 	}
-	from, state, ok := strings.Cut(rest, ":")
-	if !ok {
-		return Carrier{Vendor: vendor, Value: value}
-	}
-	return Carrier{Vendor: from, Value: JSON(`"` + state + `"`)}
+	state := make(JSON, 0, len(rest)-colon+1)
+	state = append(append(append(state, '"'), rest[colon+1:]...), '"')
+	return Carrier{Vendor: string(rest[:colon]), Value: state}
 }
 
 // Empty reports whether there is no state.

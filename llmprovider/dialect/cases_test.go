@@ -3,6 +3,7 @@ package dialect_test
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -330,7 +331,8 @@ func TestCasesAreComplete(t *testing.T) {
 	}
 }
 
-// What keeps a client waiting has the form that its SDK takes.
+// What a provider sends to keep a client waiting reaches it in the form that its SDK
+// takes: comments of every API, and the events of Anthropic's.
 func TestKeepAlive(t *testing.T) {
 	want := map[*dialect.API]string{
 		chat.API:      `data: {"id":"chatcmpl-x","object":"chat.completion.chunk","created":0,"model":"asked","choices":[{"index":0,"delta":{},"finish_reason":null}]}` + "\n\n",
@@ -338,24 +340,39 @@ func TestKeepAlive(t *testing.T) {
 		messages.API:  "event: ping\ndata: {\"type\":\"ping\"}\n\n",
 		gemini.API:    "",
 	}
-	for to, text := range want {
-		r := dialect.NewResponse(chat.API, to, dialect.ResponseOptions{Request: &dialect.Request{API: to}, Stream: true, Model: "asked"})
-		r.Head(&llmprovider.Head{Status: http.StatusOK, Header: make(http.Header), Stream: true})
-		if got := r.KeepAlive(); len(got) > 0 && to != responses.API {
-			t.Errorf("%s: %q before anything else", to.Name, got)
+	for from, in := range wholeStreams(t) {
+		pings := []string{": waiting\n\n", ":\n"}
+		switch from {
+		case converse.API: // of frames
+			continue
+		case messages.API:
+			pings = append(pings, typed(`{"type":"ping"}`))
 		}
-		pass := func([]byte) error { return nil }
-		if err := r.Write([]byte(chunk(`"content":"a"`, "null")), pass); err != nil {
-			t.Fatal(err)
-		}
-		if got := string(r.KeepAlive()); got != text {
-			t.Errorf("%s: %q, want %q", to.Name, got, text)
-		}
-		if err := r.Write([]byte(chunk("", "stop")+done), pass); err != nil {
-			t.Fatal(err)
-		}
-		if got := r.KeepAlive(); len(got) > 0 {
-			t.Errorf("%s: %q after the end", to.Name, got)
+		for to, text := range want {
+			r := dialect.NewResponse(from, to, dialect.ResponseOptions{Request: &dialect.Request{API: to}, Stream: true, Model: "asked"})
+			r.Head(&llmprovider.Head{Status: http.StatusOK, Header: make(http.Header), Stream: true})
+			got := ""
+			pass := func(p []byte) error { got += string(p); return nil }
+			write := func(text string) string {
+				got = ""
+				if err := r.Write([]byte(text), pass); err != nil {
+					t.Fatal(err)
+				}
+				return got
+			}
+			first, rest, _ := strings.Cut(in, "\n\n")
+			write(first + "\n\n")
+			id := regexp.MustCompile(`"id":"chatcmpl-[^"]*"`)
+			for _, ping := range pings {
+				got := id.ReplaceAllString(write(ping), `"id":"chatcmpl-x"`)
+				if got = strings.Replace(got, `"role":"assistant"`, "", 1); got != text {
+					t.Errorf("%s to %s: %q becomes %q, want %q", from.Name, to.Name, ping, got, text)
+				}
+			}
+			write(rest)
+			if got := write(pings[0]); got != "" && from != gemini.API { // whose streams end with the body
+				t.Errorf("%s to %s: %q after the end", from.Name, to.Name, got)
+			}
 		}
 	}
 }

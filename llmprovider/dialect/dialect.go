@@ -21,6 +21,10 @@
 package dialect
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -171,6 +175,23 @@ func (o *ResponseOptions) IDOf(start *Event) string {
 		return BareID(o.ID)
 	}
 	return BareID(start.ID)
+}
+
+// maxCallID bounds the part of a call's id that is the response's, in bytes: OpenAI takes
+// ids of 64 at most.
+const maxCallID = 40
+
+// CallID returns an id for a call of a response that has none. response is the response's
+// id as its provider gives it. It is unique in a conversation, since the response's id is.
+func (o *ResponseOptions) CallID(response string, choice, call int) string {
+	if response == "" {
+		response = o.ID
+	}
+	if response = BareID(response); len(response) > maxCallID {
+		sum := sha256.Sum256([]byte(response))
+		response = hex.EncodeToString(sum[:maxCallID/2])
+	}
+	return "call_" + response + "_" + strconv.Itoa(choice) + "_" + strconv.Itoa(call)
 }
 
 // ModelOf returns the name of the model that the client is told.

@@ -26,6 +26,9 @@ func (r *Emitter) Send(e Event) {
 	}
 }
 
+// Ping passes on that the provider is still at work.
+func (r *Emitter) Ping() { r.Send(Event{Kind: Ping}) }
+
 // End ends the response, once.
 func (r *Emitter) End() {
 	r.Send(Event{Kind: End})

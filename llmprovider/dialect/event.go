@@ -18,7 +18,7 @@ const (
 	UsageEvent
 	End
 	Failure
-	Ping
+	Ping   // the provider is still at work, and says so
 	Vector // an embedding: Text is its array, Choice its index among the inputs
 )
 
@@ -55,9 +55,6 @@ type Event struct {
 	// summary.
 	Summary bool
 
-	// Media is the content of an Image, Audio or other medium, at its Open.
-	Media *Media
-
 	// Reason is why a choice ended, at Finish; StopText is the stop sequence that
 	// did, a JSON string or nil; Detail is what the provider says of a refusal.
 	Reason   Reason
@@ -77,4 +74,20 @@ type Event struct {
 
 	// Err is what went wrong, at Failure.
 	Err *llmprovider.Error
+}
+
+// openSize is what a part counts for beside what it says, in bytes: endless empty ones
+// take memory as well.
+const openSize = 512
+
+// size is what an event adds to a response that is kept, in bytes.
+func (e *Event) size() int {
+	n := len(e.Text) + len(e.LogProbs) + len(e.Signature.Value) + len(e.Data.Value)
+	switch e.Kind {
+	case Open:
+		n += openSize + len(e.ID) + len(e.Name)
+	case Finish:
+		n += len(e.StopText) + len(e.Detail)
+	}
+	return n
 }

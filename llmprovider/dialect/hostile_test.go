@@ -1,6 +1,7 @@
 package dialect_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -47,6 +48,43 @@ func TestNesting(t *testing.T) {
 // A response without an end is cut, whatever has no end in it.
 func TestEndless(t *testing.T) {
 	text := strings.Repeat("x", 64<<10)
+	for name, tc := range map[string]struct {
+		from  *dialect.API
+		piece string
+	}{
+		"log probabilities": {chat.API, event("", `{"choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"content":[{"token":"`+text+`"}]}}]}`)},
+		"signatures":        {chat.API, chunk(`"thinking_blocks":[{"type":"thinking","thinking":"","signature":"`+text+`"}]`, "null")},
+		"encrypted":         {chat.API, chunk(`"thinking_blocks":[{"type":"redacted_thinking","data":"`+text+`"}]`, "null")},
+		"ids and names":     {gemini.API, event("", `{"candidates":[{"content":{"parts":[{"functionCall":{"id":"`+text+`","name":"`+text+`"}}]}}]}`)},
+		"state of parts":    {gemini.API, event("", `{"candidates":[{"content":{"parts":[{"text":"a","thoughtSignature":"`+text+`"}]}}]}`)},
+		"items":             {responses.API, "data: {\"type\":\"response.output_text.delta\",\"output_index\":%d,\"delta\":\"a\"}\n\n"},
+		"free text":         {messages.API, typed(`{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"` + text + `"}}`)},
+	} {
+		for _, to := range []*dialect.API{chat.API, responses.API, gemini.API} {
+			if tc.from == to {
+				continue
+			}
+			tool := dialect.Request{API: to, Tools: []dialect.Tool{{Kind: dialect.Custom, Name: "free"}}}
+			r := dialect.NewResponse(tc.from, to, dialect.ResponseOptions{Request: &tool, Stream: true})
+			r.Head(&llmprovider.Head{Status: http.StatusOK, Header: make(http.Header), Stream: true})
+			pass := func([]byte) error { return nil }
+			if name == "free text" {
+				_ = r.Write([]byte(typed(`{"type":"content_block_start","content_block":{"type":"tool_use","id":"c","name":"free"}}`)), pass)
+			}
+			for i := 0; i < 200_000 && !r.Failed(); i++ {
+				piece := tc.piece
+				if name == "items" {
+					piece = fmt.Sprintf(piece, i)
+				}
+				if err := r.Write([]byte(piece), pass); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !r.Failed() {
+				t.Errorf("%s from %s to %s go on", name, tc.from.Name, to.Name)
+			}
+		}
+	}
 	for name, piece := range map[string]string{
 		"text":  chunk(`"content":"`+text+`"`, "null"),
 		"parts": chunk(`"reasoning_content":"a"`, "null") + chunk(`"content":"b"`, "null"),

@@ -46,7 +46,6 @@ const (
 	CRefusal
 	CReasoning
 	CSignature
-	CToolCall
 	CArguments
 	CToolResult
 	CToolError
@@ -56,12 +55,10 @@ const (
 	CAudio
 	CVideo
 	CDocument
-	CDocumentURL
 	CDocumentName
 	CFileID
 	CCitations
 	CTool
-	CToolName
 	CToolSchema
 	CCustomTool
 	CGrammar

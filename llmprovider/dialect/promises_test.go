@@ -156,3 +156,24 @@ func TestArrays(t *testing.T) {
 		}
 	}
 }
+
+// A lifetime of a cache marker that an API does not have is told as approximated, and
+// never one that it has.
+func TestLifetimesOfCacheMarkers(t *testing.T) {
+	for ttl, exact := range map[string]bool{"5m": true, "1h": true, "30m": false, "12h": false} {
+		r, refused := dialect.Read(responses.API, []byte(`{"model":"x","input":[{"role":"user","content":[{"type":"input_text","text":"a","prompt_cache_breakpoint":{"mode":"explicit","ttl":"`+ttl+`"}}]}]}`), dialect.Call{})
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		for _, to := range []*dialect.API{chat.API, messages.API, converse.API} {
+			out, refused := dialect.Translate(r, to, dialect.Target{Model: "m", Profile: &dialect.Profile{CacheControl: true}})
+			if refused != nil {
+				t.Fatal(to.Name, refused)
+			}
+			lost := out.Loss.Fields(responses.API, dialect.Approximated)
+			if exact != (len(lost) == 0) || len(out.Loss.Fields(responses.API, dialect.Dropped)) > 0 || !bytes.Contains(out.Body, []byte("ephemeral")) && !bytes.Contains(out.Body, []byte("cachePoint")) {
+				t.Errorf("%s to %s: %v is approximated in %s", ttl, to.Name, lost, out.Body)
+			}
+		}
+	}
+}

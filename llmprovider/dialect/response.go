@@ -29,7 +29,8 @@ type Response struct {
 	usage   llmprovider.Usage
 	content bool
 	settled bool
-	size    int // of what came, in bytes
+	size    int  // of what came, in bytes
+	watched bool // nothing is written, so what comes takes no memory
 	ended   bool
 	failed  *llmprovider.Error
 	loss    Loss
@@ -45,10 +46,6 @@ const (
 	formStream
 	formError // an error, whatever the body says
 )
-
-// openSize is what a part counts for beside its text, in bytes: endless empty ones take
-// memory as well.
-const openSize = 512
 
 // maxErrorBody bounds what is kept of an error's body, in bytes.
 const maxErrorBody = 64 << 10
@@ -207,17 +204,6 @@ func (t *Response) Unfinished() bool { return false }
 // Loss is what of the response the client is not told, in the client's terms.
 func (t *Response) Loss() *Loss { return &t.loss }
 
-// KeepAlive returns what keeps the client waiting while the provider is silent, in
-// the form that SDKs of its API take, or nothing if there is none or it is too early.
-// It is valid until the next call.
-func (t *Response) KeepAlive() []byte {
-	if !t.options.Stream || t.over() || !t.begun {
-		return nil
-	}
-	t.out = t.writer.Append(t.out[:0], &Event{Kind: Ping})
-	return t.out
-}
-
 // over reports whether the response has come to an end. The first one counts.
 func (t *Response) over() bool { return t.ended || t.failed != nil }
 
@@ -226,10 +212,7 @@ func (t *Response) take(e *Event) error {
 	if t.over() {
 		return nil
 	}
-	if t.size += len(e.Text); e.Kind == Open {
-		t.size += openSize
-	}
-	if t.size > MaxBody {
+	if t.size += e.size(); t.size > MaxBody && !t.watched {
 		t.fail(&llmprovider.Error{
 			Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "response_too_long",
 			Message: "the provider's response has no end within 64 MiB, so it is cut here; ask for a shorter one",
@@ -237,6 +220,10 @@ func (t *Response) take(e *Event) error {
 		return nil
 	}
 	switch e.Kind {
+	case Ping:
+		if !t.options.Stream {
+			return nil
+		}
 	case Start:
 		if t.usage.Model == "" {
 			t.usage.Model = bounded(e.Model)

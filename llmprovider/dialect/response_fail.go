@@ -48,9 +48,6 @@ func (t *Response) Failure() []byte {
 	return append(jsonscan.AppendString(out, t.failed.Message), `}}`...)
 }
 
-// Error is what went wrong in the response, or nil.
-func (t *Response) Error() *llmprovider.Error { return t.failed }
-
 // ErrorEvent implements llmprovider.Reader: it ends a response that cannot go on.
 func (t *Response) ErrorEvent(err *llmprovider.Error) []byte {
 	if t.over() {

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
@@ -74,6 +75,12 @@ func ReadAudio(audio JSON) *Media {
 		return nil
 	}
 	return &Media{Type: "audio/" + jsonscan.Text(jsonscan.Get(audio, "format")), Data: jsonscan.Plain(data)}
+}
+
+// PlacedID is the id of a call in a conversation that has none: from its place, so that
+// the same conversation gives the same id.
+func PlacedID(turn, call int) string {
+	return "call_" + strconv.Itoa(turn) + "_" + strconv.Itoa(call)
 }
 
 // AddAssistant adds parts of the model's turn: those that follow each other are one turn,

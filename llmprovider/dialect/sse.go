@@ -22,6 +22,10 @@ type EventStream struct {
 	name  []byte
 	data  []byte // the event's data so far
 	lines int    // of data
+
+	// Comment is called for each comment, which providers send to keep a client waiting;
+	// nil for nothing.
+	Comment func()
 }
 
 // Read takes the next piece and calls f with each event that has data: its name,
@@ -92,6 +96,12 @@ func (s *EventStream) line(line []byte, f func(name, data []byte) error) error {
 	}
 	if len(line) == 0 {
 		return s.dispatch(f)
+	}
+	if line[0] == ':' {
+		if s.Comment != nil {
+			s.Comment()
+		}
+		return nil
 	}
 	field, value, _ := bytes.Cut(line, []byte{':'})
 	value = bytes.TrimPrefix(value, []byte{' '})

@@ -9,19 +9,22 @@ import (
 // Watch passes a provider's response on as it is, byte for byte, and reads of it what a
 // Response reads: usage, the finish reason, whether it has content, has ended, or tells
 // of an error. It is for clients that speak the provider's API. A response that the API
-// does not know is passed on unread.
+// does not know is passed on unread. Of a response that is one document it keeps what
+// it reads, and of long texts and media their beginning alone.
 //
 // It serves one response and is not safe for concurrent use.
 type Watch struct {
 	read  Response
-	blind bool // what comes is not read any more
-	cut   bool // the body ended before the response was complete
+	skim  *skimmer // of a body that is no stream of events
+	kept  []byte   // what the skimmer leaves of a piece
+	blind bool     // what comes is not read any more
+	cut   bool     // the body ended before the response was complete
 }
 
 // NewWatch returns the reader of a response in an API. count reports whether only a
 // prompt's tokens were asked for.
 func NewWatch(api *API, count bool) *Watch {
-	w := &Watch{read: Response{from: api, to: api, writer: nowhere{}, options: ResponseOptions{Kept: Kept{Count: count}}}}
+	w := &Watch{read: Response{from: api, to: api, writer: nowhere{}, options: ResponseOptions{Kept: Kept{Count: count}}, watched: true}}
 	w.read.emit = w.read.take
 	return w
 }
@@ -33,13 +36,20 @@ func (w *Watch) Head(h *llmprovider.Head) {
 		return
 	}
 	own := llmprovider.Head{Status: h.Status, Header: h.Header, Stream: h.Stream}
-	w.read.Head(&own)
+	if w.read.Head(&own); w.read.form == formUnknown {
+		w.skim = new(skimmer)
+	}
 }
 
 // Write implements llmprovider.Reader.
 func (w *Watch) Write(p []byte, pass func([]byte) error) error {
-	if !w.blind && w.read.Write(p, discard) != nil {
-		w.blind = true
+	if !w.blind {
+		seen := p
+		if w.skim != nil {
+			w.kept = w.skim.append(w.kept[:0], p)
+			seen = w.kept
+		}
+		w.blind = w.read.Write(seen, discard) != nil
 	}
 	return pass(p)
 }

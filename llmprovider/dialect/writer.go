@@ -83,6 +83,20 @@ func (w *RequestWriter) Comma(i int) {
 	}
 }
 
+// Ephemeral appends a cache marker in the form of Anthropic's API, which others took
+// over. Its lifetimes are five minutes and an hour.
+func (w *RequestWriter) Ephemeral(c *Cache) {
+	switch c.TTL {
+	case 0, 300:
+		w.Out = append(w.Out, `,"cache_control":{"type":"ephemeral"}`...)
+		return
+	case 3600:
+	default:
+		w.R.Loss.Approximate(CCache)
+	}
+	w.Out = append(w.Out, `,"cache_control":{"type":"ephemeral","ttl":"1h"}`...)
+}
+
 // Values appends a member that is an array of values that the source has, if there
 // are any.
 func (w *RequestWriter) Values(name string, values []JSON) {

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,7 +114,7 @@ func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *ll
 	out.AddedStreamOptions = t.API == chat.API && out.Stream && !s.WithoutStreamOptions
 	to, stream, array := t.API, in.Stream, in.Array
 	out.NewReader = func(*http.Response, bool) llmprovider.Reader {
-		return &reader{translation, dialect.NewResponse(to, from, dialect.ResponseOptions{
+		return &reader{translation: translation, api: from, Response: dialect.NewResponse(to, from, dialect.ResponseOptions{
 			Request: request, Model: request.Model, Stream: stream, Array: array, Vendor: vendor, ID: rand.Text(), Created: time.Now().Unix(),
 		})}
 	}
@@ -144,21 +145,48 @@ func unsupported(e llmprovider.Endpoint, speaks string) *llmprovider.Error {
 }
 
 // reader is the reader of a translated response. It adds to the head what became of the
-// request.
+// request, and, where the response is not streamed, of the response.
 type reader struct {
 	translation *llmprovider.Translation
+	api         *dialect.API // the client's
+	head        *llmprovider.Head
 	*dialect.Response
 }
 
 // Head implements llmprovider.Reader.
 func (r *reader) Head(h *llmprovider.Head) {
 	r.Response.Head(h)
+	r.head = h
 	h.Header[HeaderTranslated] = []string{r.translation.To + "; from=" + r.translation.From}
 	if names := r.translation.Dropped; len(names) > 0 {
 		h.Header[HeaderDropped] = []string{strings.Join(names, ", ")}
 	}
 	if names := r.translation.Approximated; len(names) > 0 {
 		h.Header[HeaderApproximated] = []string{strings.Join(names, ", ")}
+	}
+}
+
+// Finish implements llmprovider.Reader. What of the response the client is told otherwise
+// is known now: it is in the log, and in the head of a response that has not begun.
+func (r *reader) Finish(pass func([]byte) error) error {
+	err := r.Response.Finish(func(p []byte) error {
+		r.note()
+		return pass(p)
+	})
+	r.note() // of a stream, whose last event came before
+	return err
+}
+
+func (r *reader) note() {
+	names := r.Loss().Fields(r.api, dialect.Approximated)
+	if len(names) == 0 {
+		return
+	}
+	names = append(names, r.translation.Approximated...)
+	slices.Sort(names)
+	r.translation.Approximated = slices.Compact(names)
+	if !r.head.Stream {
+		r.head.Header[HeaderApproximated] = []string{strings.Join(r.translation.Approximated, ", ")}
 	}
 }
 

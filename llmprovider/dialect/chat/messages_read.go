@@ -123,7 +123,7 @@ func (c *conversation) addAssistant(m *message) *llmprovider.Error {
 	}
 	n := 0
 	for call := range jsonscan.Elements(m.toolCalls) {
-		p, err := readCall(call, callID(len(c.r.Turns), n))
+		p, err := readCall(call, dialect.PlacedID(len(c.r.Turns), n))
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (c *conversation) addAssistant(m *message) *llmprovider.Error {
 		n++
 	}
 	if m.functionCall != nil {
-		call := &dialect.ToolUse{ID: callID(len(c.r.Turns), n), Name: jsonscan.Text(jsonscan.Get(m.functionCall, "name"))}
+		call := &dialect.ToolUse{ID: dialect.PlacedID(len(c.r.Turns), n), Name: jsonscan.Text(jsonscan.Get(m.functionCall, "name"))}
 		call.Arguments.Text = jsonscan.Get(m.functionCall, "arguments")
 		parts = append(parts, dialect.Part{Kind: dialect.ToolCall, Call: call})
 		c.remember(call)
@@ -190,7 +190,11 @@ func readReasoning(m *message) []dialect.Part {
 	return parts
 }
 
-const vendorAnthropic = "anthropic"
+// The vendors whose state this API carries in members of its own; see dialect.Carrier.
+const (
+	vendorAnthropic = "anthropic"
+	vendorGoogle    = "google"
+)
 
 // vendorOf is whose state OpenRouter says that a detail of reasoning is
 // (https://openrouter.ai/docs/use-cases/reasoning-tokens).
@@ -201,7 +205,7 @@ func vendorOf(format string) string {
 	case strings.HasPrefix(format, "openai"), strings.HasPrefix(format, "azure-openai"):
 		return "openai"
 	case strings.HasPrefix(format, "google"):
-		return "google"
+		return vendorGoogle
 	}
 	return "other"
 }

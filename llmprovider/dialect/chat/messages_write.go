@@ -213,7 +213,7 @@ func (w *requestWriter) call(p *dialect.Part) {
 	}
 	w.Out = append(w.Out, '}')
 	switch {
-	case p.Signature.From("google") && w.Target.Vendor == "google":
+	case p.Signature.From(vendorGoogle) && w.Target.Vendor == vendorGoogle:
 		w.Out = append(w.Out, `,"extra_content":{"google":{"thought_signature":`...)
 		w.Out = append(w.Out, p.Signature.Value...)
 		w.Out = append(w.Out, `}}`...)

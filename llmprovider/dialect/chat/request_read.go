@@ -1,8 +1,6 @@
 package chat
 
 import (
-	"strconv"
-
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
@@ -273,10 +271,4 @@ func readLegacyChoice(r *dialect.Request, value dialect.JSON) *llmprovider.Error
 		return nil
 	}
 	return readChoice(r, value)
-}
-
-// callID is the id of a call that has none: from its place, so that the same
-// conversation gives the same id.
-func callID(turn, call int) string {
-	return "call_" + strconv.Itoa(turn) + "_" + strconv.Itoa(call)
 }

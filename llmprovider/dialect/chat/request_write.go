@@ -194,16 +194,14 @@ func (w *requestWriter) tool(t *dialect.Tool) *llmprovider.Error {
 	return nil
 }
 
-// cache writes a cache marker, where the provider takes them.
+// cache writes a cache marker as Anthropic's API has it, where the provider takes them.
 func (w *requestWriter) cache(c *dialect.Cache) {
 	switch {
 	case c == nil:
 	case !w.Target.Profile.CacheControl:
 		w.R.Loss.Drop(dialect.CCache)
-	case c.TTL == 3600:
-		w.Out = append(w.Out, `,"cache_control":{"type":"ephemeral","ttl":"1h"}`...)
 	default:
-		w.Out = append(w.Out, `,"cache_control":{"type":"ephemeral"}`...)
+		w.Ephemeral(c)
 	}
 }
 

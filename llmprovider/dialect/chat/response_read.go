@@ -10,7 +10,7 @@ import (
 func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
 	r := &responseReader{options: o}
 	if o.Stream {
-		return &streamReader{responseReader: r}
+		return &streamReader{responseReader: r, events: dialect.EventStream{Comment: r.Ping}}
 	}
 	return &wholeReader{responseReader: r}
 }
@@ -20,12 +20,13 @@ type responseReader struct {
 	options dialect.ResponseOptions
 	dialect.Emitter
 	started bool
+	id      string // the response's
 	usage   llmprovider.Usage
 }
 
 func (r *responseReader) start(id, model string) {
 	if !r.started {
-		r.started = true
+		r.started, r.id = true, id
 		r.Send(dialect.Event{Kind: dialect.Start, ID: id, Model: model})
 	}
 }
@@ -76,24 +77,24 @@ func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
 }
 
 func (r *wholeReader) readChoice(n int, choice dialect.JSON) {
-	message := jsonscan.Get(choice, "message")
+	m := said(jsonscan.Get(choice, "message"))
 	refused := false
-	for _, part := range readReasoning(reasoningOf(message)) {
+	for _, part := range readReasoning(&m) {
 		t := part.Thought
 		r.Part(dialect.Event{Choice: n, Part: dialect.Reasoning, Summary: t.Summary, Data: t.Data}, jsonscan.Inner(t.Text), t.Signature)
 	}
-	r.readContent(n, jsonscan.Get(message, "content"), logProbs(choice))
-	if refusal := jsonscan.Inner(jsonscan.Get(message, "refusal")); len(refusal) > 0 {
+	r.readContent(n, m.content, logProbs(choice))
+	if refusal := jsonscan.Inner(m.refusal); len(refusal) > 0 {
 		refused = true
 		r.Part(dialect.Event{Choice: n, Part: dialect.Refusal}, refusal, dialect.Carrier{})
 	}
 	i := 0
-	for raw := range jsonscan.Elements(jsonscan.Get(message, "tool_calls")) {
+	for raw := range jsonscan.Elements(m.toolCalls) {
 		r.readCall(n, i, raw)
 		i++
 	}
-	if call := jsonscan.Get(message, "function_call"); len(call) > 0 && call[0] == '{' {
-		r.call(n, callID(n, i), call, false)
+	if call := m.functionCall; len(call) > 0 && call[0] == '{' {
+		r.call(n, call, dialect.Event{ID: r.options.CallID(r.id, n, i)})
 		i++
 	}
 	r.finish(n, choice, refused, i)
@@ -145,20 +146,27 @@ func (r *wholeReader) readContent(n int, content, logProbs dialect.JSON) {
 }
 
 func (r *wholeReader) readCall(n, i int, raw dialect.JSON) {
-	id := jsonscan.Text(jsonscan.Get(raw, "id"))
-	if id == "" {
-		id = callID(n, i)
+	open := dialect.Event{ID: jsonscan.Text(jsonscan.Get(raw, "id")), Signature: callState(jsonscan.Get(raw, "extra_content"))}
+	if open.ID == "" {
+		open.ID = r.options.CallID(r.id, n, i)
 	}
+	f := jsonscan.Get(raw, "function")
 	if custom := jsonscan.Get(raw, "custom"); custom != nil {
-		r.call(n, id, custom, true)
-		return
+		f, open.Custom = custom, true
 	}
-	r.call(n, id, jsonscan.Get(raw, "function"), false)
+	r.call(n, f, open)
 }
 
-func (r *responseReader) call(n int, id string, f dialect.JSON, custom bool) {
+// callState reads the state that Google's endpoint attaches to a call
+// (https://ai.google.dev/gemini-api/docs/openai).
+func callState(extra dialect.JSON) dialect.Carrier {
+	return dialect.ReadCarrier(dialect.StringOf(jsonscan.Get(extra, "google"), "thought_signature"), vendorGoogle)
+}
+
+// call emits a call that is whole. open has what the function itself does not say.
+func (r *responseReader) call(n int, f dialect.JSON, open dialect.Event) {
 	name := "arguments"
-	if custom {
+	if open.Custom {
 		name = "input"
 	}
 	value := jsonscan.Get(f, name)
@@ -166,20 +174,31 @@ func (r *responseReader) call(n int, id string, f dialect.JSON, custom bool) {
 	if len(value) > 0 && value[0] == '{' { // as Ollama's older versions send them
 		text = jsonscan.AppendEscaped(nil, value)
 	}
-	r.Part(dialect.Event{Choice: n, Part: dialect.ToolCall, ID: id, Name: jsonscan.Text(jsonscan.Get(f, "name")), Custom: custom}, text, dialect.Carrier{})
+	open.Choice, open.Part, open.Name = n, dialect.ToolCall, jsonscan.Text(jsonscan.Get(f, "name"))
+	r.Part(open, text, dialect.Carrier{})
 }
 
-// reasoningOf collects the members of a message that carry reasoning.
-func reasoningOf(object dialect.JSON) *message {
-	m := new(message)
+// said reads the members of a message, or of a piece of one.
+func said(object dialect.JSON) message {
+	var m message
 	for name, v := range jsonscan.Members(object) {
-		switch {
-		case jsonscan.IsNull(v):
-		case jsonscan.NameIs(name, "reasoning_content"), jsonscan.NameIs(name, "reasoning"):
+		if jsonscan.IsNull(v) {
+			continue
+		}
+		switch string(jsonscan.Plain(name)) {
+		case "content":
+			m.content = v
+		case "refusal":
+			m.refusal = v
+		case "tool_calls":
+			m.toolCalls = v
+		case "function_call":
+			m.functionCall = v
+		case "reasoning_content", "reasoning":
 			m.reasoning = v
-		case jsonscan.NameIs(name, "reasoning_details"):
+		case "reasoning_details":
 			m.reasoningDetails = v
-		case jsonscan.NameIs(name, "thinking_blocks"):
+		case "thinking_blocks":
 			m.thinkingBlocks = v
 		}
 	}

@@ -71,7 +71,7 @@ func appendCall(dst []byte, e *dialect.Event) []byte {
 	}
 	if !e.Signature.Empty() {
 		dst = append(dst, `,"extra_content":{"google":{"thought_signature":`...)
-		dst = e.Signature.Append(dst, "google")
+		dst = e.Signature.Append(dst, vendorGoogle)
 		dst = append(dst, `}}`...)
 	}
 	dst = append(dst, `,"type":"function","function":{"name":`...)

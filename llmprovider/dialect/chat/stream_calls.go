@@ -1,8 +1,6 @@
 package chat
 
 import (
-	"bytes"
-
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
@@ -37,14 +35,18 @@ func (r *streamReader) fragment(n int, raw dialect.JSON) {
 			f.name = jsonscan.Text(jsonscan.Get(v, "name"))
 			f.text = jsonscan.Inner(jsonscan.Get(v, "input"))
 		case jsonscan.NameIs(name, "extra_content"):
-			f.sig = dialect.ReadCarrier(dialect.StringOf(jsonscan.Get(v, "google"), "thought_signature"), "google")
+			f.sig = callState(v)
 		}
 	}
 	r.takeFragment(n, f)
 }
 
-// maxWaiting bounds the calls of a choice that are under way at once.
-const maxWaiting = 256
+// maxWaiting bounds what waits of a response's calls, in bytes, and waitSize is what a
+// call counts for beside its texts.
+const (
+	maxWaiting = dialect.MaxEvent
+	waitSize   = 256
+)
 
 // takeFragment passes a piece on if its call is open, opens its call if none is or
 // the open one has all of its arguments, and else keeps it until the choice ends: a
@@ -60,7 +62,7 @@ func (r *streamReader) takeFragment(n int, f fragment) {
 	case !begins:
 		for i := range c.waiting {
 			if c.waiting[i].index == f.index {
-				c.wait(i, f.text)
+				r.wait(c, i, f.text)
 				return
 			}
 		}
@@ -68,30 +70,32 @@ func (r *streamReader) takeFragment(n int, f fragment) {
 	}
 	for i := range c.waiting { // the name again
 		if c.waiting[i].index == f.index && (f.id == "" || f.id == c.waiting[i].id) {
-			c.wait(i, f.text)
+			r.wait(c, i, f.text)
 			return
 		}
 	}
 	if f.id == "" {
-		f.id = callID(n, c.calls+len(c.waiting))
+		f.id = r.options.CallID(r.id, n, c.calls+len(c.waiting))
 	}
 	if c.open == dialect.ToolCall && f.index != c.call && !c.whole.complete() {
-		if len(c.waiting) < maxWaiting {
-			f.text = bytes.Clone(f.text)
-			c.waiting = append(c.waiting, f)
-		}
+		text := f.text
+		f.text = nil
+		c.waiting = append(c.waiting, f)
+		r.held += waitSize + len(f.id) + len(f.name) + len(f.sig.Value)
+		r.wait(c, len(c.waiting)-1, text)
 		return
 	}
 	r.openCall(n, f)
 }
 
-// wait keeps a piece of a call that waits, within bounds.
-func (c *choiceState) wait(i int, text []byte) {
-	if w := &c.waiting[i]; len(w.text)+len(text) <= dialect.MaxEvent/maxWaiting*8 {
-		w.text = append(w.text, text...)
-	} else {
-		c.overflow = true
+// wait keeps a piece of a call that waits. A response whose calls are under way at once
+// beyond what can be kept fails.
+func (r *streamReader) wait(c *choiceState, i int, text []byte) {
+	if r.held += len(text); r.held > maxWaiting {
+		r.Fail(dialect.Malformed("order of calls"))
+		return
 	}
+	c.waiting[i].text = append(c.waiting[i].text, text...)
 }
 
 func (r *streamReader) openCall(n int, f fragment) {

@@ -12,19 +12,19 @@ type streamReader struct {
 	*responseReader
 	events  dialect.EventStream
 	choices []choiceState
+	held    int // bytes of calls that wait
 }
 
 // choiceState is what has come of one choice.
 type choiceState struct {
-	open     dialect.Kind // the part that is open, or 0
-	call     int          // the index of the open call, as the provider counts
-	id       string       // its id
-	calls    int          // that were opened
-	whole    objectEnd    // of the open call's arguments
-	refused  bool
-	done     bool       // it said why it ended
-	overflow bool       // a call that waits is too long to be kept
-	waiting  []fragment // of calls that are not open, in the order of their beginning
+	open    dialect.Kind // the part that is open, or 0
+	call    int          // the index of the open call, as the provider counts
+	id      string       // its id
+	calls   int          // that were opened
+	whole   objectEnd    // of the open call's arguments
+	refused bool
+	done    bool       // it said why it ended
+	waiting []fragment // of calls that are not open, in the order of their beginning
 }
 
 func (r *streamReader) Read(p []byte, emit func(*dialect.Event) error) error {
@@ -147,41 +147,20 @@ func (r *streamReader) choice(raw dialect.JSON) {
 	if c.done {
 		return // what comes after the end, such as Azure's late filter results, is no content
 	}
-	delta := jsonscan.Get(raw, "delta")
-	var content, refusal, calls, functionCall dialect.JSON
-	hasReasoning := false
-	for name, v := range jsonscan.Members(delta) {
-		if jsonscan.IsNull(v) {
-			continue
-		}
-		switch string(jsonscan.Plain(name)) {
-		case "content":
-			content = v
-		case "refusal":
-			refusal = v
-		case "tool_calls":
-			calls = v
-		case "function_call":
-			functionCall = v
-		case "reasoning_content", "reasoning", "reasoning_details", "thinking_blocks":
-			hasReasoning = true
-		}
-	}
-	if hasReasoning {
-		r.reasoning(n, delta)
-	}
-	r.content(n, content, raw)
-	if text := jsonscan.Inner(refusal); len(text) > 0 {
+	m := said(jsonscan.Get(raw, "delta"))
+	r.reasoning(n, &m)
+	r.content(n, m.content, raw)
+	if text := jsonscan.Inner(m.refusal); len(text) > 0 {
 		c.refused = true
 		r.text(n, dialect.Refusal, text)
 	}
-	for call := range jsonscan.Elements(calls) {
+	for call := range jsonscan.Elements(m.toolCalls) {
 		r.fragment(n, call)
 	}
-	if functionCall != nil {
-		f := fragment{name: jsonscan.Text(jsonscan.Get(functionCall, "name")), text: jsonscan.Inner(jsonscan.Get(functionCall, "arguments"))}
+	if m.functionCall != nil {
+		f := fragment{name: jsonscan.Text(jsonscan.Get(m.functionCall, "name")), text: jsonscan.Inner(jsonscan.Get(m.functionCall, "arguments"))}
 		if f.name != "" {
-			f.id = callID(n, c.calls)
+			f.id = r.options.CallID(r.id, n, c.calls)
 		}
 		r.takeFragment(n, f)
 	}
@@ -206,8 +185,12 @@ func (r *streamReader) content(n int, content, choice dialect.JSON) {
 	}
 }
 
-func (r *streamReader) reasoning(n int, delta dialect.JSON) {
-	for _, part := range readReasoning(reasoningOf(delta)) {
+func (r *streamReader) reasoning(n int, m *message) {
+	if m.thinkingBlocks == nil && m.reasoningDetails == nil { // most often text alone
+		r.text(n, dialect.Reasoning, jsonscan.Inner(m.reasoning))
+		return
+	}
+	for _, part := range readReasoning(m) {
 		t := part.Thought
 		if text := jsonscan.Inner(t.Text); len(text) > 0 {
 			r.text(n, dialect.Reasoning, text)
@@ -257,10 +240,6 @@ func (r *streamReader) closePart(n int) {
 func (r *streamReader) endChoice(n int, raw dialect.JSON) {
 	c := &r.choices[n]
 	c.done = true
-	if c.overflow {
-		r.Fail(dialect.Malformed("order of calls"))
-		return
-	}
 	r.closePart(n)
 	waiting := c.waiting
 	c.waiting = nil

@@ -52,7 +52,7 @@ func readOpenAI(r *dialect.Request, body []byte, call dialect.Call) *llmprovider
 // readGemini implements dialect.API.
 func readGemini(r *dialect.Request, body []byte, call dialect.Call) *llmprovider.Error {
 	r.Model, r.Embed = call.Model, new(dialect.Embed)
-	requests := get(body, "requests")
+	requests := dialect.GetCamel(body, "requests")
 	if requests == nil {
 		return readContent(r, body, false)
 	}
@@ -73,8 +73,8 @@ func readGemini(r *dialect.Request, body []byte, call dialect.Call) *llmprovider
 func readContent(r *dialect.Request, request dialect.JSON, again bool) *llmprovider.Error {
 	e := r.Embed
 	text := []byte{'"'}
-	for part := range jsonscan.Elements(get(get(request, "content"), "parts")) {
-		value := get(part, "text")
+	for part := range jsonscan.Elements(dialect.GetCamel(dialect.GetCamel(request, "content"), "parts")) {
+		value := dialect.GetCamel(part, "text")
 		if !jsonscan.IsString(value) {
 			return r.Refuse(dialect.CText, "it takes texts alone")
 		}
@@ -86,39 +86,14 @@ func readContent(r *dialect.Request, request dialect.JSON, again bool) *llmprovi
 	if len(text) == 1 {
 		return dialect.Invalid("content.parts", "an array of parts with a text")
 	}
-	dimensions, task := get(request, "outputDimensionality"), get(request, "taskType")
+	dimensions, task := dialect.GetCamel(request, "outputDimensionality"), dialect.GetCamel(request, "taskType")
 	if again && (!bytes.Equal(dimensions, e.Dimensions) || !bytes.Equal(task, e.Task)) {
 		return r.Refuse(dialect.CDimensions, "it has one number of dimensions and one task for all of a batch")
 	}
 	e.Dimensions, e.Task = dimensions, task
-	if get(request, "title") != nil {
+	if dialect.GetCamel(request, "title") != nil {
 		r.Loss.Drop(dialect.CDocumentName)
 	}
 	e.Inputs = append(e.Inputs, append(text, '"'))
 	return nil
-}
-
-// get returns a member that is not null, by its name in camel or in snake case.
-func get(object dialect.JSON, member string) dialect.JSON {
-	for key, value := range jsonscan.Members(object) {
-		name := jsonscan.Plain(key)
-		if (string(name) == member || camel(name) == member) && !jsonscan.IsNull(value) {
-			return value
-		}
-	}
-	return nil
-}
-
-// camel returns a name in snake case in camel case.
-func camel(name []byte) string {
-	out := make([]byte, 0, len(name))
-	for i := 0; i < len(name); i++ {
-		if name[i] == '_' && i+1 < len(name) && 'a' <= name[i+1] && name[i+1] <= 'z' {
-			i++
-			out = append(out, name[i]-'a'+'A')
-			continue
-		}
-		out = append(out, name[i])
-	}
-	return string(out)
 }

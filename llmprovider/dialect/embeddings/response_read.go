@@ -77,11 +77,11 @@ func readData(r *reader, doc dialect.JSON) {
 
 func readGeminiVectors(r *reader, doc dialect.JSON) {
 	n := 0
-	for item := range jsonscan.Elements(get(doc, "embeddings")) {
-		r.vector(n, get(item, "values"))
+	for item := range jsonscan.Elements(dialect.GetCamel(doc, "embeddings")) {
+		r.vector(n, dialect.GetCamel(item, "values"))
 		n++
 	}
-	r.count(get(get(doc, "usageMetadata"), "promptTokenCount"))
+	r.count(dialect.GetCamel(dialect.GetCamel(doc, "usageMetadata"), "promptTokenCount"))
 }
 
 func readTitan(r *reader, doc dialect.JSON) {

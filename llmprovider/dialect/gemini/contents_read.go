@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
@@ -34,7 +35,7 @@ func (c *reader) readContents(contents dialect.JSON) *llmprovider.Error {
 
 func (c *reader) readContent(content dialect.JSON) *llmprovider.Error {
 	t := dialect.Turn{Role: dialect.User}
-	switch string(jsonscan.Plain(get(content, "role"))) {
+	switch string(jsonscan.Plain(dialect.GetCamel(content, "role"))) {
 	case "", "user", "function", "tool":
 	case "model":
 		t.Role = dialect.Assistant
@@ -60,7 +61,7 @@ func (c *reader) readParts(content dialect.JSON) ([]dialect.Part, *llmprovider.E
 	if jsonscan.IsString(content) {
 		return []dialect.Part{{Kind: dialect.Text, Text: content}}, nil
 	}
-	parts := get(content, "parts")
+	parts := dialect.GetCamel(content, "parts")
 	if len(parts) > 0 && parts[0] == '{' {
 		p, err := c.readPart(parts, 0)
 		return []dialect.Part{p}, err
@@ -88,7 +89,7 @@ func (c *reader) readParts(content dialect.JSON) ([]dialect.Part, *llmprovider.E
 // clients send it back, some SDKs without its member.
 func isEmpty(part dialect.JSON) bool {
 	for key, v := range jsonscan.Members(part) {
-		switch string(name(key)) {
+		switch string(dialect.CamelName(key)) {
 		case "text":
 			if !jsonscan.IsNull(v) && string(v) != `""` {
 				return false
@@ -110,7 +111,7 @@ func (c *reader) readPart(raw dialect.JSON, n int) (dialect.Part, *llmprovider.E
 		if jsonscan.IsNull(v) {
 			continue
 		}
-		switch string(name(key)) {
+		switch string(dialect.CamelName(key)) {
 		case "text":
 			p.Kind, p.Text = dialect.Text, v
 		case "thought":
@@ -118,18 +119,18 @@ func (c *reader) readPart(raw dialect.JSON, n int) (dialect.Part, *llmprovider.E
 		case "thoughtSignature":
 			p.Signature = dialect.ReadCarrier(v, Vendor)
 		case "inlineData":
-			data := stringOf(v, "data")
+			data := dialect.CamelString(v, "data")
 			if data == nil {
 				return p, dialect.Invalid("contents[].parts[].inlineData.data", "the content in base64")
 			}
-			p.Media = &dialect.Media{Type: jsonscan.Text(get(v, "mimeType")), Data: standard(jsonscan.Plain(data)), Name: stringOf(v, "displayName")}
+			p.Media = &dialect.Media{Type: jsonscan.Text(dialect.GetCamel(v, "mimeType")), Data: standard(jsonscan.Plain(data)), Name: dialect.CamelString(v, "displayName")}
 			p.Kind = kindOf(p.Media.Type)
 		case "fileData":
-			uri := stringOf(v, "fileUri")
+			uri := dialect.CamelString(v, "fileUri")
 			if uri == nil {
 				return p, dialect.Invalid("contents[].parts[].fileData.fileUri", "a URI")
 			}
-			p.Media = &dialect.Media{Type: jsonscan.Text(get(v, "mimeType"))}
+			p.Media = &dialect.Media{Type: jsonscan.Text(dialect.GetCamel(v, "mimeType"))}
 			if text := jsonscan.Text(uri); strings.HasPrefix(text, "gs://") || strings.Contains(text, "/v1beta/files/") {
 				p.Media.FileID = uri
 			} else {
@@ -169,10 +170,19 @@ func (c *reader) readPart(raw dialect.JSON, n int) (dialect.Part, *llmprovider.E
 // standard returns base64 in its standard alphabet: the API takes the one for URLs as
 // well.
 func standard(data []byte) []byte {
-	if !strings.ContainsAny(string(data), "-_") {
+	if bytes.IndexByte(data, '-') < 0 && bytes.IndexByte(data, '_') < 0 {
 		return data
 	}
-	return []byte(strings.NewReplacer("-", "+", "_", "/").Replace(string(data)))
+	out := bytes.Clone(data)
+	for i, c := range out {
+		switch c {
+		case '-':
+			out[i] = '+'
+		case '_':
+			out[i] = '/'
+		}
+	}
+	return out
 }
 
 // kindOf is the kind of a medium of that type.
@@ -189,11 +199,11 @@ func kindOf(media string) dialect.Kind {
 }
 
 func (c *reader) readCall(p *dialect.Part, v dialect.JSON, n int) {
-	call := &dialect.ToolUse{ID: jsonscan.Text(get(v, "id")), Name: jsonscan.Text(get(v, "name"))}
+	call := &dialect.ToolUse{ID: jsonscan.Text(dialect.GetCamel(v, "id")), Name: jsonscan.Text(dialect.GetCamel(v, "name"))}
 	if call.ID == "" {
-		call.ID = callID(c.contents, n)
+		call.ID = dialect.PlacedID(c.contents, n)
 	}
-	if args := get(v, "args"); len(args) > 0 && args[0] == '{' {
+	if args := dialect.GetCamel(v, "args"); len(args) > 0 && args[0] == '{' {
 		call.Arguments.Object = args
 	}
 	p.Kind, p.Call = dialect.ToolCall, call
@@ -203,7 +213,7 @@ func (c *reader) readCall(p *dialect.Part, v dialect.JSON, n int) {
 // readResult finds the call that a result belongs to: by its id, or else the first
 // one of that name without a result.
 func (c *reader) readResult(p *dialect.Part, v dialect.JSON) *llmprovider.Error {
-	id, function := jsonscan.Text(get(v, "id")), jsonscan.Text(get(v, "name"))
+	id, function := jsonscan.Text(dialect.GetCamel(v, "id")), jsonscan.Text(dialect.GetCamel(v, "name"))
 	var call *dialect.ToolUse
 	for i, open := range c.open {
 		if id != "" && open.ID == id || id == "" && open.Name == function {
@@ -215,17 +225,17 @@ func (c *reader) readResult(p *dialect.Part, v dialect.JSON) *llmprovider.Error 
 	if call == nil {
 		return dialect.Invalid("contents[].parts[].functionResponse.name", "the name of a function that was called before")
 	}
-	p.Kind, p.Result = dialect.ToolResult, &dialect.Result{ID: call.ID, Name: call.Name, Object: get(v, "response")}
+	p.Kind, p.Result = dialect.ToolResult, &dialect.Result{ID: call.ID, Name: call.Name, Object: dialect.GetCamel(v, "response")}
 	if response := p.Result.Object; response != nil && onlyMember(response) { // the conventional members
-		if text := stringOf(response, "output"); text != nil {
+		if text := dialect.CamelString(response, "output"); text != nil {
 			p.Result.Object, p.Result.Parts = nil, []dialect.Part{{Kind: dialect.Text, Text: text}}
-		} else if text := stringOf(response, "error"); text != nil {
+		} else if text := dialect.CamelString(response, "error"); text != nil {
 			p.Result.Object, p.Result.Parts, p.Result.IsError = nil, []dialect.Part{{Kind: dialect.Text, Text: text}}, true
 		}
 	}
 	c.inResult = true
 	defer func() { c.inResult = false }()
-	for raw := range jsonscan.Elements(get(v, "parts")) {
+	for raw := range jsonscan.Elements(dialect.GetCamel(v, "parts")) {
 		media, err := c.readPart(raw, 0)
 		if err != nil {
 			return err

@@ -12,12 +12,12 @@ func logProbs(result dialect.JSON) dialect.JSON {
 		return nil
 	}
 	var tops []dialect.JSON
-	for step := range jsonscan.Elements(get(result, "topCandidates")) {
-		tops = append(tops, get(step, "candidates"))
+	for step := range jsonscan.Elements(dialect.GetCamel(result, "topCandidates")) {
+		tops = append(tops, dialect.GetCamel(step, "candidates"))
 	}
 	var out dialect.JSON
 	n := 0
-	for chosen := range jsonscan.Elements(get(result, "chosenCandidates")) {
+	for chosen := range jsonscan.Elements(dialect.GetCamel(result, "chosenCandidates")) {
 		if n > 0 {
 			out = append(out, ',')
 		}
@@ -40,7 +40,7 @@ func logProbs(result dialect.JSON) dialect.JSON {
 
 // appendToken begins the object of a token.
 func appendToken(dst []byte, candidate dialect.JSON) []byte {
-	token, p := stringOf(candidate, "token"), get(candidate, "logProbability")
+	token, p := dialect.CamelString(candidate, "token"), dialect.GetCamel(candidate, "logProbability")
 	if token == nil {
 		token = dialect.JSON(`""`)
 	}

@@ -2,7 +2,6 @@ package gemini
 
 import (
 	"bytes"
-	"strconv"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -12,47 +11,10 @@ import (
 // onlyHere completes the refusal of what Google's API alone has.
 const onlyHere = "only providers with Google's API have it; leave it out, or route this model to one of them"
 
-// name returns a member's name in camel case: the API takes names in snake case as
-// well.
-func name(quoted []byte) []byte {
-	text := jsonscan.Plain(quoted)
-	if bytes.IndexByte(text, '_') < 0 {
-		return text
-	}
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); i++ {
-		if text[i] == '_' && i+1 < len(text) && 'a' <= text[i+1] && text[i+1] <= 'z' {
-			i++
-			out = append(out, text[i]-'a'+'A')
-			continue
-		}
-		out = append(out, text[i])
-	}
-	return out
-}
-
-// get returns the member of that name in camel or snake case, or nil.
-func get(object dialect.JSON, member string) dialect.JSON {
-	for key, value := range jsonscan.Members(object) {
-		if string(name(key)) == member && !jsonscan.IsNull(value) {
-			return value
-		}
-	}
-	return nil
-}
-
-// stringOf returns the member if it is a string.
-func stringOf(object dialect.JSON, member string) dialect.JSON {
-	if v := get(object, member); jsonscan.IsString(v) {
-		return v
-	}
-	return nil
-}
-
 // readRequest implements dialect.API.
 func readRequest(r *dialect.Request, body []byte, call dialect.Call) *llmprovider.Error {
 	r.Model, r.Stream, r.Count, r.StreamUsage = call.Model, call.Stream, call.Count, true
-	if whole := get(body, "generateContentRequest"); call.Count && whole != nil {
+	if whole := dialect.GetCamel(body, "generateContentRequest"); call.Count && whole != nil {
 		body = whole
 	}
 	var contents, system dialect.JSON
@@ -60,7 +22,7 @@ func readRequest(r *dialect.Request, body []byte, call dialect.Call) *llmprovide
 		if jsonscan.IsNull(value) {
 			continue
 		}
-		switch string(name(key)) {
+		switch string(dialect.CamelName(key)) {
 		case "contents":
 			contents = value
 		case "systemInstruction":
@@ -74,7 +36,7 @@ func readRequest(r *dialect.Request, body []byte, call dialect.Call) *llmprovide
 				return err
 			}
 		case "toolConfig":
-			if err := readChoice(r, get(value, "functionCallingConfig")); err != nil {
+			if err := readChoice(r, dialect.GetCamel(value, "functionCallingConfig")); err != nil {
 				return err
 			}
 		case "model":
@@ -114,7 +76,7 @@ func readConfig(r *dialect.Request, config dialect.JSON) *llmprovider.Error {
 		if jsonscan.IsNull(value) {
 			continue
 		}
-		switch string(name(key)) {
+		switch string(dialect.CamelName(key)) {
 		case "temperature":
 			s.Temperature = value
 		case "topP":
@@ -179,8 +141,8 @@ func integer(value dialect.JSON) dialect.JSON {
 
 func readThinking(r *dialect.Request, value dialect.JSON) {
 	s := &r.Settings
-	s.Summary = dialect.IsTrue(get(value, "includeThoughts"))
-	if budget := get(value, "thinkingBudget"); budget != nil {
+	s.Summary = dialect.IsTrue(dialect.GetCamel(value, "includeThoughts"))
+	if budget := dialect.GetCamel(value, "thinkingBudget"); budget != nil {
 		switch string(budget) {
 		case "0":
 			s.Thinking = dialect.ThinkingOff
@@ -190,7 +152,7 @@ func readThinking(r *dialect.Request, value dialect.JSON) {
 			s.Thinking, s.Budget = dialect.ThinkingOn, budget
 		}
 	}
-	switch string(bytes.ToUpper(jsonscan.Inner(get(value, "thinkingLevel")))) {
+	switch string(bytes.ToUpper(jsonscan.Inner(dialect.GetCamel(value, "thinkingLevel")))) {
 	case "MINIMAL":
 		s.Effort = dialect.EffortMinimal
 	case "LOW":
@@ -208,7 +170,7 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 			if jsonscan.IsNull(v) {
 				continue
 			}
-			if string(name(key)) != "functionDeclarations" {
+			if string(dialect.CamelName(key)) != "functionDeclarations" {
 				r.Tools = append(r.Tools, dialect.Tool{Kind: dialect.Hosted})
 				continue
 			}
@@ -218,7 +180,7 @@ func readTools(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 					if jsonscan.IsNull(v) {
 						continue
 					}
-					switch string(name(key)) {
+					switch string(dialect.CamelName(key)) {
 					case "name":
 						t.Name = jsonscan.Text(v)
 					case "description":
@@ -249,10 +211,10 @@ func readChoice(r *dialect.Request, config dialect.JSON) *llmprovider.Error {
 		return nil
 	}
 	var names []string
-	for n := range jsonscan.Elements(get(config, "allowedFunctionNames")) {
+	for n := range jsonscan.Elements(dialect.GetCamel(config, "allowedFunctionNames")) {
 		names = append(names, jsonscan.Text(n))
 	}
-	switch mode := string(bytes.ToUpper(jsonscan.Inner(get(config, "mode")))); mode {
+	switch mode := string(bytes.ToUpper(jsonscan.Inner(dialect.GetCamel(config, "mode")))); mode {
 	case "", "MODE_UNSPECIFIED", "AUTO", "VALIDATED":
 		r.Choice.Mode = dialect.ChoiceAuto
 		if mode == "VALIDATED" {
@@ -276,10 +238,4 @@ func readChoice(r *dialect.Request, config dialect.JSON) *llmprovider.Error {
 		return dialect.Invalid("toolConfig.functionCallingConfig.mode", "AUTO, ANY, NONE or VALIDATED")
 	}
 	return nil
-}
-
-// callID is the id of a call that has none: from its place, so that the same
-// conversation gives the same id.
-func callID(turn, call int) string {
-	return "call_" + strconv.Itoa(turn) + "_" + strconv.Itoa(call)
 }

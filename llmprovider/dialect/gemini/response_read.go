@@ -2,7 +2,6 @@ package gemini
 
 import (
 	"bytes"
-	"strconv"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -11,16 +10,16 @@ import (
 
 // newResponseReader implements dialect.API. A stream must be asked for with alt=sse.
 func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
-	r := &responseReader{custom: o.Custom}
+	r := &responseReader{options: o}
 	if o.Stream {
-		return &streamReader{responseReader: r}
+		return &streamReader{responseReader: r, events: dialect.EventStream{Comment: r.Ping}}
 	}
 	return &wholeReader{responseReader: r}
 }
 
 // responseReader reads response objects: one, or one for each event of a stream.
 type responseReader struct {
-	custom map[string]bool // tools that take free text
+	options dialect.ResponseOptions
 	dialect.Emitter
 	started bool
 	id      string
@@ -44,42 +43,72 @@ func (r *responseReader) take(doc dialect.JSON) {
 	if r.Over {
 		return
 	}
-	if failed := get(doc, "error"); failed != nil {
-		r.Fail(dialect.ReadError(0, doc))
-		return
-	}
-	if !r.started {
-		r.started = true
-		r.id = jsonscan.Text(get(doc, "responseId"))
-		r.Send(dialect.Event{Kind: dialect.Start, ID: r.id, Model: jsonscan.Text(get(doc, "modelVersion"))})
-	}
-	r.count(get(doc, "usageMetadata"))
-	n := 0
-	for candidate := range jsonscan.Elements(get(doc, "candidates")) {
-		index := n
-		if v := get(candidate, "index"); v != nil {
-			index = dialect.Index(v)
-		}
-		n++
-		if index < 0 || index >= maxChoices {
+	var id, model, usage, candidates, feedback dialect.JSON
+	for key, v := range jsonscan.Members(doc) {
+		if jsonscan.IsNull(v) {
 			continue
 		}
-		for len(r.choices) <= index {
-			r.choices = append(r.choices, choiceState{})
+		switch string(dialect.CamelName(key)) {
+		case "error":
+			r.Fail(dialect.ReadError(0, doc))
+			return
+		case "responseId":
+			id = v
+		case "modelVersion":
+			model = v
+		case "usageMetadata":
+			usage = v
+		case "candidates":
+			candidates = v
+		case "promptFeedback":
+			feedback = v
 		}
-		r.candidate(index, candidate)
 	}
-	if reason := jsonscan.Text(get(get(doc, "promptFeedback"), "blockReason")); reason != "" && len(r.choices) == 0 {
+	if !r.started {
+		r.started, r.id = true, jsonscan.Text(id)
+		r.Send(dialect.Event{Kind: dialect.Start, ID: r.id, Model: jsonscan.Text(model)})
+	}
+	r.count(usage)
+	n := 0
+	for candidate := range jsonscan.Elements(candidates) {
+		r.candidate(n, candidate)
+		n++
+	}
+	if feedback != nil && len(r.choices) == 0 && jsonscan.Text(dialect.GetCamel(feedback, "blockReason")) != "" {
 		r.choices = append(r.choices, choiceState{finish: "PROHIBITED_CONTENT"})
 	}
 }
 
+// candidate reads a candidate, which is the n-th one of its object unless it says so
+// itself.
 func (r *responseReader) candidate(n int, candidate dialect.JSON) {
-	r.choices[n].probs = logProbs(get(candidate, "logprobsResult"))
-	for part := range jsonscan.Elements(get(get(candidate, "content"), "parts")) {
+	var content, probs, finish dialect.JSON
+	for key, v := range jsonscan.Members(candidate) {
+		if jsonscan.IsNull(v) {
+			continue
+		}
+		switch string(dialect.CamelName(key)) {
+		case "index":
+			n = dialect.Index(v)
+		case "content":
+			content = v
+		case "logprobsResult":
+			probs = v
+		case "finishReason":
+			finish = v
+		}
+	}
+	if n < 0 || n >= maxChoices {
+		return
+	}
+	for len(r.choices) <= n {
+		r.choices = append(r.choices, choiceState{})
+	}
+	r.choices[n].probs = logProbs(probs)
+	for part := range jsonscan.Elements(dialect.GetCamel(content, "parts")) {
 		r.part(n, part)
 	}
-	if reason := jsonscan.Text(get(candidate, "finishReason")); reason != "" {
+	if reason := jsonscan.Text(finish); reason != "" {
 		r.choices[n].finish = reason
 	}
 }
@@ -93,7 +122,7 @@ func (r *responseReader) part(n int, part dialect.JSON) {
 		if jsonscan.IsNull(v) {
 			continue
 		}
-		switch string(name(key)) {
+		switch string(dialect.CamelName(key)) {
 		case "text":
 			text = v
 		case "thought":
@@ -134,19 +163,34 @@ func (r *responseReader) part(n int, part dialect.JSON) {
 func (r *responseReader) call(n int, call dialect.JSON, signature dialect.Carrier) {
 	r.closePart(n)
 	c := &r.choices[n]
-	e := dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.ToolCall, ID: jsonscan.Text(get(call, "id")), Name: jsonscan.Text(get(call, "name")), Signature: signature}
-	if e.ID == "" { // unique in the conversation, since the response's id is
-		e.ID = "call_" + r.id + "_" + strconv.Itoa(n) + "_" + strconv.Itoa(c.calls)
+	e := dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.ToolCall, Signature: signature}
+	var args dialect.JSON
+	for key, v := range jsonscan.Members(call) {
+		if jsonscan.IsNull(v) {
+			continue
+		}
+		switch string(dialect.CamelName(key)) {
+		case "id":
+			e.ID = jsonscan.Text(v)
+		case "name":
+			e.Name = jsonscan.Text(v)
+		case "args":
+			args = v
+		}
+	}
+	if e.ID == "" {
+		e.ID = r.options.CallID(r.id, n, c.calls)
 	}
 	c.calls++
-	e.Custom = r.custom[e.Name]
+	e.Custom = r.options.Custom[e.Name]
 	r.Send(e)
-	args := get(call, "args")
-	text := jsonscan.Inner(get(args, "input"))
-	if !e.Custom {
-		if args == nil {
-			args = dialect.JSON("{}")
-		}
+	var text []byte
+	switch {
+	case e.Custom:
+		text = jsonscan.Inner(dialect.GetCamel(args, "input"))
+	case args == nil:
+		text = []byte("{}")
+	default:
 		text = jsonscan.AppendEscaped(nil, args)
 	}
 	r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
@@ -172,7 +216,7 @@ func (r *responseReader) count(usage dialect.JSON) {
 		if !ok {
 			continue
 		}
-		switch string(name(key)) {
+		switch string(dialect.CamelName(key)) {
 		case "promptTokenCount":
 			prompt = n
 		case "toolUsePromptTokenCount":

@@ -23,11 +23,11 @@ func appendSchema(dst []byte, schema dialect.JSON, depth int, exact *bool) []byt
 		*exact = *exact && depth <= maxSchemaDepth
 		return append(dst, schema...)
 	}
-	nullable := dialect.IsTrue(get(schema, "nullable"))
+	nullable := dialect.IsTrue(dialect.GetCamel(schema, "nullable"))
 	dst = append(dst, '{')
 	n := 0
 	for key, v := range jsonscan.Members(schema) {
-		member := string(name(key))
+		member := string(dialect.CamelName(key))
 		if member == "nullable" || member == "propertyOrdering" {
 			*exact = *exact && !nullable
 			continue

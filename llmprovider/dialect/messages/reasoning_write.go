@@ -77,12 +77,11 @@ func (w *requestWriter) thinking(budget int) {
 // of the response.
 func (w *requestWriter) outputConfig() *llmprovider.Error {
 	s, p := &w.R.Settings, w.Target.Profile
-	effort := s.Effort
-	if s.Thinking == dialect.ThinkingOff || effort == dialect.EffortNone || p.Reasoning == "budget" || p.Reasoning == "none" {
-		effort = ""
-	} else if effort == "" && s.Budget != nil {
-		effort = dialect.EffortOf(s.Budget)
-		w.R.Loss.Approximate(dialect.CBudget)
+	var effort dialect.Effort
+	if p.Reasoning != "budget" && p.Reasoning != "none" {
+		if effort = w.Effort(); effort == dialect.EffortNone { // thinking says it
+			effort = ""
+		}
 	}
 	if other, ok := w.ProfileEffort(effort); ok {
 		effort = other

@@ -12,7 +12,7 @@ import (
 func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
 	r := &responseReader{custom: o.Custom}
 	if o.Stream {
-		return &streamReader{responseReader: r}
+		return &streamReader{responseReader: r, events: dialect.EventStream{Comment: r.Ping}}
 	}
 	return &wholeReader{responseReader: r}
 }
@@ -294,10 +294,10 @@ func (r *streamReader) delta(delta dialect.JSON) {
 func (r *streamReader) arguments(text []byte) {
 	switch {
 	case len(text) == 0 || r.open != dialect.ToolCall:
+	case r.inText && len(r.text)+len(text) > dialect.MaxEvent:
+		r.Fail(dialect.Malformed("tool input"))
 	case r.inText:
-		if len(r.text)+len(text) <= dialect.MaxEvent {
-			r.text = jsonscan.AppendUnescaped(r.text, text)
-		}
+		r.text = jsonscan.AppendUnescaped(r.text, text)
 	default:
 		r.Send(dialect.Event{Kind: dialect.Delta, Part: dialect.ToolCall, Text: text})
 	}

@@ -316,7 +316,7 @@ func (w *requestWriter) document(m *dialect.Media) *llmprovider.Error {
 	return nil
 }
 
-// cache writes a cache marker. The API's lifetimes are five minutes and an hour.
+// cache writes a cache marker, of which a request may have a few.
 func (w *requestWriter) cache(c *dialect.Cache) {
 	if c == nil {
 		return
@@ -325,13 +325,5 @@ func (w *requestWriter) cache(c *dialect.Cache) {
 		w.R.Loss.Drop(dialect.CCache)
 		return
 	}
-	switch c.TTL {
-	case 0, 300:
-		w.Out = append(w.Out, `,"cache_control":{"type":"ephemeral"}`...)
-		return
-	case 3600:
-	default:
-		w.R.Loss.Approximate(dialect.CCache)
-	}
-	w.Out = append(w.Out, `,"cache_control":{"type":"ephemeral","ttl":"1h"}`...)
+	w.Ephemeral(c)
 }

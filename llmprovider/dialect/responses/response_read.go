@@ -12,7 +12,7 @@ import (
 func newResponseReader(o dialect.ResponseOptions) dialect.ResponseReader {
 	r := new(responseReader)
 	if o.Stream {
-		return &streamReader{responseReader: r}
+		return &streamReader{responseReader: r, events: dialect.EventStream{Comment: r.Ping}}
 	}
 	return &wholeReader{responseReader: r}
 }
@@ -140,6 +140,7 @@ type streamReader struct {
 	started bool
 	open    dialect.Kind // the part that is open
 	texts   int          // of the open part that came
+	index   int          // the output_index of its item
 	seen    map[int]bool // the items that came in pieces, by output_index
 }
 
@@ -220,9 +221,8 @@ func (r *streamReader) note(data dialect.JSON) {
 	if r.seen == nil {
 		r.seen = make(map[int]bool)
 	}
-	if n := dialect.Index(jsonscan.Get(data, "output_index")); len(r.seen) < 4096 {
-		r.seen[n] = true
-	}
+	r.index = dialect.Index(jsonscan.Get(data, "output_index"))
+	r.seen[r.index] = true
 }
 
 func (r *streamReader) added(data dialect.JSON) {
@@ -248,8 +248,9 @@ func (r *streamReader) delta(data dialect.JSON, kind dialect.Kind) {
 		return
 	}
 	r.start(nil)
+	before := r.index
 	r.note(data)
-	if r.open != kind {
+	if r.open != kind || r.index != before {
 		r.closePart()
 		r.open = kind
 		r.Send(dialect.Event{Kind: dialect.Open, Part: kind, Summary: kind == dialect.Reasoning})
