@@ -22,16 +22,14 @@ const keptTime = 5 * time.Second
 
 // keptAnswer is an answer that was passed over in favour of another attempt.
 type keptAnswer struct {
-	provider *provider
-	model    string
-	fixed    bool
-	status   int
-	header   http.Header
-	body     []byte
+	attempt *attempt
+	status  int
+	header  http.Header
+	body    []byte
 }
 
-// attempt tries the rule's backends until one answers or none is left.
-func (x *exchange) attempt() error {
+// forward tries the rule's backends until one answers or none is left.
+func (x *exchange) forward() error {
 	var kept *keptAnswer
 	var refused *llmprovider.Error
 	if x.next, refused = x.pick(); refused != nil {
@@ -54,7 +52,7 @@ func (x *exchange) attempt() error {
 		}
 		if x.provider != nil {
 			x.h.app.metrics.fallbacks.WithLabelValues(x.rule.Name, x.provider.name, t.name).Inc()
-			x.traced.fallsBack(x.provider.name, t.name)
+			x.traced.fallsBack(x.attempt, t.name)
 		}
 		x.tried |= 1 << x.next
 		x.next = -1 // of a further attempt; found out only when it is needed
@@ -165,114 +163,103 @@ func (x *exchange) notAllowed(t *target) *llmprovider.Error {
 	return errModelNotAllowed(x.client.Name, model)
 }
 
-// try makes one attempt. done tells that the client has its answer, with err as
-// the handler's result. Otherwise answer is what the provider said, if it said
-// anything, and failure what is to be told if nothing better comes.
-func (x *exchange) try(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
-	p := t.provider
-	x.provider, x.settings = p, t.settings(x.rule)
-	if x.visit != nil {
-		x.settings.Address = x.endpoint
-	}
-	x.settings.Strict = x.settings.Strict || x.r.Header.Get(llmprovider.TranslationHeader) == TranslationStrict
-	ctx, cancel := x.attemptContext()
-	ctx = x.traced.begin(ctx, x)
-	defer x.traced.end(x)
-	x.knowsStreamOptions(p)
-	attempt, refused := p.NewAttempt(ctx, x.in, x.settings)
+// try makes one attempt at a target, in a pool at that endpoint. done tells that the
+// client has its answer, with err as the handler's result. Otherwise answer is what the
+// provider said, if it said anything, and failure what is to be told if nothing better
+// comes.
+func (x *exchange) try(t *target, endpoint string) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
+	a, refused := x.begin(t, endpoint)
+	defer x.finish(a)
 	if refused != nil {
-		cancel(nil)
-		x.traced.failed(refused.Code, 0)
+		a.span.failed(refused.Code, 0)
 		x.logAttempt(refused.Status, refused, 0)
 		if refused.Status < 500 {
 			return true, nil, nil, x.refuse(refused)
 		}
 		return false, nil, refused, nil
 	}
-	x.model, x.fixedModel, x.stream, x.translation = attempt.Model, attempt.FixedModel, attempt.Stream, attempt.Translation
-	x.h.app.metrics.translated(x.translation)
-	x.show(shown{provider: p.name, rule: x.rule.Name, model: x.model, client: x.client, stream: x.stream})
-	if attempt.StreamForced {
-		if c := x.h.logger.Check(zapcore.DebugLevel, "the client asked for a stream, and the configuration turns it off"); c != nil {
-			c.Write(x.logFields()...)
-		}
+	a.send()
+	x.waited += a.took
+	if x.withoutStreamOptions(a) {
+		x.waited += a.took
 	}
-	x.traced.sends(attempt)
-	limits := p.Timeouts()
-	dog := startWatchdog(limits.FirstByte, cancel)
-	p.state.inFlight.Add(1)
-	defer func() {
-		p.state.inFlight.Add(-1)
-		dog.stop()
-		cancel(nil)
-	}()
+	return x.conclude(a)
+}
 
-	x.sent = time.Now()
-	res, attempt, sendErr := x.send(ctx, attempt, dog)
-	x.waited += time.Since(x.sent)
-	if sendErr != nil {
-		failure := attemptError(p, ctx, sendErr)
-		if x.clientGone() {
-			x.gone = true
-			return true, nil, nil, x.refuse(failure)
-		}
-		if failure.Status == http.StatusGatewayTimeout && !llmprovider.NotConnected(sendErr) {
-			x.timedOut++
-		}
-		var pause time.Duration
-		switch {
-		case headersTooLarge(sendErr):
-			failure = errHeadersTooLarge(p, sendErr)
-		case errors.Is(context.Cause(ctx), errDrained):
-		case context.Cause(ctx) == nil && isOversized(attempt.Request) && brokeOff(sendErr) && x.visit == nil:
-		default:
-			pause = x.cool(ctx, 0, nil, !llmprovider.NotConnected(sendErr))
-		}
-		x.h.app.metrics.attempt(p, x.rule.Name, failure.Code)
-		x.traced.failed(failure.Code, pause)
-		x.logAttempt(0, sendErr, pause)
-		return false, nil, failure, nil
+// conclude decides what an attempt that was sent comes to, and is the one place that
+// counts it, cools its provider down and logs it. It returns what try does.
+func (x *exchange) conclude(a *attempt) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
+	x.attempt = a
+	if a.err != nil {
+		return x.concludeError(a)
 	}
-	x.h.app.metrics.attempt(p, x.rule.Name, statusText(res.StatusCode))
-	x.traced.answered(res.StatusCode)
+	status := a.res.StatusCode
+	x.h.app.metrics.attempt(a.provider, x.rule.Name, statusText(status))
+	a.span.answered(status)
 	switch {
-	case res.StatusCode < 300:
+	case status < 300:
 		if x.judges() {
-			if good, answer, failure := x.judge(ctx, res, attempt, dog, limits.Idle); !good {
+			if good, answer, failure := x.judge(a); !good {
 				return false, answer, failure, nil
 			}
 		}
-		return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
-	case res.StatusCode == http.StatusNotModified: // no redirect, and nobody's error
-		return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
-	case res.StatusCode < 400:
-		_ = res.Body.Close()
-		failure = errRedirected(p)
-		pause := x.cool(ctx, failure.Status, nil, true)
-		x.traced.failed(failure.Code, pause)
-		x.logAttempt(res.StatusCode, failure, pause)
+		return true, nil, nil, x.respond(a)
+	case status == http.StatusNotModified: // no redirect, and nobody's error
+		return true, nil, nil, x.respond(a)
+	case status < 400:
+		_ = a.res.Body.Close()
+		failure = errRedirected(a.provider)
+		pause := x.cool(a.ctx, failure.Status, nil, true)
+		a.span.failed(failure.Code, pause)
+		x.logAttempt(status, failure, pause)
 		if x.rule.retries(failure.Status, x.ownKey()) {
 			return false, nil, failure, nil
 		}
 		return true, nil, nil, x.refuse(failure)
 	}
 
-	if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
-		x.logRejectedKey(res.StatusCode)
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		x.logRejectedKey(status)
 	}
-	pause := x.cool(ctx, res.StatusCode, res.Header, true)
-	x.logAttempt(res.StatusCode, nil, pause)
+	pause := x.cool(a.ctx, status, a.res.Header, true)
+	x.logAttempt(status, nil, pause)
 	if x.again {
-		x.traced.failed(statusText(res.StatusCode), pause)
-		return false, x.keepFor(dog, res, attempt), nil, nil
+		a.span.failed(statusText(status), pause)
+		return false, x.keepFor(a), nil, nil
 	}
-	if x.rule.retries(res.StatusCode, x.ownKey()) {
-		x.traced.failed(statusText(res.StatusCode), pause)
+	if x.rule.retries(status, x.ownKey()) {
+		a.span.failed(statusText(status), pause)
 		if x.more() {
-			return false, x.keepFor(dog, res, attempt), nil, nil
+			return false, x.keepFor(a), nil, nil
 		}
 	}
-	return true, nil, nil, x.respond(ctx, res, attempt, dog, limits.Idle)
+	return true, nil, nil, x.respond(a)
+}
+
+// concludeError is conclude for an attempt without a response.
+func (x *exchange) concludeError(a *attempt) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
+	p := a.provider
+	failure = attemptError(p, a.ctx, a.err)
+	if x.clientGone() {
+		x.gone = true
+		return true, nil, nil, x.refuse(failure)
+	}
+	if failure.Status == http.StatusGatewayTimeout && !llmprovider.NotConnected(a.err) {
+		x.timedOut++
+	}
+	var pause time.Duration
+	switch {
+	case headersTooLarge(a.err):
+		failure = errHeadersTooLarge(p, a.err)
+	case errors.Is(context.Cause(a.ctx), errDrained):
+	case context.Cause(a.ctx) == nil && isOversized(a.out.Request) && brokeOff(a.err) && x.visit == nil:
+	default:
+		pause = x.cool(a.ctx, 0, nil, !llmprovider.NotConnected(a.err))
+	}
+	x.h.app.metrics.attempt(p, x.rule.Name, failure.Code)
+	a.span.failed(failure.Code, pause)
+	x.logAttempt(0, a.err, pause)
+	return false, nil, failure, nil
 }
 
 // cool notes that the attempt failed with that status, 0 without an answer, and
@@ -295,21 +282,22 @@ func (x *exchange) cool(ctx context.Context, status int, header http.Header, tak
 func (x *exchange) ownKey() bool { return x.provider.CredentialRef(x.settings.Rule) != "" }
 
 // keepFor is keep within the time for it.
-func (x *exchange) keepFor(dog *watchdog, res *http.Response, attempt *llmprovider.Attempt) *keptAnswer {
-	dog.restart(keptTime, errFirstByte)
+func (x *exchange) keepFor(a *attempt) *keptAnswer {
+	a.dog.restart(keptTime, errFirstByte)
 	began := time.Now()
 	defer func() { x.waited += time.Since(began) }()
-	return x.keep(res, attempt)
+	return x.keep(a)
 }
 
 // keep reads an error answer whole, so that its connection can be used again,
 // and counts the tokens that it reports: they are paid for. What it returns is as
 // the client would get it.
-func (x *exchange) keep(res *http.Response, attempt *llmprovider.Attempt) *keptAnswer {
+func (x *exchange) keep(a *attempt) *keptAnswer {
+	res := a.res
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxKept+1))
-	answer := &keptAnswer{provider: x.provider, model: x.model, fixed: x.fixedModel}
-	reader := attempt.NewReader(res, llmprovider.IsEvents(res.Header))
+	answer := &keptAnswer{attempt: a}
+	reader := a.out.NewReader(res, llmprovider.IsEvents(res.Header))
 	head := llmprovider.Head{Status: res.StatusCode, Header: res.Header}
 	reader.Head(&head)
 	pass := func(p []byte) error {
@@ -322,7 +310,7 @@ func (x *exchange) keep(res *http.Response, attempt *llmprovider.Attempt) *keptA
 	if u := reader.Usage(); u.Known && !u.Zero() {
 		x.h.app.metrics.count(x, u, statusText(res.StatusCode))
 		x.passedOver.Add(u)
-		x.traced.passedOver(u)
+		a.span.passedOver(u)
 		x.charge(u)
 	}
 	if err != nil || len(body) > maxKept {
@@ -335,7 +323,7 @@ func (x *exchange) keep(res *http.Response, attempt *llmprovider.Attempt) *keptA
 // sendKept answers with the last error that a provider gave. The filters see it as they
 // see any other.
 func (x *exchange) sendKept(k *keptAnswer) error {
-	x.provider, x.model, x.fixedModel = k.provider, k.model, k.fixed
+	x.attempt = k.attempt
 	head := llmprovider.Head{Status: k.status, Header: k.header}
 	head.Header.Del("Content-Length")
 	reader := x.filtered(llmprovider.PlainReader())

@@ -43,10 +43,10 @@ type exchange struct {
 
 	openLink // among the open requests
 
-	mu      sync.Mutex // guards cancel, drained and shown
-	cancel  context.CancelCauseFunc
-	drained bool
-	shown   shown
+	mu       sync.Mutex // guards underWay, drained and shown
+	underWay *attempt   // the one that began last of those under way
+	drained  bool
+	shown    shown
 
 	rule    *Rule
 	targets []target
@@ -54,39 +54,35 @@ type exchange struct {
 	next    int          // the target to try, -1 if none was picked
 	room    [8]Candidate // for pick
 
-	visit    *pool.Visit // of the pool that is being tried, or nil
-	endpoint string      // of a pool that the last attempt was sent to
-	again    bool        // the attempt is to be made at another endpoint of the pool
+	visit *pool.Visit // of the pool that is being tried, or nil
+	again bool        // the attempt is to be made at another endpoint of the pool
 
-	provider    *provider            // of the last attempt
-	settings    llmprovider.Settings // of the provider that the last attempt uses
-	model       string               // asked of it
-	fixedModel  bool
-	stream      bool
-	translation *llmprovider.Translation // of the last attempt, nil without one
-	attempts    int
-	timedOut    int           // of these: they reached a provider that did not respond in time
-	sent        time.Time     // the last attempt
-	status      int           // the provider's answer that the client got
-	complete    atomic.Bool   // all content of a stream has come
-	firstByte   time.Duration // from began to the first byte of a body
-	firstToken  time.Duration // from began to the first event with content of a stream
-	compressed  bool          // the response is, so that its usage cannot be read
-	waited      time.Duration // for the request's body and for providers
-	overhead    time.Duration // the rest of the time until the answer's head
-	usage       llmprovider.Usage
-	passedOver  llmprovider.Usage  // the usage of answers that were not given to the client
-	charges     charges            // for both
-	failure     *llmprovider.Error // the gateway's own error, if it answered with one
-	denied      *authz.Decision    // what did not let the request pass
-	token       *authz.Token       // that was verified, or nil
-	aborted     bool               // the answer broke off after it had begun
-	gone        bool               // the client left
-	erred       bool               // the provider reported an error inside an answer that had begun well
+	*attempt         // that is judged, or was last; without a provider before the first
+	first    attempt // room for one
+	attempts int     // that there were, a pool's endpoints not counted
+	timedOut int     // of these: they reached a provider that did not respond in time
+
+	status     int           // the provider's answer that the client got
+	complete   atomic.Bool   // all content of a stream has come
+	firstByte  time.Duration // from began to the first byte of a body
+	firstToken time.Duration // from began to the first event with content of a stream
+	compressed bool          // the response is, so that its usage cannot be read
+	waited     time.Duration // for the request's body and for providers
+	overhead   time.Duration // the rest of the time until the answer's head
+	usage      llmprovider.Usage
+	passedOver llmprovider.Usage  // the usage of answers that were not given to the client
+	charges    charges            // for both
+	failure    *llmprovider.Error // the gateway's own error, if it answered with one
+	denied     *authz.Decision    // what did not let the request pass
+	token      *authz.Token       // that was verified, or nil
+	aborted    bool               // the answer broke off after it had begun
+	gone       bool               // the client left
+	erred      bool               // the provider reported an error inside an answer that had begun well
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot(), traced: tracedRequest(r)}
+	x.attempt = &x.first
 	x.refused = llmprovider.Prepare(r)
 	x.crossSite = isCrossSite(r, h.origins)
 	x.governs = x.snap.authz != nil && x.snap.governed(x.table)
@@ -135,7 +131,7 @@ func (x *exchange) serve() error {
 	if err := x.in.Read(x.r, x.maxBody); err != nil {
 		return x.refuse(err)
 	}
-	return x.attempt()
+	return x.forward()
 }
 
 // refuse answers with an error of the gateway's own.
@@ -196,43 +192,6 @@ func (x *exchange) end() {
 	x.setLogFields()
 }
 
-// attemptContext returns a context for an attempt, which ends with the request,
-// or when the drain time is over.
-func (x *exchange) attemptContext() (context.Context, context.CancelCauseFunc) {
-	begin := context.WithCancelCause
-	if x.in != nil && x.in.Stream {
-		begin = x.streamContext
-	}
-	ctx, cancel := begin(x.r.Context())
-	x.mu.Lock()
-	x.cancel = cancel
-	drained := x.drained
-	x.mu.Unlock()
-	if drained {
-		cancel(errDrained)
-	}
-	return ctx, cancel
-}
-
-// streamContext returns a context that ends with the client's, but a moment
-// later if the client leaves at the finish reason or at the event that ends the
-// stream, as the Go SDK does: the usage is still to come, and a connection whose
-// response was not read to its end could not be used again.
-func (x *exchange) streamContext(client context.Context) (context.Context, context.CancelCauseFunc) {
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(client))
-	stop := context.AfterFunc(client, func() {
-		if x.complete.Load() {
-			time.AfterFunc(restTime, func() { cancel(context.Canceled) })
-			return
-		}
-		cancel(context.Cause(client))
-	})
-	return ctx, func(cause error) {
-		stop()
-		cancel(cause)
-	}
-}
-
 // drain ends the exchange because the process exits. Called again, it also ends
 // the reading from, and the writing to, a client that is too slow to let the
 // exchange end.
@@ -240,11 +199,10 @@ func (x *exchange) drain() {
 	x.mu.Lock()
 	again := x.drained
 	x.drained = true
-	cancel := x.cancel
-	x.mu.Unlock()
-	if cancel != nil {
-		cancel(errDrained)
+	for a := x.underWay; a != nil; a = a.underWay {
+		a.cancel(errDrained)
 	}
+	x.mu.Unlock()
 	if again {
 		now, control := time.Now(), http.NewResponseController(innermost(x.w))
 		_ = control.SetReadDeadline(now) // where it cannot be set, the server ends with the process

@@ -20,7 +20,8 @@ import (
 // gateway is an llm app with one llm_route handler behind a real HTTP server.
 type gateway struct {
 	*httptest.Server
-	app *App
+	app     *App
+	handler *Handler
 }
 
 // newGateway provisions the app and the handler, given as JSON, and serves the
@@ -53,7 +54,7 @@ func tryGateway(t *testing.T, appJSON, handlerJSON string) (*gateway, error) {
 		return nil, err
 	}
 	handler := module.(caddyhttp.MiddlewareHandler)
-	g := &gateway{app: app.(*App)}
+	g := &gateway{app: app.(*App), handler: module.(*Handler)}
 	g.app.startLimits() // as Start does
 	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

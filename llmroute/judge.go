@@ -21,17 +21,18 @@ func (x *exchange) judges() bool {
 // judge looks whether a response of status 2xx carries something for the client, and
 // reports whether it is to be passed on. Otherwise answer is what the provider said,
 // if it said anything, and failure what is to be told if nothing better comes.
-func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmprovider.Attempt, dog *watchdog, idle time.Duration) (good bool, answer *keptAnswer, failure *llmprovider.Error) {
-	look := llmprovider.Judge(res, attempt.Endpoint)
+func (x *exchange) judge(a *attempt) (good bool, answer *keptAnswer, failure *llmprovider.Error) {
+	res, dog := a.res, a.dog
+	look := llmprovider.Judge(res, a.out.Endpoint)
 	if look == nil {
 		return true, nil, nil
 	}
-	dog.restart(idle, errIdle)
+	dog.restart(a.provider.Timeouts().Idle, errIdle)
 	began := time.Now()
 	var found llmprovider.Verdict
 	var ended error
 	var begin []byte
-	if attempt.Stream || llmprovider.IsEvents(res.Header) {
+	if a.stream || llmprovider.IsEvents(res.Header) {
 		var body *peekedBody
 		found, body, ended = peek(res.Body, look)
 		res.Body, begin = body, body.peeked()
@@ -48,7 +49,7 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 			return true, nil, nil
 		}
 		_ = res.Body.Close()
-		failure = attemptError(x.provider, ctx, ended)
+		failure = attemptError(x.provider, a.ctx, ended)
 		if failure.Status == http.StatusGatewayTimeout {
 			x.timedOut++
 		}
@@ -69,27 +70,27 @@ func (x *exchange) judge(ctx context.Context, res *http.Response, attempt *llmpr
 		if json.Valid(said) { // as if it had come with its status
 			res.StatusCode, res.Body = status, io.NopCloser(bytes.NewReader(said))
 			res.Header.Set("Content-Type", "application/json")
-			answer = x.keep(res, attempt)
+			answer = x.keep(a)
 		}
 		failure = errNoAnswer(x.provider, found)
 	case !x.rule.retries(status, x.ownKey()):
 		return true, nil, nil
 	default:
 		dog.restart(keptTime, errFirstByte)
-		_ = x.keep(res, attempt) // for its usage
+		_ = x.keep(a) // for its usage
 		failure = errNoAnswer(x.provider, found)
 	}
-	if errors.Is(context.Cause(ctx), errDrained) {
+	if errors.Is(context.Cause(a.ctx), errDrained) {
 		return false, answer, failure
 	}
 	var pause time.Duration
 	if found != llmprovider.NoChoices { // what a client's prompt may bring about
-		pause = x.cool(ctx, status, nil, true)
+		pause = x.cool(a.ctx, status, nil, true)
 	}
 	if x.visit != nil { // as after no response at all
-		x.goOn(ctx, time.Now(), true)
+		x.goOn(a.ctx, time.Now(), true)
 	}
-	x.traced.failed(failure.Code, pause)
+	a.span.failed(failure.Code, pause)
 	x.logAttempt(res.StatusCode, failure, pause)
 	return false, answer, failure
 }

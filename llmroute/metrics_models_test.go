@@ -56,8 +56,8 @@ func (c *counting) provider(t *testing.T, name string) *provider {
 // count counts one exchange, as the handler does at its end.
 func (c *counting) count(p *provider, operation llmprovider.Operation, rule string, change func(x *exchange)) {
 	x := &exchange{
-		h: c.handler, began: c.now, rule: &Rule{Name: rule}, provider: p, in: &llmprovider.Inbound{Endpoint: llmprovider.Endpoint{Operation: operation}},
-		attempts: 1, status: 200, stream: true, firstToken: time.Millisecond, overhead: time.Millisecond,
+		h: c.handler, began: c.now, rule: &Rule{Name: rule}, attempt: &attempt{provider: p, stream: true}, in: &llmprovider.Inbound{Endpoint: llmprovider.Endpoint{Operation: operation}},
+		attempts: 1, status: 200, firstToken: time.Millisecond, overhead: time.Millisecond,
 		usage: llmprovider.Usage{Known: true, PromptTokens: 10, CompletionTokens: 20, CachedTokens: 1, CacheWriteTokens: 2, ReasoningTokens: 3},
 	}
 	change(x)

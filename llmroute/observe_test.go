@@ -42,8 +42,8 @@ func BenchmarkObserve(b *testing.B) {
 	rule, client := &Rule{Name: "everyone"}, &Client{Name: "alice"}
 	began := time.Now()
 	x := &exchange{
-		h: handler, began: began, rule: rule, client: client, provider: p, in: &llmprovider.Inbound{Endpoint: llmprovider.Endpoint{Operation: llmprovider.Chat}},
-		model: "gpt-4o", attempts: 1, status: 200, stream: true, firstToken: time.Millisecond, usage: usage,
+		h: handler, began: began, rule: rule, client: client, attempt: &attempt{provider: p, model: "gpt-4o", stream: true}, in: &llmprovider.Inbound{Endpoint: llmprovider.Endpoint{Operation: llmprovider.Chat}},
+		attempts: 1, status: 200, firstToken: time.Millisecond, usage: usage,
 	}
 	for _, bb := range []struct {
 		name string

@@ -106,10 +106,10 @@ func (x *exchange) pass(p *passedRequest, policy string) error {
 	var failure error
 	p.failed = func(err error) { failure = err }
 	x.snap = nil
-	ctx, cancel := x.attemptContext()
-	defer cancel(nil)
+	x.start(&x.first)
+	defer x.finish(&x.first)
 	x.w.Header().Del("Server") // which is not ours here
-	x.h.app.outbound.proxy.ServeHTTP(x.w, x.r.WithContext(context.WithValue(ctx, passKey{}, p)))
+	x.h.app.outbound.proxy.ServeHTTP(x.w, x.r.WithContext(context.WithValue(x.first.ctx, passKey{}, p)))
 	if failure != nil {
 		return x.refuse(errDestination(x.r, failure))
 	}

@@ -64,7 +64,7 @@ func onlyEndpoints(a, b *State) bool {
 func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	x.attempts++
 	if t.pool == nil {
-		return x.try(t)
+		return x.try(t, "")
 	}
 	x.visit = x.enter(t)
 	defer func() {
@@ -75,14 +75,14 @@ func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure 
 		endpoint, ok := x.visit.Next(x.r.Context(), time.Now())
 		if !ok {
 			if failure == nil {
-				x.provider, x.settings = t.provider, t.settings(x.rule)
+				x.attempt = &attempt{provider: t.provider, settings: t.settings(x.rule)}
 				failure = errNoEndpoint(t.provider)
 				x.logAttempt(failure.Status, failure, 0)
 			}
 			return false, answer, failure, nil
 		}
-		x.endpoint, x.again = endpoint.Address, false
-		done, answer, failure, err = x.try(t)
+		x.again = false
+		done, answer, failure, err = x.try(t, endpoint.Address)
 		if done || !x.again {
 			return done, answer, failure, err
 		}

@@ -125,7 +125,7 @@ func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 			}
 			if at > 0 && r.reader.Content() {
 				r.x.firstToken = at
-				r.x.traced.firstToken()
+				r.x.span.firstToken()
 			}
 			if readErr == nil && r.flushes && r.lost == nil {
 				if err := r.flush(); err != nil {

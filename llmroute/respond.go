@@ -33,17 +33,18 @@ type errClientWrite struct{ error }
 
 // respond passes a provider's answer on to the client, from its status to its
 // end. Nothing that happens from here on leads to another attempt.
-func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llmprovider.Attempt, dog *watchdog, idle time.Duration) error {
+func (x *exchange) respond(a *attempt) error {
+	res, dog := a.res, a.dog
 	defer res.Body.Close()
-	dog.restart(idle, errIdle)
+	dog.restart(a.provider.Timeouts().Idle, errIdle)
 	events := llmprovider.IsEvents(res.Header)
-	if !events && attempt.Stream {
+	if !events && a.stream {
 		began := time.Now()
 		events = sniffEvents(res, dog)
 		x.waited += time.Since(began)
 	}
 	x.compressed = llmprovider.Compressed(res.Header)
-	reader := x.filtered(attempt.NewReader(res, events && !x.compressed))
+	reader := x.filtered(a.out.NewReader(res, events && !x.compressed))
 	r := relay{
 		x: x, body: res.Body, length: res.ContentLength, reader: reader, dog: dog,
 		begin: llmprovider.Head{Status: res.StatusCode, Header: res.Header, Stream: events},
@@ -60,7 +61,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 	x.charge(&x.usage)
 	if x.erred = reader.Failed(); x.erred {
 		if res.StatusCode < 400 { // else the status has told
-			x.cool(ctx, errorStatus(reader.Failure()), nil, true)
+			x.cool(a.ctx, errorStatus(reader.Failure()), nil, true)
 		}
 		if c := x.h.logger.Check(zapcore.WarnLevel, "the provider reported an error inside its answer"); c != nil {
 			c.Write(x.logFields()...)
@@ -85,7 +86,7 @@ func (x *exchange) respond(ctx context.Context, res *http.Response, attempt *llm
 		_, _ = io.CopyN(io.Discard, res.Body, restSize) // for the connection's sake
 		return nil
 	}
-	return x.abort(ctx, &r, err)
+	return x.abort(a, &r, err)
 }
 
 // streamed readies the header of a stream for what stands between here and the
@@ -125,7 +126,7 @@ func cutShort(res *http.Response, reader llmprovider.Reader) bool {
 // abort ends an answer that cannot be finished, so that the client sees that it is
 // not whole: by an error if it has not begun, a stream by an error event, and the
 // connection by being cut.
-func (x *exchange) abort(ctx context.Context, r *relay, err error) error {
+func (x *exchange) abort(a *attempt, r *relay, err error) error {
 	x.aborted = true
 	var write errClientWrite
 	if errors.As(err, &write) || x.clientGone() {
@@ -136,9 +137,9 @@ func (x *exchange) abort(ctx context.Context, r *relay, err error) error {
 		panic(http.ErrAbortHandler)
 	}
 	if !errors.As(err, &x.failure) { // of the gateway's own making, such as a filter's
-		x.failure = attemptError(x.provider, ctx, err)
-		if !errors.Is(context.Cause(ctx), errDrained) {
-			x.cool(ctx, 0, nil, true)
+		x.failure = attemptError(a.provider, a.ctx, err)
+		if !errors.Is(context.Cause(a.ctx), errDrained) {
+			x.cool(a.ctx, 0, nil, true)
 		}
 	}
 	if c := x.h.logger.Check(zapcore.ErrorLevel, "answer broke off"); c != nil {

@@ -2,7 +2,6 @@ package llmroute
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -66,56 +65,57 @@ func (s *streamOptions) reject(model string, now time.Time) bool {
 	return true
 }
 
-// knowsStreamOptions lets the next attempt leave out stream_options if the
-// provider is known to reject it.
-func (x *exchange) knowsStreamOptions(p *provider) {
-	if known := &p.state.streamOptions; known.known.Load() > 0 {
-		model, _ := p.RequestModel(x.in, x.settings)
+// knowsStreamOptions lets the attempt leave out stream_options if the provider is known
+// to reject it.
+func (x *exchange) knowsStreamOptions() {
+	if known := &x.provider.state.streamOptions; known.known.Load() > 0 {
+		model, _ := x.provider.RequestModel(x.in, x.settings)
 		x.settings.WithoutStreamOptions = known.rejects(model, time.Now())
 	}
 }
 
-// send sends the attempt. If the provider rejects it because of the
-// stream_options that the gateway added, it is sent once more without; the
-// attempt that was answered is returned with its response.
-func (x *exchange) send(ctx context.Context, attempt *llmprovider.Attempt, dog *watchdog) (*http.Response, *llmprovider.Attempt, error) {
-	p := x.provider
-	res, err := p.RoundTrip(attempt.Request)
-	if err != nil || !attempt.AddedStreamOptions {
-		return res, attempt, err
+// withoutStreamOptions sends an attempt that was rejected once more if the reason is the
+// stream_options that the gateway added, then without them. It reports whether it did.
+func (x *exchange) withoutStreamOptions(a *attempt) bool {
+	if a.err != nil || !a.out.AddedStreamOptions {
+		return false
 	}
-	known := &p.state.streamOptions
+	known := &a.provider.state.streamOptions
 	switch {
-	case res.StatusCode < http.StatusBadRequest:
+	case a.res.StatusCode < http.StatusBadRequest:
 		if !known.accepts.Load() {
 			known.accepts.Store(true)
 		}
-		return res, attempt, nil
-	case res.StatusCode != http.StatusBadRequest && res.StatusCode != http.StatusUnprocessableEntity, x.clientGone():
-		return res, attempt, nil
+		return false
+	case a.res.StatusCode != http.StatusBadRequest && a.res.StatusCode != http.StatusUnprocessableEntity, x.clientGone():
+		return false
 	}
-	dog.restart(2*peekTime, errFirstByte) // only so that none of before ends the attempt meanwhile
-	if blamed := blamesStreamOptions(res); known.accepts.Load() && !blamed {
-		return res, attempt, nil // most often the client's own mistake
+	began := time.Now()
+	a.dog.restart(2*peekTime, errFirstByte) // only so that none of before ends the attempt meanwhile
+	blamed := blamesStreamOptions(a.res)
+	x.waited += time.Since(began)
+	if known.accepts.Load() && !blamed {
+		return false // most often the client's own mistake
 	}
-	without := x.settings
+	without := a.settings
 	without.WithoutStreamOptions = true
-	again, refused := p.NewAttempt(ctx, x.in, without)
+	again, refused := a.provider.NewAttempt(a.ctx, x.in, without)
 	if refused != nil {
-		return res, attempt, nil //nolint:nilerr // the answer is given as it is
+		return false // the answer is given as it is
 	}
-	_ = res.Body.Close()
-	x.h.app.metrics.attempt(p, x.rule.Name, statusText(res.StatusCode))
-	dog.restart(p.Timeouts().FirstByte, errFirstByte)
-	if res, err = p.RoundTrip(again.Request); err != nil || res.StatusCode >= http.StatusBadRequest {
-		return res, again, err
+	_ = a.res.Body.Close()
+	x.h.app.metrics.attempt(a.provider, x.rule.Name, statusText(a.res.StatusCode))
+	a.dog.restart(a.provider.Timeouts().FirstByte, errFirstByte)
+	a.out = again
+	if a.send(); a.err != nil || a.res.StatusCode >= http.StatusBadRequest {
+		return true
 	}
 	if known.reject(again.Model, time.Now()) {
 		if c := x.h.logger.Check(zapcore.WarnLevel, "provider rejects stream_options; streams of the model are sent without it, and may report no usage"); c != nil {
 			c.Write(append(x.logFields(), zap.Duration("for", rejectedExpiry))...)
 		}
 	}
-	return res, again, nil
+	return true
 }
 
 // blamesStreamOptions reports whether an error names stream_options. It reads peekSize

@@ -48,15 +48,18 @@ const (
 	eventFallback   = "fallback"
 )
 
-// traced is the span of a request, which Caddy's handler tracing began, and that
-// of the attempt under way. It is nil for a request that is not traced.
+// traced is the span of a request, which Caddy's handler tracing began. It is nil for a
+// request that is not traced.
 type traced struct {
-	request, attempt trace.Span
+	request trace.Span
+}
 
-	// Of the last attempt:
+// attemptSpan is the span of an attempt. It is nil for a request that is not traced.
+type attemptSpan struct {
+	trace.Span
 	began    time.Time
 	status   int               // the provider's, 0 without an answer
-	failure  string            // why another one may follow, as an error type
+	failure  string            // why another attempt may follow, as an error type
 	coolDown time.Duration     // of the provider
 	usage    llmprovider.Usage // reported by an answer that the client did not get
 }
@@ -69,13 +72,13 @@ func tracedRequest(r *http.Request) *traced {
 	return &traced{request: span}
 }
 
-// begin begins the span of an attempt. The context that it returns is for the
+// begin begins the span of the exchange's attempt. The context that it returns is for the
 // provider's request.
-func (t *traced) begin(ctx context.Context, x *exchange) context.Context {
+func (t *traced) begin(x *exchange) context.Context {
 	if t == nil {
-		return ctx
+		return x.ctx
 	}
-	*t = traced{request: t.request, began: time.Now()}
+	x.span = &attemptSpan{began: time.Now()}
 	model, fixed := x.provider.RequestModel(x.in, x.settings)
 	name := string(x.operation())
 	attributes := []attribute.KeyValue{
@@ -88,20 +91,21 @@ func (t *traced) begin(ctx context.Context, x *exchange) context.Context {
 	if fixed { // or clients could make up names, which trace stores count by
 		name += " " + model
 	}
-	ctx, t.attempt = t.request.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+	ctx, span := t.request.TracerProvider().Tracer(scope).Start(x.ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+	x.span.Span = span
 	return ctx
 }
 
 // sends notes what is sent to the provider.
-func (t *traced) sends(a *llmprovider.Attempt) {
+func (t *attemptSpan) sends(a *llmprovider.Attempt) {
 	if t == nil {
 		return
 	}
 	if a.Stream {
-		t.attempt.SetAttributes(attrStream.Bool(true))
+		t.SetAttributes(attrStream.Bool(true))
 	}
 	if port := portOf(a.Request.URL); port != 0 {
-		t.attempt.SetAttributes(attrPort.Int(port))
+		t.SetAttributes(attrPort.Int(port))
 	}
 }
 
@@ -119,41 +123,41 @@ func portOf(u *url.URL) int {
 }
 
 // answered notes the status of the provider's answer.
-func (t *traced) answered(status int) {
+func (t *attemptSpan) answered(status int) {
 	if t != nil {
 		t.status = status
 	}
 }
 
 // failed notes why the attempt failed, so that another one may follow.
-func (t *traced) failed(errorType string, coolDown time.Duration) {
+func (t *attemptSpan) failed(errorType string, coolDown time.Duration) {
 	if t != nil {
 		t.failure, t.coolDown = errorType, coolDown
 	}
 }
 
 // passedOver notes the usage of an answer that the client does not get.
-func (t *traced) passedOver(u *llmprovider.Usage) {
+func (t *attemptSpan) passedOver(u *llmprovider.Usage) {
 	if t != nil {
 		t.usage = *u
 	}
 }
 
 // firstToken notes that a stream has begun.
-func (t *traced) firstToken() {
+func (t *attemptSpan) firstToken() {
 	if t != nil {
-		t.attempt.AddEvent(eventFirstToken)
-		t.attempt.SetAttributes(attrFirstChunk.Float64(time.Since(t.began).Seconds()))
+		t.AddEvent(eventFirstToken)
+		t.SetAttributes(attrFirstChunk.Float64(time.Since(t.began).Seconds()))
 	}
 }
 
 // end ends the span of the attempt.
-func (t *traced) end(x *exchange) {
+func (t *attemptSpan) end(x *exchange) {
 	if t == nil {
 		return
 	}
-	defer t.attempt.End()
-	if !t.attempt.IsRecording() {
+	defer t.End()
+	if !t.IsRecording() {
 		return
 	}
 	usage, failure := &x.usage, t.failure
@@ -162,7 +166,7 @@ func (t *traced) end(x *exchange) {
 	} else if t.usage.Known {
 		usage = &t.usage
 	}
-	set := t.attempt.SetAttributes
+	set := t.SetAttributes
 	if t.status != 0 {
 		set(attrStatus.Int(t.status))
 	}
@@ -187,20 +191,23 @@ func (t *traced) end(x *exchange) {
 	if t.coolDown > 0 {
 		set(attrCoolDown.Float64(t.coolDown.Seconds()))
 	}
-	setFailure(t.attempt, failure)
+	setFailure(t, failure)
 }
 
-// fallsBack notes on the request's span that another provider is tried.
-func (t *traced) fallsBack(from, to string) {
+// fallsBack notes on the request's span that another provider is tried after an attempt.
+func (t *traced) fallsBack(after *attempt, to string) {
 	if t == nil || !t.request.IsRecording() {
 		return
 	}
-	attributes := []attribute.KeyValue{attrFrom.String(from), attrTo.String(to), attrErrorType.String(t.failure)}
-	if t.status != 0 {
-		attributes = append(attributes, attrStatus.Int(t.status))
-	}
-	if t.coolDown > 0 {
-		attributes = append(attributes, attrCoolDown.Float64(t.coolDown.Seconds()))
+	attributes := []attribute.KeyValue{attrFrom.String(after.provider.name), attrTo.String(to)}
+	if last := after.span; last != nil {
+		attributes = append(attributes, attrErrorType.String(last.failure))
+		if last.status != 0 {
+			attributes = append(attributes, attrStatus.Int(last.status))
+		}
+		if last.coolDown > 0 {
+			attributes = append(attributes, attrCoolDown.Float64(last.coolDown.Seconds()))
+		}
 	}
 	t.request.AddEvent(eventFallback, trace.WithAttributes(attributes...))
 }

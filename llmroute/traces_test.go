@@ -16,19 +16,19 @@ import (
 func TestTracesCostNothingWhenOff(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", nil)
 	r.Header.Set("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") // of a client alone
-	x := new(exchange)
+	x := &exchange{attempt: &attempt{ctx: r.Context()}}
 	if n := testing.AllocsPerRun(100, func() {
 		x.traced = tracedRequest(r)
-		if ctx := x.traced.begin(r.Context(), x); ctx != r.Context() {
+		if ctx := x.traced.begin(x); ctx != r.Context() {
 			t.Error("the context is another one")
 		}
-		x.traced.sends(nil)
-		x.traced.answered(200)
-		x.traced.failed("500", 1)
-		x.traced.passedOver(nil)
-		x.traced.firstToken()
-		x.traced.end(x)
-		x.traced.fallsBack("a", "b")
+		x.span.sends(nil)
+		x.span.answered(200)
+		x.span.failed("500", 1)
+		x.span.passedOver(nil)
+		x.span.firstToken()
+		x.span.end(x)
+		x.traced.fallsBack(x.attempt, "b")
 		x.traced.finish(x)
 		x.traced.logFields()
 	}); n != 0 {
