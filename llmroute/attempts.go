@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -82,6 +83,9 @@ func (x *exchange) more() bool {
 	return x.next >= 0
 }
 
+// candidateRooms are for the candidates of most rules.
+var candidateRooms = sync.Pool{New: func() any { return new([8]Candidate) }}
+
 // pick chooses a backend that was not tried yet. The error says why there is
 // none.
 func (x *exchange) pick() (int, *llmprovider.Error) {
@@ -96,9 +100,11 @@ func (x *exchange) pick() (int, *llmprovider.Error) {
 		return 0, nil
 	}
 	now := time.Now()
-	candidates := x.candidates(x.room[:0], now, true)
+	room := candidateRooms.Get().(*[8]Candidate)
+	defer candidateRooms.Put(room)
+	candidates := x.candidates(room[:0], now, true)
 	if len(candidates) == 0 {
-		candidates = x.candidates(x.room[:0], now, false)
+		candidates = x.candidates(room[:0], now, false)
 	}
 	switch len(candidates) {
 	case 0:

@@ -50,9 +50,8 @@ type exchange struct {
 
 	rule    *Rule
 	targets []target
-	tried   uint64       // a bit for each target
-	next    int          // the target to try, -1 if none was picked
-	room    [8]Candidate // for pick
+	tried   uint64 // a bit for each target
+	next    int    // the target to try, -1 if none was picked
 
 	visit *pool.Visit // of the pool that is being tried, or nil
 	again bool        // the attempt is to be made at another endpoint of the pool

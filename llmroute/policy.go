@@ -19,7 +19,7 @@ func init() {
 type SelectionPolicy interface {
 	// Select returns the index of one of the candidates. There are at least
 	// two: those of the lowest priority that were not tried for this request
-	// and are not cooling down.
+	// and are not cooling down. The slice is valid only during the call.
 	Select(r *http.Request, candidates []Candidate) int
 }
 
