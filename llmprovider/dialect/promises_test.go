@@ -100,13 +100,18 @@ func wholeStreams(t *testing.T) map[*dialect.API]string {
 		chat.API: chunk(`"role":"assistant","content":"a"`, "null") + chunk(`"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}]`, "null") + chunk("", "tool_calls") +
 			event("", `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}`) + done,
 		messages.API: startOfOne + textOfOne + parallelUse + endOfOne,
-		responses.API: typed(`{"type":"response.created","response":{"id":"resp_1"}}`) + typed(`{"type":"response.output_text.delta","output_index":0,"delta":"a"}`) +
-			typed(`{"type":"response.output_item.done","output_index":0,"item":{"type":"message","content":[{"type":"output_text","text":"a"}]}}`) +
+		responses.API: typed(`{"type":"response.created","response":{"id":"resp_1"}}`) +
+			typed(`{"type":"response.reasoning_summary_text.delta","output_index":0,"delta":"why"}`) + typed(`{"type":"response.output_item.done","output_index":0,"item":{"type":"reasoning","encrypted_content":"E"}}`) +
+			typed(`{"type":"response.output_text.delta","output_index":1,"delta":"a"}`) +
+			typed(`{"type":"response.output_item.done","output_index":1,"item":{"type":"message","content":[{"type":"output_text","text":"a"}]}}`) +
+			typed(`{"type":"response.output_item.added","output_index":2,"item":{"type":"function_call","call_id":"c","name":"f","arguments":""}}`) +
+			typed(`{"type":"response.function_call_arguments.delta","output_index":2,"delta":"{}"}`) + typed(`{"type":"response.output_item.done","output_index":2,"item":{"type":"function_call","arguments":"{}"}}`) +
 			typed(`{"type":"response.completed","response":{"status":"completed","usage":{"input_tokens":1,"output_tokens":2}}}`),
 		gemini.API: event("", `{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}`) + event("", `{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{}}}]}}]}`) +
 			event("", `{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":2}}`),
 		converse.API: frame("messageStart", `{"role":"assistant"}`) + frame("contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":"a"}}`) + frame("contentBlockStop", `{"contentBlockIndex":0}`) +
-			frame("messageStop", `{"stopReason":"end_turn"}`) + frame("metadata", `{"usage":{"inputTokens":1,"outputTokens":2}}`),
+			frame("contentBlockStart", `{"contentBlockIndex":1,"start":{"toolUse":{"toolUseId":"c","name":"f"}}}`) + frame("contentBlockDelta", `{"contentBlockIndex":1,"delta":{"toolUse":{"input":"{}"}}}`) +
+			frame("contentBlockStop", `{"contentBlockIndex":1}`) + frame("messageStop", `{"stopReason":"tool_use"}`) + frame("metadata", `{"usage":{"inputTokens":1,"outputTokens":2}}`),
 	}
 }
 
@@ -118,6 +123,11 @@ func TestCutAnywhere(t *testing.T) {
 			whole := through(t, from, to, o, in, len(in))
 			if strings.Contains(whole, `"error":{`) {
 				t.Fatalf("%s to %s: %s", from.Name, to.Name, whole)
+			}
+			for n := 1; n <= 7; n++ {
+				if got := through(t, from, to, o, in, n); got != whole {
+					t.Fatalf("%s to %s in pieces of %d: %s instead of %s", from.Name, to.Name, n, got, whole)
+				}
 			}
 			for n := range len(in) {
 				got := through(t, from, to, o, in[:n], 97)
