@@ -16,8 +16,10 @@ var allowed = map[string][]string{
 	"llmprovider/dialect":   {"internal/jsonscan", "llmprovider"},
 	"llmprovider/dialect/":  {"internal/jsonscan", "llmprovider", "llmprovider/dialect"},
 	"llmprovider/kind":      {"internal/options", "llmprovider", "llmprovider/dialect"},
+	"llmprovider/cloud":     {"llmprovider"},
+	"llmprovider/azure":     {"internal/options", "llmprovider", "llmprovider/cloud", "llmprovider/kind", "llmprovider/openai"},
 	"llmprovider/translate": {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
-	"llmprovider/":          {"internal/options", "llmprovider", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/kind", "llmprovider/translate"}, // kinds
+	"llmprovider/":          {"internal/options", "llmprovider", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/cloud", "llmprovider/kind", "llmprovider/translate"}, // kinds
 	"llmroute":              {"internal/", "llmprovider", "llmprovider/dialect", "llmroute/authz", "llmroute/filter", "llmroute/guard", "llmroute/limit", "llmroute/limit/", "llmroute/pool"},
 	"llmroute/filter":       {"llmprovider"},
 	"llmroute/authz":        {"internal/", "llmprovider"},

@@ -81,6 +81,7 @@ const (
 	ReasonSecretNotFound     = "SecretNotFound"
 	ReasonSecretForbidden    = "SecretForbidden"
 	ReasonHostNotAllowed     = "HostNotAllowed"
+	ReasonNoCredentials      = "NoCredentials"
 	ReasonConflict           = "Conflict"
 	ReasonReplaced           = "Replaced"
 	ReasonInvalidMatch       = "InvalidMatch"

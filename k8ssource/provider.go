@@ -43,6 +43,7 @@ func (b *providerBuilder) build() {
 	b.headers()
 	b.configs()
 	b.apis()
+	b.ownSettings()
 }
 
 func (b *providerBuilder) fault(reason, format string, args ...any) {

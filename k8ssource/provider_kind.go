@@ -31,6 +31,9 @@ func kindConfigs(c *v1beta1.ProviderConfig) map[string]v1beta1.KindConfig {
 	if g := c.GeminiConfig; g != nil {
 		out["geminiConfig"] = v1beta1.KindConfig{Model: g.Model, Stream: g.Stream, APIKey: g.APIKey, APIKeySecretRef: g.APIKeySecretRef}
 	}
+	if a := c.AzureConfig; a != nil {
+		out["azureConfig"] = azureConfig(a)
+	}
 	maps.Copy(out, c.Others)
 	return out
 }
@@ -78,6 +81,7 @@ func (b *providerBuilder) configs() {
 		path := "spec.configs.defaultConfig." + b.field
 		b.base.Config = b.modelConfig(path, &c)
 		b.options(path, c.Options)
+		b.secretOptions(path, c.Secrets)
 	}
 	if len(configs.RouteSpecificConfigs) > maxRuleConfigs {
 		b.fault(ReasonInvalidField, "spec.configs.routeSpecificConfigs: "+tooMany, maxRuleConfigs)
@@ -92,7 +96,7 @@ func (b *providerBuilder) configs() {
 		if c, ok := kindConfigs(&entry)[b.field]; ok {
 			path := "spec.configs.routeSpecificConfigs[" + shownName(rule) + "]." + b.field
 			config = b.modelConfig(path, &c)
-			for _, name := range slices.Sorted(maps.Keys(c.Options)) {
+			for _, name := range append(slices.Sorted(maps.Keys(c.Options)), slices.Sorted(maps.Keys(c.Secrets))...) {
 				b.fault(ReasonInvalidField, "%s.%s: this holds for all requests to a provider; write it into defaultConfig", path, shownName(name))
 			}
 		}

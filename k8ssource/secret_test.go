@@ -12,7 +12,7 @@ import (
 func TestOptionsRepeatNoSecret(t *testing.T) {
 	const secret = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 	faults := 0
-	for _, option := range []string{"", "namespace", "labels", "labels_file", "workload", "root_namespace", "selectors_from", "port_map", "mesh_listen", "outbound_traffic_policy", "allow_any_host", "interval", secret} {
+	for _, option := range []string{"", "namespace", "labels", "labels_file", "workload", "root_namespace", "selectors_from", "ambient_credentials", "port_map", "mesh_listen", "outbound_traffic_policy", "allow_any_host", "interval", secret} {
 		for _, value := range []string{secret, "a " + secret, secret + "_", "80:" + secret, secret + "{env.X}", "https://u:" + secret + "@a/?key=" + secret, secret + " " + secret} {
 			f := new(Files)
 			err := f.UnmarshalCaddyfile(caddyfile.NewTestDispenser("files a {\n " + option + " " + value + "\n}"))

@@ -40,6 +40,12 @@ type SourceOptions struct {
 	// Default: none; a selector selects workloads of its own namespace.
 	SelectorsFrom []string `json:"selectors_from,omitempty"`
 
+	// The namespaces whose LLMProviders may be sent the gateway's own credentials of a
+	// cloud, where they have none of their own: those of its machine, its service account
+	// or its environment. Who may create objects there can use all models of that account,
+	// at its cost. Default: none.
+	AmbientCredentials []string `json:"ambient_credentials,omitempty"`
+
 	// The ports to listen on in place of those that Gateways name, such as 8080
 	// for 80, which not everyone may listen on.
 	PortMap map[int]int `json:"port_map,omitempty"`
@@ -62,7 +68,7 @@ type SourceOptions struct {
 }
 
 // SourceOptionNames are the options that CaddyfileOption takes.
-const SourceOptionNames = "namespace, labels, labels_file, workload, root_namespace, selectors_from, port_map, mesh_listen, outbound_traffic_policy, allow_any_host"
+const SourceOptionNames = "namespace, labels, labels_file, workload, root_namespace, selectors_from, ambient_credentials, port_map, mesh_listen, outbound_traffic_policy, allow_any_host"
 
 // Defaults fills in what is not set.
 func (o *SourceOptions) Defaults() {
@@ -81,6 +87,11 @@ func (o *SourceOptions) Validate() error {
 	for _, n := range o.SelectorsFrom {
 		if !namespaceName.MatchString(n) {
 			return fmt.Errorf("selectors_from: %s is not the name of a namespace; write one such as platform", options.Quoted(n))
+		}
+	}
+	for _, n := range o.AmbientCredentials {
+		if !namespaceName.MatchString(n) {
+			return fmt.Errorf("ambient_credentials: %s is not the name of a namespace; write one such as platform", options.Quoted(n))
 		}
 	}
 	if o.MeshListen == "" {
@@ -130,7 +141,7 @@ func loopbacks(address string) []string {
 
 // Options are the settings of Translate.
 func (o *SourceOptions) Options() Options {
-	return Options{RootNamespace: o.RootNamespace, SelectorsFrom: o.SelectorsFrom, PortMap: o.PortMap, MeshListen: o.MeshListen, Outbound: o.Outbound, AllowAnyHost: o.AllowAnyHost}
+	return Options{RootNamespace: o.RootNamespace, SelectorsFrom: o.SelectorsFrom, AmbientCredentials: o.AmbientCredentials, PortMap: o.PortMap, MeshListen: o.MeshListen, Outbound: o.Outbound, AllowAnyHost: o.AllowAnyHost}
 }
 
 // CaddyfileOption takes an option of a Caddyfile, if it is one of these.
@@ -155,11 +166,15 @@ func (o *SourceOptions) CaddyfileOption(d *caddyfile.Dispenser, option string, a
 			return true, d.WrapErr(err)
 		}
 		return true, nil
-	case option == "selectors_from":
+	case option == "selectors_from" || option == "ambient_credentials":
 		if len(args) == 0 {
-			return true, d.Err("selectors_from needs at least one namespace, such as platform")
+			return true, d.Errf("%s needs at least one namespace, such as platform", option)
 		}
-		o.SelectorsFrom = args
+		if option == "selectors_from" {
+			o.SelectorsFrom = args
+		} else {
+			o.AmbientCredentials = args
+		}
 		if err := o.Validate(); err != nil {
 			return true, d.WrapErr(err)
 		}

@@ -32,6 +32,10 @@ type Options struct {
 	// may select workloads of other namespaces. Default: none.
 	SelectorsFrom []string
 
+	// AmbientCredentials are the namespaces whose LLMProviders may be sent the gateway's
+	// own credentials of a cloud. Default: none.
+	AmbientCredentials []string
+
 	// AllowAnyHost lets providers be at addresses that are refused otherwise:
 	// Caddy's admin endpoint, and those where a cloud serves its credentials.
 	AllowAnyHost bool

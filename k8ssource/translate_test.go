@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
+	_ "github.com/caddy-llm/gateway/llmprovider/azure"
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
@@ -44,7 +45,8 @@ func TestTranslate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			state := Translate(objects, identityOf(t, dir), Options{})
+			options := Options{AmbientCredentials: []string{"trusted"}}
+			state := Translate(objects, identityOf(t, dir), options)
 			provision(t, state)
 			got, err := Redacted(state)
 			if err != nil {
@@ -53,7 +55,7 @@ func TestTranslate(t *testing.T) {
 			if bytes.Contains(got, []byte("sk-")) {
 				t.Error("the view holds a key")
 			}
-			again, _ := Redacted(Translate(objects, identityOf(t, dir), Options{}))
+			again, _ := Redacted(Translate(objects, identityOf(t, dir), options))
 			if !bytes.Equal(got, again) {
 				t.Error("a second translation differs")
 			}

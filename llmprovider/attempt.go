@@ -72,7 +72,8 @@ type Outgoing struct {
 	Endpoint Endpoint
 
 	// NewReader makes the reader of a response that the client is not to get as it is;
-	// see Attempt.NewReader. Default: the response passes through.
+	// see Attempt.NewReader. Without one, and where it returns nil, the response passes
+	// through.
 	NewReader func(res *http.Response, events bool) Reader
 
 	// Body is the JSON to send in place of the client's, nil for that with Edits. With
@@ -80,8 +81,8 @@ type Outgoing struct {
 	// memory counts against Inbound.Budget.
 	Body []byte
 
-	// Header are further headers, by their names in canonical form. They are not
-	// changed.
+	// Header are further headers, by their names in canonical form; one without values
+	// keeps the client's from being sent. They are not changed.
 	Header http.Header
 
 	// Translation and AddedStreamOptions are those of the Attempt.

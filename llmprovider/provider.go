@@ -140,7 +140,9 @@ func (a *Attempt) NewReader(res *http.Response, events bool) Reader {
 	newReader := a.newReader
 	a.newReader, a.segs, a.buf = nil, segments{}, nil
 	if newReader != nil {
-		return newReader(res, events)
+		if r := newReader(res, events); r != nil {
+			return r
+		}
 	}
 	switch {
 	case Compressed(res.Header):

@@ -15,11 +15,18 @@ type Edits struct {
 	Stream       []byte // JSON value to set, nil to leave the client's
 	IncludeUsage bool   // set stream_options.include_usage to true
 	DropOptions  bool   // remove stream_options
+
+	// Envelope is what a cloud has in the body instead of "model", such as
+	// `"anthropic_version":"vertex-2023-10-16"`: members of JSON with commas between them,
+	// written in its place. Nil to leave it. With DropStream "stream" is removed as well,
+	// where the cloud has both in the path.
+	Envelope   []byte
+	DropStream bool
 }
 
 // change reports whether they may change the body.
 func (e *Edits) change() bool {
-	return e.Model != nil || e.Stream != nil || e.IncludeUsage || e.DropOptions
+	return e.Model != nil || e.Stream != nil || e.IncludeUsage || e.DropOptions || e.Envelope != nil
 }
 
 // maxSegments is the most slices a body is sent in: three edits make at most
@@ -76,10 +83,21 @@ func splice(body []byte, m *members, e *Edits) segments {
 		added = append(added, val...)
 		added = append(added, ',')
 	}
-	if e.Model != nil {
+	switch at := m.envelope(e); {
+	case e.Envelope == nil && e.Model != nil:
 		set("model", m.model, e.Model)
+	case e.Envelope == nil:
+	case at.present():
+		replace(cut{at.key, at.end, e.Envelope})
+	default:
+		added = append(append(make([]byte, 0, len(e.Envelope)+96), e.Envelope...), ',')
 	}
-	if e.Stream != nil {
+	switch {
+	case e.Envelope != nil && e.DropStream:
+		if m.stream.present() && m.model.present() {
+			replace(removal(body, m.stream))
+		}
+	case e.Stream != nil:
 		set("stream", m.stream, e.Stream)
 	}
 	switch {
@@ -106,6 +124,28 @@ func splice(body []byte, m *members, e *Edits) segments {
 	}
 	s.add(body[from:])
 	return s
+}
+
+// envelope is the member in whose place the envelope is written, if there is one.
+func (m *members) envelope(e *Edits) member {
+	if !m.model.present() && e.DropStream {
+		return m.stream
+	}
+	return m.model
+}
+
+// Edited returns a JSON object with the edits.
+func Edited(body []byte, e *Edits) ([]byte, error) {
+	m, err := scanObject(body)
+	if err != nil {
+		return nil, err
+	}
+	s := splice(body, &m, e)
+	out := make([]byte, 0, s.size)
+	for _, part := range s.part[:s.n] {
+		out = append(out, part...)
+	}
+	return out, nil
 }
 
 // removal is the cut that takes a member out together with one of its commas.

@@ -91,6 +91,11 @@ func (b *Base) UnmarshalBlock(d *caddyfile.Dispenser, t Traits) error {
 		}
 		b.Host = name
 	}
+	if t.Check != nil {
+		if err := t.Check(); err != nil {
+			return at.WrapErr(err)
+		}
+	}
 	if b.Scheme == "http" && b.Transport != nil && b.Transport.TLS != nil {
 		return at.Errf("provider %s has TLS options, but its scheme is http; write https, or leave them out", args[0])
 	}

@@ -61,13 +61,31 @@ type Traits struct {
 	// Options are the kind's own options in a Caddyfile.
 	Options []Option
 
+	// Check reports what is wrong with the kind's own settings, if anything, when all
+	// are read. Nil for nothing.
+	Check func() error
+
 	// ManifestField is the field of an LLMProvider's configs that is for this kind,
 	// such as "openAIConfig". Empty: manifests cannot have the kind.
 	ManifestField string
 
 	// ManifestOptions are the kind's own fields in ManifestField: by name, pointers to
-	// what they set. A manifest's values are taken as they are, and never expanded.
+	// what they set. A manifest's values are taken as they are, and never expanded. For
+	// a reference to a Secret it is a pointer to a *llmprovider.Secret, for kinds of the
+	// gateway itself.
 	ManifestOptions map[string]any
+
+	// AmbientHosts are what the hosts end in that a manifest may name for a provider that
+	// is sent the gateway's own credential; see Ambient.
+	AmbientHosts []string
+}
+
+// Ambient is a Kind whose providers may be sent a credential of the gateway's own
+// surroundings, such as that of the machine. Manifests need permission for it.
+type Ambient interface {
+	// UsesAmbient reports whether that is so with the configuration as it is, before it
+	// is provisioned. Requests with an API key are left out of account.
+	UsesAmbient() bool
 }
 
 // Option is an option of a Caddyfile.
@@ -105,6 +123,10 @@ type Base struct {
 	// another API: its limits, and what it calls things. One of the names in the
 	// gateway's table of profiles, such as `deepseek`, or `none`. Default: by host.
 	Profile string `json:"profile,omitempty"`
+
+	// Account is the credential of requests for which there is no key, such as that of a
+	// cloud's account. A kind sets it before Provision.
+	Account llmprovider.Authorizer `json:"-"`
 
 	ready *ready
 }
@@ -170,7 +192,7 @@ func (b *Base) base() *Base { return b }
 // Unprovisioned returns the configuration alone.
 func (b *Base) Unprovisioned() Base {
 	out := *b
-	out.Connection, out.ready = b.Connection.Unprovisioned(), nil
+	out.Connection, out.Account, out.ready = b.Connection.Unprovisioned(), nil, nil
 	return out
 }
 

@@ -25,7 +25,7 @@ type Filled struct {
 	Model      *llmprovider.FixedModel // nil for the client's
 	Stream     *bool                   // nil for the client's
 	StreamJSON []byte
-	Auth       llmprovider.Authorizer // nil without a key
+	Auth       llmprovider.Authorizer // nil without a key and an account
 	xAPIKey    llmprovider.Authorizer // the same, as X-Api-Key
 	MaxTokens  int                    // for a request that names none, if the API needs one
 }
@@ -36,6 +36,11 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 	if b.Host == "" {
 		b.Host = t.Host
 	}
+	if t.Check != nil {
+		if err := t.Check(); err != nil {
+			return err
+		}
+	}
 	if err := b.Connection.Provision(ctx); err != nil {
 		return err
 	}
@@ -44,7 +49,7 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 	}
 	r := new(ready)
 	var err error
-	if r.base, err = b.fill(ctx, &t, &Filled{MaxTokens: dialect.DefaultMaxOutput}, &b.Config); err != nil {
+	if r.base, err = b.fill(ctx, &t, &Filled{MaxTokens: dialect.DefaultMaxOutput, Auth: b.Account, xAPIKey: b.Account}, &b.Config); err != nil {
 		return err
 	}
 	r.rules = make(map[string]*Filled, len(b.Rules))
@@ -93,6 +98,9 @@ func (b *Base) fill(ctx caddy.Context, t *Traits, base *Filled, config *Config) 
 		}
 	}
 	out.Auth, out.xAPIKey = b.Key(ctx, t.KeyHeader, t.KeyPrefix, secret), llmprovider.NewKey("X-Api-Key", "", secret)
+	if out.Auth == nil {
+		out.Auth, out.xAPIKey = b.Account, b.Account
+	}
 	return &out, nil
 }
 

@@ -19,7 +19,11 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 		return p.message(ctx, in, s, &out)
 	}
 	if in.Endpoint.API != llmprovider.OpenAIAPI || isResponses(in.Endpoint) && !p.speaksResponses {
-		if refused := p.translate(in, s, &out); refused != nil {
+		refused := p.translate(in, s, &out)
+		if refused == nil {
+			refused = p.place(&out)
+		}
+		if refused != nil {
 			return nil, refused
 		}
 		return p.Connection.NewAttempt(ctx, in, &out)
@@ -33,7 +37,21 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 		out.Auth = p.AuthFor(apiResponses, s.Rule)
 	}
 	p.editOptions(in, s, &out)
+	if p.Place != nil {
+		out.Endpoint = in.Endpoint
+		if refused := p.place(&out); refused != nil {
+			return nil, refused
+		}
+	}
 	return p.Connection.NewAttempt(ctx, in, &out)
+}
+
+// place moves the request to where a kind that embeds this one has it.
+func (p *Provider) place(out *llmprovider.Outgoing) (refused *llmprovider.Error) {
+	if p.Place != nil {
+		out.URL, refused = p.Place(out.URL, out.Endpoint, out.Model)
+	}
+	return refused
 }
 
 const embeddingsSuffix = "/embeddings"

@@ -29,6 +29,12 @@ type Provider struct {
 	// carries it from a client that did not ask.
 	KeepStreamOptions bool `json:"keep_stream_options,omitempty"`
 
+	// AllResponses reports whether the provider has the Responses API at any host, and
+	// Place returns where a request goes, instead of u, where an endpoint's path depends
+	// on the model. A kind that embeds this one sets them before ProvisionAs.
+	AllResponses bool                                                                                  `json:"-"`
+	Place        func(u *url.URL, e llmprovider.Endpoint, model string) (*url.URL, *llmprovider.Error) `json:"-"`
+
 	// speaksResponses reports whether the provider has the Responses API itself.
 	speaksResponses bool
 

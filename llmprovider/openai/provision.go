@@ -13,16 +13,19 @@ import (
 
 // Provision checks the configuration and acquires connections. It contacts
 // nobody.
-func (p *Provider) Provision(ctx caddy.Context) error {
-	if err := p.Base.Provision(ctx, p.Traits()); err != nil {
+func (p *Provider) Provision(ctx caddy.Context) error { return p.ProvisionAs(ctx, p.Traits()) }
+
+// ProvisionAs is Provision for a kind that embeds this one, with the traits of that kind.
+func (p *Provider) ProvisionAs(ctx caddy.Context, t kind.Traits) error {
+	if err := p.Base.Provision(ctx, t); err != nil {
 		return err
 	}
 	var err error
-	if p.urls, err = p.endpoints(); err != nil {
+	if p.urls, err = p.endpoints(t); err != nil {
 		return err
 	}
 	_, named := p.APIs[apiResponses]
-	p.speaksResponses = named || p.ServerAddress() == officialHost || p.urls[""] == nil
+	p.speaksResponses = named || p.AllResponses || p.ServerAddress() == officialHost || p.urls[""] == nil
 	return p.furtherAPIs()
 }
 
@@ -66,9 +69,9 @@ func (p *Provider) furtherAPIs() error {
 	return nil
 }
 
-// endpoints works out where the provider's endpoints are.
-func (p *Provider) endpoints() (map[string]*url.URL, error) {
-	chat, err := p.MainURL(p.Traits())
+// endpoints works out where the provider's endpoints are, with the traits of its kind.
+func (p *Provider) endpoints(t kind.Traits) (map[string]*url.URL, error) {
+	chat, err := p.MainURL(t)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,88 @@
+package k8ssource
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
+)
+
+// azureConfig is what the settings for Azure have in common with others, and those of
+// its own by the names that they have below the field.
+func azureConfig(a *v1beta1.AzureConfig) v1beta1.KindConfig {
+	out := v1beta1.KindConfig{Model: a.Model, Stream: a.Stream, APIKey: a.APIKey, APIKeySecretRef: a.APIKeySecretRef}
+	own := map[string]string{"apiVersion": a.APIVersion}
+	if e := a.Entra; e != nil {
+		own["entra"], own["entra.tenantID"], own["entra.clientID"], own["entra.scope"] = "auto", e.TenantID, e.ClientID, e.Scope
+		if e.ClientSecretRef != nil {
+			out.Secrets = map[string]*v1beta1.SecretKeyRef{"entra.clientSecretRef": e.ClientSecretRef}
+		}
+	}
+	out.Options = textOptions(own)
+	return out
+}
+
+// textOptions are those of the options that are set.
+func textOptions(own map[string]string) map[string]json.RawMessage {
+	out := make(map[string]json.RawMessage, len(own))
+	for name, value := range own {
+		if value != "" {
+			out[name], _ = json.Marshal(value) // a string always marshals
+		}
+	}
+	return out
+}
+
+// secretOptions sets those of the kind's own settings that are in Secrets.
+func (b *providerBuilder) secretOptions(path string, refs map[string]*v1beta1.SecretKeyRef) {
+	for _, name := range slices.Sorted(maps.Keys(refs)) {
+		to, ok := b.traits.ManifestOptions[name].(**llmprovider.Secret)
+		if !ok {
+			continue
+		}
+		value, ok := b.secretValue(path+"."+name, refs[name], "")
+		switch {
+		case !ok:
+		case strings.HasPrefix(strings.TrimSpace(value), "{"): // a document, such as Google's credentials
+			*to = llmprovider.Literal(value)
+		default:
+			remedy := "write it into Secret " + b.object.Namespace + "/" + refs[name].Name
+			if secret := b.key(path+"."+name, value, remedy); secret != nil {
+				*to = secret
+			}
+		}
+	}
+}
+
+// ownSettings reports what is wrong with the kind's own settings, and with a credential
+// that is not the object's own.
+func (b *providerBuilder) ownSettings() {
+	if b.out == nil || len(b.faults) > 0 && refusal(b.faults) != "" {
+		return
+	}
+	path := "spec.configs.defaultConfig." + b.field
+	if b.traits.Check != nil {
+		if err := b.traits.Check(); err != nil {
+			b.fault(ReasonInvalidField, "%s: %s", path, err)
+			return
+		}
+	}
+	ambient, ok := b.out.(kind.Ambient)
+	if !ok || !ambient.UsesAmbient() {
+		return
+	}
+	switch base := b.base; {
+	case !slices.Contains(b.t.options.AmbientCredentials, b.object.Namespace):
+		b.fault(ReasonNoCredentials, "%s: there are no credentials here, and those of the gateway itself are not for objects of namespace %s; name a Secret with them, or have the gateway's operator name the namespace in the source's option ambient_credentials",
+			path, b.object.Namespace)
+	case !slices.ContainsFunc(b.traits.AmbientHosts, func(suffix string) bool { return strings.HasSuffix("."+base.Host, suffix) }):
+		b.fault(ReasonNoCredentials, "spec.host: the gateway's own credentials are sent to hosts of the cloud alone, whose names end in %s; write one of them, or name a Secret with credentials",
+			strings.Join(b.traits.AmbientHosts, ", "))
+	case base.Scheme == "http", base.Transport != nil:
+		b.fault(ReasonNoCredentials, "spec: the gateway's own credentials are sent over TLS alone, and only to a server with a certificate that the system trusts; leave scheme and tls out, or name a Secret with credentials")
+	}
+}
