@@ -18,6 +18,9 @@ import (
 //		roles      <roles...>
 //		unreadable closed|open
 //		log
+//		on_request
+//		on_response window <bytes>|whole|off
+//		restore
 //		status     <status>
 //		everything
 //	}
@@ -56,9 +59,33 @@ func guardOptions(def *guard.Definition) []options.Option {
 		{Name: "roles", Parse: texts(&def.Roles)},
 		{Name: "unreadable", Parse: options.Value(&def.Unreadable, "closed or open", options.OneOf(guard.UnreadableClosed, guard.UnreadableOpen))},
 		{Name: "log", Parse: options.Presence(&def.Log)},
+		{Name: "on_request", Parse: options.Presence(&def.OnRequest)},
+		{Name: "on_response", Parse: func(d *caddyfile.Dispenser) error { return parseOnResponse(d, def) }},
+		{Name: "restore", Parse: options.Presence(&def.Restore)},
 		{Name: "status", Parse: options.Value(&def.Status, "a status from 400 to 499", options.Number(400, 499))},
 		{Name: "everything", Parse: options.Presence(&def.Everything)},
 	}
+}
+
+// parseOnResponse reads how a guard looks at streams.
+func parseOnResponse(d *caddyfile.Dispenser, def *guard.Definition) error {
+	if def.OnResponse != nil {
+		return d.Errf("on_response is given twice; write it once")
+	}
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 2 && args[0] == guard.StreamWindow:
+		n, err := options.Number(guard.MinWindow, guard.MaxWindow)(args[1])
+		if err != nil {
+			return d.Errf("on_response window takes the bytes of text that are held back, got %s; expected a number from %d to %d", options.Quoted(args[1]), guard.MinWindow, guard.MaxWindow)
+		}
+		def.OnResponse = &guard.OnResponse{Stream: guard.StreamWindow, Window: n}
+	case len(args) == 1 && (args[0] == guard.StreamWhole || args[0] == guard.StreamOff):
+		def.OnResponse = &guard.OnResponse{Stream: args[0]}
+	default:
+		return d.Errf("on_response needs how streams are looked at; expected: on_response window BYTES, on_response whole, or on_response off")
+	}
+	return nil
 }
 
 // parsePatterns reads the arguments of deny and mask: names of built-in patterns, or a

@@ -110,6 +110,22 @@ func (e *Error) Event() []byte {
 	return append(out, "\n\n"...)
 }
 
+// EventOf returns the error as the event that ends a stream of an endpoint. number is
+// how many events with data the client got before.
+func (e *Error) EventOf(operation Operation, api API, number int) []byte {
+	switch {
+	case api == MessagesAPI:
+		return e.messagesEvent()
+	case api == GeminiAPI:
+		shaped := *e
+		shaped.API = api
+		return shaped.Event()
+	case operation == Responses || operation == Images || operation == Audio:
+		return e.typedEvent(operation, number)
+	}
+	return e.Event()
+}
+
 // typedEvent returns the error as an event of the APIs whose events name their
 // type. The Responses API documents its members at the top, and numbers events;
 // what it sends, and what SDKs raise an exception for, has them in "error".

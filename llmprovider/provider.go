@@ -218,15 +218,7 @@ func (r *eventReader) Settled() bool                                 { return r.
 func (r *eventReader) Unfinished() bool                              { return r.tap.unfinished() }
 
 func (r *eventReader) ErrorEvent(err *Error) []byte {
-	switch r.usage.operation {
-	case Chat:
-		if r.usage.api == MessagesAPI {
-			return err.messagesEvent()
-		}
-	case Responses, Images, Audio:
-		return err.typedEvent(r.usage.operation, r.tap.events)
-	}
-	return err.Event()
+	return err.EventOf(r.usage.operation, r.usage.api, r.tap.events)
 }
 
 // Interface guards

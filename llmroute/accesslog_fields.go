@@ -43,8 +43,10 @@ func (x loggedExchange) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			field.AddTo(enc)
 		}
 	}
-	for _, field := range x.filterFields {
-		field.AddTo(enc)
+	if x.filterCall != nil {
+		for _, field := range x.filterCall.LogFields {
+			field.AddTo(enc)
+		}
 	}
 	if x.provider == nil {
 		return nil

@@ -126,8 +126,8 @@ type App struct {
 	// sidecars alike. Default: no limits.
 	Limits *limit.Config `json:"limits,omitempty"`
 
-	// What looks at the text of requests before they are sent, by name: guards deny and
-	// mask. Rules name those that look at their requests. Default: no guards.
+	// What looks at the text of requests before they are sent, and of responses before
+	// clients get them, by name: guards deny and mask. Rules name those that look at their requests. Default: no guards.
 	Guards map[string]*guard.Definition `json:"guards,omitempty"`
 
 	// The workload that the gateway acts for, as metrics name it. Default: what

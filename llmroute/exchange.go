@@ -39,7 +39,7 @@ type exchange struct {
 	filters   []filter.Filter    // that look at the request, in their order
 	steps     []filter.Step      // what they do with it
 
-	filterFields []zap.Field // of the access log
+	filterCall *filter.Call // what filters see of the request, and what they log of it
 
 	openLink // among the open requests
 

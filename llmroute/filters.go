@@ -16,7 +16,7 @@ func (x *exchange) admit(t *target, first bool) (refused *llmprovider.Error, fin
 		return x.retarget(t), false
 	}
 	c := x.call()
-	defer func() { x.filterFields = c.LogFields }()
+	x.filterCall = c
 	for _, f := range x.filters {
 		step, err := f.Begin(x.r.Context(), c)
 		if step != nil {

@@ -19,8 +19,8 @@ func (a *App) provisionGuards(ctx caddy.Context) error {
 	if len(a.Guards) == 0 {
 		return nil
 	}
-	f, err := guard.New(a.Guards, ctx.Logger(), func(name string, action guard.Action, category string) {
-		a.metrics.guards.WithLabelValues(name, string(action), category).Inc()
+	f, err := guard.New(a.Guards, ctx.Logger(), func(name, direction string, action guard.Action, category string) {
+		a.metrics.guards.WithLabelValues(name, direction, string(action), category).Inc()
 	})
 	if err != nil {
 		return fmt.Errorf("guards: %w", err)

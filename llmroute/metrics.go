@@ -154,7 +154,7 @@ func newMetrics() *metrics {
 		captured:         counter(metricCaptured, "Connections that were led to a sidecar, and tunnels through it, by what became of them and why.", "outcome", "reason"),
 		translations:     counter(metricTranslated, "Attempts whose request was translated, by the client's API and the provider's.", "from", "to"),
 		translationLoss:  counter(metricTranslationLoss, "Fields of translated requests that the provider was not told, or was told otherwise.", "from", "to", "field", "class"),
-		guards:           counter(metricGuard, "What guards did about requests, by what they found.", "guard", "action", "category"),
+		guards:           counter(metricGuard, "What guards did about requests and responses, by what they found.", "guard", "direction", "action", "category"),
 		duration:         histogram(metricDuration, "Time from the request to the end of its answer.", durationBuckets, "error_type"),
 		firstToken:       histogram(metricFirstToken, "Time from the request to the first event with content of its streamed response.", firstBuckets[:]),
 		perToken:         histogram(metricPerOutputToken, "Time for each output token after the first of a streamed answer.", perTokenBuckets),

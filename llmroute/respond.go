@@ -76,6 +76,10 @@ func (x *exchange) respond(a *attempt) error {
 		x.succeeded(res)
 		return nil
 	}
+	var refused *llmprovider.Error
+	if errors.As(err, &refused) && !x.clientGone() { // by a filter, whatever else has come
+		return x.abort(a, &r, err)
+	}
 	if (r.lost != nil || x.clientGone()) && reader.Settled() && !reader.Ended() {
 		x.succeeded(res)
 		return nil // the client left at the finish reason, and the usage has come

@@ -144,7 +144,7 @@ func TestNames(t *testing.T) {
 		{"metrics.md", "labels", "llmroute/metrics.go", `"(llmproxy_\w+|gen_ai_\w+|server_address|error_type|outcome|rule|provider|reason|code|from|to|client|currency|model)"`, ""},
 		{"metrics.md", "operations", "llmprovider/endpoint.go", `Operation = "(\w+)"`, ""},
 		{"observing.md", "access log fields", "llmroute/accesslog_fields.go", `enc\.Add\w+\("(\w+)"`, ""},
-		{"observing.md", "access log fields of guards", "llmroute/guard/filter.go", `zap\.\w+\("(llm_\w+)"`, ""},
+		{"observing.md", "access log fields of guards", "llmroute/guard/acts.go", `zap\.\w+\("(llm_\w+)"`, ""},
 		{"observing.md", "access log fields of policies", "llmroute/authz/handler.go", `zap\.\w+\("(authz_\w+)"`, ""},
 		{"traces.md", "attributes and events of spans", "llmroute/traces.go", `(?m)^\t(?:attr\w+ += attribute\.Key\(|event\w+ += )"([\w.]+)"`, ""},
 		{"observing.md", "placeholders", "llmroute/exchange.go", `case "([a-z_.]+)":`, "http.llm."},

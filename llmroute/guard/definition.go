@@ -1,11 +1,12 @@
-// Package guard looks at the text of requests before they are sent: it denies requests,
-// masks parts of their text, or only logs what it finds. A guard sees every text of a
-// request in whatever API, form and escapes it is written, and refuses what it cannot
-// read.
+// Package guard looks at the text of requests before they are sent, and of responses
+// before clients get them: it denies them, masks parts of their text, or only logs what it
+// finds. A guard sees every text in whatever API, form and escapes it is written, and
+// refuses what it cannot read.
 //
 // It imports llmprovider, its neighbour filter and internal/jsonscan. It does not use the
 // readers of package dialect: these read what can be translated, and a guard has to see
-// the rest as well. Begin with Definition and Filter; reader is what finds the texts.
+// the rest as well. Begin with Definition and Filter; reader is what finds the texts,
+// response has guards look at a response, and stream and lane do so event by event.
 package guard
 
 import (
@@ -18,34 +19,70 @@ import (
 
 // Definition is one guard.
 type Definition struct {
-	// What requests are denied for. All texts are looked at before any is masked.
+	// What requests and responses are denied for. All texts are looked at before any is masked.
 	// Default: nothing.
 	Deny []Pattern `json:"deny,omitempty"`
 
-	// What is masked: the provider gets the category in capitals and brackets in its
-	// place, such as `[EMAIL]`. Nothing else of the request changes. Default: nothing.
+	// What is masked: the provider, or the client, gets the category in capitals and
+	// brackets in its place, such as `[EMAIL]`. Nothing else changes. Default: nothing.
 	Mask []Pattern `json:"mask,omitempty"`
 
-	// Whose text is looked at: `system` (also the developer's, and instructions), `user`,
+	// Whose text in requests is looked at: `system` (also the developer's, and instructions), `user`,
 	// `assistant`, `tool` (results of tools) and `other` (definitions of tools, metadata
 	// and all else). Default: all.
 	Roles []string `json:"roles,omitempty"`
 
-	// What becomes of a request with something that cannot be read as text, such as an
-	// image, a file, a form, token numbers or a part of an unknown type: with `closed` it
-	// is denied, with `open` that passes and is counted. Default: `closed`.
+	// What becomes of a request or a response with something that cannot be read as text,
+	// such as an image, a file, a form, token numbers or a part of an unknown type: with
+	// `closed` it is denied, with `open` that passes and is counted. Default: `closed`.
 	Unreadable string `json:"unreadable,omitempty"`
 
 	// Whether the guard only logs and counts what it would deny or mask. Default: no.
 	Log bool `json:"log,omitempty"`
 
-	// The status of a denied request, from 400 to 499. Default: 403.
+	// Whether the guard looks at requests. Default: if it does not look at responses.
+	OnRequest bool `json:"on_request,omitempty"`
+
+	// How the guard looks at responses. Default: it does not.
+	OnResponse *OnResponse `json:"on_response,omitempty"`
+
+	// Whether what is masked in the request is put back where the response has its mask,
+	// which is numbered then, such as `[EMAIL_1]`. Default: no.
+	Restore bool `json:"restore,omitempty"`
+
+	// The status of a denied request or response, from 400 to 499. Default: 403.
 	Status int `json:"status,omitempty"`
 
 	// Whether the guard looks at all requests, rather than those of rules that name it.
 	// Default: no.
 	Everything bool `json:"everything,omitempty"`
 }
+
+// OnResponse is how a guard looks at responses. One that is not a stream is always held
+// until the guard has seen all of it.
+type OnResponse struct {
+	// How streams are looked at. With `window`, events are held until Window bytes of text
+	// have come after theirs, so that nothing up to that length is passed before it was
+	// seen whole. With `whole`, the client gets nothing before the stream has ended. With
+	// `off`, streams are not looked at. Required.
+	Stream string `json:"stream"`
+
+	// The bytes of text that `window` holds back, from 16 to 65536.
+	Window int `json:"window,omitempty"`
+}
+
+// The ways to look at streams.
+const (
+	StreamWindow = "window"
+	StreamWhole  = "whole"
+	StreamOff    = "off"
+)
+
+// The least and the most that a window may hold back, in bytes of text.
+const (
+	MinWindow = 16
+	MaxWindow = 64 << 10
+)
 
 // Pattern is what a guard looks for: one of Builtin and Regex.
 type Pattern struct {
@@ -102,11 +139,27 @@ func (d *Definition) check() error {
 	default:
 		return fmt.Errorf("unreadable is %q; write %s or %s", d.Unreadable, UnreadableClosed, UnreadableOpen)
 	}
+	if o := d.OnResponse; o != nil {
+		switch {
+		case o.Stream == StreamWindow && (o.Window < MinWindow || o.Window > MaxWindow):
+			return fmt.Errorf("on_response window holds back %d bytes; write a number from %d to %d", o.Window, MinWindow, MaxWindow)
+		case o.Stream == StreamWindow:
+		case o.Window != 0:
+			return fmt.Errorf("on_response %s has no window; write on_response window %d, or leave the number out", o.Stream, o.Window)
+		case o.Stream != StreamWhole && o.Stream != StreamOff:
+			return fmt.Errorf("on_response does not say how streams are looked at; write window N, whole or off")
+		}
+	}
+	if d.Restore && (len(d.Mask) == 0 || d.Log || !d.looksAtRequests()) {
+		return errors.New("restore puts back what the guard masks in requests, and this one masks nothing there; write a mask line and on_request, or leave restore out")
+	}
 	if d.Status != 0 && (d.Status < 400 || d.Status > 499) {
 		return fmt.Errorf("status %d is not that of a client's error; write a number from 400 to 499", d.Status)
 	}
 	return nil
 }
+
+func (d *Definition) looksAtRequests() bool { return d.OnRequest || d.OnResponse == nil }
 
 // compile returns what finds the pattern.
 func (p *Pattern) compile() (*detector, error) {

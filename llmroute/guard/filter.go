@@ -13,18 +13,18 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/filter"
 )
 
-// Filter has guards look at requests: those that look at everything, and those that the
+// Filter has guards look at requests and responses: those that look at everything, and those that the
 // rule names.
 type Filter struct {
 	guards     map[string]*guard
 	everything []*guard
 	logger     *zap.Logger
-	count      func(guard string, action Action, category string)
+	count      func(guard, direction string, action Action, category string)
 }
 
 // New returns the filter for the guards of these names. count is called with each thing
-// that a guard does.
-func New(definitions map[string]*Definition, logger *zap.Logger, count func(guard string, action Action, category string)) (*Filter, error) {
+// that a guard does about a request or its response: direction is `request` or `response`.
+func New(definitions map[string]*Definition, logger *zap.Logger, count func(guard, direction string, action Action, category string)) (*Filter, error) {
 	f := &Filter{guards: make(map[string]*guard, len(definitions)), logger: logger, count: count}
 	for _, name := range slices.Sorted(maps.Keys(definitions)) {
 		g, err := newGuard(name, definitions[name])
@@ -48,39 +48,59 @@ func (f *Filter) Names() []string { return slices.Sorted(maps.Keys(f.guards)) }
 // Begin implements filter.Filter. The guards look at the request one after the other, so
 // that each sees what those before have masked.
 func (f *Filter) Begin(_ context.Context, c *filter.Call) (filter.Step, *llmprovider.Error) {
-	run := run{f: f, call: c, text: texts.Get().(*text)}
-	defer run.end()
-	for _, g := range f.everything {
-		if refused := run.look(g); refused != nil {
-			return nil, refused
+	guards, refused := f.guardsOf(c)
+	if refused != nil {
+		return nil, refused
+	}
+	acts := &acts{f: f, call: c}
+	run := run{acts: acts, text: texts.Get().(*text)}
+	defer run.text.release()
+	var responding []*guard
+	for _, g := range guards {
+		if g.looksAtRequests() {
+			if refused := run.look(g); refused != nil {
+				acts.end()
+				return nil, refused
+			}
+		}
+		if g.OnResponse != nil {
+			responding = append(responding, g)
 		}
 	}
-	for i, name := range c.Guards {
+	if len(responding) == 0 && run.kept.empty() {
+		acts.end()
+		return nil, nil
+	}
+	return &step{acts: acts, guards: responding, kept: run.kept, endpoint: c.Inbound.Endpoint}, nil
+}
+
+// guardsOf returns the guards that look at a request, in their order.
+func (f *Filter) guardsOf(c *filter.Call) ([]*guard, *llmprovider.Error) {
+	if len(c.Guards) == 0 {
+		return f.everything, nil
+	}
+	guards := slices.Clone(f.everything)
+	for _, name := range c.Guards {
 		g := f.guards[name]
-		switch {
-		case g == nil: // the rule was checked against the guards when both were loaded
+		if g == nil { // the rule was checked against the guards when both were loaded
 			return nil, &llmprovider.Error{
 				Status: 503, Type: llmprovider.TypeServer, Code: "guard_unavailable",
 				Message: fmt.Sprintf("the guard %s, which the rule of this request names, is not configured", name),
 			}
-		case g.Everything || slices.Contains(c.Guards[:i], name):
-			continue
 		}
-		if refused := run.look(g); refused != nil {
-			return nil, refused
+		if !slices.Contains(guards, g) {
+			guards = append(guards, g)
 		}
 	}
-	return nil, nil
+	return guards, nil
 }
 
 // run is what the guards do with one request.
 type run struct {
-	f    *Filter
-	call *filter.Call
+	*acts
 	text *text
 	read role // whose text was read, 0 for nobody's yet
-
-	guards, actions, categories []string
+	kept *kept
 }
 
 // look has a guard look at the request.
@@ -89,26 +109,29 @@ func (r *run) look(g *guard) *llmprovider.Error {
 		r.text.read(r.call.Inbound, g.seen)
 		r.read = g.seen
 	}
-	if len(r.text.unreadable) > 0 {
-		action := Denied
-		if g.Unreadable == UnreadableOpen {
-			action = Passed
-		}
-		if r.note(g, action, categoryUnreadable) {
-			return g.refusal(categoryUnreadable, strings.Join(r.text.unreadable, " and "))
-		}
+	if refused := r.unreadable(onRequest, g, r.text.unreadable); refused != nil {
+		return refused
 	}
-	if category := g.denies(r.text); category != "" && r.note(g, Denied, category) {
-		return g.refusal(category, "")
+	if category := g.denies(r.text, nil); category != "" && r.note(onRequest, g, Denied, category) {
+		return g.refusal(onRequest, category, "")
 	}
 	if !r.call.Inbound.IsJSON() {
 		return nil
 	}
 	body := r.call.Inbound.Body()
-	cuts, categories := g.masks(r.text, body)
+	var keep *kept
+	if g.Restore {
+		if r.kept == nil {
+			r.kept = new(kept)
+		}
+		keep = r.kept
+		keep.body = body
+		defer func() { keep.body = nil }() // it is the request's
+	}
+	cuts, categories := g.masks(r.text, body, keep)
 	masked := false
 	for _, category := range categories {
-		masked = r.note(g, Masked, category) || masked
+		masked = r.note(onRequest, g, Masked, category) || masked
 	}
 	if !masked {
 		return nil
@@ -117,38 +140,19 @@ func (r *run) look(g *guard) *llmprovider.Error {
 	return r.call.Inbound.Replace(func(dst []byte) []byte { return spliced(dst, body, cuts) })
 }
 
-// note counts and logs what a guard does, and reports whether it is to be done.
-func (r *run) note(g *guard, action Action, category string) bool {
-	do := action != Passed
-	if g.Log && do {
-		action, do = Logged, false
+// unreadable has a guard decide about what cannot be read.
+func (a *acts) unreadable(of direction, g *guard, what []string) *llmprovider.Error {
+	if len(what) == 0 {
+		return nil
 	}
-	r.f.count(g.name, action, category)
-	add := func(list *[]string, word string) {
-		if !slices.Contains(*list, word) {
-			*list = append(*list, word)
-		}
+	action := Denied
+	if g.Unreadable == UnreadableOpen {
+		action = Passed
 	}
-	add(&r.guards, g.name)
-	add(&r.actions, string(action))
-	add(&r.categories, category)
-	return do
-}
-
-// end tells the access log what the guards did, and never about which text.
-func (r *run) end() {
-	r.text.release()
-	if len(r.guards) == 0 {
-		return
+	if !a.note(of, g, action, categoryUnreadable) {
+		return nil
 	}
-	fields := []zap.Field{
-		zap.String("llm_guard", strings.Join(r.guards, ", ")), zap.String("llm_guard_action", strings.Join(r.actions, ", ")),
-		zap.String("llm_guard_category", strings.Join(r.categories, ", ")),
-	}
-	r.call.LogFields = append(r.call.LogFields, fields...)
-	if c := r.f.logger.Check(zap.InfoLevel, "guard acted on a request"); c != nil {
-		c.Write(append(fields, zap.String("rule", r.call.Rule), zap.String("client", r.call.Client.Name))...)
-	}
+	return g.refusal(of, categoryUnreadable, strings.Join(what, " and "))
 }
 
 // Interface guards

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
-// Action is what a guard did about a request.
+// Action is what a guard did about a request or a response.
 type Action string
 
 // The actions.
@@ -21,8 +21,19 @@ const (
 	Passed Action = "pass"
 )
 
-// categoryUnreadable is that of what cannot be read.
-const categoryUnreadable = "unreadable"
+// The categories of what no pattern finds.
+const (
+	categoryUnreadable = "unreadable" // it cannot be read
+	categoryTooLong    = "too_long"   // it is longer than maxHeld
+)
+
+// direction is what a guard looks at.
+type direction string
+
+const (
+	onRequest  direction = "request"
+	onResponse direction = "response"
+)
 
 // guard is a definition that is ready for use.
 type guard struct {
@@ -63,13 +74,14 @@ func newGuard(name string, d *Definition) (*guard, error) {
 	return g, nil
 }
 
-// denies returns the category that the text is denied for, empty for none.
-func (g *guard) denies(t *text) string {
+// denies returns the category that the text is denied for, empty for none. skip reports
+// whether what was found is of no account; nil for never.
+func (g *guard) denies(t *text, skip func(start, end int) bool) string {
 	for _, d := range g.deny {
 		found := false
-		t.each(d, func(int, int) bool {
-			found = true
-			return false
+		t.each(d, func(start, end int) bool {
+			found = skip == nil || !skip(start, end)
+			return !found
 		})
 		if found {
 			return d.category
@@ -84,23 +96,10 @@ type cut struct {
 	with       string
 }
 
-// masks returns what of the body is to be replaced, in order and without overlaps, and
-// the categories of what was found.
-func (g *guard) masks(t *text, body []byte) (cuts []cut, categories []string) {
-	t.locator = locator{body: body}
-	for _, d := range g.mask {
-		n := len(cuts)
-		word := "[" + strings.ToUpper(d.category) + "]"
-		t.each(d, func(start, end int) bool {
-			cuts = t.cutsOf(cuts, start, end, word)
-			return true
-		})
-		if len(cuts) > n {
-			categories = append(categories, d.category)
-		}
-	}
-	if cuts == nil {
-		return nil, nil
+// merged returns the cuts in order and without overlaps.
+func merged(cuts []cut) []cut {
+	if len(cuts) < 2 {
+		return cuts
 	}
 	slices.SortStableFunc(cuts, func(a, b cut) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), cmp.Compare(len(b.with), len(a.with)))
@@ -113,7 +112,7 @@ func (g *guard) masks(t *text, body []byte) (cuts []cut, categories []string) {
 		}
 		out = append(out, c)
 	}
-	return out, categories
+	return out
 }
 
 // cutsOf adds what replaces the part of the text from start to end by word. What lies in
@@ -126,18 +125,29 @@ func (t *text) cutsOf(cuts []cut, start, end int, word string) []cut {
 			continue
 		}
 		from, to := t.locator.of(p, max(start, p.start), min(end, p.end))
-		with := word
-		if p.number && word != "" {
-			with = `"` + word + `"`
-			if p.to > 0 {
-				with = `\"` + word + `\"`
-			}
-		}
-		cuts = append(cuts, cut{from, to, with})
+		cuts = append(cuts, cut{from, to, p.written(word)})
 		word = ""
 	}
 	return cuts
 }
+
+// written is a word as it is written in place of a part of the piece.
+func (p *piece) written(word string) string {
+	if word == "" || p.raw {
+		return word
+	}
+	word = escaped(word)
+	if p.number {
+		word = `"` + word + `"`
+	}
+	if p.to > 0 {
+		word = escaped(word)
+	}
+	return word
+}
+
+// escaped is a word as it stands in a JSON string.
+func escaped(word string) string { return string(jsonscan.AppendEscaped(nil, word)) }
 
 // spliced appends the body with the cuts made.
 func spliced(dst, body []byte, cuts []cut) []byte {
@@ -150,16 +160,23 @@ func spliced(dst, body []byte, cuts []cut) []byte {
 	return append(dst, body[from:]...)
 }
 
-// refusal is the error for a request that the guard denies.
-func (g *guard) refusal(category, what string) *llmprovider.Error {
+// refusal is the error for a request or a response that the guard denies.
+func (g *guard) refusal(of direction, category, what string) *llmprovider.Error {
 	err := &llmprovider.Error{Status: g.Status, Type: llmprovider.TypePermission, Code: "content_policy"}
 	if err.Status == 0 {
 		err.Status = defaultStatus
 	}
-	if what != "" {
-		err.Message = fmt.Sprintf("guard %s denies the request (%s): it has %s, which cannot be read as text; leave that out", g.name, category, what)
-	} else {
-		err.Message = fmt.Sprintf("guard %s denies the request: it has text of the category %s; leave that out", g.name, category)
+	advice := ""
+	if of == onRequest {
+		advice = "; leave that out"
+	}
+	switch {
+	case category == categoryTooLong:
+		err.Message = fmt.Sprintf("guard %s denies the %s (%s): it is longer than the %d MiB that guards look at", g.name, of, category, maxHeld>>20)
+	case what != "":
+		err.Message = fmt.Sprintf("guard %s denies the %s (%s): it has %s, which cannot be read as text%s", g.name, of, category, what, advice)
+	default:
+		err.Message = fmt.Sprintf("guard %s denies the %s: it has text of the category %s%s", g.name, of, category, advice)
 	}
 	return err
 }

@@ -40,7 +40,7 @@ func tryInbound(path, body string) (*llmprovider.Inbound, bool) {
 // guarded has one guard look at a request, and returns the body after it.
 func guarded(t testing.TB, d *Definition, path, body string) (after string, refused *llmprovider.Error, counted []string) {
 	t.Helper()
-	f, err := New(map[string]*Definition{"g": d}, zap.NewNop(), func(_ string, action Action, category string) {
+	f, err := New(map[string]*Definition{"g": d}, zap.NewNop(), func(_, _ string, action Action, category string) {
 		counted = append(counted, string(action)+" "+category)
 	})
 	if err != nil {
@@ -298,7 +298,7 @@ func TestUnreadable(t *testing.T) {
 	if refused != nil {
 		t.Fatal(refused)
 	}
-	f, _ := New(map[string]*Definition{"g": {Deny: []Pattern{{Regex: "x"}}, Everything: true}}, zap.NewNop(), func(string, Action, string) {})
+	f, _ := New(map[string]*Definition{"g": {Deny: []Pattern{{Regex: "x"}}, Everything: true}}, zap.NewNop(), func(string, string, Action, string) {})
 	if _, refused = f.Begin(context.Background(), &filter.Call{Inbound: in}); refused == nil || !strings.Contains(refused.Message, "a form") {
 		t.Errorf("a form: %v", refused)
 	}
@@ -373,7 +373,7 @@ func TestRolesLogStatusOrder(t *testing.T) {
 	}
 	f, err := New(map[string]*Definition{
 		"first": {Mask: []Pattern{{Regex: "two", As: "w"}}, Everything: true, Unreadable: UnreadableOpen}, "second": {Deny: []Pattern{{Regex: `two`}}, Unreadable: UnreadableOpen},
-	}, zap.NewNop(), func(string, Action, string) {})
+	}, zap.NewNop(), func(string, string, Action, string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +381,7 @@ func TestRolesLogStatusOrder(t *testing.T) {
 	if _, refused := f.Begin(context.Background(), call); refused != nil || strings.Count(string(call.Inbound.Body()), "[W]") != 1 {
 		t.Errorf("order: %v, %s", refused, call.Inbound.Body())
 	}
-	if len(call.LogFields) != 3 || call.LogFields[1].String != "pass, mask" {
+	if len(call.LogFields) != 4 || call.LogFields[2].String != "pass, mask" {
 		t.Errorf("log fields %v", call.LogFields)
 	}
 }

@@ -13,6 +13,8 @@ func (r *reader) leaves(value []byte, how how) {
 		first := len(r.pieces)
 		at := r.offset(leaf)
 		switch {
+		case leaf[0] != '"' && r.response && how != asCall:
+			return
 		case leaf[0] != '"':
 			r.b = append(r.b, leaf...)
 			r.add(piece{start: len(r.b) - len(leaf), src: at, srcEnd: at + len(leaf), number: true})
@@ -106,9 +108,11 @@ func isData(inner []byte) bool {
 		}
 		least, inner = 0, data
 	}
-	if len(inner) < least {
-		return false
-	}
+	return len(inner) >= least && isBase64(inner)
+}
+
+// isBase64 reports whether a text has only what base64 has.
+func isBase64(inner []byte) bool {
 	for _, c := range inner {
 		if !isLetter(c) && !isDigit(c) && c != '+' && c != '/' && c != '=' && c != '-' && c != '_' {
 			return false

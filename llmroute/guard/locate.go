@@ -18,6 +18,9 @@ type locator struct {
 // text.b.
 func (w *locator) of(p *piece, start, end int) (int, int) {
 	start, end = start-p.start, end-p.start
+	if p.raw {
+		return p.src + start, p.src + end
+	}
 	if p.number && p.to == 0 {
 		return p.src, p.srcEnd
 	}
@@ -94,7 +97,7 @@ func escapeWidth(b []byte) int {
 		return 2
 	}
 	one := min(6, len(b))
-	if len(b) >= 12 && b[6] == '\\' && b[7] == 'u' {
+	if len(b) >= 12 && b[6] == '\\' && b[7] == 'u' && b[2]|0x20 == 'd' && b[3] > '7' {
 		// A pair has one character of four bytes; two halves have two of three each.
 		var room [8]byte
 		if len(jsonscan.AppendUnescaped(room[:0], b[:12])) == 4 {

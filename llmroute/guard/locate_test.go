@@ -31,7 +31,7 @@ func TestMaskingTakesOnePass(t *testing.T) {
 		in := inbound(t, chatPath, body)
 		var text text
 		text.read(in, roleAny)
-		cuts, _ := g.masks(&text, in.Body())
+		cuts, _ := g.masks(&text, in.Body(), nil)
 		if len(cuts) < n {
 			t.Errorf("%s: %d cuts", name, len(cuts))
 		}

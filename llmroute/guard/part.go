@@ -126,20 +126,25 @@ func (r *reader) textPart(t *task) {
 		switch name {
 		case "text", "refusal", "thinking":
 			if jsonscan.IsString(value) {
-				r.string(value)
+				if name == "text" {
+					name = ""
+				}
+				r.textOf(name, value)
 				continue
 			}
 			r.later(asContent, value, t.role, t.depth+1)
 		case "functioncall", "toolcall", "executablecode":
 			r.later(asCall, value, t.role&^roleUser|roleAssistant, t.depth)
 		case "functionresponse", "toolresponse", "codeexecutionresult":
-			r.result(&task{asContent, value, t.role, t.depth})
+			r.result(&task{how: asContent, value: value, role: t.role, depth: t.depth})
 		case "inlinedata", "filedata", "imageurl", "inputaudio", "inputimage", "audio", "audiourl", "image", "video", "videourl", "file", "fileid", "data", "source":
 			if !jsonscan.IsNull(value) {
 				r.unreadable(t.role, mediaWord(name))
 			}
 			r.later(asData, value, t.role, t.depth)
-		case "type", "thought", "thoughtsignature", "signature", "cachecontrol", "citations", "annotations", "logprobs", "videometadata", "partmetadata",
+		case "logprobs":
+			r.logprobs(value)
+		case "type", "thought", "thoughtsignature", "signature", "cachecontrol", "citations", "annotations", "videometadata", "partmetadata",
 			"mediaresolution", "status", "id", "index", "promptcachebreakpoint":
 			r.later(asData, value, t.role, t.depth)
 		default:

@@ -12,6 +12,16 @@ type reader struct {
 	body  []byte
 	seen  role // whose text is looked at
 	tasks []task
+
+	// response says that a response is read: numbers are no text there, but for those in
+	// calls of tools.
+	response bool
+	// lane, unless it is nil, takes the texts of a message that a stream brings in pieces,
+	// and calls its calls of tools.
+	lane  func(name string, value []byte)
+	calls func(value []byte)
+	// choiceNo and partNo are the numbers of the choice and of the part that is read.
+	choiceNo, partNo int
 }
 
 // task is a part of the body that is read later, so that the texts of one message follow
@@ -21,6 +31,9 @@ type task struct {
 	value []byte
 	role  role
 	depth int // in results of tools
+	// name is that of the member of a message that content is of, if it is not the content
+	// itself. That of a message is "delta" if it is one of chat completions in any case.
+	name string
 }
 
 // how is the way a part of the body is read.
@@ -126,7 +139,7 @@ func (r *reader) unreadable(role role, what string) {
 
 func (r *reader) later(how how, value []byte, role role, depth int) {
 	if len(value) > 0 {
-		r.tasks = append(r.tasks, task{how, value, role, depth})
+		r.tasks = append(r.tasks, task{how: how, value: value, role: role, depth: depth})
 	}
 }
 
@@ -159,7 +172,7 @@ func (r *reader) message(t *task) {
 	}
 	role, isItem := r.roleOf(t)
 	t.role = role
-	if isItem {
+	if isItem && t.name != "delta" {
 		if kind := partKindOf(t.value); kind == partUnknown || kind >= partDocument {
 			t.role = roleAny // the item does not say
 		}
@@ -168,12 +181,16 @@ func (r *reader) message(t *task) {
 	}
 	var room [24]byte
 	for key, value := range jsonscan.Members(t.value) {
-		switch string(memberName(room[:0], key)) {
-		case "content", "parts":
-			r.content(&task{asContent, value, role, t.depth})
-		case "refusal", "reasoningcontent", "reasoning", "thinking", "text":
-			r.content(&task{asContent, value, role, t.depth})
+		switch name := string(memberName(room[:0], key)); name {
+		case "content", "parts", "text":
+			r.content(&task{how: asContent, value: value, role: role, depth: t.depth})
+		case "refusal", "reasoningcontent", "reasoning", "thinking":
+			r.content(&task{how: asContent, value: value, role: role, depth: t.depth, name: name})
 		case "toolcalls", "functioncall":
+			if r.calls != nil {
+				r.calls(value)
+				continue
+			}
 			r.later(asCall, value, role, t.depth)
 		case "images":
 			r.unreadable(role, "an image")
@@ -183,6 +200,10 @@ func (r *reader) message(t *task) {
 			}
 			r.later(asData, value, role, t.depth)
 		default:
+			if r.lane != nil && jsonscan.IsString(value) && name != "role" {
+				r.lane(name, value)
+				continue
+			}
 			r.later(asData, value, role, t.depth)
 		}
 	}
@@ -252,16 +273,16 @@ func (r *reader) content(t *task) {
 		r.cannotRead("content that is nested too deep")
 		r.later(asData, t.value, t.role, t.depth)
 	case jsonscan.IsString(t.value):
-		r.string(t.value)
+		r.textOf(t.name, t.value)
 	case t.value[0] == '{':
 		r.part(t)
 	case t.value[0] == '[':
 		for one := range jsonscan.Elements(t.value) {
 			switch {
 			case jsonscan.IsString(one):
-				r.string(one)
+				r.textOf(t.name, one)
 			case one[0] == '{':
-				r.part(&task{asContent, one, t.role, t.depth})
+				r.part(&task{how: asContent, value: one, role: t.role, depth: t.depth})
 			case !jsonscan.IsNull(one):
 				r.cannotRead("tokens")
 			}
@@ -269,6 +290,16 @@ func (r *reader) content(t *task) {
 	default:
 		r.later(asLeaves, t.value, t.role, t.depth)
 	}
+}
+
+// textOf adds a text of a message, which is of the member of that name unless it is its
+// content.
+func (r *reader) textOf(name string, value []byte) {
+	if r.lane != nil {
+		r.lane(name, value)
+		return
+	}
+	r.string(value)
 }
 
 // string adds the text of a string to the group that is being made.

@@ -33,6 +33,7 @@ type piece struct {
 	// in a string; else both are 0.
 	from, to int
 	number   bool // it is a number of JSON
+	raw      bool // it stands in the body without escapes
 }
 
 // group are the pieces from first to last, which follow each other in text.b: the text

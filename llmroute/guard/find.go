@@ -1,0 +1,66 @@
+package guard
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// span is a part of the text that is replaced by word.
+type span struct {
+	start, end int // in text.b
+	category   string
+	word       string
+}
+
+// spans returns what the guard masks of the text, in order and without overlaps, and the
+// categories of what was found. skip reports whether what was found is of no account; nil
+// for never.
+func (g *guard) spans(t *text, skip func(start, end int) bool) (found []span, categories []string) {
+	for _, d := range g.mask {
+		n := len(found)
+		t.each(d, func(start, end int) bool {
+			if skip == nil || !skip(start, end) {
+				found = append(found, span{start: start, end: end, category: d.category})
+			}
+			return true
+		})
+		if len(found) > n {
+			categories = append(categories, d.category)
+		}
+	}
+	if len(found) < 2 {
+		return found, categories
+	}
+	slices.SortStableFunc(found, func(a, b span) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end))
+	})
+	out := found[:1]
+	for _, s := range found[1:] {
+		if last := &out[len(out)-1]; s.start < last.end {
+			last.end = max(last.end, s.end)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out, categories
+}
+
+// masks returns what of the body is to be replaced, in order and without overlaps, and
+// the categories of what was found. kept takes what is to be put back into the response;
+// nil to put back nothing.
+func (g *guard) masks(t *text, body []byte, kept *kept) (cuts []cut, categories []string) {
+	found, categories := g.spans(t, nil)
+	t.locator = locator{body: body}
+	for _, s := range found {
+		word := mask(s.category)
+		if kept != nil {
+			word = kept.mask(s.category, string(t.b[s.start:s.end]))
+		}
+		cuts = t.cutsOf(cuts, s.start, s.end, word)
+	}
+	return merged(cuts), categories
+}
+
+// mask is what stands in place of a text of the category.
+func mask(category string) string { return "[" + strings.ToUpper(category) + "]" }

@@ -1,0 +1,276 @@
+package guard
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/filter"
+)
+
+// maxHeld bounds what is held of a response while guards look at it, in bytes. A longer
+// one is denied.
+const maxHeld = 16 << 20
+
+// step is what the guards have to do with the response to one request.
+type step struct {
+	*acts
+	guards   []*guard // that look at it
+	kept     *kept    // what is put back into it, nil for nothing
+	endpoint llmprovider.Endpoint
+}
+
+// Reader implements filter.Step.
+func (s *step) Reader(next llmprovider.Reader) llmprovider.Reader {
+	r := &response{Reader: next, step: s}
+	r.taken = r.take
+	return r
+}
+
+// End implements filter.Step.
+func (s *step) End(*filter.Outcome) { s.end() }
+
+// find has guards look at a text, each but for what those before have masked, and returns
+// what is replaced. skipDeny and skipMask report whether what was found to deny and to mask
+// is of no account; nil for never.
+func (s *step) find(guards []*guard, t *text, skipDeny, skipMask func(start, end int) bool) (all []span, refused *llmprovider.Error) {
+	hidden := func(skip func(int, int) bool) func(int, int) bool {
+		return func(start, end int) bool {
+			for i := range all {
+				if start < all[i].end && all[i].start < end {
+					return true
+				}
+			}
+			return skip != nil && skip(start, end)
+		}
+	}
+	for _, g := range guards {
+		if category := g.denies(t, hidden(skipDeny)); category != "" && s.note(onResponse, g, Denied, category) {
+			return nil, g.refusal(onResponse, category, "")
+		}
+		found, categories := g.spans(t, hidden(skipMask))
+		masked := false
+		for _, category := range categories {
+			masked = s.note(onResponse, g, Masked, category) || masked
+		}
+		if !masked {
+			continue
+		}
+		for i := range found {
+			found[i].word = mask(found[i].category)
+		}
+		all = append(all, found...)
+	}
+	if !s.kept.empty() {
+		skip := hidden(skipMask)
+		t.each(&detector{perhaps: func(t *text) bool { return bytes.IndexByte(t.b, '[') >= 0 }, each: s.kept.each}, func(start, end int) bool {
+			if !skip(start, end) {
+				all = append(all, span{start: start, end: end, word: s.kept.values[string(t.b[start:end])]})
+			}
+			return true
+		})
+	}
+	return all, nil
+}
+
+// tooLong has the guards refuse what is longer than they look at.
+func (s *step) tooLong(guards []*guard) *llmprovider.Error {
+	for _, g := range guards {
+		if s.note(onResponse, g, Denied, categoryTooLong) {
+			return g.refusal(onResponse, categoryTooLong, "")
+		}
+	}
+	return nil
+}
+
+// response is the reader of a response that guards look at before the client gets it.
+type response struct {
+	llmprovider.Reader
+	*step
+	head   *llmprovider.Head
+	how    func(p []byte) error // takes what the client would get; nil to pass it on
+	pass   func([]byte) error
+	taken  func([]byte) error
+	buf    []byte // of a response that is held whole
+	stream *stream
+}
+
+// Head implements llmprovider.Reader.
+func (r *response) Head(h *llmprovider.Head) {
+	r.Reader.Head(h)
+	r.head = h
+	media := llmprovider.MediaType(h.Header)
+	isText := media == "" || strings.HasPrefix(media, "text/") || strings.HasSuffix(media, "json")
+	guards := r.guards
+	if h.Stream {
+		guards = streamGuards(guards)
+	}
+	switch {
+	case len(guards) == 0 && r.kept.empty():
+	case !isText || llmprovider.Compressed(h.Header):
+		r.how = r.unread
+	case h.Stream && (media == "" || media == "text/event-stream"):
+		r.stream = newStream(r.step, guards, func(p []byte) error { return r.pass(p) })
+		r.how = r.stream.take
+	default:
+		r.how = r.hold
+	}
+}
+
+// streamGuards returns the guards that look at streams.
+func streamGuards(guards []*guard) []*guard {
+	var out []*guard
+	for _, g := range guards {
+		if g.OnResponse.Stream != StreamOff {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// Write implements llmprovider.Reader.
+func (r *response) Write(p []byte, pass func([]byte) error) error {
+	r.pass = pass
+	return r.Reader.Write(p, r.taken)
+}
+
+func (r *response) take(p []byte) error {
+	if r.how == nil {
+		return r.pass(p)
+	}
+	return r.how(p)
+}
+
+// Finish implements llmprovider.Reader.
+func (r *response) Finish(pass func([]byte) error) error {
+	r.pass = pass
+	if err := r.Reader.Finish(r.taken); err != nil {
+		return err
+	}
+	switch {
+	case r.stream != nil:
+		return r.stream.finish()
+	case len(r.buf) > 0:
+		return r.whole()
+	}
+	return nil
+}
+
+// ErrorEvent implements llmprovider.Reader.
+func (r *response) ErrorEvent(err *llmprovider.Error) []byte {
+	if r.stream == nil && len(r.buf) > 0 { // of an array of events, of which the client has nothing
+		shaped := *err
+		shaped.API = r.endpoint.API
+		return append(append([]byte{'['}, shaped.JSON()...), ']')
+	}
+	event := r.Reader.ErrorEvent(err)
+	if len(event) == 0 && r.stream != nil { // the provider's stream has ended, and the client's has not
+		event = err.EventOf(r.endpoint.Operation, r.endpoint.API, r.stream.events)
+	}
+	return event
+}
+
+// unread has the guards decide about a body that is no text.
+func (r *response) unread(p []byte) error {
+	for _, g := range r.guards {
+		if refused := r.unreadable(onResponse, g, []string{"a body that is no text"}); refused != nil {
+			return refused
+		}
+	}
+	r.how = nil
+	return r.pass(p)
+}
+
+// hold keeps what has come of a body that is looked at as a whole.
+func (r *response) hold(p []byte) error {
+	r.buf = append(r.buf, p...)
+	if len(r.buf) <= maxHeld {
+		return nil
+	}
+	if refused := r.tooLong(r.guards); refused != nil {
+		return refused
+	}
+	held := r.buf
+	r.buf, r.how = nil, nil
+	return r.pass(held)
+}
+
+var byteOrderMark = []byte("\ufeff")
+
+// whole has the guards look at a body that has come whole, and passes it on.
+func (r *response) whole() error {
+	body := bytes.TrimPrefix(r.buf, byteOrderMark)
+	doc := bytes.TrimSpace(body)
+	t := texts.Get().(*text)
+	defer t.release()
+	switch {
+	case len(doc) == 0:
+		return r.pass(r.buf)
+	case !jsonscan.Valid(doc):
+		t.readPlain(body)
+	case doc[0] == '[':
+		guards := r.guards
+		if r.head.Stream {
+			guards = streamGuards(guards)
+		}
+		r.head.Header.Del("Content-Length")
+		return newStream(r.step, guards, r.pass).array(doc)
+	default:
+		body = doc
+		t.readResponse(body)
+	}
+	for _, g := range r.guards {
+		if refused := r.unreadable(onResponse, g, t.unreadable); refused != nil {
+			return refused
+		}
+	}
+	found, refused := r.find(r.guards, t, nil, nil)
+	if refused != nil {
+		return refused
+	}
+	if len(found) == 0 {
+		return r.pass(r.buf)
+	}
+	body = spliced(nil, body, t.cuts(body, found))
+	for _, name := range []string{"Etag", "Digest", "Content-Digest", "Content-Md5"} {
+		r.head.Header.Del(name) // of the body as it was
+	}
+	r.head.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	return r.pass(body)
+}
+
+// cuts returns what of the body is replaced for spans of the text.
+func (t *text) cuts(body []byte, spans []span) (cuts []cut) {
+	t.locator = locator{body: body}
+	for _, s := range spans {
+		cuts = t.cutsOf(cuts, s.start, s.end, s.word)
+	}
+	return merged(cuts)
+}
+
+// readPlain reads a text that is no JSON: as it stands, and with what may be escapes
+// undone, since there are clients that read JSON that is not quite valid.
+func (t *text) readPlain(body []byte) {
+	t.reset()
+	if !utf8.Valid(body) || bytes.IndexByte(body, 0) >= 0 {
+		t.cannotRead("a body that is no text")
+	}
+	t.b = append(t.b, body...)
+	t.add(piece{srcEnd: len(body), raw: true})
+	t.endGroup(0)
+	if bytes.IndexByte(body, '\\') >= 0 {
+		p := piece{start: len(t.b), srcEnd: len(body)}
+		t.b = jsonscan.AppendUnescaped(t.b, body)
+		t.add(p)
+		t.endGroup(1)
+	}
+}
+
+// Interface guards
+var (
+	_ filter.Step        = (*step)(nil)
+	_ llmprovider.Reader = (*response)(nil)
+)
