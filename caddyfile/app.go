@@ -6,6 +6,8 @@ package caddyfile
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -14,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/tracing"
 
 	"github.com/caddy-llm/gateway/internal/options"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -33,6 +36,7 @@ func init() {
 //		drain_timeout <duration>
 //		max_bodies    <size>
 //		prices        <file>
+//		profiles      <file>
 //		limits        { ... }
 //		guard         <name> { ... }
 //		access_log
@@ -51,13 +55,37 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		return nil, err
 	}
 	d.Next() // the option's name
+	at := options.Here(d)
 	if d.NextArg() {
 		return nil, d.Errf("llm takes no argument, got %s; its options go into a block", options.Quoted(d.Val()))
 	}
 	if err := options.Parse(d, "llm", appOptions(app)); err != nil {
 		return nil, err
 	}
+	if err := checkProfiles(app); err != nil {
+		return nil, at.WrapErr(err)
+	}
 	return httpcaddyfile.App{Name: "llm", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// checkProfiles reports a profile of a provider that is not in the gateway's table. What a
+// file has is known when the configuration is loaded.
+func checkProfiles(app *llmroute.App) error {
+	if app.Profiles != "" {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(app.ProvidersRaw)) {
+		var provider struct {
+			Profile string `json:"profile"`
+		}
+		if err := json.Unmarshal(app.ProvidersRaw[name], &provider); err != nil {
+			return err
+		}
+		if err := kind.CheckProfile(provider.Profile); err != nil {
+			return fmt.Errorf("provider %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func appOptions(app *llmroute.App) []options.Option {
@@ -70,6 +98,7 @@ func appOptions(app *llmroute.App) []options.Option {
 		{Name: "drain_timeout", Parse: options.Value(&app.DrainTimeout, options.ExpectedDuration, options.Duration)},
 		{Name: "max_bodies", Parse: options.Value(&app.MaxBodies, "a size above 0, such as 256MiB", parseSize)},
 		{Name: "prices", Parse: options.Value(&app.Prices, "the path of a file with prices", options.Text)},
+		{Name: "profiles", Parse: options.Value(&app.Profiles, "the path of a file with profiles", options.Text)},
 		{Name: "limits", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseLimits(d, app) }},
 		{Name: "guard", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseGuard(d, app) }},
 		{Name: "access_log", Parse: options.Presence(&app.AccessLog)},

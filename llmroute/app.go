@@ -20,6 +20,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/livefile"
 	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit"
@@ -122,6 +123,13 @@ type App struct {
 	// starts at Caddy's working directory. Default: no prices.
 	Prices string `json:"prices,omitempty"`
 
+	// A file with what is known of vendors and models whose APIs requests are translated
+	// for: their limits, and what they call things. It is YAML in the form of the
+	// gateway's own table, llmprovider/dialect/profiles.yaml, and replaces it. It is read
+	// when the configuration is loaded. Placeholders are replaced; a relative path starts
+	// at Caddy's working directory. Default: the gateway's own table.
+	Profiles string `json:"profiles,omitempty"`
+
 	// How much clients, teams and workloads may use, at sites, Gateways' ports and in
 	// sidecars alike. Default: no limits.
 	Limits *limit.Config `json:"limits,omitempty"`
@@ -189,6 +197,18 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := ctx.GetMetricsRegistry().Register(appCollector{a}); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
+	}
+	if a.Profiles != "" {
+		path, err := caddy.NewReplacer().ReplaceOrErr(a.Profiles, true, true)
+		if err != nil {
+			return fmt.Errorf("profiles: %w", err)
+		}
+		table, err := dialect.ReadProfiles(path)
+		if err != nil {
+			return fmt.Errorf("profiles: %w", err)
+		}
+		ctx.Context = dialect.WithProfiles(ctx.Context, table)
+		a.ctx = ctx // of providers of the source
 	}
 	if a.Prices != "" {
 		path, err := caddy.NewReplacer().ReplaceOrErr(a.Prices, true, true)
@@ -310,7 +330,7 @@ func (a *App) provisionSource(ctx caddy.Context) error {
 
 // Validate checks that the configuration can work.
 func (a *App) Validate() error {
-	if err := placeholder.RefuseIn(a, "prices"); err != nil { // in which they are replaced
+	if err := placeholder.RefuseIn(a, "prices", "profiles"); err != nil { // in which they are replaced
 		return err
 	}
 	if a.DrainTimeout < 0 {

@@ -1,16 +1,12 @@
 package dialect
 
 import (
-	"bytes"
+	"context"
 	_ "embed"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
-
-	"go.yaml.in/yaml/v3"
 )
 
 //go:embed profiles.yaml
@@ -18,9 +14,26 @@ var builtinProfiles []byte
 
 // Builtin returns the table of profiles that the gateway comes with.
 var Builtin = sync.OnceValue(func() *Profiles {
-	p, _ := ParseProfiles(builtinProfiles) // a test holds that it has no mistake
+	p, _ := ParseProfiles("profiles.yaml", builtinProfiles) // a test holds that it has no mistake
 	return p
 })
+
+type profilesKey struct{}
+
+// WithProfiles returns a context in which providers are provisioned with another table
+// than the built-in one.
+func WithProfiles(ctx context.Context, table *Profiles) context.Context {
+	return context.WithValue(ctx, profilesKey{}, table)
+}
+
+// ProfilesIn returns the table of profiles for providers that are provisioned in a
+// context: the built-in one unless WithProfiles put another one there.
+func ProfilesIn(ctx context.Context) *Profiles {
+	if table, ok := ctx.Value(profilesKey{}).(*Profiles); ok {
+		return table
+	}
+	return Builtin()
+}
 
 // Profiles is a table of what is known of vendors and models. It is not changed once
 // it is parsed, and safe for concurrent use.
@@ -41,88 +54,6 @@ type Habits struct {
 type modelHabits struct {
 	match   []string
 	profile Profile
-}
-
-// profilesFile is the table as it is written. Habits are decoded twice: once to find
-// mistakes, once on top of those that they refine.
-type profilesFile[H any] struct {
-	Vendors []struct {
-		Name     string   `yaml:"name"`
-		Hosts    []string `yaml:"hosts"`
-		Checked  string   `yaml:"checked"`
-		Sources  []string `yaml:"sources"`
-		Doubtful string   `yaml:"doubtful"`
-		Habits   H        `yaml:"habits"`
-	} `yaml:"vendors"`
-	Models []struct {
-		Match    []string `yaml:"match"`
-		Checked  string   `yaml:"checked"`
-		Sources  []string `yaml:"sources"`
-		Doubtful string   `yaml:"doubtful"`
-		Habits   H        `yaml:"habits"`
-	} `yaml:"models"`
-}
-
-// ParseProfiles reads a table of profiles in YAML, in the form of the one that the
-// gateway comes with. The error names the line.
-func ParseProfiles(data []byte) (*Profiles, error) {
-	var strict profilesFile[Profile]
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&strict); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, errors.New("the file is empty; write vendors and models, as in the table that the gateway comes with")
-		}
-		return nil, err
-	}
-	var file profilesFile[yaml.Node]
-	if err := yaml.Unmarshal(data, &file); err != nil {
-		return nil, err
-	}
-	p := new(Profiles)
-	for _, v := range file.Vendors {
-		if v.Name == "" || v.Name == None || p.named(v.Name) != nil {
-			return nil, fmt.Errorf("line %d: a vendor needs a name of its own other than %q, and %q is none", v.Habits.Line, None, v.Name)
-		}
-		h := &Habits{Name: v.Name, hosts: v.Hosts}
-		if err := refine(&h.base, &v.Habits); err != nil {
-			return nil, err
-		}
-		for _, m := range file.Models {
-			profile := h.base
-			if err := refine(&profile, &m.Habits); err != nil {
-				return nil, err
-			}
-			for _, pattern := range m.Match {
-				if pattern == "" || pattern != strings.ToLower(pattern) {
-					return nil, fmt.Errorf("line %d: %q is no pattern of a model's name in small letters; write one such as *claude-opus-4-7*", m.Habits.Line, pattern)
-				}
-			}
-			h.models = append(h.models, modelHabits{match: m.Match, profile: profile})
-		}
-		p.vendors = append(p.vendors, h)
-	}
-	return p, nil
-}
-
-// refine puts habits on top of those of a profile.
-func refine(p *Profile, habits *yaml.Node) error {
-	if habits.IsZero() {
-		return nil
-	}
-	// Maps are decoded into those that are there, which others share.
-	efforts, budgets := p.Efforts, p.Budgets
-	p.Efforts, p.Budgets = nil, nil
-	if err := habits.Decode(p); err != nil {
-		return err
-	}
-	if p.Efforts == nil {
-		p.Efforts = efforts
-	}
-	if p.Budgets == nil {
-		p.Budgets = budgets
-	}
-	return nil
 }
 
 // None is the name that stands for no profile.

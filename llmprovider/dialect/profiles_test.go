@@ -1,6 +1,8 @@
 package dialect
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -65,20 +67,34 @@ func TestProfiles(t *testing.T) {
 
 func TestParseProfiles(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                                                "empty",
-		"vendors: [{habits: {}}]":                         "line 1: a vendor needs a name",
-		"vendors: [{name: none, habits: {}}]":             "needs a name",
-		"vendors:\n  - name: a\n    habit: {}":            "line 3: field habit not found",
-		"vendors: [{name: a, habits: {x: 1}}]":            "field x not found",
-		"vendors: [{name: a}, {name: a}]":                 "name of its own",
-		"vendors: [{name: a}]\nmodels: [{match: ['A*']}]": "no pattern",
-		"vendors: {":                                      "line",
+		"":                                     "t.yaml:1: the file is empty",
+		"# nothing":                            "t.yaml:1: the file is empty",
+		"vendors: []":                          "t.yaml:1: the file is empty",
+		"vendors: [{habits: {}}]":              "t.yaml:1: a vendor needs a name",
+		"vendors: [{name: none, habits: {}}]":  "needs a name",
+		"vendors:\n  - name: a\n    habit: {}": `t.yaml:3: "habit" is not known here`,
+		"vendors: [{name: a, habits: {x: 1}}]": `"x" is not known here`,
+		"vendors:\n- name: a\n\n- name: a":     "t.yaml:4: a vendor needs a name of its own",
+		"vendors: [{name: a}]\nmodels: [{match: ['A*']}]": "t.yaml:2: \"A*\" is no pattern",
+		"vendors: [{name: a}]\nmodels: [{habits: {}}]":    "t.yaml:2: the models have no match",
+		"vendors: [{name: a, hosts: [A.b]}]":              "no pattern of a host",
+		"vendors: {":                                      "t.yaml:1: did not find",
+		"vendors: [{name: a}]\n---\nvendors: []":          "second document",
+		// What is written into requests is a name, and what counts is in range.
+		"vendors:\n- name: a\n  habits:\n    top_k: true\n    seed_name: 'a\":1,'":      "t.yaml:5: seed_name: \"a\\\":1,\" is no name",
+		"vendors: [{name: a, habits: {top_k: 7}}]":                                      "t.yaml:1: cannot unmarshal",
+		"vendors: [{name: a, habits: {vendor: 'a:b'}}]":                                 "vendor: \"a:b\" is no name",
+		"vendors: [{name: a, habits: {reasoning: much}}]":                               "reasoning: \"much\" is not known",
+		"vendors: [{name: a, habits: {tool_id_length: 57}}]":                            "tool_id_length: 57 is out of range",
+		"vendors: [{name: a, habits: {efforts: {big: low}}}]":                           "efforts: \"big\" is no effort",
+		"vendors: [{name: a, habits: {efforts: {low: 'a b'}}}]":                         "efforts: \"a b\" is no word",
+		"vendors: [{name: a}]\nmodels:\n- match: [m]\n  habits:\n    budgets: {low: 0}": "t.yaml:5: budgets: low: 0 is no number",
 	} {
-		if _, err := ParseProfiles([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ParseProfiles("t.yaml", []byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error is %v", in, err)
 		}
 	}
-	p, err := ParseProfiles([]byte("vendors: [{name: a, hosts: [h], habits: {top_k: true, efforts: {low: high}}}]\nmodels: [{match: ['m*'], habits: {top_k: false, efforts: {max: high}}}, {match: ['n*'], habits: {no_schema: true}}]"))
+	p, err := ParseProfiles("t.yaml", []byte("vendors: [{name: a, hosts: [h], habits: {top_k: true, efforts: {low: high}}}]\nmodels: [{match: ['m*'], habits: {top_k: false, efforts: {max: high}}}, {match: ['n*'], habits: {no_schema: true}}]"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,5 +118,29 @@ func TestGlob(t *testing.T) {
 		if got := glob(tc.pattern, tc.name); got != tc.want {
 			t.Errorf("%s matches %s: %v", tc.pattern, tc.name, got)
 		}
+	}
+}
+
+// A file of profiles is read whole, or its error says which file it is.
+func TestReadProfiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, tc := range map[string]struct{ content, want string }{
+		"good.yaml": {string(builtinProfiles), ""}, "bad.yaml": {"vendors: [{name: a, kind: b}]", `bad.yaml:1: "kind" is not known here`}, "large.yaml": {strings.Repeat("# x\n", maxProfilesFile), "large.yaml is larger than 1 MiB"},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(tc.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, err := ReadProfiles(path)
+		if tc.want == "" {
+			if err != nil || len(p.Names()) != len(Builtin().Names()) {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error is %v", name, err)
+		}
+	}
+	if _, err := ReadProfiles(filepath.Join(dir, "missing.yaml")); err == nil || !strings.Contains(err.Error(), "missing.yaml") {
+		t.Errorf("error is %v", err)
 	}
 }

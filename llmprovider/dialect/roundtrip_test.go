@@ -153,7 +153,7 @@ func kept(t *testing.T, api *dialect.API, body []byte) string {
 // byte of every text, argument, result and schema.
 func TestRoundTrips(t *testing.T) {
 	for seed := range uint64(60) {
-		r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same conversations each time
+		r := rand.New(rand.NewPCG(seed, 1)) // the same each time
 		for _, from := range clients {
 			var turns []string
 			for n := range 1 + r.IntN(4) {
@@ -187,7 +187,7 @@ func TestRoundTrips(t *testing.T) {
 // APIs and whatever the turns say.
 func TestAppendedTurnsKeepThePrefix(t *testing.T) {
 	for seed := range uint64(25) {
-		r := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // the same conversations each time
+		r := rand.New(rand.NewPCG(seed, 2)) // the same each time
 		for _, from := range clients {
 			var turns []string
 			for n := range 3 {

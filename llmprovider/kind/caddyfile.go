@@ -119,7 +119,7 @@ func (p *block) options() []Option {
 	if len(p.traits.APIs) > 0 {
 		list = append(list, Option{Name: "api", Parse: p.parseAPI})
 	}
-	list = append(list, Option{Name: "profile", Parse: options.Value(&p.Profile, "the name of a vendor's profile, or none", parseProfile)})
+	list = append(list, Option{Name: "profile", Parse: options.Value(&p.Profile, "the name of a vendor's profile, or none", options.Text)})
 	list = append(list, p.traits.Options...)
 	list = append(list, p.poolOptions()...)
 	list = append(list,
@@ -148,7 +148,6 @@ func (p *block) configOptions(c *Config, parseModel func(string) (string, error)
 }
 
 // parseProfile reads the name of a profile.
-func parseProfile(s string) (string, error) { return s, CheckProfile(s) }
 
 // parseFor reads the overrides for one rule. An empty model gives the client's
 // model back.

@@ -121,7 +121,8 @@ type Base struct {
 
 	// The vendor whose habits requests are translated for, where a client speaks
 	// another API: its limits, and what it calls things. One of the names in the
-	// gateway's table of profiles, such as `deepseek`, or `none`. Default: by host.
+	// table of profiles, such as `deepseek`, or `none`. The table is the gateway's own, or
+	// the file that the app's `profiles` names. Default: by host.
 	Profile string `json:"profile,omitempty"`
 
 	// Account is the credential of requests for which there is no key, such as that of a
@@ -196,13 +197,13 @@ func (b *Base) Unprovisioned() Base {
 	return out
 }
 
-// CheckProfile reports what is wrong with the name of a profile.
+// CheckProfile reports what is wrong with the name of a profile of the built-in table.
 func CheckProfile(name string) error {
 	_, err := dialect.Builtin().Find(name, "")
 	return err
 }
 
-// Profiles returns the names of the profiles.
+// Profiles returns the names of the profiles of the built-in table.
 func Profiles() []string { return dialect.Builtin().Names() }
 
 // ProfileOf returns what is known of the provider's habits with a model.

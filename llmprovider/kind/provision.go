@@ -61,7 +61,7 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 			return fmt.Errorf("for %s: %w", name, err)
 		}
 	}
-	if r.habits, err = dialect.Builtin().Find(b.Profile, b.Host); err != nil {
+	if r.habits, err = dialect.ProfilesIn(ctx).Find(b.Profile, b.Host); err != nil {
 		return err
 	}
 	b.ready = r
