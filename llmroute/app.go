@@ -421,11 +421,7 @@ func (a *App) Cleanup() error {
 	}
 	a.closed = true
 	if s := a.current.Load(); s != nil {
-		for _, p := range s.providers {
-			if p.spec != nil {
-				p.release()
-			}
-		}
+		s.life.release()
 	}
 	a.mu.Unlock()
 	for _, p := range a.static {

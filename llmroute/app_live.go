@@ -57,11 +57,7 @@ func (a *App) replace(onlyFirst bool) {
 	next.number = a.metrics.snapshots.Add(1)
 	a.current.Store(next)
 	if old != nil {
-		for name, p := range old.providers {
-			if p.spec != nil && next.providers[name] != p {
-				p.release()
-			}
-		}
+		old.life.release()
 	}
 	a.metrics.identify(a.identity(state))
 	a.gateways.change()

@@ -26,6 +26,7 @@ type exchange struct {
 	r         *http.Request
 	in        *llmprovider.Inbound
 	snap      *snapshot
+	snapLife  *life // of snap, held
 	began     time.Time
 	maxBody   int64
 	table     string             // to route by, empty without one
@@ -50,6 +51,7 @@ type exchange struct {
 
 	rule    *Rule
 	targets []target
+	holds   bool   // rule and targets are held
 	tried   uint64 // a bit for each target
 	next    int    // the target to try, -1 if none was picked
 
@@ -80,7 +82,8 @@ type exchange struct {
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, snap: h.app.snapshot(), traced: tracedRequest(r)}
+	x := &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, traced: tracedRequest(r)}
+	x.snap, x.snapLife = h.app.use()
 	x.attempt = &x.first
 	x.refused = llmprovider.Prepare(r)
 	x.crossSite = isCrossSite(r, h.origins)
@@ -123,7 +126,8 @@ func (x *exchange) serve() error {
 	x.in.Budget = &x.h.app.bodies.all
 	refused := x.route()
 	x.filters = x.h.app.filtersOf(x.rule)
-	x.snap = nil // what is needed of it is known; a long stream must not hold all of it
+	x.holdTargets()
+	x.leaveSnapshot()
 	if refused != nil {
 		return x.refuse(refused)
 	}
@@ -182,6 +186,8 @@ func (x *exchange) api() llmprovider.API {
 // end gives back what the exchange holds and counts it.
 func (x *exchange) end() {
 	x.h.app.open.remove(x)
+	defer x.releaseTargets()
+	x.leaveSnapshot()
 	if x.in != nil {
 		x.in.Release()
 	}

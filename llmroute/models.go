@@ -14,7 +14,6 @@ import (
 // providers' own lists where the configuration sets no model.
 func (x *exchange) serveModels() error {
 	rules, err := x.routesForModels()
-	x.snap = nil
 	if err != nil {
 		return x.refuse(err)
 	}

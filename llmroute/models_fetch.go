@@ -75,6 +75,7 @@ func (x *exchange) fetchModelsOf(p *provider) {
 	}
 	if list.coming == nil {
 		list.coming = make(chan struct{})
+		p.life.hold() // as the snapshot of the request does until now
 		go x.h.fetchModels(p, list, llmprovider.MarkLoop(x.r.Header))
 	}
 	coming := list.coming
@@ -89,6 +90,7 @@ func (x *exchange) fetchModelsOf(p *provider) {
 func (h *Handler) fetchModels(p *provider, list *modelList, loop []string) {
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewReplacer()), modelsWait)
 	defer cancel()
+	defer p.life.release()
 	models, err := askModels(ctx, p, loop)
 	if err != nil {
 		if c := h.logger.Check(zap.WarnLevel, "could not get the provider's list of models"); c != nil {

@@ -105,7 +105,7 @@ func (x *exchange) pass(p *passedRequest, policy string) error {
 	}
 	var failure error
 	p.failed = func(err error) { failure = err }
-	x.snap = nil
+	x.leaveSnapshot()
 	x.start(&x.first)
 	defer x.finish(&x.first)
 	x.w.Header().Del("Server") // which is not ours here

@@ -57,6 +57,7 @@ type Rule struct {
 	// llm app that look at everything come first. Default: none.
 	Guards []string `json:"guards,omitempty"`
 
+	life        *life // nil for one of the configuration
 	matcherSets caddyhttp.MatcherSets
 	policy      SelectionPolicy
 	models      []*ModelMatcher // of all matcher sets, for the list of models

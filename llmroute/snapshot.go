@@ -27,7 +27,9 @@ type snapshot struct {
 	state     *State                   // what the source said, nil without one
 	routes    map[string]*liveRoute    // the source's, by table and origin
 	made      time.Time
-	number    uint64 // in the order of use, through reloads
+	number    uint64  // in the order of use, through reloads
+	life      *life   // nil if it has nothing of a source
+	lives     []*life // of what it has of a source
 }
 
 // provider is a provider in use.
@@ -38,6 +40,7 @@ type provider struct {
 	origin string
 	spec   llmprovider.Provider // what a source said; nil for one of the configuration
 	state  *providerState
+	life   *life // nil for one of the configuration
 
 	pool    *pool.Pool           // nil if it is one server
 	servers *llmprovider.Servers // what the pool is made of
@@ -115,12 +118,10 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 
 // addLive adds what the source supplies.
 func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
-	// Modules of this snapshot live in a context of their own that is done with
-	// at once: none of those that a source may use holds on to it.
-	ctx, cancel := caddy.NewContext(a.ctx)
-	defer cancel()
+	next.life = newLife(next.end)
 	for _, spec := range next.state.Providers {
-		if p := a.liveProvider(ctx, old, spec); p != nil {
+		if p := a.liveProvider(old, spec); p != nil {
+			next.lives = append(next.lives, p.life)
 			next.add(spec.Name, p)
 		}
 	}
@@ -129,13 +130,20 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 			continue // a Gateway's table for sites, of which none has it
 		}
 		for _, route := range routes {
-			ready, err := a.liveRoute(ctx, next, old, name, route)
+			ready, err := a.liveRoute(next, old, name, route)
 			if err != nil {
 				a.logger.Error("route left out", zap.String("origin", route.Origin), zap.Error(err))
 				ready = &Route{Hosts: route.Hosts, Origin: route.Origin, Unusable: "InvalidRoute"}
 			}
 			entries[name] = append(entries[name], &routeEntry{ready, next.resolve(ready.Rules)})
 		}
+	}
+}
+
+// end lets go of what the snapshot has of a source.
+func (s *snapshot) end() {
+	for _, l := range s.lives {
+		l.release()
 	}
 }
 
@@ -166,25 +174,34 @@ func (s *snapshot) providerOf(sent string) *provider {
 }
 
 // liveProvider provisions a provider of the source, or takes it over from old.
-func (a *App) liveProvider(ctx caddy.Context, old *snapshot, spec *ProviderSpec) *provider {
+func (a *App) liveProvider(old *snapshot, spec *ProviderSpec) *provider {
 	if old != nil {
-		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && reflect.DeepEqual(p.spec, spec.Provider) {
+		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && reflect.DeepEqual(p.spec, spec.Provider) && p.life.hold() {
 			p.setEndpoints(spec.Endpoints)
 			return p
 		}
 	}
 	module := spec.Provider.Copy()
+	var p *provider
+	ctx, cancel := caddy.NewContext(a.ctx)
+	life := newLife(func() {
+		cancel()
+		if cleaner, ok := module.(caddy.CleanerUpper); ok { // as Caddy does, also for one whose Provision failed
+			_ = cleaner.Cleanup()
+		}
+		if p != nil {
+			p.release()
+		}
+	})
 	if provisioner, ok := module.(caddy.Provisioner); ok {
 		if err := provisioner.Provision(ctx); err != nil {
-			if cleaner, ok := module.(caddy.CleanerUpper); ok { // as Caddy does
-				_ = cleaner.Cleanup()
-			}
+			life.release()
 			a.logger.Error("provider left out", zap.String("provider", spec.Name), zap.String("origin", spec.Origin), zap.Error(err))
 			return nil
 		}
 	}
-	p := a.newProvider(spec.Name, module, spec.Endpoints)
-	p.origin, p.spec = spec.Origin, spec.Provider
+	p = a.newProvider(spec.Name, module, spec.Endpoints)
+	p.origin, p.spec, p.life = spec.Origin, spec.Provider, life
 	return p
 }
 
@@ -198,40 +215,46 @@ func (a *App) newProvider(name string, module llmprovider.Provider, endpoints []
 	return p
 }
 
-// release gives back what the provider holds.
+// release gives back what the provider holds, but for its module.
 func (p *provider) release() {
 	if p.pool != nil {
 		p.pool.Close()
-	}
-	if cleaner, ok := p.Provider.(caddy.CleanerUpper); ok && p.spec != nil {
-		_ = cleaner.Cleanup()
 	}
 	releaseState(p.name)
 }
 
 // liveRoute is a route of the source: what it said, and what was made of it.
-type liveRoute struct{ spec, ready *Route }
+type liveRoute struct {
+	spec, ready *Route
+	life        *life
+}
 
 // liveRoute provisions a route of the source, or takes over one that is equal.
-func (a *App) liveRoute(ctx caddy.Context, s, old *snapshot, table string, route *Route) (*Route, error) {
+func (a *App) liveRoute(s, old *snapshot, table string, route *Route) (*Route, error) {
 	key := table + " " + route.Origin + " " + strings.Join(route.Hosts, " ")
 	if old != nil {
-		if l := old.routes[key]; l != nil && reflect.DeepEqual(l.spec, route) {
+		if l := old.routes[key]; l != nil && reflect.DeepEqual(l.spec, route) && l.life.hold() {
 			s.routes[key] = l
+			s.lives = append(s.lives, l.life)
 			return l.ready, nil
 		}
 	}
 	ready := route.copy()
+	ctx, cancel := caddy.NewContext(a.ctx)
+	life := newLife(cancel)
 	for i, rule := range ready.Rules {
+		rule.life = life
 		err := rule.Provision(ctx)
 		if err == nil {
 			err = a.checkGuards(rule)
 		}
 		if err != nil {
+			life.release()
 			return nil, fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
 		}
 	}
-	s.routes[key] = &liveRoute{route, ready}
+	s.routes[key] = &liveRoute{route, ready, life}
+	s.lives = append(s.lives, life)
 	return ready, nil
 }
 

@@ -1,0 +1,183 @@
+package llmroute
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/openai"
+)
+
+// livingKind is a kind of provider that has something running for as long as it is in
+// use, and says so if it is used when that has ended.
+type livingKind struct {
+	openai.Provider
+	world *livingWorld
+	ended atomic.Bool
+}
+
+type livingWorld struct {
+	t       *testing.T
+	running atomic.Int64
+	made    atomic.Int64
+}
+
+func (k *livingKind) Provision(ctx caddy.Context) error {
+	k.world.made.Add(1)
+	k.world.running.Add(1)
+	go func() {
+		<-ctx.Done()
+		k.ended.Store(true)
+		k.world.running.Add(-1)
+	}()
+	return k.Provider.Provision(ctx)
+}
+
+func (k *livingKind) Copy() llmprovider.Provider {
+	return &livingKind{Provider: *k.Provider.Copy().(*openai.Provider), world: k.world}
+}
+
+func (k *livingKind) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
+	k.check("building an attempt")
+	return k.Provider.NewAttempt(ctx, in, s)
+}
+
+func (k *livingKind) RoundTrip(r *http.Request) (*http.Response, error) {
+	k.check("sending")
+	res, err := k.Provider.RoundTrip(r)
+	if err == nil {
+		res.Body = livingBody{res.Body, k}
+	}
+	return res, err
+}
+
+func (k *livingKind) check(doing string) {
+	if k.ended.Load() {
+		k.world.t.Error("ended while in use: " + doing)
+	}
+}
+
+type livingBody struct {
+	io.ReadCloser
+	kind *livingKind
+}
+
+func (b livingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.kind.check("reading")
+	return n, err
+}
+
+// TestLives holds that the modules of a source live as long as a snapshot or a request
+// uses them, and no longer: through 10,000 changes, with streams open from the first of
+// them and requests under way all the time, what runs and what is in memory stays the
+// same.
+func TestLives(t *testing.T) {
+	closed := make(chan struct{})
+	closeStreams := sync.OnceFunc(func() { close(closed) })
+	streams := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, event("a"))
+		_ = http.NewResponseController(w).Flush()
+		<-closed
+		fmt.Fprint(w, event("b"), "data: [DONE]\n\n")
+	})
+	t.Cleanup(closeStreams) // before its server waits for them
+	plain := newUpstream(t, answers("x"))
+	plain.requests = nil // counts nothing
+	plain.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		answers("x")(w, r)
+	})
+	world := &livingWorld{t: t}
+	state := func(u *upstream, n int) *State {
+		s := liveState(u, "a.example", "m", fmt.Sprint("k", n))
+		s.Providers[0].Provider = &livingKind{Provider: *s.Providers[0].Provider.(*openai.Provider), world: world}
+		s.Tables["mesh"][0].Rules[0].RetryOn = []int{400 + n%100}
+		return s
+	}
+	g, feed := newLive(t, state(streams, 0))
+	const open = 20
+	bodies := make([]*http.Response, open)
+	for i := range bodies {
+		if i == open/2 {
+			feed.report(state(streams, 1))
+		}
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL, strings.NewReader(`{"stream":true,"messages":[]}`))
+		req.Host = "a.example"
+		res, err := g.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies[i] = res
+	}
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for !stop.Load() {
+				if res, body := g.post(t, chat, "Host", "a.example"); res.StatusCode != http.StatusOK {
+					t.Errorf("%d %s", res.StatusCode, body)
+					return
+				}
+			}
+		})
+	}
+	held := func() (goroutines int, heap uint64) {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return runtime.NumGoroutine(), m.HeapAlloc
+	}
+	var goroutines int
+	var heap uint64
+	for n := range 10_000 {
+		if n == 1000 {
+			goroutines, heap = held()
+		}
+		feed.report(state(plain, n+2))
+	}
+	nowGoroutines, nowHeap := held()
+	stop.Store(true)
+	wg.Wait()
+	if nowGoroutines > goroutines+20 || nowHeap > heap+4<<20 {
+		t.Errorf("%d goroutines and %d bytes after 1,000 changes, %d and %d after 10,000", goroutines, heap, nowGoroutines, nowHeap)
+	}
+	waitFor(t, func() bool { return world.running.Load() == 3 }) // of both kinds of streams, and the one in use
+	closeStreams()
+	for _, res := range bodies {
+		lines := 0
+		for s := bufio.NewScanner(res.Body); s.Scan(); {
+			lines++
+		}
+		_ = res.Body.Close()
+		if lines != 6 {
+			t.Errorf("a stream ended after %d lines", lines)
+		}
+	}
+	waitFor(t, func() bool { return world.running.Load() == 1 })
+	if n := world.made.Load(); n != 10_002 {
+		t.Errorf("%d providers were made", n)
+	}
+}
+
+// waitFor waits until ok.
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for until := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("it did not come")
+		}
+	}
+}
