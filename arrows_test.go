@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"llmroute/authz":        {"internal/", "llmprovider"},
 	"llmroute/guard":        {"internal/jsonscan", "llmprovider", "llmroute/filter"},
 	"llmroute/limit":        {"internal/jsonscan"},
-	"llmroute/limit/":       {"llmprovider", "llmroute/filter", "llmroute/limit"}, // how limits look in a protocol
+	"llmroute/limit/":       {"internal/options", "llmprovider", "llmroute/filter", "llmroute/limit"}, // how limits look in a protocol, and stores
 	"llmroute/mock":         {"internal/jsonscan"},
 	"llmroute/pool":         {"internal/jsonscan"},
 	"llmroute/sidecar":      {"internal/options", "llmroute"},

@@ -14,6 +14,7 @@ import (
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
 	_ "github.com/caddy-llm/gateway/llmroute"
+	_ "github.com/caddy-llm/gateway/llmroute/limit/redisstore"
 	_ "github.com/caddy-llm/gateway/llmroute/mock"
 	_ "github.com/caddy-llm/gateway/llmroute/sidecar"
 )

@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	_ "github.com/caddy-llm/gateway/llmroute/limit/redisstore"
 )
 
 var update = flag.Bool("update", false, "write what is produced into the golden files")

@@ -77,7 +77,11 @@ func (r *Reservation) try(round int, expired bool) (refused *Refusal, wait *batc
 		h.c.advance(now, n)
 		h.stand(now, n)
 		h.lacks, h.failed = h.c.available(n) < h.need, false
-		if h.lacks && h.l.onFailure != OnFailureAllow || h.c.left >= h.need {
+		asks := h.c.left < h.need && (!h.lacks || h.l.onFailure == OnFailureAllow)
+		if h.lacks && h.c.m.sharing != nil { // other gateways may have given something back
+			asks = h.c.stale(now) && h.amount+h.need <= n.burst
+		}
+		if !asks {
 			if h.lacks && !h.l.Shadow {
 				if why := h.refusal(now, n); why.worse(refused) {
 					refused = why
@@ -86,23 +90,17 @@ func (r *Reservation) try(round int, expired bool) (refused *Refusal, wait *batc
 			continue
 		}
 		var b *batch
-		h.c.want = clip(h.c.want + max(h.need, 1))
-		if failed := round > 0 && h.c.m.shardOf(h.c).failed.Load(); !failed && !expired && round < maxRounds {
-			b = r.set.e.checkpoint.ask(h.c, true)
+		if failed := round > 0 && h.c.failed(); !failed && !expired && round < maxRounds {
+			b = r.set.e.ask(h.c, h.need, true)
 		}
 		if b != nil {
 			wait = b
 			continue
 		}
-		h.failed, h.c.want = true, 0
-		switch {
-		case h.l.onFailure == OnFailureDeny && !h.l.Shadow:
-			why := &Refusal{Standing: h.Standing, Reason: ReasonStore, Needed: h.amount + h.need, RetryAfter: time.Second}
-			if refused == nil {
-				refused = why
-			}
-		case h.l.onFailure == OnFailureAllow:
-			h.lacks = false
+		h.failed = true
+		why := h.unstored(now, n)
+		if h.lacks = why != nil; h.lacks && !h.l.Shadow && (why.Reason != ReasonStore || refused == nil) && why.worse(refused) {
+			refused = why
 		}
 	}
 	switch {
@@ -147,10 +145,10 @@ func (r *Reservation) takeAll(now time.Time) {
 			}
 		}
 		if !h.lacks {
-			h.take()
+			h.take(now)
 			h.stand(now, h.c.m.numbers.Load())
-			if h.c.m.stored && h.c.lowOnLease() && !h.failed {
-				r.set.e.checkpoint.ask(h.c, false)
+			if !h.failed {
+				r.set.e.topUp(h.c, now)
 			}
 		}
 		h.need, h.asks, h.fresh = 0, false, false
@@ -158,7 +156,7 @@ func (r *Reservation) takeAll(now time.Time) {
 }
 
 // take reserves what the hold needs. The caller holds the counter's lock.
-func (h *hold) take() {
+func (h *hold) take(now time.Time) {
 	c := h.c
 	if h.taken && h.gen != c.gen { // the window has ended: it keeps what was reserved in it
 		c.m.reserved.Add(-h.amount)
@@ -166,6 +164,7 @@ func (h *hold) take() {
 		h.before, h.amount = h.before+h.amount, 0
 	}
 	c.take(h.need)
+	c.touched, c.last = now, h.need
 	if !h.taken {
 		c.open++
 	}
@@ -191,4 +190,60 @@ func (h *hold) refusal(now time.Time, n *numbers) *Refusal {
 		why.Reason, why.RetryAfter = ReasonTooLarge, 0
 	}
 	return why
+}
+
+// unstored decides on the hold while the store cannot be used.
+func (h *hold) unstored(now time.Time, n *numbers) *Refusal {
+	c := h.c
+	switch {
+	case h.l.onFailure == OnFailureAllow:
+		return nil
+	case h.lacks:
+		return h.refusal(now, n) // by what is known
+	case h.l.onFailure == OnFailureShare && (c.m.sharing == nil || c.failed() && c.unshared(now, n) >= h.need):
+		return nil
+	case h.l.onFailure == OnFailureDeny && h.l.Shadow:
+		return nil
+	}
+	return &Refusal{Standing: h.Standing, Reason: ReasonStore, Needed: h.amount + h.need, RetryAfter: time.Second}
+}
+
+// failed reports whether the store could not be used for the counter at the last try.
+func (c *counter) failed() bool {
+	if s := c.m.sharing; s != nil {
+		return c.unreachable || s.down()
+	}
+	return c.m.shardOf(c).failed.Load()
+}
+
+// ask has the store asked for more of the counter, which the caller holds locked. The
+// result is nil while the store is left alone after a failure.
+func (e *Engine) ask(c *counter, need int64, urgent bool) *batch {
+	before := c.want
+	c.want = clip(c.want + max(need, 1))
+	if urgent && (c.least == 0 || need < c.least) {
+		c.least = need
+	}
+	var b *batch
+	if s := c.m.sharing; s != nil {
+		b = s.ask(c)
+	} else {
+		b = e.checkpoint.ask(c, urgent)
+	}
+	if b == nil {
+		c.want = before
+	}
+	return b
+}
+
+// topUp has the store asked for more if the lease of the counter runs low.
+func (e *Engine) topUp(c *counter, now time.Time) {
+	switch {
+	case !c.m.stored || !c.lowOnLease():
+	case c.m.sharing == nil:
+		e.checkpoint.ask(c, false)
+	case c.dry && now.Sub(c.contact) < fresh:
+	default:
+		c.m.sharing.ask(c)
+	}
 }

@@ -149,6 +149,9 @@ func (l *compiled) keyNames() string {
 // changeMeter edits one counter of the meter or all, those that an earlier process
 // left in storage included.
 func (e *Engine) changeMeter(m *meter, combination []byte, one bool, ed edit) (counters int, err error) {
+	if m.sharing != nil {
+		return m.sharing.change(m, combination, one, ed)
+	}
 	now, k := e.now(), e.checkpoint
 	if one || len(m.keys) == 0 {
 		m.find(combination, now) // so that it is there

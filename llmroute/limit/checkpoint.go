@@ -2,7 +2,6 @@ package limit
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -52,11 +51,10 @@ func (m *meter) makeShards() {
 	if len(m.keys) > 0 {
 		n = shardsOfKeyed
 	}
-	sum := sha256.Sum256([]byte(m.id))
 	for i := range n {
 		m.shards = append(m.shards, &shard{
 			m: m, members: make(map[keyHash]*counter),
-			key: "llm/limits/" + m.limit + "/" + hex.EncodeToString(sum[:8]) + "-" + strconv.Itoa(i) + ".json",
+			key: "llm/limits/" + m.limit + "/" + hex.EncodeToString(m.sum[:8]) + "-" + strconv.Itoa(i) + ".json",
 		})
 	}
 }

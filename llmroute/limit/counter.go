@@ -34,6 +34,8 @@ type counter struct {
 	want        int64 // what is missing, as the store is to know
 	asked       time.Time
 	restored    bool // what an earlier process used is in spent or level
+
+	lease // of a shared store
 }
 
 // advance brings the counter to the time now.
@@ -70,6 +72,7 @@ func (c *counter) turn(now time.Time) {
 	if c.m.stored {
 		c.left = 0
 	}
+	c.granted, c.others, c.lease.gen, c.contact = 0, 0, 0, time.Time{}
 }
 
 // refill adds to the bucket what came in since the last time, exactly: rest keeps
@@ -105,12 +108,15 @@ func (c *counter) available(n *numbers) int64 {
 	if c.m.bucket() {
 		return c.level
 	}
-	return n.amount - c.spent - c.reserved
+	return n.amount - c.others - c.spent - c.reserved
 }
 
 // take reserves an amount. What it may take has been checked.
 func (c *counter) take(amount int64) {
 	c.reserved = clipSigned(c.reserved + amount)
+	if !c.since.IsZero() {
+		c.share -= max(amount-max(c.left, 0), 0)
+	}
 	c.left -= amount
 	if c.m.bucket() {
 		c.level = clipSigned(c.level - amount)
@@ -135,6 +141,7 @@ func (c *counter) settle(gen uint64, reserved, used int64, n *numbers) {
 	c.reserved -= reserved
 	c.spent = clipSigned(c.spent + used)
 	c.left += reserved - used
+	c.share += reserved - used
 	if c.m.bucket() {
 		c.level = clipSigned(c.level + reserved - used)
 		if reserved > used && c.level > n.burst {
@@ -147,7 +154,7 @@ func (c *counter) settle(gen uint64, reserved, used int64, n *numbers) {
 // evicted without giving anything back.
 func (c *counter) idle(n *numbers) bool {
 	switch {
-	case c.open > 0 || c.reserved != 0:
+	case c.open > 0 || c.reserved != 0 || c.m.sharing != nil && c.left != 0:
 		return false
 	case c.m.bucket():
 		return c.level >= n.burst && c.level <= n.burst
@@ -166,6 +173,13 @@ func (c *counter) ask(need int64, now time.Time, n *numbers) int64 {
 	if c.m.unit == UnitCost {
 		most = least // money is not to be lost in a crash, and is worth waiting for
 	}
+	if c.m.sharing != nil { // enough that the next requests need not wait, and something for other gateways
+		least = max(least, 2*c.last)
+		if c.m.unit == UnitCost {
+			least = max(n.amount/200, c.last)
+		}
+		most = max(most, least)
+	}
 	switch since := now.Sub(c.asked); {
 	case since < time.Second:
 		c.block *= 2
@@ -175,7 +189,11 @@ func (c *counter) ask(need int64, now time.Time, n *numbers) int64 {
 	c.block = min(max(c.block, least), most)
 	c.asked = now
 	missing := max(need-c.left, 0)
-	return max(missing, min(missing+c.block, c.available(n)-c.left)) // no more than there is
+	there := c.available(n) - c.left
+	if s := c.m.sharing; s != nil {
+		return missing + max(min(c.block, (there-missing)/(2*max(s.gateways.Load(), 1))), 0)
+	}
+	return max(missing, min(missing+c.block, there)) // no more than there is
 }
 
 // resetsIn returns when the counter is at its amount again: the end of the window,

@@ -5,7 +5,7 @@
 // It imports Caddy and zap, and of the gateway internal/jsonscan, with which it reads
 // what a request's body says of its size. Begin with Definition, which is the
 // configuration; then Engine, Set.Reserve and Reservation.End, which are the life of a
-// request; then counter and checkpoint.
+// request; then counter, and checkpoint or sharing.
 //
 // # How it holds
 //
@@ -18,4 +18,10 @@
 // Budgets are kept through restarts: a counter may use only what its lease allows,
 // and a lease is stored as used before it is given. So whenever a process ends, the
 // next one finds at least what was used.
+//
+// Several processes share limits through a Shared store: it grants each a lease, in
+// cumulative numbers, of which all together are never more than the limit. A process
+// lowers its own number before the store's, believes only the reply to its newest call,
+// and the store makes no call that is older than the last one: so calls may be lost, late
+// or made twice. See sharing and lease; package redisstore is such a store.
 package limit

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ type Engine struct {
 	sets   []*Set // that were compiled and not closed, in order
 	active *Set   // whose numbers are in force
 	meters map[string]*meter
+	shared map[string]*sharing // by ID
 	states map[string]*state
 	order  uint64
 }
@@ -57,7 +59,7 @@ func (e *Engine) Destruct() error { return nil }
 
 // newEngine returns an engine without limits. Its time is now's.
 func newEngine(now func() time.Time) *Engine {
-	e := &Engine{now: now, meters: make(map[string]*meter), states: make(map[string]*state), checkpoint: newCheckpoint(now)}
+	e := &Engine{now: now, meters: make(map[string]*meter), states: make(map[string]*state), shared: make(map[string]*sharing), checkpoint: newCheckpoint(now)}
 	e.pool.New = func() any { return new(Reservation) }
 	return e
 }
@@ -70,6 +72,8 @@ type Set struct {
 
 	numbers map[*meter]numbers
 	storage Storage
+	shared  Shared
+	sharing *sharing // nil if every process counts for itself
 	logger  *zap.Logger
 }
 
@@ -93,11 +97,18 @@ func (l *compiled) retargets() bool { return l.perTarget || l.costs }
 
 // Compile returns the set of limits that the configuration defines. What was used
 // of limits that the engine knows stays used. The configuration must have passed
-// Check. Close gives the set back.
-func (e *Engine) Compile(c *Config) *Set {
+// Check. The store is nil if every process counts for itself. Close gives the set back.
+func (e *Engine) Compile(c *Config, store Shared) *Set {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := &Set{e: e, numbers: make(map[*meter]numbers)}
+	s := &Set{e: e, numbers: make(map[*meter]numbers), shared: store, logger: zap.NewNop()}
+	if store != nil {
+		if s.sharing = e.shared[store.ID()]; s.sharing == nil {
+			s.sharing = newSharing(e.now, store)
+			e.shared[store.ID()] = s.sharing
+		}
+		s.sharing.refs++
+	}
 	e.sets = append(e.sets, s)
 	for i, d := range c.Limits {
 		l := &compiled{
@@ -142,19 +153,26 @@ func (e *Engine) meter(s *Set, d *Definition, unit Unit, w window, n numbers) *m
 		keys[i] = string(k)
 	}
 	id := strings.Join([]string{d.Name, strings.Join(keys, "\x1f"), string(unit), windowName(unit, w)}, "\x1e")
-	m := e.meters[id]
+	sum, known := sha256.Sum256([]byte(id)), id
+	if s.sharing != nil {
+		known += "\x1e" + s.shared.ID()
+	}
+	m := e.meters[known]
 	if m == nil {
 		e.order++
 		m = &meter{
-			id: id, limit: d.Name, keys: slices.Clone(d.Key), unit: unit, window: w, name: w.short(), order: e.order, counters: make(map[string]*counter),
+			id: known, sum: sum, sharing: s.sharing, limit: d.Name, keys: slices.Clone(d.Key), unit: unit, window: w, name: w.short(), order: e.order, counters: make(map[string]*counter),
 			budget: unit == UnitCost || unit != UnitConcurrent && w.budget(),
-			stored: unit != UnitConcurrent && (w.calendar() || unit == UnitCost || w.every >= storedWindow),
+			stored: s.sharing != nil || unit != UnitConcurrent && (w.calendar() || unit == UnitCost || w.every >= storedWindow),
 		}
 		m.numbers.Store(&n)
-		if m.stored {
+		switch {
+		case m.sharing != nil:
+			m.sharing.add(m)
+		case m.stored:
 			m.makeShards()
 		}
-		e.meters[id] = m
+		e.meters[known] = m
 	}
 	m.refs++
 	s.numbers[m] = n
@@ -165,7 +183,9 @@ func (e *Engine) meter(s *Set, d *Definition, unit Unit, w window, n numbers) *m
 // written before a request needs it.
 func (s *Set) Use(storage Storage, logger *zap.Logger) {
 	s.storage, s.logger = storage, logger
-	s.e.checkpoint.useFirst(storage, logger)
+	if storage != nil {
+		s.e.checkpoint.useFirst(storage, logger)
+	}
 }
 
 // Activate puts the set's numbers and storage in force, for limits that another set
@@ -181,6 +201,9 @@ func (s *Set) activate() {
 	s.e.active = s
 	if s.storage != nil {
 		s.e.checkpoint.use(s.storage, s.logger)
+	}
+	if s.sharing != nil {
+		s.sharing.use(s.shared, s.logger)
 	}
 	for m, n := range s.numbers {
 		if old := m.numbers.Swap(&n); n.burst < old.burst && m.bucket() {
@@ -221,6 +244,13 @@ func (s *Set) Close() {
 				}
 			}
 		}
+		var unused *sharing
+		if s.sharing != nil {
+			if s.sharing.refs--; s.sharing.refs == 0 {
+				delete(e.shared, s.shared.ID())
+				unused = s.sharing
+			}
+		}
 		e.sets = slices.DeleteFunc(e.sets, func(other *Set) bool { return other == s })
 		if e.active == s {
 			if e.active = nil; len(e.sets) > 0 {
@@ -232,9 +262,17 @@ func (s *Set) Close() {
 		go func() {
 			defer close(done)
 			for _, m := range gone {
-				if !m.flush(e.checkpoint) {
+				if m.sharing != nil {
+					m.sharing.remove(m)
+				} else if !m.flush(e.checkpoint) {
 					return // what is stored already has more than was used
 				}
+			}
+			switch {
+			case unused != nil:
+				unused.close()
+			case s.sharing != nil && len(gone) > 0:
+				s.sharing.flush()
 			}
 		}()
 		select {

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,10 @@ type meter struct {
 	window  window
 	name    string // of the window, as clients see it
 	order   uint64 // in which counters are locked
-	stored  bool   // what is used is kept through restarts
+	stored  bool   // what is used is kept through restarts, or shared: it is leased before
 	budget  bool
+	sharing *sharing // that lends what is used, nil for none
+	sum     [32]byte // of the id
 	numbers atomic.Pointer[numbers]
 	current atomic.Pointer[bounds]
 
@@ -94,7 +97,11 @@ func (m *meter) newCounter(combination string, now time.Time) *counter {
 	if m.window.calendar() {
 		c.start, c.end = m.bounds(now)
 	}
-	if m.stored {
+	switch {
+	case m.sharing != nil:
+		c.left = 0
+		c.holder = m.sharing.gateway + "-" + strconv.FormatUint(m.sharing.serial.Add(1), 36)
+	case m.stored:
 		c.left, c.restored = 0, false
 		m.shardOf(c).members[c.hash] = c
 	}
@@ -112,7 +119,7 @@ func (m *meter) sweep(now time.Time) {
 		if c.idle(n) && c.restored {
 			c.dead = true
 			delete(m.counters, key)
-			if m.stored {
+			if m.stored && m.sharing == nil {
 				delete(m.shardOf(c).members, c.hash)
 			}
 		}

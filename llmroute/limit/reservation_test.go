@@ -348,10 +348,10 @@ func TestRejectedReload(t *testing.T) {
 	config := func(amount string) *Config {
 		return &Config{Limits: []*Definition{{Name: "a", Amounts: []Amount{{Unit: UnitTokens, Amount: Number(amount), Window: "1m"}}}}}
 	}
-	running := b.Compile(config("100"))
+	running := b.Compile(config("100"), nil)
 	running.Activate()
 	for _, started := range []bool{false, true} {
-		rejected := b.Compile(config("5"))
+		rejected := b.Compile(config("5"), nil)
 		if started {
 			rejected.Activate()
 			if v := of(t, running, "a", 0); v.Amount != "5" {

@@ -104,8 +104,7 @@ func (r *Reservation) End() {
 		c.settle(h.gen, h.amount, max(used-h.before, 0), n)
 		c.open--
 		if c.m.stored && c.left < 0 && !h.failed {
-			c.want = max(c.want, 1)
-			e.checkpoint.ask(c, false)
+			e.ask(c, 1, false)
 		}
 		c.mu.Unlock()
 	}
@@ -165,7 +164,8 @@ func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
 		n := h.c.m.numbers.Load()
 		h.c.advance(now, n)
 		delta, _ := r.delta(h, to)
-		if delta == 0 || h.c.available(n) >= delta || h.failed {
+		room := h.c.available(n) >= delta
+		if delta == 0 || h.failed || room && (h.c.m.sharing == nil || h.c.left >= delta) {
 			continue
 		}
 		h.lacks = true
@@ -173,6 +173,10 @@ func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
 			continue
 		}
 		lacks = true
+		if room { // the store is to be asked first; the stream does not wait for it
+			r.set.e.ask(h.c, delta, false)
+			continue
+		}
 		if h.l.OnExceeded == OnExceededCut {
 			h.stand(now, n)
 			h.need = delta
@@ -193,11 +197,10 @@ func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
 		}
 		c := h.c
 		h.need, h.output = r.delta(h, to)
-		h.take()
+		h.take(now)
 		h.need = 0
-		if c.m.stored && c.lowOnLease() && !h.failed {
-			c.want = max(c.want, 1)
-			r.set.e.checkpoint.ask(c, false)
+		if !h.failed {
+			r.set.e.topUp(c, now)
 		}
 	}
 	return nil, true

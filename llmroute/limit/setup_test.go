@@ -110,7 +110,7 @@ func (b *bench) compile(t testing.TB, limits ...*Definition) *Set {
 	if err := c.Check(); err != nil {
 		t.Fatal(err)
 	}
-	s := b.Compile(c)
+	s := b.Compile(c, nil)
 	s.Activate()
 	return s
 }

@@ -18,8 +18,10 @@ const StoreNamespace = "llm.limit_stores"
 // Store is a module in the llm.limit_stores namespace: where what was used is kept.
 type Store interface {
 	caddy.Module
-	// Storage is where budgets are kept through restarts.
+	// Storage is where budgets are kept through restarts, nil if they are in Shared.
 	Storage(ctx caddy.Context) Storage
+	// Shared is what several gateways use at once, nil if each counts for itself.
+	Shared() Shared
 }
 
 // LoadStore loads the configured store.
@@ -38,7 +40,7 @@ func (c *Config) LoadStore(ctx caddy.Context) (Store, error) {
 // and more, are written to Caddy's storage in blocks before they are used, so that a
 // restart never gives back what was used; it may cost one block, which is at most 5 %
 // of the limit. Gateways that run at the same time each count for themselves, and
-// must not share one storage.
+// must not share one storage; to share limits, use the store `redis`.
 type Memory struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -48,6 +50,9 @@ func (*Memory) CaddyModule() caddy.ModuleInfo {
 
 // Storage implements Store: it is Caddy's.
 func (*Memory) Storage(ctx caddy.Context) Storage { return ctx.Storage() }
+
+// Shared implements Store: each process counts for itself.
+func (*Memory) Shared() Shared { return nil }
 
 // UnmarshalCaddyfile reads: store memory
 func (*Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

@@ -212,10 +212,25 @@ func (m *meter) stats(now time.Time) AmountStats {
 }
 
 // StoreErrors returns how often the store could not be used.
-func (e *Engine) StoreErrors() int64 { return e.checkpoint.errors.Load() }
+func (e *Engine) StoreErrors() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.checkpoint.errors.Load()
+	for _, s := range e.shared {
+		n += s.errors.Load()
+	}
+	return n
+}
 
 // StoreDown reports whether the store could not be used at the last try.
 func (e *Engine) StoreDown() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.shared {
+		if s.down() {
+			return true
+		}
+	}
 	e.checkpoint.mu.Lock()
 	defer e.checkpoint.mu.Unlock()
 	return e.checkpoint.broken

@@ -10,7 +10,7 @@ import (
 const gateway = "github.com/caddy-llm/gateway"
 
 // TestImports holds that the build has all of the gateway's packages that do
-// without client-go and clouds' SDKs, and nothing of those.
+// without client-go, clouds' SDKs and clients of databases, and nothing of those.
 func TestImports(t *testing.T) {
 	deps := list(t, "-deps", gateway+"/cmd/caddy/sidecar")
 	if i := slices.IndexFunc(deps, leftOut); i >= 0 {
@@ -22,7 +22,7 @@ func TestImports(t *testing.T) {
 		if slices.ContainsFunc(list(t, "-deps", pkg), leftOut) {
 			left++
 		} else if !slices.Contains(own, pkg) {
-			t.Errorf("%s is in the whole build, and needs neither client-go nor a cloud's SDK: import it here, too", pkg)
+			t.Errorf("%s is in the whole build, and needs neither client-go nor a cloud's SDK nor a database's client: import it here, too", pkg)
 		}
 	}
 	if left == 0 {
@@ -34,7 +34,7 @@ func TestImports(t *testing.T) {
 // it has what cuts streams into frames, and Google's is part of Caddy.
 func leftOut(pkg string) bool {
 	for _, prefix := range []string{
-		"k8s.io/client-go/", "github.com/Azure/", "github.com/AzureAD/",
+		"k8s.io/client-go/", "github.com/valkey-io/", "github.com/Azure/", "github.com/AzureAD/",
 		"github.com/aws/aws-sdk-go-v2/config", "github.com/aws/aws-sdk-go-v2/credentials", "github.com/aws/aws-sdk-go-v2/service/", "github.com/aws/aws-sdk-go-v2/aws/signer/",
 	} {
 		if strings.HasPrefix(pkg, prefix) {

@@ -52,7 +52,7 @@ func New(ctx caddy.Context, c *limit.Config, e *limit.Engine) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.set = e.Compile(c)
+	f.set = e.Compile(c, store.Shared())
 	f.cost = f.set.HasCost()
 	f.set.Use(store.Storage(ctx), f.logger)
 	return f, nil

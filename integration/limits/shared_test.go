@@ -1,0 +1,272 @@
+package limits
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddy-llm/gateway/integration/gateway"
+)
+
+const sharedConfig = `{
+	storage file_system {{.Storage}}
+	llm {
+		status_listen off
+		provider main {{.Provider}}/v1/chat/completions
+		limits {
+			store redis redis://127.0.0.1:{{.Redis}}/0 {
+				key_prefix test
+			}
+			limit budget {
+				requests {{.Requests}} per month
+				on_store_failure deny
+			}
+			limit tokens {
+				key header X-Client
+				tokens {{.Tokens}} per month
+			}
+			limit open {
+				concurrent 100
+			}
+		}
+	}
+}
+
+http://:{{.Port}} {
+	llm_route {
+		to main
+	}
+}
+`
+
+// redis is a server that tests stop and start again. It keeps its data, as a store of
+// budgets should.
+type redis struct {
+	t    *testing.T
+	port int
+	dir  string
+	cmd  *exec.Cmd
+}
+
+func newRedis(t *testing.T) *redis {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("redis-server not found; install Debian's package redis-server")
+		}
+		t.Skip("redis-server not found; install Debian's package redis-server")
+	}
+	r := &redis{t: t, port: gateway.FreePort(t), dir: t.TempDir()}
+	r.start()
+	t.Cleanup(func() { r.kill() })
+	return r
+}
+
+func (r *redis) start() {
+	r.t.Helper()
+	r.cmd = exec.Command("redis-server", "--port", fmt.Sprint(r.port), "--bind", "127.0.0.1", "--dir", r.dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	for range 250 {
+		if c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", r.port)); err == nil {
+			c.Close()
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	r.t.Fatal("redis-server does not listen")
+}
+
+func (r *redis) kill() {
+	_ = r.cmd.Process.Kill()
+	_ = r.cmd.Wait()
+}
+
+func (r *redis) signal(s syscall.Signal) {
+	r.t.Helper()
+	if err := r.cmd.Process.Signal(s); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// amounts is what the admin endpoint says of a limit's first amount.
+type amounts struct{ Spent, Reserved, Overrun json.Number }
+
+func amountsOf(t *testing.T, g *gateway.Gateway, limit string) amounts {
+	t.Helper()
+	_, view := g.AdminGet("/llm/limits")
+	var limits struct {
+		Limits []struct {
+			Name    string
+			Amounts []amounts
+		}
+	}
+	if err := json.Unmarshal(view, &limits); err != nil {
+		t.Fatalf("%v: %s", err, view)
+	}
+	for _, l := range limits.Limits {
+		if l.Name == limit {
+			return l.Amounts[0]
+		}
+	}
+	t.Fatalf("no limit %s: %s", limit, view)
+	return amounts{}
+}
+
+// TestSharedUnderChaos has five gateways spend from one budget, while a gateway is killed
+// and comes back, and the store is stopped, killed and started again. The provider never
+// gets more than the limit, and in the end nothing is reserved.
+func TestSharedUnderChaos(t *testing.T) {
+	const requests, tokens = 4000, 90_000
+	p, store := newTally(t), newRedis(t)
+	params := func() map[string]any {
+		return map[string]any{
+			"Storage": t.TempDir(), "Provider": p.URL, "Port": gateway.FreePort(t), "Redis": store.port, "Requests": requests, "Tokens": tokens,
+		}
+	}
+	var all []map[string]any
+	var gateways []*gateway.Gateway
+	for range 5 {
+		all = append(all, params())
+		gateways = append(gateways, gateway.Start(t, gateway.Render(t, sharedConfig, all[len(all)-1]), gateway.Within(2*time.Minute)))
+	}
+	var good, refused, unavailable, odd atomic.Int64
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	for i := range 10 {
+		wg.Go(func() {
+			url := fmt.Sprintf("http://127.0.0.1:%d/", all[i%5]["Port"])
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				req, _ := http.NewRequest(http.MethodPost, url, strings.NewReader(`{"max_tokens":50,"messages":[]}`))
+				req.Header.Set("X-Client", fmt.Sprint(i%2))
+				res, err := http.DefaultClient.Do(req)
+				if err != nil {
+					time.Sleep(5 * time.Millisecond) // the gateway is away
+					continue
+				}
+				body, _ := io.ReadAll(res.Body)
+				res.Body.Close()
+				switch {
+				case res.StatusCode == 200:
+					good.Add(1)
+				case res.StatusCode == 429:
+					refused.Add(1)
+					time.Sleep(5 * time.Millisecond)
+				case res.StatusCode == 503 && strings.Contains(string(body), "limits_unavailable"):
+					unavailable.Add(1)
+					time.Sleep(5 * time.Millisecond)
+				default:
+					odd.Add(1)
+					t.Logf("%d %s", res.StatusCode, body)
+				}
+			}
+		})
+	}
+	until := func(what string, n int64) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); p.requests.Load() < n; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Errorf("%s: the provider got %d requests, want %d; %d good, %d refused, %d unavailable", what, p.requests.Load(), n, good.Load(), refused.Load(), unavailable.Load())
+				return
+			}
+		}
+	}
+	until("at first", 400)
+	gateways[0].Kill()
+	until("with four gateways", 700)
+	gateways[0] = gateway.Start(t, gateway.Render(t, sharedConfig, all[0]), gateway.Within(2*time.Minute))
+	until("with five again", 1000)
+	store.signal(syscall.SIGSTOP)
+	time.Sleep(1500 * time.Millisecond)
+	store.signal(syscall.SIGCONT)
+	until("after the store was stopped", p.requests.Load()+200)
+	store.kill()
+	time.Sleep(1500 * time.Millisecond)
+	store.start()
+	until("after the store was killed", p.requests.Load()+200)
+	last := int64(-1)
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(3 * time.Second) { // leases of idle gateways come back after two seconds
+		got := p.requests.Load()
+		if got == last {
+			break
+		}
+		last = got
+	}
+	close(done)
+	wg.Wait()
+	got := p.requests.Load()
+	t.Logf("the provider got %d of %d requests; %d were answered, %d refused, %d met no store", got, requests, good.Load(), refused.Load(), unavailable.Load())
+	perClient := int64(tokens / 40)
+	if most := min(int64(requests), 2*perClient); got > most || got < most*8/10 || refused.Load() == 0 || odd.Load() != 0 {
+		t.Errorf("the provider got %d requests, the limits allow %d; %d odd responses", got, most, odd.Load())
+	}
+	for i, g := range gateways {
+		for _, limit := range []string{"budget", "tokens", "open"} {
+			a := amountsOf(t, g, limit)
+			for range 50 {
+				if a.Reserved == "0" {
+					break
+				}
+				time.Sleep(20 * time.Millisecond)
+				a = amountsOf(t, g, limit)
+			}
+			if a.Reserved != "0" {
+				t.Errorf("gateway %d, limit %s: %+v", i, limit, a)
+			}
+		}
+	}
+}
+
+// TestStoreAbsentAtStart has a gateway start without its store: what happens then is the
+// limit's on_store_failure. Once the store is there, it is used.
+func TestStoreAbsentAtStart(t *testing.T) {
+	p, store := newTally(t), newRedis(t)
+	store.kill()
+	params := map[string]any{"Storage": t.TempDir(), "Provider": p.URL, "Port": gateway.FreePort(t), "Redis": store.port, "Requests": 10, "Tokens": 1000}
+	g := gateway.Start(t, gateway.Render(t, sharedConfig, params), gateway.Within(2*time.Minute))
+	post := func() (int, string) {
+		t.Helper()
+		res, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/", params["Port"]), "application/json", strings.NewReader(`{"max_tokens":50,"messages":[]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		return res.StatusCode, string(body)
+	}
+	if status, body := post(); status != 503 || !strings.Contains(body, "limits_unavailable") {
+		t.Errorf("without the store: %d %s", status, body)
+	}
+	_, metrics := g.AdminGet("/metrics")
+	if !strings.Contains(string(metrics), "llm_limit_store_down 1") {
+		t.Error("the metrics do not say that the store is down")
+	}
+	store.start()
+	good := 0
+	for end := time.Now().Add(20 * time.Second); good < 10 && time.Now().Before(end); {
+		if status, _ := post(); status == 200 {
+			good++
+		} else {
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	if status, body := post(); good != 10 || status != 429 {
+		t.Errorf("with the store: %d admitted, then %d %s", good, status, body)
+	}
+}

@@ -1,0 +1,299 @@
+package limit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/limit/redisstore"
+)
+
+// redis is a server of the test's own.
+func redis(t *testing.T, args ...string) (url string, p *os.Process) {
+	t.Helper()
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("redis-server not found; install Debian's package redis-server")
+		}
+		t.Skip("redis-server not found; install Debian's package redis-server")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	cmd := exec.Command(program, append([]string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, args...)...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for range 200 {
+		if c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			c.Close()
+			return fmt.Sprintf("redis://127.0.0.1:%d/0", port), cmd.Process
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("redis-server does not listen")
+	return "", nil
+}
+
+// ask sends a command to the server in its inline form.
+func ask(t *testing.T, url, password, command string) {
+	t.Helper()
+	c, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(url, "redis://"), "/0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if password != "" {
+		command = "AUTH " + password + "\r\n" + command
+	}
+	if _, err := fmt.Fprintf(c, "%s\r\nQUIT\r\n", command); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := io.ReadAll(c); err != nil || strings.Contains(string(said), "-") {
+		t.Fatalf("%s: %s, %v", command, said, err)
+	}
+}
+
+func open(t *testing.T, s *redisstore.Store) *redisstore.Store {
+	t.Helper()
+	if err := s.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Cleanup() })
+	return s
+}
+
+// anyCall is a call as gateways may make it, and some that they would not.
+func anyCall(rng *rand.Rand, sort limit.Sort, key string, holders int, seq uint64) limit.Call {
+	n := func(n int64) int64 { return rng.Int64N(n + 1) }
+	c := limit.Call{
+		Op: []limit.Op{limit.OpRaise, limit.OpRaise, limit.OpRaise, limit.OpLower, limit.OpCredit, limit.OpReset}[rng.IntN(5+rng.IntN(2))], Sort: sort, Key: key,
+		Holder: fmt.Sprint("h", rng.IntN(holders)), Seq: seq, Base: n(8), Target: n(30), Known: n(60), Amount: 50 + n(3)*10, Burst: 50, Every: 8000 * time.Hour, Keep: time.Minute,
+	}
+	if rng.IntN(4) == 0 && seq > 4 {
+		c.Seq -= uint64(n(4)) // late, or twice
+	}
+	if rng.IntN(3) > 0 {
+		c.Base = 0
+	}
+	if rng.IntN(12) == 0 {
+		c.Gen = n(3)
+	}
+	c.Claim = c.Base + n(2)
+	c.Least = n(c.Target)
+	return c
+}
+
+// TestScript holds the script to the model of the store: a call after the other.
+func TestScript(t *testing.T) {
+	url, _ := redis(t)
+	s := open(t, &redisstore.Store{URL: url})
+	rng := rand.New(rand.NewPCG(1, 5))
+	for round := range 40 {
+		for _, sort := range []limit.Sort{limit.SortWindow, limit.SortBucket, limit.SortSlots} {
+			model := limit.NewStoreModel(func() time.Time { return time.Unix(1000, 0) })
+			key := fmt.Sprint("a", round, sort)
+			gen := int64(0)
+			var past []string
+			for seq := range uint64(60) {
+				c := anyCall(rng, sort, key, 3, seq+1)
+				if rng.IntN(3) > 0 {
+					c.Gen = gen
+				}
+				got, want := s.Do(t.Context(), []limit.Call{c})[0], model.One(&c)
+				past = append(past, fmt.Sprintf("%+v: %+v", c, want))
+				if got != want {
+					t.Fatalf("the script says %+v after\n%s", got, strings.Join(past, "\n"))
+				}
+				gen = want.Gen
+			}
+		}
+	}
+}
+
+// TestScriptIsLinearizable makes calls at once, and looks for an order of them, in which
+// each has its place between its beginning and its end, that the model gives the same
+// replies to.
+func TestScriptIsLinearizable(t *testing.T) {
+	url, _ := redis(t)
+	s := open(t, &redisstore.Store{URL: url})
+	for round := range 60 {
+		var clock atomic.Int64
+		var history [16]event
+		var wg sync.WaitGroup
+		for g := range 4 {
+			wg.Go(func() {
+				rng := rand.New(rand.NewPCG(uint64(round), uint64(g)))
+				for i := range 4 {
+					e := &history[g*4+i]
+					e.call = anyCall(rng, limit.SortWindow, fmt.Sprint("l", round), 2, uint64(i*4+g+1))
+					e.began = clock.Add(1)
+					e.reply = s.Do(context.Background(), []limit.Call{e.call})[0]
+					e.ended = clock.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if !linearizable(history[:], limit.NewStoreModel(time.Now), 0, map[string]bool{}) {
+			t.Fatalf("round %d: no order explains %+v", round, history)
+		}
+	}
+}
+
+type event struct {
+	call         limit.Call
+	reply        limit.Reply
+	began, ended int64
+}
+
+// linearizable reports whether the events that are not done can come in some order.
+func linearizable(history []event, store *limit.StoreModel, done uint, seen map[string]bool) bool {
+	if done == 1<<len(history)-1 {
+		return true
+	}
+	state := fmt.Sprint(done, store)
+	if seen[state] {
+		return false
+	}
+	seen[state] = true
+	first := int64(1 << 62) // the earliest end of those that are not done
+	for i := range history {
+		if done&(1<<i) == 0 {
+			first = min(first, history[i].ended)
+		}
+	}
+	for i := range history {
+		if e := &history[i]; done&(1<<i) == 0 && e.began <= first {
+			next := store.Copy()
+			if next.One(&e.call) == e.reply && linearizable(history, next, done|1<<i, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestScriptBucket has a bucket refill by the server's clock: what is granted in a time is
+// what it held and gained, whatever the steps.
+func TestScriptBucket(t *testing.T) {
+	url, _ := redis(t)
+	s := open(t, &redisstore.Store{URL: url})
+	began := time.Now()
+	granted, seq := int64(0), uint64(0)
+	for time.Since(began) < 700*time.Millisecond {
+		seq++
+		r := s.Do(t.Context(), []limit.Call{{
+			Op: limit.OpRaise, Sort: limit.SortBucket, Key: "b", Holder: "h", Seq: seq, Base: granted, Claim: granted, Target: granted + 5, Amount: 60_000, Burst: 100, Every: time.Minute, Keep: time.Minute,
+		}})[0]
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		granted = r.Granted
+	}
+	most := 100 + time.Since(began).Milliseconds() + 1
+	if granted > most || granted < most*9/10-50 {
+		t.Errorf("%d granted, %d refilled", granted, most)
+	}
+}
+
+// TestScriptForgetsDeadSlots holds that open requests of a gateway that was not heard of
+// do not count for ever. The server's clock cannot be moved, so its memory is.
+func TestScriptForgetsDeadSlots(t *testing.T) {
+	url, _ := redis(t)
+	s := open(t, &redisstore.Store{URL: url})
+	slots := func(holder string, seq uint64) limit.Reply {
+		return s.Do(t.Context(), []limit.Call{{Op: limit.OpRaise, Sort: limit.SortSlots, Key: "s", Holder: holder, Seq: seq, Target: 3, Amount: 4, Burst: 4, Keep: time.Minute}})[0]
+	}
+	slots("dead", 1)
+	if r := slots("alive", 1); r.Granted != 1 || r.Total != 4 {
+		t.Errorf("got %+v", r)
+	}
+	long := time.Now().Add(-limit.DeadAfter - time.Second).UnixMicro()
+	ask(t, url, "", fmt.Sprintf("HSET llm:s h:dead \"3 1 %d\"", long))
+	if r := slots("alive", 2); r.Granted != 3 || r.Total != 3 {
+		t.Errorf("the slots of the dead still count: %+v", r)
+	}
+}
+
+// TestRedisComesAndGoes has a store without its server, then with it, and then with one
+// that has forgotten its scripts and its data.
+func TestRedisComesAndGoes(t *testing.T) {
+	s := open(t, &redisstore.Store{URL: "redis://127.0.0.1:1/0"})
+	call := []limit.Call{{Op: limit.OpRaise, Sort: limit.SortWindow, Key: "k", Holder: "h", Seq: 1, Target: 5, Amount: 9, Burst: 9, Keep: time.Minute}}
+	if r := s.Do(t.Context(), call); r[0].Err == nil {
+		t.Errorf("without a server: %+v", r)
+	}
+	if _, err := s.Gateways(t.Context(), "g", false); err == nil {
+		t.Error("there are gateways without a server")
+	}
+	if _, err := s.Keys(t.Context(), "k"); err == nil {
+		t.Error("there are keys without a server")
+	}
+	url, _ := redis(t, "--requirepass", "secret")
+	t.Setenv("REDIS_PASSWORD", "wrong")
+	s = open(t, &redisstore.Store{URL: url, Password: "{env.REDIS_PASSWORD}", KeyPrefix: "x"})
+	if r := s.Do(t.Context(), call); r[0].Err == nil || strings.Contains(r[0].Err.Error(), "secret") {
+		t.Errorf("with a wrong password: %+v", r)
+	}
+	t.Setenv("REDIS_PASSWORD", "secret")
+	for range 2 {
+		if r := s.Do(t.Context(), call); r[0].Err != nil || r[0].Granted != 5 {
+			t.Errorf("with the right one: %+v", r)
+		}
+	}
+	ask(t, url, "secret", "FLUSHALL")
+	ask(t, url, "secret", "SCRIPT FLUSH")
+	call[0].Seq, call[0].Base, call[0].Claim, call[0].Known, call[0].Target = 2, 5, 5, 7, 9
+	if r := s.Do(t.Context(), call); r[0].Err != nil || r[0].Granted != 7 || r[0].Total != 9 {
+		t.Errorf("after the data was lost: %+v", r)
+	}
+	for _, gone := range []bool{false, true} {
+		if n, err := s.Gateways(t.Context(), "g1", gone); err != nil || n != map[bool]int{false: 1, true: 0}[gone] {
+			t.Errorf("%d gateways, %v", n, err)
+		}
+	}
+	if keys, err := s.Keys(t.Context(), "k"); err != nil || len(keys) != 1 || keys[0] != "k" {
+		t.Errorf("keys %q, %v", keys, err)
+	}
+	if err := s.Cleanup(); err != nil {
+		t.Error(err)
+	}
+	if r := s.Do(t.Context(), call); r[0].Err == nil || errors.Is(r[0].Err, context.DeadlineExceeded) {
+		t.Errorf("after the end: %+v", r)
+	}
+}
+
+func TestRedisConfiguration(t *testing.T) {
+	for url, want := range map[string]string{
+		"redis://127.0.0.1:6379/0": "", "rediss://db.example.com": "", "valkey://db:6380/3": "", "redis://[::1]:6379": "",
+		"": "URL", "127.0.0.1:6379": "URL", "http://db": "URL", "redis://": "URL", "redis://db/x": "URL", "redis://db/0/1": "URL", "redis://db:x/0": "URL",
+		"redis://u:hunter2@db/0": "password", "redis://db/0?addr=other:1": "parameters",
+	} {
+		s := &redisstore.Store{URL: url}
+		err := s.Check()
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) || err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}

@@ -1,0 +1,279 @@
+package limit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// callTimeout bounds one round of calls of the shared store.
+	callTimeout = time.Second
+	// tickEvery is how often leases are looked at that nobody uses.
+	tickEvery = time.Second
+	// giveBackAfter is how long a lease may be unused until it is given back.
+	giveBackAfter = 2 * time.Second
+	// fresh is how long what the store said is believed before a request is refused.
+	fresh = 250 * time.Millisecond
+	// beatEvery is how often the store is told that this gateway is there.
+	beatEvery = 5 * time.Second
+)
+
+// sharing is one shared store, as this process uses it: one goroutine asks it for what
+// counters want, for many of them in one round.
+type sharing struct {
+	now      func() time.Time
+	gateway  string // which is this one
+	serial   atomic.Uint64
+	errors   atomic.Int64
+	gateways atomic.Int64 // how many there are, 0 if that was never known
+
+	calling sync.Mutex // held while calls are made
+
+	mu      sync.Mutex
+	store   Shared
+	logger  *zap.Logger
+	seq     uint64
+	dirty   map[*counter]bool
+	next    *batch
+	meters  map[*meter]bool
+	broken  bool
+	retryAt time.Time
+	beatAt  time.Time
+	refs    int // guarded by Engine.mu
+	wake    chan struct{}
+	stop    chan struct{} // nil as long as nothing runs
+}
+
+func newSharing(now func() time.Time, s Shared) *sharing {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // it never fails
+	return &sharing{
+		now: now, store: s, gateway: hex.EncodeToString(id[:]), logger: zap.NewNop(), dirty: make(map[*counter]bool), next: &batch{make(chan struct{})},
+		meters: make(map[*meter]bool), wake: make(chan struct{}, 1),
+	}
+}
+
+// use sets the store, of a configuration that is in force now, and begins.
+func (s *sharing) use(store Shared, logger *zap.Logger) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store, s.logger = store, logger
+	if s.stop == nil {
+		s.stop = make(chan struct{})
+		go s.run(s.stop)
+	}
+}
+
+// ask has the store asked for what c.want says. The result is nil while the store is left
+// alone after a failure. The caller holds c.mu.
+func (s *sharing) ask(c *counter) *batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirty[c] = true
+	if s.broken && s.now().Before(s.retryAt) {
+		return nil
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return s.next
+}
+
+func (s *sharing) run(stop chan struct{}) {
+	ticker := time.NewTicker(tickEvery / 4)
+	defer ticker.Stop()
+	for n := 0; ; n++ {
+		if n%4 == 0 {
+			s.tick()
+		}
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+		case <-s.wake:
+			n--
+		}
+		s.flush()
+	}
+}
+
+// tick looks for what is to be told to the store although no request asks it.
+func (s *sharing) tick() {
+	now := s.now()
+	s.mu.Lock()
+	meters := make([]*meter, 0, len(s.meters))
+	for m := range s.meters {
+		meters = append(meters, m)
+	}
+	beat := !now.Before(s.beatAt)
+	store := s.store
+	s.mu.Unlock()
+	if beat {
+		s.beat(store, now)
+	}
+	for _, m := range meters {
+		m.each(now, func(c *counter, _ *numbers) {
+			unused := now.Sub(c.touched) >= giveBackAfter
+			switch {
+			case c.left < 0, m.unit == UnitConcurrent && c.granted > 0 && now.Sub(c.contact) >= DeadAfter/3:
+			case c.left > 0 && unused:
+				c.unused = true
+			default:
+				return
+			}
+			s.mu.Lock()
+			s.dirty[c] = true
+			s.mu.Unlock()
+		})
+	}
+}
+
+// beat tells the store that this gateway is there.
+func (s *sharing) beat(store Shared, now time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	n, err := store.Gateways(ctx, s.gateway, false)
+	if err == nil {
+		s.gateways.Store(int64(max(n, 1)))
+	}
+	s.report(err)
+	s.mu.Lock()
+	s.beatAt = now.Add(beatEvery)
+	if err != nil {
+		s.beatAt = now.Add(tickEvery)
+	}
+	s.mu.Unlock()
+}
+
+var errNoReply = errors.New("the store gave no reply")
+
+// flush asks the store for what all counters want.
+func (s *sharing) flush() {
+	s.calling.Lock()
+	defer s.calling.Unlock()
+	s.mu.Lock()
+	if len(s.dirty) == 0 || s.broken && s.now().Before(s.retryAt) {
+		s.mu.Unlock()
+		return
+	}
+	dirty, b, store := s.dirty, s.next, s.store
+	s.dirty, s.next = make(map[*counter]bool), &batch{make(chan struct{})}
+	seq := s.seq
+	s.seq += uint64(len(dirty))
+	s.mu.Unlock()
+	defer close(b.done)
+
+	counters := make([]*counter, 0, len(dirty))
+	calls := make([]Call, 0, len(dirty))
+	marks := make([]mark, 0, len(dirty))
+	for c := range dirty {
+		seq++
+		call, m := c.call(seq, s)
+		counters, calls, marks = append(counters, c), append(calls, call), append(marks, m)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	replies := store.Do(ctx, calls)
+	cancel()
+	var failed error
+	now := s.now()
+	for i, c := range counters {
+		reply := Reply{Err: errNoReply}
+		if i < len(replies) {
+			reply = replies[i]
+		}
+		c.mu.Lock()
+		if reply.Err != nil {
+			failed = reply.Err
+			c.unreachable = true
+		} else {
+			c.reply(&calls[i], marks[i], &reply, now)
+		}
+		c.mu.Unlock()
+	}
+	s.mu.Lock()
+	if failed != nil { // what was used meanwhile is not to be forgotten
+		for _, c := range counters {
+			s.dirty[c] = true
+		}
+	}
+	s.mu.Unlock()
+	s.report(failed)
+}
+
+// report logs when the store begins to fail, and when it works again.
+func (s *sharing) report(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		if s.broken {
+			s.broken = false
+			s.logger.Info("store of limits works again")
+		}
+		return
+	}
+	s.errors.Add(1)
+	s.retryAt = s.now().Add(pause)
+	if !s.broken {
+		s.broken = true
+		s.logger.Error("store of limits unavailable; leases are spent, then on_store_failure of each limit decides", zap.Error(err))
+	}
+}
+
+// down reports whether the store could not be used at the last try.
+func (s *sharing) down() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
+}
+
+// share returns this gateway's part of a limit's number.
+func (s *sharing) share(n int64) int64 { return n / max(s.gateways.Load(), 1) }
+
+// add adds a meter, whose counters are looked at from now on.
+func (s *sharing) add(m *meter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.meters[m] = true
+}
+
+// remove gives back what is leased to the meter, which no configuration has any more.
+func (s *sharing) remove(m *meter) {
+	s.mu.Lock()
+	delete(s.meters, m)
+	s.mu.Unlock()
+	m.each(s.now(), func(c *counter, _ *numbers) {
+		if c.left == 0 {
+			return
+		}
+		c.unused = c.left > 0
+		s.mu.Lock()
+		s.dirty[c] = true
+		s.mu.Unlock()
+	})
+}
+
+// close ends the use of the store, after what is left to do was done.
+func (s *sharing) close() {
+	s.mu.Lock()
+	stop, store := s.stop, s.store
+	s.stop = nil
+	s.mu.Unlock()
+	if stop == nil {
+		return
+	}
+	close(stop)
+	s.flush()
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	if !s.down() {
+		_, _ = store.Gateways(ctx, s.gateway, true) // or it is forgotten after a while
+	}
+}
