@@ -16,7 +16,7 @@ var allowed = map[string][]string{
 	"llmprovider/dialect":   {"internal/jsonscan", "llmprovider"},
 	"llmprovider/dialect/":  {"internal/jsonscan", "llmprovider", "llmprovider/dialect"},
 	"llmprovider/kind":      {"internal/options", "llmprovider", "llmprovider/dialect"},
-	"llmprovider/cloud":     {"llmprovider"},
+	"llmprovider/cloud":     {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/azure":     {"internal/options", "llmprovider", "llmprovider/cloud", "llmprovider/kind", "llmprovider/openai"},
 	"llmprovider/translate": {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/":          {"internal/options", "llmprovider", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/cloud", "llmprovider/kind", "llmprovider/translate"}, // kinds

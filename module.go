@@ -13,6 +13,7 @@ import (
 	_ "github.com/caddy-llm/gateway/llmprovider/azure"
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
+	_ "github.com/caddy-llm/gateway/llmprovider/vertex"
 	_ "github.com/caddy-llm/gateway/llmroute"
 	_ "github.com/caddy-llm/gateway/llmroute/limit/redisstore"
 	_ "github.com/caddy-llm/gateway/llmroute/mock"

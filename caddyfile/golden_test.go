@@ -20,6 +20,7 @@ import (
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
+	_ "github.com/caddy-llm/gateway/llmprovider/vertex"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit"

@@ -26,6 +26,16 @@ func azureConfig(a *v1beta1.AzureConfig) v1beta1.KindConfig {
 	return out
 }
 
+// vertexConfig is azureConfig for Vertex AI.
+func vertexConfig(v *v1beta1.VertexConfig) v1beta1.KindConfig {
+	out := v1beta1.KindConfig{Model: v.Model, Stream: v.Stream, APIKey: v.APIKey, APIKeySecretRef: v.APIKeySecretRef, MaxTokens: v.MaxTokens}
+	out.Options = textOptions(map[string]string{"project": v.Project, "location": v.Location, "quotaProject": v.QuotaProject})
+	if v.CredentialsSecretRef != nil {
+		out.Secrets = map[string]*v1beta1.SecretKeyRef{"credentialsSecretRef": v.CredentialsSecretRef}
+	}
+	return out
+}
+
 // textOptions are those of the options that are set.
 func textOptions(own map[string]string) map[string]json.RawMessage {
 	out := make(map[string]json.RawMessage, len(own))

@@ -126,7 +126,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return err
 		}
-		p.Account = cloud.NewBearer(ref, fetch, nil, ctx.Logger().With(zap.String("host", p.Host)))
+		p.Account = cloud.NewBearer(ref, fetch, ctx.Logger().With(zap.String("host", p.Host)))
 	}
 	if _, set := p.APIs[apiMessages]; !set && strings.HasSuffix(host, foundrySuffix) {
 		if p.APIs == nil {

@@ -45,7 +45,7 @@ func (f *fetcher) fetch(ctx context.Context) (cloud.Token, time.Time, error) {
 	if err != nil {
 		return cloud.Token{}, time.Time{}, f.reason(err, hidden)
 	}
-	return cloud.NewToken(token.Token), token.ExpiresOn, nil
+	return cloud.NewToken(token.Token, nil), token.ExpiresOn, nil
 }
 
 func (f *fetcher) credential(secret string) (azcore.TokenCredential, error) {

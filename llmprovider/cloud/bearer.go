@@ -12,23 +12,23 @@ import (
 // Token is an access token as it is sent. It is not changed.
 type Token struct {
 	header []string
+	more   http.Header
 }
 
-// NewToken returns a token for Authorization: Bearer.
-func NewToken(text string) Token { return Token{[]string{"Bearer " + text}} }
+// NewToken returns a token for Authorization: Bearer. more are headers to send with it,
+// by their names in canonical form.
+func NewToken(text string, more http.Header) Token { return Token{[]string{"Bearer " + text}, more} }
 
 // Bearer is an Authorizer that sends an access token.
 type Bearer struct {
 	*Renewed[Token]
-	ref   string
-	extra http.Header
+	ref string
 }
 
 // NewBearer returns the Authorizer of what fetch gets. ref says where it comes from,
-// such as "Google's application default credentials", and extra are headers to send
-// with it, by their names in canonical form. It contacts nobody.
-func NewBearer(ref string, fetch Fetch[Token], extra http.Header, logger *zap.Logger) *Bearer {
-	return &Bearer{NewRenewed(fetch, logger.With(zap.String("credential", ref))), ref, extra}
+// such as "Google's application default credentials". It contacts nobody.
+func NewBearer(ref string, fetch Fetch[Token], logger *zap.Logger) *Bearer {
+	return &Bearer{NewRenewed(fetch, logger.With(zap.String("credential", ref))), ref}
 }
 
 // Authorize implements llmprovider.Authorizer.
@@ -38,7 +38,7 @@ func (b *Bearer) Authorize(r *http.Request, _ llmprovider.Body) *llmprovider.Err
 		return Missing(err)
 	}
 	r.Header["Authorization"] = token.header
-	for name, values := range b.extra {
+	for name, values := range token.more {
 		r.Header[name] = values
 	}
 	return nil

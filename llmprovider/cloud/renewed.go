@@ -1,7 +1,8 @@
 // Package cloud is what kinds of providers for clouds share: credentials that are
 // fetched from somewhere and expire, and their way onto requests. How a cloud's
 // credentials are fetched is the kinds' own, so that this package links no cloud's SDK. It
-// imports llmprovider. Start at Renewed, then bearer.go.
+// imports llmprovider and the API of Anthropic, which clouds have in an envelope of their
+// own. Start at Renewed, then bearer.go and envelope.go.
 package cloud
 
 import (

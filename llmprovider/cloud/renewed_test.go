@@ -194,14 +194,14 @@ func TestBearer(t *testing.T) {
 		if fail {
 			return Token{}, time.Time{}, errSource
 		}
-		return NewToken("t-1"), time.Time{}, nil
-	}, http.Header{"X-Goog-User-Project": {"p"}}, zap.NewNop())
+		return NewToken("t-1", http.Header{"X-Goog-User-Project": {"p"}}), time.Time{}, nil
+	}, zap.NewNop())
 	r := (&http.Request{Header: http.Header{}}).WithContext(t.Context())
 	if refused := b.Authorize(r, llmprovider.Body{}); refused != nil || r.Header.Get("Authorization") != "Bearer t-1" || r.Header.Get("X-Goog-User-Project") != "p" || b.Ref() != "the test" {
 		t.Errorf("%v, %v", refused, r.Header)
 	}
 	fail = true
-	b = NewBearer("the test", b.fetch, nil, zap.NewNop())
+	b = NewBearer("the test", b.fetch, zap.NewNop())
 	if refused := b.Authorize(r, llmprovider.Body{}); refused == nil || refused.Status != http.StatusServiceUnavailable || !errors.Is(refused.Cause, errSource) {
 		t.Errorf("%v", refused)
 	}

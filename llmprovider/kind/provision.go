@@ -104,6 +104,20 @@ func (b *Base) fill(ctx caddy.Context, t *Traits, base *Filled, config *Config) 
 	return &out, nil
 }
 
+// Keyed reports whether the configuration has an API key for all requests.
+func (b *Base) Keyed() bool {
+	has := func(c *Config) bool { return c.Key != nil || c.APIKey != nil && *c.APIKey != "" }
+	if !has(&b.Config) {
+		return false
+	}
+	for _, c := range b.Rules {
+		if c.Key == nil && c.APIKey != nil && *c.APIKey == "" {
+			return false
+		}
+	}
+	return true
+}
+
 // For returns the settings for requests that matched the rule.
 func (b *Base) For(rule string) *Filled {
 	if f := b.ready.rules[rule]; f != nil {

@@ -79,7 +79,7 @@ func isEmbeddings(api *dialect.API) bool { return api == embeddings.OpenAI || ap
 func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *llmprovider.Outgoing) *llmprovider.Error {
 	from := APIOf(in.Endpoint)
 	if from == nil || !in.IsJSON() || isEmbeddings(from) != isEmbeddings(t.API) {
-		return unsupported(in.Endpoint, t.API.Name)
+		return Unsupported(in.Endpoint, t.API.Name)
 	}
 	request, refused := read(in, from)
 	if refused != nil {
@@ -135,9 +135,9 @@ func read(in *llmprovider.Inbound, from *dialect.API) (*dialect.Request, *llmpro
 	return request, refused
 }
 
-// unsupported is the error for an endpoint that a provider does not have and that
+// Unsupported is the error for an endpoint that a provider does not have and that
 // requests are not translated for. speaks names what the provider does speak.
-func unsupported(e llmprovider.Endpoint, speaks string) *llmprovider.Error {
+func Unsupported(e llmprovider.Endpoint, speaks string) *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint", API: e.API,
 		Message: "the provider of this model speaks the API " + speaks + ", and the gateway does not translate " + e.Path() + " for it; call an endpoint that both have, or ask for another model",

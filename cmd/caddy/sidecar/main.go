@@ -28,6 +28,7 @@ import (
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
+	_ "github.com/caddy-llm/gateway/llmprovider/vertex"
 	_ "github.com/caddy-llm/gateway/llmroute"
 	_ "github.com/caddy-llm/gateway/llmroute/mock"
 	_ "github.com/caddy-llm/gateway/llmroute/sidecar"
