@@ -257,6 +257,13 @@ func TestStoreAbsentAtStart(t *testing.T) {
 	if !strings.Contains(string(metrics), "llm_limit_store_down 1") {
 		t.Error("the metrics do not say that the store is down")
 	}
+	for _, name := range []string{ // the dashboard and the alerts ask for them
+		"admitted_total", "refused_total", "usage_missing_total", "spent_total", "reserved", "overrun_total", "leased", "used_ratio", "store_errors_total",
+	} {
+		if !strings.Contains(string(metrics), "\nllm_limit_"+name) {
+			t.Errorf("there is no metric llm_limit_%s", name)
+		}
+	}
 	store.start()
 	good := 0
 	for end := time.Now().Add(20 * time.Second); good < 10 && time.Now().Before(end); {

@@ -139,24 +139,13 @@ const (
 var unshown = map[string]string{
 	"llm_build_info": "versions are for inventories and to join with, not to watch",
 
-	"llm_guard_total":               noRow,
-	"llm_translated_total":          noRow,
-	"llm_translation_loss_total":    noRow,
-	"llm_pool_choices_total":        onStatusPage,
-	"llm_pool_retries_total":        onStatusPage,
-	"llm_pool_scrapes_total":        onStatusPage,
-	"llm_pool_endpoint_in_flight":   onStatusPage,
-	"llm_limit_admitted_total":      onStatusPage,
-	"llm_limit_refused_total":       onStatusPage,
-	"llm_limit_would_refuse_total":  onStatusPage,
-	"llm_limit_usage_missing_total": onStatusPage,
-	"llm_limit_spent_total":         onStatusPage,
-	"llm_limit_reserved":            onStatusPage,
-	"llm_limit_overrun_total":       onStatusPage,
-	"llm_limit_leased":              onStatusPage,
-	"llm_limit_used_ratio":          onStatusPage,
-	"llm_limit_store_errors_total":  onStatusPage,
-	"llm_limit_store_down":          onStatusPage,
+	"llm_guard_total":             noRow,
+	"llm_translated_total":        noRow,
+	"llm_translation_loss_total":  noRow,
+	"llm_pool_choices_total":      onStatusPage,
+	"llm_pool_retries_total":      onStatusPage,
+	"llm_pool_scrapes_total":      onStatusPage,
+	"llm_pool_endpoint_in_flight": onStatusPage,
 }
 
 var documented = regexp.MustCompile("(?m)^\\| `((?:asm|llm|gen_ai)_\\w+)` \\| (?:counter|gauge|histogram) \\|")

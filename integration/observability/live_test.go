@@ -24,6 +24,18 @@ var quiet = map[string]string{
 // elsewhere are the metrics that need more than there is here, and where they are
 // tested. What uses them must be understood all the same.
 var elsewhere = map[string]string{
+	"llm_limit_admitted_total":      "integration/limits",
+	"llm_limit_refused_total":       "integration/limits",
+	"llm_limit_would_refuse_total":  "integration/limits",
+	"llm_limit_usage_missing_total": "integration/limits",
+	"llm_limit_spent_total":         "integration/limits",
+	"llm_limit_reserved":            "integration/limits",
+	"llm_limit_overrun_total":       "integration/limits",
+	"llm_limit_leased":              "integration/limits",
+	"llm_limit_used_ratio":          "integration/limits",
+	"llm_limit_store_errors_total":  "integration/limits",
+	"llm_limit_store_down":          "integration/limits",
+
 	"llm_injection_pods_total":                           "integration/kubernetes/injection",
 	"llm_injection_certificate_expiry_timestamp_seconds": "integration/kubernetes/injection",
 }
