@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"llmroute/limit":        {"internal/jsonscan"},
 	"llmroute/limit/":       {"internal/options", "llmprovider", "llmroute/filter", "llmroute/limit"}, // how limits look in a protocol, and stores
 	"llmroute/mock":         {"internal/jsonscan"},
+	"llmroute/picker":       {"llmprovider"},
 	"llmroute/pool":         {"internal/jsonscan"},
 	"llmroute/sidecar":      {"internal/options", "llmroute"},
 	"k8ssource":             {"internal/", "k8ssource/api/", "llmprovider", "llmprovider/kind", "llmroute", "llmroute/authz"},

@@ -17,5 +17,6 @@ import (
 	_ "github.com/caddy-llm/gateway/llmroute"
 	_ "github.com/caddy-llm/gateway/llmroute/limit/redisstore"
 	_ "github.com/caddy-llm/gateway/llmroute/mock"
+	_ "github.com/caddy-llm/gateway/llmroute/picker"
 	_ "github.com/caddy-llm/gateway/llmroute/sidecar"
 )

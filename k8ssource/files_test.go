@@ -516,7 +516,7 @@ func TestFilesWithoutItsLabelsFile(t *testing.T) {
 
 func TestFilesCaddyfile(t *testing.T) {
 	f := new(Files)
-	d := caddyfile.NewTestDispenser("files /etc/llm a.yaml {\n namespace istio-system\n labels istio=ingressgateway app=gw empty=\n workload gw\n root_namespace root\n selectors_from a b\n ambient_credentials c d\n port_map 80:8080 443:8443\n mesh_listen :15001\n allow_any_host\n interval 1s\n}")
+	d := caddyfile.NewTestDispenser("files /etc/llm a.yaml {\n namespace istio-system\n labels istio=ingressgateway app=gw empty=\n workload gw\n root_namespace root\n selectors_from a b\n ambient_credentials c d\n port_map 80:8080 443:8443\n mesh_listen :15001\n allow_any_host\n endpoint_picker {\n  plaintext\n  timeout 5m\n }\n interval 1s\n}")
 	if err := f.UnmarshalCaddyfile(d); err != nil {
 		t.Fatal(err)
 	}
@@ -525,6 +525,7 @@ func TestFilesCaddyfile(t *testing.T) {
 		SourceOptions: SourceOptions{
 			Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway", "app": "gw", "empty": ""}, Workload: "gw", RootNamespace: "root", SelectorsFrom: []string{"a", "b"}, AmbientCredentials: []string{"c", "d"},
 			PortMap: map[int]int{80: 8080, 443: 8443}, MeshListen: ":15001", AllowAnyHost: true,
+			EndpointPicker: &PickerOptions{Plaintext: true, Timeout: caddy.Duration(5 * time.Minute)},
 		},
 	}
 	if !reflect.DeepEqual(f, want) {
@@ -543,13 +544,14 @@ func TestFilesCaddyfile(t *testing.T) {
 		"files a {\n port_map 80:1 80:2\n}":      `port_map: the port 80 is mapped twice; keep one of them`,
 		"files a {\n port_map 80:70000\n}":       `port_map: "80:70000" is not a pair of ports`,
 		"files a {\n allow_any_host yes\n}":      "allow_any_host takes no value; its presence turns it on",
+		"files a {\n endpoint_picker on\n}":      "endpoint_picker takes no value; write its options in a block",
 		"files a {\n mesh_listen nowhere\n}":     `mesh_listen "nowhere" is not an address with a port; write one such as :15001`,
 		"files a {\n interval\n}":                "interval takes one duration, such as 250ms",
 		"files a {\n interval soon\n}":           `interval "soon" is not a duration of at least 10ms; write one such as 250ms`,
 		"files a {\n workload a\n workload b\n}": "workload is given twice; keep one of them",
 		"files a {\n ambient_credentials\n}":     "ambient_credentials needs at least one namespace, such as platform",
 		"files a {\n ambient_credentials *\n}":   `ambient_credentials: "*" is not the name of a namespace; write one such as platform`,
-		"files a {\n label a=b\n}":               `source files has no option "label"; its options are namespace, labels, labels_file, workload, root_namespace, selectors_from, ambient_credentials, port_map, mesh_listen, outbound_traffic_policy, allow_any_host and interval`,
+		"files a {\n label a=b\n}":               `source files has no option "label"; its options are namespace, labels, labels_file, workload, root_namespace, selectors_from, ambient_credentials, port_map, mesh_listen, outbound_traffic_policy, allow_any_host, endpoint_picker and interval`,
 	} {
 		err := new(Files).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "at Testfile:") {

@@ -35,6 +35,7 @@ const (
 // usedPool is an InferencePool, and what requests to it are sent with.
 type usedPool struct {
 	item     *Item[InferencePool]
+	picker   string         // the configuration of its endpoint picker, empty without one
 	unusable string         // why no requests can be sent there
 	owner    *ownedProvider // the LLMProvider for it, nil without one
 	referred bool           // a route sends requests to it
@@ -59,8 +60,16 @@ func (t *translation) readPools(items []*Item[InferencePool]) {
 		if len(faults) == 0 {
 			faults = checkPool(&item.Object)
 		}
+		used := &usedPool{item: item}
+		if refusal(faults) == "" {
+			var fault *Fault
+			if used.picker, fault = t.pickerOf(&item.Object); fault != nil {
+				faults = append(faults[:len(faults):len(faults)], *fault)
+			}
+		}
+		used.unusable = refusal(faults)
 		t.report(origins(KindInferencePool, item), faults)
-		t.pools[keyOf(&item.Object)] = &usedPool{item: item, unusable: refusal(faults)}
+		t.pools[keyOf(&item.Object)] = used
 	}
 }
 
@@ -81,12 +90,6 @@ func checkPool(p *InferencePool) []Fault {
 		return []Fault{*faultf(ReasonInvalidField, "spec.targetPorts: write 1 to %d ports of the pods", maxPoolPorts)}
 	case spec.AppProtocol != "" && spec.AppProtocol != "http" && spec.AppProtocol != protocolH2C:
 		return []Fault{*faultf(ReasonInvalidField, "spec.appProtocol: this is not supported; write http or %s", protocolH2C)}
-	}
-	if ref := spec.EndpointPickerRef; ref != nil {
-		if ref.FailureMode == "FailOpen" {
-			return []Fault{{Reason: ReasonInvalidPicker, Used: true, Message: "spec.endpointPickerRef: endpoint pickers are not supported yet; with failureMode FailOpen the gateway chooses among the pods itself"}}
-		}
-		return []Fault{*faultf(ReasonInvalidPicker, "spec.endpointPickerRef: endpoint pickers are not supported yet, and failureMode is FailClose, so requests for the pool are answered with 503; write FailOpen, or leave endpointPickerRef out, to have the gateway choose")}
 	}
 	return nil
 }
@@ -124,7 +127,7 @@ func (t *translation) addPools() {
 			spec.Endpoints = endpoints
 			t.state.Providers = append(t.state.Providers, &spec)
 		case p.owner == nil && p.referred:
-			if provider := t.defaultProvider(&p.item.Object); provider != nil {
+			if provider := t.defaultProvider(&p.item.Object, p.picker); provider != nil {
 				t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{
 					Name: p.provider(), Origin: origins(KindInferencePool, p.item).stable(), Provider: provider, Endpoints: endpoints,
 				})
@@ -135,7 +138,7 @@ func (t *translation) addPools() {
 
 // defaultProvider is what requests to a pool are sent with that no LLMProvider is for:
 // plain HTTP, the default path, no key and the client's model.
-func (t *translation) defaultProvider(p *InferencePool) llmprovider.Provider {
+func (t *translation) defaultProvider(p *InferencePool, picker string) llmprovider.Provider {
 	module, err := kind.New(kind.Default)
 	if err != nil { // a build without it, for which the pool has no provider
 		return nil
@@ -143,7 +146,7 @@ func (t *translation) defaultProvider(p *InferencePool) llmprovider.Provider {
 	out := module.(llmprovider.Provider)
 	base, _ := kind.BaseOf(out)
 	base.Host, base.Scheme, base.Guarded = p.Name, "http", !t.options.AllowAnyHost
-	base.Pool = &llmprovider.Pool{Fed: true}
+	base.Pool = fedPool(picker)
 	setPoolProtocol(base, p)
 	return out
 }
@@ -197,8 +200,8 @@ func (t *translation) serviceSelects(slice *EndpointSlice, want map[string]strin
 		return false
 	}
 	for _, s := range t.objects.Services {
-		if s.Object.Namespace == slice.Namespace && s.Object.Name == name {
-			return contains(s.Object.Spec.Selector, want)
+		if s.Object.Namespace == slice.Namespace && s.Object.Name == name && contains(s.Object.Spec.Selector, want) {
+			return true
 		}
 	}
 	return false
@@ -291,7 +294,7 @@ func (b *providerBuilder) pool() {
 	if b.base.Scheme == "" {
 		b.base.Scheme = "http"
 	}
-	b.base.Pool = &llmprovider.Pool{Fed: true}
+	b.base.Pool = fedPool(b.t.pickerFor(b.object))
 	if item := b.t.poolOf(b.object); item != nil && b.base.Scheme == "http" {
 		setPoolProtocol(b.base, &item.Object)
 	}
@@ -317,10 +320,13 @@ func (t *translation) poolReferences() []Reference {
 	}
 	var out []Reference
 	for key, p := range t.pools {
-		if p.unusable != "" || p.owner == nil && !used[key] {
+		if p.unusable != "" && p.unusable != ReasonInvalidPicker || p.owner == nil && !used[key] { // a picker may be found later
 			continue
 		}
 		out = append(out, PodReference(&p.item.Object))
+		if ref := p.item.Object.Spec.EndpointPickerRef; ref != nil && ref.isService() {
+			out = append(out, Reference{Kind: KindService, Namespace: p.item.Object.Namespace, Name: ref.Name})
+		}
 		if p.owner != nil {
 			out = append(out, providerReferences(&p.owner.item.Object)...)
 		}

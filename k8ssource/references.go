@@ -18,6 +18,9 @@ type Reference struct {
 // KindPod is the kind of a Pod.
 const KindPod = "Pod"
 
+// KindService is the kind of a Service.
+const KindService = "Service"
+
 // KindSecret is the kind of a Secret.
 const KindSecret = "Secret"
 

@@ -65,10 +65,14 @@ type SourceOptions struct {
 	// where clouds serve credentials to their machines. Whoever may write objects
 	// could then use the gateway to read there. Default: no.
 	AllowAnyHost bool `json:"allow_any_host,omitempty"`
+
+	// How the endpoint pickers of InferencePools are connected to. Default: with TLS,
+	// without verifying their certificates.
+	EndpointPicker *PickerOptions `json:"endpoint_picker,omitempty"`
 }
 
 // SourceOptionNames are the options that CaddyfileOption takes.
-const SourceOptionNames = "namespace, labels, labels_file, workload, root_namespace, selectors_from, ambient_credentials, port_map, mesh_listen, outbound_traffic_policy, allow_any_host"
+const SourceOptionNames = "namespace, labels, labels_file, workload, root_namespace, selectors_from, ambient_credentials, port_map, mesh_listen, outbound_traffic_policy, allow_any_host, endpoint_picker"
 
 // Defaults fills in what is not set.
 func (o *SourceOptions) Defaults() {
@@ -92,6 +96,11 @@ func (o *SourceOptions) Validate() error {
 	for _, n := range o.AmbientCredentials {
 		if !namespaceName.MatchString(n) {
 			return fmt.Errorf("ambient_credentials: %s is not the name of a namespace; write one such as platform", options.Quoted(n))
+		}
+	}
+	if o.EndpointPicker != nil {
+		if err := o.EndpointPicker.validate(); err != nil {
+			return err
 		}
 	}
 	if o.MeshListen == "" {
@@ -141,7 +150,7 @@ func loopbacks(address string) []string {
 
 // Options are the settings of Translate.
 func (o *SourceOptions) Options() Options {
-	return Options{RootNamespace: o.RootNamespace, SelectorsFrom: o.SelectorsFrom, AmbientCredentials: o.AmbientCredentials, PortMap: o.PortMap, MeshListen: o.MeshListen, Outbound: o.Outbound, AllowAnyHost: o.AllowAnyHost}
+	return Options{RootNamespace: o.RootNamespace, SelectorsFrom: o.SelectorsFrom, AmbientCredentials: o.AmbientCredentials, PortMap: o.PortMap, MeshListen: o.MeshListen, Outbound: o.Outbound, AllowAnyHost: o.AllowAnyHost, EndpointPicker: o.EndpointPicker}
 }
 
 // CaddyfileOption takes an option of a Caddyfile, if it is one of these.
@@ -185,6 +194,12 @@ func (o *SourceOptions) CaddyfileOption(d *caddyfile.Dispenser, option string, a
 			return true, d.WrapErr(fmt.Errorf("port_map: %w", err))
 		}
 		return true, nil
+	case option == "endpoint_picker":
+		if len(args) > 0 {
+			return true, d.Err("endpoint_picker takes no value; write its options in a block")
+		}
+		o.EndpointPicker = new(PickerOptions)
+		return true, o.EndpointPicker.unmarshalCaddyfile(d)
 	case option == "allow_any_host":
 		if len(args) > 0 {
 			return true, d.Err("allow_any_host takes no value; its presence turns it on")

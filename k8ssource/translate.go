@@ -40,6 +40,9 @@ type Options struct {
 	// Caddy's admin endpoint, and those where a cloud serves its credentials.
 	AllowAnyHost bool
 
+	// EndpointPicker is how endpoint pickers are connected to. Nil for the defaults.
+	EndpointPicker *PickerOptions
+
 	// PortMap are the ports to listen on in place of those that Gateways name.
 	PortMap map[int]int
 

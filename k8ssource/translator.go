@@ -46,6 +46,7 @@ type builtProvider struct {
 	// secrets are the Secrets that were looked for, nil where there was none.
 	secrets map[string]*Item[Secret]
 	pool    *Item[InferencePool] // that it is for, nil without one
+	picker  string               // of the pool
 }
 
 // builtRoute is what was made of an LLMRoute, apart from who has which host.
@@ -114,10 +115,10 @@ const NotTranslated = "the objects cannot be translated, which is a defect of th
 func (t *translation) builtProvider(item *Item[v1beta1.LLMProvider]) *builtProvider {
 	built := t.before.providers[item]
 	pool := t.poolOf(&item.Object)
-	if built == nil || !t.sameSecrets(built.secrets) || built.pool != pool {
+	if built == nil || !t.sameSecrets(built.secrets) || built.pool != pool || built.picker != t.pickerFor(&item.Object) {
 		b := &providerBuilder{t: t, object: &item.Object, secrets: make(map[string]*Item[Secret])}
 		b.build()
-		built = &builtProvider{faults: item.Faults, secrets: b.secrets, pool: pool}
+		built = &builtProvider{faults: item.Faults, secrets: b.secrets, pool: pool, picker: t.pickerFor(&item.Object)}
 		if len(item.Faults) == 0 {
 			// What does not fit its type is missing, and not wrong again.
 			built.faults = b.faults

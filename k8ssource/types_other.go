@@ -10,6 +10,13 @@ type Service struct {
 
 	Spec struct {
 		Selector map[string]string `json:"selector,omitempty"`
+
+		// Type, ClusterIP and Ports are read of a Service that an InferencePool names.
+		Type      string `json:"type,omitempty"`
+		ClusterIP string `json:"clusterIP,omitempty"`
+		Ports     []struct {
+			Port int32 `json:"port,omitempty"`
+		} `json:"ports,omitempty"`
 	} `json:"spec,omitzero"`
 }
 

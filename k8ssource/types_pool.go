@@ -32,8 +32,17 @@ type InferencePoolSpec struct {
 
 // EndpointPickerRef names the service that chooses among a pool's endpoints.
 type EndpointPickerRef struct {
-	Kind string `json:"kind,omitempty"`
+	// Group and Kind are those of a Service: empty, and Service. Default: these.
+	Group string `json:"group,omitempty"`
+	Kind  string `json:"kind,omitempty"`
+
+	// Name is that of the Service, in the pool's namespace.
 	Name string `json:"name,omitempty"`
+
+	// Port is one of the Service's own ports.
+	Port *struct {
+		Number int32 `json:"number,omitempty"`
+	} `json:"port,omitempty"`
 
 	// FailureMode is FailClose or FailOpen. Default: FailClose.
 	FailureMode string `json:"failureMode,omitempty"`

@@ -146,7 +146,11 @@ func (c *Connection) Cleanup() error {
 	if c.to == nil {
 		return nil
 	}
-	return c.to.transport.release()
+	err := c.to.transport.release()
+	if s := c.to.servers; s != nil && s.Picker != nil {
+		err = errors.Join(err, s.Picker.Close())
+	}
+	return err
 }
 
 // Unprovisioned returns the configuration alone.

@@ -26,6 +26,8 @@ const (
 	classDigest
 	// classMethod asks the provider for another method than the one that was judged.
 	classMethod
+	// classPicker tells an endpoint picker what a request is worth and where it may go.
+	classPicker
 	// classAccount names an account that only the client's own key belongs to.
 	classAccount
 )
@@ -95,6 +97,8 @@ func classify(name string) headerClass {
 		return classPath
 	case words.isMethod():
 		return classMethod
+	case words.isPicker():
+		return classPicker
 	}
 	return words.integrity()
 }
@@ -151,6 +155,18 @@ func (w *nameWords) isTrace(name string) bool {
 		return w.is(first+1, "tracer") || w.is(first+1, "baggage")
 	}
 	return w.is(w.len()-1, "traceparent")
+}
+
+// isPicker reports whether a header is one of the Endpoint Picker Protocol or of llm-d: a
+// client could buy priority with them, or pick an endpoint.
+func (w *nameWords) isPicker() bool {
+	switch {
+	case !w.is(0, "x"):
+		return false
+	case w.is(1, "gateway"):
+		return w.is(2, "inference") || w.is(2, "model") || w.is(2, "destination")
+	}
+	return w.is(1, "llm") && w.is(2, "d")
 }
 
 // isMethod reports whether a header overrides the request's method.

@@ -47,6 +47,9 @@ type Pool struct {
 	// `/metrics`.
 	Metrics string `json:"metrics,omitempty"`
 
+	// What chooses the server for each request instead of the gateway.
+	PickerRaw json.RawMessage `json:"picker,omitempty" caddy:"namespace=llm.endpoint_pickers inline_key=protocol"`
+
 	// Fed has the addresses come from the source that made the provider.
 	Fed bool `json:"-"`
 }
@@ -61,6 +64,8 @@ type Servers struct {
 	Fed bool
 	// Scrape fetches the metrics of a server; nil for none.
 	Scrape func(ctx context.Context, address string) (*http.Response, error)
+	// Picker chooses the server; nil for the gateway itself.
+	Picker EndpointPicker
 	// Affinity and AffinityHeader are those of the Pool.
 	Affinity, AffinityHeader string
 }
@@ -90,7 +95,7 @@ func (c *Connection) provisionPool(ctx caddy.Context, useTLS bool) (*Servers, er
 	if c.Pool == nil {
 		return nil, nil
 	}
-	pool := *c.Pool // loading a module empties its field
+	pool := *c.Pool // loading modules empties their fields
 	if c.Port != 0 {
 		return nil, errors.New("a pool's endpoints have their own ports; leave the provider's port out")
 	}
@@ -123,7 +128,7 @@ func (c *Connection) provisionPool(ctx caddy.Context, useTLS bool) (*Servers, er
 		return nil, err
 	}
 	if pool.FromRaw == nil {
-		return s, nil
+		return s, pool.loadPicker(ctx, s)
 	}
 	module, err := ctx.LoadModule(&pool, "FromRaw")
 	if err != nil {
@@ -137,7 +142,24 @@ func (c *Connection) provisionPool(ctx caddy.Context, useTLS bool) (*Servers, er
 		return nil, errors.New("dial_network is not supported for a pool's endpoints; leave it out")
 	}
 	s.Lookup = func(ctx context.Context) ([]string, error) { return lookUp(ctx, source, defaultPort) }
-	return s, nil
+	return s, pool.loadPicker(ctx, s)
+}
+
+// loadPicker loads what chooses the server. It is the last thing that may fail.
+func (p *Pool) loadPicker(ctx caddy.Context, s *Servers) error {
+	if p.PickerRaw == nil {
+		return nil
+	}
+	module, err := ctx.LoadModule(p, "PickerRaw")
+	if err != nil {
+		return fmt.Errorf("loading the endpoint picker: %w", err)
+	}
+	picker, ok := module.(EndpointPicker)
+	if !ok {
+		return fmt.Errorf("%T is no endpoint picker", module)
+	}
+	s.Picker = picker
+	return nil
 }
 
 func (p *Pool) affinity() (affinity, header string, err error) {

@@ -53,7 +53,7 @@ func (x *exchange) begin(t *target, endpoint string) (*attempt, *llmprovider.Err
 	a.ctx = x.traced.begin(x)
 	x.knowsStreamOptions()
 	var refused *llmprovider.Error
-	if a.out, refused = a.provider.NewAttempt(a.ctx, x.in, a.settings); refused != nil {
+	if a.out, refused = x.newAttempt(a, a.settings); refused != nil {
 		return a, refused
 	}
 	a.model, a.fixedModel, a.stream, a.translation = a.out.Model, a.out.FixedModel, a.out.Stream, a.out.Translation
@@ -107,10 +107,13 @@ func (x *exchange) start(a *attempt) {
 	a.ctx, a.cancel = begin(x.r.Context())
 	x.mu.Lock()
 	x.underWay, a.underWay = a, x.underWay
-	drained := x.drained
+	drained, evicted := x.drained, x.evicted()
 	x.mu.Unlock()
-	if drained {
+	switch {
+	case drained:
 		a.cancel(errDrained)
+	case evicted != nil:
+		a.cancel(evicted)
 	}
 }
 

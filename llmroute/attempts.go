@@ -257,7 +257,7 @@ func (x *exchange) concludeError(a *attempt) (done bool, answer *keptAnswer, fai
 	switch {
 	case headersTooLarge(a.err):
 		failure = errHeadersTooLarge(p, a.err)
-	case errors.Is(context.Cause(a.ctx), errDrained):
+	case endedByGateway(a.ctx):
 	case context.Cause(a.ctx) == nil && isOversized(a.out.Request) && brokeOff(a.err) && x.visit == nil:
 	default:
 		pause = x.cool(a.ctx, 0, nil, !llmprovider.NotConnected(a.err))

@@ -59,7 +59,10 @@ func errModelNotAllowed(client, model string) *llmprovider.Error {
 // attemptError is what the client is told when an attempt gave no answer.
 func attemptError(p *provider, ctx context.Context, err error) *llmprovider.Error {
 	cause := context.Cause(ctx)
+	var evicted *llmprovider.Error
 	switch {
+	case errors.As(cause, &evicted):
+		return evicted
 	case errors.Is(cause, errDrained):
 		return &llmprovider.Error{
 			Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "shutting_down",

@@ -55,8 +55,9 @@ type exchange struct {
 	tried   uint64 // a bit for each target
 	next    int    // the target to try, -1 if none was picked
 
-	visit *pool.Visit // of the pool that is being tried, or nil
-	again bool        // the attempt is to be made at another endpoint of the pool
+	visit  *pool.Visit // of the pool that is being tried, or nil
+	again  bool        // the attempt is to be made at another endpoint of the pool
+	picked *picking    // by the pool's endpoint picker, nil without one
 
 	*attempt         // that is judged, or was last; without a provider before the first
 	first    attempt // room for one

@@ -2,7 +2,6 @@ package llmroute
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -80,7 +79,7 @@ func (x *exchange) judge(a *attempt) (good bool, answer *keptAnswer, failure *ll
 		_ = x.keep(a) // for its usage
 		failure = errNoAnswer(x.provider, found)
 	}
-	if errors.Is(context.Cause(a.ctx), errDrained) {
+	if endedByGateway(a.ctx) {
 		return false, answer, failure
 	}
 	var pause time.Duration

@@ -30,6 +30,7 @@ const (
 	metricPoolCooling      = "llm_pool_endpoints_cooling"
 	metricPoolChoices      = "llm_pool_choices_total"
 	metricPoolRetries      = "llm_pool_retries_total"
+	metricPickerFailures   = "llm_pool_picker_failures_total"
 	metricPoolScrapes      = "llm_pool_scrapes_total"
 	metricPoolRequests     = "llm_pool_endpoint_requests_total"
 	metricPoolFailures     = "llm_pool_endpoint_failures_total"

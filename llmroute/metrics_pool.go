@@ -23,6 +23,7 @@ var (
 	descPoolCooling   = poolDesc(metricPoolCooling, "Endpoints of a pool to which others are preferred for a while.")
 	descPoolChoices   = poolDesc(metricPoolChoices, "Choices of an endpoint, by reason.", "reason")
 	descPoolRetries   = poolDesc(metricPoolRetries, "Requests that went on to another endpoint of their pool.")
+	descPickerFailed  = poolDesc(metricPickerFailures, "Requests for which a pool's endpoint picker made no choice.")
 	descPoolScrapes   = poolDesc(metricPoolScrapes, "Questions for an endpoint's metrics, by whether they brought values.", "result")
 	descPoolRequests  = poolDesc(metricPoolRequests, "Requests that were sent to an endpoint.", "endpoint")
 	descPoolFailures  = poolDesc(metricPoolFailures, "Requests that came to nothing at an endpoint.", "endpoint")
@@ -35,7 +36,7 @@ var (
 // Describe implements prometheus.Collector.
 func (poolCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		descPoolEndpoints, descPoolCooling, descPoolChoices, descPoolRetries, descPoolScrapes, descPoolRequests, descPoolFailures, descPoolInFlight,
+		descPoolEndpoints, descPoolCooling, descPoolChoices, descPoolRetries, descPickerFailed, descPoolScrapes, descPoolRequests, descPoolFailures, descPoolInFlight,
 		descPoolWaiting, descPoolRunning, descPoolCache,
 	} {
 		out <- desc
@@ -63,6 +64,7 @@ func (poolCollector) Collect(out chan<- prometheus.Metric) {
 			counter(descPoolChoices, n, reason)
 		}
 		counter(descPoolRetries, view.Retries)
+		counter(descPickerFailed, view.PickerFailures)
 		counter(descPoolScrapes, view.Scrapes, "read")
 		counter(descPoolScrapes, view.Unread, "failed")
 		for i := range view.Rows {

@@ -2,7 +2,6 @@ package llmroute
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"reflect"
 	"slices"
@@ -71,6 +70,15 @@ func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure 
 		x.visit.Done()
 		x.visit = nil
 	}()
+	if t.servers.Picker != nil && !t.pool.Empty() {
+		defer x.endPicking()
+		if done, answer, failure, err = x.askPicker(t); done || failure != nil {
+			return done, answer, failure, err
+		}
+	}
+	if x.picked == nil {
+		x.readKey(t)
+	}
 	for {
 		endpoint, ok := x.visit.Next(x.r.Context(), time.Now())
 		if !ok {
@@ -93,29 +101,33 @@ func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure 
 	}
 }
 
-// enter begins the way through a pool, with what the endpoint is chosen by.
+// enter begins the way through a pool.
 func (x *exchange) enter(t *target) *pool.Visit {
 	affinity := t.servers.Affinity
-	v := t.pool.Visit(affinity == llmprovider.AffinityPrefix || affinity == llmprovider.AffinityHeader)
+	return t.pool.Visit(affinity == llmprovider.AffinityPrefix || affinity == llmprovider.AffinityHeader)
+}
+
+// readKey reads what the endpoint is chosen by, where the gateway itself chooses.
+func (x *exchange) readKey(t *target) {
+	affinity, v := t.servers.Affinity, x.visit
 	model, _ := t.RequestModel(x.in, t.settings(x.rule))
 	v.Key.Model = model
 	if affinity == llmprovider.AffinityOff || !v.Many(x.r.Context()) {
-		return v
+		return
 	}
 	switch affinity {
 	case llmprovider.AffinityClient:
 		v.Key.Session = pool.SessionHash(x.clientKey())
-		return v
+		return
 	case llmprovider.AffinityHeader:
 		if session := x.r.Header.Get(t.servers.AffinityHeader); session != "" {
 			v.Key.Session = pool.SessionHash(session)
-			return v
+			return
 		}
 	}
 	if x.in.IsJSON() && x.in.Endpoint.TakesStream() {
 		v.Key.Prefix.Read(x.in.Body(), model)
 	}
-	return v
 }
 
 // clientKey is what a client is known by: the name of its virtual key, or its address.
@@ -155,7 +167,7 @@ func (x *exchange) goOn(ctx context.Context, now time.Time, taken bool) {
 	if taken {
 		x.visit.Taken()
 	}
-	x.again = x.visit.More(now) && !x.clientGone() && !errors.Is(context.Cause(ctx), errDrained)
+	x.again = x.visit.More(now) && !x.clientGone() && !endedByGateway(ctx)
 }
 
 func errNoEndpoint(p *provider) *llmprovider.Error {

@@ -1,7 +1,6 @@
 package llmroute
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -36,6 +35,9 @@ type errClientWrite struct{ error }
 func (x *exchange) respond(a *attempt) error {
 	res, dog := a.res, a.dog
 	defer res.Body.Close()
+	if x.picked != nil {
+		x.tellPicker(a)
+	}
 	dog.restart(a.provider.Timeouts().Idle, errIdle)
 	events := llmprovider.IsEvents(res.Header)
 	if !events && a.stream {
@@ -142,7 +144,7 @@ func (x *exchange) abort(a *attempt, r *relay, err error) error {
 	}
 	if !errors.As(err, &x.failure) { // of the gateway's own making, such as a filter's
 		x.failure = attemptError(a.provider, a.ctx, err)
-		if !errors.Is(context.Cause(a.ctx), errDrained) {
+		if !endedByGateway(a.ctx) {
 			x.cool(a.ctx, 0, nil, true)
 		}
 	}

@@ -99,7 +99,7 @@ func (x *exchange) withoutStreamOptions(a *attempt) bool {
 	}
 	without := a.settings
 	without.WithoutStreamOptions = true
-	again, refused := a.provider.NewAttempt(a.ctx, x.in, without)
+	again, refused := x.newAttempt(a, without)
 	if refused != nil {
 		return false // the answer is given as it is
 	}

@@ -139,13 +139,14 @@ const (
 var unshown = map[string]string{
 	"llm_build_info": "versions are for inventories and to join with, not to watch",
 
-	"llm_guard_total":             noRow,
-	"llm_translated_total":        noRow,
-	"llm_translation_loss_total":  noRow,
-	"llm_pool_choices_total":      onStatusPage,
-	"llm_pool_retries_total":      onStatusPage,
-	"llm_pool_scrapes_total":      onStatusPage,
-	"llm_pool_endpoint_in_flight": onStatusPage,
+	"llm_guard_total":                noRow,
+	"llm_translated_total":           noRow,
+	"llm_translation_loss_total":     noRow,
+	"llm_pool_choices_total":         onStatusPage,
+	"llm_pool_retries_total":         onStatusPage,
+	"llm_pool_picker_failures_total": onStatusPage,
+	"llm_pool_scrapes_total":         onStatusPage,
+	"llm_pool_endpoint_in_flight":    onStatusPage,
 }
 
 var documented = regexp.MustCompile("(?m)^\\| `((?:asm|llm|gen_ai)_\\w+)` \\| (?:counter|gauge|histogram) \\|")

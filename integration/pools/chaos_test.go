@@ -61,12 +61,18 @@ var errWithoutContent = errors.New("failed before there was any content")
 // ask makes one request. An error that is not errWithoutContent came in the middle of a
 // response that had begun.
 func ask(client *http.Client, url string, i int, stream bool) error {
+	return askHost(client, url, "", i, stream)
+}
+
+// askHost is ask for a host.
+func askHost(client *http.Client, url, host string, i int, stream bool) error {
 	body := fmt.Sprintf(`{"stream":%v,"messages":[{"role":"user","content":"conversation %d"}]}`, stream, i)
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
+	r.Host = host
 	res, err := client.Do(r)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errWithoutContent, err)

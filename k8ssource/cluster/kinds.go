@@ -35,7 +35,7 @@ var kinds = []kind{
 	{group: "security.istio.io", versions: []string{"v1", "v1beta1"}, resource: "authorizationpolicies", name: k8ssource.KindAuthorizationPolicy, gateways: true},
 	{group: "security.istio.io", versions: []string{"v1", "v1beta1"}, resource: "requestauthentications", name: k8ssource.KindRequestAuthentication, gateways: true},
 	{group: "inference.networking.k8s.io", versions: []string{"v1"}, resource: "inferencepools", name: k8ssource.KindInferencePool, optional: true},
-	{versions: []string{"v1"}, resource: "services", name: "Service", metadata: true},
+	{versions: []string{"v1"}, resource: "services", name: k8ssource.KindService, metadata: true},
 }
 
 // referable are the kinds of which single objects, or those with certain labels, are
@@ -43,6 +43,7 @@ var kinds = []kind{
 var referable = map[string]kind{
 	k8ssource.KindSecret:    {versions: []string{"v1"}, resource: "secrets", name: k8ssource.KindSecret},
 	k8ssource.KindConfigMap: {versions: []string{"v1"}, resource: "configmaps", name: k8ssource.KindConfigMap},
+	k8ssource.KindService:   {versions: []string{"v1"}, resource: "services", name: k8ssource.KindService},
 	k8ssource.KindPod:       {versions: []string{"v1"}, resource: "pods", name: k8ssource.KindPod},
 }
 

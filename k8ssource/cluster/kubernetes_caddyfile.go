@@ -27,6 +27,12 @@ import (
 //		mesh_listen    <address>
 //		outbound_traffic_policy ALLOW_ANY|REGISTRY_ONLY
 //		allow_any_host
+//		endpoint_picker {
+//			plaintext
+//			trust_pool  <module> { ... }
+//			server_name <name>
+//			timeout     <duration>
+//		}
 //		status         on|off
 //		lease          <name>
 //		injection      <webhook> { ... }

@@ -57,6 +57,7 @@ func (r *references) addTo(objects *k8ssource.Objects) {
 			switch ref.Kind {
 			case k8ssource.KindPod:
 				objects.Pools = withoutPods(objects.Pools, ref, fault)
+			case k8ssource.KindService: // of which the name alone is known otherwise
 			case k8ssource.KindSecret:
 				found.Secrets = faulty(found.Secrets, ref, fault)
 			default:

@@ -2,6 +2,8 @@ package pool
 
 import (
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,13 +16,14 @@ const (
 	ByPrefix                // the conversation was there last
 	BySession               // the session belongs there
 	Only                    // no other could be used
+	ByPicker                // an endpoint picker named it
 
 	reasons
 )
 
 // String is the reason in metrics and on the status page.
 func (r Reason) String() string {
-	return [reasons]string{"load", "prefix", "session", "only"}[r]
+	return [reasons]string{"load", "prefix", "session", "only", "picker"}[r]
 }
 
 const (
@@ -69,6 +72,14 @@ func newSet(endpoints []*Endpoint) *set {
 		s.byID[e.id] = e
 	}
 	return s
+}
+
+// find returns the endpoint with that address, nil without one.
+func (s *set) find(address string) *Endpoint {
+	if i, ok := slices.BinarySearchFunc(s.endpoints, address, func(e *Endpoint, address string) int { return strings.Compare(e.Address, address) }); ok {
+		return s.endpoints[i]
+	}
+	return nil
 }
 
 // chooser is one choice.

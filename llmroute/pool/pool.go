@@ -125,6 +125,9 @@ func (p *Pool) Set(addresses []string) {
 	p.options.Logger.Info("endpoints of the pool changed", zap.Int("endpoints", len(endpoints)), zap.Int("before", len(old.endpoints)))
 }
 
+// PickerFailed notes that the pool's endpoint picker made no choice for a request.
+func (p *Pool) PickerFailed() { p.registry.pickerFailures.Add(1) }
+
 // Cooling reports whether the pool has endpoints and all of them cool down.
 func (p *Pool) Cooling(now time.Time) bool {
 	s, at := p.current.Load(), ticks(now)

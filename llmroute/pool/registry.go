@@ -18,11 +18,12 @@ type Registry struct {
 	ids       []bool // in use
 	pools     int    // that use it
 
-	table   atomic.Pointer[affinity]
-	choices [reasons]atomic.Int64
-	retries atomic.Int64
-	scrapes atomic.Int64 // that gave values
-	unread  atomic.Int64 // scrapes that failed
+	table          atomic.Pointer[affinity]
+	choices        [reasons]atomic.Int64
+	retries        atomic.Int64
+	pickerFailures atomic.Int64
+	scrapes        atomic.Int64 // that gave values
+	unread         atomic.Int64 // scrapes that failed
 }
 
 // take returns the endpoint of that address. Each call is paired with one of drop.

@@ -14,7 +14,7 @@ type View struct {
 	Cooling   int `json:"cooling"`
 	// Problem is why the endpoints cannot be looked up now.
 	Problem string `json:"problem,omitempty"`
-	// Choices are the choices so far by reason: load, prefix, session, only.
+	// Choices are the choices so far by reason: load, prefix, session, only, picker.
 	Choices map[string]int64 `json:"choices"`
 	// Retries are those of them after another endpoint had failed.
 	Retries int64 `json:"retries"`
@@ -22,6 +22,8 @@ type View struct {
 	// Unread those that brought none.
 	Scrapes int64 `json:"scrapes"`
 	Unread  int64 `json:"unread"`
+	// PickerFailures are the requests so far for which the endpoint picker made no choice.
+	PickerFailures int64 `json:"picker_failures,omitempty"`
 	// Rows are the endpoints, at most as many as were asked for.
 	Rows []EndpointView `json:"rows"`
 }
@@ -75,7 +77,7 @@ func (r *Registry) View(now time.Time, rows int) (View, bool) {
 
 func (r *Registry) view(endpoints []*Endpoint, now time.Time, rows int) View {
 	v := View{
-		Endpoints: len(endpoints), Choices: make(map[string]int64), Retries: r.retries.Load(), Rows: []EndpointView{},
+		Endpoints: len(endpoints), Choices: make(map[string]int64), Retries: r.retries.Load(), PickerFailures: r.pickerFailures.Load(), Rows: []EndpointView{},
 		Scrapes: r.scrapes.Load(), Unread: r.unread.Load(),
 	}
 	for reason := range reasons {

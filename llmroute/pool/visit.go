@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type Visit struct {
 	Key Key
 
 	pool     *Pool
+	listed   []*Endpoint // by an endpoint picker, that are still to be tried
 	tried    [maxTries]*Endpoint
 	n        int
 	taken    int       // that gave no response
@@ -46,6 +48,10 @@ func (v *Visit) Next(ctx context.Context, now time.Time) (*Endpoint, bool) {
 	if s == nil || v.n == maxTries {
 		return nil, false
 	}
+	if e := v.next(s); e != nil {
+		v.use(e, ByPicker, now)
+		return e, true
+	}
 	var table *affinity
 	if !v.fixed {
 		table = v.pool.registry.affinityTable()
@@ -54,6 +60,12 @@ func (v *Visit) Next(ctx context.Context, now time.Time) (*Endpoint, bool) {
 	if e == nil {
 		return nil, false
 	}
+	v.use(e, reason, now)
+	return e, true
+}
+
+// use counts a request at an endpoint.
+func (v *Visit) use(e *Endpoint, reason Reason, now time.Time) {
 	if v.n > 0 {
 		v.pool.registry.retries.Add(1)
 	}
@@ -63,7 +75,63 @@ func (v *Visit) Next(ctx context.Context, now time.Time) (*Endpoint, bool) {
 	e.inFlight.Add(1)
 	e.chosen.Add(1)
 	v.pool.use(now)
-	return e, true
+}
+
+// next is the first of the listed endpoints that is still one of the pool and was not tried.
+func (v *Visit) next(s *set) *Endpoint {
+	for len(v.listed) > 0 {
+		e := v.listed[0]
+		v.listed = v.listed[1:]
+		if s.find(e.Address) == e && !slices.Contains(v.tried[:v.n], e) {
+			return e
+		}
+	}
+	return nil
+}
+
+// Prefer has the endpoints with these addresses tried first, in this order, whether they
+// cool down or not, and those of others after them. It leaves out what is no endpoint of
+// the pool, and returns how many are left.
+func (v *Visit) Prefer(addresses []string) int {
+	s := v.pool.current.Load()
+	if s == nil {
+		return 0
+	}
+	v.listed = make([]*Endpoint, 0, len(addresses))
+	for _, address := range addresses {
+		if e := s.find(address); e != nil {
+			v.listed = append(v.listed, e)
+		}
+	}
+	return len(v.listed)
+}
+
+// maxHint is the most endpoints that Hint names.
+const maxHint = 1000
+
+// Hint returns the addresses of the endpoints that do not cool down; nil if all do, none
+// does, or there are too many.
+func (v *Visit) Hint(now time.Time) []string {
+	s := v.pool.current.Load()
+	if s == nil || len(s.endpoints) > maxHint {
+		return nil
+	}
+	at, cooling := ticks(now), 0
+	for _, e := range s.endpoints {
+		if e.cooling(at) {
+			cooling++
+		}
+	}
+	if cooling == 0 || cooling == len(s.endpoints) {
+		return nil
+	}
+	out := make([]string, 0, len(s.endpoints)-cooling)
+	for _, e := range s.endpoints {
+		if !e.cooling(at) {
+			out = append(out, e.Address)
+		}
+	}
+	return out
 }
 
 // Endpoint is the one in use, nil without one.
@@ -86,10 +154,10 @@ func (v *Visit) Taken() {
 	}
 }
 
-// More reports whether the request may go on to another endpoint: there is one that
-// was not tried yet and does not cool down.
+// More reports whether the request may go on to another endpoint: there is one that was
+// not tried yet and does not cool down, or that a picker has named.
 func (v *Visit) More(now time.Time) bool {
-	return v.n < maxTries && v.taken < maxTaken && v.any(v.tried[:v.n], now)
+	return v.n < maxTries && v.taken < maxTaken && (len(v.listed) > 0 || v.any(v.tried[:v.n], now))
 }
 
 // Spare reports whether the request may go on to another endpoint should the one in use

@@ -1,0 +1,129 @@
+package k8ssource
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	_ "github.com/caddyserver/caddy/v2/modules/caddytls" // trust pools
+
+	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmroute"
+	_ "github.com/caddy-llm/gateway/llmroute/picker" // the module
+)
+
+// TestPickers holds what becomes of endpointPickerRef, for both failure modes.
+func TestPickers(t *testing.T) {
+	const objects = `apiVersion: inference.networking.k8s.io/v1
+kind: InferencePool
+metadata: {name: p, namespace: ns}
+spec: {selector: {matchLabels: {app: p}}, targetPorts: [{number: 8000}], endpointPickerRef: {%s, failureMode: %s}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: epp, namespace: ns}
+spec: {clusterIP: 10.96.0.7, ports: [{port: 9002}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: headless, namespace: ns}
+spec: {clusterIP: None, ports: [{port: 9002}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: outside, namespace: ns}
+spec: {type: ExternalName, externalName: epp.example.com, ports: [{port: 9002}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: elsewhere, namespace: other}
+spec: {clusterIP: 10.96.0.8, ports: [{port: 9002}]}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMRoute
+metadata: {name: r, namespace: ns}
+spec: {host: m, rules: [{backendRefs: [{backendRef: {group: inference.networking.k8s.io, kind: InferencePool, name: p}}]}]}
+`
+	for _, test := range []struct{ ref, picker, fault string }{
+		{"name: epp, port: {number: 9002}", `"address":"10.96.0.7:9002","failure_mode":"%s","server_name":"epp.ns.svc"`, ""},
+		{"kind: Service, group: '', name: epp, port: {number: 9002}", `"address":"10.96.0.7:9002"`, ""},
+		{"name: headless, port: {number: 9002}", `"address":"headless.ns.svc:9002"`, ""},
+		{"name: epp, port: {number: 9003}", "", "no such port"},
+		{"name: epp", "", "this is no port"},
+		{"name: epp, port: {number: 70000}", "", "this is no port"},
+		{"name: nobody, port: {number: 9002}", "", "no Service of this name"},
+		{"name: elsewhere, port: {number: 9002}", "", "no Service of this name"},
+		{"name: outside, port: {number: 9002}", "", "ExternalName"},
+		{"kind: Deployment, name: epp, port: {number: 9002}", "", "no Service"},
+		{"group: apps, name: epp, port: {number: 9002}", "", "no Service"},
+		{"name: ../epp, port: {number: 9002}", "", "no Service"},
+	} {
+		for _, mode := range []string{failOpen, failClose, `""`, "Sometimes"} {
+			read, err := Decode("a.yaml", []byte(fmt.Sprintf(objects, test.ref, mode)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := Translate(read, llmroute.Identity{}, Options{})
+			said, used := "", true
+			for _, f := range state.Findings {
+				if f.Reason == ReasonInvalidPicker {
+					said, used = f.Message, f.Used
+				}
+			}
+			want, fault := test.picker, test.fault
+			if mode == "Sometimes" {
+				want, fault = "", "write FailOpen or FailClose"
+			}
+			if !strings.Contains(said, fault) || (said == "") != (fault == "") || said != "" && used != (mode == failOpen) {
+				t.Errorf("%s, %s: the finding is %q, used %v", test.ref, mode, said, used)
+			}
+			got := ""
+			for _, p := range state.Providers {
+				base, _ := kind.BaseOf(p.Provider)
+				got = string(base.Pool.PickerRaw)
+			}
+			if mode == `""` {
+				mode = failClose
+			}
+			if strings.Contains(want, "%s") {
+				want = fmt.Sprintf(want, mode)
+			}
+			if !strings.Contains(got, want) || want == "" && got != "" {
+				t.Errorf("%s, %s: the picker is %s", test.ref, mode, got)
+			}
+			if backend := state.Tables[MeshTable][0].Rules[0].Backends[0]; (backend.Unusable != "") != (fault != "" && mode != failOpen) {
+				t.Errorf("%s, %s: the backend is %+v", test.ref, mode, backend)
+			}
+		}
+	}
+}
+
+func TestPickerOptions(t *testing.T) {
+	for _, block := range []string{"plaintext", "server_name picker.example.com", "timeout 5m", "trust_pool file a.pem", ""} {
+		o := new(SourceOptions)
+		d := caddyfile.NewTestDispenser("endpoint_picker {\n" + block + "\n}")
+		d.Next()
+		if _, err := o.CaddyfileOption(d, "endpoint_picker", nil); err != nil {
+			t.Errorf("%s: %v", block, err)
+		}
+		if (block == "") != reflect.DeepEqual(o.EndpointPicker, new(PickerOptions)) {
+			t.Errorf("%s is not read", block)
+		}
+	}
+	for block, says := range map[string]string{
+		"plaintext\ntrust_pool file a.pem": "keep one of the two", "timeout -1s": "no duration", "timeout": "takes one duration", "trust_pool": "name of a module",
+		"plaintext on": "takes no value", "verify": "has no option", "plaintext\nplaintext": "given twice", "server_name": "takes one value",
+	} {
+		d := caddyfile.NewTestDispenser("endpoint_picker {\n" + block + "\n}")
+		d.Next()
+		if _, err := new(SourceOptions).CaddyfileOption(d, "endpoint_picker", nil); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", block, err, says)
+		}
+	}
+	if err := (&SourceOptions{EndpointPicker: &PickerOptions{Timeout: caddy.Duration(-1)}}).Validate(); err == nil {
+		t.Error("a negative timeout is no mistake")
+	}
+}
