@@ -1,6 +1,7 @@
 // Command sidecar is Caddy with what a sidecar needs whose configuration is in
-// files: the gateway's modules but for the Kubernetes source and the shared store of
-// limits, and of Caddy's own those that they stand on. It has two thirds of the size of the whole one, takes
+// files: the gateway's modules but for the Kubernetes source, endpoint pickers and the
+// shared store of limits, and of Caddy's own those that they stand on. It has two thirds
+// of the size of the whole one, takes
 // less memory, and knows the same commands of the gateway.
 //
 //	go build -o caddy ./cmd/caddy/sidecar
