@@ -143,7 +143,11 @@ func (a *API) field(c Concept) string {
 // and the client would miss. why completes the sentence "the provider's API has no
 // …" or is a sentence of its own.
 func (r *Request) Refuse(c Concept, why string) *llmprovider.Error {
-	field := r.API.field(c)
+	return r.RefuseField(r.API.field(c), why)
+}
+
+// RefuseField is Refuse for a field that a reader names, one that its API alone has.
+func (r *Request) RefuseField(field, why string) *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "untranslatable_field", Param: field,
 		Message: field + " cannot be translated for the provider of this model: " + why,

@@ -42,7 +42,7 @@ func (c *inputReader) readItem(item dialect.JSON) *llmprovider.Error {
 	case "function_call_output", "custom_tool_call_output":
 		return c.readOutput(item)
 	case "item_reference":
-		return c.r.Refuse(dialect.CStored, stateless)
+		return c.r.RefuseField("input[].item_reference", `it names an item that a provider keeps, and this model's provider keeps none; send the item itself, as SDKs do with "store": false`)
 	default:
 		return c.r.Refuse(dialect.CHostedTool, "an item of this type is for providers with the Responses API alone")
 	}

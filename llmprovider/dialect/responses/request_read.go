@@ -93,10 +93,10 @@ func readMember(r *dialect.Request, name string, value dialect.JSON) *llmprovide
 	case "prompt_cache_options", "prompt_cache_retention":
 		r.Loss.Approximate(dialect.CCache)
 	case "previous_response_id", "conversation", "prompt":
-		return r.Refuse(dialect.CStored, stateless)
+		return r.RefuseField(name, stateless)
 	case "background":
 		if dialect.IsTrue(value) {
-			return r.Refuse(dialect.CStored, stateless)
+			return r.RefuseField(name, "the response would be stored at the provider, and this model's provider keeps none; send the request without it, with \"stream\": true for a long one")
 		}
 	case "truncation":
 		if string(jsonscan.Plain(value)) == "auto" {
