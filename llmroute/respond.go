@@ -148,7 +148,11 @@ func (x *exchange) abort(a *attempt, r *relay, err error) error {
 			x.cool(a.ctx, 0, nil, true)
 		}
 	}
-	if c := x.h.logger.Check(zapcore.ErrorLevel, "answer broke off"); c != nil {
+	level := zapcore.ErrorLevel
+	if x.failure.Status < 500 { // a guard denies it
+		level = zapcore.InfoLevel
+	}
+	if c := x.h.logger.Check(level, "answer broke off"); c != nil {
 		c.Write(append(x.logFields(), zap.String("code", x.failure.Code), zap.Duration("after", time.Since(x.began)), zap.Error(err))...)
 	}
 	if !r.begun {
