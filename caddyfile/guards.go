@@ -15,6 +15,12 @@ import (
 //		deny       regex <pattern> [as <word>]
 //		mask       <built-in...>
 //		mask       regex <pattern> as <word>
+//		webhook    <url> {
+//			format          agentgateway|litellm
+//			timeout         <duration>
+//			on_failure      closed|open
+//			forward_headers <names...>
+//		}
 //		roles      <roles...>
 //		unreadable closed|open
 //		log
@@ -56,6 +62,7 @@ func guardOptions(def *guard.Definition) []options.Option {
 	return []options.Option{
 		{Name: "deny", Parse: func(d *caddyfile.Dispenser) error { return parsePatterns(d, "deny", "[as WORD]", &def.Deny) }},
 		{Name: "mask", Parse: func(d *caddyfile.Dispenser) error { return parsePatterns(d, "mask", "as WORD", &def.Mask) }},
+		{Name: "webhook", Parse: func(d *caddyfile.Dispenser) error { return parseWebhook(d, def) }, Block: true},
 		{Name: "roles", Parse: texts(&def.Roles)},
 		{Name: "unreadable", Parse: options.Value(&def.Unreadable, "closed or open", options.OneOf(guard.UnreadableClosed, guard.UnreadableOpen))},
 		{Name: "log", Parse: options.Presence(&def.Log)},
@@ -64,6 +71,29 @@ func guardOptions(def *guard.Definition) []options.Option {
 		{Name: "restore", Parse: options.Presence(&def.Restore)},
 		{Name: "status", Parse: options.Value(&def.Status, "a status from 400 to 499", options.Number(400, 499))},
 		{Name: "everything", Parse: options.Presence(&def.Everything)},
+	}
+}
+
+// parseWebhook reads the service that a guard asks. Errors do not repeat its URL, which
+// may have a token in it.
+func parseWebhook(d *caddyfile.Dispenser, def *guard.Definition) error {
+	if def.Webhook != nil {
+		return d.Errf("webhook is given twice; give each service a guard of its own")
+	}
+	args := d.RemainingArgs()
+	if len(args) != 1 {
+		return d.Errf("webhook takes one URL; expected: webhook URL { format agentgateway }")
+	}
+	def.Webhook = &guard.Webhook{URL: args[0]}
+	return options.Parse(d, "webhook", webhookOptions(def.Webhook))
+}
+
+func webhookOptions(w *guard.Webhook) []options.Option {
+	return []options.Option{
+		{Name: "format", Parse: options.Value(&w.Format, "agentgateway or litellm", options.OneOf(guard.FormatAgentgateway, guard.FormatLiteLLM))},
+		{Name: "timeout", Parse: options.Value(&w.Timeout, "a duration such as 2s", options.Duration)},
+		{Name: "on_failure", Parse: options.Value(&w.OnFailure, "closed or open", options.OneOf(guard.FailureClosed, guard.FailureOpen))},
+		{Name: "forward_headers", Parse: texts(&w.ForwardHeaders)},
 	}
 }
 

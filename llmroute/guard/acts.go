@@ -24,17 +24,22 @@ type act struct {
 	category string
 }
 
-// note counts what a guard does, the first time, and reports whether it is to be done.
+// note counts what a guard does, and reports whether it is to be done.
 func (a *acts) note(of direction, g *guard, action Action, category string) bool {
 	do := action != Passed
 	if g.Log && do {
 		action, do = Logged, false
 	}
+	a.count(of, g, action, category)
+	return do
+}
+
+// count counts what a guard does, the first time.
+func (a *acts) count(of direction, g *guard, action Action, category string) {
 	if one := (act{g, of, action, category}); !slices.Contains(a.all, one) {
 		a.all = append(a.all, one)
 		a.f.count(g.name, string(of), action, category)
 	}
-	return do
 }
 
 // end tells the logs what the guards did.

@@ -6,7 +6,8 @@
 // It imports llmprovider, its neighbour filter and internal/jsonscan. It does not use the
 // readers of package dialect: these read what can be translated, and a guard has to see
 // the rest as well. Begin with Definition and Filter; reader is what finds the texts,
-// response has guards look at a response, and stream and lane do so event by event.
+// response has guards look at a response, stream and lane do so event by event, and
+// service asks a webhook.
 package guard
 
 import (
@@ -26,6 +27,10 @@ type Definition struct {
 	// What is masked: the provider, or the client, gets the category in capitals and
 	// brackets in its place, such as `[EMAIL]`. Nothing else changes. Default: nothing.
 	Mask []Pattern `json:"mask,omitempty"`
+
+	// A service that is asked about the texts, once nothing of Deny is in them, and with
+	// what Mask finds masked. Default: none.
+	Webhook *Webhook `json:"webhook,omitempty"`
 
 	// Whose text in requests is looked at: `system` (also the developer's, and instructions), `user`,
 	// `assistant`, `tool` (results of tools) and `other` (definitions of tools, metadata
@@ -115,8 +120,8 @@ var categoryForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 
 // check reports what is wrong with the definition, if anything.
 func (d *Definition) check() error {
-	if len(d.Deny) == 0 && len(d.Mask) == 0 && d.Unreadable == "" {
-		return errors.New("it looks for nothing; write a deny or a mask line, or unreadable closed to deny only what cannot be read")
+	if len(d.Deny) == 0 && len(d.Mask) == 0 && d.Webhook == nil && d.Unreadable == "" {
+		return errors.New("it looks for nothing; write a deny, a mask or a webhook line, or unreadable closed to deny only what cannot be read")
 	}
 	for _, p := range d.Deny {
 		if _, err := p.compile(); err != nil {
@@ -148,6 +153,14 @@ func (d *Definition) check() error {
 			return fmt.Errorf("on_response %s has no window; write on_response window %d, or leave the number out", o.Stream, o.Window)
 		case o.Stream != StreamWhole && o.Stream != StreamOff:
 			return fmt.Errorf("on_response does not say how streams are looked at; write window N, whole or off")
+		}
+	}
+	if d.Webhook != nil {
+		if err := d.Webhook.check(); err != nil {
+			return err
+		}
+		if d.OnResponse != nil && d.OnResponse.Stream == StreamWindow {
+			return errors.New("a webhook is asked about a response once, when all of it has come; write on_response whole or off")
 		}
 	}
 	if d.Restore && (len(d.Mask) == 0 || d.Log || !d.looksAtRequests()) {

@@ -133,9 +133,28 @@ func (r *run) look(g *guard) *llmprovider.Error {
 	for _, category := range categories {
 		masked = r.note(onRequest, g, Masked, category) || masked
 	}
-	if !masked {
+	if masked {
+		if refused := r.replace(body, cuts); refused != nil {
+			return refused
+		}
+	}
+	if !g.asks() {
 		return nil
 	}
+	if r.read == 0 {
+		r.text.read(r.call.Inbound, g.seen)
+		r.read = g.seen
+	}
+	texts, refused := r.ask(onRequest, g, r.text.messages())
+	if refused != nil || texts == nil {
+		return refused
+	}
+	body = r.call.Inbound.Body()
+	return r.replace(body, r.text.cuts(body, r.text.replaced(texts)))
+}
+
+// replace makes cuts in the request's body.
+func (r *run) replace(body []byte, cuts []cut) *llmprovider.Error {
 	r.read = 0
 	return r.call.Inbound.Replace(func(dst []byte) []byte { return spliced(dst, body, cuts) })
 }

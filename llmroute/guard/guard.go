@@ -19,6 +19,8 @@ const (
 	Logged Action = "log"
 	// Passed is that of what cannot be read and is let pass.
 	Passed Action = "pass"
+	// Failed is that of a guard whose service failed.
+	Failed Action = "fail"
 )
 
 // The categories of what no pattern finds.
@@ -40,6 +42,7 @@ type guard struct {
 	*Definition
 	name       string
 	deny, mask []*detector
+	service    service // that decides elsewhere, nil without one
 	seen       role
 }
 
@@ -63,6 +66,9 @@ func newGuard(name string, d *Definition) (*guard, error) {
 	}
 	g := &guard{Definition: d, name: name}
 	g.seen, _ = rolesOf(d.Roles) // checked above
+	if d.Webhook != nil {
+		g.service = newWebhook(d.Webhook)
+	}
 	for i := range d.Deny {
 		found, _ := d.Deny[i].compile()
 		g.deny = append(g.deny, found)
@@ -173,6 +179,8 @@ func (g *guard) refusal(of direction, category, what string) *llmprovider.Error 
 	switch {
 	case category == categoryTooLong:
 		err.Message = fmt.Sprintf("guard %s denies the %s (%s): it is longer than the %d MiB that guards look at", g.name, of, category, maxHeld>>20)
+	case category == categoryWebhook:
+		err.Message = fmt.Sprintf("guard %s denies the %s: its %s does not let it pass", g.name, of, category)
 	case what != "":
 		err.Message = fmt.Sprintf("guard %s denies the %s (%s): it has %s, which cannot be read as text%s", g.name, of, category, what, advice)
 	default:

@@ -25,6 +25,7 @@ type lane struct {
 	parts    []int    // where the parts of the message begin that are joined here
 	part     int      // the number of the last of them
 	deltas   []*delta // of events that are held
+	asked    bool     // it is in the question that is being put together
 
 	json  bool // the text is JSON, which is looked at when it has come whole
 	scan  jsonScan
@@ -94,8 +95,8 @@ func (s *stream) look(l *lane, last bool) error {
 	limit := n
 	switch {
 	case last:
-	case len(s.guards) == 0: // only what was masked is put back
-		margin, limit = 0, max(released, s.kept.begins(l.b))
+	case len(s.stage.guards) == 0: // only what was masked is put back
+		margin, limit = 0, max(released, s.stage.kept.begins(l.b))
 	default:
 		limit = max(released, n-s.hold)
 	}
@@ -103,7 +104,7 @@ func (s *stream) look(l *lane, last bool) error {
 		return end <= released || start == 0 && l.base > 0 || !last && end > n-margin
 	}
 	pending := n
-	found, refused := s.find(s.guards, t, skipDeny, func(start, end int) bool {
+	found, refused := s.find(s.stage.guards, s.stage.kept, t, skipDeny, func(start, end int) bool {
 		if end > released && !last && end > n-margin {
 			pending = min(pending, start)
 		}
@@ -175,7 +176,7 @@ func (s *stream) lookAtJSON(l *lane, last bool) error {
 	} else {
 		t.readPlain(doc)
 	}
-	found, refused := s.find(s.guards, t, nil, nil)
+	found, refused := s.find(s.stage.guards, s.stage.kept, t, nil, nil)
 	if refused != nil {
 		return refused
 	}

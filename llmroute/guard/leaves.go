@@ -25,6 +25,7 @@ func (r *reader) leaves(value []byte, how how) {
 		case how == asCall && r.nested(leaf):
 			return
 		default:
+			first = len(r.pieces) // after what may have been nested in it
 			r.string(leaf)
 		}
 		r.endGroup(first)

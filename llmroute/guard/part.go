@@ -144,7 +144,8 @@ func (r *reader) textPart(t *task) {
 			r.later(asData, value, t.role, t.depth)
 		case "logprobs":
 			r.logprobs(value)
-		case "type", "thought", "thoughtsignature", "signature", "cachecontrol", "citations", "annotations", "videometadata", "partmetadata",
+		case "type": // which is known
+		case "thought", "thoughtsignature", "signature", "cachecontrol", "citations", "annotations", "videometadata", "partmetadata",
 			"mediaresolution", "status", "id", "index", "promptcachebreakpoint":
 			r.later(asData, value, t.role, t.depth)
 		default:

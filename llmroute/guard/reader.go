@@ -149,6 +149,7 @@ func (r *reader) finish() {
 		t := r.tasks[len(r.tasks)-1]
 		r.tasks = r.tasks[:len(r.tasks)-1]
 		first := len(r.pieces)
+		r.role = t.role
 		switch t.how {
 		case asMessage:
 			r.message(&t)
@@ -171,7 +172,7 @@ func (r *reader) message(t *task) {
 		return
 	}
 	role, isItem := r.roleOf(t)
-	t.role = role
+	t.role, r.role = role, role
 	if isItem && t.name != "delta" {
 		if kind := partKindOf(t.value); kind == partUnknown || kind >= partDocument {
 			t.role = roleAny // the item does not say
@@ -192,6 +193,10 @@ func (r *reader) message(t *task) {
 				continue
 			}
 			r.later(asCall, value, role, t.depth)
+		case "role":
+			if roleNamed(jsonscan.Plain(value)) == roleAny {
+				r.later(asData, value, role, t.depth)
+			}
 		case "images":
 			r.unreadable(role, "an image")
 		case "audio":

@@ -35,8 +35,8 @@ func (s *step) End(*filter.Outcome) { s.end() }
 
 // find has guards look at a text, each but for what those before have masked, and returns
 // what is replaced. skipDeny and skipMask report whether what was found to deny and to mask
-// is of no account; nil for never.
-func (s *step) find(guards []*guard, t *text, skipDeny, skipMask func(start, end int) bool) (all []span, refused *llmprovider.Error) {
+// is of no account; nil for never. kept is what is put back, nil for nothing.
+func (s *step) find(guards []*guard, kept *kept, t *text, skipDeny, skipMask func(start, end int) bool) (all []span, refused *llmprovider.Error) {
 	hidden := func(skip func(int, int) bool) func(int, int) bool {
 		return func(start, end int) bool {
 			for i := range all {
@@ -64,11 +64,11 @@ func (s *step) find(guards []*guard, t *text, skipDeny, skipMask func(start, end
 		}
 		all = append(all, found...)
 	}
-	if !s.kept.empty() {
+	if !kept.empty() {
 		skip := hidden(skipMask)
-		t.each(&detector{perhaps: func(t *text) bool { return bytes.IndexByte(t.b, '[') >= 0 }, each: s.kept.each}, func(start, end int) bool {
+		t.each(&detector{perhaps: func(t *text) bool { return bytes.IndexByte(t.b, '[') >= 0 }, each: kept.each}, func(start, end int) bool {
 			if !skip(start, end) {
-				all = append(all, span{start: start, end: end, word: s.kept.values[string(t.b[start:end])]})
+				all = append(all, span{start: start, end: end, word: kept.values[string(t.b[start:end])]})
 			}
 			return true
 		})
@@ -91,11 +91,35 @@ type response struct {
 	llmprovider.Reader
 	*step
 	head   *llmprovider.Head
+	guards []*guard
 	how    func(p []byte) error // takes what the client would get; nil to pass it on
 	pass   func([]byte) error
 	taken  func([]byte) error
-	buf    []byte // of a response that is held whole
-	stream *stream
+	buf    []byte    // of a response that is held whole
+	stream []*stream // by stages
+}
+
+// stage is one of those in which guards look at a response: first all look at it by
+// themselves, then services are asked one after the other, with masks in place of what was
+// found, and at last what was masked in the request is put back.
+type stage struct {
+	guards []*guard
+	asks   bool // the guard's service
+	kept   *kept
+}
+
+func (s *step) stages(guards []*guard) []stage {
+	stages := []stage{{guards: guards}}
+	for _, g := range guards {
+		if g.asks() {
+			stages = append(stages, stage{guards: []*guard{g}, asks: true})
+		}
+	}
+	if len(stages) > 1 && !s.kept.empty() {
+		return append(stages, stage{kept: s.kept})
+	}
+	stages[0].kept = s.kept
+	return stages
 }
 
 // Head implements llmprovider.Reader.
@@ -104,17 +128,23 @@ func (r *response) Head(h *llmprovider.Head) {
 	r.head = h
 	media := llmprovider.MediaType(h.Header)
 	isText := media == "" || strings.HasPrefix(media, "text/") || strings.HasSuffix(media, "json")
-	guards := r.guards
+	r.guards = r.step.guards
 	if h.Stream {
-		guards = streamGuards(guards)
+		r.guards = streamGuards(r.guards)
 	}
 	switch {
-	case len(guards) == 0 && r.kept.empty():
+	case len(r.guards) == 0 && r.kept.empty():
 	case !isText || llmprovider.Compressed(h.Header):
 		r.how = r.unread
 	case h.Stream && (media == "" || media == "text/event-stream"):
-		r.stream = newStream(r.step, guards, func(p []byte) error { return r.pass(p) })
-		r.how = r.stream.take
+		pass := func(p []byte) error { return r.pass(p) }
+		stages := r.stages(r.guards)
+		r.stream = make([]*stream, len(stages))
+		for i := len(stages) - 1; i >= 0; i-- {
+			r.stream[i] = newStream(r.step, &stages[i], pass)
+			pass = r.stream[i].take
+		}
+		r.how = pass
 	default:
 		r.how = r.hold
 	}
@@ -150,10 +180,12 @@ func (r *response) Finish(pass func([]byte) error) error {
 	if err := r.Reader.Finish(r.taken); err != nil {
 		return err
 	}
-	switch {
-	case r.stream != nil:
-		return r.stream.finish()
-	case len(r.buf) > 0:
+	for _, s := range r.stream {
+		if err := s.finish(); err != nil {
+			return err
+		}
+	}
+	if len(r.buf) > 0 {
 		return r.whole()
 	}
 	return nil
@@ -168,7 +200,7 @@ func (r *response) ErrorEvent(err *llmprovider.Error) []byte {
 	}
 	event := r.Reader.ErrorEvent(err)
 	if len(event) == 0 && r.stream != nil { // the provider's stream has ended, and the client's has not
-		event = err.EventOf(r.endpoint.Operation, r.endpoint.API, r.stream.events)
+		event = err.EventOf(r.endpoint.Operation, r.endpoint.API, r.stream[len(r.stream)-1].events)
 	}
 	return event
 }
@@ -202,44 +234,71 @@ var byteOrderMark = []byte("\ufeff")
 
 // whole has the guards look at a body that has come whole, and passes it on.
 func (r *response) whole() error {
-	body := bytes.TrimPrefix(r.buf, byteOrderMark)
-	doc := bytes.TrimSpace(body)
+	body, changed := r.buf, false
+	for _, stage := range r.stages(r.guards) {
+		next, err := r.look(&stage, body)
+		if err != nil {
+			return err
+		}
+		if next != nil {
+			body, changed = next, true
+		}
+	}
+	if changed {
+		for _, name := range []string{"Etag", "Digest", "Content-Digest", "Content-Md5"} {
+			r.head.Header.Del(name) // of the body as it was
+		}
+		r.head.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	return r.pass(body)
+}
+
+// look has the guards of a stage look at a body, and returns what is to stand in its place,
+// nil if that is what it is.
+func (r *response) look(stage *stage, body []byte) ([]byte, error) {
+	doc := bytes.TrimSpace(bytes.TrimPrefix(body, byteOrderMark))
 	t := texts.Get().(*text)
 	defer t.release()
 	switch {
 	case len(doc) == 0:
-		return r.pass(r.buf)
+		return nil, nil
 	case !jsonscan.Valid(doc):
-		t.readPlain(body)
+		doc = body
+		t.readPlain(doc)
 	case doc[0] == '[':
-		guards := r.guards
-		if r.head.Stream {
-			guards = streamGuards(guards)
+		var out []byte
+		err := newStream(r.step, stage, func(p []byte) error { out = append(out, p...); return nil }).array(doc)
+		if err != nil || bytes.Equal(out, doc) {
+			return nil, err
 		}
-		r.head.Header.Del("Content-Length")
-		return newStream(r.step, guards, r.pass).array(doc)
+		return out, nil
 	default:
-		body = doc
-		t.readResponse(body)
+		t.readResponse(doc)
 	}
-	for _, g := range r.guards {
-		if refused := r.unreadable(onResponse, g, t.unreadable); refused != nil {
-			return refused
+	var found []span
+	if stage.asks {
+		texts, refused := r.ask(onResponse, stage.guards[0], t.messages())
+		switch {
+		case refused != nil:
+			return nil, refused
+		case texts != nil:
+			found = t.replaced(texts)
 		}
-	}
-	found, refused := r.find(r.guards, t, nil, nil)
-	if refused != nil {
-		return refused
+	} else {
+		for _, g := range stage.guards {
+			if refused := r.unreadable(onResponse, g, t.unreadable); refused != nil {
+				return nil, refused
+			}
+		}
+		var refused *llmprovider.Error
+		if found, refused = r.find(stage.guards, stage.kept, t, nil, nil); refused != nil {
+			return nil, refused
+		}
 	}
 	if len(found) == 0 {
-		return r.pass(r.buf)
+		return nil, nil
 	}
-	body = spliced(nil, body, t.cuts(body, found))
-	for _, name := range []string{"Etag", "Digest", "Content-Digest", "Content-Md5"} {
-		r.head.Header.Del(name) // of the body as it was
-	}
-	r.head.Header.Set("Content-Length", strconv.Itoa(len(body)))
-	return r.pass(body)
+	return spliced(nil, doc, t.cuts(doc, found)), nil
 }
 
 // cuts returns what of the body is replaced for spans of the text.

@@ -71,6 +71,12 @@ func (r *reader) responseMember(name string, value []byte) {
 		r.later(asData, value, roleAssistant, 0)
 	case "logprobs", "logprobsresult":
 		r.logprobs(value)
+	case "usage", "usagemetadata": // names of counts
+		eachLeaf(value, func(leaf []byte) {
+			if !isMachine(leaf) {
+				r.later(asData, leaf, roleAssistant, 0)
+			}
+		})
 	case "id", "object", "model", "modelversion", "systemfingerprint", "servicetier", "type", "role", "status", "stopreason", "finishreason", "itemid",
 		"responseid", "callid", "obfuscation":
 		if !isMachine(value) {

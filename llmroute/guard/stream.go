@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 )
@@ -11,8 +12,8 @@ import (
 // a part of their text is replaced.
 type stream struct {
 	*step
-	guards []*guard
-	pass   func([]byte) error
+	*stage
+	pass func([]byte) error
 	// hold is how many bytes of text must follow before an event is passed on; -1 for
 	// the whole stream.
 	hold   int
@@ -38,14 +39,15 @@ type event struct {
 	lines              []byte
 	deltas             []*delta
 	cuts               []cut // of what belongs to no lane
+	text               *text // that is, until a service is asked about it
 }
 
 // maxLanes bounds the texts that one stream may bring side by side.
 const maxLanes = 4096
 
-func newStream(s *step, guards []*guard, pass func([]byte) error) *stream {
-	st := &stream{step: s, guards: guards, pass: pass, lanes: make(map[laneKey]*lane), stride: 1}
-	for _, g := range guards {
+func newStream(s *step, stage *stage, pass func([]byte) error) *stream {
+	st := &stream{step: s, stage: stage, pass: pass, lanes: make(map[laneKey]*lane), stride: 1}
+	for _, g := range stage.guards {
 		if g.OnResponse.Stream != StreamWindow {
 			st.hold = -1
 			break
@@ -54,8 +56,8 @@ func newStream(s *step, guards []*guard, pass func([]byte) error) *stream {
 	}
 	if st.hold > 0 {
 		st.stride = min(max(st.hold/4, 16), 256)
-		if s.kept != nil {
-			st.hold = max(st.hold, s.kept.longest+margin)
+		if stage.kept != nil {
+			st.hold = max(st.hold, stage.kept.longest+margin)
 		}
 	}
 	st.reader = reader{text: &st.leaves, seen: roleAny, response: true}
@@ -91,7 +93,7 @@ func (s *stream) take(p []byte) error {
 		}
 	}
 	if len(s.buf) > maxHeld {
-		if refused := s.tooLong(s.guards); refused != nil {
+		if refused := s.tooLong(s.stage.guards); refused != nil {
 			return refused
 		}
 		return s.lookAtAll()
@@ -174,7 +176,13 @@ func (e *event) data(buf []byte) []byte {
 // lookAtLeaves has the guards look at what an event has beside the texts of lanes.
 func (s *stream) lookAtLeaves(e *event, data []byte) error {
 	t := &s.leaves
-	for _, g := range s.guards {
+	if s.asks {
+		if len(t.pieces) > 0 {
+			e.text = &text{b: bytes.Clone(t.b), pieces: slices.Clone(t.pieces), groups: slices.Clone(t.groups)}
+		}
+		return nil
+	}
+	for _, g := range s.stage.guards {
 		if refused := s.unreadable(onResponse, g, t.unreadable); refused != nil {
 			return refused
 		}
@@ -182,7 +190,7 @@ func (s *stream) lookAtLeaves(e *event, data []byte) error {
 	if len(t.pieces) == 0 {
 		return nil
 	}
-	found, refused := s.find(s.guards, t, nil, nil)
+	found, refused := s.find(s.stage.guards, s.stage.kept, t, nil, nil)
 	if refused != nil {
 		return refused
 	}
@@ -193,6 +201,12 @@ func (s *stream) lookAtLeaves(e *event, data []byte) error {
 // lookAtAll has the guards look at all texts as they are at the end of the stream, and
 // passes everything on.
 func (s *stream) lookAtAll() error {
+	if s.asks {
+		if err := s.askAboutAll(); err != nil {
+			return err
+		}
+		return s.release()
+	}
 	for _, e := range s.held {
 		for _, d := range e.deltas {
 			if l := d.lane; l.safe < l.len() {
@@ -205,11 +219,56 @@ func (s *stream) lookAtAll() error {
 	return s.release()
 }
 
+// askAboutAll asks the guard's service about all that is held.
+func (s *stream) askAboutAll() error {
+	var messages []message
+	var lanes []*lane
+	for _, e := range s.held {
+		if e.text != nil {
+			messages = append(messages, e.text.messages()...)
+		}
+		for _, d := range e.deltas {
+			if l := d.lane; l.safe < l.len() && !l.asked {
+				l.asked = true
+				lanes = append(lanes, l)
+			}
+		}
+	}
+	for _, l := range lanes {
+		messages = append(messages, message{roleAssistant.name(), string(l.b[l.safe-l.base:])})
+	}
+	replaced, refused := s.ask(onResponse, s.stage.guards[0], messages)
+	if refused != nil {
+		return refused
+	}
+	for _, e := range s.held {
+		if e.text != nil && replaced != nil {
+			n := len(e.text.groups)
+			e.cuts = e.text.cuts(e.data(s.buf), e.text.replaced(replaced[:n]))
+			replaced = replaced[n:]
+		}
+		e.text = nil
+	}
+	for i, l := range lanes {
+		if replaced != nil {
+			if was := string(l.b[l.safe-l.base:]); was != replaced[i] {
+				from, to, with := difference(was, replaced[i])
+				s.cut(l, l.safe+from, l.safe+to, with)
+			}
+		}
+		l.safe, l.asked = l.len(), false
+	}
+	return nil
+}
+
 // release passes on the events whose texts were seen.
 func (s *stream) release() error {
 	n, changed := 0, false
 	for ; n < len(s.held); n++ {
 		e := s.held[n]
+		if e.text != nil {
+			break
+		}
 		for _, d := range e.deltas {
 			if d.end > d.lane.safe {
 				goto passed

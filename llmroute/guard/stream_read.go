@@ -42,7 +42,7 @@ func (s *stream) read(e *event, data []byte) (last bool, err error) {
 		r.finish()
 	}
 	if len(s.lanes) > maxLanes {
-		if refused := s.tooLong(s.guards); refused != nil {
+		if refused := s.tooLong(s.stage.guards); refused != nil {
 			return false, refused
 		}
 		clear(s.lanes)

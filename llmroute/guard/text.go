@@ -12,6 +12,7 @@ type text struct {
 	b      []byte
 	pieces []piece
 	groups []group
+	role   role // of the group that is being made
 	// unreadable is what cannot be read as text, by the words for it.
 	unreadable []string
 
@@ -38,7 +39,10 @@ type piece struct {
 
 // group are the pieces from first to last, which follow each other in text.b: the text
 // parts of one message, or one piece by itself.
-type group struct{ first, last int }
+type group struct {
+	first, last int
+	role        role // whose text it is
+}
 
 // separator stands between groups, so that no pattern of text goes on from one to the
 // next. It is not part of any.
@@ -73,7 +77,7 @@ func (t *text) endGroup(first int) {
 	if first == len(t.pieces) {
 		return
 	}
-	t.groups = append(t.groups, group{first, len(t.pieces) - 1})
+	t.groups = append(t.groups, group{first, len(t.pieces) - 1, t.role})
 	t.b = append(t.b, separator)
 }
 

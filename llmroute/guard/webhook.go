@@ -1,0 +1,193 @@
+package guard
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Webhook is a service that a guard asks about texts, in a published format.
+type Webhook struct {
+	// Where the service is: an http or https URL. Required.
+	URL string `json:"url"`
+
+	// The format that the service speaks: `agentgateway`, which kgateway has too, or
+	// `litellm`, the generic guardrail API of LiteLLM. In the first, `/request` and
+	// `/response` are appended to the URL's path; in the second
+	// `/beta/litellm_basic_guardrail_api`, unless the path ends with it. Required.
+	Format string `json:"format"`
+
+	// How long the service may take for one request or response. Default: 2s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// What becomes of a request or a response about which the service gives no answer in
+	// time, or none of its format: with `closed` it is refused with status 503, with
+	// `open` it passes. Default: `closed`.
+	OnFailure string `json:"on_failure,omitempty"`
+
+	// The client's headers that the service gets. Default: none.
+	ForwardHeaders []string `json:"forward_headers,omitempty"`
+}
+
+// The formats of webhooks.
+const (
+	FormatAgentgateway = "agentgateway"
+	FormatLiteLLM      = "litellm"
+)
+
+// The words for what becomes of a request if a service fails.
+const (
+	FailureClosed = "closed"
+	FailureOpen   = "open"
+)
+
+const (
+	// defaultTimeout is how long a service may take.
+	defaultTimeout = 2 * time.Second
+	// maxAsked bounds the texts that a service is asked about at once, and what it says,
+	// in bytes.
+	maxAsked = 4 << 20
+	// maxAsking bounds how many requests a guard asks its service about at a time.
+	maxAsking = 256
+
+	liteLLMPath = "/beta/litellm_basic_guardrail_api"
+)
+
+// check reports what is wrong with the webhook, if anything. The errors do not repeat the
+// URL, which may have a token in it.
+func (w *Webhook) check() error {
+	u, err := url.Parse(w.URL)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return errors.New("webhook: this is not a URL that can be called; write http://HOST:PORT/PATH or https://HOST/PATH")
+	case u.User != nil:
+		return errors.New("webhook: the URL has a user; credentials do not belong into it, forward a header instead")
+	case w.Format != FormatAgentgateway && w.Format != FormatLiteLLM:
+		return fmt.Errorf("webhook: the format is %q; write format %s or %s", w.Format, FormatAgentgateway, FormatLiteLLM)
+	case w.Timeout < 0:
+		return errors.New("webhook: the timeout is below zero; write how long the service may take")
+	case w.OnFailure != "" && w.OnFailure != FailureClosed && w.OnFailure != FailureOpen:
+		return fmt.Errorf("webhook: on_failure is %q; write %s or %s", w.OnFailure, FailureClosed, FailureOpen)
+	}
+	return nil
+}
+
+// webhook is a Webhook in use.
+type webhook struct {
+	*Webhook
+	urls      map[direction]string
+	timeout   time.Duration
+	transport http.RoundTripper
+	asking    chan struct{}
+}
+
+func newWebhook(w *Webhook) *webhook {
+	u, _ := url.Parse(w.URL) // was checked
+	h := &webhook{Webhook: w, urls: make(map[direction]string), timeout: time.Duration(w.Timeout), asking: make(chan struct{}, maxAsking)}
+	for _, of := range []direction{onRequest, onResponse} {
+		to := *u
+		to.Path, to.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
+		suffix := "/" + string(of)
+		if w.Format == FormatLiteLLM {
+			suffix = liteLLMPath
+		}
+		if w.Format != FormatLiteLLM || !strings.HasSuffix(to.Path, suffix) {
+			to.Path += suffix
+			if to.RawPath != "" {
+				to.RawPath += suffix
+			}
+		}
+		h.urls[of] = to.String()
+	}
+	if h.timeout == 0 {
+		h.timeout = defaultTimeout
+	}
+	h.transport = &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		MaxIdleConnsPerHost:    64,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		ForceAttemptHTTP2:      true,
+	}
+	return h
+}
+
+// ask implements service.
+func (h *webhook) ask(ctx context.Context, q *question) (*verdict, error) {
+	select {
+	case h.asking <- struct{}{}:
+		defer func() { <-h.asking }()
+	default:
+		return nil, fmt.Errorf("%d requests are being asked about already", maxAsking)
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	var body []byte
+	var read func([]byte, *question) (*verdict, error)
+	if h.Format == FormatLiteLLM {
+		body, read = h.liteLLM(q), readLiteLLM
+	} else {
+		body, read = q.agentgateway(), readAgentgateway
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.urls[q.of], bytes.NewReader(body))
+	if err != nil {
+		return nil, errors.New("the request to the service cannot be made")
+	}
+	for _, name := range h.ForwardHeaders {
+		if values := q.header.Values(name); len(values) > 0 {
+			req.Header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := h.transport.RoundTrip(req) // which follows no redirects
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("the service said nothing within %v", h.timeout)
+		}
+		return nil, errors.New("the service cannot be reached")
+	}
+	defer res.Body.Close()
+	said, err := io.ReadAll(io.LimitReader(res.Body, maxAsked+1))
+	switch {
+	case err != nil:
+		return nil, errors.New("the service broke off")
+	case res.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("the service said status %d", res.StatusCode)
+	case len(said) > maxAsked:
+		return nil, fmt.Errorf("the service said more than %d MiB", maxAsked>>20)
+	}
+	return read(said, q)
+}
+
+// headers are the client's as LiteLLM's format has them: those that are not forwarded by
+// their names alone.
+func (h *webhook) headers(header http.Header) map[string]string {
+	out := make(map[string]string, len(header))
+	for name := range header {
+		out[strings.ToLower(name)] = "[present]"
+	}
+	for _, name := range h.ForwardHeaders {
+		if values := header.Values(name); len(values) > 0 {
+			out[strings.ToLower(name)] = strings.Join(values, ", ")
+		}
+	}
+	return out
+}
+
+func encoded(v any) []byte {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // of strings
+	return out.Bytes()
+}
