@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -64,4 +65,60 @@ func TestLossOfResponses(t *testing.T) {
 			t.Errorf("%s, streamed %v: the head says %q and the log %q", test.reason, test.stream, header, log)
 		}
 	}
+}
+
+// TestMemoryOfOpenStreams bounds what the translation of a stream holds while it is open,
+// beside what it keeps of the response: nothing of a prompt.
+func TestMemoryOfOpenStreams(t *testing.T) {
+	const streams, most = 200, 24 << 10
+	prompt := strings.Repeat("x", 64<<10)
+	event := []byte("data: {\"id\":\"chatcmpl-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"some words\"}}]}\n\n")
+	for path, body := range map[string]string{
+		"/v1/messages":  `{"model":"m","stream":true,"max_tokens":5,"messages":[{"role":"user","content":"` + prompt + `"}]}`,
+		"/v1/responses": `{"model":"m","stream":true,"input":"` + prompt + `"}`,
+		"/v1beta/models/m:streamGenerateContent?alt=sse": `{"contents":[{"parts":[{"text":"` + prompt + `"}]}]}`,
+	} {
+		before := heap()
+		open := make([]llmprovider.Reader, streams)
+		for i := range open {
+			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			in, refused := llmprovider.NewInbound(r)
+			if refused == nil {
+				refused = in.Read(r, llmprovider.DefaultMaxBody)
+			}
+			out := llmprovider.Outgoing{Model: "m", Stream: in.Stream}
+			if refused == nil {
+				refused = translate.Request(in, llmprovider.Settings{}, &translate.Target{API: chat.API, URL: new(url.URL)}, &out)
+			}
+			if refused != nil {
+				t.Fatal(path, refused)
+			}
+			res := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}}
+			open[i] = out.NewReader(res, true)
+			open[i].Head(&llmprovider.Head{Status: http.StatusOK, Header: res.Header, Stream: true})
+			for range 100 {
+				if err := open[i].Write(event, func([]byte) error { return nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			in.Release()
+		}
+		held := int64(heap()) - int64(before)
+		if each := held / streams; each > most {
+			t.Errorf("%s: an open stream holds %d bytes", path, each)
+		} else {
+			t.Logf("%s: an open stream holds %d bytes", path, each)
+		}
+		runtime.KeepAlive(open)
+	}
+}
+
+// heap returns how much memory is held, in bytes.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC() // what pools held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
