@@ -117,11 +117,16 @@ func (m *meter) storeCall(op Op, start int64, h keyHash, n *numbers, now time.Ti
 		_, end := m.bounds(now)
 		call.Keep = time.Unix(end, 0).Sub(now) + 24*time.Hour
 	case SortBucket:
-		call.Keep = 2*m.window.every + time.Hour
+		call.Keep = m.refillTime(n)*2 + time.Minute // a new one would be full as well
 	case SortSlots:
 		call.Keep = 2 * DeadAfter
 	}
 	return call
+}
+
+// refillTime is how long an empty bucket takes until it is full, at most.
+func (m *meter) refillTime(n *numbers) time.Duration {
+	return time.Duration(min(float64(m.window.every)*max(float64(n.burst)/float64(n.amount), 1), float64(2*maxWindow)))
 }
 
 // reply takes what the store said. The caller holds c.mu.

@@ -88,20 +88,18 @@ func (s *sharing) ask(c *counter) *batch {
 }
 
 func (s *sharing) run(stop chan struct{}) {
-	ticker := time.NewTicker(tickEvery / 4)
+	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
-	for n := 0; ; n++ {
-		if n%4 == 0 {
-			s.tick()
-		}
+	s.tick()
+	for {
+		s.flush()
 		select {
 		case <-stop:
 			return
 		case <-ticker.C:
+			s.tick()
 		case <-s.wake:
-			n--
 		}
-		s.flush()
 	}
 }
 
