@@ -201,19 +201,23 @@ func TestScriptBucket(t *testing.T) {
 	s := open(t, &redisstore.Store{URL: url})
 	began := time.Now()
 	granted, seq := int64(0), uint64(0)
+	var first, last time.Time
 	for time.Since(began) < 700*time.Millisecond {
 		seq++
+		last = time.Now()
 		r := s.Do(t.Context(), []limit.Call{{
-			Op: limit.OpRaise, Sort: limit.SortBucket, Key: "b", Holder: "h", Seq: seq, Base: granted, Claim: granted, Target: granted + 5, Amount: 60_000, Burst: 100, Every: time.Minute, Keep: time.Minute,
+			Op: limit.OpRaise, Sort: limit.SortBucket, Key: "b", Holder: "h", Seq: seq, Base: granted, Claim: granted, Target: granted + 100_000, Amount: 60_000, Burst: 5000, Every: time.Minute, Keep: time.Minute,
 		}})[0]
 		if r.Err != nil {
 			t.Fatal(r.Err)
 		}
-		granted = r.Granted
+		if granted = r.Granted; seq == 1 {
+			first = time.Now()
+		}
 	}
-	most := 100 + time.Since(began).Milliseconds() + 1
-	if granted > most || granted < most*9/10-50 {
-		t.Errorf("%d granted, %d refilled", granted, most)
+	most := 5000 + time.Since(began).Milliseconds() + 1
+	if least := 5000 + last.Sub(first).Milliseconds() - 1; granted > most || granted < least {
+		t.Errorf("%d granted in %d steps, want from %d to %d", granted, seq, least, most)
 	}
 }
 

@@ -244,6 +244,22 @@ func TestSharedWindowsEnd(t *testing.T) {
 	}
 }
 
+// TestSharedForgetsKeysWithoutUse holds that keys whose requests used nothing leave
+// nothing behind in the store.
+func TestSharedForgetsKeysWithoutUse(t *testing.T) {
+	f := newFleet(t, 1, 1, &Definition{Name: "a", Key: []Key{"header X-Any"}, Amounts: one(UnitTokens, "1000", "month")})
+	for i := range 50 {
+		if refused := f.spendAt(t, 0, request(subject{"header X-Any": fmt.Sprint(i)}, 0, 50), int64(i%2)); refused != nil {
+			t.Fatal(refused)
+		}
+	}
+	f.clock.add(giveBackAfter)
+	f.round()
+	if keys, _ := f.net.Keys(t.Context(), ""); len(keys) != 25 {
+		t.Errorf("%d keys are left, want those of 25 requests that used something", len(keys))
+	}
+}
+
 // TestSharedCloses holds that a gateway that ends in order gives its leases back.
 func TestSharedCloses(t *testing.T) {
 	f := newFleet(t, 2, 1, &Definition{Name: "a", Amounts: one(UnitTokens, "1000", "month")})

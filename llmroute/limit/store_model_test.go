@@ -215,7 +215,9 @@ func (s *StoreModel) One(call *Call) Reply {
 		h.seq, h.heard = call.Seq, now
 		c.holders[call.Holder] = h
 	}
-	s.counters[call.Key] = c
+	if s.counters[call.Key] = c; call.Op == OpLower && call.Sort == SortWindow && c.total == 0 && !c.lost && c.gen == 0 {
+		delete(s.counters, call.Key)
+	}
 	return Reply{Granted: h.granted, Total: c.used(call.Sort), Gen: c.gen}
 }
 

@@ -27,6 +27,7 @@ type Filter struct {
 	cost     bool                    // some limit is one of money
 	logger   *zap.Logger
 	nobody   sync.Once // has a limit of clients met
+	noToken  sync.Once // had a request that a limit of claims met
 }
 
 // New returns the filter for the limits, with their matchers provisioned. Close gives

@@ -48,10 +48,17 @@ func (s *subject) Value(k limit.Key) string {
 		}
 		return ""
 	}
-	if name, ok := k.Claim(); ok && c.Client.Claim != nil {
-		return strings.Join(c.Client.Claim(claimPath(name)), ",")
+	name, ok := k.Claim()
+	switch {
+	case !ok:
+		return ""
+	case c.Client.Claim == nil:
+		s.f.noToken.Do(func() {
+			s.f.logger.Warn("limit keyed by claim met a request without a verified token; such requests are counted together. Put llm_authz before llm_route, or write require after the key")
+		})
+		return ""
 	}
-	return ""
+	return strings.Join(c.Client.Claim(claimPath(name)), ",")
 }
 
 // claimPath is the names that lead to a claim: a name with a scheme, as some issuers

@@ -114,6 +114,13 @@ else
   end
 end
 
+if op == 'lower' and sort == 'window' and total == 0 and not lost and at_gen == 0 then
+  -- As if it had never been there: whoever may choose a header may choose many keys.
+  -- A call that comes late now may grant what nobody uses, which harms no one.
+  redis.call('DEL', key)
+  return {granted, total, at_gen}
+end
+
 local began = redis.call('EXISTS', key) == 0
 redis.call('HSET', key, 'gen', text(at_gen), 'total', text(total))
 if lost then redis.call('HSET', key, 'known', text(lost), 'fresh', text(fresh)) end
