@@ -407,4 +407,8 @@ func TestPickerHealth(t *testing.T) {
 	until(false)
 	p.picker.Health.SetServingStatus(fakepicker.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
 	until(true)
+	// A follower is left for another replica, which has the same address.
+	p.picker.Health.SetServingStatus(fakepicker.ServiceName, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	until(false)
+	until(true) // over another connection, before it has said that it does not serve
 }

@@ -22,7 +22,8 @@ const (
 	connectTime = time.Second
 	// maxBackoff bounds the time between two tries to connect.
 	maxBackoff = 5 * time.Second
-	// healthPause is how long the picker's health is left alone after its stream broke.
+	// healthPause is how long the picker's health is left alone after its stream broke, and
+	// how long a connection to a picker that does not serve is kept.
 	healthPause = 5 * time.Second
 )
 
@@ -124,7 +125,7 @@ func (c *connection) renew(old *grpc.ClientConn) {
 	c.mu.Lock()
 	current := c.conn == old
 	if current {
-		c.conn = nil
+		c.conn, c.notServing = nil, false
 	}
 	c.mu.Unlock()
 	if current {
@@ -149,10 +150,7 @@ func (c *connection) watch(conn *grpc.ClientConn) {
 				c.setNotServing(conn, said.GetStatus() == grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 			}
 		}
-		notServing := c.setNotServing(conn, false)
-		if notServing {
-			c.renew(conn) // a follower, of which another connection may not be
-		}
+		c.setNotServing(conn, false)
 		select {
 		case <-c.ctx.Done():
 			return
@@ -164,13 +162,23 @@ func (c *connection) watch(conn *grpc.ClientConn) {
 	}
 }
 
-// setNotServing notes what was said, and reports what was so before.
-func (c *connection) setNotServing(conn *grpc.ClientConn, is bool) (was bool) {
+// setNotServing notes what was said of a connection's picker. One that does not serve for a
+// while is a follower: another connection may lead to the replica that does.
+func (c *connection) setNotServing(conn *grpc.ClientConn, is bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.conn != conn {
-		return false
+		return
 	}
-	was, c.notServing = c.notServing, is
-	return was
+	if c.notServing = is; !is {
+		return
+	}
+	time.AfterFunc(healthPause, func() {
+		c.mu.Lock()
+		still := c.conn == conn && c.notServing
+		c.mu.Unlock()
+		if still {
+			c.renew(conn)
+		}
+	})
 }

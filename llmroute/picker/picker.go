@@ -85,10 +85,11 @@ func (p *Picker) Provision(ctx caddy.Context) error {
 	switch {
 	case p.Timeout < 0:
 		return fmt.Errorf("the endpoint picker's timeout of %s is negative; leave it out for the default", time.Duration(p.Timeout))
-	case p.Timeout == 0:
-		p.Timeout = caddy.Duration(DefaultTimeout)
 	case p.Plaintext && (p.CARaw != nil || p.ServerName != ""):
 		return errors.New("the endpoint picker's connection is plaintext, and has settings of TLS; keep one of the two")
+	}
+	if p.Timeout == 0 {
+		p.Timeout = caddy.Duration(DefaultTimeout)
 	}
 	key, err := json.Marshal([]any{p.Address, p.Plaintext, p.CARaw, p.ServerName})
 	if err != nil {
