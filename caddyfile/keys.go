@@ -62,6 +62,7 @@ func keysDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 //	keys <file>
 //	keys {
 //		file <file>
+//		secret <namespace>/<name>
 //		or_token
 //	}
 func parseAppKeys(d *caddyfile.Dispenser, app *llmroute.App) error {
@@ -76,11 +77,17 @@ func parseAppKeys(d *caddyfile.Dispenser, app *llmroute.App) error {
 			return err
 		}
 	}
-	if err := options.Parse(d, "keys", keysOptions(app.Keys, parseFile)); err != nil {
+	all := append(keysOptions(app.Keys, parseFile), options.Option{
+		Name: "secret", Parse: options.Value(&app.Keys.Secret, "the namespace and name of a Secret, such as llm-system/virtual-keys", options.Text),
+	})
+	if err := options.Parse(d, "keys", all); err != nil {
 		return err
 	}
-	if app.Keys.File == "" {
-		return at.Errf("keys needs a file with hashed keys; expected: keys FILE")
+	switch {
+	case app.Keys.File == "" && app.Keys.Secret == "":
+		return at.Errf("keys needs a file with hashed keys, or a secret; expected: keys FILE")
+	case app.Keys.File != "" && app.Keys.Secret != "":
+		return at.Errf("keys names both a file and a secret; keep one of them")
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ func References(objects *Objects, identity llmroute.Identity, options Options) [
 		}
 	}
 	out = append(out, t.meshReference()...)
+	out = append(out, t.keysReference()...)
 	slices.SortFunc(out, func(a, b Reference) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Labels, b.Labels))
 	})

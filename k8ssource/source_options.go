@@ -69,6 +69,8 @@ type SourceOptions struct {
 	// How the endpoint pickers of InferencePools are connected to. Default: with TLS,
 	// without verifying their certificates.
 	EndpointPicker *PickerOptions `json:"endpoint_picker,omitempty"`
+
+	keysSecret string
 }
 
 // SourceOptionNames are the options that CaddyfileOption takes.
@@ -120,6 +122,9 @@ func (o *SourceOptions) Identity() llmroute.Identity {
 	return llmroute.Identity{Namespace: o.Namespace, Workload: o.Workload, Labels: o.Labels}
 }
 
+// UseKeys implements llmroute.KeysSource.
+func (o *SourceOptions) UseKeys(secret string) { o.keysSecret = secret }
+
 // Listeners implements llmroute.EarlyListener.
 func (o *SourceOptions) Listeners() []*llmroute.Listener {
 	if o.MeshListen == "" {
@@ -150,7 +155,7 @@ func loopbacks(address string) []string {
 
 // Options are the settings of Translate.
 func (o *SourceOptions) Options() Options {
-	return Options{RootNamespace: o.RootNamespace, SelectorsFrom: o.SelectorsFrom, AmbientCredentials: o.AmbientCredentials, PortMap: o.PortMap, MeshListen: o.MeshListen, Outbound: o.Outbound, AllowAnyHost: o.AllowAnyHost, EndpointPicker: o.EndpointPicker}
+	return Options{RootNamespace: o.RootNamespace, SelectorsFrom: o.SelectorsFrom, AmbientCredentials: o.AmbientCredentials, PortMap: o.PortMap, MeshListen: o.MeshListen, Outbound: o.Outbound, AllowAnyHost: o.AllowAnyHost, EndpointPicker: o.EndpointPicker, KeysSecret: o.keysSecret}
 }
 
 // CaddyfileOption takes an option of a Caddyfile, if it is one of these.

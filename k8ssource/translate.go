@@ -52,6 +52,10 @@ type Options struct {
 
 	// What becomes of what has no route there. Default: ALLOW_ANY.
 	Outbound string
+
+	// KeysSecret is the Secret with the clients of virtual keys, as namespace/name.
+	// Default: none.
+	KeysSecret string
 }
 
 // Translate returns the providers and routes that the objects make up for the
@@ -83,6 +87,7 @@ func (t *translation) run() *llmroute.State {
 	t.reportUnusedSettings()
 	t.addImplicitRoutes()
 	t.authorize()
+	t.readKeys()
 	slices.SortStableFunc(t.findings, func(a, b finding) int {
 		return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.line, b.line), strings.Compare(a.object, b.object))
 	})

@@ -30,6 +30,8 @@ type Translator struct {
 	policies        map[*Item[AuthorizationPolicy]]*builtPolicy
 	authentications map[*Item[RequestAuthentication]]*builtAuthentication
 	authorization   *authz.Config // of the last time, nil without one
+
+	keys *builtKeys // nil without any
 }
 
 // builtCertificate is what a certificate was made of: its Secret, that of the

@@ -257,11 +257,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("listener %d: %w", i+1, err)
 		}
 	}
-	if a.Keys != nil {
-		if err := a.Keys.Provision(ctx); err != nil {
-			return fmt.Errorf("keys: %w", err)
-		}
-	}
 	if len(a.Tracing) > 0 {
 		module, err := ctx.LoadModuleByID("http.handlers.tracing", a.Tracing)
 		if err != nil {
@@ -271,6 +266,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := a.provisionSource(ctx); err != nil {
 		return err
+	}
+	if err := a.provisionKeys(ctx); err != nil {
+		return fmt.Errorf("keys: %w", err)
 	}
 	if err := a.provisionLimits(ctx); err != nil {
 		return err
@@ -324,6 +322,10 @@ func (a *App) provisionSource(ctx caddy.Context) error {
 		return fmt.Errorf("loading the source: %w", err)
 	}
 	a.source = module.(Source)
+	if reader, ok := module.(KeysSource); ok && a.Keys != nil && a.Keys.Secret != "" {
+		reader.UseKeys(a.Keys.Secret)
+		key += " keys " + a.Keys.Secret
+	}
 	a.key, a.runner = key, acquireRunner(key)
 	return nil
 }

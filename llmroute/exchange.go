@@ -103,7 +103,7 @@ func (x *exchange) serve() error {
 	x.client = clientOf(x.r)
 	if x.h.keys != nil {
 		var refused *llmprovider.Error
-		if x.client, refused = x.h.keys.admit(x.r, x.token != nil); refused != nil {
+		if x.client, refused = x.admitted(x.h.keys); refused != nil {
 			return x.refuse(refused)
 		}
 	}

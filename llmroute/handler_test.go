@@ -199,6 +199,10 @@ func TestConfigurationMistakes(t *testing.T) {
 	u := newUpstream(t, answers("x"))
 	ok := providers("known", u.provider(""))
 	for name, test := range map[string]struct{ app, handler, want string }{
+		"a secret without a source":    {`{"keys":{"secret":"a/b"}}`, `{}`, "keys: a secret needs a source that reads Secrets"},
+		"a secret without a namespace": {`{"keys":{"secret":"b"}}`, `{}`, "llm-system/virtual-keys"},
+		"a secret and a file":          {`{"keys":{"secret":"a/b","file":"x"}}`, `{}`, "keep one of them"},
+		"keys of nothing":              {`{"keys":{}}`, `{}`, "needs a file"},
 		"a key written out":            {providers("p", u.provider(`"config":{"api_key":"sk-secret"}`)), `{}`, "{env.NAME}"},
 		"a header written out":         {providers("p", u.provider(`"headers":{"api-key":"sk-secret"}`)), `{}`, "{file./path/to/secret}"},
 		"an unknown provider":          {ok, `{"rules":[{"backends":[{"provider":"nobody"}]}]}`, `no provider "nobody"`},

@@ -74,10 +74,18 @@ type Keys struct {
 	// force. Replace the file by renaming a new one over it: a file that is
 	// written in place may be read half-way.
 	//
-	// Required. At most 8 MiB. A relative path starts at Caddy's working
+	// At most 8 MiB. A relative path starts at Caddy's working
 	// directory. Placeholders such as `{env.KEYS_FILE}` are resolved when the
 	// configuration is loaded.
+	// Required, unless there is a secret.
 	File string `json:"file,omitempty"`
+
+	// The Secret that holds the clients in place of a file, as `namespace/name`: the value
+	// `keys` in it has the lines of a file. It is for the `keys` of the llm app with a
+	// source that reads Secrets. The Secret is followed: a change is in force as soon as
+	// the source has it. While the Secret is missing or has a mistake, which is a finding,
+	// its last good version stays in force; without one, nobody passes.
+	Secret string `json:"secret,omitempty"`
 
 	// Whether a request passes without a key if `llm_authz`, which then runs
 	// before, has verified a token of it. Such a client may use all models.
@@ -100,6 +108,9 @@ func (Keys) CaddyModule() caddy.ModuleInfo {
 // Provision reads the file.
 func (k *Keys) Provision(ctx caddy.Context) error {
 	k.logger = ctx.Logger()
+	if k.Secret != "" {
+		return errors.New("a secret is for the keys of the llm app; name a file here")
+	}
 	path, err := caddy.NewReplacer().ReplaceOrErr(k.File, true, true)
 	if err != nil {
 		return fmt.Errorf("file: %w", err)
@@ -116,7 +127,7 @@ func (k *Keys) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	client, refused := k.admit(r, authz.TokenOf(r) != nil)
+	client, refused := k.admit(r, k.keys.Get(), authz.TokenOf(r) != nil)
 	switch {
 	case refused != nil:
 		return k.refuse(w, r, refused)
@@ -126,13 +137,13 @@ func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	return next.ServeHTTP(w, r)
 }
 
-// admit finds who is calling, nil for a request that may pass without a key; hasToken
-// reports whether a token of it was verified. The error is what others are told.
-func (k *Keys) admit(r *http.Request, hasToken bool) (*Client, *llmprovider.Error) {
+// admit finds who of the known clients is calling, nil for a request that may pass without
+// a key; hasToken reports whether a token of it was verified. The error is what others are told.
+func (k *Keys) admit(r *http.Request, known clientTable, hasToken bool) (*Client, *llmprovider.Error) {
 	if isPreflight(r) {
 		return nil, nil
 	}
-	client, presented := identify(r, k.keys.Get())
+	client, presented := identify(r, known)
 	switch {
 	case client == nil && k.OrToken && hasToken:
 		return nil, nil

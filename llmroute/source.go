@@ -44,6 +44,8 @@ type State struct {
 	// gateway's own listeners and at sites that route by a Gateway's table; nil
 	// if they may all pass.
 	Authorization *authz.Config
+	// Keys are the clients of the Secret that UseKeys named; nil lets nobody pass.
+	Keys *KeyTable
 	// Findings are what is wrong with single objects.
 	Findings []Finding
 
