@@ -114,6 +114,20 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// overwrite writes the text over a shorter one, without a moment in which there is
+// nothing.
+func overwrite(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // rename writes the text beside path and renames it into place.
 func rename(t *testing.T, path, text string) {
 	t.Helper()
@@ -285,7 +299,7 @@ func TestFilesKeepsTheLastGoodContent(t *testing.T) {
 		where string
 	}{
 		"renamed into place": {func() { rename(t, path, broken) }, path + ":10"},
-		"written in place":   {func() { write(t, path, broken) }, path + ":10"},
+		"written in place":   {func() { overwrite(t, path, broken) }, path + ":10"},
 		"removed":            {func() { _ = os.Remove(path) }, path},
 	} {
 		t.Run(name, func(t *testing.T) {

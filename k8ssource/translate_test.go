@@ -20,8 +20,8 @@ import (
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
 	_ "github.com/caddy-llm/gateway/llmprovider/azure"
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
-	_ "github.com/caddy-llm/gateway/llmprovider/vertex"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
+	_ "github.com/caddy-llm/gateway/llmprovider/vertex"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
