@@ -97,7 +97,7 @@ func TestEndpointsOf(t *testing.T) {
 		{" ", "", "", errNoEndpoint},
 		{",", "", "", errNoAddresses},
 		{"models.example.com:80", "", "", errNoAddresses},
-		{"10.0.0.1:80", "10.0.0.2:80", "", errTwoAnswers},
+		{"10.0.0.1:80", "10.0.0.2:80", "", errContradiction},
 	} {
 		var header *extproc.HeaderMutation
 		if test.header != "" {

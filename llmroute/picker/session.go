@@ -44,12 +44,12 @@ const (
 )
 
 var (
-	errNoDecision  = errors.New("the endpoint picker did not decide in time")
-	errNoEndpoint  = errors.New("the endpoint picker named no endpoint")
-	errTwoAnswers  = errors.New("the endpoint picker named different endpoints in its header and its metadata")
-	errEndedEarly  = errors.New("the endpoint picker ended its stream before it had decided")
-	errLongerBody  = errors.New("the endpoint picker's body is much longer than the request's")
-	errNoAddresses = errors.New("the endpoint picker named what is no IP address with a port")
+	errNoDecision    = errors.New("the endpoint picker did not decide in time")
+	errNoEndpoint    = errors.New("the endpoint picker named no endpoint")
+	errContradiction = errors.New("the endpoint picker named different endpoints in its header and its metadata")
+	errEndedEarly    = errors.New("the endpoint picker ended its stream before it had decided")
+	errLongerBody    = errors.New("the endpoint picker's body is much longer than the request's")
+	errNoAddresses   = errors.New("the endpoint picker named what is no IP address with a port")
 )
 
 // session is one request of which a picker knows.
@@ -389,7 +389,7 @@ func endpointsOf(headers *extproc.HeaderMutation, metadata *structpb.Struct) ([]
 	}
 	if noted := metadata.GetFields()[lbNamespace].GetStructValue().GetFields()[destinationHeader].GetStringValue(); noted != "" {
 		if said != "" && said != noted {
-			return nil, errTwoAnswers
+			return nil, errContradiction
 		}
 		said = noted
 	}
