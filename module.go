@@ -11,6 +11,7 @@ import (
 	_ "github.com/caddy-llm/gateway/k8ssource/inject"
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
 	_ "github.com/caddy-llm/gateway/llmprovider/azure"
+	_ "github.com/caddy-llm/gateway/llmprovider/bedrock"
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
 	_ "github.com/caddy-llm/gateway/llmprovider/vertex"

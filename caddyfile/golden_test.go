@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/options"
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
 	_ "github.com/caddy-llm/gateway/llmprovider/azure"
+	_ "github.com/caddy-llm/gateway/llmprovider/bedrock"
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"

@@ -36,6 +36,16 @@ func vertexConfig(v *v1beta1.VertexConfig) v1beta1.KindConfig {
 	return out
 }
 
+// bedrockConfig is azureConfig for Amazon Bedrock.
+func bedrockConfig(a *v1beta1.BedrockConfig) v1beta1.KindConfig {
+	out := v1beta1.KindConfig{Model: a.Model, Stream: a.Stream, APIKey: a.APIKey, APIKeySecretRef: a.APIKeySecretRef, MaxTokens: a.MaxTokens}
+	out.Options = textOptions(map[string]string{"region": a.Region, "roleArn": a.RoleARN, "accessKeyID": a.AccessKeyID})
+	if a.SecretAccessKeySecretRef != nil {
+		out.Secrets = map[string]*v1beta1.SecretKeyRef{"secretAccessKeySecretRef": a.SecretAccessKeySecretRef}
+	}
+	return out
+}
+
 // textOptions are those of the options that are set.
 func textOptions(own map[string]string) map[string]json.RawMessage {
 	out := make(map[string]json.RawMessage, len(own))
@@ -85,13 +95,14 @@ func (b *providerBuilder) ownSettings() {
 	if !ok || !ambient.UsesAmbient() {
 		return
 	}
+	hosts := b.out.(kind.Kind).Traits().AmbientHosts // which may depend on the settings
 	switch base := b.base; {
 	case !slices.Contains(b.t.options.AmbientCredentials, b.object.Namespace):
 		b.fault(ReasonNoCredentials, "%s: there are no credentials here, and those of the gateway itself are not for objects of namespace %s; name a Secret with them, or have the gateway's operator name the namespace in the source's option ambient_credentials",
 			path, b.object.Namespace)
-	case !slices.ContainsFunc(b.traits.AmbientHosts, func(suffix string) bool { return strings.HasSuffix("."+base.Host, suffix) }):
+	case !slices.ContainsFunc(hosts, func(suffix string) bool { return strings.HasSuffix("."+base.Host, suffix) }):
 		b.fault(ReasonNoCredentials, "spec.host: the gateway's own credentials are sent to hosts of the cloud alone, whose names end in %s; write one of them, or name a Secret with credentials",
-			strings.Join(b.traits.AmbientHosts, ", "))
+			strings.Join(hosts, ", "))
 	case base.Scheme == "http", base.Transport != nil:
 		b.fault(ReasonNoCredentials, "spec: the gateway's own credentials are sent over TLS alone, and only to a server with a certificate that the system trusts; leave scheme and tls out, or name a Secret with credentials")
 	}

@@ -34,6 +34,9 @@ func kindConfigs(c *v1beta1.ProviderConfig) map[string]v1beta1.KindConfig {
 	if a := c.AzureConfig; a != nil {
 		out["azureConfig"] = azureConfig(a)
 	}
+	if a := c.BedrockConfig; a != nil {
+		out["bedrockConfig"] = bedrockConfig(a)
+	}
 	if v := c.VertexConfig; v != nil {
 		out["vertexConfig"] = vertexConfig(v)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
 	_ "github.com/caddy-llm/gateway/llmprovider/azure"
+	_ "github.com/caddy-llm/gateway/llmprovider/bedrock"
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	_ "github.com/caddy-llm/gateway/llmprovider/vertex"

@@ -150,7 +150,7 @@ func place(u *url.URL, e llmprovider.Endpoint, model string) (*url.URL, *llmprov
 	case llmprovider.Responses, llmprovider.CountTokens, llmprovider.ListModels:
 		return u, nil
 	}
-	if model == "" {
+	if model == "" || model == "." || model == ".." { // the latter are segments of a path
 		return nil, &llmprovider.Error{
 			Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "model_required", Param: "model",
 			Message: "the provider needs the name of a deployment; send it as the model",

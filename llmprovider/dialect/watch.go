@@ -85,9 +85,7 @@ func (w *Watch) Failure() []byte { return w.read.Failure() }
 
 // ErrorEvent implements llmprovider.Reader.
 func (w *Watch) ErrorEvent(err *llmprovider.Error) []byte {
-	shaped := *err
-	shaped.API = w.read.to.Errors
-	return shaped.Event()
+	return err.EventOf(llmprovider.Chat, w.read.to.Errors, 0)
 }
 
 func discard([]byte) error { return nil }

@@ -86,7 +86,7 @@ func (p *Provider) Traits() kind.Traits {
 		ManifestOptions: map[string]any{
 			"project": &p.Project, "location": &p.Location, "quotaProject": &p.QuotaProject, "credentialsSecretRef": &p.Credentials,
 		},
-		AmbientHosts: []string{".googleapis.com"},
+		AmbientHosts: []string{".aiplatform.googleapis.com", "-aiplatform.googleapis.com", ".rep.googleapis.com", ".p.googleapis.com"},
 	}
 }
 

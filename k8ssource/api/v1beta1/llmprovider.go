@@ -170,7 +170,7 @@ type WorkloadSelector struct {
 // ProviderConfigs is what a provider fills into requests. All of it is for one kind of
 // provider.
 //
-// +kubebuilder:validation:XValidation:rule=`((has(self.defaultConfig) && has(self.defaultConfig.anthropicConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].anthropicConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.azureConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].azureConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.geminiConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].geminiConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.openAIConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].openAIConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.vertexConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].vertexConfig))) ? 1 : 0) <= 1`,message="there are settings for providers of different kinds; keep those of one kind, and create an object for each other"
+// +kubebuilder:validation:XValidation:rule=`((has(self.defaultConfig) && has(self.defaultConfig.anthropicConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].anthropicConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.azureConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].azureConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.bedrockConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].bedrockConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.geminiConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].geminiConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.openAIConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].openAIConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.vertexConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].vertexConfig))) ? 1 : 0) <= 1`,message="there are settings for providers of different kinds; keep those of one kind, and create an object for each other"
 type ProviderConfigs struct {
 	// For every request.
 	DefaultConfig *ProviderConfig `json:"defaultConfig,omitempty"`
@@ -199,6 +199,9 @@ type ProviderConfig struct {
 
 	// For Vertex AI of Google Cloud.
 	VertexConfig *VertexConfig `json:"vertexConfig,omitempty"`
+
+	// For Amazon Bedrock.
+	BedrockConfig *BedrockConfig `json:"bedrockConfig,omitempty"`
 
 	// Others are the settings for kinds that are not part of the gateway itself, by the
 	// names of their fields. They are not part of the CustomResourceDefinition.

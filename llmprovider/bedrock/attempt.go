@@ -1,0 +1,114 @@
+package bedrock
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/cloud"
+	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/converse"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
+	"github.com/caddy-llm/gateway/llmprovider/translate"
+)
+
+// ofAnthropic reports whether a model is Anthropic's by its name: anthropic.claude-…,
+// with the region of an inference profile before it, or the ARN of one. What an ARN of
+// another form stands for is not known, and is asked in Converse, which all models have.
+func ofAnthropic(model string) bool {
+	name := model[strings.LastIndexByte(model, '/')+1:]
+	return strings.HasPrefix(name, "anthropic.") || strings.Contains(name, ".anthropic.")
+}
+
+// NewAttempt implements llmprovider.Provider.
+func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
+	out := p.Outgoing(in, s)
+	if out.Model == "" || out.Model == "." || out.Model == ".." { // the latter are segments of a path
+		return nil, &llmprovider.Error{
+			Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "model_required", Param: "model", API: in.Endpoint.API,
+			Message: "the provider needs the ID of a model; send one",
+		}
+	}
+	var refused *llmprovider.Error
+	if ofAnthropic(out.Model) && in.Endpoint.Operation != llmprovider.CountTokens {
+		refused = p.message(in, s, &out)
+	} else {
+		refused = translate.Request(in, s, &translate.Target{
+			API: converse.API, Base: p.root, MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: vendorOf(out.Model),
+		}, &out)
+	}
+	if refused != nil {
+		return nil, refused
+	}
+	return p.Connection.NewAttempt(ctx, in, &out)
+}
+
+// vendorOf is the origin tag of a model's reasoning: Anthropic's is the same in both APIs.
+func vendorOf(model string) string {
+	if ofAnthropic(model) {
+		return messages.Vendor
+	}
+	return service
+}
+
+// version is what Bedrock has in the body for Anthropic's API:
+// https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html.
+const (
+	version     = `"` + cloud.VersionMember + `":"bedrock-2023-05-31"`
+	betasMember = "anthropic_beta"
+)
+
+// What the body has instead is not sent as headers.
+var (
+	plainHeader  = http.Header{"Anthropic-Version": nil, "Anthropic-Beta": nil, "Accept": {"application/json"}}
+	streamHeader = http.Header{"Anthropic-Version": nil, "Anthropic-Beta": nil, "Accept": {mediaEvents}}
+)
+
+// message makes the request for a model of Anthropic's, by InvokeModel.
+func (p *Provider) message(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
+	suffix, header := "/invoke", plainHeader
+	if out.Stream {
+		suffix, header = "/invoke-with-response-stream", streamHeader
+	}
+	to := llmprovider.Below(p.root, "/model/"+dialect.EscapeModel(out.Model)+suffix, "")
+	members := []byte(version)
+	if in.Endpoint.API == llmprovider.MessagesAPI {
+		out.URL, out.NewReader = to, readMessages
+		members = appendBetas(members, in.Header["Anthropic-Beta"])
+	} else {
+		if refused := translate.Request(in, s, &translate.Target{
+			API: messages.API, URL: to, MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: messages.Vendor,
+		}, out); refused != nil {
+			return refused
+		}
+		translated := out.NewReader
+		out.NewReader = func(res *http.Response, events bool) llmprovider.Reader {
+			return framed(res, translated(res, events))
+		}
+	}
+	out.Header = header
+	return cloud.Envelope(in, out, members, true, cloud.VersionMember, betasMember)
+}
+
+// appendBetas adds what the client's header names as a member of the body.
+func appendBetas(members []byte, headers []string) []byte {
+	var names []string
+	for _, value := range headers {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return members
+	}
+	list, _ := json.Marshal(names) // strings always marshal
+	return append(append(members, `,"`+betasMember+`":`...), list...)
+}
+
+// Has implements llmprovider.Provider. All paths of the API are endpoints at any
+// provider.
+func (p *Provider) Has(llmprovider.Endpoint) bool { return false }
