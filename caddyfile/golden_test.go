@@ -132,14 +132,15 @@ func TestGolden(t *testing.T) {
 // one that shows its mistakes.
 func TestGoldenForEveryOption(t *testing.T) {
 	blocks := map[string][]options.Option{
-		"app":     appOptions(new(llmroute.App)),
-		"route":   newRouteBlock(httpcaddyfile.Helper{}, nil).options(),
-		"rule":    newRouteBlock(httpcaddyfile.Helper{}, nil).own.options(),
-		"keys":    keysOptions(new(llmroute.Keys), nil),
-		"limits":  limitsOptions(new(limit.Config)),
-		"limit":   limitOptions(new(limit.Definition)),
-		"guard":   guardOptions(new(guard.Definition)),
-		"webhook": webhookOptions(new(guard.Webhook)),
+		"app":        appOptions(new(llmroute.App)),
+		"route":      newRouteBlock(httpcaddyfile.Helper{}, nil).options(),
+		"rule":       newRouteBlock(httpcaddyfile.Helper{}, nil).own.options(),
+		"keys":       keysOptions(new(llmroute.Keys), nil),
+		"limits":     limitsOptions(new(limit.Config)),
+		"limit":      limitOptions(new(limit.Definition)),
+		"guard":      guardOptions(new(guard.Definition)),
+		"webhook":    webhookOptions(new(guard.Webhook)),
+		"moderation": moderationOptions(new(guard.Moderation)),
 	}
 	for block, options := range blocks {
 		for _, o := range options {

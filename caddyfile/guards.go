@@ -21,6 +21,10 @@ import (
 //			on_failure      closed|open
 //			forward_headers <names...>
 //		}
+//		moderation <provider> model <model> {
+//			timeout    <duration>
+//			on_failure closed|open
+//		}
 //		roles      <roles...>
 //		unreadable closed|open
 //		log
@@ -63,6 +67,7 @@ func guardOptions(def *guard.Definition) []options.Option {
 		{Name: "deny", Parse: func(d *caddyfile.Dispenser) error { return parsePatterns(d, "deny", "[as WORD]", &def.Deny) }},
 		{Name: "mask", Parse: func(d *caddyfile.Dispenser) error { return parsePatterns(d, "mask", "as WORD", &def.Mask) }},
 		{Name: "webhook", Parse: func(d *caddyfile.Dispenser) error { return parseWebhook(d, def) }, Block: true},
+		{Name: "moderation", Parse: func(d *caddyfile.Dispenser) error { return parseModeration(d, def) }, Block: true},
 		{Name: "roles", Parse: texts(&def.Roles)},
 		{Name: "unreadable", Parse: options.Value(&def.Unreadable, "closed or open", options.OneOf(guard.UnreadableClosed, guard.UnreadableOpen))},
 		{Name: "log", Parse: options.Presence(&def.Log)},
@@ -94,6 +99,26 @@ func webhookOptions(w *guard.Webhook) []options.Option {
 		{Name: "timeout", Parse: options.Value(&w.Timeout, "a duration such as 2s", options.Duration)},
 		{Name: "on_failure", Parse: options.Value(&w.OnFailure, "closed or open", options.OneOf(guard.FailureClosed, guard.FailureOpen))},
 		{Name: "forward_headers", Parse: texts(&w.ForwardHeaders)},
+	}
+}
+
+// parseModeration reads the provider that moderates texts.
+func parseModeration(d *caddyfile.Dispenser, def *guard.Definition) error {
+	if def.Moderation != nil {
+		return d.Errf("moderation is given twice; give each provider a guard of its own")
+	}
+	args := d.RemainingArgs()
+	if len(args) != 3 || args[1] != "model" {
+		return d.Errf("moderation takes a provider and a model; expected: moderation PROVIDER model MODEL")
+	}
+	def.Moderation = &guard.Moderation{Provider: args[0], Model: args[2]}
+	return options.Parse(d, "moderation", moderationOptions(def.Moderation))
+}
+
+func moderationOptions(m *guard.Moderation) []options.Option {
+	return []options.Option{
+		{Name: "timeout", Parse: options.Value(&m.Timeout, "a duration such as 2s", options.Duration)},
+		{Name: "on_failure", Parse: options.Value(&m.OnFailure, "closed or open", options.OneOf(guard.FailureClosed, guard.FailureOpen))},
 	}
 }
 

@@ -1,6 +1,7 @@
 package llmroute
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -94,5 +95,62 @@ func TestGuardsByRule(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s %s: %v, want %s", test.guards, test.rule, err, test.says)
 		}
+	}
+}
+
+// TestGuardModerates has a provider moderate requests and responses.
+func TestGuardModerates(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	said := func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		asked = append(asked, r.URL.Path+" "+r.Header.Get("Authorization")+" "+string(body))
+		mu.Unlock()
+		var in struct{ Input []string }
+		_ = json.Unmarshal(body, &in)
+		results := []any{}
+		for _, text := range in.Input {
+			flagged := strings.Contains(text, "zebra")
+			results = append(results, map[string]any{"flagged": flagged, "categories": map[string]bool{"hate": false, "violence": flagged}, "category_scores": map[string]float64{"violence": 0.9}})
+		}
+		switch {
+		case strings.Contains(string(body), "nonsense"):
+			results = results[:0]
+		case strings.Contains(string(body), "broken"):
+			w.WriteHeader(500)
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": "modr-1", "model": "m", "results": results})
+	}
+	t.Setenv("MOD_KEY", "mod-key")
+	moderator, good, bad := newUpstream(t, said), newUpstream(t, streamedWords("nothing of that")), newUpstream(t, streamedWords("a zebra and more"))
+	mod, p, q := unique("mod"), unique("p"), unique("q")
+	for _, test := range []struct {
+		provider, failure, content, code string
+		status                           int
+	}{
+		{p, "closed", "fine", "", 200}, {p, "closed", "a zebra", "content_policy", 403}, {q, "closed", "fine", "content_policy", 403},
+		{p, "closed", "nonsense", "guard_unavailable", 503}, {p, "open", "nonsense", "", 200}, {p, "closed", "broken", "guard_unavailable", 503}, {p, "open", "broken", "", 200},
+	} {
+		app := guarded(fmt.Sprintf(`"g":{"moderation":{"provider":%q,"model":"omni-moderation-latest","on_failure":%q},"on_request":true,"on_response":{"stream":"whole"}}`, mod, test.failure),
+			mod, moderator.provider(`"config":{"api_key":"{env.MOD_KEY}"}`), p, good.provider(""), q, bad.provider(""))
+		g := newGateway(t, app, fmt.Sprintf(`{"rules":[{"guards":["g"],"backends":[{"provider":%q,"model":"m"}]}]}`, test.provider))
+		for _, stream := range []string{"false", "true"} {
+			res, body := g.post(t, `{"stream":`+stream+`,"messages":[{"role":"user","content":"`+test.content+`"}]}`)
+			status := test.status
+			if stream == "true" && test.provider == q {
+				status = 200 // the head of a stream is sent before its events come
+			}
+			if res.StatusCode != status || !strings.Contains(body, test.code) || strings.Contains(body, "zebra") || test.code == "content_policy" && !strings.Contains(body, "violence") {
+				t.Errorf("%+v, stream %s: %d %s", test, stream, res.StatusCode, body)
+			}
+		}
+	}
+	if want := `/v1/moderations Bearer mod-key {"input":["fine"],"model":"omni-moderation-latest"}`; strings.TrimSpace(asked[0]) != want {
+		t.Errorf("asked %s, want %s", asked[0], want)
+	}
+	_, err := tryGateway(t, guarded(`"g":{"moderation":{"provider":"nobody","model":"m"}}`, p, good.provider("")), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+	if err == nil || !strings.Contains(err.Error(), `guard g: moderation: there is no provider "nobody"`) {
+		t.Errorf("%v", err)
 	}
 }

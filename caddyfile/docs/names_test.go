@@ -94,7 +94,7 @@ func TestJSONFields(t *testing.T) {
 		"llm.md":       {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[openai.Provider](), reflect.TypeFor[kind.Base](), reflect.TypeFor[kind.Config]()},
 		"llm_route.md": {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[llmroute.HeaderValue]()},
 		"budgets.md":   {reflect.TypeFor[limit.Config](), reflect.TypeFor[limit.Definition](), reflect.TypeFor[limit.Amount]()},
-		"guards.md":    {reflect.TypeFor[guard.Definition](), reflect.TypeFor[guard.Pattern](), reflect.TypeFor[guard.Webhook](), reflect.TypeFor[guard.OnResponse]()},
+		"guards.md":    {reflect.TypeFor[guard.Definition](), reflect.TypeFor[guard.Pattern](), reflect.TypeFor[guard.Webhook](), reflect.TypeFor[guard.Moderation](), reflect.TypeFor[guard.OnResponse]()},
 		"llm_model.md": {reflect.TypeFor[llmroute.ModelMatcher]()},
 		"llm_keys.md":  {reflect.TypeFor[llmroute.Keys]()},
 		"llm_authz.md": {

@@ -32,6 +32,9 @@ type Definition struct {
 	// what Mask finds masked. Default: none.
 	Webhook *Webhook `json:"webhook,omitempty"`
 
+	// A provider that is asked to moderate the texts, in place of Webhook. Default: none.
+	Moderation *Moderation `json:"moderation,omitempty"`
+
 	// Whose text in requests is looked at: `system` (also the developer's, and instructions), `user`,
 	// `assistant`, `tool` (results of tools) and `other` (definitions of tools, metadata
 	// and all else). Default: all.
@@ -120,8 +123,8 @@ var categoryForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 
 // check reports what is wrong with the definition, if anything.
 func (d *Definition) check() error {
-	if len(d.Deny) == 0 && len(d.Mask) == 0 && d.Webhook == nil && d.Unreadable == "" {
-		return errors.New("it looks for nothing; write a deny, a mask or a webhook line, or unreadable closed to deny only what cannot be read")
+	if len(d.Deny) == 0 && len(d.Mask) == 0 && d.Webhook == nil && d.Moderation == nil && d.Unreadable == "" {
+		return errors.New("it looks for nothing; write a deny, a mask, a webhook or a moderation line, or unreadable closed to deny only what cannot be read")
 	}
 	for _, p := range d.Deny {
 		if _, err := p.compile(); err != nil {
@@ -159,9 +162,17 @@ func (d *Definition) check() error {
 		if err := d.Webhook.check(); err != nil {
 			return err
 		}
-		if d.OnResponse != nil && d.OnResponse.Stream == StreamWindow {
-			return errors.New("a webhook is asked about a response once, when all of it has come; write on_response whole or off")
+	}
+	if d.Moderation != nil {
+		if err := d.Moderation.check(); err != nil {
+			return err
 		}
+		if d.Webhook != nil {
+			return errors.New("a guard asks one service; give webhook and moderation a guard each")
+		}
+	}
+	if (d.Webhook != nil || d.Moderation != nil) && d.OnResponse != nil && d.OnResponse.Stream == StreamWindow {
+		return errors.New("a service is asked about a response once, when all of it has come; write on_response whole or off")
 	}
 	if d.Restore && (len(d.Mask) == 0 || d.Log || !d.looksAtRequests()) {
 		return errors.New("restore puts back what the guard masks in requests, and this one masks nothing there; write a mask line and on_request, or leave restore out")

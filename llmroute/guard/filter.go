@@ -23,11 +23,12 @@ type Filter struct {
 }
 
 // New returns the filter for the guards of these names. count is called with each thing
-// that a guard does about a request or its response: direction is `request` or `response`.
-func New(definitions map[string]*Definition, logger *zap.Logger, count func(guard, direction string, action Action, category string)) (*Filter, error) {
+// that a guard does about a request or its response: direction is `request` or `response`. ask asks
+// providers for guards with a Moderation.
+func New(definitions map[string]*Definition, logger *zap.Logger, count func(guard, direction string, action Action, category string), ask Ask) (*Filter, error) {
 	f := &Filter{guards: make(map[string]*guard, len(definitions)), logger: logger, count: count}
 	for _, name := range slices.Sorted(maps.Keys(definitions)) {
-		g, err := newGuard(name, definitions[name])
+		g, err := newGuard(name, definitions[name], ask)
 		if err != nil {
 			return nil, err
 		}

@@ -43,6 +43,8 @@ type guard struct {
 	name       string
 	deny, mask []*detector
 	service    service // that decides elsewhere, nil without one
+	decides    string  // the category of what it decides
+	open       bool    // what it fails to decide about passes
 	seen       role
 }
 
@@ -57,7 +59,7 @@ func Check(name string, d *Definition) error {
 	return nil
 }
 
-func newGuard(name string, d *Definition) (*guard, error) {
+func newGuard(name string, d *Definition, ask Ask) (*guard, error) {
 	if d == nil {
 		return nil, fmt.Errorf("guard %s: it is null; write what it looks for", name)
 	}
@@ -66,8 +68,11 @@ func newGuard(name string, d *Definition) (*guard, error) {
 	}
 	g := &guard{Definition: d, name: name}
 	g.seen, _ = rolesOf(d.Roles) // checked above
-	if d.Webhook != nil {
-		g.service = newWebhook(d.Webhook)
+	switch {
+	case d.Webhook != nil:
+		g.service, g.decides, g.open = newWebhook(d.Webhook), categoryWebhook, d.Webhook.OnFailure == FailureOpen
+	case d.Moderation != nil:
+		g.service, g.decides, g.open = newModerator(d.Moderation, ask), categoryModeration, d.Moderation.OnFailure == FailureOpen
 	}
 	for i := range d.Deny {
 		found, _ := d.Deny[i].compile()
@@ -179,7 +184,7 @@ func (g *guard) refusal(of direction, category, what string) *llmprovider.Error 
 	switch {
 	case category == categoryTooLong:
 		err.Message = fmt.Sprintf("guard %s denies the %s (%s): it is longer than the %d MiB that guards look at", g.name, of, category, maxHeld>>20)
-	case category == categoryWebhook:
+	case category == categoryWebhook, category == categoryModeration:
 		err.Message = fmt.Sprintf("guard %s denies the %s: its %s does not let it pass", g.name, of, category)
 	case what != "":
 		err.Message = fmt.Sprintf("guard %s denies the %s (%s): it has %s, which cannot be read as text%s", g.name, of, category, what, advice)

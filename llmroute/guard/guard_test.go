@@ -42,7 +42,7 @@ func guarded(t testing.TB, d *Definition, path, body string) (after string, refu
 	t.Helper()
 	f, err := New(map[string]*Definition{"g": d}, zap.NewNop(), func(_, _ string, action Action, category string) {
 		counted = append(counted, string(action)+" "+category)
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestUnreadable(t *testing.T) {
 	if refused != nil {
 		t.Fatal(refused)
 	}
-	f, _ := New(map[string]*Definition{"g": {Deny: []Pattern{{Regex: "x"}}, Everything: true}}, zap.NewNop(), func(string, string, Action, string) {})
+	f, _ := New(map[string]*Definition{"g": {Deny: []Pattern{{Regex: "x"}}, Everything: true}}, zap.NewNop(), func(string, string, Action, string) {}, nil)
 	if _, refused = f.Begin(context.Background(), &filter.Call{Inbound: in}); refused == nil || !strings.Contains(refused.Message, "a form") {
 		t.Errorf("a form: %v", refused)
 	}
@@ -373,7 +373,7 @@ func TestRolesLogStatusOrder(t *testing.T) {
 	}
 	f, err := New(map[string]*Definition{
 		"first": {Mask: []Pattern{{Regex: "two", As: "w"}}, Everything: true, Unreadable: UnreadableOpen}, "second": {Deny: []Pattern{{Regex: `two`}}, Unreadable: UnreadableOpen},
-	}, zap.NewNop(), func(string, string, Action, string) {})
+	}, zap.NewNop(), func(string, string, Action, string) {}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func TestMaskingTakesOnePass(t *testing.T) {
 		"many numbers of such JSON": `{"messages":[{"role":"tool","content":"[` + strings.Repeat(`4111111111111111,`, n) + `0]"}]}`,
 		"JSON that is cut off":      `{"messages":[{"role":"assistant","tool_calls":[{"function":{"arguments":"{\"a\":\"\\u0020` + emails + `"}}]}]}`,
 	} {
-		g, err := newGuard("g", &Definition{Mask: []Pattern{{Builtin: "email"}, {Builtin: "card"}, {Regex: "a@b", As: "x"}}})
+		g, err := newGuard("g", &Definition{Mask: []Pattern{{Builtin: "email"}, {Builtin: "card"}, {Regex: "a@b", As: "x"}}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,7 @@ func BenchmarkRequest(b *testing.B) {
 	d := &Definition{Mask: []Pattern{{Builtin: "email"}, {Builtin: "phone"}, {Builtin: "card"}, {Builtin: "iban"}, {Builtin: "ssn"}, {Regex: "sk-[A-Za-z0-9]{20,}", As: "key"}}, Deny: []Pattern{
 		{Regex: `(?i)internal codename`}, {Regex: `(?i)project\s+(zebra|lion)`}, {Regex: `AKIA[0-9A-Z]{16}`}, {Regex: `-----BEGIN [A-Z ]*PRIVATE KEY-----`},
 	}}
-	f, err := New(map[string]*Definition{"g": d}, zap.NewNop(), func(string, string, Action, string) {})
+	f, err := New(map[string]*Definition{"g": d}, zap.NewNop(), func(string, string, Action, string) {}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -76,13 +76,13 @@ func FuzzMask(f *testing.F) {
 			return
 		}
 		defer in.Release()
-		filtering, _ := New(map[string]*Definition{"g": d}, zap.NewNop(), func(string, string, Action, string) {})
+		filtering, _ := New(map[string]*Definition{"g": d}, zap.NewNop(), func(string, string, Action, string) {}, nil)
 		if _, refused := filtering.Begin(t.Context(), &filter.Call{Inbound: in, Guards: []string{"g"}}); refused != nil {
 			t.Fatalf("%s: %v", body, refused)
 		}
 		tx := new(text)
 		tx.read(in, roleAny)
-		if g, _ := newGuard("g", d); g != nil {
+		if g, _ := newGuard("g", d, nil); g != nil {
 			if cuts, _ := g.masks(tx, in.Body(), nil); cuts != nil {
 				t.Fatalf("%s is masked to %s, which is not all", body, in.Body())
 			}

@@ -24,7 +24,7 @@ func respond(t testing.TB, d *Definition, request, contentType string, pieces ..
 		if direction == "response" {
 			counted = append(counted, string(action)+" "+category)
 		}
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,7 +419,7 @@ func TestWindowHoldsBack(t *testing.T) {
 	for _, window := range []int{len(secret), 64, 200} {
 		f, err := New(map[string]*Definition{"g": {
 			Deny: []Pattern{{Regex: `project-zebra-code-\d{10}`}}, OnResponse: &OnResponse{Stream: StreamWindow, Window: window},
-		}}, zap.NewNop(), func(string, string, Action, string) {})
+		}}, zap.NewNop(), func(string, string, Action, string) {}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -621,7 +621,7 @@ func BenchmarkWindow(b *testing.B) {
 	for i := range 10 {
 		d.Deny = append(d.Deny, Pattern{Regex: fmt.Sprintf(`(?i)secret-%d`, i)})
 	}
-	f, err := New(map[string]*Definition{"g": d}, zap.NewNop(), func(string, string, Action, string) {})
+	f, err := New(map[string]*Definition{"g": d}, zap.NewNop(), func(string, string, Action, string) {}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

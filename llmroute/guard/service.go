@@ -28,12 +28,17 @@ type question struct {
 // verdict is what a service says.
 type verdict struct {
 	denied bool
-	status int      // of the refusal, 0 for the guard's
-	texts  []string // in place of the messages' contents; nil to leave them
+	status int // of the refusal, 0 for the guard's
+	// category is what is found, empty if the service does not say.
+	category string
+	texts    []string // in place of the messages' contents; nil to leave them
 }
 
-// categoryWebhook is that of what a webhook decides.
-const categoryWebhook = "webhook"
+// The categories of what services decide, and of their failures.
+const (
+	categoryWebhook    = "webhook"
+	categoryModeration = "moderation"
+)
 
 // asks reports whether the guard asks a service.
 func (g *guard) asks() bool { return g.service != nil }
@@ -82,9 +87,12 @@ func (a *acts) ask(of direction, g *guard, messages []message) ([]string, *llmpr
 	if err != nil {
 		return nil, a.failed(of, g, err)
 	}
+	if v.category == "" {
+		v.category = g.decides
+	}
 	switch {
-	case v.denied && a.note(of, g, Denied, categoryWebhook):
-		refused := g.refusal(of, categoryWebhook, "")
+	case v.denied && a.note(of, g, Denied, v.category):
+		refused := g.refusal(of, v.category, "")
 		if v.status >= 400 && v.status <= 599 {
 			refused.Status = v.status
 		}
@@ -94,7 +102,7 @@ func (a *acts) ask(of direction, g *guard, messages []message) ([]string, *llmpr
 	}
 	for i, text := range v.texts {
 		if text != messages[i].Content {
-			if a.note(of, g, Masked, categoryWebhook) {
+			if a.note(of, g, Masked, v.category) {
 				return v.texts, nil
 			}
 			break
@@ -108,9 +116,9 @@ func (a *acts) failed(of direction, g *guard, err error) *llmprovider.Error {
 	if ctx := a.call.Request; ctx != nil && ctx.Context().Err() != nil {
 		return unavailable(g) // the client has left
 	}
-	open := g.Webhook.OnFailure == FailureOpen || g.Log
+	open := g.open || g.Log
 	a.f.logger.Warn("guard failed", zap.String("guard", g.name), zap.String("direction", string(of)), zap.Bool("passed", open), zap.Error(err))
-	a.count(of, g, Failed, categoryWebhook)
+	a.count(of, g, Failed, g.decides)
 	if open {
 		return nil
 	}

@@ -234,7 +234,7 @@ func TestWebhookHeaders(t *testing.T) {
 		_, _ = io.WriteString(w, `{"action":"NONE"}`)
 	}))
 	defer s.Close()
-	f, err := New(map[string]*Definition{"g": {Webhook: &Webhook{URL: s.URL, Format: FormatLiteLLM, ForwardHeaders: []string{"x-team"}}}}, zap.NewNop(), func(string, string, Action, string) {})
+	f, err := New(map[string]*Definition{"g": {Webhook: &Webhook{URL: s.URL, Format: FormatLiteLLM, ForwardHeaders: []string{"x-team"}}}}, zap.NewNop(), func(string, string, Action, string) {}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

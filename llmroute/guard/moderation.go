@@ -1,0 +1,126 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Moderation is a provider's moderation endpoint that a guard asks about texts, in the form
+// of OpenAI's: https://platform.openai.com/docs/api-reference/moderations.
+type Moderation struct {
+	// The name of the provider. Required.
+	Provider string `json:"provider"`
+
+	// The model that decides. Required.
+	Model string `json:"model"`
+
+	// How long the provider may take for one request or response. Default: 2s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// What becomes of a request or a response about which the provider does not decide in
+	// time: with `closed` it is refused with status 503, with `open` it passes. Default:
+	// `closed`.
+	OnFailure string `json:"on_failure,omitempty"`
+}
+
+// Ask sends a request of the gateway's own to a provider's endpoint, and returns the status
+// and at most limit bytes of the response.
+type Ask func(ctx context.Context, provider, path string, body []byte, limit int64) (status int, said []byte, err error)
+
+func (m *Moderation) check() error {
+	switch {
+	case m.Provider == "" || m.Model == "":
+		return errors.New("moderation needs a provider and a model; write: moderation PROVIDER model MODEL")
+	case m.Timeout < 0:
+		return errors.New("moderation: the timeout is below zero; write how long the provider may take")
+	case m.OnFailure != "" && m.OnFailure != FailureClosed && m.OnFailure != FailureOpen:
+		return fmt.Errorf("moderation: on_failure is %q; write %s or %s", m.OnFailure, FailureClosed, FailureOpen)
+	}
+	return nil
+}
+
+// moderator is a Moderation in use.
+type moderator struct {
+	*Moderation
+	send    Ask
+	timeout time.Duration
+	asking  chan struct{}
+}
+
+func newModerator(m *Moderation, ask Ask) *moderator {
+	out := &moderator{Moderation: m, send: ask, timeout: time.Duration(m.Timeout), asking: make(chan struct{}, maxAsking)}
+	if out.timeout == 0 {
+		out.timeout = defaultTimeout
+	}
+	return out
+}
+
+// moderationCategories are those that OpenAI documents. What other servers call theirs is
+// no label of a metric.
+var moderationCategories = []string{
+	"harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent", "self-harm", "self-harm/instructions",
+	"self-harm/intent", "sexual", "sexual/minors", "violence", "violence/graphic",
+}
+
+// ask implements service.
+func (m *moderator) ask(ctx context.Context, q *question) (*verdict, error) {
+	select {
+	case m.asking <- struct{}{}:
+		defer func() { <-m.asking }()
+	default:
+		return nil, fmt.Errorf("%d requests are being asked about already", maxAsking)
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.timeout)
+	defer cancel()
+	input := make([]string, 0, len(q.messages))
+	for _, message := range q.messages {
+		if message.Content != "" {
+			input = append(input, message.Content)
+		}
+	}
+	status, said, err := m.send(ctx, m.Provider, "/v1/moderations", encoded(map[string]any{"model": m.Model, "input": input}), maxAsked)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("the provider said nothing within %v", m.timeout)
+	case err != nil:
+		return nil, err
+	case status != http.StatusOK:
+		return nil, fmt.Errorf("the provider said status %d", status)
+	}
+	var answer struct {
+		Results []struct {
+			Flagged    *bool           `json:"flagged"`
+			Categories map[string]bool `json:"categories"`
+		} `json:"results"`
+	}
+	if json.Unmarshal(said, &answer) != nil || len(answer.Results) != len(input) {
+		return nil, errNonsense
+	}
+	v := &verdict{}
+	for _, r := range answer.Results {
+		if r.Flagged == nil {
+			return nil, errNonsense
+		}
+		if !*r.Flagged || v.denied {
+			continue
+		}
+		v.denied = true
+		if i := slices.IndexFunc(moderationCategories, func(name string) bool { return r.Categories[name] }); i >= 0 {
+			v.category = moderationCategories[i]
+		}
+	}
+	return v, nil
+}
+
+// Interface guards
+var (
+	_ service = (*moderator)(nil)
+	_ service = (*webhook)(nil)
+)
