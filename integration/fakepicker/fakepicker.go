@@ -177,7 +177,7 @@ func (s *Server) Process(stream extproc.ExternalProcessor_ProcessServer) error {
 		m, err := stream.Recv()
 		if err != nil {
 			note(func() { seen.Ended = true })
-			return nil
+			return nil //nolint:nilerr // the gateway has ended the stream
 		}
 		var done bool
 		note(func() { done, err = p.take(m) })
@@ -364,7 +364,7 @@ func bodyResponse(c *extproc.CommonResponse) *extproc.ProcessingResponse {
 
 func refusal(code int, body string, header map[string]string) *extproc.ProcessingResponse {
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ImmediateResponse{ImmediateResponse: &extproc.ImmediateResponse{
-		Status: &status.HttpStatus{Code: status.StatusCode(code)}, Body: []byte(body), Headers: &extproc.HeaderMutation{SetHeaders: options(header)}, //nolint:gosec // a status
+		Status: &status.HttpStatus{Code: status.StatusCode(code)}, Body: []byte(body), Headers: &extproc.HeaderMutation{SetHeaders: options(header)},
 	}}}
 }
 

@@ -73,7 +73,7 @@ func mutate(header http.Header, m *extproc.HeaderMutation) {
 		if !changeable(name) || !httpguts.ValidHeaderFieldValue(value) {
 			continue
 		}
-		appends := option.GetAppend().GetValue() || option.GetAppendAction() == core.HeaderValueOption_ADD_IF_ABSENT
+		appends := option.GetAppend().GetValue() || option.GetAppendAction() == core.HeaderValueOption_ADD_IF_ABSENT //nolint:staticcheck // pickers may still use it
 		switch {
 		case option.GetAppendAction() == core.HeaderValueOption_ADD_IF_ABSENT && len(header[name]) > 0 && !set[name]:
 			continue

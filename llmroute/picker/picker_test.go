@@ -116,7 +116,7 @@ func TestEndpointsOf(t *testing.T) {
 
 func TestRefusalOf(t *testing.T) {
 	for code, want := range map[int]int{429: 429, 503: 503, 400: 400, 599: 599, 200: 503, 302: 503, 0: 503, 999: 503} {
-		got := refusalOf(&extproc.ImmediateResponse{Status: &status.HttpStatus{Code: status.StatusCode(code)}, Body: make([]byte, maxRefusal+1), Headers: set("retry-after", "3", "connection", "close")}) //nolint:gosec // a status
+		got := refusalOf(&extproc.ImmediateResponse{Status: &status.HttpStatus{Code: status.StatusCode(code)}, Body: make([]byte, maxRefusal+1), Headers: set("retry-after", "3", "connection", "close")})
 		if got.Status != want || len(got.Body) != maxRefusal || !reflect.DeepEqual(got.Header, http.Header{"Retry-After": {"3"}}) {
 			t.Errorf("%d: %d %v", code, got.Status, got.Header)
 		}
