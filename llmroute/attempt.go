@@ -73,7 +73,7 @@ func (x *exchange) begin(t *target, endpoint string) (*attempt, *llmprovider.Err
 // send sends the attempt and waits for the head of its response.
 func (a *attempt) send() {
 	a.sent = time.Now()
-	a.res, a.err = a.provider.RoundTrip(a.out.Request)
+	a.res, a.err = a.provider.RoundTrip(a.out.Request) //nolint:bodyclose // by who concludes or drops the attempt
 	a.took = time.Since(a.sent)
 }
 

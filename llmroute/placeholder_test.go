@@ -12,7 +12,7 @@ import (
 // TestNoOptionTakesAPlaceholder goes over all options of the app: each has placeholders
 // replaced, or refuses them.
 func TestNoOptionTakesAPlaceholder(t *testing.T) {
-	replaced := map[string]bool{"prices": true} // at Provision
+	replaced := map[string]bool{"prices": true, "profiles": true} // at Provision
 	tried := 0
 	for option, index := range placeholder.Fields(reflect.TypeFor[App]()) {
 		value := placeholder.Try(reflect.TypeFor[App]().FieldByIndex(index).Type)
