@@ -150,19 +150,8 @@ packages() {
   go list ./... | grep -E "$1"
 }
 
-# redis: a redis-server for the tests of shared limits. Where CI is set it is installed if
-# it is missing; elsewhere those tests are skipped without it.
-redis() {
-  command -v redis-server >/dev/null || [[ -z ${CI:-} ]] && return
-  # RUNLEVEL=1: the package is not to start a server.
-  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends redis-server >/dev/null && return
-  echo "redis-server not found and not installable; install Debian's package redis-server"
-  return 1
-}
-
 step_unit() {
   local race=-race
-  redis
   if ! command -v "$(go env CC)" >/dev/null; then
     [[ -z ${CI:-} ]] || { echo "the race detector needs a C compiler"; return 1; }
     echo "no C compiler: testing without the race detector"
@@ -183,7 +172,6 @@ built() {
 # they load the machine, and measure.
 step_integration() {
   built
-  redis
   if [[ ${#folders[@]} -gt 0 ]]; then
     go test -count=1 -p=1 -timeout 30m "${folders[@]}" "${flags[@]}"
     return
