@@ -138,7 +138,7 @@ func (b *authzBlock) parsePolicy(d *caddyfile.Dispenser, action authz.Action) er
 	return nil
 }
 
-// ruleParts are the options of a rule; stands tells whether one was read.
+// ruleParts are the options of a rule; stands reports whether one was read.
 func ruleParts(rule *authz.Rule, stands *bool) []options.Option {
 	return []options.Option{
 		{Name: "from", Block: true, Parse: func(d *caddyfile.Dispenser) error {

@@ -116,7 +116,7 @@ func keysMatcher(h httpcaddyfile.Helper) (caddy.ModuleMap, error) {
 	return matcherSet, nil
 }
 
-// namesFile tells whether the block that follows has the option file.
+// namesFile reports whether the block that follows has the option file.
 func namesFile(d *caddyfile.Dispenser) bool {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if d.Val() == "file" {

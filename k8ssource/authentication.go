@@ -78,7 +78,7 @@ func (b *authenticationBuilder) fault(path, format string, args ...any) {
 	b.faults = append(b.faults, *faultf(ReasonInvalidField, path+": "+format, args...))
 }
 
-// check adds what package authz finds wrong with a rule, and tells whether its keys
+// check adds what package authz finds wrong with a rule, and reports whether its keys
 // can be used.
 func (b *authenticationBuilder) check(path string, rule *authz.JWTRule) bool {
 	usable := true

@@ -51,7 +51,7 @@ func scopeOfAuthentication(i *Item[RequestAuthentication]) policyScope {
 	return policyScope{r.Namespace, r.Spec.Selector, r.Spec.TargetRef != nil || len(r.Spec.TargetRefs) > 0, i.unplaced, i.Faults}
 }
 
-// isFor tells whether a policy is for the workload. If it cannot be read for whom it
+// isFor reports whether a policy is for the workload. If it cannot be read for whom it
 // is, it is for this one.
 func (t *translation) isFor(s policyScope) bool {
 	switch {

@@ -12,15 +12,15 @@ import (
 // The types of the conditions of an LLMProvider or LLMRoute. All but
 // ConditionConflict are true when all is well.
 const (
-	// ConditionAccepted tells that nothing keeps the object from being used.
+	// ConditionAccepted is true if nothing keeps the object from being used.
 	ConditionAccepted = "Accepted"
-	// ConditionResolvedRefs tells that what the object refers to was found and
+	// ConditionResolvedRefs is true if what the object refers to was found and
 	// can be used.
 	ConditionResolvedRefs = "ResolvedRefs"
-	// ConditionProgrammed tells that the object is in use: of an LLMRoute, that
+	// ConditionProgrammed is true if the object is in use: of an LLMRoute, that
 	// requests can reach it.
 	ConditionProgrammed = "Programmed"
-	// ConditionConflict tells that another object has the host, or one of the
+	// ConditionConflict is true if another object has the host, or one of the
 	// hosts, that this one claims.
 	ConditionConflict = "Conflict"
 )

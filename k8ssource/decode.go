@@ -355,7 +355,7 @@ func (d *decoder) security(t metav1.TypeMeta, data []byte, line int, faults []Fa
 	}
 }
 
-// isTypo tells whether a group was most likely meant to be Group. Kinds of
+// isTypo reports whether a group was most likely meant to be Group. Kinds of
 // other groups may well have the same names.
 func isTypo(group string) bool { return strings.Contains(strings.ToLower(group), "alibaba") }
 

@@ -85,7 +85,7 @@ func (w *follower) load() error {
 	return nil
 }
 
-// poll looks for changes, and tells whether there is anything new to publish.
+// poll looks for changes, and reports whether there is anything new to publish.
 func (w *follower) poll(now time.Time) bool {
 	w.list()
 	for _, name := range w.order {
@@ -132,7 +132,7 @@ func (w *follower) poll(now time.Time) bool {
 // patience is the number of looks that something unfinished is waited for.
 func (w *follower) patience() int { return int(max(1, settleTime/w.interval)) }
 
-// unsettled tells whether a file is no longer as it was read.
+// unsettled reports whether a file is no longer as it was read.
 func (w *follower) unsettled() bool {
 	for _, name := range w.order {
 		if m := w.files[name]; m.info != nil && m.problem == nil && m.absent == 0 && len(w.pathProblems) == 0 {
@@ -224,7 +224,7 @@ func (w *follower) notListed(path string, err error) {
 	}
 }
 
-// found counts the problem, and tells whether it is to be reported now.
+// found counts the problem, and reports whether it is to be reported now.
 func (p *problem) found(err error) bool {
 	text, line := err.Error(), 0
 	var fe *FileError

@@ -31,7 +31,7 @@ type manifest struct {
 	absent  int // looks in a row that its folder or pattern did not have it
 }
 
-// due tells whether the file is to be read now. One that was renamed into place
+// due reports whether the file is to be read now. One that was renamed into place
 // is complete; one that is written to in place is read when it has not changed
 // between two looks, or at the latest after so many.
 func (m *manifest) due(found os.FileInfo, patience int) bool {
@@ -94,7 +94,7 @@ func (m *manifest) read(now time.Time) error {
 	return nil
 }
 
-// sameFile tells whether nothing about the file has changed.
+// sameFile reports whether nothing about the file has changed.
 func sameFile(a, b os.FileInfo) bool {
 	return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
 }

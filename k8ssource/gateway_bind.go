@@ -65,7 +65,7 @@ func intersect(a, b string) string {
 	return ""
 }
 
-// covers tells whether all hosts of narrow are in wide.
+// covers reports whether all hosts of narrow are in wide.
 func covers(wide, narrow string) bool {
 	suffix, ok := strings.CutPrefix(wide, "*")
 	return wide == narrow || ok && strings.HasSuffix(narrow, suffix) && narrow != suffix

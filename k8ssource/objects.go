@@ -61,7 +61,7 @@ type Fault struct {
 	Reason  string
 	Message string
 
-	// Used tells that the object is used all the same.
+	// Used is true if the object is used all the same.
 	Used bool
 }
 

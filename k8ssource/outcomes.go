@@ -14,7 +14,7 @@ type Outcome struct {
 	Kind   string
 	Object metav1.Object
 
-	// Applies tells that the object is for the workload, used or not.
+	// Applies is true if the object is for the workload, used or not.
 	Applies bool
 	// Conditions are those of the object's generation, without their times.
 	Conditions []metav1.Condition
@@ -65,7 +65,7 @@ func (t *translation) tablesOf(route *v1beta1.LLMRoute) []string {
 	return out
 }
 
-// isEdge tells whether the workload serves Gateways and no sidecars' routes. What
+// isEdge reports whether the workload serves Gateways and no sidecars' routes. What
 // such a one lacks for a sidecar's route says nothing about the route.
 func isEdge(state *llmroute.State) bool {
 	edge := false

@@ -89,7 +89,7 @@ func (b *policyBuilder) fault(path, format string, args ...any) {
 }
 
 // failClosed deals with faults of the object's form: rules that cannot be read as
-// they were meant, or may be missing. It tells whether any are left as they were.
+// they were meant, or may be missing. It reports whether any are left as they were.
 func (b *policyBuilder) failClosed() (known bool) {
 	policy := b.out
 	all := len(b.faults) >= maxFaults // of what else is wrong nothing is known
@@ -150,7 +150,7 @@ func verb(action authz.Action) string {
 	return "refuses" // what an unknown action does as well
 }
 
-// isReported tells whether one of the faults is about the field at a path, or about
+// isReported reports whether one of the faults is about the field at a path, or about
 // one inside of it.
 func isReported(faults []Fault, path string) bool {
 	return slices.ContainsFunc(faults, func(f Fault) bool { return isWithin(f, path) })

@@ -51,12 +51,12 @@ func (t *translation) askMesh(p *appliedPolicy, config *authz.Config) {
 	}
 }
 
-// needsMesh tells whether the policy needs the mesh's configuration.
+// needsMesh reports whether the policy needs the mesh's configuration.
 func (p *builtPolicy) needsMesh() bool {
 	return p.policy.Action == authz.Custom || slices.ContainsFunc(p.policy.Rules, usesRemoteIP)
 }
 
-// usesRemoteIP tells whether a rule looks at the address of the client behind proxies.
+// usesRemoteIP reports whether a rule looks at the address of the client behind proxies.
 func usesRemoteIP(rule *authz.Rule) bool {
 	return rule != nil && (slices.ContainsFunc(rule.From, func(s *authz.Source) bool { return len(s.RemoteIPBlocks)+len(s.NotRemoteIPBlocks) > 0 }) ||
 		slices.ContainsFunc(rule.When, isRemoteIP))

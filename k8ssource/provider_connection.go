@@ -119,7 +119,7 @@ func (b *providerBuilder) headers() {
 	}
 }
 
-// hasKey tells whether any of the object's settings has a key.
+// hasKey reports whether any of the object's settings has a key.
 func (b *providerBuilder) hasKey() bool {
 	configs := b.object.Spec.Configs
 	if configs == nil {

@@ -249,14 +249,14 @@ func (b *routeBuilder) checkGateways(path string, list []string) {
 	}
 }
 
-// serves tells whether the workload serves a table: not that of a Gateway which
+// serves reports whether the workload serves a table: not that of a Gateway which
 // selects other workloads.
 func (t *translation) serves(table string) bool {
 	g := t.gateways[table]
 	return g == nil || t.selects(&g.Object)
 }
 
-// selects tells whether a Gateway selects the workload.
+// selects reports whether a Gateway selects the workload.
 func (t *translation) selects(g *Gateway) bool {
 	return !t.known || contains(t.identity.Labels, g.Spec.Selector)
 }

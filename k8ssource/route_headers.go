@@ -14,7 +14,7 @@ type matchedHeader struct {
 	name string // in lower case
 }
 
-// dropped tells whether Caddy drops headers of that name, for the sake of
+// dropped reports whether Caddy drops headers of that name, for the sake of
 // backends that take `_` and `.` in a name for a dash, unless a server expects it.
 func (h *matchedHeader) dropped() bool { return strings.ContainsAny(h.name, "_.") }
 
@@ -23,7 +23,7 @@ func (h *matchedHeader) dashed() string {
 	return strings.NewReplacer("_", "-", ".", "-").Replace(h.name)
 }
 
-// expectable tells whether a listener can expect the header. Caddy drops the one
+// expectable reports whether a listener can expect the header. Caddy drops the one
 // with dashes then, which must not be one that requests need.
 func (h *matchedHeader) expectable() bool {
 	name := h.dashed()

@@ -20,11 +20,11 @@ type builtMatch struct {
 	matcher caddy.ModuleMap
 	// tables are those that the entry is for, if it names any itself.
 	tables []string
-	// workload tells whether the source labels are the workload's.
+	// workload reports whether the source labels are the workload's.
 	workload bool
 }
 
-// appliesIn tells whether the entry is for a table. top tells whether the route
+// appliesIn reports whether the entry is for a table. top reports whether the route
 // itself is.
 func (m *builtMatch) appliesIn(table string, top bool) bool {
 	if m.tables != nil {

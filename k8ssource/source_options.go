@@ -114,7 +114,7 @@ func (o *SourceOptions) Validate() error {
 	return nil
 }
 
-// known tells whether it is known which workload the gateway acts for.
+// known reports whether it is known which workload the gateway acts for.
 func (o *SourceOptions) known() bool { return o.Namespace != "" || len(o.Labels) > 0 }
 
 // Identity is the workload as Translate takes it.

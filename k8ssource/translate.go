@@ -252,7 +252,7 @@ func refusal(faults []Fault) string {
 	return ""
 }
 
-// contains tells whether labels has all of want.
+// contains reports whether labels has all of want.
 func contains(labels, want map[string]string) bool {
 	for k, v := range want {
 		if have, ok := labels[k]; !ok || have != v {

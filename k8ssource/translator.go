@@ -75,7 +75,7 @@ type environment struct {
 	pools  map[string]string
 }
 
-// sameWorkload tells whether the translation is for the same workload, with the
+// sameWorkload reports whether the translation is for the same workload, with the
 // same options.
 func (e *environment) sameWorkload(t *translation) bool {
 	return reflect.DeepEqual(e.identity, t.identity) && reflect.DeepEqual(e.options, t.options)
@@ -140,7 +140,7 @@ func (t *translation) sameSecrets(secrets map[string]*Item[Secret]) bool {
 	return true
 }
 
-// sameEnvironment tells whether routes can be taken over from the last time, and
+// sameEnvironment reports whether routes can be taken over from the last time, and
 // notes by what they are translated now.
 func (t *translation) sameEnvironment() bool {
 	owners := make(map[string]string, len(t.owners))

@@ -74,7 +74,7 @@ func (l *lines) next(b []byte) int {
 	return -1
 }
 
-// cutCRLF tells whether p begins with the second half of the CRLF that ended
+// cutCRLF reports whether p begins with the second half of the CRLF that ended
 // the last event.
 func (l *lines) cutCRLF(p []byte) bool {
 	if !l.cr || p[0] != '\n' {

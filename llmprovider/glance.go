@@ -102,13 +102,13 @@ func glance(event []byte) (s sights, null int) {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
-// valueAt tells whether the value at b[i:] begins with one of the two bytes.
+// valueAt reports whether the value at b[i:] begins with one of the two bytes.
 func valueAt(b []byte, i int, one, other byte) bool {
 	i = skipSpace(b, i)
 	return i < len(b) && (b[i] == one || b[i] == other)
 }
 
-// tellsState tells whether a value of "type" may be one that readKind is after,
+// tellsState reports whether a value of "type" may be one that readKind is after,
 // and not that of one of the many small events of the Responses API.
 func tellsState(value []byte) bool {
 	if bytes.HasPrefix(value, errorKind) {
@@ -123,7 +123,7 @@ func tellsState(value []byte) bool {
 	return ok && len(rest) > 0 && bytes.IndexByte(endInitials, rest[0]) >= 0
 }
 
-// isObscure tells whether glance could miss a member's name or value: its data
+// isObscure reports whether glance could miss a member's name or value: its data
 // may stand in several lines, or a letter of the name be escaped. No provider
 // is known to do either, but both are legal.
 func isObscure(event []byte) bool {

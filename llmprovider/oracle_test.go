@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// isUsageOnly tells whether an event's data is the chunk that carries usage and
+// isUsageOnly reports whether an event's data is the chunk that carries usage and
 // no choices, by decoding all of it.
 func isUsageOnly(data []byte) bool {
 	var chunk struct {

@@ -109,7 +109,7 @@ type Reader interface {
 	// Usage is what is known so far.
 	Usage() *Usage
 
-	// Ended tells whether the answer said itself that it is complete.
+	// Ended reports whether the answer said itself that it is complete.
 	Ended() bool
 
 	// Content reports whether content has come: in a stream an event that has some.
@@ -125,7 +125,7 @@ type Reader interface {
 	// of its API.
 	ErrorEvent(err *Error) []byte
 
-	// Failed tells whether the answer carried an error after it had begun.
+	// Failed reports whether the answer carried an error after it had begun.
 	Failed() bool
 
 	// Failure is the beginning of that error as the provider wrote it, in JSON.

@@ -87,7 +87,7 @@ func literalError(name string) error {
 		"the environment or {file./path/to/secret} to take it from a file (not {$NAME}, which is replaced before the configuration is read)", name)
 }
 
-// empty tells whether the secret is the empty literal, which stands for none.
+// empty reports whether the secret is the empty literal, which stands for none.
 func (s *Secret) empty() bool { return len(s.parts) == 1 && s.parts[0] == secretPart{} }
 
 // WithPrefix returns a secret whose value has text before it, such as "Bearer ".

@@ -153,7 +153,7 @@ func TestSpliceOfAMegabyteAgreesWithSjson(t *testing.T) {
 type pair struct{ name, value string }
 
 // decodeMembers reads an object with encoding/json and keeps the order and the
-// text of its members. ok tells whether it is valid.
+// text of its members. ok reports whether it is valid.
 func decodeMembers(doc []byte) (pairs []pair, ok bool) {
 	if !json.Valid(doc) {
 		return nil, false
@@ -197,7 +197,7 @@ func others(pairs []pair) (out []pair) {
 	return out
 }
 
-// unambiguous tells whether each member that the gateway rewrites is there at
+// unambiguous reports whether each member that the gateway rewrites is there at
 // most once, under its exact name.
 func unambiguous(pairs []pair) bool {
 	for _, name := range rewritten {

@@ -214,7 +214,7 @@ func (t *eventTap) readLong(part []byte) {
 	t.long.write(part)
 }
 
-// read looks into one event and tells whether the client is to see it.
+// read looks into one event and reports whether the client is to see it.
 func (t *eventTap) read(event []byte) (show bool) {
 	s, null := glance(event)
 	if t.usage.Model != "" {
@@ -311,7 +311,7 @@ func (t *eventTap) unfinished() bool {
 	return t.delta || t.broken
 }
 
-// carriesError tells whether a provider says in an event that it failed.
+// carriesError reports whether a provider says in an event that it failed.
 func carriesError(data []byte) bool {
 	e := gjson.GetBytes(data, "error")
 	return e.IsObject() || e.Type == gjson.String && e.Str != ""
@@ -345,7 +345,7 @@ func hidesUsage(data []byte) bool {
 	return gjson.GetBytes(data, "usage").IsObject() && !carriesError(data) && !carriesChoices(data) && gjson.ValidBytes(data)
 }
 
-// carriesChoices tells whether an event has content for the client.
+// carriesChoices reports whether an event has content for the client.
 func carriesChoices(data []byte) bool {
 	choices := gjson.GetBytes(data, "choices")
 	switch {

@@ -467,7 +467,7 @@ func plainRead(events []fakeprovider.Event) (want tapped, ok bool) {
 	return want, true
 }
 
-// hasDuplicates tells whether two members of the document have names that some
+// hasDuplicates reports whether two members of the document have names that some
 // decoder takes for one.
 func hasDuplicates(doc []byte) bool {
 	pairs, _ := decodeMembers(doc)

@@ -65,7 +65,7 @@ const (
 // structural marks the bytes that change the place in a document.
 var structural = [256]bool{'"': true, '{': true, '}': true, '[': true, ']': true, ':': true, ',': true}
 
-// named tells whether members are read at this level: those of the document,
+// named reports whether members are read at this level: those of the document,
 // those of the first choice (the document is 1, the array 2, a choice 3) and
 // those of a response in an event.
 func (t *jsonTap) named() bool {
@@ -274,5 +274,5 @@ func (t *jsonTap) endMember() {
 	t.capture = captureNone
 }
 
-// complete tells whether the document has begun and ended.
+// complete reports whether the document has begun and ended.
 func (t *jsonTap) complete() bool { return t.done && t.depth == 0 }

@@ -225,7 +225,7 @@ func (c *connections) dialTLS(ctx context.Context, network, addr string) (net.Co
 	return secured, nil
 }
 
-// belongsToConfig tells whether a guest module ties the settings to the
+// belongsToConfig reports whether a guest module ties the settings to the
 // configuration they were loaded with.
 func belongsToConfig(t *reverseproxy.HTTPTransport) bool {
 	if len(t.NetworkProxyRaw) > 0 {

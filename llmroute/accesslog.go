@@ -52,7 +52,7 @@ func (l accessLog) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: id}
 }
 
-// showsCredentials tells whether one of the logger's encoders writes credentials
+// showsCredentials reports whether one of the logger's encoders writes credentials
 // out. Nothing is logged.
 func showsCredentials(logger *zap.Logger) bool {
 	probe := new(credentialProbe)

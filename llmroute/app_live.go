@@ -75,7 +75,7 @@ func (a *App) identity(state *State) Identity {
 	return state.Identity
 }
 
-// ready tells whether the source, if any, has been heard, and the process is
+// ready reports whether the source, if any, has been heard, and the process is
 // not about to exit.
 func (a *App) ready() bool {
 	return !caddy.Exiting() && (a.runner == nil || a.snapshot().state != nil)

@@ -73,7 +73,7 @@ func (x *exchange) forward() error {
 	}
 }
 
-// more picks the backend of a further attempt, and tells whether there is one.
+// more picks the backend of a further attempt, and reports whether there is one.
 func (x *exchange) more() bool {
 	if x.attempts < x.rule.Attempts && !x.clientGone() {
 		if i, none := x.pick(); none == nil {
@@ -155,7 +155,7 @@ func (x *exchange) cooling(t *target, now time.Time) bool {
 	return t.state.cooling(now, model)
 }
 
-// allowed tells whether the client may use the model it would get.
+// allowed reports whether the client may use the model it would get.
 func (x *exchange) allowed(t *target) bool {
 	if x.client == nil || len(x.client.Models) == 0 {
 		return true

@@ -198,7 +198,7 @@ func (c *capturing) sort(conn net.Conn) {
 	c.deliver(in, nil)
 }
 
-// isServed tells whether the server has to answer a first request, because there
+// isServed reports whether the server has to answer a first request, because there
 // is a route for its host, or because it is not known yet whether there is one, or
 // because what the client sent so far does not name a host, or not clearly: what may be
 // for a host with a route never goes out past it.
@@ -213,7 +213,7 @@ func (c *capturing) isServed(head requestHead) bool {
 	return c.app.runner != nil && snap.state == nil || snap.hasRoute(c.Address, head.host)
 }
 
-// hasRoute tells whether a listener has a route for the host. It has one for a host that
+// hasRoute reports whether a listener has a route for the host. It has one for a host that
 // has no normal form, which the handler rejects: another server may read it as one that
 // has a route.
 func (s *snapshot) hasRoute(address, sent string) bool {
@@ -376,7 +376,7 @@ func keepDestination(ctx context.Context, conn net.Conn) context.Context {
 	return ctx
 }
 
-// isLocal tells whether only the machine or pod itself can have connected there.
+// isLocal reports whether only the machine or pod itself can have connected there.
 func isLocal(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()

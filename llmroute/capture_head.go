@@ -31,18 +31,18 @@ const (
 	headRequest2                 // HTTP/2 with a request
 )
 
-// isHTTP tells whether a server of HTTP is to have it. A tunnel is none to
+// isHTTP reports whether a server of HTTP is to have it. A tunnel is none to
 // look into if it goes through a proxy elsewhere.
 func (h requestHead) isHTTP() bool {
 	return h.kind != headUnknown && h.kind != headOther && h.kind != headConnect
 }
 
-// isHTTP1 tells whether an answer of HTTP/1 would be understood.
+// isHTTP1 reports whether an answer of HTTP/1 would be understood.
 func (h requestHead) isHTTP1() bool {
 	return h.isHTTP() && h.kind != headWaiting && h.kind != headRequest2
 }
 
-// isWhole tells whether nothing that follows can change it.
+// isWhole reports whether nothing that follows can change it.
 func (h requestHead) isWhole() bool {
 	switch h.kind {
 	case headUnknown, headNoHost, headHost, headWaiting:
@@ -205,13 +205,13 @@ func scanFields(rest []byte) requestHead {
 	return head
 }
 
-// isVersion tells whether text is at the end of a request line of HTTP, whatever the
+// isVersion reports whether text is at the end of a request line of HTTP, whatever the
 // version.
 func isVersion(text []byte) bool {
 	return len(text) > 5 && bytes.EqualFold(text[:5], []byte("HTTP/"))
 }
 
-// isToken tells whether text is a token as RFC 9110 has it in section 5.6.2.
+// isToken reports whether text is a token as RFC 9110 has it in section 5.6.2.
 func isToken(text []byte) bool {
 	for _, c := range text {
 		switch {

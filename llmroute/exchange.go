@@ -228,7 +228,7 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 	}
 }
 
-// clientGone tells whether the client has left.
+// clientGone reports whether the client has left.
 func (x *exchange) clientGone() bool { return x.r.Context().Err() != nil }
 
 // logFields are the fields of the handler's own log lines. They hold no client

@@ -97,7 +97,7 @@ func (l *Listener) validate() error {
 	return nil
 }
 
-// isSidecar tells whether the listener is a sidecar's.
+// isSidecar reports whether the listener is a sidecar's.
 func (l *Listener) isSidecar() bool { return l.Outbound != "" }
 
 // addListeners adds listeners to a snapshot, without the servers whose gateway a
@@ -125,7 +125,7 @@ func (a *App) addListeners(s *snapshot, listeners []*Listener) {
 	}
 }
 
-// listensFor tells whether a listener routes by the table.
+// listensFor reports whether a listener routes by the table.
 func (s *snapshot) listensFor(table string) bool {
 	for _, l := range s.listeners {
 		for _, server := range l.Servers {

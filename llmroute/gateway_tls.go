@@ -76,7 +76,7 @@ func (c *Certificate) verify(presented []*x509.Certificate) ([][]*x509.Certifica
 	return presented[0].Verify(options)
 }
 
-// admits tells whether a connection, identified by the server, fulfils what it asks
+// admits reports whether a connection, identified by the server, fulfils what it asks
 // for now.
 func (s *Server) admits(state *tls.ConnectionState) bool {
 	return state.Version >= s.MinVersion && (!s.ClientAuth || len(state.VerifiedChains) > 0)

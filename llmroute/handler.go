@@ -255,7 +255,7 @@ func (x *exchange) firstMatch(rules []*Rule, targets [][]target) *llmprovider.Er
 	return errNoRoute(x.r)
 }
 
-// matches tells whether the rule is the one for the request.
+// matches reports whether the rule is the one for the request.
 func (x *exchange) matches(rule *Rule) (bool, error) {
 	if rule.readsModel && !x.shared {
 		x.shared = true

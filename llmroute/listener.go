@@ -66,7 +66,7 @@ func (a *App) startGateway(l *Listener, headers []string) (*listener, error) {
 	return a.startListener("llm_gateway", server, map[string]any{"address": l.Address})
 }
 
-// checkFree tells whether the status listener or a site has the address. The
+// checkFree reports whether the status listener or a site has the address. The
 // operating system would let both have it, and share connections out at random.
 func (a *App) checkFree(address string) error {
 	if a.StatusListen != "off" && overlap(address, a.StatusListen) {
@@ -86,7 +86,7 @@ func (a *App) checkFree(address string) error {
 	return nil
 }
 
-// overlap tells whether two addresses have a port of the same network in common.
+// overlap reports whether two addresses have a port of the same network in common.
 func overlap(a, b string) bool {
 	x, errX := caddy.ParseNetworkAddress(a)
 	y, errY := caddy.ParseNetworkAddress(b)

@@ -104,7 +104,7 @@ func (m *ModelMatcher) MatchWithError(r *http.Request) (bool, error) {
 	return in.Model != "" && m.has(in.Model), nil
 }
 
-// has tells whether one of the names matches.
+// has reports whether one of the names matches.
 func (m *ModelMatcher) has(model string) bool {
 	for _, pattern := range m.Models {
 		if matchWildcard(pattern, model) {
@@ -114,7 +114,7 @@ func (m *ModelMatcher) has(model string) bool {
 	return false
 }
 
-// matchWildcard tells whether s is pattern, in which each `*` stands for any
+// matchWildcard reports whether s is pattern, in which each `*` stands for any
 // text.
 func matchWildcard(pattern, s string) bool {
 	head, rest, found := strings.Cut(pattern, "*")

@@ -166,7 +166,7 @@ func (x *exchange) describe(rt ruleTargets, name string) (m listedModel, owner s
 	return listedModel{id: name}, owner
 }
 
-// takes tells whether a request for the model would match the rule's matchers
+// takes reports whether a request for the model would match the rule's matchers
 // of models, of which it may have none.
 func (r *Rule) takes(model string) bool {
 	for _, m := range r.models {

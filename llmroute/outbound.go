@@ -76,7 +76,7 @@ func (o *outbound) dial(ctx context.Context, network, address string) (net.Conn,
 	return &ownConn{conn.(*net.TCPConn), sync.OnceFunc(func() { o.own.Delete(own) })}, nil
 }
 
-// isOwn tells whether the gateway itself has opened the connection. It is to be
+// isOwn reports whether the gateway itself has opened the connection. It is to be
 // asked when something has come in on it, or nothing for a while: by then the
 // address is known.
 func (o *outbound) isOwn(c *capturedConn) bool {

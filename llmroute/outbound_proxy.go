@@ -70,7 +70,7 @@ func rewrite(r *httputil.ProxyRequest) {
 	r.Out.Host = r.In.Host
 }
 
-// unrouted tells whether a request is for a host without a route at a sidecar,
+// unrouted reports whether a request is for a host without a route at a sidecar,
 // and where it was meant to go: a captured connection has a destination, and the
 // client of a proxy names one.
 func (g *gatewayHandler) unrouted(x *exchange, l *liveListener) *passedRequest {

@@ -118,7 +118,7 @@ type charges struct {
 	unpriced bool // some has none
 }
 
-// known tells whether the whole cost is known.
+// known reports whether the whole cost is known.
 func (c *charges) known() bool { return c.priced && !c.unpriced }
 
 // amount is the cost as a decimal number.

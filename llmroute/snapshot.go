@@ -58,7 +58,7 @@ type target struct {
 	model *llmprovider.FixedModel // the backend's own, or nil
 }
 
-// usable tells whether requests can be sent there at all.
+// usable reports whether requests can be sent there at all.
 func (t *target) usable() bool { return t.provider != nil && t.Unusable == "" && t.weight() > 0 }
 
 // settings are those of the provider that requests of the rule use.

@@ -90,7 +90,7 @@ type Finding struct {
 	Reason string `json:"reason"`
 	// Message says what is wrong and what to write instead.
 	Message string `json:"message"`
-	// Used tells that the object is used all the same.
+	// Used is true if the object is used all the same.
 	Used bool `json:"used,omitempty"`
 }
 

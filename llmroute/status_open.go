@@ -41,7 +41,7 @@ type OpenView struct {
 	// Client is the name of the virtual key.
 	Client string `json:"client,omitempty"`
 	Stream bool   `json:"stream,omitempty"`
-	// Answering tells that the first bytes of the answer have come.
+	// Answering is true if the first bytes of the answer have come.
 	Answering bool `json:"answering,omitempty"`
 }
 
@@ -108,7 +108,7 @@ func (m *metrics) openCount() (n int) {
 	return n
 }
 
-// matchesFilter tells whether one of the texts has filter in it, whatever the
+// matchesFilter reports whether one of the texts has filter in it, whatever the
 // case. filter is in lower case.
 func matchesFilter(filter string, texts ...string) bool {
 	if filter == "" {

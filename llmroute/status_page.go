@@ -88,7 +88,7 @@ func CheckHostName(host string) error {
 	return nil
 }
 
-// hostAllowed tells whether the page may be asked for by that name. A page of
+// hostAllowed reports whether the page may be asked for by that name. A page of
 // another site can give its own name to this machine's address and would then
 // be let read the answers (DNS rebinding), but it cannot do without a name.
 func (s *StatusHandler) hostAllowed(sent string) bool {

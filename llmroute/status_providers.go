@@ -27,7 +27,7 @@ func (a *App) providersStatus(snap *snapshot, now time.Time, filter string) View
 	return cut(matching, len(snap.providers))
 }
 
-// hasRule tells whether requests of a rule with such a name came to the
+// hasRule reports whether requests of a rule with such a name came to the
 // provider.
 func (p *providerMetrics) hasRule(filter string) (found bool) {
 	p.tallies.Range(func(rule, _ any) bool {
@@ -127,7 +127,7 @@ func (p *provider) ruleStatus(costs map[costKey]costSums) []ruleRow {
 	return out
 }
 
-// failedOutcome tells whether an attempt's outcome is an error: anything but a status
+// failedOutcome reports whether an attempt's outcome is an error: anything but a status
 // below 400.
 func failedOutcome(result string) bool {
 	return len(result) != 3 || strings.IndexByte("123", result[0]) < 0

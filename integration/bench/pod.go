@@ -132,7 +132,7 @@ func (p *pod) launch(ctx context.Context, name, ns, uid, config string) (*proces
 	return launch(name, p.dir, cmd)
 }
 
-// listens tells whether there are as many listeners in a namespace, its own
+// listens reports whether there are as many listeners in a namespace, its own
 // admin and status listeners not counted.
 func (p *pod) listens(ctx context.Context, ns string, want int) bool {
 	out, err := p.command(ctx, ns, "", "cat", "/proc/net/tcp").Output()

@@ -139,7 +139,7 @@ func (p *process) listens(ctx context.Context) error {
 	return nil
 }
 
-// answersAt tells whether somebody listens at an address.
+// answersAt reports whether somebody listens at an address.
 func answersAt(ctx context.Context, address string) bool {
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err == nil {

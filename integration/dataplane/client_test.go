@@ -56,7 +56,7 @@ type answer struct {
 	err    error
 }
 
-// ok tells whether the answer is a whole chat completion.
+// ok reports whether the answer is a whole chat completion.
 func (a *answer) ok() bool { return a.err == nil && a.status == http.StatusOK && a.model != "" }
 
 func (a *answer) String() string {

@@ -55,7 +55,7 @@ type Recorded struct {
 	done        chan struct{}
 }
 
-// Cancelled tells whether the client left before the reply was complete.
+// Cancelled reports whether the client left before the reply was complete.
 func (r *Recorded) Cancelled() bool { return !r.CancelledAt().IsZero() }
 
 // CancelledAt is when the client was seen to have left; zero if it stayed.

@@ -17,12 +17,12 @@ import (
 	"github.com/caddy-llm/gateway/integration/policycases"
 )
 
-// plainRequest tells whether a request can be sent as it is.
+// plainRequest reports whether a request can be sent as it is.
 func plainRequest(r *policycases.Request) bool {
 	return (r.Port == 0 || r.Port == 80) && r.Peer == "" && r.Local == nil && r.SNI == "" && r.SPIFFE == "" && r.Unverified == "" && r.Token == nil
 }
 
-// plainPolicies tells whether policies are about what a plain request has.
+// plainPolicies reports whether policies are about what a plain request has.
 func plainPolicies(g *policycases.Group) bool {
 	text, _ := json.Marshal(g.Policies)
 	return g.NumTrustedProxies == 0 && !slices.ContainsFunc([]string{"Blocks", "source.ip", "remote.ip", "destination.ip", "CUSTOM"}, func(s string) bool {

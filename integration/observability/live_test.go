@@ -40,7 +40,7 @@ var elsewhere = map[string]string{
 	"llm_injection_certificate_expiry_timestamp_seconds": "integration/kubernetes/injection",
 }
 
-// needsMore tells whether an expression has such a metric.
+// needsMore reports whether an expression has such a metric.
 func needsMore(expr string) bool {
 	return slices.ContainsFunc(metricsIn(expr), func(name string) bool { return elsewhere[name] != "" })
 }
@@ -278,7 +278,7 @@ func fill(expr string, values map[string]string) string {
 
 var errNoData = errors.New("no data")
 
-// data tells whether a result has a number.
+// data reports whether a result has a number.
 func data(result []series, err error) error {
 	if err != nil {
 		return err

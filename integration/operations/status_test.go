@@ -124,7 +124,7 @@ func tokens(t *testing.T, status int) (sum float64) {
 	return sum
 }
 
-// refuses tells whether nobody listens at a port.
+// refuses reports whether nobody listens at a port.
 func refuses(t *testing.T, port int) bool {
 	t.Helper()
 	_, err := try(t.Context(), http.MethodGet, port, "/healthz", "")

@@ -81,7 +81,7 @@ func All(t testing.TB) []Group {
 	return all
 }
 
-// AllowedInversely tells whether the request passes with ALLOW and DENY
+// AllowedInversely reports whether the request passes with ALLOW and DENY
 // exchanged. With one policy, a request is refused by DENY where ALLOW lets it
 // pass, unless the case says why not; of several nothing is said.
 func (g *Group) AllowedInversely(r *Request) (allowed, said bool) {

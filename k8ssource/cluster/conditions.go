@@ -14,7 +14,7 @@ import (
 // ours are the types of the conditions that the gateway writes.
 var ours = []string{k8ssource.ConditionAccepted, k8ssource.ConditionResolvedRefs, k8ssource.ConditionProgrammed, k8ssource.ConditionConflict}
 
-// mayWrite tells whether a status is this workload's to write. One that the gateway
+// mayWrite reports whether a status is this workload's to write. One that the gateway
 // of another workload wrote for the object as it is stays, unless it says that the
 // object is not for that workload.
 func mayWrite(current v1beta1.Status, workload string, applies bool, generation int64) bool {
@@ -25,7 +25,7 @@ func mayWrite(current v1beta1.Status, workload string, applies bool, generation 
 	return applies && (programmed == nil || programmed.ObservedGeneration != generation || programmed.Reason == k8ssource.ReasonNotSelected)
 }
 
-// settled tells whether a status says what it should.
+// settled reports whether a status says what it should.
 func settled(current v1beta1.Status, want []metav1.Condition, workload string) bool {
 	if current.Workload != workload {
 		return false

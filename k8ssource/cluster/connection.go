@@ -19,7 +19,7 @@ type connection struct {
 	failed int // requests in a row
 }
 
-// answered tells whether a request came as far as the API server.
+// answered reports whether a request came as far as the API server.
 func answered(err error) bool {
 	var status apierrors.APIStatus
 	return err == nil || errors.As(err, &status)

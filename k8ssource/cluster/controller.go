@@ -137,7 +137,7 @@ func (c *controller) discover(ctx context.Context) {
 	}
 }
 
-// settled tells whether all kinds are followed, and none is gone.
+// settled reports whether all kinds are followed, and none is gone.
 func (c *controller) settled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -179,13 +179,13 @@ func (f *follower) failure() (attempts int, err error) {
 	return f.attempts, f.problem
 }
 
-// isGone tells whether the API server no longer knows what is followed.
+// isGone reports whether the API server no longer knows what is followed.
 func (f *follower) isGone() bool {
 	_, err := f.failure()
 	return apierrors.IsNotFound(err)
 }
 
-// isRefused tells whether the objects may not be read, and were not before.
+// isRefused reports whether the objects may not be read, and were not before.
 func (f *follower) isRefused() bool {
 	attempts, err := f.failure()
 	return apierrors.IsForbidden(err) && attempts >= enough && !f.isSynced()

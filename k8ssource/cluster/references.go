@@ -35,7 +35,7 @@ func (r *references) follow(ctx context.Context, list []k8ssource.Reference) {
 	}
 }
 
-// pending tells whether there is an object of which nothing is known yet, not even
+// pending reports whether there is an object of which nothing is known yet, not even
 // that it may not be read.
 func (r *references) pending() bool {
 	for _, f := range r.followers {

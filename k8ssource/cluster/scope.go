@@ -35,7 +35,7 @@ func newScope(namespaces []string, own string, gateways bool) scope {
 	return s
 }
 
-// narrow tells whether only some namespaces are followed.
+// narrow reports whether only some namespaces are followed.
 func (s scope) narrow() bool { return s.namespaces[0] != everywhere }
 
 // part is a kind in a namespace, or everywhere: what one follower follows.

@@ -134,7 +134,7 @@ func (s *store) decode(obj any) (key string, o *object, err error) {
 	return key, o, nil
 }
 
-// isSynced tells whether there was a complete list.
+// isSynced reports whether there was a complete list.
 func (s *store) isSynced() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

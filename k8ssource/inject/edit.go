@@ -55,7 +55,7 @@ func editText(text []byte, root *yaml.Node, operations []Operation) ([]byte, err
 	return e.layout(e.result()), nil
 }
 
-// indented tells whether lists begin further to the right than their keys, by the
+// indented reports whether lists begin further to the right than their keys, by the
 // first of them.
 func indented(n *yaml.Node) bool {
 	found, is := false, false

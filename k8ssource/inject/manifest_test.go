@@ -105,7 +105,7 @@ func inOrder(t *testing.T, before, after []byte) {
 	}
 }
 
-// filledIn tells whether a line is another one with something inserted, which only
+// filledIn reports whether a line is another one with something inserted, which only
 // happens at brackets and after keys.
 func filledIn(before, after string) bool {
 	if before == after {

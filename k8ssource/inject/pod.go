@@ -91,7 +91,7 @@ func (p *pod) containers() []container {
 	return slices.Concat(p.Spec.InitContainers, p.Spec.Containers)
 }
 
-// has tells whether the pod has a container of that name.
+// has reports whether the pod has a container of that name.
 func (p *pod) has(name string) bool {
 	return slices.ContainsFunc(p.containers(), func(c container) bool { return c.Name == name })
 }

@@ -134,7 +134,7 @@ func (e *external) body(r *http.Request) (body []byte, partial bool, refusal *Re
 	if r.ContentLength > limit && !config.AllowPartialMessage {
 		return nil, false, tooLarge
 	}
-	// One byte more tells whether there is more, unless the length does.
+	// One byte more reports whether there is more, unless the length does.
 	more := int64(1)
 	if r.ContentLength >= 0 {
 		more = 0

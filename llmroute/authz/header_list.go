@@ -38,7 +38,7 @@ func newHeaderList(names []string) (headerList, error) {
 	return list, nil
 }
 
-// has tells whether a header is in the list.
+// has reports whether a header is in the list.
 func (l headerList) has(name string) bool {
 	return slices.ContainsFunc(l, func(p headerPattern) bool {
 		part := name

@@ -88,7 +88,7 @@ func parseKey(raw []byte) (publicKey, bool) {
 	return p, slices.ContainsFunc(algorithms, func(alg jose.SignatureAlgorithm) bool { return p.fits(string(alg)) })
 }
 
-// fits tells whether a token that is signed with the algorithm could be by this key.
+// fits reports whether a token that is signed with the algorithm could be by this key.
 func (k *publicKey) fits(alg string) bool {
 	if k.alg != "" && k.alg != alg {
 		return false
@@ -111,7 +111,7 @@ func (k *publicKey) fits(alg string) bool {
 	return false
 }
 
-// verify tells whether a key of the set has signed the token. A token that names
+// verify reports whether a key of the set has signed the token. A token that names
 // a key is not tried with keys of other names. Keys and certificates that the
 // token itself brings mean nothing.
 func (s *keySet) verify(p *parsed) error {

@@ -112,7 +112,7 @@ func parse(text string) (*parsed, error) {
 	return p, nil
 }
 
-// looksLikeToken tells whether a text has three parts with dots between them.
+// looksLikeToken reports whether a text has three parts with dots between them.
 func looksLikeToken(text string) bool {
 	header, rest, _ := strings.Cut(text, ".")
 	payload, signature, found := strings.Cut(rest, ".")
@@ -246,7 +246,7 @@ func (p *parsed) time(name string, into *float64) error {
 	return nil
 }
 
-// checkTime tells whether a token with these claims is in force.
+// checkTime reports whether a token with these claims is in force.
 func checkTime(notBefore, expires, now float64) error {
 	if now+clockSkew < notBefore {
 		return errNotYetValid

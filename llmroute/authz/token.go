@@ -53,7 +53,7 @@ func (t *Token) Claim(path []string) []string {
 	return nil
 }
 
-// hasList tells whether a claim's text is a list with spaces between its values.
+// hasList reports whether a claim's text is a list with spaces between its values.
 func (t *Token) hasList(name string) bool {
 	if name == "scope" || name == "permission" {
 		return true

@@ -100,7 +100,7 @@ func (p *place) remove(r *http.Request, gone func(value string) bool) {
 	}
 }
 
-// isOf tells whether a value is one of the tokens, and not to be forwarded.
+// isOf reports whether a value is one of the tokens, and not to be forwarded.
 func (p *place) isOf(value string, tokens []*Token) bool {
 	for _, f := range p.forms {
 		text, ok := f.token(value)

@@ -126,7 +126,7 @@ func newToken(p *parsed, text string, rule *tokenRule, keys *keySet) *Token {
 	}
 }
 
-// accept tells whether the rule accepts the token, and by which keys.
+// accept reports whether the rule accepts the token, and by which keys.
 func (r *tokenRule) accept(ctx context.Context, p *parsed, now float64, logger *zap.Logger) (*keySet, error) {
 	if err := checkTime(p.notBefore, p.expires, now); err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func bareAudience(audience string) string {
 	return strings.TrimSuffix(bare, "/")
 }
 
-// isPreflight tells whether a browser asks what it may ask, which it does
+// isPreflight reports whether a browser asks what it may ask, which it does
 // without a token. Istio lets that pass.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""

@@ -42,7 +42,7 @@ func execute(command []string, stdin string) error {
 	return nil
 }
 
-// netAdmin tells whether the process has the capability NET_ADMIN, as far as
+// netAdmin reports whether the process has the capability NET_ADMIN, as far as
 // the system says so.
 func netAdmin() bool {
 	const capNetAdmin = 12
@@ -59,7 +59,7 @@ func netAdmin() bool {
 	return true
 }
 
-// ipv6State tells whether the kernel has IPv6, and whether there is an address
+// ipv6State reports whether the kernel has IPv6, and whether there is an address
 // of it that others can be reached from.
 func ipv6State() (loaded, inUse bool) {
 	data, err := os.ReadFile("/proc/net/if_inet6")

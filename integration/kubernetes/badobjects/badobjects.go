@@ -40,13 +40,13 @@ type Object struct {
 	// `{namespace}` stands for the object's namespace.
 	Finding string `json:"message"`
 
-	// Refused tells that an API server refuses the object, saying the same.
+	// Refused is true if an API server refuses the object, saying the same.
 	Refused bool `json:"refused"`
 
 	// Says is what the API server says instead, where the definition is Istio's.
 	Says string `json:"says"`
 
-	// Used tells that the object is used all the same.
+	// Used is true if the object is used all the same.
 	Used bool `json:"used"`
 }
 
@@ -78,7 +78,7 @@ func (o *Object) Manifest(t testing.TB) string {
 	return string(data)
 }
 
-// Ours tells whether the object's kind is the gateway's own.
+// Ours reports whether the object's kind is the gateway's own.
 func (o *Object) Ours() bool { return o.Kind == "LLMProvider" || o.Kind == "LLMRoute" }
 
 func (o *Object) apiVersion() string {

@@ -138,7 +138,7 @@ func (c *Cluster) install(crd definition) {
 	}
 }
 
-// served tells whether the API server answers for each version of a kind, and
+// served reports whether the API server answers for each version of a kind, and
 // lists it where clients look kinds up.
 func (c *Cluster) served(crd definition) error {
 	for _, v := range crd.Spec.Versions {

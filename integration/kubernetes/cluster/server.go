@@ -114,7 +114,7 @@ func (s *server) startAPI() error {
 	return s.api.until(s.ready)
 }
 
-// ready tells whether the API server serves all that a fresh cluster has.
+// ready reports whether the API server serves all that a fresh cluster has.
 func (s *server) ready() error {
 	if s.client == nil {
 		client, err := newClient(s.caFile())

@@ -46,7 +46,7 @@ func TestBadObjects(t *testing.T) {
 	}
 }
 
-// says tells whether kubectl's output has a finding: its path, and later in the
+// says reports whether kubectl's output has a finding: its path, and later in the
 // line what is wrong there.
 func says(output, finding string) bool {
 	path, text, _ := strings.Cut(finding, ": ")

@@ -119,7 +119,7 @@ func (w *world) start() *replica {
 	return r
 }
 
-// leads tells whether the replica keeps the authority.
+// leads reports whether the replica keeps the authority.
 func (r *replica) leads() bool {
 	for _, line := range r.Logs() {
 		if strings.HasPrefix(line.Message, "this gateway keeps the certificate authority") {
@@ -149,7 +149,7 @@ type container struct {
 	RestartPolicy string `json:"restartPolicy,omitempty"`
 }
 
-// injected tells whether the pod has the sidecar, as one that stays.
+// injected reports whether the pod has the sidecar, as one that stays.
 func (p *pod) injected() bool {
 	for _, c := range p.Spec.InitContainers {
 		if c.Name == "llm-gateway" && c.RestartPolicy == "Always" {

@@ -90,7 +90,7 @@ func snapshotLines(g *running) (out []string) {
 	return out
 }
 
-// leads tells whether a gateway is the one that writes.
+// leads reports whether a gateway is the one that writes.
 func leads(g *running) bool {
 	for _, line := range g.Logs() {
 		if strings.HasPrefix(line.Message, "this gateway writes the status") {

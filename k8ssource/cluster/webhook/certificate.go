@@ -129,7 +129,7 @@ func (c *certificate) choose(now time.Time) *root {
 	return newest
 }
 
-// stillTrusted tells whether API servers may still trust the certificate there is.
+// stillTrusted reports whether API servers may still trust the certificate there is.
 func (c *certificate) stillTrusted() bool {
 	if _, ok := c.trusted[c.by.fingerprint()]; ok || len(c.trusted) == 0 {
 		return true
@@ -137,7 +137,7 @@ func (c *certificate) stillTrusted() bool {
 	return c.has(c.by)
 }
 
-// has tells whether the authority has a root.
+// has reports whether the authority has a root.
 func (c *certificate) has(r *root) bool {
 	return slices.ContainsFunc(c.authority, func(other *root) bool { return other.certificate.Equal(r.certificate) })
 }
