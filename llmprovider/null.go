@@ -11,7 +11,7 @@ import (
 // some clients refuse what they did not ask for. Data in several lines is left as
 // it is.
 //
-// colon is where glance saw one, or -1 if all of the event is to be searched.
+// colon is where prescan saw one, or -1 if all of the event is to be searched.
 func nullUsage(event []byte, colon int) span {
 	if colon >= 0 && bytes.HasPrefix(event, dataField) {
 		return nullInTail(event, colon)

@@ -143,7 +143,7 @@ func (t *eventTap) write(p []byte, pass func([]byte) error) error {
 
 // decide decides about an event by the fields before a comment.
 func (t *eventTap) decide(fields []byte) fate {
-	if s, _ := glance(fields); s&seesUsage != 0 && hidesUsage(eventData(fields)) {
+	if s, _ := prescan(fields); s&hintUsage != 0 && hidesUsage(eventData(fields)) {
 		return dropped
 	}
 	return shown
@@ -216,12 +216,12 @@ func (t *eventTap) readLong(part []byte) {
 
 // read looks into one event and reports whether the client is to see it.
 func (t *eventTap) read(event []byte) (show bool) {
-	s, null := glance(event)
+	s, null := prescan(event)
 	if t.usage.Model != "" {
-		s &^= seesModel
+		s &^= hintModel
 	}
 	if !t.hide {
-		s &^= seesNull
+		s &^= hintNull
 	}
 	if !t.content {
 		t.noteContent(carriesContent(eventData(event)))
@@ -229,32 +229,32 @@ func (t *eventTap) read(event []byte) (show bool) {
 	if s == 0 {
 		return true
 	}
-	if s&seesNull != 0 {
+	if s&hintNull != 0 {
 		t.null = nullUsage(event, null)
 	}
-	if s == seesNull {
+	if s == hintNull {
 		return true
 	}
 	data := eventData(event)
-	if s&seesModel != 0 {
+	if s&hintModel != 0 {
 		t.readModel(data)
 	}
-	if s&seesFinish != 0 {
+	if s&hintFinish != 0 {
 		t.readFinish(data)
 	}
-	if s&seesKind != 0 {
+	if s&hintKind != 0 {
 		t.readKind(gjson.GetBytes(data, "type").Str)
 	}
-	if s&seesError != 0 {
+	if s&hintError != 0 {
 		t.failed = t.failed || carriesError(data)
 	}
-	if s&seesDone != 0 {
+	if s&hintDone != 0 {
 		t.ended = t.ended || isDone(data)
 	}
 	if t.failed && t.failure == nil {
 		t.failure = bytes.Clone(data[:min(len(data), maxCaptured)])
 	}
-	return s&seesUsage == 0 || t.readUsage(data)
+	return s&hintUsage == 0 || t.readUsage(data)
 }
 
 func (t *eventTap) readModel(data []byte) {

@@ -315,8 +315,8 @@ func (x *exchange) keep(a *attempt) *keptAnswer {
 	}
 	if u := reader.Usage(); u.Known && !u.Zero() {
 		x.h.app.metrics.count(x, u, statusText(res.StatusCode))
-		x.passedOver.Add(u)
-		a.span.passedOver(u)
+		x.discardedUsage.Add(u)
+		a.span.discarded(u)
 		x.charge(u)
 	}
 	if err != nil || len(body) > maxKept {

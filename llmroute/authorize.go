@@ -47,13 +47,13 @@ func (x *exchange) deny(d *authz.Decision) error {
 	x.failure = &llmprovider.Error{Status: d.Refusal.Status, Code: authz.ErrorCode, Message: d.Reason}
 	x.h.app.denied(x.r, d)
 	d.Log(x.h.logger, x.r)
-	askForNoBody(x.w, x.r)
+	closeIfExpectContinue(x.w, x.r)
 	return d.Refusal.Write(x.w)
 }
 
 // RecordDenial implements authz.Recorder, for llm_authz.
 func (a *App) RecordDenial(r *http.Request, d *authz.Decision) {
-	a.metrics.turnAway(authz.ErrorCode)
+	a.metrics.countRefusal(authz.ErrorCode)
 	a.denied(r, d)
 }
 

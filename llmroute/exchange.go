@@ -64,22 +64,22 @@ type exchange struct {
 	attempts int     // that there were, a pool's endpoints not counted
 	timedOut int     // of these: they reached a provider that did not respond in time
 
-	status     int           // the provider's answer that the client got
-	complete   atomic.Bool   // all content of a stream has come
-	firstByte  time.Duration // from began to the first byte of a body
-	firstToken time.Duration // from began to the first event with content of a stream
-	compressed bool          // the response is, so that its usage cannot be read
-	waited     time.Duration // for the request's body and for providers
-	overhead   time.Duration // the rest of the time until the answer's head
-	usage      llmprovider.Usage
-	passedOver llmprovider.Usage  // the usage of answers that were not given to the client
-	charges    charges            // for both
-	failure    *llmprovider.Error // the gateway's own error, if it answered with one
-	denied     *authz.Decision    // what did not let the request pass
-	token      *authz.Token       // that was verified, or nil
-	aborted    bool               // the answer broke off after it had begun
-	gone       bool               // the client left
-	erred      bool               // the provider reported an error inside an answer that had begun well
+	status         int           // the provider's answer that the client got
+	complete       atomic.Bool   // all content of a stream has come
+	firstByte      time.Duration // from began to the first byte of a body
+	firstToken     time.Duration // from began to the first event with content of a stream
+	compressed     bool          // the response is, so that its usage cannot be read
+	waited         time.Duration // for the request's body and for providers
+	overhead       time.Duration // the rest of the time until the answer's head
+	usage          llmprovider.Usage
+	discardedUsage llmprovider.Usage  // the usage of answers that were not given to the client
+	charges        charges            // for both
+	failure        *llmprovider.Error // the gateway's own error, if it answered with one
+	denied         *authz.Decision    // what did not let the request pass
+	token          *authz.Token       // that was verified, or nil
+	aborted        bool               // the answer broke off after it had begun
+	gone           bool               // the client left
+	erred          bool               // the provider reported an error inside an answer that had begun well
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
@@ -171,7 +171,7 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 		return x.refuseBody(err)
 	}
 	if x.in == nil || !x.in.Whole() {
-		askForNoBody(x.w, x.r)
+		closeIfExpectContinue(x.w, x.r)
 	}
 	return err.Write(x.w)
 }
@@ -210,15 +210,15 @@ func (x *exchange) drain() {
 	}
 	x.mu.Unlock()
 	if again {
-		now, control := time.Now(), http.NewResponseController(innermost(x.w))
+		now, control := time.Now(), http.NewResponseController(unwrapWriter(x.w))
 		_ = control.SetReadDeadline(now) // where it cannot be set, the server ends with the process
 		_ = control.SetWriteDeadline(now)
 	}
 }
 
-// innermost returns the server's own writer. Its deadlines may be set while the
+// unwrapWriter returns the server's own writer. Its deadlines may be set while the
 // request's goroutine writes; those of Caddy's writers around it may not.
-func innermost(w http.ResponseWriter) http.ResponseWriter {
+func unwrapWriter(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
@@ -332,6 +332,6 @@ func tokens(u llmprovider.Usage, n int64) string {
 // over as well as the one that the client got.
 func (x *exchange) total() llmprovider.Usage {
 	u := x.usage
-	u.Add(&x.passedOver)
+	u.Add(&x.discardedUsage)
 	return u
 }

@@ -62,11 +62,11 @@ type Handler struct {
 	// are not concerned. Default: none.
 	AllowedOrigins []string `json:"allowed_origins,omitempty"`
 
-	origins []string // AllowedOrigins as browsers write them
-	keys    *Keys    // that clients of the gateway's own listeners need, nil at sites
-	app     *App
-	logger  *zap.Logger
-	place   int // of the rules in a snapshot
+	origins      []string // AllowedOrigins as browsers write them
+	keys         *Keys    // that clients of the gateway's own listeners need, nil at sites
+	app          *App
+	logger       *zap.Logger
+	handlerIndex int // of the rules in a snapshot
 }
 
 // CaddyModule returns the Caddy module information.
@@ -98,7 +98,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	switch {
 	case len(h.Rules) > 0:
-		h.place = h.app.register(h)
+		h.handlerIndex = h.app.register(h)
 	case h.Table != "":
 		h.app.served[h.Table] = true
 	}
@@ -144,7 +144,7 @@ func (x *exchange) lookup() (rules []*Rule, targets [][]target, refused *llmprov
 	snap := x.snap
 	switch {
 	case len(x.h.Rules) > 0:
-		return x.h.Rules, snap.static[x.h.place], nil
+		return x.h.Rules, snap.static[x.h.handlerIndex], nil
 	case x.table != "":
 		t := snap.tables[x.table]
 		if t == nil {

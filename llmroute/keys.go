@@ -222,11 +222,11 @@ func (k *Keys) refuse(w http.ResponseWriter, r *http.Request, refused *llmprovid
 	if c := k.logger.Check(zapcore.DebugLevel, "request refused"); c != nil {
 		c.Write(zap.Int("status", refused.Status), zap.String("code", refused.Code))
 	}
-	k.metrics.turnAway(refused.Code)
+	k.metrics.countRefusal(refused.Code)
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("llm_error", refused.Code))
 	}
-	askForNoBody(w, r)
+	closeIfExpectContinue(w, r)
 	return refused.Write(w)
 }
 

@@ -15,10 +15,10 @@ const (
 	lingerSize = 64 << 20
 )
 
-// askForNoBody lets a client that waits to be asked for its body have the answer
+// closeIfExpectContinue lets a client that waits to be asked for its body have the answer
 // without sending it. net/http would see to that, but does not know its own body
 // inside of Caddy's, and would read it before it lets the answer out.
-func askForNoBody(w http.ResponseWriter, r *http.Request) {
+func closeIfExpectContinue(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
 		w.Header().Set("Connection", "close")
 	}

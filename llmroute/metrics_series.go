@@ -164,8 +164,8 @@ func (m *metrics) translated(t *llmprovider.Translation) {
 // refuse counts a request that the gateway answers with an error of its own.
 func (m *metrics) refuse(rule, code string) { m.refused.WithLabelValues(rule, code).Inc() }
 
-// turnAway counts a request that was refused before any llm_route saw it.
-func (m *metrics) turnAway(code string) {
+// countRefusal counts a request that was refused before any llm_route saw it.
+func (m *metrics) countRefusal(code string) {
 	m.refuse("", code)
 	m.endings.add(code)
 }

@@ -205,7 +205,7 @@ func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error
 // refused counts an error of the matcher and returns it as Caddy's.
 func (m *ModelMatcher) refused(err *llmprovider.Error) error {
 	if metrics := m.bodies.metrics.Load(); metrics != nil {
-		metrics.turnAway(err.Code)
+		metrics.countRefusal(err.Code)
 	}
 	return caddyhttp.Error(err.Status, err)
 }

@@ -136,8 +136,8 @@ func (t *attemptSpan) failed(errorType string, coolDown time.Duration) {
 	}
 }
 
-// passedOver notes the usage of an answer that the client does not get.
-func (t *attemptSpan) passedOver(u *llmprovider.Usage) {
+// discarded notes the usage of an answer that the client does not get.
+func (t *attemptSpan) discarded(u *llmprovider.Usage) {
 	if t != nil {
 		t.usage = *u
 	}

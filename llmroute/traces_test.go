@@ -25,7 +25,7 @@ func TestTracesCostNothingWhenOff(t *testing.T) {
 		x.span.sends(nil)
 		x.span.answered(200)
 		x.span.failed("500", 1)
-		x.span.passedOver(nil)
+		x.span.discarded(nil)
 		x.span.firstToken()
 		x.span.end(x)
 		x.traced.fallsBack(x.attempt, "b")

@@ -113,7 +113,7 @@ func (s *Set) Authorize(answer http.Header, r *http.Request, providers Providers
 		return Decision{Refusal: refusal, Rule: -1, Reason: refusal.Body}
 	}
 	// Before the other policies, which may look at the headers that come of it.
-	s.tokens.handOn(r, token)
+	s.tokens.forwardToken(r, token)
 	req.changed()
 	req.token = token
 	d := s.policies.decide(req, s.logger)

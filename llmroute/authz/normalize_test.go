@@ -158,7 +158,7 @@ func FuzzTexts(f *testing.F) {
 		}
 		// An index finds the same.
 		test := &textTest{attribute: &attribute{kind: attrMethod}, values: texts}
-		file := newFile(test.attribute)
+		file := newRuleIndex(test.attribute)
 		keys := test.keys()
 		for _, k := range keys {
 			file.add(k, 0)

@@ -4,9 +4,9 @@ package authz
 // many, each is filed under the values of one of its lists, if nothing but these
 // values can match it; the others are tried one after another.
 type ruleSet struct {
-	rules []*rule
-	files []*file
-	rest  []int32 // not filed
+	rules   []*rule
+	indexes []*ruleIndex
+	rest    []int32 // not filed
 }
 
 // fewRules are tried faster than looked up.
@@ -26,7 +26,7 @@ func newRuleSet(rules []*rule) ruleSet {
 			}
 		}
 	}
-	files := make(map[*attribute]*file)
+	indexes := make(map[*attribute]*ruleIndex)
 	for i := range rules {
 		var best []key
 		cost := len(rules)
@@ -43,11 +43,11 @@ func newRuleSet(rules []*rule) ruleSet {
 			s.rest = append(s.rest, int32(i))
 			continue
 		}
-		f := files[best[0].attribute]
+		f := indexes[best[0].attribute]
 		if f == nil {
-			f = newFile(best[0].attribute)
-			files[f.attribute] = f
-			s.files = append(s.files, f)
+			f = newRuleIndex(best[0].attribute)
+			indexes[f.attribute] = f
+			s.indexes = append(s.indexes, f)
 		}
 		for _, k := range best {
 			f.add(k, int32(i))
@@ -112,7 +112,7 @@ func keysOf(checks []check, like check) []key {
 // find is the first rule that matches.
 func (s *ruleSet) find(r *request) *rule {
 	best := s.first(s.rest, r, int32(len(s.rules)))
-	for _, f := range s.files {
+	for _, f := range s.indexes {
 		best = f.find(s, r, best)
 	}
 	if int(best) == len(s.rules) {

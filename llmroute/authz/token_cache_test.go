@@ -71,7 +71,7 @@ func BenchmarkRememberedToken(b *testing.B) {
 		if refusal != nil {
 			b.Fatal(refusal.Body)
 		}
-		tokens.handOn(r, token)
+		tokens.forwardToken(r, token)
 	}
 }
 

@@ -16,9 +16,9 @@ type claimHeader struct {
 	claim string
 }
 
-// handOn sets the request's headers that rules hand on of the token, nil for
+// forwardToken sets the request's headers that rules hand on of the token, nil for
 // none, and takes the token out of it unless it is to be forwarded.
-func (t *tokens) handOn(r *http.Request, token *Token) {
+func (t *tokens) forwardToken(r *http.Request, token *Token) {
 	// Whatever the request is: only rules may set them.
 	for _, name := range t.outputs {
 		delete(r.Header, name)

@@ -56,7 +56,7 @@ func TestHandOnTakesTheTokenAway(t *testing.T) {
 				shallow[name] = values
 			}
 			tokens := compile(t, test.rule)
-			tokens.handOn(r, expect(t, tokens, r, ""))
+			tokens.forwardToken(r, expect(t, tokens, r, ""))
 			if !reflect.DeepEqual(r.Header, test.want) || r.URL.RawQuery != test.wantedQuery {
 				t.Errorf("got %v and %q", r.Header, r.URL.RawQuery)
 			}
@@ -88,7 +88,7 @@ func TestHandOnSetsHeaders(t *testing.T) {
 	for _, name := range []string{"X-Payload", "X-Sub", "X-None", "X-List", "X-Lines", "X-Empty"} {
 		r.Header[name] = []string{"forged", "twice"}
 	}
-	tokens.handOn(r, expect(t, tokens, r, ""))
+	tokens.forwardToken(r, expect(t, tokens, r, ""))
 	want := http.Header{
 		"X-Payload": {strings.Split(token, ".")[1]}, "X-Sub": {"alice"}, "X-Nested": {"deep"}, "X-Number": {"42"}, "X-Large": {"9223372036854775809"},
 		"X-Float": {"1.25"}, "X-Exponent": {"1000000000000000000000"}, "X-Bool": {"true"}, "X-Url": {"blue"},
@@ -102,7 +102,7 @@ func TestHandOnSetsHeaders(t *testing.T) {
 
 	r = httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header = http.Header{"X-Sub": {"forged"}, "X-Payload": {"forged"}, "X-A": {"b"}}
-	tokens.handOn(r, expect(t, tokens, r, ""))
+	tokens.forwardToken(r, expect(t, tokens, r, ""))
 	if want := (http.Header{"X-A": {"b"}}); !reflect.DeepEqual(r.Header, want) {
 		t.Errorf("without a token: got %v", r.Header)
 	}
@@ -119,7 +119,7 @@ func TestHandOnOfTwoTokens(t *testing.T) {
 	tokens := compile(t, first, second)
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header = http.Header{"X-First": {good(t, nil)}, "X-Second": {other}}
-	tokens.handOn(r, expect(t, tokens, r, ""))
+	tokens.forwardToken(r, expect(t, tokens, r, ""))
 	if want := (http.Header{"X-Second": {other}, "X-Sub": {"alice"}}); !reflect.DeepEqual(r.Header, want) {
 		t.Errorf("got %v", r.Header)
 	}

@@ -22,8 +22,8 @@ const (
 	textSuffix
 )
 
-// file has the numbers of rules, in order, under values of one attribute.
-type file struct {
+// ruleIndex has the numbers of rules, in order, under values of one attribute.
+type ruleIndex struct {
 	attribute *attribute
 	// By form.
 	texts [textSuffix + 1]map[string][]int32
@@ -34,15 +34,15 @@ type file struct {
 	bits      []int // the lengths of address ranges
 }
 
-func newFile(a *attribute) *file {
-	f := &file{attribute: a, addresses: make(map[netip.Prefix][]int32)}
+func newRuleIndex(a *attribute) *ruleIndex {
+	f := &ruleIndex{attribute: a, addresses: make(map[netip.Prefix][]int32)}
 	for i := range f.texts {
 		f.texts[i] = make(map[string][]int32)
 	}
 	return f
 }
 
-func (f *file) add(k key, rule int32) {
+func (f *ruleIndex) add(k key, rule int32) {
 	if k.prefix.IsValid() {
 		f.addresses[k.prefix] = append(f.addresses[k.prefix], rule)
 		if !slices.Contains(f.bits, k.prefix.Bits()) {
@@ -57,7 +57,7 @@ func (f *file) add(k key, rule int32) {
 }
 
 // find is the first of the filed rules before best that matches, else best.
-func (f *file) find(s *ruleSet, r *request, best int32) int32 {
+func (f *ruleIndex) find(s *ruleSet, r *request, best int32) int32 {
 	switch f.attribute.kind {
 	case attrSourceIP, attrRemoteIP, attrDestinationIP:
 		addr := r.address(f.attribute.kind)
@@ -81,7 +81,7 @@ func (f *file) find(s *ruleSet, r *request, best int32) int32 {
 	return best
 }
 
-func (f *file) findText(s *ruleSet, r *request, text string, best int32) int32 {
+func (f *ruleIndex) findText(s *ruleSet, r *request, text string, best int32) int32 {
 	best = s.first(f.texts[textExact][text], r, best)
 	for _, length := range f.lengths[textPrefix] {
 		if length <= len(text) {

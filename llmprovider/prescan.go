@@ -2,19 +2,19 @@ package llmprovider
 
 import "bytes"
 
-// sights is what an event seems to hold of what an eventTap is after.
-type sights uint8
+// hints is what an event seems to hold of what an eventTap is after.
+type hints uint8
 
 const (
-	seesModel sights = 1 << iota
-	seesFinish
-	seesKind
-	seesError
-	seesUsage
-	seesDone
-	seesNull // usage that is null
+	hintModel hints = 1 << iota
+	hintFinish
+	hintKind
+	hintError
+	hintUsage
+	hintDone
+	hintNull // usage that is null
 
-	seesAll = seesModel | seesFinish | seesKind | seesError | seesUsage | seesDone | seesNull
+	hintAll = hintModel | hintFinish | hintKind | hintError | hintUsage | hintDone | hintNull
 )
 
 var (
@@ -35,7 +35,7 @@ var (
 // maxDone bounds an event that does nothing but say [DONE], in bytes.
 const maxDone = 64
 
-// glance tells in one pass what a closer look at the event may find. Most
+// prescan tells in one pass what a closer look at the event may find. Most
 // events of a stream are content alone, and most values of interest are null in
 // most events; those are seen from the value's first byte. Whatever is missed
 // by it is not there.
@@ -45,13 +45,13 @@ const maxDone = 64
 // is found is never text.
 //
 // null is the offset of the colon before the last usage that is null, or -1.
-func glance(event []byte) (s sights, null int) {
+func prescan(event []byte) (s hints, null int) {
 	null = -1
-	if isObscure(event) {
-		return seesAll, null
+	if needsFullParse(event) {
+		return hintAll, null
 	}
 	if len(event) <= maxDone && bytes.Contains(event, doneData) {
-		s |= seesDone
+		s |= hintDone
 	}
 	for i := 0; ; i++ {
 		n := bytes.IndexByte(event[i:], ':')
@@ -74,27 +74,27 @@ func glance(event []byte) (s sights, null int) {
 				switch at := skipSpace(event, i+1); {
 				case at == len(event):
 				case event[at] == '{':
-					s |= seesUsage
+					s |= hintUsage
 				case event[at] == 'n':
-					s |= seesNull
+					s |= hintNull
 					null = i
 				}
 			case bytes.HasSuffix(name, typeName):
 				if tellsState(event[skipSpace(event, i+1):]) {
-					s |= seesKind
+					s |= hintKind
 				}
 			}
 		case 'n':
 			if (bytes.HasSuffix(name, finishName) || bytes.HasSuffix(name, stopName)) && valueAt(event, i+1, '"', '"') {
-				s |= seesFinish
+				s |= hintFinish
 			}
 		case 'l':
 			if bytes.HasSuffix(name, modelName) && valueAt(event, i+1, '"', '"') {
-				s |= seesModel
+				s |= hintModel
 			}
 		case 'r':
 			if bytes.HasSuffix(name, errorName) && valueAt(event, i+1, '{', '"') {
-				s |= seesError
+				s |= hintError
 			}
 		}
 	}
@@ -123,10 +123,10 @@ func tellsState(value []byte) bool {
 	return ok && len(rest) > 0 && bytes.IndexByte(endInitials, rest[0]) >= 0
 }
 
-// isObscure reports whether glance could miss a member's name or value: its data
+// needsFullParse reports whether prescan could miss a member's name or value: its data
 // may stand in several lines, or a letter of the name be escaped. No provider
 // is known to do either, but both are legal.
-func isObscure(event []byte) bool {
+func needsFullParse(event []byte) bool {
 	firstLine := bytes.IndexByte(event, '\n') + 1
 	if len(event)-firstLine > len("\r\n") && bytes.Count(event, dataField) > 1 {
 		return true
