@@ -166,9 +166,9 @@ func (c *Connection) watch(ctx caddy.Context, s *Secret, ref string) {
 	logger := ctx.Logger().With(zap.String("host", c.Host), zap.String("secret", ref))
 	s.report = func(err error) {
 		if err != nil {
-			logger.Error("a secret cannot be read any more; its last good value stays in force", zap.Error(err))
+			logger.Error("secret cannot be read; its last value stays in use", zap.Error(err))
 		} else {
-			logger.Info("a secret can be read again")
+			logger.Info("secret can be read again")
 		}
 	}
 }

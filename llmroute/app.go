@@ -239,7 +239,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		p.origin = "configuration"
 		a.static[name] = p
 		if err := p.CheckCredentials(); err != nil {
-			a.logger.Error("provider has no key; requests that need it are refused until it is there", zap.String("provider", name), zap.Error(err))
+			a.logger.Error("API key unavailable; requests to this provider get 503 until it is", zap.String("provider", name), zap.Error(err))
 		}
 	}
 	if err := a.provisionGuards(ctx); err != nil {

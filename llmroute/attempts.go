@@ -376,7 +376,7 @@ func (x *exchange) logAttempt(status int, err error, pause time.Duration) {
 }
 
 func (x *exchange) logRejectedKey(status int) {
-	if c := x.h.logger.Check(zapcore.ErrorLevel, "the provider rejected the gateway's key; check where it comes from"); c != nil {
+	if c := x.h.logger.Check(zapcore.ErrorLevel, "provider rejected the gateway's key; check the key's source"); c != nil {
 		c.Write(append(x.logFields(), zap.Int("status", status), zap.String("key_from", x.provider.CredentialRef(x.settings.Rule)))...)
 	}
 }

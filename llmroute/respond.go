@@ -65,7 +65,7 @@ func (x *exchange) respond(a *attempt) error {
 		if res.StatusCode < 400 { // else the status has told
 			x.cool(a.ctx, errorStatus(reader.Failure()), nil, true)
 		}
-		if c := x.h.logger.Check(zapcore.WarnLevel, "the provider reported an error inside its answer"); c != nil {
+		if c := x.h.logger.Check(zapcore.WarnLevel, "provider reported an error inside its response"); c != nil {
 			c.Write(x.logFields()...)
 		}
 	}
@@ -137,7 +137,7 @@ func (x *exchange) abort(a *attempt, r *relay, err error) error {
 	var write errClientWrite
 	if errors.As(err, &write) || x.clientGone() {
 		x.gone = true
-		if c := x.h.logger.Check(zapcore.DebugLevel, "client left before the answer ended"); c != nil {
+		if c := x.h.logger.Check(zapcore.DebugLevel, "client left before the response ended"); c != nil {
 			c.Write(append(x.logFields(), zap.Error(err))...)
 		}
 		panic(http.ErrAbortHandler)

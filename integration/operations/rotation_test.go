@@ -104,7 +104,7 @@ func TestKeyFilesAreFollowed(t *testing.T) {
 			}
 			_ = os.Remove(path)
 			g.WriteFile("secrets/key", "key-1")
-			waitFor(t, "the key to be read again", func() bool { used(); return len(logsWith(g, mark, "a secret can be read again")) > 0 })
+			waitFor(t, "the key to be read again", func() bool { used(); return len(logsWith(g, mark, "secret can be read again")) > 0 })
 		})
 	}
 }
@@ -152,7 +152,7 @@ func TestKeysThatComeLater(t *testing.T) {
 	up := fp.New(t, fp.Plain(), fp.HTTP1Only())
 	port := gateway.FreePort(t)
 	g := gateway.Start(t, gateway.Render(t, rotationConfig, map[string]any{"URL": up.URL(), "Port": port}), gateway.Env("KEY", "key-of-env"))
-	if line := g.WaitLog("provider has no key"); line.Level != "error" || line.Fields["provider"] != "p" {
+	if line := g.WaitLog("API key unavailable"); line.Level != "error" || line.Fields["provider"] != "p" {
 		t.Errorf("the log says %s", line.Raw)
 	}
 	a := post(t, port, "/", ask)
