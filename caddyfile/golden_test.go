@@ -42,6 +42,9 @@ func (goldenSource) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "llm.sources.golden", New: func() caddy.Module { return new(goldenSource) }}
 }
 
+// UseKeys implements llmroute.KeysSource.
+func (*goldenSource) UseKeys(string) {}
+
 func (s *goldenSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	s.Paths = d.RemainingArgs()
