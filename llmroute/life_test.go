@@ -122,6 +122,7 @@ func TestLives(t *testing.T) {
 		}
 		bodies[i] = res
 	}
+	feed.report(state(plain, 2))
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	for range 2 {
@@ -143,11 +144,11 @@ func TestLives(t *testing.T) {
 	var goroutines int
 	var heap uint64
 	changes := 0
-	for until := time.Now().Add(20 * time.Second); changes < 10_000 && (changes < 1000 || time.Now().Before(until)); changes++ {
+	for until := time.Now().Add(8 * time.Second); changes < 10_000 && (changes < 1000 || time.Now().Before(until)); changes++ {
 		if changes == 500 {
 			goroutines, heap = held()
 		}
-		feed.report(state(plain, changes+2))
+		feed.report(state(plain, changes+3))
 	}
 	nowGoroutines, nowHeap := held()
 	stop.Store(true)
@@ -168,7 +169,7 @@ func TestLives(t *testing.T) {
 		}
 	}
 	world.wait(1)
-	if n := world.made.Load(); n != int64(changes)+2 {
+	if n := world.made.Load(); n != int64(changes)+3 {
 		t.Errorf("%d providers were made", n)
 	}
 }
