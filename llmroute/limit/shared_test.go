@@ -114,8 +114,9 @@ func (r *replica) reserve(t testing.TB, req *Request) (*Reservation, *Refusal) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	done := make(chan struct{})
+	done, ended := make(chan struct{}), make(chan struct{})
 	go func() { // as sharing.run does
+		defer close(ended)
 		for {
 			select {
 			case <-r.s.sharing.wake:
@@ -127,6 +128,7 @@ func (r *replica) reserve(t testing.TB, req *Request) (*Reservation, *Refusal) {
 	}()
 	got, refused := r.s.Reserve(ctx, req)
 	close(done)
+	<-ended
 	return got, refused
 }
 

@@ -17,7 +17,7 @@ import (
 func TestScenarios(t *testing.T) {
 	c := install(t)
 	c.InstallIstioCRDs("Gateway", "AuthorizationPolicy", "RequestAuthentication")
-	for _, ns := range []string{"a", "b", "edge", "istio-system", "other", "team"} {
+	for _, ns := range []string{"a", "b", "edge", "istio-system", "other", "team", "trusted"} {
 		if r := c.Kubectl("create", "namespace", ns); r.Code != 0 {
 			t.Fatal(r.Stderr)
 		}
