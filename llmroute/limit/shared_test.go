@@ -122,6 +122,11 @@ func (r *replica) reserve(t testing.TB, req *Request) (*Reservation, *Refusal) {
 			case <-r.s.sharing.wake:
 				r.s.sharing.flush()
 			case <-done:
+				select { // what was asked for, and not waited for
+				case <-r.s.sharing.wake:
+					r.s.sharing.flush()
+				default:
+				}
 				return
 			}
 		}

@@ -163,15 +163,20 @@ func TestSharedSlots(t *testing.T) {
 		}
 		return got
 	}
-	first, second := open(0, 4), open(1, 4)
+	giveBack := func() { // what is leased and not used
+		f.clock.add(3 * time.Second)
+		f.round()
+	}
+	first := open(0, 4)
+	giveBack()
+	second := open(1, 4)
 	if len(first)+len(second) != 6 || len(open(2, 3)) != 0 {
 		t.Errorf("%d and %d are open", len(first), len(second))
 	}
 	for _, r := range second {
 		r.End()
 	}
-	f.clock.add(3 * time.Second)
-	f.round()
+	giveBack()
 	third := open(2, 9)
 	if len(first)+len(third) != 6 {
 		t.Errorf("%d and %d are open", len(first), len(third))
