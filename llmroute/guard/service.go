@@ -159,8 +159,12 @@ func difference(was, is string) (from, to int, with string) {
 	for tail < len(was)-from && tail < len(is)-from && was[len(was)-1-tail] == is[len(is)-1-tail] {
 		tail++
 	}
-	from, tail = wholeRunes(was, from), len(was)-wholeRunes(was, len(was)-tail)
+	from = wholeRunes(was, from)
 	end := len(was) - tail
+	for end < len(was) && was[end]&0xc0 == 0x80 { // the rest of a character whose beginning differs
+		end++
+	}
+	tail = len(was) - end
 	if from > len(is)-tail {
 		return 0, len(was), is
 	}

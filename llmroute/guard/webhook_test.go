@@ -250,6 +250,8 @@ func TestWebhookHeaders(t *testing.T) {
 func FuzzDifference(f *testing.F) {
 	f.Add("a bob b", "a <x> b")
 	f.Add("\u00e9", "\u00e8\u00e9")
+	f.Add("\u00a9", "\u00e9") // the same last byte
+	f.Add("0\xa9", "1\xa9")
 	f.Fuzz(func(t *testing.T, was, is string) {
 		if was == is || was == "" {
 			return
