@@ -18,9 +18,14 @@ type network struct {
 	bad  bool   // it does all that
 	cut  bool   // nothing passes
 	late []Call // calls whose replies nobody waits for any more
+
+	before func() // a round of calls, if not nil
 }
 
 func (n *network) Do(_ context.Context, calls []Call) []Reply {
+	if n.before != nil {
+		n.before()
+	}
 	replies := make([]Reply, len(calls))
 	for i := range calls {
 		switch {

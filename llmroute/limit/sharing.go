@@ -158,12 +158,18 @@ func (s *sharing) flush() {
 	s.calling.Lock()
 	defer s.calling.Unlock()
 	s.mu.Lock()
-	if len(s.dirty) == 0 || s.broken && s.now().Before(s.retryAt) {
+	dirty, b, store := s.dirty, s.next, s.store
+	if len(dirty) == 0 {
 		s.mu.Unlock()
 		return
 	}
-	dirty, b, store := s.dirty, s.next, s.store
-	s.dirty, s.next = make(map[*counter]bool), &batch{make(chan struct{})}
+	s.next = &batch{make(chan struct{})}
+	if s.broken && s.now().Before(s.retryAt) {
+		s.mu.Unlock()
+		close(b.done) // of who asked while the round before failed: they decide without the store
+		return
+	}
+	s.dirty = make(map[*counter]bool)
 	seq := s.seq
 	s.seq += uint64(len(dirty))
 	s.mu.Unlock()

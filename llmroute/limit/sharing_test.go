@@ -114,6 +114,33 @@ func TestSharedWithoutTheStore(t *testing.T) {
 	}
 }
 
+// TestSharedAskedWhileItFails holds that a request does not wait for a store that failed
+// in the round before.
+func TestSharedAskedWhileItFails(t *testing.T) {
+	f := newFleet(t, 1, 1, &Definition{Name: "a", Key: []Key{KeyClient}, Amounts: one(UnitRequests, "40", "month")})
+	s := f.each[0].s
+	f.net.cut = true
+	asks := func(client string) *batch {
+		c := s.limits[0].meters[0].find([]byte(client), f.clock.now())
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return s.e.ask(c, 1, true)
+	}
+	first := asks("alice")
+	var second *batch
+	f.net.before = func() { second = asks("bob") } // while the calls are under way
+	s.sharing.flush()
+	if second == nil || second == first || !s.sharing.down() {
+		t.Fatal("the second request is not of a round of its own, after one that failed")
+	}
+	s.sharing.flush()
+	select {
+	case <-second.done:
+	default:
+		t.Error("the second request still waits")
+	}
+}
+
 // TestSharedDataLost has the store forget everything in the middle: gateways tell it what
 // they know, what others used included.
 func TestSharedDataLost(t *testing.T) {
