@@ -277,3 +277,37 @@ func TestStoreAbsentAtStart(t *testing.T) {
 		t.Errorf("with the store: %d admitted, then %d %s", good, status, body)
 	}
 }
+
+// TestStoppedGivesBack stops a gateway again and again: whatever was leased to it and not
+// used, another one may use at once.
+func TestStoppedGivesBack(t *testing.T) {
+	const requests, stops = 40, 4
+	p, store := newTally(t), newRedis(t)
+	begin := func() (*gateway.Gateway, func() int) {
+		port := gateway.FreePort(t)
+		params := map[string]any{"Storage": t.TempDir(), "Provider": p.URL, "Port": port, "Redis": store.port, "Requests": requests, "Tokens": 1_000_000}
+		return gateway.Start(t, gateway.Render(t, sharedConfig, params), gateway.Within(2*time.Minute)), func() int {
+			t.Helper()
+			res, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/", port), "application/json", strings.NewReader(`{"max_tokens":50,"messages":[]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			return res.StatusCode
+		}
+	}
+	for range stops {
+		g, post := begin()
+		if status := post(); status != 200 {
+			t.Errorf("got %d", status)
+		}
+		g.Stop()
+	}
+	_, post := begin()
+	n := 0
+	for ; n <= requests && post() == 200; n++ {
+	}
+	if n != requests-stops {
+		t.Errorf("%d requests were left, want %d", n, requests-stops)
+	}
+}

@@ -274,6 +274,9 @@ func (s *Set) Close() {
 			case s.sharing != nil && len(gone) > 0:
 				s.sharing.flush()
 			}
+			if s.sharing != nil {
+				s.sharing.closeStore(s.shared)
+			}
 		}()
 		select {
 		case <-done:

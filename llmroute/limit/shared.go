@@ -19,6 +19,10 @@ type Shared interface {
 	Gateways(ctx context.Context, id string, gone bool) (int, error)
 	// Keys returns the keys of the counters that begin so.
 	Keys(ctx context.Context, prefix string) ([]string, error)
+	// Close ends the use of it. It is called once, after all other calls: when the set
+	// that was compiled with it has given back what was leased. Caddy's Cleanup would be too
+	// early, since modules of a configuration are cleaned up in any order.
+	Close()
 }
 
 // Op is what a Call does.

@@ -112,10 +112,9 @@ func (s *sharing) tick() {
 		meters = append(meters, m)
 	}
 	beat := !now.Before(s.beatAt)
-	store := s.store
 	s.mu.Unlock()
 	if beat {
-		s.beat(store, now)
+		s.beat(now)
 	}
 	for _, m := range meters {
 		m.each(now, func(c *counter, _ *numbers) {
@@ -135,7 +134,15 @@ func (s *sharing) tick() {
 }
 
 // beat tells the store that this gateway is there.
-func (s *sharing) beat(store Shared, now time.Time) {
+func (s *sharing) beat(now time.Time) {
+	s.calling.Lock()
+	defer s.calling.Unlock()
+	s.mu.Lock()
+	store, stopped := s.store, s.stop == nil
+	s.mu.Unlock()
+	if stopped {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	n, err := store.Gateways(ctx, s.gateway, false)
@@ -264,6 +271,13 @@ func (s *sharing) remove(m *meter) {
 	})
 }
 
+// closeStore closes the store of a set that is closed, which no call uses any more.
+func (s *sharing) closeStore(store Shared) {
+	s.calling.Lock()
+	defer s.calling.Unlock()
+	store.Close()
+}
+
 // close ends the use of the store, after what is left to do was done.
 func (s *sharing) close() {
 	s.mu.Lock()
@@ -275,6 +289,8 @@ func (s *sharing) close() {
 	}
 	close(stop)
 	s.flush()
+	s.calling.Lock()
+	defer s.calling.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	if !s.down() {

@@ -300,7 +300,15 @@ func TestSharedCloses(t *testing.T) {
 			t.Fatal(refused)
 		}
 	}
+	f.net.before = func() {
+		if f.net.closed {
+			t.Error("a call is made after the store was closed")
+		}
+	}
 	f.each[0].s.Close()
+	if f.net.before = nil; !f.net.closed {
+		t.Error("the store is not closed")
+	}
 	n := 0
 	for ; f.spendAt(t, 1, request(subject{}, 0, 1), 1) == nil; n++ {
 	}

@@ -18,6 +18,7 @@ type StoreModel struct {
 	Now      func() time.Time
 	counters map[string]counterModel
 	gateways map[string]bool
+	closed   bool
 }
 
 type counterModel struct {
@@ -42,6 +43,12 @@ func NewStoreModel(now func() time.Time) *StoreModel {
 }
 
 func (s *StoreModel) ID() string { return "model" }
+
+func (s *StoreModel) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
 
 func (s *StoreModel) Gateways(_ context.Context, id string, gone bool) (int, error) {
 	s.mu.Lock()

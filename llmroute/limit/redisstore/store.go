@@ -129,8 +129,8 @@ func (s *Store) clientOptions() (valkey.ClientOption, error) {
 	return o, nil
 }
 
-// Cleanup implements caddy.CleanerUpper.
-func (s *Store) Cleanup() error {
+// Close implements limit.Shared.
+func (s *Store) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
@@ -138,7 +138,6 @@ func (s *Store) Cleanup() error {
 		s.client.Close()
 		s.client = nil
 	}
-	return nil
 }
 
 // Storage implements limit.Store: there is none; all is in the server.
@@ -323,8 +322,7 @@ func (s *Store) Keys(ctx context.Context, prefix string) ([]string, error) {
 
 // Interface guards
 var (
-	_ limit.Store        = (*Store)(nil)
-	_ limit.Shared       = (*Store)(nil)
-	_ caddy.Provisioner  = (*Store)(nil)
-	_ caddy.CleanerUpper = (*Store)(nil)
+	_ limit.Store       = (*Store)(nil)
+	_ limit.Shared      = (*Store)(nil)
+	_ caddy.Provisioner = (*Store)(nil)
 )
