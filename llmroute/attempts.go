@@ -192,8 +192,8 @@ func (x *exchange) try(t *target, endpoint string) (done bool, answer *keptAnswe
 	return x.conclude(a)
 }
 
-// conclude decides what an attempt that was sent comes to, and is the one place that
-// counts it, cools its provider down and logs it. It returns what try does.
+// conclude decides what an attempt that was sent comes to: it counts it, cools its
+// provider down, logs it, and passes a response on. It returns what try does.
 func (x *exchange) conclude(a *attempt) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	x.attempt = a
 	if a.err != nil {

@@ -1,6 +1,11 @@
 package llmroute
 
-import "sync/atomic"
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+)
 
 // life is how long a module is in use that was made for an object of a source: by the
 // snapshots that it is in, and by the requests that were begun with one of them. When
@@ -39,6 +44,39 @@ func (l *life) release() {
 	if l != nil && l.users.Add(-1) == 0 {
 		l.end()
 	}
+}
+
+// generation is a context of Caddy's for the modules that are new in one snapshot, made when
+// the first of them asks for it: such a context has a registry of metrics, so it costs more
+// than most modules. It is cancelled, and so cleans up what they have loaded, when the
+// snapshot is made and the last of its members has ended.
+type generation struct {
+	parent, ctx caddy.Context
+	life        *life // nil without a context
+}
+
+// context returns the context of modules that hold nothing.
+func (g *generation) context() caddy.Context {
+	if g.life == nil {
+		ctx, cancel := caddy.NewContext(g.parent)
+		g.ctx, g.life = ctx, newLife(cancel)
+	}
+	return g.ctx
+}
+
+// member returns the life of a module and its context, which ends with it, before end is
+// called.
+func (g *generation) member(end func()) (*life, caddy.Context) {
+	ctx := g.context()
+	of := g.life
+	of.hold()
+	var cancel context.CancelFunc
+	ctx.Context, cancel = context.WithCancel(g.parent.Context)
+	return newLife(func() {
+		cancel()
+		end()
+		of.release()
+	}), ctx
 }
 
 // use returns the snapshot in use, held for a request: the life that it returns is to be

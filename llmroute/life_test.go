@@ -31,17 +31,58 @@ type livingWorld struct {
 	t       *testing.T
 	running atomic.Int64
 	made    atomic.Int64
+	cleaned atomic.Int64 // matchers
 }
 
 func (k *livingKind) Provision(ctx caddy.Context) error {
-	k.world.made.Add(1)
-	k.world.running.Add(1)
+	k.world.live(ctx, &k.ended)
+	return k.Provider.Provision(ctx)
+}
+
+// live has something run for as long as ctx.
+func (w *livingWorld) live(ctx context.Context, ended *atomic.Bool) {
+	w.made.Add(1)
+	w.running.Add(1)
 	go func() {
 		<-ctx.Done()
-		k.ended.Store(true)
-		k.world.running.Add(-1)
+		ended.Store(true)
+		w.running.Add(-1)
 	}()
-	return k.Provider.Provision(ctx)
+}
+
+// livingMatcher is a matcher of that sort.
+type livingMatcher struct {
+	world   *livingWorld
+	ended   atomic.Bool
+	cleaned atomic.Bool
+}
+
+// livingMatchers is the world of new matchers, which Caddy makes.
+var livingMatchers *livingWorld
+
+func init() { caddy.RegisterModule(&livingMatcher{}) }
+
+func (*livingMatcher) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.matchers.living", New: func() caddy.Module { return new(livingMatcher) }}
+}
+
+func (m *livingMatcher) Provision(ctx caddy.Context) error {
+	m.world = livingMatchers
+	m.world.live(ctx, &m.ended)
+	return nil
+}
+
+func (m *livingMatcher) Cleanup() error {
+	m.cleaned.Store(true)
+	m.world.cleaned.Add(1)
+	return nil
+}
+
+func (m *livingMatcher) MatchWithError(*http.Request) (bool, error) {
+	if m.ended.Load() || m.cleaned.Load() {
+		m.world.t.Error("a matcher has ended while in use")
+	}
+	return true, nil
 }
 
 func (k *livingKind) Copy() llmprovider.Provider {
@@ -101,10 +142,12 @@ func TestLives(t *testing.T) {
 		answers("x")(w, r)
 	})
 	world := &livingWorld{t: t}
+	livingMatchers = world
 	state := func(u *upstream, n int) *State {
 		s := liveState(u, "a.example", "m", fmt.Sprint("k", n))
 		s.Providers[0].Provider = &livingKind{Provider: *s.Providers[0].Provider.(*openai.Provider), world: world}
-		s.Tables["mesh"][0].Rules[0].RetryOn = []int{400 + n%100}
+		rule := s.Tables["mesh"][0].Rules[0]
+		rule.RetryOn, rule.MatcherSetsRaw = []int{400 + n%100}, []caddy.ModuleMap{{"living": []byte("{}")}}
 		return s
 	}
 	g, feed := newLive(t, state(streams, 0))
@@ -156,7 +199,7 @@ func TestLives(t *testing.T) {
 	if nowGoroutines > goroutines+20 || nowHeap > heap+4<<20 {
 		t.Errorf("%d goroutines and %d bytes after 500 changes, %d and %d after %d", goroutines, heap, nowGoroutines, nowHeap, changes)
 	}
-	world.wait(3) // of both kinds of streams, and the one in use
+	world.wait(6) // kinds and matchers of both kinds of streams, and the one in use
 	closeStreams()
 	for _, res := range bodies {
 		lines := 0
@@ -168,9 +211,12 @@ func TestLives(t *testing.T) {
 			t.Errorf("a stream ended after %d lines", lines)
 		}
 	}
-	world.wait(1)
-	if n := world.made.Load(); n != int64(changes)+3 {
-		t.Errorf("%d providers were made", n)
+	world.wait(2)
+	if n := world.made.Load(); n != 2*(int64(changes)+3) {
+		t.Errorf("%d modules were made", n)
+	}
+	if n := world.cleaned.Load(); n != int64(changes)+2 {
+		t.Errorf("%d matchers were cleaned up", n)
 	}
 }
 

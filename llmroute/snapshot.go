@@ -3,6 +3,7 @@ package llmroute
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,8 +120,10 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 // addLive adds what the source supplies.
 func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 	next.life = newLife(next.end)
+	g := &generation{parent: a.ctx}
+	defer func() { g.life.release() }()
 	for _, spec := range next.state.Providers {
-		if p := a.liveProvider(old, spec); p != nil {
+		if p := a.liveProvider(g, old, spec); p != nil {
 			next.lives = append(next.lives, p.life)
 			next.add(spec.Name, p)
 		}
@@ -130,7 +133,7 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 			continue // a Gateway's table for sites, of which none has it
 		}
 		for _, route := range routes {
-			ready, err := a.liveRoute(next, old, name, route)
+			ready, err := a.liveRoute(g, next, old, name, route)
 			if err != nil {
 				a.logger.Error("route left out", zap.String("origin", route.Origin), zap.Error(err))
 				ready = &Route{Hosts: route.Hosts, Origin: route.Origin, Unusable: "InvalidRoute"}
@@ -174,7 +177,7 @@ func (s *snapshot) providerOf(sent string) *provider {
 }
 
 // liveProvider provisions a provider of the source, or takes it over from old.
-func (a *App) liveProvider(old *snapshot, spec *ProviderSpec) *provider {
+func (a *App) liveProvider(g *generation, old *snapshot, spec *ProviderSpec) *provider {
 	if old != nil {
 		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && reflect.DeepEqual(p.spec, spec.Provider) && p.life.hold() {
 			p.setEndpoints(spec.Endpoints)
@@ -183,9 +186,7 @@ func (a *App) liveProvider(old *snapshot, spec *ProviderSpec) *provider {
 	}
 	module := spec.Provider.Copy()
 	var p *provider
-	ctx, cancel := caddy.NewContext(a.ctx)
-	life := newLife(func() {
-		cancel()
+	life, ctx := g.member(func() {
 		if cleaner, ok := module.(caddy.CleanerUpper); ok { // as Caddy does, also for one whose Provision failed
 			_ = cleaner.Cleanup()
 		}
@@ -226,11 +227,11 @@ func (p *provider) release() {
 // liveRoute is a route of the source: what it said, and what was made of it.
 type liveRoute struct {
 	spec, ready *Route
-	life        *life
+	life        *life // nil if its modules hold nothing
 }
 
 // liveRoute provisions a route of the source, or takes over one that is equal.
-func (a *App) liveRoute(s, old *snapshot, table string, route *Route) (*Route, error) {
+func (a *App) liveRoute(g *generation, s, old *snapshot, table string, route *Route) (*Route, error) {
 	key := table + " " + route.Origin + " " + strings.Join(route.Hosts, " ")
 	if old != nil {
 		if l := old.routes[key]; l != nil && reflect.DeepEqual(l.spec, route) && l.life.hold() {
@@ -240,8 +241,11 @@ func (a *App) liveRoute(s, old *snapshot, table string, route *Route) (*Route, e
 		}
 	}
 	ready := route.copy()
-	ctx, cancel := caddy.NewContext(a.ctx)
-	life := newLife(cancel)
+	var life *life
+	ctx := g.context()
+	if slices.ContainsFunc(ready.Rules, (*Rule).mayHold) {
+		life, ctx = g.member(func() {})
+	}
 	for i, rule := range ready.Rules {
 		rule.life = life
 		err := rule.Provision(ctx)
@@ -256,6 +260,15 @@ func (a *App) liveRoute(s, old *snapshot, table string, route *Route) (*Route, e
 	s.routes[key] = &liveRoute{route, ready, life}
 	s.lives = append(s.lives, life)
 	return ready, nil
+}
+
+// mayHold reports whether modules of the rule may have something running, or to clean up.
+// Those that objects of Kubernetes lead to have not.
+func (r *Rule) mayHold() bool {
+	return len(r.PolicyRaw) > 0 || slices.ContainsFunc(r.MatcherSetsRaw, func(set caddy.ModuleMap) bool {
+		_, headers := set["llm_header"]
+		return len(set) > 1 || len(set) == 1 && !headers
+	})
 }
 
 // copy returns the route's configuration alone.

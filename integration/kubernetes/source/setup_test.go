@@ -35,6 +35,7 @@ const config = `{
 			root_namespace {{.Root}}
 			{{.Options}}
 		}
+		{{.App}}
 	}
 }
 http://:{{.Port}} {
@@ -50,7 +51,8 @@ type settings struct {
 	workload   string
 	root       string
 	labels     string
-	options    string
+	options    string // of the source
+	app        string // further ones of the llm app
 }
 
 // world is a namespace of a cluster with the providers its objects name.
@@ -94,7 +96,7 @@ func (w *world) start(s settings) *running {
 	}
 	port, status := gateway.FreePort(w.t), gateway.FreePort(w.t)
 	g := gateway.Start(w.t, gateway.Render(w.t, config, map[string]any{
-		"Kubeconfig": s.kubeconfig, "Namespace": w.ns, "Workload": s.workload, "Root": s.root, "Labels": s.labels, "Options": s.options, "Port": port, "Status": status,
+		"Kubeconfig": s.kubeconfig, "Namespace": w.ns, "Workload": s.workload, "Root": s.root, "Labels": s.labels, "Options": s.options, "App": s.app, "Port": port, "Status": status,
 	}), gateway.Env("HTTPS_PROXY", w.proxy.URL()), gateway.Env("SSL_CERT_FILE", w.provider.CAFile()))
 	return &running{g, w.t, fmt.Sprint("http://127.0.0.1:", port), fmt.Sprint("http://127.0.0.1:", status), &http.Client{Timeout: patience}}
 }
