@@ -67,16 +67,19 @@ func TestLimitRefusals(t *testing.T) {
 	}{
 		{`"amounts":[{"unit":"requests","amount":1,"window":"1m"}]`, "/v1/chat/completions", chat, 429, "rate_limit_exceeded", "60", "1 requests per 1m", "", "X-Ratelimit-Remaining-Requests: 0"},
 		{`"amounts":[{"unit":"requests","amount":1,"window":"hour"}]`, "/v1/chat/completions", chat, 429, "rate_limit_exceeded", "60", "per hour", "", "Ratelimit-Policy: \"NAME\";q=1;w=3600"},
-		{`"amounts":[{"unit":"requests","amount":1,"window":"day"}]`, "/v1/chat/completions", chat, 429, "insufficient_quota", "", "it resets at 20", "false", "X-Ratelimit-Limit-Requests: 1"},
+		{`"amounts":[{"unit":"requests","amount":1,"window":"720h"}]`, "/v1/chat/completions", chat, 429, "insufficient_quota", "", "it resets at 20", "false", "X-Ratelimit-Limit-Requests: 1"},
 		{`"amounts":[{"unit":"tokens","amount":5000,"window":"1h"}]`, "/v1/messages", `{"model":"m","max_tokens":4900,"messages":[{"role":"user","content":"hello"}]}`, 429, "rate_limit_error", "17", "tokens per 1h", "", "Anthropic-Ratelimit-Tokens-Limit: 5000"},
 		{`"amounts":[{"unit":"tokens","amount":10,"window":"1m"}]`, "/v1/chat/completions", chat, 429, "rate_limit_exceeded", "", "this request needs", "false", "X-Ratelimit-Limit-Tokens: 10"},
-		{`"amounts":[{"unit":"cost","amount":0.0411,"window":"month"}]`, "/v1/chat/completions", `{"model":"m","messages":[]}`, 429, "insufficient_quota", "", "0.0411 USD per month", "false", "Ratelimit-Policy: \"NAME\";q=41100;qu=\"micro-units\""},
-		{`"amounts":[{"unit":"cost","amount":1,"window":"month"}]`, "/v1/chat/completions", `{"model":"other","messages":[]}`, 403, "no_price", "", "other", "", ""},
+		{`"amounts":[{"unit":"cost","amount":0.0411,"window":"720h"}]`, "/v1/chat/completions", `{"model":"m","messages":[]}`, 429, "insufficient_quota", "", "0.0411 USD per 720h", "false", "Ratelimit-Policy: \"NAME\";q=41100;qu=\"micro-units\""},
+		{`"amounts":[{"unit":"cost","amount":1,"window":"720h"}]`, "/v1/chat/completions", `{"model":"other","messages":[]}`, 403, "no_price", "", "other", "", ""},
 		{`"key":["header X-Team"],"require":true,"concurrent":1`, "/v1/chat/completions", chat, 403, "limit_key_missing", "", "header X-Team", "", ""},
 	} {
 		t.Run(test.code+" "+test.says, func(t *testing.T) {
 			name := unique(name)
 			g := newGateway(t, priced(t, limited(t, fmt.Sprintf(`{"name":%q,%s}`, name, test.limit), p, u.provider(""))), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+			if left := time.Until(time.Now().Truncate(time.Hour).Add(time.Hour)); left < time.Second {
+				time.Sleep(left) // both requests are to be in one hour
+			}
 			var res *http.Response
 			var body []byte
 			for range 2 {
@@ -159,7 +162,7 @@ func TestLimitsSettleOnEveryEnding(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, test.provider)
 			p, limit := unique("p"), unique("limit")
-			g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"tokens","amount":100000,"window":"day"}],"concurrent":3}`, limit), p, u.provider("")),
+			g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"tokens","amount":100000,"window":"720h"}],"concurrent":3}`, limit), p, u.provider("")),
 				fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
 			ctx, leave := context.WithCancel(t.Context())
 			defer leave()
@@ -205,7 +208,7 @@ func TestLimitsSettleOnEveryEnding(t *testing.T) {
 func TestLimitOfAnotherProvider(t *testing.T) {
 	broken, full, good := newUpstream(t, fails(500)), newUpstream(t, answers("full")), newUpstream(t, answers("good"))
 	a, b, c, limit := unique("a"), unique("b"), unique("c"), unique("limit")
-	app := limited(t, fmt.Sprintf(`{"name":%q,"key":["provider"],"amounts":[{"unit":"requests","amount":1,"window":"day"}],"providers":[%q,%q]}`, limit, b, c),
+	app := limited(t, fmt.Sprintf(`{"name":%q,"key":["provider"],"amounts":[{"unit":"requests","amount":1,"window":"720h"}],"providers":[%q,%q]}`, limit, b, c),
 		a, broken.provider(""), b, full.provider(""), c, good.provider(""))
 	to := func(name string, priority int) string {
 		return fmt.Sprintf(`{"provider":%q,"priority":%d}`, name, priority)
@@ -229,10 +232,10 @@ func TestLimitOfAnotherProvider(t *testing.T) {
 // its own: the rule's next backend is asked, and the client is refused if none has room.
 func TestLimitOfTheFirstProvider(t *testing.T) {
 	for name, test := range map[string]struct{ limit, body string }{
-		"by key":      {`"key":["provider"],"providers":[A],"amounts":[{"unit":"requests","amount":1,"window":"day"}]`, `{"model":"m","messages":[]}`},
+		"by key":      {`"key":["provider"],"providers":[A],"amounts":[{"unit":"requests","amount":1,"window":"720h"}]`, `{"model":"m","messages":[]}`},
 		"by provider": {`"providers":[A],"amounts":[{"unit":"requests","amount":1,"window":"1m"}]`, `{"model":"m","messages":[]}`},
 		"by model":    {`"models":["m-a"],"concurrent":1,"amounts":[{"unit":"requests","amount":1,"window":"1m"}]`, `{"model":"m","messages":[]}`},
-		"by price":    {`"amounts":[{"unit":"cost","amount":9,"window":"month"}]`, `{"model":"unpriced","messages":[]}`},
+		"by price":    {`"amounts":[{"unit":"cost","amount":9,"window":"720h"}]`, `{"model":"unpriced","messages":[]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first, second := newUpstream(t, answers("first")), newUpstream(t, answers("second"))
@@ -299,7 +302,7 @@ func TestLimitChargesEveryAttempt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, b := newUpstream(t, test.first), newUpstream(t, answers("x"))
 			one, two, limit := unique("a"), unique("b"), unique("limit")
-			g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"tokens","amount":100000,"window":"day"},{"unit":"requests","amount":10,"window":"day"}]}`, limit),
+			g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"tokens","amount":100000,"window":"720h"},{"unit":"requests","amount":10,"window":"720h"}]}`, limit),
 				one, a.provider(`"first_byte_timeout":"80ms","idle_timeout":"80ms"`), two, b.provider("")),
 				fmt.Sprintf(`{"rules":[{"attempts":2,"backends":[{"provider":%q},{"provider":%q,"priority":1}]}]}`, one, two))
 			if res, body := g.post(t, chat); res.StatusCode != 200 {
@@ -348,8 +351,8 @@ func number(t *testing.T, n limit.Number) int64 {
 func TestTiersOfKeys(t *testing.T) {
 	u := newUpstream(t, answers("x"))
 	gold, usual := unique("gold"), unique("usual")
-	app := limited(t, fmt.Sprintf(`{"name":%q,"key":["client"],"amounts":[{"unit":"requests","amount":1,"window":"day"}]},`+
-		`{"name":%q,"tier":true,"key":["client"],"amounts":[{"unit":"requests","amount":2,"window":"day"}]}`, usual, gold), "keys-upstream", u.provider(""))
+	app := limited(t, fmt.Sprintf(`{"name":%q,"key":["client"],"amounts":[{"unit":"requests","amount":1,"window":"720h"}]},`+
+		`{"name":%q,"tier":true,"key":["client"],"amounts":[{"unit":"requests","amount":2,"window":"720h"}]}`, usual, gold), "keys-upstream", u.provider(""))
 	s := keysGateway(t, writeKeys(t, keyLine("alice", aliceKey), keyLine("bob", bobKey, "limit", gold), keyLine("carol", "sk-carol", "*", "limit", "nowhere")), app)
 	for _, test := range []struct {
 		key      string
@@ -377,7 +380,7 @@ func TestTiersOfKeys(t *testing.T) {
 func TestLimitsOnTheAdminEndpoint(t *testing.T) {
 	u := newUpstream(t, answers("x"))
 	p, name := unique("p"), unique("limit")
-	g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"key":["header X-Team"],"amounts":[{"unit":"requests","amount":1,"window":"day"}]}`, name), p, u.provider("")),
+	g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"key":["header X-Team"],"amounts":[{"unit":"requests","amount":1,"window":"720h"}]}`, name), p, u.provider("")),
 		fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
 	g.post(t, chat, "X-Team", "a")
 	do := func(method, path, body string) (int, string) {
@@ -471,7 +474,7 @@ func TestLimitOfAForcedForm(t *testing.T) {
 func TestLimitsOnTheStatusPage(t *testing.T) {
 	u := newUpstream(t, answers("x"))
 	p, name := unique("p"), unique("limit")
-	g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"requests","amount":4,"window":"day"}]},{"name":"other-%[1]s","concurrent":1}`, name), p, u.provider("")),
+	g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"requests","amount":4,"window":"720h"}]},{"name":"other-%[1]s","concurrent":1}`, name), p, u.provider("")),
 		fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
 	g.post(t, chat)
 	all, some := g.app.statusView("").Limits, g.app.statusView("other-").Limits
