@@ -289,6 +289,44 @@ func TestRedisComesAndGoes(t *testing.T) {
 	}
 }
 
+// TestForeignKeys has keys in the store that no gateway has written: each concerns itself
+// alone.
+func TestForeignKeys(t *testing.T) {
+	url, _ := redis(t)
+	s := open(t, &redisstore.Store{URL: url})
+	ask(t, url, "", "SET llm:text any")
+	ask(t, url, "", "RPUSH llm:list any")
+	ask(t, url, "", "HSET llm:hash gen any total 5")
+	ask(t, url, "", "HSET llm:holder h:h any")
+	ask(t, url, "", "HSET llm:other any any")
+	for _, sort := range []limit.Sort{limit.SortWindow, limit.SortBucket, limit.SortSlots} {
+		var calls []limit.Call
+		for _, key := range []string{"text", "list", "hash", "holder", "other"} {
+			calls = append(calls, limit.Call{Op: limit.OpRaise, Sort: sort, Key: key, Holder: "h", Seq: 1, Target: 5, Amount: 9, Burst: 9, Every: time.Hour, Keep: time.Minute})
+		}
+		replies := s.Do(t.Context(), calls)
+		for i, r := range replies[:3] {
+			if !errors.Is(r.Err, limit.ErrForeign) || !strings.Contains(r.Err.Error(), "llm:"+calls[i].Key) {
+				t.Errorf("%s of %s: %+v", sort, calls[i].Key, r)
+			}
+		}
+		for i, r := range replies[3:] {
+			if r.Err != nil || r.Granted != 5 {
+				t.Errorf("%s of %s: %+v", sort, calls[3+i].Key, r)
+			}
+		}
+		ask(t, url, "", "DEL llm:holder")
+		ask(t, url, "", "HSET llm:holder h:h any")
+		ask(t, url, "", "DEL llm:other")
+	}
+	ask(t, url, "", "SET llm:gateways any")
+	for _, gone := range []bool{false, true} {
+		if _, err := s.Gateways(t.Context(), "g", gone); !errors.Is(err, limit.ErrForeign) {
+			t.Errorf("gateways: %v", err)
+		}
+	}
+}
+
 func TestRedisConfiguration(t *testing.T) {
 	for url, want := range map[string]string{
 		"redis://127.0.0.1:6379/0": "", "rediss://db.example.com": "", "valkey://db:6380/3": "", "redis://[::1]:6379": "",

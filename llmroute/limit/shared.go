@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -13,9 +14,11 @@ type Shared interface {
 	// same for two with the same ID. It has no password.
 	ID() string
 	// Do makes the calls, each in one move, and returns as many replies. It may have made
-	// them although it says that it failed.
+	// them although it says that it failed. An error that is ErrForeign concerns the one
+	// counter, any other the whole store.
 	Do(ctx context.Context, calls []Call) []Reply
-	// Gateways notes that the gateway is there, or gone, and returns how many are.
+	// Gateways notes that the gateway is there, or gone, and returns how many are. Its error
+	// may be ErrForeign, too.
 	Gateways(ctx context.Context, id string, gone bool) (int, error)
 	// Keys returns the keys of the counters that begin so.
 	Keys(ctx context.Context, prefix string) ([]string, error)
@@ -24,6 +27,10 @@ type Shared interface {
 	// early, since modules of a configuration are cleaned up in any order.
 	Close()
 }
+
+// ErrForeign is that a key of a Shared store holds what no gateway has written there. The
+// rest of the store can be used.
+var ErrForeign = errors.New("the key holds something else; delete it, or use another key_prefix")
 
 // Op is what a Call does.
 type Op string

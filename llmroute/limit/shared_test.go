@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +20,8 @@ type network struct {
 	cut  bool   // nothing passes
 	late []Call // calls whose replies nobody waits for any more
 
-	before func() // a round of calls, if not nil
+	before  func() // a round of calls, if not nil
+	foreign string // the end of a key that is unusable, and that of the gateways then is too
 }
 
 func (n *network) Do(_ context.Context, calls []Call) []Reply {
@@ -29,6 +31,9 @@ func (n *network) Do(_ context.Context, calls []Call) []Reply {
 	replies := make([]Reply, len(calls))
 	for i := range calls {
 		switch {
+		case n.foreign != "" && strings.HasSuffix(calls[i].Key, n.foreign):
+			replies[i].Err = fmt.Errorf("a key: %w", ErrForeign)
+			continue
 		case n.cut || n.bad && n.rng.IntN(6) == 0: // the call is lost, for now
 			n.late = append(n.late, calls[i])
 			replies[i].Err = errLost
@@ -58,8 +63,11 @@ func (n *network) deliver() {
 }
 
 func (n *network) Gateways(ctx context.Context, id string, gone bool) (int, error) {
-	if n.cut {
+	switch {
+	case n.cut:
 		return 0, errLost
+	case n.foreign != "":
+		return 0, ErrForeign
 	}
 	return n.StoreModel.Gateways(ctx, id, gone)
 }

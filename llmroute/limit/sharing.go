@@ -23,6 +23,8 @@ const (
 	fresh = 250 * time.Millisecond
 	// beatEvery is how often the store is told that this gateway is there.
 	beatEvery = 5 * time.Second
+	// warnEvery is how often it is logged that a key is unusable.
+	warnEvery = time.Minute
 )
 
 // sharing is one shared store, as this process uses it: one goroutine asks it for what
@@ -46,7 +48,8 @@ type sharing struct {
 	broken  bool
 	retryAt time.Time
 	beatAt  time.Time
-	refs    int // guarded by Engine.mu
+	warned  time.Time // of a key that is unusable
+	refs    int       // guarded by Engine.mu
 	wake    chan struct{}
 	stop    chan struct{} // nil as long as nothing runs
 }
@@ -146,8 +149,12 @@ func (s *sharing) beat(now time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	n, err := store.Gateways(ctx, s.gateway, false)
-	if err == nil {
+	switch {
+	case err == nil:
 		s.gateways.Store(int64(max(n, 1)))
+	case errors.Is(err, ErrForeign):
+		s.foreign(err)
+		err = nil
 	}
 	s.report(err)
 	s.mu.Lock()
@@ -201,11 +208,15 @@ func (s *sharing) flush() {
 			reply = replies[i]
 		}
 		c.mu.Lock()
-		if reply.Err != nil {
+		switch {
+		case reply.Err == nil:
+			c.reply(&calls[i], marks[i], &reply, now)
+		case errors.Is(reply.Err, ErrForeign):
+			s.foreign(reply.Err)
+			c.unreachable = true
+		default:
 			failed = reply.Err
 			c.unreachable = true
-		} else {
-			c.reply(&calls[i], marks[i], &reply, now)
 		}
 		c.mu.Unlock()
 	}
@@ -217,6 +228,17 @@ func (s *sharing) flush() {
 	}
 	s.mu.Unlock()
 	s.report(failed)
+}
+
+// foreign logs what keys hold that cannot be used, now and then.
+func (s *sharing) foreign(err error) {
+	s.errors.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.now(); now.Sub(s.warned) >= warnEvery {
+		s.warned = now
+		s.logger.Error("key in the store of limits is unusable; on_store_failure of its limit decides", zap.Error(err))
+	}
 }
 
 // report logs when the store begins to fail, and when it works again.

@@ -141,6 +141,31 @@ func TestSharedAskedWhileItFails(t *testing.T) {
 	}
 }
 
+// TestSharedForeignKeys holds that a key that is unusable concerns its own counter, and one
+// that counts the gateways none.
+func TestSharedForeignKeys(t *testing.T) {
+	f := newFleet(t, 1, 1, &Definition{Name: "a", Key: []Key{KeyClient}, Amounts: one(UnitRequests, "40", "month"), OnStoreFailure: OnFailureDeny})
+	s := f.each[0].s
+	f.net.foreign = s.limits[0].meters[0].find([]byte("\x05alice"), f.clock.now()).hash.String()
+	f.clock.add(beatEvery)
+	f.round()
+	for range 3 {
+		if refused := f.spendAt(t, 0, request(subject{KeyClient: "alice"}, 0, 0), 0); refused == nil || refused.Reason != ReasonStore {
+			t.Errorf("without a usable counter: %+v", refused)
+		}
+		if refused := f.spendAt(t, 0, request(subject{KeyClient: "bob"}, 0, 0), 0); refused != nil {
+			t.Errorf("with another counter: %+v", refused)
+		}
+	}
+	if s.sharing.down() || s.e.StoreErrors() == 0 {
+		t.Errorf("down %v, %d errors", s.sharing.down(), s.e.StoreErrors())
+	}
+	f.net.foreign = ""
+	if refused := f.spendAt(t, 0, request(subject{KeyClient: "alice"}, 0, 0), 0); refused != nil {
+		t.Errorf("with the counter usable again: %+v", refused)
+	}
+}
+
 // TestSharedDataLost has the store forget everything in the middle: gateways tell it what
 // they know, what others used included.
 func TestSharedDataLost(t *testing.T) {

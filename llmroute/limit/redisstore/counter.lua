@@ -15,12 +15,16 @@ local function text(n) return string.format('%.0f', n) end
 local function parse(value)
   if not value then return nil, 0, 0 end
   local granted, last, at = string.match(value, '^(%-?%d+) (%d+) (%d+)$')
-  return tonumber(granted), tonumber(last), tonumber(at)
+  return tonumber(granted or 0), tonumber(last or 0), tonumber(at or 0)
 end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local stored = redis.call('HMGET', key, 'gen', 'total', 'known', 'fresh', 'level', 'rest', 'at', 'burst')
+local stored = redis.pcall('HMGET', key, 'gen', 'total', 'known', 'fresh', 'level', 'rest', 'at', 'burst')
+if stored.err then return stored end -- the key is no hash
+for i = 1, 8 do
+  if stored[i] and not tonumber(stored[i]) then return redis.error_reply('WRONGTYPE the hash has other fields') end
+end
 local known_gen = stored[1]
 local at_gen = tonumber(stored[1] or 0)
 

@@ -205,7 +205,7 @@ func (s *Store) Do(ctx context.Context, calls []limit.Call) []limit.Reply {
 				missing = append(missing, i)
 				continue
 			}
-			replies[i] = reply(result)
+			replies[i] = reply(result, s.KeyPrefix+":"+calls[i].Key)
 		}
 		if len(missing) == 0 {
 			break
@@ -253,15 +253,23 @@ func arguments(c *limit.Call) []string {
 
 var errReply = errors.New("the server's reply is not one of the script")
 
-func reply(result valkey.ValkeyResult) limit.Reply {
+func reply(result valkey.ValkeyResult, key string) limit.Reply {
 	numbers, err := result.AsIntSlice()
 	switch {
 	case err != nil:
-		return limit.Reply{Err: err}
+		return limit.Reply{Err: explained(err, key)}
 	case len(numbers) != 3:
 		return limit.Reply{Err: errReply}
 	}
 	return limit.Reply{Granted: numbers[0], Total: numbers[1], Gen: numbers[2]}
+}
+
+// explained is the error of a command that used the key.
+func explained(err error, key string) error {
+	if e, ok := valkey.IsValkeyErr(err); ok && strings.HasPrefix(e.Error(), "WRONGTYPE") {
+		return fmt.Errorf("%s: %w", key, limit.ErrForeign)
+	}
+	return err
 }
 
 // Gateways implements limit.Shared. The time is the server's.
@@ -285,7 +293,7 @@ func (s *Store) Gateways(ctx context.Context, id string, gone bool) (int, error)
 		client.B().Zcard().Key(key).Build())
 	for _, r := range results {
 		if err := r.Error(); err != nil {
-			return 0, err
+			return 0, explained(err, key)
 		}
 	}
 	n, err := results[len(results)-1].AsInt64()
