@@ -47,7 +47,7 @@ func TestAccessLogWarning(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if warned := strings.Contains(string(data), "the access log shows"); warned != test.warned {
+				if warned := strings.Contains(string(data), "access log shows"); warned != test.warned {
 					t.Errorf("warned: %v, want %v; the log says\n%s", warned, test.warned, data)
 				}
 			})

@@ -39,6 +39,8 @@ func init() {
 //		profiles      <file>
 //		limits        { ... }
 //		guard         <name> { ... }
+//		prompt        <name> { ... }
+//		cache         { ... }
 //		access_log
 //		allowed_origins <origins...>
 //		tracing       { ... }
@@ -46,8 +48,8 @@ func init() {
 //		namespace     <name>
 //	}
 //
-// provider is described at parseProvider, limits at parseLimits, guard at parseGuard. The other options stand for the
-// fields of the same names in llmroute.App, tracing with the block of Caddy's
+// provider is described at parseProvider, limits at parseLimits, guard at parseGuard,
+// prompt at parsePrompt, cache at parseCache. The other options set the fields of the same names in llmroute.App, tracing with the block of Caddy's
 // directive; workload and namespace are its identity.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	app, err := configuredApp(existing)
@@ -91,7 +93,7 @@ func checkProfiles(app *llmroute.App) error {
 func appOptions(app *llmroute.App) []options.Option {
 	return []options.Option{
 		{Name: "provider", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseProvider(d, app) }},
-		{Name: "source", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseSource(d, app) }},
+		{Name: "source", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseModule(d, "source", "llm.sources", &app.SourceRaw) }},
 		{Name: "status_listen", Parse: options.Value(&app.StatusListen, "an address such as :15021, or off", parseAddress)},
 		{Name: "status_page", Parse: options.Value(&app.StatusPage, "on or off", options.Pointer(options.OnOff))},
 		{Name: "status_hosts", Parse: hostNames(&app.StatusHosts)},
@@ -101,6 +103,8 @@ func appOptions(app *llmroute.App) []options.Option {
 		{Name: "profiles", Parse: options.Value(&app.Profiles, "the path of a file with profiles", options.Text)},
 		{Name: "limits", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseLimits(d, app) }},
 		{Name: "guard", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseGuard(d, app) }},
+		{Name: "prompt", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parsePrompt(d, app) }},
+		{Name: "cache", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseCache(d, app) }},
 		{Name: "access_log", Parse: options.Presence(&app.AccessLog)},
 		{Name: "allowed_origins", Parse: origins(&app.AllowedOrigins)},
 		{Name: "keys", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseAppKeys(d, app) }},
@@ -119,7 +123,7 @@ func configuredApp(v any) (*llmroute.App, error) {
 	}
 	option, ok := v.(httpcaddyfile.App)
 	if !ok {
-		return nil, fmt.Errorf("the value of the llm option is a %T", v)
+		return nil, fmt.Errorf("the llm option has an unexpected value of type %T", v)
 	}
 	if err := json.Unmarshal(option.Value, app); err != nil {
 		return nil, fmt.Errorf("reading the llm option again: %w", err)
@@ -127,24 +131,25 @@ func configuredApp(v any) (*llmroute.App, error) {
 	return app, nil
 }
 
-// parseSource reads: source <module> ...
-func parseSource(d *caddyfile.Dispenser, app *llmroute.App) error {
-	const namespace = "llm.sources"
-	if app.SourceRaw != nil {
-		return d.Errf("source is given twice; a gateway has one")
+// parseModule reads the name and the options of a module of the namespace:
+//
+//	<option> <module> ...
+func parseModule(d *caddyfile.Dispenser, option, namespace string, raw *json.RawMessage) error {
+	if *raw != nil {
+		return d.Errf("%s is given twice; keep one", option)
 	}
 	if !d.NextArg() {
-		return d.Errf("source needs the name of a module; this build has: %s", options.ModuleNames(namespace))
+		return d.Errf("%s needs the name of a module; this build has: %s", option, options.ModuleNames(namespace))
 	}
 	name := d.Val()
 	if _, err := caddy.GetModule(namespace + "." + name); err != nil {
-		return d.Errf("unknown source %s; this build has: %s", options.Quoted(name), options.ModuleNames(namespace))
+		return d.Errf("unknown %s %s; this build has: %s", option, options.Quoted(name), options.ModuleNames(namespace))
 	}
 	module, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
 	if err != nil {
 		return options.Located(d, err)
 	}
-	app.SourceRaw = caddyconfig.JSONModuleObject(module, "source", name, nil)
+	*raw = caddyconfig.JSONModuleObject(module, option, name, nil)
 	return nil
 }
 

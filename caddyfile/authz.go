@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 )
 
 func init() {
@@ -29,7 +30,7 @@ func init() {
 //		custom    <ext_authz> [<name>] { ... }
 //	}
 //
-// jwt and ext_authz have the fields of authz.JWTRule and authz.ExtAuthz as their
+// jwt and ext_authz have the fields of jwt.Rule and authz.ExtAuthz as their
 // options. The others are policies, described at authzBlock.parsePolicy.
 func authzDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
@@ -260,7 +261,7 @@ func texts(dst *[]string) func(*caddyfile.Dispenser) error {
 }
 
 func (b *authzBlock) parseJWT(d *caddyfile.Dispenser) error {
-	rule := new(authz.JWTRule)
+	rule := new(jwt.Rule)
 	if err := options.Value(&rule.Issuer, "the issuer of the tokens, as in their claim iss", options.Text)(d); err != nil {
 		return err
 	}
@@ -275,9 +276,9 @@ func (b *authzBlock) parseJWT(d *caddyfile.Dispenser) error {
 		{Name: "from_headers", Parse: func(d *caddyfile.Dispenser) error {
 			name, args := d.Val(), d.RemainingArgs()
 			if len(args) < 1 || len(args) > 2 {
-				return d.Errf("%s takes a header's name and what stands before the token in it, such as: %s X-Token \"Bearer \"; got %s", name, name, options.Count(args))
+				return d.Errf("%s takes a header's name and the prefix before the token, such as: %s X-Token \"Bearer \"; got %s", name, name, options.Count(args))
 			}
-			header := &authz.JWTHeader{Name: args[0]}
+			header := &jwt.Header{Name: args[0]}
 			if len(args) == 2 {
 				header.Prefix = args[1]
 			}
@@ -293,7 +294,7 @@ func (b *authzBlock) parseJWT(d *caddyfile.Dispenser) error {
 			if len(args) != 2 {
 				return d.Errf("%s takes a header's name and a claim, such as: %s X-User sub; got %s", name, name, options.Count(args))
 			}
-			rule.OutputClaimToHeaders = append(rule.OutputClaimToHeaders, &authz.ClaimToHeader{Header: args[0], Claim: args[1]})
+			rule.OutputClaimToHeaders = append(rule.OutputClaimToHeaders, &jwt.ClaimToHeader{Header: args[0], Claim: args[1]})
 			return nil
 		}},
 		{Name: "space_delimited_claims", Parse: texts(&rule.SpaceDelimitedClaims)},
@@ -307,7 +308,7 @@ func (b *authzBlock) parseExtAuthz(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if b.handler.ExtAuthz[name] != nil {
-		return d.Errf("there are two ext_authz %s; rename one", options.Quoted(name))
+		return d.Errf("ext_authz %s is defined twice; rename one", options.Quoted(name))
 	}
 	e := new(authz.ExtAuthz)
 	if b.handler.ExtAuthz == nil {

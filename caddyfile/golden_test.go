@@ -23,9 +23,17 @@ import (
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
 	_ "github.com/caddy-llm/gateway/llmprovider/vertex"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/cache"
+	_ "github.com/caddy-llm/gateway/llmroute/cache/asmstore"
+	_ "github.com/caddy-llm/gateway/llmroute/cache/redisstore"
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	_ "github.com/caddy-llm/gateway/llmroute/limit/redisstore"
+	_ "github.com/caddy-llm/gateway/llmroute/limit/rlsstore"
+	_ "github.com/caddy-llm/gateway/llmroute/limit/tokenstore"
+	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/selection"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 var update = flag.Bool("update", false, "write what is produced into the golden files")
@@ -59,8 +67,8 @@ func (s *goldenSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // goldenPolicy stands for a selection policy with arguments.
 type goldenPolicy struct {
-	llmroute.SelectionPolicy `json:"-"`
-	Header                   string `json:"header,omitempty"`
+	selection.Policy `json:"-"`
+	Header           string `json:"header,omitempty"`
 }
 
 func (goldenPolicy) CaddyModule() caddy.ModuleInfo {
@@ -138,12 +146,16 @@ func TestGoldenForEveryOption(t *testing.T) {
 		"app":        appOptions(new(llmroute.App)),
 		"route":      newRouteBlock(httpcaddyfile.Helper{}, nil).options(),
 		"rule":       newRouteBlock(httpcaddyfile.Helper{}, nil).own.options(),
-		"keys":       keysOptions(new(llmroute.Keys), nil),
+		"keys":       keysOptions(new(virtualkey.Keys), nil),
 		"limits":     limitsOptions(new(limit.Config)),
 		"limit":      limitOptions(new(limit.Definition)),
 		"guard":      guardOptions(new(guard.Definition)),
 		"webhook":    webhookOptions(new(guard.Webhook)),
 		"moderation": moderationOptions(new(guard.Moderation)),
+		"judge":      judgeOptions(new(guard.Judge)),
+		"prompt":     promptOptions(new(prompt.Definition)),
+		"cache":      cacheOptions(new(cache.Config)),
+		"rule_cache": ruleCacheOptions(new(cache.Rule)),
 	}
 	for block, options := range blocks {
 		for _, o := range options {

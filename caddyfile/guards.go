@@ -25,6 +25,10 @@ import (
 //			timeout    <duration>
 //			on_failure closed|open
 //		}
+//		judge <provider> [model <model>] prompt_file <file> {
+//			timeout    <duration>
+//			on_failure closed|open
+//		}
 //		roles      <roles...>
 //		unreadable closed|open
 //		log
@@ -35,7 +39,7 @@ import (
 //		everything
 //	}
 //
-// All options stand for the fields of guard.Definition.
+// All options set the fields of guard.Definition.
 func parseGuard(d *caddyfile.Dispenser, app *llmroute.App) error {
 	at := options.Here(d)
 	if !d.NextArg() {
@@ -46,7 +50,7 @@ func parseGuard(d *caddyfile.Dispenser, app *llmroute.App) error {
 		return d.Errf("guard takes one name, got %s as well; its options go into a block", options.Quoted(d.Val()))
 	}
 	if app.Guards[name] != nil {
-		return d.Errf("guard %s is defined twice; give each guard a name of its own", options.Quoted(name))
+		return d.Errf("guard %s is defined twice; give each guard a different name", options.Quoted(name))
 	}
 	def := new(guard.Definition)
 	if err := options.Parse(d, "guard", guardOptions(def)); err != nil {
@@ -68,6 +72,7 @@ func guardOptions(def *guard.Definition) []options.Option {
 		{Name: "mask", Parse: func(d *caddyfile.Dispenser) error { return parsePatterns(d, "mask", "as WORD", &def.Mask) }},
 		{Name: "webhook", Parse: func(d *caddyfile.Dispenser) error { return parseWebhook(d, def) }, Block: true},
 		{Name: "moderation", Parse: func(d *caddyfile.Dispenser) error { return parseModeration(d, def) }, Block: true},
+		{Name: "judge", Parse: func(d *caddyfile.Dispenser) error { return parseJudge(d, def) }, Block: true},
 		{Name: "roles", Parse: texts(&def.Roles)},
 		{Name: "unreadable", Parse: options.Value(&def.Unreadable, "closed or open", options.OneOf(guard.UnreadableClosed, guard.UnreadableOpen))},
 		{Name: "log", Parse: options.Presence(&def.Log)},
@@ -83,7 +88,7 @@ func guardOptions(def *guard.Definition) []options.Option {
 // may have a token in it.
 func parseWebhook(d *caddyfile.Dispenser, def *guard.Definition) error {
 	if def.Webhook != nil {
-		return d.Errf("webhook is given twice; give each service a guard of its own")
+		return d.Errf("webhook is given twice; use a separate guard for each service")
 	}
 	args := d.RemainingArgs()
 	if len(args) != 1 {
@@ -105,7 +110,7 @@ func webhookOptions(w *guard.Webhook) []options.Option {
 // parseModeration reads the provider that moderates texts.
 func parseModeration(d *caddyfile.Dispenser, def *guard.Definition) error {
 	if def.Moderation != nil {
-		return d.Errf("moderation is given twice; give each provider a guard of its own")
+		return d.Errf("moderation is given twice; use a separate guard for each provider")
 	}
 	args := d.RemainingArgs()
 	if len(args) != 3 || args[1] != "model" {
@@ -122,6 +127,30 @@ func moderationOptions(m *guard.Moderation) []options.Option {
 	}
 }
 
+// parseJudge reads the model that decides about texts.
+func parseJudge(d *caddyfile.Dispenser, def *guard.Definition) error {
+	if def.Judge != nil {
+		return d.Errf("judge is given twice; use a separate guard for each model")
+	}
+	args := d.RemainingArgs()
+	switch {
+	case len(args) == 3 && args[1] == "prompt_file":
+		def.Judge = &guard.Judge{Provider: args[0], PromptFile: args[2]}
+	case len(args) == 5 && args[1] == "model" && args[3] == "prompt_file":
+		def.Judge = &guard.Judge{Provider: args[0], Model: args[2], PromptFile: args[4]}
+	default:
+		return d.Errf("judge takes a provider, a model unless the provider names one, and a file; expected: judge PROVIDER [model MODEL] prompt_file FILE")
+	}
+	return options.Parse(d, "judge", judgeOptions(def.Judge))
+}
+
+func judgeOptions(j *guard.Judge) []options.Option {
+	return []options.Option{
+		{Name: "timeout", Parse: options.Value(&j.Timeout, "a duration such as 2s", options.Duration)},
+		{Name: "on_failure", Parse: options.Value(&j.OnFailure, "closed or open", options.OneOf(guard.FailureClosed, guard.FailureOpen))},
+	}
+}
+
 // parseOnResponse reads how a guard looks at streams.
 func parseOnResponse(d *caddyfile.Dispenser, def *guard.Definition) error {
 	if def.OnResponse != nil {
@@ -132,13 +161,13 @@ func parseOnResponse(d *caddyfile.Dispenser, def *guard.Definition) error {
 	case len(args) == 2 && args[0] == guard.StreamWindow:
 		n, err := options.Number(guard.MinWindow, guard.MaxWindow)(args[1])
 		if err != nil {
-			return d.Errf("on_response window takes the bytes of text that are held back, got %s; expected a number from %d to %d", options.Quoted(args[1]), guard.MinWindow, guard.MaxWindow)
+			return d.Errf("on_response window takes how many bytes of text are held back, got %s; expected a number from %d to %d", options.Quoted(args[1]), guard.MinWindow, guard.MaxWindow)
 		}
 		def.OnResponse = &guard.OnResponse{Stream: guard.StreamWindow, Window: n}
 	case len(args) == 1 && (args[0] == guard.StreamWhole || args[0] == guard.StreamOff):
 		def.OnResponse = &guard.OnResponse{Stream: args[0]}
 	default:
-		return d.Errf("on_response needs how streams are looked at; expected: on_response window BYTES, on_response whole, or on_response off")
+		return d.Errf("on_response needs a mode for streams; expected: on_response window BYTES, on_response whole, or on_response off")
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 func init() {
@@ -35,7 +36,7 @@ func keysDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) 
 		return nil, err
 	}
 	at := options.Here(h.Dispenser)
-	var keys llmroute.Keys
+	var keys virtualkey.Keys
 	parseFile := options.Value(&keys.File, "the path of a file with hashed keys", options.Text)
 	if h.CountRemainingArgs() > 0 {
 		if err := parseFile(h.Dispenser); err != nil {
@@ -70,7 +71,7 @@ func parseAppKeys(d *caddyfile.Dispenser, app *llmroute.App) error {
 		return d.Errf("keys is given twice; put all clients into one file")
 	}
 	at := options.Here(d)
-	app.Keys = new(llmroute.Keys)
+	app.Keys = new(virtualkey.Keys)
 	parseFile := options.Value(&app.Keys.File, "the path of a file with hashed keys", options.Text)
 	if d.CountRemainingArgs() > 0 {
 		if err := parseFile(d); err != nil {
@@ -92,7 +93,7 @@ func parseAppKeys(d *caddyfile.Dispenser, app *llmroute.App) error {
 	return nil
 }
 
-func keysOptions(keys *llmroute.Keys, parseFile func(*caddyfile.Dispenser) error) []options.Option {
+func keysOptions(keys *virtualkey.Keys, parseFile func(*caddyfile.Dispenser) error) []options.Option {
 	return []options.Option{
 		{Name: "file", Parse: parseFile},
 		{Name: "or_token", Parse: options.Presence(&keys.OrToken)},

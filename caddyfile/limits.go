@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"math"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-llm/gateway/internal/options"
@@ -31,29 +29,9 @@ func parseLimits(d *caddyfile.Dispenser, app *llmroute.App) error {
 
 func limitsOptions(c *limit.Config) []options.Option {
 	return []options.Option{
-		{Name: "store", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseLimitStore(d, c) }},
+		{Name: "store", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseModule(d, "store", limit.StoreNamespace, &c.StoreRaw) }},
 		{Name: "limit", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseLimit(d, c) }},
 	}
-}
-
-// parseLimitStore reads: store <module> ...
-func parseLimitStore(d *caddyfile.Dispenser, c *limit.Config) error {
-	if c.StoreRaw != nil {
-		return d.Errf("store is given twice; keep one")
-	}
-	if !d.NextArg() {
-		return d.Errf("store needs the name of a module; this build has: %s", options.ModuleNames(limit.StoreNamespace))
-	}
-	name := d.Val()
-	if _, err := caddy.GetModule(limit.StoreNamespace + "." + name); err != nil {
-		return d.Errf("unknown store %s; this build has: %s", options.Quoted(name), options.ModuleNames(limit.StoreNamespace))
-	}
-	module, err := caddyfile.UnmarshalModule(d, limit.StoreNamespace+"."+name)
-	if err != nil {
-		return options.Located(d, err)
-	}
-	c.StoreRaw = caddyconfig.JSONModuleObject(module, "store", name, nil)
-	return nil
 }
 
 // parseLimit reads:
@@ -75,7 +53,7 @@ func parseLimitStore(d *caddyfile.Dispenser, c *limit.Config) error {
 //	}
 //
 // A kind is client, workload, namespace, provider, model, rule, ip, header <name> or
-// claim <name>. All options stand for the fields of limit.Definition.
+// claim <name>. All options set the fields of limit.Definition.
 func parseLimit(d *caddyfile.Dispenser, c *limit.Config) error {
 	at := options.Here(d)
 	if !d.NextArg() {
@@ -87,7 +65,7 @@ func parseLimit(d *caddyfile.Dispenser, c *limit.Config) error {
 	}
 	for _, other := range c.Limits {
 		if other.Name == def.Name {
-			return d.Errf("limit %s is defined twice; give each limit a name of its own", options.Quoted(def.Name))
+			return d.Errf("limit %s is defined twice; give each limit a different name", options.Quoted(def.Name))
 		}
 	}
 	if err := options.Parse(d, "limit", limitOptions(def)); err != nil {

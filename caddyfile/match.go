@@ -45,7 +45,7 @@ func (r *ruleBlock) matcherToken(d *caddyfile.Dispenser) (caddy.ModuleMap, bool,
 	set, ok, err := r.helper.WithDispenser(d).MatcherToken()
 	switch {
 	case err != nil:
-		return nil, false, d.Errf("there is no matcher %s; define it in this site, such as: %[1]s header X-Team a", token)
+		return nil, false, d.Errf("matcher %s is not defined; define it in this site, such as: %[1]s header X-Team a", token)
 	case !ok:
 		return nil, false, nil
 	case d.Next():
@@ -68,7 +68,7 @@ func nestedMatchers(segment caddyfile.Segment) (caddy.ModuleMap, error) {
 		}
 		name := d.Val()
 		if strings.HasPrefix(name, "@") || strings.HasPrefix(name, "/") {
-			return nil, d.Errf("%s cannot stand beside other matchers; write it on a match line of its own", name)
+			return nil, d.Errf("%s cannot be combined with other matchers; write it on a separate match line", name)
 		}
 		if _, err := caddy.GetModule(namespace + "." + name); err != nil {
 			return nil, d.Errf("unknown matcher %s; expected one of %s, or @name", options.Quoted(name), options.ModuleNames(namespace))

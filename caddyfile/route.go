@@ -52,7 +52,7 @@ func newRouteBlock(h httpcaddyfile.Helper, providers *providerNames) *routeBlock
 //	}
 //
 // A single rule for all requests needs no rule block: to, policy, attempts and
-// retry_on may stand in llm_route itself. The options of a rule are described at
+// retry_on may be in llm_route itself. The options of a rule are described at
 // ruleBlock.options; the others are the fields of llmroute.Handler.
 func routeDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
@@ -128,7 +128,7 @@ func (r *routeBlock) parseRule(d *caddyfile.Dispenser) error {
 		rule.Name = args[0]
 		for _, other := range r.Rules {
 			if other.Name == rule.Name {
-				return d.Errf("there are two rules %s; give each a name of its own", options.Quoted(rule.Name))
+				return d.Errf("two rules are named %s; give each rule a different name", options.Quoted(rule.Name))
 			}
 		}
 	}
@@ -146,7 +146,7 @@ func (r *routeBlock) parseRule(d *caddyfile.Dispenser) error {
 func (r *routeBlock) handler(at *caddyfile.Dispenser) (*llmroute.Handler, error) {
 	switch {
 	case r.ownAt != nil && len(r.Rules) > 0:
-		return nil, r.ownAt.Errf("%s stands beside rules; put it into one of them, a last one without match if it is for all other requests", r.ownAt.Val())
+		return nil, r.ownAt.Errf("%s cannot be combined with rule blocks; put it into one of them, or into a last one without match if it is for all other requests", r.ownAt.Val())
 	case r.ownAt != nil:
 		if err := r.own.check(r.ownAt); err != nil {
 			return nil, err

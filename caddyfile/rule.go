@@ -38,10 +38,12 @@ func newRule(r *routeBlock) *ruleBlock {
 //	retry_on <status...>
 //	translation strict
 //	guards   <names...>
+//	prompt   <names...>
+//	cache    { ... }
 //
 // One match line, or block of them, is a set of matchers that must all match;
 // of several sets one must. Each provider has a to line of its own. All options
-// stand for the fields of llmroute.Rule and llmroute.Backend.
+// set the fields of llmroute.Rule and llmroute.Backend.
 func (r *ruleBlock) options() []options.Option {
 	return []options.Option{
 		{Name: "match", Block: true, Parse: r.parseMatch},
@@ -51,6 +53,8 @@ func (r *ruleBlock) options() []options.Option {
 		{Name: "retry_on", Parse: r.parseRetryOn},
 		{Name: "translation", Parse: options.Value(&r.Translation, llmroute.TranslationStrict, parseTranslation)},
 		{Name: "guards", Parse: texts(&r.Guards)},
+		{Name: "prompt", Parse: texts(&r.Prompts)},
+		{Name: "cache", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseRuleCache(d, &r.Rule) }},
 	}
 }
 
@@ -61,7 +65,7 @@ func parseTranslation(s string) (string, error) {
 	return s, nil
 }
 
-// check tells what is wrong with the rule as a whole.
+// check reports what is wrong with the rule as a whole.
 func (r *ruleBlock) check(at *caddyfile.Dispenser) error {
 	if len(r.Backends) == 0 {
 		return at.Errf("%s has nowhere to go; write at least one line: to PROVIDER", r.label())
@@ -122,7 +126,7 @@ func (r *ruleBlock) parseTo(d *caddyfile.Dispenser) error {
 // modelOf reads the name after the word model, on which d stands.
 func modelOf(d *caddyfile.Dispenser, provider string) (string, error) {
 	if !d.NextArg() {
-		return "", d.Errf("model needs the name of the model to ask %s for", options.Unquoted(provider))
+		return "", d.Errf("model needs the name of the model to request from %s", options.Unquoted(provider))
 	}
 	model, err := options.Text(d.Val())
 	if err != nil {
@@ -177,7 +181,7 @@ func (r *ruleBlock) parseRetryOn(d *caddyfile.Dispenser) error {
 	}
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return d.Errf("retry_on takes the statuses that move a request on to another backend, from 400 to 599")
+		return d.Errf("retry_on takes the statuses, from 400 to 599, after which another backend is tried")
 	}
 	for _, arg := range args {
 		status, err := strconv.Atoi(arg)
@@ -211,7 +215,7 @@ func (p *providerNames) none() bool { return len(p.names) == 0 && !p.source }
 func (p *providerNames) check(name string) error {
 	switch {
 	case name == "":
-		return errors.New("to takes the name of a provider, which is empty here")
+		return errors.New("to takes the name of a provider; it is empty")
 	case p.source || slices.Contains(p.names, name):
 		return nil
 	case p.none():

@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
@@ -22,33 +23,33 @@ type authorization struct {
 // appliedPolicy is an AuthorizationPolicy for the workload.
 type appliedPolicy struct {
 	*builtPolicy
-	origin
+	object.Origin
 	policy *authz.Policy // builtPolicy's, or a changed copy
 }
 
 // appliedAuthentication is a RequestAuthentication for the workload.
 type appliedAuthentication struct {
 	*builtAuthentication
-	origin
+	object.Origin
 }
 
 // policyScope is what decides which workloads a policy is for.
 type policyScope struct {
 	namespace string
-	selector  *PolicySelector
+	selector  *object.PolicySelector
 	targeted  bool
-	unplaced  bool    // the namespace may be another one than that
-	faults    []Fault // that reading found
+	unplaced  bool           // the namespace may be another one than that
+	faults    []object.Fault // that reading found
 }
 
-func scopeOfPolicy(i *Item[AuthorizationPolicy]) policyScope {
+func scopeOfPolicy(i *object.Item[object.AuthorizationPolicy]) policyScope {
 	p := &i.Object
-	return policyScope{p.Namespace, p.Spec.Selector, p.Spec.TargetRef != nil || len(p.Spec.TargetRefs) > 0, i.unplaced, i.Faults}
+	return policyScope{p.Namespace, p.Spec.Selector, p.Spec.TargetRef != nil || len(p.Spec.TargetRefs) > 0, i.Unplaced, i.Faults}
 }
 
-func scopeOfAuthentication(i *Item[RequestAuthentication]) policyScope {
+func scopeOfAuthentication(i *object.Item[object.RequestAuthentication]) policyScope {
 	r := &i.Object
-	return policyScope{r.Namespace, r.Spec.Selector, r.Spec.TargetRef != nil || len(r.Spec.TargetRefs) > 0, i.unplaced, i.Faults}
+	return policyScope{r.Namespace, r.Spec.Selector, r.Spec.TargetRef != nil || len(r.Spec.TargetRefs) > 0, i.Unplaced, i.Faults}
 }
 
 // isFor reports whether a policy is for the workload. If it cannot be read for whom it
@@ -57,45 +58,31 @@ func (t *translation) isFor(s policyScope) bool {
 	switch {
 	case !t.known:
 		return true
-	case !s.unplaced && isNamespace(s.namespace) && s.namespace != t.options.RootNamespace && s.namespace != t.identity.Namespace:
+	case !s.unplaced && object.IsNamespace(s.namespace) && s.namespace != t.options.RootNamespace && s.namespace != t.identity.Namespace:
 		return false
-	case s.selector == nil || contains(t.identity.Labels, s.selector.MatchLabels):
+	case s.selector == nil || object.HasLabels(t.identity.Labels, s.selector.MatchLabels):
 		return true
 	}
-	return len(s.faults) >= maxFaults || slices.ContainsFunc(s.faults, func(f Fault) bool {
-		return isWithin(f, "spec.selector") || !isWithin(f, "spec") && !isWithin(f, "metadata") && !isWithin(f, "apiVersion")
+	return len(s.faults) >= object.MaxFaults || slices.ContainsFunc(s.faults, func(f object.Fault) bool {
+		return object.IsWithin(f, "spec.selector") || !object.IsWithin(f, "spec") && !object.IsWithin(f, "metadata") && !object.IsWithin(f, "apiVersion")
 	})
-}
-
-// check finds what is wrong with a selector beside its form.
-func (s *PolicySelector) check() []Fault {
-	if s == nil {
-		return nil
-	}
-	var out []Fault
-	for _, name := range slices.Sorted(maps.Keys(s.MatchLabels)) {
-		if strings.Contains(name+s.MatchLabels[name], "*") {
-			out = append(out, *faultf(ReasonInvalidField, "spec.selector.matchLabels[%s]: * is no wildcard here, and is in no label; write the whole label, or no selector for all workloads", shownName(name)))
-		}
-	}
-	return out
 }
 
 // strandedFault says that a policy is in a namespace of which the files have nothing
 // else, so that the name is most likely misspelt. It returns nothing for others, and
 // where no policies hold.
-func (t *translation) strandedFault(file, namespace string) []Fault {
+func (t *translation) strandedFault(file, namespace string) []object.Fault {
 	if file == "" || t.objects.Namespaces[namespace] || namespace == t.options.RootNamespace || namespace == t.identity.Namespace || t.options.MeshListen != "" && len(t.bound) == 0 {
 		return nil
 	}
-	return []Fault{*faultf(ReasonOtherNamespace, "metadata.namespace: nothing else in the files is in this namespace, which is neither the workload's (%s) nor the root namespace (%s), so that the object holds for no request here; "+
-		"write one of these, or give the object with the files of its own workload", shownName(t.identity.Namespace), shownName(t.options.RootNamespace))}
+	return []object.Fault{*object.Faultf(object.ReasonOtherNamespace, "metadata.namespace: nothing else in the files is in this namespace, which is neither the workload's (%s) nor the root namespace (%s), so that the object holds for no request here; "+
+		"write one of these, or give the object with the files of its own workload", object.ShownName(t.identity.Namespace), object.ShownName(t.options.RootNamespace))}
 }
 
 // misspeltFault says that a selector is for other workloads by a typing error: each of
 // its labels is one of the workload's, or differs from one in a letter. It returns nothing
 // for others.
-func (t *translation) misspeltFault(s policyScope) []Fault {
+func (t *translation) misspeltFault(s policyScope) []object.Fault {
 	if s.selector == nil || s.namespace != t.options.RootNamespace && s.namespace != t.identity.Namespace {
 		return nil
 	}
@@ -107,7 +94,7 @@ func (t *translation) misspeltFault(s policyScope) []Fault {
 		}
 		near := false
 		for own, ownValue := range t.identity.Labels {
-			near = near || (name == own || isTypingError(name, own)) && (value == ownValue || isTypingError(value, ownValue))
+			near = near || (name == own || object.IsTypingError(name, own)) && (value == ownValue || object.IsTypingError(value, ownValue))
 		}
 		if !near {
 			return nil
@@ -117,22 +104,13 @@ func (t *translation) misspeltFault(s policyScope) []Fault {
 	if misspelt == "" {
 		return nil
 	}
-	return []Fault{*faultf(ReasonNeverMatches, "spec.selector.matchLabels[%s]: the workload has almost this label, and the object holds for no request here; write the label as the workload has it", shownName(misspelt))}
-}
-
-// isTypingError reports whether two texts are most likely meant to be the same. Those
-// that differ in a number, such as v1 and v2, are not.
-func isTypingError(a, b string) bool {
-	const shortest = 4
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	d := editDistance(a, b)
-	return min(len(a), len(b)) >= shortest && (d < 2 || d == 2 && sameLetters(a, b)) && strings.Trim(a, "0123456789") == a && strings.Trim(b, "0123456789") == b
+	return []object.Fault{*object.Faultf(ReasonNeverMatches, "spec.selector.matchLabels[%s]: the workload has almost this label, and the object holds for no request here; write the label as the workload has it", object.ShownName(misspelt))}
 }
 
 // targetFault says that a policy for objects of the Gateway API is for no workload
 // here.
-func targetFault() []Fault {
-	return []Fault{*faultf(ReasonUnsupportedTarget, "spec.targetRefs: they name objects of the Gateway API, which this gateway does not serve, and the object holds for no request here; write selector.matchLabels to select workloads")}
+func targetFault() []object.Fault {
+	return []object.Fault{*object.Faultf(object.ReasonUnsupportedTarget, "spec.targetRefs: they name objects of the Gateway API, which this gateway does not serve, and the object holds for no request here; write selector.matchLabels to select workloads")}
 }
 
 // readAuthorization takes in the policies for the workload. What depends on
@@ -140,8 +118,8 @@ func targetFault() []Fault {
 func (t *translation) readAuthorization() {
 	a := &t.authorization
 	a.mesh = t.readMesh()
-	for _, item := range inOrder(latest(t, KindAuthorizationPolicy, t.objects.Policies)) {
-		scope, o := scopeOfPolicy(item), origins(KindAuthorizationPolicy, item)
+	for _, item := range inOrder(latest(t, object.KindAuthorizationPolicy, t.objects.Policies)) {
+		scope, o := scopeOfPolicy(item), object.OriginOf(object.KindAuthorizationPolicy, item)
 		switch {
 		case !t.isFor(scope):
 			t.report(o, append(t.strandedFault(item.File, scope.namespace), t.misspeltFault(scope)...))
@@ -157,8 +135,8 @@ func (t *translation) readAuthorization() {
 			a.policies = append(a.policies, &appliedPolicy{built, o, built.policy})
 		}
 	}
-	for _, item := range inOrder(latest(t, KindRequestAuthentication, t.objects.Authentications)) {
-		scope, o := scopeOfAuthentication(item), origins(KindRequestAuthentication, item)
+	for _, item := range inOrder(latest(t, object.KindRequestAuthentication, t.objects.Authentications)) {
+		scope, o := scopeOfAuthentication(item), object.OriginOf(object.KindRequestAuthentication, item)
 		switch {
 		case !t.isFor(scope):
 			t.report(o, append(t.strandedFault(item.File, scope.namespace), t.misspeltFault(scope)...))
@@ -177,8 +155,8 @@ func (t *translation) readAuthorization() {
 }
 
 // inOrder sorts objects by namespace and name.
-func inOrder[T any, P objectPointer[T]](items []*Item[T]) []*Item[T] {
-	return slices.SortedFunc(slices.Values(items), func(a, b *Item[T]) int {
+func inOrder[T any, P object.Pointer[T]](items []*object.Item[T]) []*object.Item[T] {
+	return slices.SortedFunc(slices.Values(items), func(a, b *object.Item[T]) int {
 		x, y := metav1.Object(P(&a.Object)), metav1.Object(P(&b.Object))
 		return cmp.Or(strings.Compare(x.GetNamespace(), y.GetNamespace()), strings.Compare(x.GetName(), y.GetName()))
 	})

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -40,11 +41,11 @@ func TestPoliciesDoNotVanish(t *testing.T) {
 		"labels, another workload's": {good, "{name: a, namespace: prod, labels: []}", false, ""},
 	} {
 		for kind, spec := range map[string]string{
-			KindAuthorizationPolicy: "{action: DENY, rules: [{}]}", KindRequestAuthentication: `{jwtRules: [{issuer: i, jwks: '{"keys":[]}'}]}`,
+			object.KindAuthorizationPolicy: "{action: DENY, rules: [{}]}", object.KindRequestAuthentication: `{jwtRules: [{issuer: i, jwks: '{"keys":[]}'}]}`,
 		} {
 			t.Run(kind+" "+name, func(t *testing.T) {
 				text := fmt.Sprintf("%s\nkind: %s\nmetadata: %s\nspec: %s\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: prod}\n", test.head, kind, test.metadata, spec)
-				o, err := DecodeIn("", "x.yaml", []byte(text))
+				o, err := object.DecodeIn("", "x.yaml", []byte(text))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -40,8 +41,8 @@ const (
 
 // unresolved are the reasons of findings about other objects.
 var unresolved = []string{
-	ReasonSecretNotFound, ReasonSecretForbidden, ReasonInvalidSecret, ReasonProviderNotFound, ReasonProviderRefused, ReasonUnsupportedBackend, ReasonGatewayNotFound,
-	ReasonHostNotServed, ReasonPoolNotFound, ReasonPoolRefused, ReasonPoolNotPermitted,
+	object.ReasonSecretNotFound, object.ReasonSecretForbidden, object.ReasonInvalidSecret, object.ReasonProviderNotFound, object.ReasonProviderRefused, object.ReasonUnsupportedBackend, object.ReasonGatewayNotFound,
+	object.ReasonHostNotServed, object.ReasonTargetNotFound, object.ReasonPoolNotFound, object.ReasonPoolRefused, object.ReasonPoolNotPermitted,
 }
 
 // unreachable is why no request can reach an object that is used, the zero value if
@@ -68,7 +69,7 @@ func conditions(findings []llmroute.Finding, applies bool, missing unreachable, 
 		switch {
 		case slices.Contains(unresolved, f.Reason):
 			references = append(references, f)
-		case f.Reason == ReasonConflict:
+		case f.Reason == object.ReasonConflict:
 			conflicts = append(conflicts, f)
 		case f.Used:
 			warnings = append(warnings, f)

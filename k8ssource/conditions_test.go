@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -21,20 +22,20 @@ func TestConditions(t *testing.T) {
 			"Accepted=True(Accepted), ResolvedRefs=True(ResolvedRefs), Programmed=True(Programmed), Conflict=False(NoConflict)"},
 		"for other workloads": {nil, false,
 			"Accepted=True(Accepted), ResolvedRefs=True(ResolvedRefs), Programmed=False(NotSelected: the object is for other workloads), Conflict=False(NoConflict)"},
-		"refused": {[]llmroute.Finding{finding(ReasonDroppedHeader, true), finding(ReasonInvalidField, false), finding(ReasonInvalidKey, false)}, true,
+		"refused": {[]llmroute.Finding{finding(object.ReasonDroppedHeader, true), finding(object.ReasonInvalidField, false), finding(object.ReasonInvalidKey, false)}, true,
 			"Accepted=False(InvalidField: about DroppedHeader|about InvalidField|about InvalidKey), ResolvedRefs=True(ResolvedRefs), " +
 				"Programmed=False(NotAccepted: the object is not used; the condition Accepted says why), Conflict=False(NoConflict)"},
-		"used with a warning": {[]llmroute.Finding{finding(ReasonCatchAllHost, true)}, true,
+		"used with a warning": {[]llmroute.Finding{finding(object.ReasonCatchAllHost, true)}, true,
 			"Accepted=True(Accepted: about CatchAllHost), ResolvedRefs=True(ResolvedRefs), Programmed=True(Programmed), Conflict=False(NoConflict)"},
-		"Secret missing": {[]llmroute.Finding{finding(ReasonSecretNotFound, false)}, true,
+		"Secret missing": {[]llmroute.Finding{finding(object.ReasonSecretNotFound, false)}, true,
 			"Accepted=False(SecretNotFound: about SecretNotFound), ResolvedRefs=False(SecretNotFound: about SecretNotFound), " +
 				"Programmed=False(NotAccepted: the object is not used; the condition Accepted says why), Conflict=False(NoConflict)"},
-		"backends that cannot be used": {[]llmroute.Finding{finding(ReasonProviderNotFound, true), finding(ReasonUnsupportedBackend, true), finding(ReasonUnknownIdentity, true)}, true,
+		"backends that cannot be used": {[]llmroute.Finding{finding(object.ReasonProviderNotFound, true), finding(object.ReasonUnsupportedBackend, true), finding(object.ReasonUnknownIdentity, true)}, true,
 			"Accepted=True(Accepted: about UnknownIdentity), ResolvedRefs=False(ProviderNotFound: about ProviderNotFound|about UnsupportedBackend), Programmed=True(Programmed), Conflict=False(NoConflict)"},
-		"host of another": {[]llmroute.Finding{finding(ReasonConflict, false)}, true,
+		"host of another": {[]llmroute.Finding{finding(object.ReasonConflict, false)}, true,
 			"Accepted=False(Conflict: about Conflict), ResolvedRefs=True(ResolvedRefs), " +
 				"Programmed=False(NotAccepted: the object is not used; the condition Accepted says why), Conflict=True(Conflict: about Conflict)"},
-		"host of another in one of its tables": {[]llmroute.Finding{finding(ReasonConflict, true)}, true,
+		"host of another in one of its tables": {[]llmroute.Finding{finding(object.ReasonConflict, true)}, true,
 			"Accepted=True(Accepted), ResolvedRefs=True(ResolvedRefs), Programmed=True(Programmed), Conflict=True(Conflict: about Conflict)"},
 	}
 	for name, test := range tests {
@@ -60,7 +61,7 @@ func TestConditions(t *testing.T) {
 func TestConditionsBoundTheirMessages(t *testing.T) {
 	long := make([]llmroute.Finding, 100)
 	for i := range long {
-		long[i] = llmroute.Finding{Reason: ReasonInvalidField, Message: strings.Repeat("ä", 300)}
+		long[i] = llmroute.Finding{Reason: object.ReasonInvalidField, Message: strings.Repeat("ä", 300)}
 	}
 	if got := len(Conditions(long, true, 1)[0].Message); got > maxConditionMessage || got < maxConditionMessage-4 {
 		t.Errorf("%d bytes", got)

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 )
 
 // schema is a node of a CustomResourceDefinition's schema.
@@ -43,6 +46,7 @@ func definition(t *testing.T, file string) schema {
 	}
 	var crd struct {
 		Spec struct {
+			Group    string
 			Versions []struct {
 				Name            string
 				Served, Storage bool
@@ -57,40 +61,54 @@ func definition(t *testing.T, file string) schema {
 	for _, v := range crd.Spec.Versions {
 		names = append(names, v.Name)
 		// The documents' manifests are v1beta1.
-		if !v.Served || v.Storage != (v.Name == "v1beta1") {
+		if !v.Served || v.Storage != (v.Name == "v1beta1" || v.Name == v1alpha1.Version) {
 			t.Errorf("%s: %s is served: %v, stored: %v", file, v.Name, v.Served, v.Storage)
 		}
 		if !reflect.DeepEqual(v.Schema, crd.Spec.Versions[0].Schema) {
 			t.Errorf("%s: the schema of %s is another one", file, v.Name)
 		}
 	}
-	if !reflect.DeepEqual(names, versions) {
-		t.Errorf("%s: the versions are %v, want %v", file, names, versions)
+	want := object.Versions
+	if crd.Spec.Group == object.OwnGroup {
+		want = []string{v1alpha1.Version}
+	}
+	if !reflect.DeepEqual(names, want) {
+		t.Errorf("%s: the versions are %v, want %v", file, names, want)
 	}
 	return crd.Spec.Versions[0].Schema.OpenAPIV3Schema
 }
 
 // TestLimits holds that the definitions have the limits of the findings.
 func TestLimits(t *testing.T) {
-	provider, route := definition(t, "llmproviders.yaml"), definition(t, "llmroutes.yaml")
+	provider, route, limit := definition(t, "llmproviders.yaml"), definition(t, "llmroutes.yaml"), definition(t, "llmlimits.yaml")
 	for _, test := range []struct {
 		at   schema
 		name string
 		want int
 	}{
-		{provider.at("spec.host"), "maxLength", maxHost},
-		{provider.at("spec.path"), "maxLength", maxPath},
-		{provider.at("spec.configs.defaultConfig.openAIConfig.apiKey"), "maxLength", maxInlineKey},
-		{provider.at("spec.configs.routeSpecificConfigs"), "maxProperties", maxRuleConfigs},
-		{provider.at("spec.headers"), "maxProperties", maxAdded},
-		{route.at("spec.host"), "maxLength", maxRouteHost},
-		{route.at("spec.gateways"), "maxItems", maxGateways},
-		{route.at("spec.rules"), "maxItems", maxRules},
-		{route.at("spec.rules.[].matches"), "maxItems", maxMatches},
-		{route.at("spec.rules.[].matches.[].headers"), "maxProperties", maxHeaders},
-		{route.at("spec.rules.[].matches.[].headers.{}.regex"), "maxLength", maxRegex},
-		{route.at("spec.rules.[].backendRefs"), "maxItems", maxBackends},
-		{route.at("spec.rules.[].retryOn"), "maxItems", maxRetryOn},
+		{provider.at("spec.host"), "maxLength", object.MaxHost},
+		{provider.at("spec.path"), "maxLength", object.MaxPath},
+		{provider.at("spec.configs.defaultConfig.openAIConfig.apiKey"), "maxLength", object.MaxInlineKey},
+		{provider.at("spec.configs.routeSpecificConfigs"), "maxProperties", object.MaxRuleConfigs},
+		{provider.at("spec.headers"), "maxProperties", object.MaxAdded},
+		{route.at("spec.host"), "maxLength", object.MaxRouteHost},
+		{route.at("spec.gateways"), "maxItems", object.MaxGateways},
+		{route.at("spec.rules"), "maxItems", object.MaxRules},
+		{route.at("spec.rules.[].matches"), "maxItems", object.MaxMatches},
+		{route.at("spec.rules.[].matches.[].headers"), "maxProperties", object.MaxHeaders},
+		{route.at("spec.rules.[].matches.[].headers.{}.regex"), "maxLength", object.MaxRegex},
+		{route.at("spec.rules.[].backendRefs"), "maxItems", object.MaxBackends},
+		{route.at("spec.rules.[].retryOn"), "maxItems", object.MaxRetryOn},
+		{limit.at("spec.targetRefs"), "maxItems", object.MaxTargetRefs},
+		{limit.at("spec.key"), "maxItems", object.MaxLimitKeys},
+		{limit.at("spec.key.[]"), "maxLength", object.MaxLimitKey},
+		{limit.at("spec.amounts"), "maxItems", object.MaxAmounts},
+		{limit.at("spec.rules"), "maxItems", object.MaxLimitNames},
+		{limit.at("spec.providers"), "maxItems", object.MaxLimitNames},
+		{limit.at("spec.models"), "maxItems", object.MaxLimitNames},
+		{limit.at("spec.models.[]"), "maxLength", object.MaxModel},
+		{limit.at("spec.matches"), "maxItems", object.MaxMatches},
+		{limit.at("spec.matches.[].headers"), "maxProperties", object.MaxHeaders},
 	} {
 		if got, _ := test.at[test.name].(float64); int(got) != test.want {
 			t.Errorf("%s of %q is %v, want %d", test.name, test.at["description"], got, test.want)
@@ -118,7 +136,7 @@ func TestHeadersOfTheGateway(t *testing.T) {
 // TestDescriptions holds that kubectl explain has something to say about every
 // field, and that unknown fields are refused.
 func TestDescriptions(t *testing.T) {
-	for _, file := range []string{"llmproviders.yaml", "llmroutes.yaml"} {
+	for _, file := range []string{"llmproviders.yaml", "llmroutes.yaml", "llmlimits.yaml"} {
 		root := definition(t, file)
 		if root["description"] == "" {
 			t.Errorf("%s: the kind is not described", file)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -60,26 +61,26 @@ func TestObjectsOverTheLimits(t *testing.T) {
 	const backends = "backendRefs: [{providerHost: good.example.com}]"
 	many := func(n int, entry string) string { return strings.Repeat(entry+", ", n) }
 	var configs strings.Builder
-	for i := range maxRuleConfigs + 1 {
+	for i := range object.MaxRuleConfigs + 1 {
 		fmt.Fprintf(&configs, "r%d: {}, ", i)
 	}
 	var headers strings.Builder
-	for i := range maxAdded + 1 {
+	for i := range object.MaxAdded + 1 {
 		fmt.Fprintf(&headers, "x%d: a, ", i)
 	}
 	for _, test := range []struct{ kind, spec, want string }{
-		{KindLLMProvider, "host: a, path: /" + strings.Repeat("a", maxPath), "InvalidField: spec.path: may not be more than 4096 bytes"},
-		{KindLLMProvider, "host: a, configs: {routeSpecificConfigs: {" + configs.String() + "}}", "InvalidField: spec.configs.routeSpecificConfigs: must have at most 128 items"},
-		{KindLLMProvider, "host: a, headers: {" + headers.String() + "}", "InvalidField: spec.headers: must have at most 64 items"},
-		{KindLLMRoute, "host: " + strings.Repeat("a", maxRouteHost+1) + ", rules: [{" + backends + "}]", "InvalidField: spec.host: may not be more than 255 bytes"},
-		{KindLLMRoute, "host: a, gateways: [" + many(maxGateways+1, "mesh") + "], rules: [{" + backends + "}]", "InvalidField: spec.gateways: must have at most 64 items"},
-		{KindLLMRoute, "host: a, rules: [" + many(maxRules+1, "{"+backends+"}") + "]", "InvalidField: spec.rules: must have at most 1024 items"},
-		{KindLLMRoute, "host: a, rules: [{matches: [" + many(maxMatches+1, "{}") + "], " + backends + "}]", "InvalidMatch: spec.rules[0].matches: must have at most 64 items"},
-		{KindLLMRoute, "host: a, rules: [{retryOn: [" + many(maxRetryOn+1, "500") + "], " + backends + "}]", "InvalidField: spec.rules[0].retryOn: must have at most 200 items"},
-		{KindLLMRoute, "host: a, rules: [{matches: [{headers: {x: {regex: " + strings.Repeat("a", maxRegex+1) + "}}}], " + backends + "}]",
+		{object.KindLLMProvider, "host: a, path: /" + strings.Repeat("a", object.MaxPath), "InvalidField: spec.path: may not be more than 4096 bytes"},
+		{object.KindLLMProvider, "host: a, configs: {routeSpecificConfigs: {" + configs.String() + "}}", "InvalidField: spec.configs.routeSpecificConfigs: must have at most 128 items"},
+		{object.KindLLMProvider, "host: a, headers: {" + headers.String() + "}", "InvalidField: spec.headers: must have at most 64 items"},
+		{object.KindLLMRoute, "host: " + strings.Repeat("a", object.MaxRouteHost+1) + ", rules: [{" + backends + "}]", "InvalidField: spec.host: may not be more than 255 bytes"},
+		{object.KindLLMRoute, "host: a, gateways: [" + many(object.MaxGateways+1, "mesh") + "], rules: [{" + backends + "}]", "InvalidField: spec.gateways: must have at most 64 items"},
+		{object.KindLLMRoute, "host: a, rules: [" + many(object.MaxRules+1, "{"+backends+"}") + "]", "InvalidField: spec.rules: must have at most 1024 items"},
+		{object.KindLLMRoute, "host: a, rules: [{matches: [" + many(object.MaxMatches+1, "{}") + "], " + backends + "}]", "InvalidMatch: spec.rules[0].matches: must have at most 64 items"},
+		{object.KindLLMRoute, "host: a, rules: [{retryOn: [" + many(object.MaxRetryOn+1, "500") + "], " + backends + "}]", "InvalidField: spec.rules[0].retryOn: must have at most 200 items"},
+		{object.KindLLMRoute, "host: a, rules: [{matches: [{headers: {x: {regex: " + strings.Repeat("a", object.MaxRegex+1) + "}}}], " + backends + "}]",
 			"InvalidMatch: spec.rules[0].matches[0].headers[x].regex: may not be more than 4096 bytes"},
 	} {
-		objects := mustDecode(t, fmt.Sprintf("%s---\napiVersion: %s/v1\nkind: %s\nmetadata: {name: a}\nspec: {%s}\n", badobjects.Beside, Group, test.kind, test.spec))
+		objects := mustDecode(t, fmt.Sprintf("%s---\napiVersion: %s/v1\nkind: %s\nmetadata: {name: a}\nspec: {%s}\n", badobjects.Beside, object.Group, test.kind, test.spec))
 		state := Translate(objects, llmroute.Identity{Namespace: "default"}, Options{})
 		if len(state.Findings) != 1 || state.Findings[0].Reason+": "+state.Findings[0].Message != test.want {
 			t.Errorf("got  %+v\nwant %s", state.Findings, test.want)
@@ -99,14 +100,14 @@ metadata: {name: a}
 spec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKeySecretRef: {name: bad, key: k}}}}}
 `), llmroute.Identity{Namespace: "default"}, Options{})
 	const want = "spec.configs.defaultConfig.openAIConfig.apiKeySecretRef: Secret default/bad cannot be used: a value has the wrong form; values under data are in base64, and plain ones stand under stringData"
-	if len(state.Findings) != 1 || state.Findings[0].Reason != ReasonInvalidSecret || state.Findings[0].Message != want {
+	if len(state.Findings) != 1 || state.Findings[0].Reason != object.ReasonInvalidSecret || state.Findings[0].Message != want {
 		t.Errorf("got %+v", state.Findings)
 	}
 }
 
 func TestBadObjectsHoldNoKeyInFindings(t *testing.T) {
 	for _, key := range []string{"sk-1 2", "sk-1\n", "${sk-1}", "<sk-1>", "{{sk-1}}", "{env.sk-1}", "sk-1\u0001"} {
-		objects := &Objects{Providers: []*Item[v1beta1.LLMProvider]{{Object: v1beta1.LLMProvider{
+		objects := &object.Set{Providers: []*object.Item[v1beta1.LLMProvider]{{Object: v1beta1.LLMProvider{
 			ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default"},
 			Spec: v1beta1.LLMProviderSpec{
 				Host: "a.example.com", Headers: map[string]string{"x-api-key": key},

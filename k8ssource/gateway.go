@@ -10,22 +10,23 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
 // gatewayBuilder turns one Istio Gateway into servers of listeners, and collects
 // what is wrong with it.
 type gatewayBuilder struct {
 	t      *translation
-	object *Gateway
-	faults []Fault
+	object *object.Gateway
+	faults []object.Fault
 }
 
 // boundServer is a server of a listener, for the routes that are bound to it.
 type boundServer struct {
-	*llmroute.Server
+	*listen.Server
 	address string
-	gateway *Gateway
+	gateway *object.Gateway
 	hosts   []boundHost
 }
 
@@ -35,41 +36,39 @@ type boundHost struct{ name, namespace string }
 
 // translateGateways sets up the listeners of the Gateways that are for the
 // workload, and the one for its sidecar routes.
-func (t *translation) translateGateways(items []*Item[Gateway]) {
-	t.state.Listeners = (&SourceOptions{MeshListen: t.options.MeshListen, Outbound: t.options.Outbound}).Listeners()
-	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[Gateway]) int { return compare(&a.Object, &b.Object) })
+func (t *translation) translateGateways(items []*object.Item[object.Gateway]) {
+	t.state.Listeners = t.options.Listeners()
+	items = slices.SortedFunc(slices.Values(items), func(a, b *object.Item[object.Gateway]) int { return object.Compare(&a.Object, &b.Object) })
 	for _, item := range items {
-		if !t.serves(keyOf(&item.Object)) {
+		if !t.serves(object.Key(&item.Object)) {
 			continue
 		}
 		b := &gatewayBuilder{t: t, object: &item.Object, faults: item.Faults}
 		if len(item.Faults) == 0 {
 			b.build()
 		}
-		if len(t.bound[keyOf(&item.Object)]) == 0 {
+		if len(t.bound[object.Key(&item.Object)]) == 0 {
 			for i := range b.faults {
 				b.faults[i].Used = false
 			}
 		}
-		t.report(origins(kindGateway, item), b.faults)
+		t.report(object.OriginOf(object.KindGateway, item), b.faults)
 	}
-	slices.SortFunc(t.state.Listeners, func(a, b *llmroute.Listener) int { return strings.Compare(a.Address, b.Address) })
+	slices.SortFunc(t.state.Listeners, func(a, b *listen.Listener) int { return strings.Compare(a.Address, b.Address) })
 }
 
 func (b *gatewayBuilder) fault(reason, format string, args ...any) {
-	b.faults = append(b.faults, *faultf(reason, format, args...))
+	b.faults = append(b.faults, *object.Faultf(reason, format, args...))
 }
 
 // warn adds a fault of one server, or a part of it: the others are used.
 func (b *gatewayBuilder) warn(reason, format string, args ...any) {
-	f := faultf(reason, format, args...)
-	f.Used = true
-	b.faults = append(b.faults, *f)
+	b.faults = append(b.faults, *object.Warningf(reason, format, args...))
 }
 
 func (b *gatewayBuilder) build() {
 	if len(b.object.Spec.Servers) == 0 {
-		b.fault(ReasonInvalidField, "spec.servers: there are none, so nothing is listened on; write at least one with port and hosts")
+		b.fault(object.ReasonInvalidField, "spec.servers: there are none, so nothing is listened on; write at least one with port and hosts")
 	}
 	for i := range b.object.Spec.Servers {
 		b.server(fmt.Sprintf("spec.servers[%d]", i), &b.object.Spec.Servers[i])
@@ -77,7 +76,7 @@ func (b *gatewayBuilder) build() {
 }
 
 // server adds one server to the listener of its port.
-func (b *gatewayBuilder) server(path string, spec *GatewayServer) {
+func (b *gatewayBuilder) server(path string, spec *object.GatewayServer) {
 	before := len(b.faults)
 	secure := false
 	switch strings.ToUpper(spec.Port.Protocol) {
@@ -85,45 +84,87 @@ func (b *gatewayBuilder) server(path string, spec *GatewayServer) {
 	case "HTTPS":
 		secure = true
 	default:
-		b.warn(ReasonUnsupportedServer, "%s.port.protocol: this is not supported, and the server is left out; write HTTP or HTTPS", path)
+		b.warn(object.ReasonUnsupportedServer, "%s.port.protocol: this is not supported, and the server is left out; write HTTP or HTTPS", path)
 		return
 	}
-	server := &llmroute.Server{Gateway: keyOf(b.object), Origin: kindGateway + " " + shownKey(b.object) + " " + path}
-	bound := &boundServer{Server: server, gateway: b.object, address: b.address(path, spec)}
+	server := &listen.Server{Gateway: object.Key(b.object), Origin: object.KindGateway + " " + object.ShownKey(b.object) + " " + path}
+	port := int(spec.Port.Number)
+	if fault := checkPort(port); fault != "" {
+		b.warn(object.ReasonInvalidField, "%s.port.number: %s, and the server is left out; write 1 to 65535", path, fault)
+	}
+	ip := netip.IPv6Unspecified()
+	if spec.Bind != "" {
+		var err error
+		if ip, err = netip.ParseAddr(spec.Bind); err != nil {
+			b.warn(object.ReasonInvalidField, "%s.bind: this is not an IP address, and the server is left out; write one, or leave bind out to listen on all", path)
+		}
+	}
+	bound := &boundServer{Server: server, gateway: b.object, address: b.t.address(ip, port)}
 	b.hosts(path, spec.Hosts, bound)
 	b.tls(path+".tls", spec.TLS, secure, server)
 	if spec.DefaultEndpoint != "" {
-		b.warn(ReasonUnsupportedField, "%s.defaultEndpoint: not supported, and not used; leave it out", path)
+		b.warn(object.ReasonUnsupportedField, "%s.defaultEndpoint: not supported, and not used; leave it out", path)
 	}
-	if slices.ContainsFunc(b.faults[before:], func(f Fault) bool {
-		return f.Reason != ReasonUnsupportedField && f.Reason != ReasonSecretNotFound && f.Reason != ReasonSecretForbidden && f.Reason != ReasonInvalidSecret
+	if slices.ContainsFunc(b.faults[before:], func(f object.Fault) bool {
+		return f.Reason != object.ReasonUnsupportedField && f.Reason != object.ReasonSecretNotFound && f.Reason != object.ReasonSecretForbidden && f.Reason != object.ReasonInvalidSecret
 	}) {
 		return
 	}
-	b.t.listen(b, path, secure, bound, int(spec.Port.Number))
+	if other := b.t.otherProtocol(bound.address, secure); other != "" {
+		b.warn(object.ReasonConflict, "%s.port: %s is listened on for another protocol by %s, and the server is left out; use another port", path, bound.address, other)
+		return
+	}
+	for _, host := range server.Hosts {
+		if other := b.t.handshakeOwner(bound.address, host); other != "" {
+			b.warn(object.ReasonConflict, "%s.hosts: the host %s at %s belongs to %s; use another host or port", path, object.ShownHost(host), bound.address, other)
+		}
+	}
+	b.t.listen(bound, port, secure)
 }
 
-// listen adds a server to the listener of its address.
-func (t *translation) listen(b *gatewayBuilder, path string, secure bool, server *boundServer, port int) {
-	i := slices.IndexFunc(t.state.Listeners, func(l *llmroute.Listener) bool { return l.Address == server.address })
-	if i < 0 {
-		i = len(t.state.Listeners)
-		t.state.Listeners = append(t.state.Listeners, &llmroute.Listener{Address: server.address, Port: port, TLS: secure})
+// listenerAt is the listener of an address, nil if there is none yet.
+func (t *translation) listenerAt(address string) *listen.Listener {
+	for _, l := range t.state.Listeners {
+		if l.Address == address {
+			return l
+		}
 	}
-	listener := t.state.Listeners[i]
-	if listener.TLS != secure {
-		b.warn(ReasonConflict, "%s.port: %s is listened on for another protocol by %s, and the server is left out; use another port", path, server.address, listener.Servers[0].Origin)
-		return
+	return nil
+}
+
+// otherProtocol is who listens at an address with TLS though a server is without, or the
+// other way round. It is empty if nobody does.
+func (t *translation) otherProtocol(address string, secure bool) string {
+	if l := t.listenerAt(address); l != nil && l.TLS != secure {
+		return l.Servers[0].Origin
+	}
+	return ""
+}
+
+// handshakeOwner is the server that the TLS handshakes for a host at an address go to,
+// empty if there is none yet.
+func (t *translation) handshakeOwner(address, host string) string {
+	l := t.listenerAt(address)
+	if l == nil || !l.TLS {
+		return ""
+	}
+	for _, other := range l.Servers {
+		if slices.Contains(other.Hosts, host) {
+			return other.Origin
+		}
+	}
+	return ""
+}
+
+// listen adds a server to the listener of its address, which has no other protocol.
+func (t *translation) listen(server *boundServer, port int, secure bool) {
+	listener := t.listenerAt(server.address)
+	if listener == nil {
+		listener = &listen.Listener{Address: server.address, Port: port, TLS: secure}
+		t.state.Listeners = append(t.state.Listeners, listener)
 	}
 	server.Table = server.address
 	if secure {
-		for _, other := range listener.Servers {
-			for _, host := range server.Hosts {
-				if slices.Contains(other.Hosts, host) {
-					b.warn(ReasonConflict, "%s.hosts: the host %s at %s belongs to %s; use another host or port", path, shownHost(host), server.address, other.Origin)
-				}
-			}
-		}
 		// Which routes there are is decided by the name in the handshake, so that
 		// nobody gets round what another server asks of its clients.
 		server.Table += " " + server.Origin
@@ -132,34 +173,32 @@ func (t *translation) listen(b *gatewayBuilder, path string, secure bool, server
 		server.Port = port
 	}
 	listener.Servers = append(listener.Servers, server.Server)
-	t.bound[keyOf(b.object)] = append(t.bound[keyOf(b.object)], server)
+	t.bound[object.Key(server.gateway)] = append(t.bound[object.Key(server.gateway)], server)
 }
 
-// address is where a server listens.
-func (b *gatewayBuilder) address(path string, spec *GatewayServer) string {
-	port := int(spec.Port.Number)
+// checkPort says what is wrong with the number of a port, if anything.
+func checkPort(port int) string {
 	if port < 1 || port > 65535 {
-		b.warn(ReasonInvalidField, "%s.port.number: %d is out of range, and the server is left out; write 1 to 65535", path, port)
+		return fmt.Sprintf("%d is out of range", port)
 	}
-	if mapped, ok := b.t.options.PortMap[port]; ok {
+	return ""
+}
+
+// address is where to listen for a port of a Gateway.
+func (t *translation) address(ip netip.Addr, port int) string {
+	if mapped, ok := t.options.PortMap[port]; ok {
 		port = mapped
 	}
 	host := ""
-	if spec.Bind != "" {
-		ip, err := netip.ParseAddr(spec.Bind)
-		if err != nil {
-			b.warn(ReasonInvalidField, "%s.bind: this is not an IP address, and the server is left out; write one, or leave bind out to listen on all", path)
-		}
-		if !ip.IsUnspecified() { // which is all addresses
-			host = ip.String()
-		}
+	if !ip.IsUnspecified() { // which is all addresses
+		host = ip.String()
 	}
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }
 
 func (b *gatewayBuilder) hosts(path string, hosts []string, to *boundServer) {
 	if len(hosts) == 0 {
-		b.warn(ReasonInvalidField, "%s.hosts: there are none, and the server is left out; write at least one, or \"*\"", path)
+		b.warn(object.ReasonInvalidField, "%s.hosts: there are none, and the server is left out; write at least one, or \"*\"", path)
 	}
 	for i, host := range hosts {
 		namespace, name, qualified := strings.Cut(host, "/")
@@ -172,15 +211,15 @@ func (b *gatewayBuilder) hosts(path string, hosts []string, to *boundServer) {
 		case ".":
 			namespace = b.object.Namespace
 		}
-		if qualified && namespace != "" && !objectName.MatchString(namespace) {
-			b.warn(ReasonInvalidField, "%s.hosts[%d]: what stands before the slash is not a namespace, and the server is left out; write that of the routes which may bind, . for the Gateway's own, or *", path, i)
+		if qualified && namespace != "" && !object.IsName(namespace) {
+			b.warn(object.ReasonInvalidField, "%s.hosts[%d]: what stands before the slash is not a namespace, and the server is left out; write that of the routes which may bind, . for the Gateway's own, or *", path, i)
 			continue
 		}
-		if fault := checkRouteHost(name); fault != "" {
-			b.warn(ReasonInvalidField, "%s.hosts[%d]: %s; the server is left out", path, i, fault)
+		if fault := object.CheckRouteHost(name); fault != "" {
+			b.warn(object.ReasonInvalidField, "%s.hosts[%d]: %s; the server is left out", path, i, fault)
 			continue
 		}
-		name = canonicalHost(name)
+		name = object.CanonicalHost(name)
 		to.hosts = append(to.hosts, boundHost{name, namespace})
 		if !slices.Contains(to.Hosts, name) {
 			to.Hosts = append(to.Hosts, name)
@@ -190,20 +229,20 @@ func (b *gatewayBuilder) hosts(path string, hosts []string, to *boundServer) {
 
 // tls reads what a server says of TLS. What a client must show is never left
 // out: a server that asks for more than is supported is not used.
-func (b *gatewayBuilder) tls(path string, spec *GatewayTLS, secure bool, to *llmroute.Server) {
+func (b *gatewayBuilder) tls(path string, spec *object.GatewayTLS, secure bool, to *listen.Server) {
 	switch {
 	case spec == nil && secure:
-		b.warn(ReasonInvalidField, "%s: an HTTPS server needs a certificate, and the server is left out; write mode and credentialName", path)
+		b.warn(object.ReasonInvalidField, "%s: an HTTPS server needs a certificate, and the server is left out; write mode and credentialName", path)
 		return
 	case spec == nil:
 		return
 	case !secure:
-		if to.HTTPSRedirect = spec.HTTPSRedirect; !reflect.DeepEqual(*spec, GatewayTLS{HTTPSRedirect: spec.HTTPSRedirect}) {
-			b.warn(ReasonUnsupportedServer, "%s: this is a port without TLS, and the server is left out; write HTTPS as port.protocol, or httpsRedirect alone here", path)
+		if to.HTTPSRedirect = spec.HTTPSRedirect; !reflect.DeepEqual(*spec, object.GatewayTLS{HTTPSRedirect: spec.HTTPSRedirect}) {
+			b.warn(object.ReasonUnsupportedServer, "%s: this is a port without TLS, and the server is left out; write HTTPS as port.protocol, or httpsRedirect alone here", path)
 		}
 		return
 	case spec.HTTPSRedirect:
-		b.warn(ReasonUnsupportedField, "%s.httpsRedirect: there is nothing to redirect at a port with TLS, and it is not used; write it for a server with the protocol HTTP", path)
+		b.warn(object.ReasonUnsupportedField, "%s.httpsRedirect: there is nothing to redirect at a port with TLS, and it is not used; write it for a server with the protocol HTTP", path)
 	}
 	switch spec.Mode {
 	case "SIMPLE":
@@ -211,12 +250,12 @@ func (b *gatewayBuilder) tls(path string, spec *GatewayTLS, secure bool, to *llm
 		to.ClientAuth = true
 	case "":
 		if spec.CredentialName == "" {
-			b.warn(ReasonUnsupportedServer, "%s.mode: without it TLS is passed through, which is not supported, and the server is left out; write SIMPLE or MUTUAL", path)
+			b.warn(object.ReasonUnsupportedServer, "%s.mode: without it TLS is passed through, which is not supported, and the server is left out; write SIMPLE or MUTUAL", path)
 			return
 		}
-		b.warn(ReasonUnsupportedField, "%s.mode: without it Istio passes TLS through; because there is a credentialName it is taken for SIMPLE; write SIMPLE", path)
+		b.warn(object.ReasonUnsupportedField, "%s.mode: without it Istio passes TLS through; because there is a credentialName it is taken for SIMPLE; write SIMPLE", path)
 	default:
-		b.warn(ReasonUnsupportedServer, "%s.mode: this is not supported, and the server is left out; write SIMPLE or MUTUAL", path)
+		b.warn(object.ReasonUnsupportedServer, "%s.mode: this is not supported, and the server is left out; write SIMPLE or MUTUAL", path)
 		return
 	}
 	b.unsupportedTLS(path, spec)
@@ -225,16 +264,16 @@ func (b *gatewayBuilder) tls(path string, spec *GatewayTLS, secure bool, to *llm
 	case "TLSV1_3":
 		to.MinVersion = tls.VersionTLS13
 	default:
-		b.warn(ReasonInvalidField, "%s.minProtocolVersion: this is not a version, and the server is left out; write TLSV1_2 or TLSV1_3", path)
+		b.warn(object.ReasonInvalidField, "%s.minProtocolVersion: this is not a version, and the server is left out; write TLSV1_2 or TLSV1_3", path)
 	}
 	if spec.CredentialName == "" {
-		b.warn(ReasonUnsupportedServer, "%s.credentialName: certificates come from Secrets alone, and the server is left out; write the name of one in %s", path, b.credentialNamespaces())
+		b.warn(object.ReasonUnsupportedServer, "%s.credentialName: certificates come from Secrets alone, and the server is left out; write the name of one in %s", path, b.credentialNamespaces())
 		return
 	}
 	to.Certificate = b.certificate(path+".credentialName", spec.CredentialName, to.ClientAuth)
 }
 
-func (b *gatewayBuilder) unsupportedTLS(path string, spec *GatewayTLS) {
+func (b *gatewayBuilder) unsupportedTLS(path string, spec *object.GatewayTLS) {
 	for _, field := range []struct {
 		name string
 		set  bool
@@ -246,7 +285,7 @@ func (b *gatewayBuilder) unsupportedTLS(path string, spec *GatewayTLS) {
 		{"caCertCredentialName", spec.CACertCredentialName != ""},
 	} {
 		if field.set {
-			b.warn(ReasonUnsupportedServer, "%s.%s: not supported, and the server is left out, since it would take more clients than that allows; leave it out", path, field.name)
+			b.warn(object.ReasonUnsupportedServer, "%s.%s: not supported, and the server is left out, since it would take more clients than that allows; leave it out", path, field.name)
 		}
 	}
 	for _, field := range []struct {
@@ -263,7 +302,7 @@ func (b *gatewayBuilder) unsupportedTLS(path string, spec *GatewayTLS) {
 		{"insecureSkipVerify", spec.InsecureSkipVerify},
 	} {
 		if field.set {
-			b.warn(ReasonUnsupportedField, "%s.%s: not supported, and not used; leave it out", path, field.name)
+			b.warn(object.ReasonUnsupportedField, "%s.%s: not supported, and not used; leave it out", path, field.name)
 		}
 	}
 }

@@ -3,7 +3,8 @@ package k8ssource
 import (
 	"strings"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
 // caSuffix is what Istio appends to the name of a credential to name the Secret
@@ -28,12 +29,12 @@ type servedCertificate struct {
 // certificate reads a server's certificate from its Secret. Without a usable one, the
 // last good one stays in use. If there was none, handshakes fail, but the server keeps
 // its hosts.
-func (b *gatewayBuilder) certificate(path, name string, clientAuth bool) *llmroute.Certificate {
-	if !objectName.MatchString(name) {
-		b.warn(ReasonInvalidSecret, "%s: this is not the name of a Secret; write one of %s, since no others are read", path, b.credentialNamespaces())
+func (b *gatewayBuilder) certificate(path, name string, clientAuth bool) *listen.Certificate {
+	if !object.IsName(name) {
+		b.warn(object.ReasonInvalidSecret, "%s: this is not the name of a Secret; write one of %s, since no others are read", path, b.credentialNamespaces())
 		return nil
 	}
-	key := servedCertificate{keyOf(b.object), name, clientAuth}
+	key := servedCertificate{object.Key(b.object), name, clientAuth}
 	last := b.t.before.served[key]
 	effect := "so TLS handshakes fail"
 	if last != nil {
@@ -52,13 +53,13 @@ func (b *gatewayBuilder) certificate(path, name string, clientAuth bool) *llmrou
 // credential finds the Secret of a name: in the workload's namespace, as Istio has it,
 // else in the Gateway's. One that may not be read is as good as none while there is
 // another.
-func (b *gatewayBuilder) credential(name string) *Item[Secret] {
-	var refused *Item[Secret]
+func (b *gatewayBuilder) credential(name string) *object.Item[object.Secret] {
+	var refused *object.Item[object.Secret]
 	for _, namespace := range credentialNamespaces(b.t, b.object) {
 		secret := b.t.secrets[namespace+"/"+name]
 		switch {
 		case secret == nil:
-		case refusal(secret.Faults) == ReasonSecretForbidden:
+		case object.Refusal(secret.Faults) == object.ReasonSecretForbidden:
 			if refused == nil {
 				refused = secret
 			}
@@ -70,7 +71,7 @@ func (b *gatewayBuilder) credential(name string) *Item[Secret] {
 }
 
 // credentialNamespaces are those where a Gateway's Secrets are looked for, in order.
-func credentialNamespaces(t *translation, g *Gateway) []string {
+func credentialNamespaces(t *translation, g *object.Gateway) []string {
 	if !t.known || t.identity.Namespace == g.Namespace {
 		return []string{g.Namespace}
 	}
@@ -84,14 +85,14 @@ func (b *gatewayBuilder) credentialNamespaces() string {
 
 // currentCertificate is the one that the Secret has now. effect is what follows if there
 // is none.
-func (b *gatewayBuilder) currentCertificate(path, name, effect string, clientAuth bool) *llmroute.Certificate {
+func (b *gatewayBuilder) currentCertificate(path, name, effect string, clientAuth bool) *listen.Certificate {
 	secret := b.credential(name)
 	if secret == nil {
-		b.warn(ReasonSecretNotFound, "%s: there is no Secret of that name in %s, %s; create it there with tls.crt and tls.key", path, b.credentialNamespaces(), effect)
+		b.warn(object.ReasonSecretNotFound, "%s: there is no Secret of that name in %s, %s; create it there with tls.crt and tls.key", path, b.credentialNamespaces(), effect)
 		return nil
 	}
-	full := keyOf(&secret.Object)
-	faults, usable := secretFaults(path, secret)
+	full := object.Key(&secret.Object)
+	faults, usable := object.SecretFaults(path, secret)
 	for _, f := range faults {
 		if !usable {
 			f.Message += ", " + effect
@@ -105,9 +106,9 @@ func (b *gatewayBuilder) currentCertificate(path, name, effect string, clientAut
 	if chain == "" || key == "" {
 		keys := ""
 		if secret.Object.Namespace == b.object.Namespace { // else whoever writes the Gateway may not know them
-			keys = "; its keys are: " + secret.Object.keys()
+			keys = "; its keys are: " + secret.Object.Keys()
 		}
-		b.warn(ReasonInvalidSecret, "%s: Secret %s has no tls.crt or no tls.key, %s%s", path, shownKey(&secret.Object), effect, keys)
+		b.warn(object.ReasonInvalidSecret, "%s: Secret %s has no tls.crt or no tls.key, %s%s", path, object.ShownKey(&secret.Object), effect, keys)
 		return nil
 	}
 	var authorities string
@@ -120,9 +121,9 @@ func (b *gatewayBuilder) currentCertificate(path, name, effect string, clientAut
 		b.t.after.certificates[built] = certificate
 		return certificate
 	}
-	certificate, err := llmroute.NewCertificate("Secret "+full, []byte(chain), []byte(key), []byte(authorities))
+	certificate, err := listen.NewCertificate("Secret "+full, []byte(chain), []byte(key), []byte(authorities))
 	if err != nil {
-		b.warn(ReasonInvalidSecret, "%s: Secret %s cannot be used, %s: %s", path, shownKey(&secret.Object), effect, strings.TrimPrefix(err.Error(), "tls: "))
+		b.warn(object.ReasonInvalidSecret, "%s: Secret %s cannot be used, %s: %s", path, object.ShownKey(&secret.Object), effect, strings.TrimPrefix(err.Error(), "tls: "))
 		return nil
 	}
 	b.t.after.certificates[built] = certificate
@@ -131,10 +132,10 @@ func (b *gatewayBuilder) currentCertificate(path, name, effect string, clientAut
 
 // authorities are those of clients' certificates. If there is a Secret for them,
 // nothing else takes its place: others would let in other clients.
-func (b *gatewayBuilder) authorities(path string, secret, other *Item[Secret]) string {
+func (b *gatewayBuilder) authorities(path string, secret, other *object.Item[object.Secret]) string {
 	from := secret
 	if other != nil {
-		faults, usable := secretFaults(path, other)
+		faults, usable := object.SecretFaults(path, other)
 		for _, f := range faults {
 			b.warn(f.Reason, "%s", f.Message)
 		}
@@ -145,15 +146,15 @@ func (b *gatewayBuilder) authorities(path string, secret, other *Item[Secret]) s
 	}
 	authorities := first(from, authorityKeys)
 	if authorities == "" {
-		b.warn(ReasonInvalidSecret, "%s: Secret %s has no ca.crt, so no client certificate is accepted; add the authorities of client certificates", path, bounded(keyOf(&from.Object)))
+		b.warn(object.ReasonInvalidSecret, "%s: Secret %s has no ca.crt, so no client certificate is accepted; add the authorities of client certificates", path, object.Bounded(object.Key(&from.Object)))
 	}
 	return authorities
 }
 
 // first returns the first of a Secret's values that is there.
-func first(secret *Item[Secret], keys []string) string {
+func first(secret *object.Item[object.Secret], keys []string) string {
 	for _, key := range keys {
-		if value, ok := secret.Object.value(key); ok && value != "" {
+		if value, ok := secret.Object.Value(key); ok && value != "" {
 			return value
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
 const secureGateway = `apiVersion: networking.istio.io/v1
@@ -72,7 +73,7 @@ func TestLastGoodCertificate(t *testing.T) {
 		t.Fatalf("nothing to mix in %s", one)
 	}
 	translator := new(Translator)
-	translate := func(objects string) (*llmroute.Certificate, string) {
+	translate := func(objects string) (*listen.Certificate, string) {
 		state := translator.Translate(mustDecode(t, secureGateway+objects), llmroute.Identity{Namespace: "team"}, Options{})
 		return state.Listeners[0].Servers[0].Certificate, fmt.Sprint(state.Findings)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -29,7 +30,7 @@ spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
 			state := Translate(mustDecode(t, fmt.Sprintf(text, uri)), llmroute.Identity{}, Options{AllowAnyHost: anyHost})
 			rule := state.Authorization.JWT[0]
 			found := fmt.Sprint(state.Findings)
-			if want := refused && !anyHost; strings.Contains(found, ReasonHostNotAllowed) != want || (rule.JWKSURI == "") != want || rule.Guarded == anyHost {
+			if want := refused && !anyHost; strings.Contains(found, object.ReasonHostNotAllowed) != want || (rule.JWKSURI == "") != want || rule.Guarded == anyHost {
 				t.Errorf("%s, any host %v: got %+v, findings %s", uri, anyHost, rule, found)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -33,7 +34,7 @@ func TestKeysFromASecret(t *testing.T) {
 		{"empty", secret(`keys: "# nobody"`), 0, "there are no clients", true},
 		{"good again", good, 1, "", false},
 	} {
-		objects := new(Objects)
+		objects := new(object.Set)
 		if step.manifest != "" {
 			objects = mustDecode(t, step.manifest)
 		}
@@ -55,7 +56,7 @@ func TestKeysFromASecret(t *testing.T) {
 			}
 		}
 	}
-	if refs := References(new(Objects), llmroute.Identity{}, options); len(refs) != 1 || refs[0] != (Reference{Kind: KindSecret, Namespace: "llm-system", Name: "virtual-keys"}) {
+	if refs := References(new(object.Set), llmroute.Identity{}, options); len(refs) != 1 || refs[0] != (object.Reference{Kind: object.KindSecret, Namespace: "llm-system", Name: "virtual-keys"}) {
 		t.Errorf("references %+v", refs)
 	}
 }

@@ -11,13 +11,11 @@ import (
 	"go.uber.org/zap"
 	"sigs.k8s.io/yaml"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 const (
-	// KindConfigMap is the kind of a ConfigMap.
-	KindConfigMap = "ConfigMap"
-
 	// meshName and meshKey are where Istio's configuration of the mesh is, in the
 	// root namespace.
 	meshName = "istio"
@@ -27,11 +25,11 @@ const (
 // mesh is what is read of the mesh's configuration. Of what others use in it
 // nothing is reported.
 type mesh struct {
-	name string           // of the object, with its kind
-	item *Item[ConfigMap] // nil without one
+	name string                         // of the object, with its kind
+	item *object.Item[object.ConfigMap] // nil without one
 	// tree is the configuration, nil if it cannot be read.
 	tree   map[string]any
-	faults []Fault
+	faults []object.Fault
 
 	proxies        int
 	proxiesUnknown bool // it may be any number
@@ -43,17 +41,17 @@ type mesh struct {
 // askedService is a service that a policy asks, or why it cannot.
 type askedService struct {
 	service *authz.ExtAuthz
-	fault   *Fault
+	fault   *object.Fault
 }
 
 // readMesh reads the mesh's configuration from its ConfigMap, if there is one.
-func readMesh(item *Item[ConfigMap], name string) *mesh {
+func readMesh(item *object.Item[object.ConfigMap], name string) *mesh {
 	m := &mesh{item: item, name: name, asked: make(map[string]*askedService)}
 	if item == nil {
 		return m
 	}
 	m.faults = append(m.faults, item.Faults...)
-	if refusal(item.Faults) != "" {
+	if object.Refusal(item.Faults) != "" {
 		m.proxiesUnknown = true
 		return m
 	}
@@ -76,9 +74,7 @@ func (m *mesh) fault(path, format string, args ...any) {
 	if path != "" {
 		path = "." + path
 	}
-	f := faultf(ReasonInvalidMesh, "data."+meshKey+path+": "+format, args...)
-	f.Used = true
-	m.faults = append(m.faults, *f)
+	m.faults = append(m.faults, *object.Warningf(object.ReasonInvalidMesh, "data."+meshKey+path+": "+format, args...))
 }
 
 func (m *mesh) trustedProxies() {
@@ -86,7 +82,7 @@ func (m *mesh) trustedProxies() {
 	var config struct {
 		DefaultConfig struct {
 			GatewayTopology struct {
-				NumTrustedProxies TextNumber `json:"numTrustedProxies"`
+				NumTrustedProxies object.TextNumber `json:"numTrustedProxies"`
 			} `json:"gatewayTopology"`
 		} `json:"defaultConfig"`
 	}
@@ -102,7 +98,7 @@ func (m *mesh) trustedProxies() {
 
 // extAuthz is the service of a name. The fault is about a policy that asks it; what
 // is wrong with the service is added to the mesh's.
-func (m *mesh) extAuthz(name string) (*authz.ExtAuthz, *Fault) {
+func (m *mesh) extAuthz(name string) (*authz.ExtAuthz, *object.Fault) {
 	asked := m.asked[name]
 	if asked == nil {
 		asked = new(askedService)
@@ -116,12 +112,12 @@ func (m *mesh) extAuthz(name string) (*authz.ExtAuthz, *Fault) {
 	return asked.service, asked.fault
 }
 
-func (m *mesh) lookUp(name string) (*authz.ExtAuthz, *Fault) {
+func (m *mesh) lookUp(name string) (*authz.ExtAuthz, *object.Fault) {
 	if name == "" {
-		return nil, faultf(ReasonInvalidField, "a CUSTOM policy asks someone; write the name of one of the extensionProviders in %s, key %s", m.name, meshKey)
+		return nil, object.Faultf(object.ReasonInvalidField, "a CUSTOM policy asks someone; write the name of one of the extensionProviders in %s, key %s", m.name, meshKey)
 	}
 	if m.tree == nil && len(m.faults) > 0 {
-		return nil, faultf(ReasonExtensionProviderNotFound, "%s cannot be read; see there", m.name)
+		return nil, object.Faultf(object.ReasonExtensionProviderNotFound, "%s cannot be read; see there", m.name)
 	}
 	providers, _ := m.tree["extensionProviders"].([]any)
 	for i, p := range providers {
@@ -131,25 +127,25 @@ func (m *mesh) lookUp(name string) (*authz.ExtAuthz, *Fault) {
 		}
 		service, ok := entry["envoyExtAuthzHttp"].(map[string]any)
 		if !ok {
-			return nil, faultf(ReasonExtensionProviderRefused, "the one of that name in %s is not a service over HTTP, and no others are asked; give it envoyExtAuthzHttp", m.name)
+			return nil, object.Faultf(object.ReasonExtensionProviderRefused, "the one of that name in %s is not a service over HTTP, and no others are asked; give it envoyExtAuthzHttp", m.name)
 		}
 		if out := m.service(fmt.Sprintf("extensionProviders[%d].envoyExtAuthzHttp", i), service); out != nil {
 			return out, nil
 		}
-		return nil, faultf(ReasonExtensionProviderRefused, "the one of that name in %s cannot be used; see there", m.name)
+		return nil, object.Faultf(object.ReasonExtensionProviderRefused, "the one of that name in %s cannot be used; see there", m.name)
 	}
-	return nil, faultf(ReasonExtensionProviderNotFound, "there is none of that name among the extensionProviders in %s, key %s; add it there with envoyExtAuthzHttp, service and port", m.name, meshKey)
+	return nil, object.Faultf(object.ReasonExtensionProviderNotFound, "there is none of that name among the extensionProviders in %s, key %s; add it there with envoyExtAuthzHttp, service and port", m.name, meshKey)
 }
 
 // service reads a service. It is nil if anything is wrong with it.
 func (m *mesh) service(path string, tree map[string]any) *authz.ExtAuthz {
 	before := len(m.faults)
-	for _, f := range checkSchema[ExtAuthzHTTP](tree, make(schemas)) {
+	for _, f := range object.CheckSchema[object.ExtAuthzHTTP](tree, make(object.Schemas)) {
 		f.Message = "data." + meshKey + "." + path + "." + f.Message
 		f.Used = true
 		m.faults = append(m.faults, f)
 	}
-	var in ExtAuthzHTTP
+	var in object.ExtAuthzHTTP
 	if len(m.faults) > before || remarshal(tree, &in) != nil {
 		return nil
 	}
@@ -182,7 +178,7 @@ func (m *mesh) service(path string, tree map[string]any) *authz.ExtAuthz {
 	return out
 }
 
-func (m *mesh) number(path string, text TextNumber, most int) int {
+func (m *mesh) number(path string, text object.TextNumber, most int) int {
 	if text == "" {
 		return 0
 	}
@@ -214,7 +210,7 @@ func parseDuration(text string) (caddy.Duration, error) {
 }
 
 // number reads a number from least to most.
-func number(text TextNumber, least, most int) (int, error) {
+func number(text object.TextNumber, least, most int) (int, error) {
 	n, err := strconv.Atoi(string(text))
 	if err == nil && (n < least || n > most) {
 		err = strconv.ErrRange

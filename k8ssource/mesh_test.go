@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -67,7 +68,7 @@ spec:
 			}
 			about := make(map[string]string)
 			for _, f := range state.Findings {
-				if !f.Used && !strings.HasPrefix(f.Object, KindConfigMap) {
+				if !f.Used && !strings.HasPrefix(f.Object, object.KindConfigMap) {
 					t.Errorf("the object is not used: %+v", f)
 				}
 				about[f.Object] += f.Message

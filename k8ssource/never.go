@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 )
 
 // The reasons of findings about what has no effect, as it is written.
@@ -76,7 +77,7 @@ func (b *routeBuilder) wider(wide, narrow *v1beta1.LLMRouteMatch) bool {
 	}
 	// Where gateways are named, labels are not used.
 	if len(wide.Gateways) == 0 && len(narrow.Gateways) == 0 {
-		if !contains(narrow.SourceLabels, wide.SourceLabels) {
+		if !object.HasLabels(narrow.SourceLabels, wide.SourceLabels) {
 			return false
 		}
 	} else {
@@ -128,7 +129,7 @@ func widerValue(wide, narrow v1beta1.StringMatch, host bool) bool {
 	}
 	exact := func(s *string) string {
 		if host {
-			return withoutPort(*s)
+			return object.WithoutPort(*s)
 		}
 		return *s
 	}
@@ -162,14 +163,14 @@ func neverMatches(name string, m v1beta1.StringMatch) string {
 	case name != "host":
 	case m.Exact != nil && *m.Exact == "":
 		return "there is no request without a host, so this never matches; write one, or {} for any"
-	case m.Exact != nil && withoutPort(*m.Exact) != canonicalHost(*m.Exact):
+	case m.Exact != nil && object.WithoutPort(*m.Exact) != object.CanonicalHost(*m.Exact):
 		return "the host is compared without its port, so the port here is not used; write the host alone"
 	case m.Prefix != nil && strings.Count(*m.Prefix, ":") == 1 && !strings.HasPrefix(*m.Prefix, "["):
 		if text, _, _ := strings.Cut(*m.Prefix, ":"); strings.Trim(strings.ToLower(text), "0123456789abcdef") != "" { // not the start of an IPv6 address
 			return port
 		}
 	}
-	if m.Regex == nil || *m.Regex == "*" || len(*m.Regex) > maxRegex {
+	if m.Regex == nil || *m.Regex == "*" || len(*m.Regex) > object.MaxRegex {
 		return ""
 	}
 	parsed, err := syntax.Parse(*m.Regex, syntax.Perl)
@@ -241,7 +242,7 @@ func (t *translation) reportUnusedSettings() {
 		for i := range item.Object.Spec.Rules {
 			rule := &item.Object.Spec.Rules[i]
 			for _, ref := range rule.BackendRefs {
-				host := canonicalHost(ref.ProviderHost)
+				host := object.CanonicalHost(ref.ProviderHost)
 				if names[host] == nil {
 					names[host] = make(map[string]bool)
 				}
@@ -256,8 +257,8 @@ func (t *translation) reportUnusedSettings() {
 		}
 		for _, name := range slices.Sorted(maps.Keys(ruleConfigs(&owner.item.Object))) {
 			if !names[host][name] {
-				t.report(origins(KindLLMProvider, owner.item), []Fault{{Reason: ReasonUnusedSettings, Used: true, Message: fmt.Sprintf(
-					"spec.configs.routeSpecificConfigs[%s]: no LLMRoute has a rule of this name that sends requests to this provider, so these settings are never used; name a rule so, or take them out", shownName(name))}})
+				t.report(object.OriginOf(object.KindLLMProvider, owner.item), []object.Fault{{Reason: ReasonUnusedSettings, Used: true, Message: fmt.Sprintf(
+					"spec.configs.routeSpecificConfigs[%s]: no LLMRoute has a rule of this name that sends requests to this provider, so these settings are never used; name a rule so, or take them out", object.ShownName(name))}})
 			}
 		}
 	}
@@ -265,7 +266,7 @@ func (t *translation) reportUnusedSettings() {
 
 // claimsWithDots reports conditions about a claim whose name has dots, as paths are
 // written elsewhere: they are looked up as they are. Names that are URLs have dots.
-func claimsWithDots(policy *AuthorizationPolicy) (out []Fault) {
+func claimsWithDots(policy *object.AuthorizationPolicy) (out []object.Fault) {
 	for i, rule := range policy.Spec.Rules {
 		if rule == nil {
 			continue
@@ -276,7 +277,7 @@ func claimsWithDots(policy *AuthorizationPolicy) (out []Fault) {
 			}
 			name, ok := strings.CutPrefix(when.Key, "request.auth.claims[")
 			if ok && strings.Contains(name, ".") && !strings.ContainsAny(name, "/:") {
-				out = append(out, Fault{Reason: ReasonNeverMatches, Used: true, Message: fmt.Sprintf(
+				out = append(out, object.Fault{Reason: ReasonNeverMatches, Used: true, Message: fmt.Sprintf(
 					"spec.rules[%d].when[%d].key: this is a claim whose name has a dot, and not one inside of another; for that write request.auth.claims[OUTER][INNER]", i, j)})
 			}
 		}

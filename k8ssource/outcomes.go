@@ -6,10 +6,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/limit"
 )
 
-// Outcome is what became of one LLMProvider or LLMRoute.
+// Outcome is what became of one LLMProvider, LLMRoute, LLMPolicy or LLMLimit.
 type Outcome struct {
 	Kind   string
 	Object metav1.Object
@@ -20,33 +22,53 @@ type Outcome struct {
 	Conditions []metav1.Condition
 }
 
-// Outcomes returns what became of each LLMProvider and LLMRoute in the state that
-// Translate made of the objects with the options, in their order. unbound has the
-// addresses of listeners at which nothing could listen.
-func Outcomes(objects *Objects, state *llmroute.State, options Options, unbound map[string]bool) []Outcome {
+// Outcomes returns what became of each LLMProvider, LLMRoute, LLMPolicy and LLMLimit in the
+// state that Translate made of the objects with the options, in their order. unbound has
+// the addresses of listeners at which nothing could listen.
+func Outcomes(objects *object.Set, state *llmroute.State, options Options, unbound map[string]bool) []Outcome {
 	findings := make(map[string][]llmroute.Finding)
 	for _, f := range state.Findings {
 		findings[f.Object] = append(findings[f.Object], f)
 	}
 	t := newTranslation(objects, state.Identity, options)
 	for _, item := range objects.Gateways {
-		t.gateways[keyOf(&item.Object)] = item
+		t.gateways[object.Key(&item.Object)] = item
 	}
-	out := make([]Outcome, 0, len(objects.Providers)+len(objects.Routes))
-	add := func(kind string, object metav1.Object, o origin, applies bool, missing unreachable) {
-		out = append(out, Outcome{kind, object, applies, conditions(findings[o.object], applies, missing, object.GetGeneration())})
+	out := make([]Outcome, 0, len(objects.Providers)+len(objects.Routes)+len(objects.LLMPolicies)+len(objects.Limits))
+	add := func(kind string, object metav1.Object, o object.Origin, applies bool, missing unreachable) {
+		out = append(out, Outcome{kind, object, applies, conditions(findings[o.Object], applies, missing, object.GetGeneration())})
 	}
 	for _, item := range objects.Providers {
-		add(KindLLMProvider, &item.Object, origins(KindLLMProvider, item), t.applies(item), unreachable{})
+		add(object.KindLLMProvider, &item.Object, object.OriginOf(object.KindLLMProvider, item), t.applies(item), unreachable{})
 	}
 	ways := waysIn(state, unbound)
 	edge := isEdge(state)
 	for _, item := range objects.Routes {
-		o := origins(KindLLMRoute, item)
+		o := object.OriginOf(object.KindLLMRoute, item)
 		// One for sidecars, which write nothing, is refused here as it is there.
-		refused := slices.ContainsFunc(findings[o.object], func(f llmroute.Finding) bool { return !f.Used })
+		refused := slices.ContainsFunc(findings[o.Object], func(f llmroute.Finding) bool { return !f.Used })
 		applies := slices.ContainsFunc(t.tablesOf(&item.Object), func(table string) bool { return t.serves(table) && (table != MeshTable || !edge || refused) })
-		add(KindLLMRoute, &item.Object, o, applies, t.missing(&item.Object, o, ways, edge))
+		add(object.KindLLMRoute, &item.Object, o, applies, t.missing(&item.Object, o, ways, edge))
+	}
+	policies := AttachedLLMPolicies(state)
+	for _, item := range objects.LLMPolicies {
+		o := object.OriginOf(object.KindLLMPolicy, item)
+		attached, missing := policies[object.Key(&item.Object)], unreachable{}
+		if !attached {
+			missing = unreachable{object.ReasonTargetNotFound, "nothing that the policy is for is served here"}
+		}
+		// What is wrong with one that is attached to nothing is nobody else's to report.
+		add(object.KindLLMPolicy, &item.Object, o, attached || len(findings[o.Object]) > 0, missing)
+	}
+	for _, item := range objects.Limits {
+		o := object.OriginOf(object.KindLLMLimit, item)
+		i := slices.IndexFunc(state.Limits, func(d *limit.Definition) bool { return d.Name == LimitName(item.Object.Namespace, item.Object.Name) })
+		// One that is refused, or that names nothing that is there, is nobody else's to report.
+		applies, missing := i < 0 || LimitsAny(state, state.Limits[i].Scope), unreachable{}
+		if !applies && slices.ContainsFunc(findings[o.Object], func(f llmroute.Finding) bool { return f.Reason == object.ReasonTargetNotFound }) {
+			applies, missing = true, unreachable{object.ReasonTargetNotFound, "none of the objects that the limit names is there"}
+		}
+		add(object.KindLLMLimit, &item.Object, o, applies, missing)
 	}
 	return out
 }

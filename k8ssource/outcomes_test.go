@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -77,7 +78,7 @@ kind: LLMRoute
 metadata: {name: refused-elsewhere, namespace: ns}
 spec: {host: e.example.com, gateways: [other]}
 `
-	objects, err := Decode("a.yaml", []byte(manifests))
+	objects, err := object.Decode("a.yaml", []byte(manifests))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ kind: LLMRoute
 metadata: {name: refused, namespace: ns}
 spec: {host: d.example.com}
 `
-	objects, err := Decode("a.yaml", []byte(manifests))
+	objects, err := object.Decode("a.yaml", []byte(manifests))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +189,7 @@ func TestProgrammedIsReachable(t *testing.T) {
 				"apiVersion: istio.alibabacloud.com/v1\nkind: LLMRoute\nmetadata: {name: r, namespace: ns}\nspec: {host: a.example.com, gateways: ["+test.gateways+"], rules: [{backendRefs: [{providerHost: p.example.com}]}]}\n"+test.objects)
 			state := Translate(objects, llmroute.Identity{Namespace: "ns", Labels: map[string]string{"app": "this"}}, Options{})
 			for _, o := range Outcomes(objects, state, Options{}, test.unbound) {
-				if o.Kind != KindLLMRoute {
+				if o.Kind != object.KindLLMRoute {
 					continue
 				}
 				c := meta.FindStatusCondition(o.Conditions, ConditionProgrammed)

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -16,30 +16,30 @@ import (
 // workload: one of the workload's own namespace or the root namespace before any
 // other, then one with a selector before one without, then the older, then by
 // namespace and name.
-func (t *translation) claimHosts(items []*Item[v1beta1.LLMProvider]) {
-	var applying []*Item[v1beta1.LLMProvider]
+func (t *translation) claimHosts(items []*object.Item[v1beta1.LLMProvider]) {
+	var applying []*object.Item[v1beta1.LLMProvider]
 	for _, item := range items {
 		if t.applies(item) {
 			applying = append(applying, item)
 		} else if item.Object.Spec.Pool == nil {
-			t.others[canonicalHost(string(item.Object.Spec.Host))] = t.elsewhereBecause(&item.Object)
+			t.others[object.CanonicalHost(string(item.Object.Spec.Host))] = t.elsewhereBecause(&item.Object)
 		}
 	}
-	slices.SortFunc(applying, func(a, b *Item[v1beta1.LLMProvider]) int {
+	slices.SortFunc(applying, func(a, b *object.Item[v1beta1.LLMProvider]) int {
 		return cmp.Or(
 			trueFirst(t.isHome(a.Object.Namespace), t.isHome(b.Object.Namespace)),
 			trueFirst(hasSelector(&a.Object), hasSelector(&b.Object)),
-			compare(&a.Object, &b.Object),
+			object.Compare(&a.Object, &b.Object),
 		)
 	})
-	var misspelt []*Item[v1beta1.LLMProvider]
+	var misspelt []*object.Item[v1beta1.LLMProvider]
 	for _, item := range applying {
 		if item.Object.Spec.Pool != nil {
 			t.claimPool(item)
 			continue
 		}
-		host := canonicalHost(string(item.Object.Spec.Host))
-		if checkHost(string(item.Object.Spec.Host)) != nil {
+		host := object.CanonicalHost(string(item.Object.Spec.Host))
+		if object.CheckHost(string(item.Object.Spec.Host)) != nil {
 			misspelt = append(misspelt, item)
 			continue
 		}
@@ -48,20 +48,23 @@ func (t *translation) claimHosts(items []*Item[v1beta1.LLMProvider]) {
 			t.owners[host] = &ownedProvider{item: item}
 			continue
 		}
-		t.report(origins(KindLLMProvider, item), []Fault{*faultf(ReasonConflict,
+		t.report(object.OriginOf(object.KindLLMProvider, item), []object.Fault{*object.Faultf(object.ReasonConflict,
 			"the host %s belongs to LLMProvider %s, which %s; use another host, or a workloadSelector that selects other workloads",
-			shownHost(host), shownKey(&owner.item.Object), t.providerAdvantage(&owner.item.Object, &item.Object))})
+			object.ShownHost(host), object.ShownKey(&owner.item.Object), t.providerAdvantage(&owner.item.Object, &item.Object))})
 	}
 	for _, item := range misspelt {
 		// It is refused, and takes no host from a good one. But requests for the host
 		// that it means must not go out past it.
 		host := meantHost(string(item.Object.Spec.Host))
 		if host == "" || t.owners[host] != nil {
-			host = " " + keyOf(&item.Object) // owns none, and is reported for it
+			host = " " + object.Key(&item.Object) // owns none, and is reported for it
 		}
 		t.owners[host] = &ownedProvider{item: item}
 	}
 	t.hosts = slices.Sorted(maps.Keys(t.owners))
+	for _, owner := range t.owners {
+		t.owned[object.Key(&owner.item.Object)] = owner
+	}
 }
 
 // meantHost is the host that is most likely meant by text which is none, such as a
@@ -78,8 +81,8 @@ func meantHost(text string) string {
 	if host, _, err := net.SplitHostPort(text); err == nil {
 		text = host
 	}
-	text = canonicalHost(strings.Trim(text, "[]"))
-	if checkHost(text) != nil {
+	text = object.CanonicalHost(strings.Trim(text, "[]"))
+	if object.CheckHost(text) != nil {
 		return ""
 	}
 	return text
@@ -111,7 +114,7 @@ func (t *translation) providerAdvantage(a, b *v1beta1.LLMProvider) string {
 	case hasSelector(a) && !hasSelector(b):
 		return "has a workloadSelector, and this one has none"
 	}
-	return advantage(a, b)
+	return object.Advantage(a, b)
 }
 
 // ruleConfigs are the provider's settings for rules, by their names.
@@ -131,15 +134,15 @@ func hasSelector(p *v1beta1.LLMProvider) bool {
 // a namespace must not get the prompts of another's workloads. One whose selector
 // cannot be read is for the workload: it is refused and keeps its host, so that no
 // request for it goes out in plain text.
-func (t *translation) applies(item *Item[v1beta1.LLMProvider]) bool {
+func (t *translation) applies(item *object.Item[v1beta1.LLMProvider]) bool {
 	p := &item.Object
 	switch {
 	case !t.known:
 		return true
-	case slices.ContainsFunc(item.Faults, func(f Fault) bool { return isWithin(f, "spec.workloadSelector") }):
+	case slices.ContainsFunc(item.Faults, func(f object.Fault) bool { return object.IsWithin(f, "spec.workloadSelector") }):
 		return t.maySelect(p.Namespace)
 	case hasSelector(p):
-		return t.maySelect(p.Namespace) && contains(t.identity.Labels, p.Spec.WorkloadSelector.Labels)
+		return t.maySelect(p.Namespace) && object.HasLabels(t.identity.Labels, p.Spec.WorkloadSelector.Labels)
 	}
 	return t.isHome(p.Namespace)
 }
@@ -152,11 +155,11 @@ func (t *translation) maySelect(namespace string) bool {
 
 // elsewhereBecause says why a provider does not apply to the workload.
 func (t *translation) elsewhereBecause(p *v1beta1.LLMProvider) string {
-	name := "LLMProvider " + shownKey(p) + " has it, but "
+	name := "LLMProvider " + object.ShownKey(p) + " has it, but "
 	switch {
 	case !hasSelector(p):
 		return name + "it has no workloadSelector and is not in the workload's namespace or the root namespace, so it is for other workloads"
-	case !t.maySelect(p.Namespace) && contains(t.identity.Labels, p.Spec.WorkloadSelector.Labels):
+	case !t.maySelect(p.Namespace) && object.HasLabels(t.identity.Labels, p.Spec.WorkloadSelector.Labels):
 		return name + "its workloadSelector selects workloads of its own namespace only; create it in the workload's namespace or the root namespace, or name its namespace in the source's option selectors_from"
 	}
 	return name + "its workloadSelector is for other workloads"
@@ -174,8 +177,8 @@ func (t *translation) translateProviders() {
 	for _, host := range t.hosts {
 		owner := t.owners[host]
 		built := t.builtProvider(owner.item)
-		t.report(origins(KindLLMProvider, owner.item), built.faults)
-		if owner.unusable = refusal(built.faults); owner.unusable == "" {
+		t.report(object.OriginOf(object.KindLLMProvider, owner.item), built.faults)
+		if owner.unusable = object.Refusal(built.faults); owner.unusable == "" {
 			t.state.Providers = append(t.state.Providers, built.spec)
 		}
 		if strings.HasPrefix(host, " ") {
@@ -185,8 +188,8 @@ func (t *translation) translateProviders() {
 	for _, key := range sortedKeys(t.pools) {
 		if owner := t.pools[key].owner; owner != nil {
 			built := t.builtProvider(owner.item)
-			t.report(origins(KindLLMProvider, owner.item), built.faults)
-			owner.unusable = refusal(built.faults)
+			t.report(object.OriginOf(object.KindLLMProvider, owner.item), built.faults)
+			owner.unusable = object.Refusal(built.faults)
 		}
 	}
 }
@@ -209,18 +212,10 @@ func (t *translation) addImplicitRoutes() {
 		if owner == nil || governed[host] {
 			continue
 		}
-		route := &llmroute.Route{Hosts: []string{host}, Origin: origins(KindLLMProvider, owner.item).stable(), Unusable: owner.unusable}
+		route := &llmroute.Route{Hosts: []string{host}, Origin: object.OriginOf(object.KindLLMProvider, owner.item).Stable(), Unusable: owner.unusable}
 		if owner.unusable == "" {
-			route.Rules = []*llmroute.Rule{{Backends: []*llmroute.Backend{{Provider: keyOf(&owner.item.Object)}}}}
+			route.Rules = []*llmroute.Rule{{Object: objectOf(object.KindLLMProvider, &owner.item.Object), Backends: []*llmroute.Backend{{Provider: object.Key(&owner.item.Object)}}}}
 		}
 		t.state.Tables[MeshTable] = append(t.state.Tables[MeshTable], route)
 	}
-}
-
-// canonicalHost is a host as routes are looked up by it.
-func canonicalHost(text string) string {
-	if name, ok := host.Name(text); ok && !strings.Contains(text, ":") {
-		return name
-	}
-	return host.Lower(text) // no host that requests have; what is wrong with it is reported elsewhere
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -67,7 +68,7 @@ func TestSelectorsSelectTheirOwnNamespace(t *testing.T) {
 			}
 			conflicts := 0
 			for _, f := range state.Findings {
-				if f.Reason == ReasonConflict {
+				if f.Reason == object.ReasonConflict {
 					conflicts++
 				}
 			}
@@ -94,7 +95,7 @@ func TestNoTenantTakesAHost(t *testing.T) {
 			labels := []string{"", "app: gw", "x: z", "app: other"}[random.IntN(4)]
 			fmt.Fprintf(&text, providerText, fmt.Sprint("p", i), ns, fmt.Sprintf("2026-01-%02dT00:00:00Z", 1+random.IntN(3)), host, labels)
 			if (ns == "edge" || ns == DefaultRootNamespace) && labels != "app: other" {
-				home[canonicalHost(host)] = true
+				home[object.CanonicalHost(host)] = true
 			}
 		}
 		state := Translate(mustDecode(t, text.String()), identity, Options{SelectorsFrom: []string{"trusted"}})
@@ -114,7 +115,7 @@ func TestARefusedProviderOwnsWhatItMeans(t *testing.T) {
 		"https://a.example.com", "https://a.example.com/v1/chat/completions", "a.example.com:443", "a.example.com/v1", "user@a.example.com", " a.example.com ", "HTTPS://A.example.com.:443/?x",
 	} {
 		state := Translate(mustDecode(t, fmt.Sprintf(providerText, "p", "default", anyTime, host, "")), llmroute.Identity{Namespace: "default"}, Options{})
-		if got := ownerOf(state, "a.example.com"); got != ReasonInvalidField {
+		if got := ownerOf(state, "a.example.com"); got != object.ReasonInvalidField {
 			t.Errorf("%q: got %q; findings %+v", host, got, state.Findings)
 		}
 		// It takes the host from nobody.
@@ -129,7 +130,7 @@ func TestARefusedProviderOwnsWhatItMeans(t *testing.T) {
 // A selector that cannot be read may be one for the workload: the provider keeps its
 // host, refused, so that no request for it leaves unencrypted.
 func TestAnUnreadableSelectorKeepsTheHost(t *testing.T) {
-	for namespace, want := range map[string]string{"default": ReasonInvalidField, "other": ""} {
+	for namespace, want := range map[string]string{"default": object.ReasonInvalidField, "other": ""} {
 		for _, labels := range []string{"app: x, version: 1", "app: [x]", "app: {a: b}"} {
 			text := fmt.Sprintf(providerText, "p", namespace, anyTime, "a.example.com", labels)
 			state := Translate(mustDecode(t, text), llmroute.Identity{Namespace: "default", Labels: map[string]string{"app": "x", "version": "1"}}, Options{})
@@ -179,7 +180,7 @@ spec:
 					t.Errorf("%+v: got %+v", test, route.Rules[0].Backends[0])
 				}
 			}
-			if found := slices.ContainsFunc(state.Findings, func(f llmroute.Finding) bool { return f.Reason == ReasonForeignSettings && f.Used }); found != test.others {
+			if found := slices.ContainsFunc(state.Findings, func(f llmroute.Finding) bool { return f.Reason == object.ReasonForeignSettings && f.Used }); found != test.others {
 				t.Errorf("%+v: findings %+v", test, state.Findings)
 			}
 		}

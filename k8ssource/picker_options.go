@@ -20,7 +20,7 @@ type PickerOptions struct {
 	// Whether pickers are connected to without TLS. Default: no.
 	Plaintext bool `json:"plaintext,omitempty"`
 
-	// Whom the certificates of pickers must be signed by. Default: anybody.
+	// Who must have signed the certificates of pickers. Default: anyone.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
 	// The name in the certificates of pickers. Default: `NAME.NAMESPACE.svc`, of the
@@ -31,17 +31,18 @@ type PickerOptions struct {
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 }
 
-func (o *PickerOptions) validate() error {
+// Validate reports what is wrong with the options, if anything.
+func (o *PickerOptions) Validate() error {
 	switch {
 	case o.Timeout < 0:
-		return fmt.Errorf("endpoint_picker: a timeout of %s is negative; leave it out for the default", time.Duration(o.Timeout))
+		return fmt.Errorf("endpoint_picker: the timeout %s is negative; leave it out for the default", time.Duration(o.Timeout))
 	case o.Plaintext && (o.TrustPoolRaw != nil || o.ServerName != ""):
 		return errors.New("endpoint_picker: plaintext goes without trust_pool and server_name; keep one of the two")
 	}
 	return nil
 }
 
-// unmarshalCaddyfile reads the block of endpoint_picker:
+// UnmarshalCaddyfile reads the block of endpoint_picker:
 //
 //	endpoint_picker {
 //		plaintext
@@ -49,7 +50,7 @@ func (o *PickerOptions) validate() error {
 //		server_name <name>
 //		timeout     <duration>
 //	}
-func (o *PickerOptions) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (o *PickerOptions) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
@@ -88,7 +89,7 @@ func (o *PickerOptions) unmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("endpoint_picker has no option %s; its options are plaintext, trust_pool, server_name and timeout", options.Quoted(option))
 		}
 	}
-	if err := o.validate(); err != nil {
+	if err := o.Validate(); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil

@@ -1,27 +1,22 @@
 package k8ssource
 
 import (
-	"crypto/ed25519"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/zap"
 	"sigs.k8s.io/yaml"
 
 	"github.com/caddy-llm/gateway/integration/policycases"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 // tokenHeader carries the tokens of the cases.
 const tokenHeader = "X-Case-Token"
-
-// tokenKey signs them.
-var tokenKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 
 // TestPoliciesAsObjects runs the cases of package authz with policies, tokens and
 // the mesh's configuration as objects of Kubernetes.
@@ -67,9 +62,9 @@ func policySet(t *testing.T, g *policycases.Group, inverted bool) *authz.Set {
 	for _, c := range g.Requests {
 		if issuer, _ := c.Token["iss"].(string); issuer != "" && !issuers[issuer] {
 			issuers[issuer] = true
-			objects = append(objects, map[string]any{"apiVersion": "security.istio.io/v1", "kind": KindRequestAuthentication,
+			objects = append(objects, map[string]any{"apiVersion": "security.istio.io/v1", "kind": object.KindRequestAuthentication,
 				"metadata": map[string]any{"name": fmt.Sprint("r", len(issuers))},
-				"spec":     map[string]any{"jwtRules": []any{map[string]any{"issuer": issuer, "jwks": tokenKeys(t), "fromHeaders": []any{map[string]any{"name": tokenHeader}}}}}})
+				"spec":     map[string]any{"jwtRules": []any{map[string]any{"issuer": issuer, "jwks": policycases.TokenKeys(t), "fromHeaders": []any{map[string]any{"name": tokenHeader}}}}}})
 		}
 	}
 	for i, spec := range g.Policies {
@@ -80,7 +75,7 @@ func policySet(t *testing.T, g *policycases.Group, inverted bool) *authz.Set {
 			}
 			spec["action"] = action
 		}
-		objects = append(objects, map[string]any{"apiVersion": "security.istio.io/v1", "kind": KindAuthorizationPolicy, "metadata": map[string]any{"name": fmt.Sprint("p", i)}, "spec": spec})
+		objects = append(objects, map[string]any{"apiVersion": "security.istio.io/v1", "kind": object.KindAuthorizationPolicy, "metadata": map[string]any{"name": fmt.Sprint("p", i)}, "spec": spec})
 	}
 	var text strings.Builder
 	for _, o := range objects {
@@ -100,39 +95,7 @@ func decide(t *testing.T, c *policycases.Request, set *authz.Set) authz.Decision
 	t.Helper()
 	token := ""
 	if c.Token != nil {
-		token = tokenHeader + ": " + signed(t, c.Token) + "\r\n"
+		token = tokenHeader + ": " + policycases.Signed(t, c.Token) + "\r\n"
 	}
 	return set.Authorize(make(http.Header), c.HTTP(t, token), nil, c.GatewayPort())
-}
-
-// tokenKeys is the key set that verifies the tokens of the cases.
-func tokenKeys(t *testing.T) string {
-	t.Helper()
-	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: tokenKey.Public()}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(keys)
-}
-
-// signed is a token with the claims.
-func signed(t *testing.T, claims map[string]any) string {
-	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: tokenKey}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	object, err := signer.Sign(payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := object.CompactSerialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
 }

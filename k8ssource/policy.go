@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
@@ -18,9 +19,9 @@ const dryRun = "istio.io/dry-run"
 // matches nothing then, and of the others what cannot be understood restricts
 // nothing.
 type policyBuilder struct {
-	object  *AuthorizationPolicy
+	object  *object.AuthorizationPolicy
 	out     *authz.Policy
-	faults  []Fault
+	faults  []object.Fault
 	headers []policyHeader
 }
 
@@ -28,7 +29,7 @@ type policyBuilder struct {
 // configuration and listeners.
 type builtPolicy struct {
 	policy  *authz.Policy
-	faults  []Fault
+	faults  []object.Fault
 	headers []policyHeader
 }
 
@@ -38,18 +39,18 @@ type policyHeader struct {
 	rule, condition int
 }
 
-func buildPolicy(item *Item[AuthorizationPolicy]) *builtPolicy {
-	object := &item.Object
-	b := &policyBuilder{object: object, faults: slices.Clone(item.Faults)}
-	b.out = &authz.Policy{Name: keyOf(object), Namespace: object.Namespace, Action: authz.Action(object.Spec.Action)}
+func buildPolicy(item *object.Item[object.AuthorizationPolicy]) *builtPolicy {
+	p := &item.Object
+	b := &policyBuilder{object: p, faults: slices.Clone(item.Faults)}
+	b.out = &authz.Policy{Name: object.Key(p), Namespace: p.Namespace, Action: authz.Action(p.Spec.Action)}
 	if b.out.Action == "" {
 		b.out.Action = authz.Allow
 	}
-	if object.Spec.Provider != nil {
-		b.out.Provider = object.Spec.Provider.Name
+	if p.Spec.Provider != nil {
+		b.out.Provider = p.Spec.Provider.Name
 	}
 	b.build()
-	return &builtPolicy{b.out, append(b.faults, claimsWithDots(object)...), b.headers}
+	return &builtPolicy{b.out, append(b.faults, claimsWithDots(p)...), b.headers}
 }
 
 func (b *policyBuilder) build() {
@@ -71,12 +72,12 @@ func (b *policyBuilder) build() {
 	}
 	for _, p := range problems {
 		path := policyPath(p.Path)
-		if path == "spec.provider" && b.out.Action == authz.Custom || isReported(form, path) {
+		if path == "spec.provider" && b.out.Action == authz.Custom || object.IsReported(form, path) {
 			continue // who is asked is looked up later
 		}
 		b.fault(path, "%s", strings.ReplaceAll(p.Message, "not_values", "notValues"))
 		if b.out.Action == authz.Allow {
-			b.leaveOut(entryOf(b.faults[len(b.faults)-1], "spec.rules"))
+			b.leaveOut(object.EntryOf(b.faults[len(b.faults)-1], "spec.rules"))
 		}
 	}
 	for i := range b.faults {
@@ -85,24 +86,24 @@ func (b *policyBuilder) build() {
 }
 
 func (b *policyBuilder) fault(path, format string, args ...any) {
-	b.faults = append(b.faults, *faultf(ReasonInvalidField, path+": "+format, args...))
+	b.faults = append(b.faults, *object.Faultf(object.ReasonInvalidField, path+": "+format, args...))
 }
 
 // failClosed deals with faults of the object's form: rules that cannot be read as
 // they were meant, or may be missing. It reports whether any are left as they were.
 func (b *policyBuilder) failClosed() (known bool) {
 	policy := b.out
-	all := len(b.faults) >= maxFaults // of what else is wrong nothing is known
-	if isReported(b.faults, "spec.action") {
+	all := len(b.faults) >= object.MaxFaults // of what else is wrong nothing is known
+	if object.IsReported(b.faults, "spec.action") {
 		policy.Action, all = authz.Deny, true
 	}
 	allow := policy.Action == authz.Allow
 	missing := len(policy.Rules) == 0
 	for i := range b.faults {
 		f := &b.faults[i]
-		rule := entryOf(*f, "spec.rules")
+		rule := object.EntryOf(*f, "spec.rules")
 		switch {
-		case isWithin(*f, "apiVersion"):
+		case object.IsWithin(*f, "apiVersion"):
 			f.Message += ". Until then it is taken for that"
 		case rule >= 0 && allow:
 			b.leaveOut(rule)
@@ -112,10 +113,10 @@ func (b *policyBuilder) failClosed() (known bool) {
 		case allow:
 			all = true
 			f.Message += ". Until then the policy lets no request pass"
-		case missing, isWithin(*f, "spec.action"), isWithin(*f, "spec.rules"), !strings.HasPrefix(f.Message, "spec."): // the last may have been anything
+		case missing, object.IsWithin(*f, "spec.action"), object.IsWithin(*f, "spec.rules"), !strings.HasPrefix(f.Message, "spec."): // the last may have been anything
 			all = true
 			f.Message += ". Until then the policy " + verb(policy.Action) + " every request"
-		case isWithin(*f, "spec.selector"):
+		case object.IsWithin(*f, "spec.selector"):
 			f.Message += ". Until then the policy is for all workloads"
 		}
 	}
@@ -148,25 +149,4 @@ func verb(action authz.Action) string {
 		return "asks about"
 	}
 	return "refuses" // what an unknown action does as well
-}
-
-// isReported reports whether one of the faults is about the field at a path, or about
-// one inside of it.
-func isReported(faults []Fault, path string) bool {
-	return slices.ContainsFunc(faults, func(f Fault) bool { return isWithin(f, path) })
-}
-
-func isWithin(f Fault, path string) bool {
-	rest, ok := strings.CutPrefix(f.Message, path)
-	return ok && rest != "" && strings.ContainsRune(".[:", rune(rest[0]))
-}
-
-// entryOf is the number of the entry of a list that a fault is about or in, or -1.
-func entryOf(f Fault, list string) int {
-	rest, ok := strings.CutPrefix(f.Message, list+"[")
-	number, _, _ := strings.Cut(rest, "]")
-	if n, err := strconv.Atoi(number); ok && err == nil {
-		return n
-	}
-	return -1
 }

@@ -3,16 +3,17 @@ package k8ssource
 import (
 	"slices"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
 // governed are the listeners whose requests are held to policies: those of
 // Gateways.
-func (t *translation) governed() []*llmroute.Listener {
-	var out []*llmroute.Listener
+func (t *translation) governed() []*listen.Listener {
+	var out []*listen.Listener
 	for _, l := range t.state.Listeners {
-		if slices.ContainsFunc(l.Servers, func(s *llmroute.Server) bool { return s.Gateway != MeshTable }) {
+		if slices.ContainsFunc(l.Servers, func(s *listen.Server) bool { return s.Gateway != MeshTable }) {
 			out = append(out, l)
 		}
 	}
@@ -20,7 +21,7 @@ func (t *translation) governed() []*llmroute.Listener {
 }
 
 // dashed adds the headers with dashes that policies and token rules look at.
-func (a *authorization) dashed(listeners []*llmroute.Listener, to map[headerUse]bool) {
+func (a *authorization) dashed(listeners []*listen.Listener, to map[headerUse]bool) {
 	add := func(h *matchedHeader) {
 		for _, l := range listeners {
 			if !h.dropped() {
@@ -69,13 +70,13 @@ func (t *translation) expectPolicyHeaders(dashed map[headerUse]bool) {
 				rule.When = slices.Clone(rule.When)
 				rule.When[h.condition] = nil
 			})
-			t.report(p.origin, []Fault{droppedHeader(h.path, "policies", p.meanwhile())})
+			t.report(p.Origin, []object.Fault{droppedHeader(h.path, "policies", p.meanwhile())})
 		}
 	}
 	for _, r := range t.authorization.authentications {
 		for _, h := range r.headers {
 			if !arrives(&h) {
-				t.report(r.origin, []Fault{droppedHeader(h.path, "token rules", ". Until then no token is found there")})
+				t.report(r.Origin, []object.Fault{droppedHeader(h.path, "token rules", ". Until then no token is found there")})
 			}
 		}
 	}

@@ -4,18 +4,19 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 // readMesh reads the mesh's configuration.
 func (t *translation) readMesh() *mesh {
-	var item *Item[ConfigMap]
+	var item *object.Item[object.ConfigMap]
 	for _, c := range t.objects.ConfigMaps {
 		if c.Object.Namespace == t.options.RootNamespace && c.Object.Name == meshName {
 			item = c
 		}
 	}
-	return readMesh(item, KindConfigMap+" "+t.options.RootNamespace+"/"+meshName)
+	return readMesh(item, object.KindConfigMap+" "+t.options.RootNamespace+"/"+meshName)
 }
 
 // askMesh adds to the configuration whom a policy asks, and has the policy fail closed
@@ -26,7 +27,7 @@ func (t *translation) askMesh(p *appliedPolicy, config *authz.Config) {
 	if p.policy.Action == authz.Custom {
 		service, fault := m.extAuthz(p.policy.Provider)
 		if fault != nil {
-			t.report(p.origin, []Fault{*fault})
+			t.report(p.Origin, []object.Fault{*fault})
 		} else {
 			if config.ExtAuthz == nil {
 				config.ExtAuthz = make(map[string]*authz.ExtAuthz)
@@ -45,9 +46,8 @@ func (t *translation) askMesh(p *appliedPolicy, config *authz.Config) {
 		}
 	}
 	if lost {
-		f := faultf(ReasonInvalidMesh, "spec.rules: remoteIpBlocks and remote.ip cannot be compared, because %s cannot be read; see there%s", m.name, p.meanwhile())
-		f.Used = true
-		t.report(p.origin, []Fault{*f})
+		f := object.Warningf(object.ReasonInvalidMesh, "spec.rules: remoteIpBlocks and remote.ip cannot be compared, because %s cannot be read; see there%s", m.name, p.meanwhile())
+		t.report(p.Origin, []object.Fault{*f})
 	}
 }
 
@@ -93,29 +93,29 @@ func (t *translation) reportMesh() {
 	if !m.needed || len(m.faults) == 0 {
 		return
 	}
-	o := origin{object: m.name}
+	o := object.Origin{Object: m.name}
 	if m.item != nil {
-		o = origins(KindConfigMap, m.item)
+		o = object.OriginOf(object.KindConfigMap, m.item)
 	}
 	t.report(o, m.faults)
 }
 
 // meshReference is the ConfigMap with the mesh's configuration, if a policy for the
 // workload needs it.
-func (t *translation) meshReference() []Reference {
+func (t *translation) meshReference() []object.Reference {
 	for _, item := range t.objects.Policies {
 		scope := scopeOfPolicy(item)
-		if t.isFor(scope) && !scope.targeted && item.Object.mayNeedMesh() {
-			return []Reference{{Kind: KindConfigMap, Namespace: t.options.RootNamespace, Name: meshName}}
+		if t.isFor(scope) && !scope.targeted && mayNeedMesh(&item.Object) {
+			return []object.Reference{{Kind: object.KindConfigMap, Namespace: t.options.RootNamespace, Name: meshName}}
 		}
 	}
 	return nil
 }
 
-func (p *AuthorizationPolicy) mayNeedMesh() bool {
-	return p.Spec.Action == string(authz.Custom) || slices.ContainsFunc(p.Spec.Rules, func(r *PolicyRule) bool {
-		return r != nil && (slices.ContainsFunc(r.From, func(f *PolicyFrom) bool {
+func mayNeedMesh(p *object.AuthorizationPolicy) bool {
+	return p.Spec.Action == string(authz.Custom) || slices.ContainsFunc(p.Spec.Rules, func(r *object.PolicyRule) bool {
+		return r != nil && (slices.ContainsFunc(r.From, func(f *object.PolicyFrom) bool {
 			return f != nil && f.Source != nil && len(f.Source.RemoteIPBlocks)+len(f.Source.NotRemoteIPBlocks) > 0
-		}) || slices.ContainsFunc(r.When, func(w *PolicyCondition) bool { return w != nil && strings.TrimSpace(w.Key) == "remote.ip" }))
+		}) || slices.ContainsFunc(r.When, func(w *object.PolicyCondition) bool { return w != nil && strings.TrimSpace(w.Key) == "remote.ip" }))
 	})
 }

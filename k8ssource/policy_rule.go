@@ -5,34 +5,35 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 // rule is a rule of the policy. What may not be empty in Istio is empty in it as
 // well, which package authz reports, but for lists.
-func (b *policyBuilder) rule(i int, rule *PolicyRule) *authz.Rule {
+func (b *policyBuilder) rule(i int, rule *object.PolicyRule) *authz.Rule {
 	if rule == nil {
 		return nil
 	}
 	path := fmt.Sprintf("spec.rules[%d]", i)
 	out := new(authz.Rule)
-	if rule.From != nil && len(rule.From) == 0 && !isReported(b.faults, path+".from") {
+	if rule.From != nil && len(rule.From) == 0 && !object.IsReported(b.faults, path+".from") {
 		b.fault(path+".from", "the list is empty; write a source, or take it out if everyone is meant")
 	}
 	for _, from := range rule.From {
 		source := new(authz.Source)
 		if from != nil && from.Source != nil {
-			source = from.Source.source()
+			source = sourceOf(from.Source)
 		}
 		out.From = append(out.From, source)
 	}
-	if rule.To != nil && len(rule.To) == 0 && !isReported(b.faults, path+".to") {
+	if rule.To != nil && len(rule.To) == 0 && !object.IsReported(b.faults, path+".to") {
 		b.fault(path+".to", "the list is empty; write an operation, or take it out if all are meant")
 	}
 	for _, to := range rule.To {
 		operation := new(authz.Operation)
 		if to != nil && to.Operation != nil {
-			operation = to.Operation.operation()
+			operation = operationOf(to.Operation)
 		}
 		out.To = append(out.To, operation)
 	}
@@ -63,7 +64,7 @@ func values(list []string) []string {
 	return list
 }
 
-func (s *PolicySource) source() *authz.Source {
+func sourceOf(s *object.PolicySource) *authz.Source {
 	return &authz.Source{
 		Principals: values(s.Principals), NotPrincipals: values(s.NotPrincipals),
 		RequestPrincipals: values(s.RequestPrincipals), NotRequestPrincipals: values(s.NotRequestPrincipals),
@@ -75,7 +76,7 @@ func (s *PolicySource) source() *authz.Source {
 	}
 }
 
-func (o *PolicyOperation) operation() *authz.Operation {
+func operationOf(o *object.PolicyOperation) *authz.Operation {
 	return &authz.Operation{
 		Hosts: values(o.Hosts), NotHosts: values(o.NotHosts),
 		Ports: values(o.Ports), NotPorts: values(o.NotPorts),

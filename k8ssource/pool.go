@@ -11,30 +11,20 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
 const (
-	poolGroup    = "inference.networking.k8s.io"
-	oldPoolGroup = "inference.networking.x-k8s.io"
-
-	// KindInferencePool is the kind of an InferencePool.
-	KindInferencePool = "InferencePool"
-
-	// serviceLabel names the Service that an EndpointSlice is of.
-	serviceLabel = "kubernetes.io/service-name"
-
-	protocolH2C = "kubernetes.io/h2c"
-
 	maxPoolPorts  = 8
 	maxPoolLabels = 64
 )
 
 // usedPool is an InferencePool, and what requests to it are sent with.
 type usedPool struct {
-	item     *Item[InferencePool]
+	item     *object.Item[object.InferencePool]
 	picker   string         // the configuration of its endpoint picker, empty without one
 	unusable string         // why no requests can be sent there
 	owner    *ownedProvider // the LLMProvider for it, nil without one
@@ -44,9 +34,9 @@ type usedPool struct {
 // provider is the name of the provider that the pool is.
 func (p *usedPool) provider() string {
 	if p.owner != nil {
-		return keyOf(&p.owner.item.Object)
+		return object.Key(&p.owner.item.Object)
 	}
-	return poolProvider(keyOf(&p.item.Object))
+	return poolProvider(object.Key(&p.item.Object))
 }
 
 // poolProvider is the name of the provider that a pool is without an LLMProvider. No
@@ -54,56 +44,56 @@ func (p *usedPool) provider() string {
 func poolProvider(key string) string { return key + "/inferencepool" }
 
 // readPools looks at the pools, of which no provider knows yet.
-func (t *translation) readPools(items []*Item[InferencePool]) {
+func (t *translation) readPools(items []*object.Item[object.InferencePool]) {
 	for _, item := range items {
 		faults := item.Faults
 		if len(faults) == 0 {
 			faults = checkPool(&item.Object)
 		}
 		used := &usedPool{item: item}
-		if refusal(faults) == "" {
-			var fault *Fault
+		if object.Refusal(faults) == "" {
+			var fault *object.Fault
 			if used.picker, fault = t.pickerOf(&item.Object); fault != nil {
 				faults = append(faults[:len(faults):len(faults)], *fault)
 			}
 		}
-		used.unusable = refusal(faults)
-		t.report(origins(KindInferencePool, item), faults)
-		t.pools[keyOf(&item.Object)] = used
+		used.unusable = object.Refusal(faults)
+		t.report(object.OriginOf(object.KindInferencePool, item), faults)
+		t.pools[object.Key(&item.Object)] = used
 	}
 }
 
 // checkPool reports what is wrong with a pool, which an API server would have refused.
-func checkPool(p *InferencePool) []Fault {
+func checkPool(p *object.InferencePool) []object.Fault {
 	spec := &p.Spec
 	seen := make(map[int32]bool)
 	for i, port := range spec.TargetPorts {
 		if port.Number < 1 || port.Number > 65535 || seen[port.Number] {
-			return []Fault{*faultf(ReasonInvalidField, "spec.targetPorts[%d].number: this is no port, or is there twice; write 1 to 65535", i)}
+			return []object.Fault{*object.Faultf(object.ReasonInvalidField, "spec.targetPorts[%d].number: this is no port, or is there twice; write 1 to 65535", i)}
 		}
 		seen[port.Number] = true
 	}
 	switch {
 	case len(spec.Selector.MatchLabels) == 0 || len(spec.Selector.MatchLabels) > maxPoolLabels:
-		return []Fault{*faultf(ReasonInvalidField, "spec.selector.matchLabels: write 1 to %d labels of the pods", maxPoolLabels)}
+		return []object.Fault{*object.Faultf(object.ReasonInvalidField, "spec.selector.matchLabels: write 1 to %d labels of the pods", maxPoolLabels)}
 	case len(spec.TargetPorts) == 0 || len(spec.TargetPorts) > maxPoolPorts:
-		return []Fault{*faultf(ReasonInvalidField, "spec.targetPorts: write 1 to %d ports of the pods", maxPoolPorts)}
-	case spec.AppProtocol != "" && spec.AppProtocol != "http" && spec.AppProtocol != protocolH2C:
-		return []Fault{*faultf(ReasonInvalidField, "spec.appProtocol: this is not supported; write http or %s", protocolH2C)}
+		return []object.Fault{*object.Faultf(object.ReasonInvalidField, "spec.targetPorts: write 1 to %d ports of the pods", maxPoolPorts)}
+	case spec.AppProtocol != "" && spec.AppProtocol != "http" && spec.AppProtocol != object.ProtocolH2C:
+		return []object.Fault{*object.Faultf(object.ReasonInvalidField, "spec.appProtocol: this is not supported; write http or %s", object.ProtocolH2C)}
 	}
 	return nil
 }
 
 // claimPool makes an LLMProvider that of its pool, unless another one is.
-func (t *translation) claimPool(item *Item[v1beta1.LLMProvider]) {
-	o := origins(KindLLMProvider, item)
+func (t *translation) claimPool(item *object.Item[v1beta1.LLMProvider]) {
+	o := object.OriginOf(object.KindLLMProvider, item)
 	name := item.Object.Spec.Pool.Name
 	p := t.pools[item.Object.Namespace+"/"+name]
 	switch {
 	case p == nil:
-		t.report(o, []Fault{*faultf(ReasonPoolNotFound, "spec.pool.name: there is no InferencePool of this name in the object's namespace; create it, or correct the name")})
+		t.report(o, []object.Fault{*object.Faultf(object.ReasonPoolNotFound, "spec.pool.name: there is no InferencePool of this name in the object's namespace; create it, or correct the name")})
 	case p.owner != nil:
-		t.report(o, []Fault{*faultf(ReasonConflict, "the InferencePool %s has the LLMProvider %s already; keep one of them", shownKey(&p.item.Object), shownKey(&p.owner.item.Object))})
+		t.report(o, []object.Fault{*object.Faultf(object.ReasonConflict, "the InferencePool %s has the LLMProvider %s already; keep one of them", object.ShownKey(&p.item.Object), object.ShownKey(&p.owner.item.Object))})
 	default:
 		p.owner = &ownedProvider{item: item}
 	}
@@ -118,7 +108,7 @@ func (t *translation) addPools() {
 		}
 		endpoints := t.endpointsOf(&p.item.Object)
 		if len(endpoints) == 0 && (p.referred || p.owner != nil) {
-			t.report(origins(KindInferencePool, p.item), []Fault{{Reason: ReasonNoEndpoints, Used: true, Message: "no pod that the selector matches is ready, so requests for the pool are answered with 503; look at the pods, or correct spec.selector"}})
+			t.report(object.OriginOf(object.KindInferencePool, p.item), []object.Fault{{Reason: object.ReasonNoEndpoints, Used: true, Message: "no pod that the selector matches is ready, so requests for the pool are answered with 503; look at the pods, or correct spec.selector"}})
 		}
 		switch {
 		case p.owner != nil && p.owner.unusable == "":
@@ -129,7 +119,7 @@ func (t *translation) addPools() {
 		case p.owner == nil && p.referred:
 			if provider := t.defaultProvider(&p.item.Object, p.picker); provider != nil {
 				t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{
-					Name: p.provider(), Origin: origins(KindInferencePool, p.item).stable(), Provider: provider, Endpoints: endpoints,
+					Name: p.provider(), Origin: object.OriginOf(object.KindInferencePool, p.item).Stable(), Provider: provider, Endpoints: endpoints,
 				})
 			}
 		}
@@ -138,7 +128,7 @@ func (t *translation) addPools() {
 
 // defaultProvider is what requests to a pool are sent with that no LLMProvider is for:
 // plain HTTP, the default path, no key and the client's model.
-func (t *translation) defaultProvider(p *InferencePool, picker string) llmprovider.Provider {
+func (t *translation) defaultProvider(p *object.InferencePool, picker string) llmprovider.Provider {
 	module, err := kind.New(kind.Default)
 	if err != nil { // a build without it, for which the pool has no provider
 		return nil
@@ -152,15 +142,15 @@ func (t *translation) defaultProvider(p *InferencePool, picker string) llmprovid
 }
 
 // setPoolProtocol has HTTP/2 spoken without TLS to a pool that says so.
-func setPoolProtocol(base *kind.Base, p *InferencePool) {
-	if p.Spec.AppProtocol == protocolH2C {
+func setPoolProtocol(base *kind.Base, p *object.InferencePool) {
+	if p.Spec.AppProtocol == object.ProtocolH2C {
 		base.Transport = &reverseproxy.HTTPTransport{Versions: []string{"h2c", "2"}}
 	}
 }
 
 // endpointsOf are the addresses of a pool: of each ready pod that the selector matches,
 // and each port.
-func (t *translation) endpointsOf(p *InferencePool) []string {
+func (t *translation) endpointsOf(p *object.InferencePool) []string {
 	var out []string
 	add := func(ip string) {
 		addr, err := netip.ParseAddr(ip)
@@ -173,17 +163,20 @@ func (t *translation) endpointsOf(p *InferencePool) []string {
 	}
 	want := p.Spec.Selector.MatchLabels
 	for _, item := range t.objects.Pods {
-		if pod := &item.Object; pod.Namespace == p.Namespace && pod.ready() && contains(pod.Labels, want) {
+		if pod := &item.Object; pod.Namespace == p.Namespace && pod.Ready() && object.HasLabels(pod.Labels, want) {
 			add(pod.Status.PodIP)
 		}
 	}
 	for _, item := range t.objects.EndpointSlices {
+		if item.File == "" { // of a cluster, whose pods are followed themselves
+			continue
+		}
 		slice := &item.Object
-		if slice.Namespace != p.Namespace || !contains(slice.Labels, want) && !t.serviceSelects(slice, want) {
+		if slice.Namespace != p.Namespace || !object.HasLabels(slice.Labels, want) && !t.serviceSelects(slice, want) {
 			continue
 		}
 		for i := range slice.Endpoints {
-			if e := &slice.Endpoints[i]; e.ready() && len(e.Addresses) > 0 {
+			if e := &slice.Endpoints[i]; e.Ready() && len(e.Addresses) > 0 {
 				add(e.Addresses[0])
 			}
 		}
@@ -194,38 +187,30 @@ func (t *translation) endpointsOf(p *InferencePool) []string {
 
 // serviceSelects reports whether the Service of an EndpointSlice selects pods that a pool
 // selects.
-func (t *translation) serviceSelects(slice *EndpointSlice, want map[string]string) bool {
-	name := slice.Labels[serviceLabel]
-	if name == "" {
-		return false
-	}
-	for _, s := range t.objects.Services {
-		if s.Object.Namespace == slice.Namespace && s.Object.Name == name && contains(s.Object.Spec.Selector, want) {
-			return true
-		}
-	}
-	return false
+func (t *translation) serviceSelects(slice *object.EndpointSlice, want map[string]string) bool {
+	s := t.services[slice.Namespace+"/"+slice.Labels[object.ServiceLabel]]
+	return s != nil && object.HasLabels(s.Spec.Selector, want)
 }
 
 // lookUpPool finds the pool that a backend refers to.
 func (b *routeBuilder) lookUpPool(path string, ref *v1beta1.ObjectRef, out *llmroute.Backend) {
 	key, permitted := b.t.permittedPool(b.object, ref)
 	if !permitted {
-		out.Unusable = ReasonPoolNotPermitted
-		b.warn(ReasonPoolNotPermitted, "%s.namespace: routes may refer to pools of their own namespace, and those of the root namespace to all; requests for it are answered with 503; create the route in the pool's namespace", path)
+		out.Unusable = object.ReasonPoolNotPermitted
+		b.warn(object.ReasonPoolNotPermitted, "%s.namespace: routes may refer to pools of their own namespace, and those of the root namespace to all; requests for it are answered with 503; create the route in the pool's namespace", path)
 		return
 	}
 	p := b.t.pools[key]
 	switch {
 	case p == nil:
-		out.Unusable = ReasonPoolNotFound
-		b.warn(ReasonPoolNotFound, "%s: there is no InferencePool of this name, and requests for it are answered with 503; create it, or correct the name", path)
+		out.Unusable = object.ReasonPoolNotFound
+		b.warn(object.ReasonPoolNotFound, "%s: there is no InferencePool of this name, and requests for it are answered with 503; create it, or correct the name", path)
 	case p.unusable != "":
 		out.Unusable = p.unusable
-		b.warn(ReasonPoolRefused, "%s: InferencePool %s is not used (%s), and requests for it are answered with 503; correct it", path, shownKey(&p.item.Object), p.unusable)
+		b.warn(object.ReasonPoolRefused, "%s: InferencePool %s is not used (%s), and requests for it are answered with 503; correct it", path, object.ShownKey(&p.item.Object), p.unusable)
 	case p.owner != nil && p.owner.unusable != "":
 		out.Unusable = p.owner.unusable
-		b.warn(ReasonProviderRefused, "%s: LLMProvider %s, which is for this pool, is not used (%s), and requests for it are answered with 503; correct it", path, shownKey(&p.owner.item.Object), p.owner.unusable)
+		b.warn(object.ReasonProviderRefused, "%s: LLMProvider %s, which is for this pool, is not used (%s), and requests for it are answered with 503; correct it", path, object.ShownKey(&p.owner.item.Object), p.owner.unusable)
 	default:
 		out.Provider = p.provider()
 	}
@@ -237,7 +222,7 @@ func (b *routeBuilder) lookUpPool(path string, ref *v1beta1.ObjectRef, out *llmr
 // ownerOf is the LLMProvider that a backend leads to, nil without one.
 func (b *routeBuilder) ownerOf(ref *v1beta1.LLMBackendRef) *ownedProvider {
 	if ref.BackendRef == nil {
-		return b.t.owners[canonicalHost(ref.ProviderHost)]
+		return b.t.owners[object.CanonicalHost(ref.ProviderHost)]
 	}
 	if !isPool(ref.BackendRef) {
 		return nil
@@ -252,7 +237,7 @@ func (b *routeBuilder) ownerOf(ref *v1beta1.LLMBackendRef) *ownedProvider {
 // isPool reports whether a reference is to an InferencePool, by its group or the one that
 // it had before.
 func isPool(ref *v1beta1.ObjectRef) bool {
-	return ref.Kind == KindInferencePool && (ref.Group == poolGroup || ref.Group == oldPoolGroup)
+	return ref.Kind == object.KindInferencePool && (ref.Group == object.PoolGroup || ref.Group == object.OldPoolGroup)
 }
 
 // poolStates says of each pool what routes depend on.
@@ -261,7 +246,7 @@ func (t *translation) poolStates() map[string]string {
 	for key, p := range t.pools {
 		state := p.unusable
 		if p.owner != nil {
-			state += " " + keyOf(&p.owner.item.Object) + " " + p.owner.unusable + " " + strings.Join(sortedKeys(ruleConfigs(&p.owner.item.Object)), "\n")
+			state += " " + object.Key(&p.owner.item.Object) + " " + p.owner.unusable + " " + strings.Join(sortedKeys(ruleConfigs(&p.owner.item.Object)), "\n")
 		}
 		out[key] = state
 	}
@@ -269,7 +254,7 @@ func (t *translation) poolStates() map[string]string {
 }
 
 // poolOf is the pool that an LLMProvider names, nil if it names none or there is none.
-func (t *translation) poolOf(p *v1beta1.LLMProvider) *Item[InferencePool] {
+func (t *translation) poolOf(p *v1beta1.LLMProvider) *object.Item[object.InferencePool] {
 	if p.Spec.Pool == nil {
 		return nil
 	}
@@ -284,11 +269,11 @@ func (b *providerBuilder) pool() {
 	spec := &b.object.Spec
 	switch {
 	case spec.Pool.Name == "":
-		b.fault(ReasonInvalidField, "spec.pool.name: there is none; write the name of an InferencePool of the object's namespace")
+		b.fault(object.ReasonInvalidField, "spec.pool.name: there is none; write the name of an InferencePool of the object's namespace")
 	case spec.Host != "":
-		b.fault(ReasonInvalidField, "spec.pool: host and pool are both set; keep one of them")
+		b.fault(object.ReasonInvalidField, "spec.pool: host and pool are both set; keep one of them")
 	case spec.Port != 0:
-		b.fault(ReasonInvalidField, "spec.port: a pool's endpoints have the ports of the InferencePool; leave it out")
+		b.fault(object.ReasonInvalidField, "spec.port: a pool's endpoints have the ports of the InferencePool; leave it out")
 	}
 	b.base.Host = spec.Pool.Name
 	if b.base.Scheme == "" {
@@ -300,32 +285,22 @@ func (b *providerBuilder) pool() {
 	}
 }
 
-// PodReference is what a pool refers to: the pods that its selector matches.
-func PodReference(p *InferencePool) Reference {
-	var labels []string
-	for _, name := range sortedKeys(p.Spec.Selector.MatchLabels) {
-		labels = append(labels, name+"="+p.Spec.Selector.MatchLabels[name])
-	}
-	return Reference{Kind: KindPod, Namespace: p.Namespace, Labels: strings.Join(labels, ",")}
-}
-
 // poolReferences are what the pools that have an LLMProvider, or that a route may use and
 // refers to, refer to, and the LLMProviders for them.
-func (t *translation) poolReferences() []Reference {
-	used := make(map[string]bool)
+func (t *translation) poolReferences(used map[string]bool) []object.Reference {
 	for _, item := range t.objects.Routes {
 		for _, key := range t.poolsOf(&item.Object) {
 			used[key] = true
 		}
 	}
-	var out []Reference
+	var out []object.Reference
 	for key, p := range t.pools {
-		if p.unusable != "" && p.unusable != ReasonInvalidPicker || p.owner == nil && !used[key] { // a picker may be found later
+		if p.unusable != "" && p.unusable != object.ReasonInvalidPicker || p.owner == nil && !used[key] { // a picker may be found later
 			continue
 		}
-		out = append(out, PodReference(&p.item.Object))
-		if ref := p.item.Object.Spec.EndpointPickerRef; ref != nil && ref.isService() {
-			out = append(out, Reference{Kind: KindService, Namespace: p.item.Object.Namespace, Name: ref.Name})
+		out = append(out, object.PodReference(&p.item.Object))
+		if ref := p.item.Object.Spec.EndpointPickerRef; ref != nil && ref.IsService() {
+			out = append(out, object.Reference{Kind: object.KindService, Namespace: p.item.Object.Namespace, Name: ref.Name})
 		}
 		if p.owner != nil {
 			out = append(out, providerReferences(&p.owner.item.Object)...)

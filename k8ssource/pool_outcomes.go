@@ -7,6 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -19,7 +21,7 @@ const (
 
 // PoolOutcome is what became of one InferencePool.
 type PoolOutcome struct {
-	Object *InferencePool
+	Object *object.InferencePool
 	// Parents are those through which requests reach the pool, in order; none if no
 	// route of this workload refers to it.
 	Parents []PoolParent
@@ -35,7 +37,7 @@ type PoolParent struct {
 
 // PoolOutcomes returns what became of each InferencePool in the state that Translate
 // made of the objects with the options, in their order.
-func PoolOutcomes(objects *Objects, state *llmroute.State, options Options) []PoolOutcome {
+func PoolOutcomes(objects *object.Set, state *llmroute.State, options Options) []PoolOutcome {
 	if len(objects.Pools) == 0 {
 		return nil
 	}
@@ -45,11 +47,11 @@ func PoolOutcomes(objects *Objects, state *llmroute.State, options Options) []Po
 	}
 	t := newTranslation(objects, state.Identity, options)
 	for _, item := range objects.Gateways {
-		t.gateways[keyOf(&item.Object)] = item
+		t.gateways[object.Key(&item.Object)] = item
 	}
 	parents, edge := make(map[string]map[PoolParentRef]bool), isEdge(state) // whether a route was accepted, by pool
 	for _, item := range objects.Routes {
-		accepted := !slices.ContainsFunc(findings[origins(KindLLMRoute, item).object], func(f llmroute.Finding) bool { return !f.Used })
+		accepted := !slices.ContainsFunc(findings[object.OriginOf(object.KindLLMRoute, item).Object], func(f llmroute.Finding) bool { return !f.Used })
 		for _, ref := range t.parentsThrough(&item.Object, edge) {
 			for _, key := range t.poolsOf(&item.Object) {
 				if parents[key] == nil {
@@ -59,11 +61,23 @@ func PoolOutcomes(objects *Objects, state *llmroute.State, options Options) []Po
 			}
 		}
 	}
+	t.api = t.readGatewayAPI()
+	for _, r := range t.api.attached.Routes {
+		for _, key := range t.httpPools(r.HTTPRoute) {
+			for _, p := range r.Parents {
+				if parents[key] == nil {
+					parents[key] = make(map[PoolParentRef]bool)
+				}
+				ref := PoolParentRef{gatewayapi.Group, gatewayapi.KindGateway, cmp.Or(p.Ref.Namespace, r.Namespace), p.Ref.Name}
+				parents[key][ref] = parents[key][ref] || p.Reason == gatewayapi.ReasonAccepted
+			}
+		}
+	}
 	out := make([]PoolOutcome, 0, len(objects.Pools))
 	for _, item := range objects.Pools {
 		outcome := PoolOutcome{Object: &item.Object}
-		said := findings[origins(KindInferencePool, item).object]
-		for ref, accepted := range parents[keyOf(&item.Object)] {
+		said := findings[object.OriginOf(object.KindInferencePool, item).Object]
+		for ref, accepted := range parents[object.Key(&item.Object)] {
 			outcome.Parents = append(outcome.Parents, PoolParent{ref, poolConditions(said, accepted, item.Object.Generation)})
 		}
 		slices.SortFunc(outcome.Parents, func(a, b PoolParent) int {
@@ -83,9 +97,9 @@ func (t *translation) parentsThrough(route *v1beta1.LLMRoute, edge bool) []PoolP
 	for _, table := range t.tablesOf(route) {
 		switch gateway := t.gateways[table]; {
 		case table == MeshTable && !edge:
-			out = append(out, PoolParentRef{Group, KindLLMRoute, route.Namespace, route.Name})
+			out = append(out, PoolParentRef{object.Group, object.KindLLMRoute, route.Namespace, route.Name})
 		case gateway != nil && t.selects(&gateway.Object):
-			out = append(out, PoolParentRef{"networking.istio.io", kindGateway, gateway.Object.Namespace, gateway.Object.Name})
+			out = append(out, PoolParentRef{object.IstioGroup, object.KindGateway, gateway.Object.Namespace, gateway.Object.Name})
 		}
 	}
 	return out
@@ -113,7 +127,7 @@ func poolConditions(findings []llmroute.Finding, accepted bool, generation int64
 	var refusals, pickers, warnings []llmroute.Finding
 	for _, f := range findings {
 		switch {
-		case f.Reason == ReasonInvalidPicker:
+		case f.Reason == object.ReasonInvalidPicker:
 			pickers = append(pickers, f)
 		case !f.Used:
 			refusals = append(refusals, f)

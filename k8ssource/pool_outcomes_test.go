@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -43,7 +44,7 @@ spec: {selector: {app: other}, servers: [{port: {number: 80, name: a, protocol: 
 		"a pool that cannot be used":    {"ftp", route("ns", "r", "ours", ref), "Gateway ns/ours NotSupportedByParent ResolvedRefs"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			objects, err := Decode("a.yaml", []byte(fmt.Sprintf(pool, test.protocol)+test.routes))
+			objects, err := object.Decode("a.yaml", []byte(fmt.Sprintf(pool, test.protocol)+test.routes))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,7 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // pickerModule is the module that asks the endpoint pickers of InferencePools. A build may
@@ -19,8 +20,7 @@ const (
 	failOpen  = "FailOpen"
 	failClose = "FailClose"
 
-	typeExternalName = "ExternalName"
-	headless         = "None"
+	headless = "None"
 )
 
 // pickerConfig is the configuration of the module for a pool.
@@ -34,14 +34,9 @@ type pickerConfig struct {
 	Timeout     caddy.Duration  `json:"timeout,omitempty"`
 }
 
-// isService reports whether the reference may be to a Service.
-func (r *EndpointPickerRef) isService() bool {
-	return r.Group == "" && (r.Kind == "" || r.Kind == KindService) && objectName.MatchString(r.Name)
-}
-
 // pickerOf returns the configuration of a pool's endpoint picker, empty if the gateway is to
 // choose. With a fault there is none, and only with failureMode FailOpen is the pool used.
-func (t *translation) pickerOf(p *InferencePool) (config string, fault *Fault) {
+func (t *translation) pickerOf(p *object.InferencePool) (config string, fault *object.Fault) {
 	ref := p.Spec.EndpointPickerRef
 	if ref == nil {
 		return "", nil
@@ -50,28 +45,28 @@ func (t *translation) pickerOf(p *InferencePool) (config string, fault *Fault) {
 	if mode == "" {
 		mode = failClose
 	}
-	wrong := func(text string) (string, *Fault) {
+	wrong := func(text string) (string, *object.Fault) {
 		if mode == failOpen {
-			return "", &Fault{Reason: ReasonInvalidPicker, Used: true, Message: "spec.endpointPickerRef" + text + "; meanwhile the gateway chooses among the pods itself, as failureMode is FailOpen"}
+			return "", &object.Fault{Reason: object.ReasonInvalidPicker, Used: true, Message: "spec.endpointPickerRef" + text + "; meanwhile the gateway chooses among the pods itself, as failureMode is FailOpen"}
 		}
-		return "", faultf(ReasonInvalidPicker, "spec.endpointPickerRef%s; until then requests for the pool are answered with 503, as failureMode is FailClose", text)
+		return "", object.Faultf(object.ReasonInvalidPicker, "spec.endpointPickerRef%s; until then requests for the pool are answered with 503, as failureMode is FailClose", text)
 	}
 	switch {
 	case mode != failOpen && mode != failClose:
 		mode = failClose
 		return wrong(".failureMode: this is none; write FailOpen or FailClose")
-	case !ref.isService():
+	case !ref.IsService():
 		return wrong(": this is no Service; write the name of one in the pool's namespace")
 	case ref.Port == nil || ref.Port.Number < 1 || ref.Port.Number > 65535:
 		return wrong(".port.number: this is no port; write one of the Service's")
 	}
-	service := t.service(p.Namespace, ref.Name)
+	service := t.services[p.Namespace+"/"+ref.Name]
 	switch {
 	case service == nil:
 		return wrong(".name: there is no Service of this name in the pool's namespace; create it, or correct the name")
-	case service.Spec.Type == typeExternalName:
+	case service.Spec.Type == object.TypeExternalName:
 		return wrong(".name: the Service is of type ExternalName, which is not followed; write one with pods")
-	case !service.hasPort(ref.Port.Number):
+	case !service.HasPort(ref.Port.Number):
 		return wrong(".port.number: the Service has no such port; correct it")
 	}
 	if _, err := caddy.GetModule("llm.endpoint_pickers." + pickerModule); err != nil {
@@ -101,27 +96,6 @@ func (t *translation) pickerOf(p *InferencePool) (config string, fault *Fault) {
 	return string(data), nil
 }
 
-// service is the Service of that name with all that is known of it, nil if there is none: of
-// one that a pool names there is more than of others.
-func (t *translation) service(namespace, name string) (found *Service) {
-	for _, item := range t.objects.Services {
-		if s := &item.Object; s.Namespace == namespace && s.Name == name && (found == nil || len(s.Spec.Ports) > 0) {
-			found = s
-		}
-	}
-	return found
-}
-
-// hasPort reports whether a Service has a port. One of which no ports are known may have any.
-func (s *Service) hasPort(number int32) bool {
-	for _, port := range s.Spec.Ports {
-		if port.Port == number {
-			return true
-		}
-	}
-	return len(s.Spec.Ports) == 0
-}
-
 // pickerFor is the configuration of the endpoint picker of the pool that an LLMProvider
 // names, empty without one.
 func (t *translation) pickerFor(p *v1beta1.LLMProvider) string {
@@ -135,8 +109,8 @@ func (t *translation) pickerFor(p *v1beta1.LLMProvider) string {
 }
 
 // fedPool is a pool with endpoints of this source.
-func fedPool(picker string) *llmprovider.Pool {
-	out := &llmprovider.Pool{Fed: true}
+func fedPool(picker string) *upstream.Pool {
+	out := &upstream.Pool{Fed: true}
 	if picker != "" {
 		out.PickerRaw = json.RawMessage(picker)
 	}

@@ -2,17 +2,15 @@ package k8ssource
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	_ "github.com/caddyserver/caddy/v2/modules/caddytls" // trust pools
+	_ "github.com/caddyserver/caddy/v2/modules/caddytls"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
-	_ "github.com/caddy-llm/gateway/llmroute/picker" // the module
+	_ "github.com/caddy-llm/gateway/llmroute/picker"
 )
 
 // TestPickers holds what becomes of endpointPickerRef, for both failure modes.
@@ -62,14 +60,14 @@ spec: {host: m, rules: [{backendRefs: [{backendRef: {group: inference.networking
 		{"name: ../epp, port: {number: 9002}", "", "no Service"},
 	} {
 		for _, mode := range []string{failOpen, failClose, `""`, "Sometimes"} {
-			read, err := Decode("a.yaml", []byte(fmt.Sprintf(objects, test.ref, mode)))
+			read, err := object.Decode("a.yaml", []byte(fmt.Sprintf(objects, test.ref, mode)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			state := Translate(read, llmroute.Identity{}, Options{})
 			said, used := "", true
 			for _, f := range state.Findings {
-				if f.Reason == ReasonInvalidPicker {
+				if f.Reason == object.ReasonInvalidPicker {
 					said, used = f.Message, f.Used
 				}
 			}
@@ -98,32 +96,5 @@ spec: {host: m, rules: [{backendRefs: [{backendRef: {group: inference.networking
 				t.Errorf("%s, %s: the backend is %+v", test.ref, mode, backend)
 			}
 		}
-	}
-}
-
-func TestPickerOptions(t *testing.T) {
-	for _, block := range []string{"plaintext", "server_name picker.example.com", "timeout 5m", "trust_pool file a.pem", ""} {
-		o := new(SourceOptions)
-		d := caddyfile.NewTestDispenser("endpoint_picker {\n" + block + "\n}")
-		d.Next()
-		if _, err := o.CaddyfileOption(d, "endpoint_picker", nil); err != nil {
-			t.Errorf("%s: %v", block, err)
-		}
-		if (block == "") != reflect.DeepEqual(o.EndpointPicker, new(PickerOptions)) {
-			t.Errorf("%s is not read", block)
-		}
-	}
-	for block, says := range map[string]string{
-		"plaintext\ntrust_pool file a.pem": "keep one of the two", "timeout -1s": "no duration", "timeout": "takes one duration", "trust_pool": "name of a module",
-		"plaintext on": "takes no value", "verify": "has no option", "plaintext\nplaintext": "given twice", "server_name": "takes one value",
-	} {
-		d := caddyfile.NewTestDispenser("endpoint_picker {\n" + block + "\n}")
-		d.Next()
-		if _, err := new(SourceOptions).CaddyfileOption(d, "endpoint_picker", nil); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v, want %q", block, err, says)
-		}
-	}
-	if err := (&SourceOptions{EndpointPicker: &PickerOptions{Timeout: caddy.Duration(-1)}}).Validate(); err == nil {
-		t.Error("a negative timeout is no mistake")
 	}
 }

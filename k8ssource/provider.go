@@ -1,17 +1,16 @@
 package k8ssource
 
 import (
-	"errors"
-	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // maxTimeout bounds a provider's time limits.
@@ -28,9 +27,9 @@ type providerBuilder struct {
 	traits kind.Traits
 	// keyHeader is the header that the kind sends the key in, in canonical form.
 	keyHeader string
-	faults    []Fault
+	faults    []object.Fault
 	// secrets are those that were looked for, nil where there was none.
-	secrets map[string]*Item[Secret]
+	secrets map[string]*object.Item[object.Secret]
 }
 
 // build fills in the configuration that the object describes. It is complete only
@@ -47,35 +46,35 @@ func (b *providerBuilder) build() {
 }
 
 func (b *providerBuilder) fault(reason, format string, args ...any) {
-	b.faults = append(b.faults, *faultf(reason, format, args...))
+	b.faults = append(b.faults, *object.Faultf(reason, format, args...))
 }
 
 func (b *providerBuilder) address() {
 	spec := &b.object.Spec
-	b.base.Host = canonicalHost(string(spec.Host))
-	if err := checkHost(string(spec.Host)); err != nil && spec.Pool == nil {
-		b.fault(ReasonInvalidField, "spec.host: %s", err)
+	b.base.Host = object.CanonicalHost(string(spec.Host))
+	if err := object.CheckHost(string(spec.Host)); err != nil && spec.Pool == nil {
+		b.fault(object.ReasonInvalidField, "spec.host: %s", err)
 	}
-	if len(spec.Path) > maxPath {
-		b.fault(ReasonInvalidField, "spec.path: "+tooLong, maxPath)
+	if len(spec.Path) > object.MaxPath {
+		b.fault(object.ReasonInvalidField, "spec.path: "+object.TooLong, object.MaxPath)
 	} else if spec.Path != "" {
-		if _, err := llmprovider.ParsePath(spec.Path); err != nil {
-			b.fault(ReasonInvalidField, "spec.path: %s; write one such as %s", err, llmprovider.DefaultPath)
+		if _, err := upstream.ParsePath(spec.Path); err != nil {
+			b.fault(object.ReasonInvalidField, "spec.path: %s; write one such as %s", err, upstream.DefaultPath)
 		}
 		b.base.Path = spec.Path
 	}
 	if err := kind.CheckProfile(spec.Profile); err != nil {
-		b.fault(ReasonInvalidField, "spec.profile: this profile is not known; write %s, or none", strings.Join(kind.Profiles(), ", "))
+		b.fault(object.ReasonInvalidField, "spec.profile: this profile is not known; write %s, or none", strings.Join(kind.Profiles(), ", "))
 	}
 	b.base.Profile = spec.Profile
 	switch spec.Scheme {
 	case "", "https", "http":
 		b.base.Scheme = spec.Scheme
 	default:
-		b.fault(ReasonInvalidField, "spec.scheme: this is not supported; write https or http")
+		b.fault(object.ReasonInvalidField, "spec.scheme: this is not supported; write https or http")
 	}
 	if spec.Port < 0 || spec.Port > 65535 {
-		b.fault(ReasonInvalidField, "spec.port: this is no port; write 1 to 65535")
+		b.fault(object.ReasonInvalidField, "spec.port: this is no port; write 1 to 65535")
 	}
 	b.base.Port = int(spec.Port)
 	if spec.Pool != nil {
@@ -83,31 +82,10 @@ func (b *providerBuilder) address() {
 	}
 	if !b.t.options.AllowAnyHost {
 		b.base.Guarded = true
-		if what := llmprovider.InternalHost(b.base.Host, b.base.Port); what != "" {
-			b.fault(ReasonHostNotAllowed, "spec.host: this is %s, which manifests may not name; write the provider's own address", what)
+		if what := upstream.InternalHost(b.base.Host, b.base.Port); what != "" {
+			b.fault(object.ReasonHostNotAllowed, "spec.host: this is %s, which manifests may not name; write the provider's own address", what)
 		}
 	}
-}
-
-// checkHost tells what is wrong with the host of a provider, if anything.
-func checkHost(host string) error {
-	if len(host) > maxHost {
-		return fmt.Errorf(tooLong, maxHost)
-	}
-	if err := llmprovider.CheckHost(host); err != nil {
-		return err
-	}
-	// Some resolvers read 0x7f.1 or 2130706433 as an address.
-	canonical := canonicalHost(host)
-	last := canonical[strings.LastIndexByte(canonical, '.')+1:]
-	if _, err := netip.ParseAddr(canonical); err != nil && (isNumber(last) || strings.HasPrefix(last, "0x")) {
-		return errors.New("the host is neither a DNS name nor an IP address")
-	}
-	return nil
-}
-
-func isNumber(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
 func (b *providerBuilder) timeouts() {
@@ -129,7 +107,7 @@ func (b *providerBuilder) timeouts() {
 		}
 		d, err := time.ParseDuration(string(limit.value))
 		if err != nil || d <= 0 || d > maxTimeout {
-			b.fault(ReasonInvalidField, "spec.timeouts.%s: this is not a duration above zero and up to 24h; write one such as 30s or 10m", limit.name)
+			b.fault(object.ReasonInvalidField, "spec.timeouts.%s: this is not a duration above zero and up to 24h; write one such as 30s or 10m", limit.name)
 			continue
 		}
 		*limit.to = caddy.Duration(d)

@@ -3,16 +3,19 @@ package k8ssource
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // apis fills in the further APIs of the provider.
 func (b *providerBuilder) apis() {
 	list := b.object.Spec.APIs
-	if len(list) > maxAPIs {
-		b.fault(ReasonInvalidField, "spec.apis: "+tooMany, maxAPIs)
+	if len(list) > object.MaxAPIs {
+		b.fault(object.ReasonInvalidField, "spec.apis: "+object.TooMany, object.MaxAPIs)
 	}
 	for i, api := range list {
 		path := fmt.Sprintf("spec.apis[%d]", i)
@@ -20,21 +23,23 @@ func (b *providerBuilder) apis() {
 		_, twice := b.base.APIs[api.Name]
 		switch {
 		case api.Name == "":
-			b.fault(ReasonInvalidField, "%s.name: a name is required; write messages or responses", path)
+			b.fault(object.ReasonInvalidField, "%s.name: a name is required; write messages, responses or chat", path)
 		case twice:
-			b.fault(ReasonInvalidField, "spec.apis: an API is there twice; keep one of them")
-		case api.Name != "messages" && api.Name != "responses":
-			b.fault(ReasonInvalidField, "%s.name: there is no API of this name; write messages or responses", path)
+			b.fault(object.ReasonInvalidField, "spec.apis: an API is there twice; keep one of them")
+		case !slices.Contains([]string{"messages", "responses", "chat"}, api.Name):
+			b.fault(object.ReasonInvalidField, "%s.name: there is no API of this name; write messages, responses or chat", path)
+		case b.out != nil && len(b.traits.APIs) == 0:
+			b.fault(object.ReasonInvalidField, "spec.apis: providers of this kind have no further APIs; leave it out")
 		case b.out != nil && !slices.Contains(b.traits.APIs, api.Name):
-			b.fault(ReasonInvalidField, "%s.name: providers of this kind have no such API beside their own; leave it out", path)
-		case len(api.Path) > maxPath:
-			b.fault(ReasonInvalidField, "%s.path: "+tooLong, path, maxPath)
+			b.fault(object.ReasonInvalidField, "spec.apis: providers of this kind support these further APIs: %s; leave out all others", strings.Join(b.traits.APIs, ", "))
+		case len(api.Path) > object.MaxPath:
+			b.fault(object.ReasonInvalidField, "%s.path: "+object.TooLong, path, object.MaxPath)
 		case api.Path != "" && !isPath(api.Path):
-			b.fault(ReasonInvalidField, "%s.path: this is not a URL path; write one such as /anthropic/v1/messages", path)
-		case api.Path == "" && b.base.Path != "" && !endsInChat(b.base.Path):
-			b.fault(ReasonInvalidField, "%s.path: spec.path does not end in %s, so the place of this API is not known; write its path", path, llmprovider.ChatSuffix)
+			b.fault(object.ReasonInvalidField, "%s.path: this is not a URL path; write one such as /anthropic/v1/messages", path)
+		case api.Path == "" && b.base.Path != "" && endsInChat(b.traits.DefaultPath) && !endsInChat(b.base.Path):
+			b.fault(object.ReasonInvalidField, "spec.apis: spec.path does not end in %s, so the path of an API without one cannot be derived; write its path", llmprovider.ChatSuffix)
 		case further.Check() != nil:
-			b.fault(ReasonInvalidField, "%s.keyHeader: %s", path, further.Check())
+			b.fault(object.ReasonInvalidField, "%s.keyHeader: %s", path, further.Check())
 		default:
 			if b.base.APIs == nil {
 				b.base.APIs = make(map[string]kind.API, len(list))
@@ -46,11 +51,11 @@ func (b *providerBuilder) apis() {
 
 // endsInChat reports whether a path is that of chat completions.
 func endsInChat(path string) bool {
-	u, err := llmprovider.ParsePath(path)
+	u, err := upstream.ParsePath(path)
 	return err == nil && kind.Sibling(u, llmprovider.ChatSuffix, "") != nil
 }
 
 func isPath(path string) bool {
-	_, err := llmprovider.ParsePath(path)
+	_, err := upstream.ParsePath(path)
 	return err == nil
 }

@@ -3,12 +3,14 @@ package k8ssource
 import (
 	"encoding/json"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // azureConfig is what the settings for Azure have in common with others, and those of
@@ -60,15 +62,15 @@ func textOptions(own map[string]string) map[string]json.RawMessage {
 // secretOptions sets those of the kind's own settings that are in Secrets.
 func (b *providerBuilder) secretOptions(path string, refs map[string]*v1beta1.SecretKeyRef) {
 	for _, name := range slices.Sorted(maps.Keys(refs)) {
-		to, ok := b.traits.ManifestOptions[name].(**llmprovider.Secret)
+		to, ok := b.traits.ManifestOptions[name].(**upstream.Secret)
 		if !ok {
 			continue
 		}
 		value, ok := b.secretValue(path+"."+name, refs[name], "")
 		switch {
 		case !ok:
-		case strings.HasPrefix(strings.TrimSpace(value), "{"): // a document, such as Google's credentials
-			*to = llmprovider.Literal(value)
+		case strings.HasPrefix(strings.TrimSpace(value), "{") && json.Valid([]byte(value)): // a document, such as Google's credentials
+			*to = upstream.Literal(value)
 		default:
 			remedy := "write it into Secret " + b.object.Namespace + "/" + refs[name].Name
 			if secret := b.key(path+"."+name, value, remedy); secret != nil {
@@ -81,13 +83,13 @@ func (b *providerBuilder) secretOptions(path string, refs map[string]*v1beta1.Se
 // ownSettings reports what is wrong with the kind's own settings, and with a credential
 // that is not the object's own.
 func (b *providerBuilder) ownSettings() {
-	if b.out == nil || len(b.faults) > 0 && refusal(b.faults) != "" {
+	if b.out == nil || len(b.faults) > 0 && object.Refusal(b.faults) != "" {
 		return
 	}
-	path := "spec.configs.defaultConfig." + b.field
+	field := "spec.configs.defaultConfig." + b.field
 	if b.traits.Check != nil {
 		if err := b.traits.Check(); err != nil {
-			b.fault(ReasonInvalidField, "%s: %s", path, err)
+			b.fault(object.ReasonInvalidField, "%s: %s", field, err)
 			return
 		}
 	}
@@ -98,12 +100,14 @@ func (b *providerBuilder) ownSettings() {
 	hosts := b.out.(kind.Kind).Traits().AmbientHosts // which may depend on the settings
 	switch base := b.base; {
 	case !slices.Contains(b.t.options.AmbientCredentials, b.object.Namespace):
-		b.fault(ReasonNoCredentials, "%s: there are no credentials here, and those of the gateway itself are not for objects of namespace %s; name a Secret with them, or have the gateway's operator name the namespace in the source's option ambient_credentials",
-			path, b.object.Namespace)
-	case !slices.ContainsFunc(hosts, func(suffix string) bool { return strings.HasSuffix("."+base.Host, suffix) }):
-		b.fault(ReasonNoCredentials, "spec.host: the gateway's own credentials are sent to hosts of the cloud alone, whose names end in %s; write one of them, or name a Secret with credentials",
+		b.fault(object.ReasonNoCredentials, "%s: there are no credentials here, and those of the gateway itself are not for objects of namespace %s; name a Secret with them, or have the gateway's operator name the namespace in the source's option ambient_credentials",
+			field, b.object.Namespace)
+	case base.Pool != nil:
+		b.fault(object.ReasonNoCredentials, "spec.pool: the gateway's own credentials are sent to hosts of the cloud alone; write host instead, or name a Secret with credentials")
+	case !slices.ContainsFunc(hosts, func(pattern string) bool { ok, _ := path.Match(pattern, base.Host); return ok }):
+		b.fault(object.ReasonNoCredentials, "spec.host: the gateway's own credentials are sent to hosts of the service alone, which are %s; write one of them, or name a Secret with credentials",
 			strings.Join(hosts, ", "))
 	case base.Scheme == "http", base.Transport != nil:
-		b.fault(ReasonNoCredentials, "spec: the gateway's own credentials are sent over TLS alone, and only to a server with a certificate that the system trusts; leave scheme and tls out, or name a Secret with credentials")
+		b.fault(object.ReasonNoCredentials, "spec: the gateway's own credentials are sent over TLS alone, and only to a server with a certificate that the system trusts; leave scheme and tls out, or name a Secret with credentials")
 	}
 }

@@ -15,7 +15,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
 )
 
 // defaultCAKey is the key of the certificates in a Secret, as in those that
@@ -28,14 +29,14 @@ func (b *providerBuilder) tls() {
 		return
 	}
 	if b.object.Spec.Scheme == "http" {
-		b.fault(ReasonInvalidField, "spec.tls: there are TLS settings, but scheme is http; write https, or leave one of them out")
+		b.fault(object.ReasonInvalidField, "spec.tls: there are TLS settings, but scheme is http; write https, or leave one of them out")
 		return
 	}
 	config := &reverseproxy.TLSConfig{InsecureSkipVerify: settings.InsecureSkipVerify}
 	if settings.ServerName != "" {
 		// Caddy expands placeholders in it, which no DNS name holds.
-		if err := checkHost(string(settings.ServerName)); err != nil {
-			b.fault(ReasonInvalidField, "spec.tls.serverName: %s", err)
+		if err := object.CheckHost(string(settings.ServerName)); err != nil {
+			b.fault(object.ReasonInvalidField, "spec.tls.serverName: %s", err)
 		}
 		config.ServerName = string(settings.ServerName)
 	}
@@ -44,7 +45,7 @@ func (b *providerBuilder) tls() {
 		if text, ok := b.secretValue(path, ref, defaultCAKey); ok {
 			pool, err := caPool(text)
 			if err != nil {
-				b.fault(ReasonInvalidSecret, "%s: %s", path, err)
+				b.fault(object.ReasonInvalidSecret, "%s: %s", path, err)
 			}
 			config.CARaw = pool
 		}
@@ -84,31 +85,31 @@ func writtenByGateway(canonical string) bool {
 	case "Content-Type", "Content-Encoding", "Proxy-Authorization":
 		return true
 	}
-	return llmprovider.IsOwnHeader(canonical)
+	return headername.IsOwn(canonical)
 }
 
 func (b *providerBuilder) headers() {
-	if len(b.object.Spec.Headers) > maxAdded {
-		b.fault(ReasonInvalidField, "spec.headers: "+tooMany, maxAdded)
+	if len(b.object.Spec.Headers) > object.MaxAdded {
+		b.fault(object.ReasonInvalidField, "spec.headers: "+object.TooMany, object.MaxAdded)
 	}
 	seen := make(map[string]bool, len(b.object.Spec.Headers))
 	for _, name := range slices.Sorted(maps.Keys(b.object.Spec.Headers)) {
 		value := b.object.Spec.Headers[name]
-		path := "spec.headers[" + shownName(name) + "]"
+		path := "spec.headers[" + object.ShownName(name) + "]"
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case !httpguts.ValidHeaderFieldName(name):
-			b.fault(ReasonInvalidField, "%s: this is not a header name", path)
+			b.fault(object.ReasonInvalidField, "%s: this is not a header name", path)
 		case writtenByGateway(canonical):
-			b.fault(ReasonInvalidField, "%s: the gateway writes this header itself; leave it out", path)
+			b.fault(object.ReasonInvalidField, "%s: the gateway writes this header itself; leave it out", path)
 		case seen[canonical]:
-			b.fault(ReasonInvalidField, "%s: the header is set twice, its name written in two ways; keep one of them", path)
+			b.fault(object.ReasonInvalidField, "%s: the header is set twice, its name written in two ways; keep one of them", path)
 		case !httpguts.ValidHeaderFieldValue(value):
-			b.fault(ReasonInvalidField, "%s: the value has characters that a header cannot hold", path)
-		case llmprovider.IsCredentialHeader(name) && templateForm(value) != "":
-			b.fault(ReasonInvalidKey, "%s: this is a template nobody has filled in (%s), and placeholders are not expanded in objects; write the value itself", path, templateForm(value))
+			b.fault(object.ReasonInvalidField, "%s: the value has characters that a header cannot hold", path)
+		case headername.IsCredential(name) && object.TemplateForm(value) != "":
+			b.fault(object.ReasonInvalidKey, "%s: this is a template nobody has filled in (%s), and placeholders are not expanded in objects; write the value itself", path, object.TemplateForm(value))
 		case canonical == b.keyHeader && b.hasKey():
-			b.fault(ReasonInvalidField, "%s: the gateway writes this header from the key; leave one of them out", path)
+			b.fault(object.ReasonInvalidField, "%s: the gateway writes this header from the key; leave one of them out", path)
 		default:
 			if b.base.FixedHeaders == nil {
 				b.base.FixedHeaders = make(map[string]string, len(b.object.Spec.Headers))

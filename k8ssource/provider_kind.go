@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 )
 
@@ -63,13 +64,13 @@ func (b *providerBuilder) kind() {
 		field = found[0]
 	case len(found) > 1:
 		field = found[0]
-		b.fault(ReasonInvalidField, "spec.configs: there are settings for providers of different kinds; keep those of one kind, and create an object for each other")
+		b.fault(object.ReasonInvalidField, "spec.configs: there are settings for providers of different kinds; keep those of one kind, and create an object for each other")
 	}
 	module, err := kind.New(b.t.kinds[field])
 	k, ok := module.(kind.Kind)
 	if err != nil || !ok {
 		b.base = new(kind.Base) // for what is to be said of the rest
-		b.fault(ReasonInvalidField, "spec.configs: this build has no kind of providers for %s", field)
+		b.fault(object.ReasonInvalidField, "spec.configs: this build has no kind of providers for %s", field)
 		return
 	}
 	b.out, b.field, b.traits = k, field, k.Traits()
@@ -89,21 +90,21 @@ func (b *providerBuilder) configs() {
 		b.options(path, c.Options)
 		b.secretOptions(path, c.Secrets)
 	}
-	if len(configs.RouteSpecificConfigs) > maxRuleConfigs {
-		b.fault(ReasonInvalidField, "spec.configs.routeSpecificConfigs: "+tooMany, maxRuleConfigs)
+	if len(configs.RouteSpecificConfigs) > object.MaxRuleConfigs {
+		b.fault(object.ReasonInvalidField, "spec.configs.routeSpecificConfigs: "+object.TooMany, object.MaxRuleConfigs)
 	}
 	for _, rule := range slices.Sorted(maps.Keys(configs.RouteSpecificConfigs)) {
 		if rule == "" { // rules without a name get the default settings, other namespaces' included
-			b.fault(ReasonInvalidField, "spec.configs.routeSpecificConfigs: the name of a rule is empty; write the name of an LLMRoute's rule, or move the settings into defaultConfig")
+			b.fault(object.ReasonInvalidField, "spec.configs.routeSpecificConfigs: the name of a rule is empty; write the name of an LLMRoute's rule, or move the settings into defaultConfig")
 			continue
 		}
 		config := kind.Config{}
 		entry := configs.RouteSpecificConfigs[rule]
 		if c, ok := kindConfigs(&entry)[b.field]; ok {
-			path := "spec.configs.routeSpecificConfigs[" + shownName(rule) + "]." + b.field
+			path := "spec.configs.routeSpecificConfigs[" + object.ShownName(rule) + "]." + b.field
 			config = b.modelConfig(path, &c)
 			for _, name := range append(slices.Sorted(maps.Keys(c.Options)), slices.Sorted(maps.Keys(c.Secrets))...) {
-				b.fault(ReasonInvalidField, "%s.%s: this holds for all requests to a provider; write it into defaultConfig", path, shownName(name))
+				b.fault(object.ReasonInvalidField, "%s.%s: this holds for all requests to a provider; write it into defaultConfig", path, object.ShownName(name))
 			}
 		}
 		if b.base.Rules == nil {
@@ -121,7 +122,7 @@ func (b *providerBuilder) options(path string, options map[string]json.RawMessag
 			continue // an unknown field, which is reported
 		}
 		if err := json.Unmarshal(options[name], to); err != nil {
-			b.fault(ReasonInvalidField, "%s.%s: the value does not fit here", path, shownName(name))
+			b.fault(object.ReasonInvalidField, "%s.%s: the value does not fit here", path, object.ShownName(name))
 		}
 	}
 }
@@ -131,21 +132,21 @@ func (b *providerBuilder) modelConfig(path string, c *v1beta1.KindConfig) kind.C
 	switch {
 	case c.MaxTokens == nil:
 	case !b.traits.TakesMaxTokens:
-		b.fault(ReasonInvalidField, "%s.maxTokens: providers of this kind have no such setting; leave it out", path)
+		b.fault(object.ReasonInvalidField, "%s.maxTokens: providers of this kind have no such setting; leave it out", path)
 	case *c.MaxTokens < 1:
-		b.fault(ReasonInvalidField, "%s.maxTokens: this is not positive; write a number of tokens, such as 8192", path)
+		b.fault(object.ReasonInvalidField, "%s.maxTokens: this is not positive; write a number of tokens, such as 8192", path)
 	default:
 		n := int(*c.MaxTokens)
 		out.MaxTokens = &n
 	}
 	switch {
 	case c.APIKey != nil && c.APIKeySecretRef != nil:
-		b.fault(ReasonInvalidKey, "%s: apiKey and apiKeySecretRef are both set; keep one of them", path)
+		b.fault(object.ReasonInvalidKey, "%s: apiKey and apiKeySecretRef are both set; keep one of them", path)
 	case c.APIKey != nil && strings.TrimSpace(*c.APIKey) == "":
 		none := ""
 		out.APIKey = &none // takes back the key of the default
-	case c.APIKey != nil && len(*c.APIKey) > maxInlineKey:
-		b.fault(ReasonInvalidKey, "%s.apiKey: "+tooLong, path, maxInlineKey)
+	case c.APIKey != nil && len(*c.APIKey) > object.MaxInlineKey:
+		b.fault(object.ReasonInvalidKey, "%s.apiKey: "+object.TooLong, path, object.MaxInlineKey)
 	case c.APIKey != nil:
 		out.Key = b.key(path+".apiKey", *c.APIKey, "write the API key itself, or name a Secret with apiKeySecretRef")
 	case c.APIKeySecretRef != nil:

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -57,13 +58,13 @@ func waysIn(state *llmroute.State, unbound map[string]bool) *ways {
 
 // missing is why no request can reach a route. Those of sidecars are reached where
 // they are: at a listener, or a site that the objects say nothing of.
-func (t *translation) missing(route *v1beta1.LLMRoute, o origin, w *ways, edge bool) unreachable {
+func (t *translation) missing(route *v1beta1.LLMRoute, o object.Origin, w *ways, edge bool) unreachable {
 	named := t.tablesOf(route)
 	if slices.Contains(named, MeshTable) && !edge {
 		return unreachable{}
 	}
 	var found []way
-	for _, table := range w.routes[o.stable()] {
+	for _, table := range w.routes[o.Stable()] {
 		for _, way := range w.tables[table] {
 			if slices.Contains(named, way.gateway) {
 				found = append(found, way)
@@ -88,9 +89,9 @@ func (t *translation) missing(route *v1beta1.LLMRoute, o origin, w *ways, edge b
 	}
 	switch {
 	case served:
-		return unreachable{ReasonHostNotServed, "no server of the route's Gateways has its host for its namespace"}
+		return unreachable{object.ReasonHostNotServed, "no server of the route's Gateways has its host for its namespace"}
 	case selected:
 		return unreachable{ReasonGatewayNotUsed, "the route's Gateways have no server that is used; the findings about them say why"}
 	}
-	return unreachable{ReasonGatewayNotFound, "none of the route's Gateways is there"}
+	return unreachable{object.ReasonGatewayNotFound, "none of the route's Gateways is there"}
 }

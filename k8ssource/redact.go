@@ -4,12 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/prompt"
 )
 
 // redacted stands in place of keys.
@@ -20,11 +26,22 @@ type stateView struct {
 	Identity  llmroute.Identity            `json:"identity,omitzero"`
 	Providers []providerView               `json:"providers"`
 	Tables    map[string][]*llmroute.Route `json:"tables"`
-	Listeners []*llmroute.Listener         `json:"listeners,omitempty"`
+	Listeners []*listen.Listener           `json:"listeners,omitempty"`
 
 	Authorization *authz.Config `json:"authorization,omitempty"`
 
+	Limits []limitView `json:"limits,omitempty"`
+
+	Guards  map[string]*guard.Definition  `json:"guards,omitempty"`
+	Prompts map[string]*prompt.Definition `json:"prompts,omitempty"`
+
 	Findings []llmroute.Finding `json:"findings,omitempty"`
+}
+
+// limitView is a limit with what no configuration can say: which requests it is about.
+type limitView struct {
+	*limit.Definition
+	Scope *limit.Scope `json:"scope"`
 }
 
 type providerView struct {
@@ -33,24 +50,45 @@ type providerView struct {
 	Provider map[string]any `json:"provider"`
 	// Endpoints are those of a pool.
 	Endpoints []string `json:"endpoints,omitempty"`
+	Guards    []string `json:"guards,omitempty"`
+	Prompts   []string `json:"prompts,omitempty"`
 }
 
 // Redacted returns the state as JSON, indented and without keys. The same state
 // gives the same text.
 func Redacted(state *llmroute.State) ([]byte, error) {
-	view := stateView{Identity: state.Identity, Providers: []providerView{}, Tables: state.Tables, Listeners: state.Listeners, Findings: state.Findings, Authorization: redactAuthorization(state.Authorization)}
+	view := stateView{Identity: state.Identity, Providers: []providerView{}, Tables: state.Tables, Listeners: state.Listeners, Findings: state.Findings, Authorization: redactAuthorization(state.Authorization), Guards: redactGuards(state.Guards), Prompts: state.Prompts}
+	for _, d := range state.Limits {
+		view.Limits = append(view.Limits, limitView{d, d.Scope})
+	}
 	for _, spec := range state.Providers {
 		config, err := redactProvider(spec.Provider)
 		if err != nil {
 			return nil, fmt.Errorf("provider %s: %w", spec.Name, err)
 		}
-		view.Providers = append(view.Providers, providerView{spec.Name, spec.Origin, config, spec.Endpoints})
+		view.Providers = append(view.Providers, providerView{spec.Name, spec.Origin, config, spec.Endpoints, spec.Guards, spec.Prompts})
 	}
 	out, err := json.MarshalIndent(view, "", "\t")
 	if err != nil {
 		return nil, fmt.Errorf("showing the state: %w", err)
 	}
 	return append(out, '\n'), nil
+}
+
+// redactGuards returns the guards without the paths of their webhooks, which may hold tokens.
+func redactGuards(guards map[string]*guard.Definition) map[string]*guard.Definition {
+	shown := maps.Clone(guards)
+	for name, d := range shown {
+		if d.Webhook == nil {
+			continue
+		}
+		view, webhook := *d, *d.Webhook
+		if u, err := url.Parse(webhook.URL); err == nil {
+			webhook.URL = u.Scheme + "://" + u.Host
+		}
+		view.Webhook, shown[name] = &webhook, &view
+	}
+	return shown
 }
 
 // redactAuthorization returns the configuration without what services are sent to
@@ -113,7 +151,7 @@ func redactProvider(provider llmprovider.Provider) (map[string]any, error) {
 // is hidden without need does no harm.
 func mayBeCredential(header string) bool {
 	lower := strings.ToLower(header)
-	return llmprovider.IsHiddenHeader(header) || strings.Contains(lower, "auth") || strings.Contains(lower, "key")
+	return headername.IsHidden(header) || strings.Contains(lower, "auth") || strings.Contains(lower, "key")
 }
 
 // redactKey tells in a configuration's view that there is a key.

@@ -1,17 +1,65 @@
 package k8ssource
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
+
+// TestAllSecretsOfProvidersAreFollowed holds that each field of an LLMProvider that names a
+// Secret has it read.
+func TestAllSecretsOfProvidersAreFollowed(t *testing.T) {
+	var p v1beta1.LLMProvider
+	p.Namespace, p.Spec.Host = "ns", "a.example.com"
+	named := 0
+	var fill func(v reflect.Value)
+	fill = func(v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Pointer:
+			if v.Type().Elem().Kind() != reflect.Struct {
+				return
+			}
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			if ref, ok := v.Interface().(*v1beta1.SecretKeyRef); ok {
+				named++
+				ref.Name, ref.Key = fmt.Sprintf("s%d", named), "k"
+				return
+			}
+			fill(v.Elem())
+		case reflect.Struct:
+			for i := range v.NumField() {
+				if v.Field(i).CanSet() {
+					fill(v.Field(i))
+				}
+			}
+		}
+	}
+	fill(reflect.ValueOf(&p.Spec))
+	followed := make(map[string]bool)
+	for _, ref := range providerReferences(&p) {
+		followed[ref.Name] = true
+	}
+	for i := range named {
+		if name := fmt.Sprintf("s%d", i+1); !followed[name] {
+			t.Errorf("the Secret of field %d is not followed", i+1)
+		}
+	}
+	if named < 5 {
+		t.Errorf("there are %d fields", named)
+	}
+}
 
 func TestReferences(t *testing.T) {
 	for name, test := range map[string]struct {
 		objects  string
 		identity llmroute.Identity
-		want     []Reference
+		want     []object.Reference
 	}{
 		"none": {objects: "metadata: {name: a, namespace: ns}\nspec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKey: k}}}}\n"},
 		"all places, each once": {
@@ -25,7 +73,7 @@ spec:
       x: {openAIConfig: {apiKeySecretRef: {name: key, key: other}}}
       y: {openAIConfig: {apiKeySecretRef: {name: a-key, key: k}}}
 `,
-			want: []Reference{{Kind: "Secret", Namespace: "ns", Name: "a-key"}, {Kind: "Secret", Namespace: "ns", Name: "ca"}, {Kind: "Secret", Namespace: "ns", Name: "key"}},
+			want: []object.Reference{{Kind: "Secret", Namespace: "ns", Name: "a-key"}, {Kind: "Secret", Namespace: "ns", Name: "ca"}, {Kind: "Secret", Namespace: "ns", Name: "key"}},
 		},
 		"for another workload": {
 			objects: `metadata: {name: a, namespace: ns}
@@ -49,17 +97,17 @@ spec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKeySecre
 		"the mesh, whom a policy asks": {
 			objects:  policyText("{action: CUSTOM, provider: {name: a}, rules: [{}]}"),
 			identity: llmroute.Identity{Namespace: "ns"},
-			want:     []Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
+			want:     []object.Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
 		},
 		"the mesh, for addresses": {
 			objects:  policyText("{rules: [{from: [{source: {notRemoteIpBlocks: [10.0.0.0/8]}}]}]}"),
 			identity: llmroute.Identity{Namespace: "ns"},
-			want:     []Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
+			want:     []object.Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
 		},
 		"the mesh, for a condition": {
 			objects:  policyText("{rules: [{when: [{key: remote.ip, values: [10.0.0.0/8]}]}]}"),
 			identity: llmroute.Identity{Namespace: "ns"},
-			want:     []Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
+			want:     []object.Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
 		},
 		"the mesh, that no policy needs": {
 			objects:  policyText("{rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}]}]}"),
@@ -91,7 +139,7 @@ spec:
   - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: three}}
 `,
 			identity: llmroute.Identity{Namespace: "gws", Labels: map[string]string{"app": "this"}},
-			want:     []Reference{{Kind: "Secret", Namespace: "gws", Name: "one"}, {Kind: "Secret", Namespace: "gws", Name: "two"}, {Kind: "Secret", Namespace: "gws", Name: "two-cacert"}},
+			want:     []object.Reference{{Kind: "Secret", Namespace: "gws", Name: "one"}, {Kind: "Secret", Namespace: "gws", Name: "two"}, {Kind: "Secret", Namespace: "gws", Name: "two-cacert"}},
 		},
 		"certificates of a Gateway elsewhere": {
 			objects: `metadata: {name: a, namespace: ns}
@@ -105,26 +153,26 @@ spec:
   - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: one}}
 `,
 			identity: llmroute.Identity{Namespace: "edge"},
-			want:     []Reference{{Kind: "Secret", Namespace: "edge", Name: "one"}, {Kind: "Secret", Namespace: "gws", Name: "one"}},
+			want:     []object.Reference{{Kind: "Secret", Namespace: "edge", Name: "one"}, {Kind: "Secret", Namespace: "gws", Name: "one"}},
 		},
 		"pods of a pool": {
 			objects: poolText("ns", "name: p"),
-			want:    []Reference{{Kind: "Pod", Namespace: "ns", Labels: "app=p"}},
+			want:    []object.Reference{{Kind: "Pod", Namespace: "ns", Labels: "app=p"}},
 		},
 		"pods of a pool, by its namespace": {
 			objects: poolText("ns", "name: p, namespace: ns"),
-			want:    []Reference{{Kind: "Pod", Namespace: "ns", Labels: "app=p"}},
+			want:    []object.Reference{{Kind: "Pod", Namespace: "ns", Labels: "app=p"}},
 		},
 		"pods of a pool, from another namespace": {objects: poolText("other", "name: p, namespace: ns")},
 		"pods of a pool, from the root namespace": {
 			objects: poolText("istio-system", "name: p, namespace: ns"),
-			want:    []Reference{{Kind: "Pod", Namespace: "ns", Labels: "app=p"}},
+			want:    []object.Reference{{Kind: "Pod", Namespace: "ns", Labels: "app=p"}},
 		},
 		"pods of a pool, for another one": {objects: poolText("ns", "name: q")},
 		"what is no name":                 {objects: "metadata: {name: a, namespace: ns}\nspec: {host: a.example.com, tls: {caSecretRef: {name: ../other/key}}}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			objects, err := Decode("a.yaml", []byte("apiVersion: istio.alibabacloud.com/v1beta1\nkind: LLMProvider\n"+test.objects))
+			objects, err := object.Decode("a.yaml", []byte("apiVersion: istio.alibabacloud.com/v1beta1\nkind: LLMProvider\n"+test.objects))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -18,7 +19,7 @@ type routeBuilder struct {
 	t      *translation
 	object *v1beta1.LLMRoute
 	rules  []builtRule
-	faults []Fault
+	faults []object.Fault
 	pools  []string // that it refers to, by namespace/name
 
 	matched []matchedHeader
@@ -32,13 +33,13 @@ type builtRule struct {
 }
 
 // translateRoutes sets up the tables from the LLMRoutes.
-func (t *translation) translateRoutes(items []*Item[v1beta1.LLMRoute]) {
-	items = slices.SortedFunc(slices.Values(items), func(a, b *Item[v1beta1.LLMRoute]) int { return compare(&a.Object, &b.Object) })
+func (t *translation) translateRoutes(items []*object.Item[v1beta1.LLMRoute]) {
+	items = slices.SortedFunc(slices.Values(items), func(a, b *object.Item[v1beta1.LLMRoute]) int { return object.Compare(&a.Object, &b.Object) })
 	same := t.sameEnvironment()
 	var good, refused []*claim
 	for _, item := range items {
 		c := &claim{builtRoute: t.builtRoute(item, same), meta: &item.Object}
-		t.report(c.origin, c.faults)
+		t.report(c.Origin, c.faults)
 		if c.unusable == "" {
 			good = append(good, c)
 		} else {
@@ -55,10 +56,10 @@ type claim struct {
 	*builtRoute
 	meta metav1.Object
 
-	in       []binding // tables that have hosts of it
-	kept     int       // hosts in tables that are routed by
-	conflict *Fault    // about the first one lost
-	outdone  *Fault    // about the first one lost to a route for less than this one
+	in       []binding     // tables that have hosts of it
+	kept     int           // hosts in tables that are routed by
+	conflict *object.Fault // about the first one lost
+	outdone  *object.Fault // about the first one lost to a route for less than this one
 }
 
 // exactness is how exact the host of the claim's route is.
@@ -91,14 +92,15 @@ func (t *translation) fillTables(claims []*claim) {
 						c.kept++
 					}
 				case owner == c:
+					c.alsoThrough(in.table, host, in.from)
 				case owner.exactness() > c.exactness():
 					if c.outdone == nil {
-						c.outdone = faultf(ReasonConflict, "the host %s in %s belongs to LLMRoute %s, whose host is more exact; use another host, or add the rules there",
-							shownHost(host), in.table, shownKey(owner.meta))
+						c.outdone = object.Faultf(object.ReasonConflict, "the host %s in %s belongs to LLMRoute %s, whose host is more exact; use another host, or add the rules there",
+							object.ShownHost(host), in.table, object.ShownKey(owner.meta))
 					}
 				case c.conflict == nil:
-					c.conflict = faultf(ReasonConflict, "the host %s in %s belongs to LLMRoute %s, which %s; use another host, or add the rules there",
-						shownHost(host), in.table, shownKey(owner.meta), advantage(owner.meta, c.meta))
+					c.conflict = object.Faultf(object.ReasonConflict, "the host %s in %s belongs to LLMRoute %s, which %s; use another host, or add the rules there",
+						object.ShownHost(host), in.table, object.ShownKey(owner.meta), object.Advantage(owner.meta, c.meta))
 				}
 			}
 			if len(hosts) > 0 {
@@ -114,48 +116,64 @@ func (t *translation) fillTables(claims []*claim) {
 		}
 		if c.conflict != nil && c.unusable == "" {
 			c.conflict.Used = c.kept > 0
-			t.report(c.origin, []Fault{*c.conflict})
+			t.report(c.Origin, []object.Fault{*c.conflict})
 		}
 	}
-	t.expectHeaders(claims)
+	for _, c := range claims {
+		if len(c.builder.matched) > 0 {
+			t.matching = append(t.matching, &matching{c.builder.matched, c.in, func(f object.Fault) {
+				if c.unusable == "" {
+					t.report(c.Origin, []object.Fault{f})
+				}
+			}})
+		}
+	}
+}
+
+// alsoThrough notes that requests for a host that the claim has in a table come in by another
+// gateway as well: what policies say of it holds for them.
+func (c *claim) alsoThrough(table, host, gateway string) {
+	for i := range c.in {
+		if in := &c.in[i]; in.table == table && in.from != gateway && slices.Contains(in.hosts, host) {
+			in.also = append(slices.Clip(in.also), gateway)
+		}
+	}
 }
 
 // build checks the object and translates its rules.
 func (b *routeBuilder) build() {
 	spec := &b.object.Spec
-	if err := checkRouteHost(spec.Host); err != "" {
-		b.fault(ReasonInvalidField, "spec.host: %s", err)
+	if err := object.CheckRouteHost(spec.Host); err != "" {
+		b.fault(object.ReasonInvalidField, "spec.host: %s", err)
 	}
 	b.checkGateways("spec.gateways", spec.Gateways)
-	if len(spec.Gateways) > maxGateways {
-		b.fault(ReasonInvalidField, "spec.gateways: "+tooMany, maxGateways)
+	if len(spec.Gateways) > object.MaxGateways {
+		b.fault(object.ReasonInvalidField, "spec.gateways: "+object.TooMany, object.MaxGateways)
 	}
 	switch {
-	case len(spec.Rules) > maxRules:
-		b.fault(ReasonInvalidField, "spec.rules: "+tooMany, maxRules)
+	case len(spec.Rules) > object.MaxRules:
+		b.fault(object.ReasonInvalidField, "spec.rules: "+object.TooMany, object.MaxRules)
 	case len(spec.Rules) == 0:
-		b.fault(ReasonInvalidField, "spec.rules: there are none, so every request would be answered with 404; write at least one rule with backendRefs")
+		b.fault(object.ReasonInvalidField, "spec.rules: there are none, so every request would be answered with 404; write at least one rule with backendRefs")
 	}
 	for i := range spec.Rules {
 		b.rule(i, &spec.Rules[i])
 	}
-	if refusal(b.faults) == "" {
+	if object.Refusal(b.faults) == "" {
 		b.neverReached()
 	}
 	if spec.Host == "*" && slices.Contains(b.tables(), MeshTable) {
-		b.warn(ReasonCatchAllHost, "spec.host: * takes every request of a sidecar, those to other services included; name a host, or the gateways that the route is for")
+		b.warn(object.ReasonCatchAllHost, "spec.host: * takes every request of a sidecar, those to other services included; name a host, or the gateways that the route is for")
 	}
 }
 
 func (b *routeBuilder) fault(reason, format string, args ...any) {
-	b.faults = append(b.faults, *faultf(reason, format, args...))
+	b.faults = append(b.faults, *object.Faultf(reason, format, args...))
 }
 
 // warn adds a fault that does not keep the object from being used.
 func (b *routeBuilder) warn(reason, format string, args ...any) {
-	f := faultf(reason, format, args...)
-	f.Used = true
-	b.faults = append(b.faults, *f)
+	b.faults = append(b.faults, *object.Warningf(reason, format, args...))
 }
 
 // rulesFor returns the rules that apply in a table.
@@ -213,7 +231,7 @@ func (b *routeBuilder) gateways(list []string) []string {
 	for _, name := range list {
 		if name != MeshTable {
 			namespace, short := b.gateway(name)
-			if !objectName.MatchString(namespace) || !objectName.MatchString(short) {
+			if !object.IsName(namespace) || !object.IsName(short) {
 				continue // reported by checkGateways
 			}
 			name = namespace + "/" + short
@@ -237,14 +255,14 @@ func (b *routeBuilder) checkGateways(path string, list []string) {
 		namespace, short := b.gateway(name)
 		switch {
 		case name == MeshTable:
-		case !objectName.MatchString(namespace) || !objectName.MatchString(short):
-			b.fault(ReasonInvalidField, "%s[%d]: this is not the name of a Gateway; write namespace/name, name for one in the route's own namespace, or mesh", path, i)
-		case b.t.gateways[namespace+"/"+short] == nil:
+		case !object.IsName(namespace) || !object.IsName(short):
+			b.fault(object.ReasonInvalidField, "%s[%d]: this is not the name of a Gateway; write namespace/name, name for one in the route's own namespace, or mesh", path, i)
+		case b.t.gateways[namespace+"/"+short] == nil && b.t.api.items[namespace+"/"+short] == nil:
 			where := ""
 			if namespace == b.object.Namespace {
 				where = " in namespace " + namespace
 			}
-			b.warn(ReasonGatewayNotFound, "%s[%d]: there is no Gateway of that name%s; create it, or serve the table of that name from a site of your own", path, i, where)
+			b.warn(object.ReasonGatewayNotFound, "%s[%d]: there is no Gateway of that name%s; create it, or serve the table of that name from a site of your own", path, i, where)
 		}
 	}
 }
@@ -257,6 +275,6 @@ func (t *translation) serves(table string) bool {
 }
 
 // selects reports whether a Gateway selects the workload.
-func (t *translation) selects(g *Gateway) bool {
-	return !t.known || contains(t.identity.Labels, g.Spec.Selector)
+func (t *translation) selects(g *object.Gateway) bool {
+	return !t.known || object.HasLabels(t.identity.Labels, g.Spec.Selector)
 }

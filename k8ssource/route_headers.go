@@ -4,8 +4,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
 // matchedHeader is a header that a route matches by.
@@ -27,7 +28,7 @@ func (h *matchedHeader) dashed() string {
 // with dashes then, which must not be one that requests need.
 func (h *matchedHeader) expectable() bool {
 	name := h.dashed()
-	return !llmprovider.IsCredentialHeader(name) && !needed[name]
+	return !headername.IsCredential(name) && !needed[name]
 }
 
 // needed are headers with dashes that requests of other routes may have to keep.
@@ -39,14 +40,21 @@ var needed = map[string]bool{
 
 // headerUse is a header with dashes that routes or policies of a listener look at.
 type headerUse struct {
-	listener *llmroute.Listener
+	listener *listen.Listener
 	header   string
+}
+
+// matching is a route with the headers that it matches by, and where it is in use.
+type matching struct {
+	headers []matchedHeader
+	in      []binding
+	lost    func(object.Fault) // takes what is to be said of a header that will not arrive
 }
 
 // expectHeaders makes the listeners expect the headers that their routes and
 // policies look at, and reports those that will not arrive.
-func (t *translation) expectHeaders(claims []*claim) {
-	listeners := make(map[string]*llmroute.Listener) // by table
+func (t *translation) expectHeaders() {
+	listeners := make(map[string]*listen.Listener) // by table
 	for _, l := range t.state.Listeners {
 		for _, server := range l.Servers {
 			listeners[server.Table] = l
@@ -54,19 +62,19 @@ func (t *translation) expectHeaders(claims []*claim) {
 	}
 	dashed := make(map[headerUse]bool)
 	t.authorization.dashed(t.governed(), dashed)
-	for _, c := range claims {
-		for _, in := range c.in {
-			for _, h := range c.builder.matched {
+	for _, m := range t.matching {
+		for _, in := range m.in {
+			for _, h := range m.headers {
 				if l := listeners[in.table]; l != nil && !h.dropped() {
 					dashed[headerUse{l, h.name}] = true
 				}
 			}
 		}
 	}
-	for _, c := range claims {
+	for _, m := range t.matching {
 		var lost map[string]bool
-		for _, in := range c.in {
-			for _, h := range c.builder.matched {
+		for _, in := range m.in {
+			for _, h := range m.headers {
 				l := listeners[in.table]
 				switch {
 				case !h.dropped(), !in.own && len(t.bound[in.from]) > 0:
@@ -80,9 +88,9 @@ func (t *translation) expectHeaders(claims []*claim) {
 				}
 			}
 		}
-		for _, h := range c.builder.matched {
-			if lost[h.path] && c.unusable == "" {
-				t.report(c.origin, []Fault{droppedHeader(h.path, "routes", "")})
+		for _, h := range m.headers {
+			if lost[h.path] {
+				m.lost(droppedHeader(h.path, "routes", ""))
 			}
 		}
 	}
@@ -93,9 +101,16 @@ func (t *translation) expectHeaders(claims []*claim) {
 }
 
 // droppedHeader says that a header never arrives at those who look at it.
-func droppedHeader(path, who, meanwhile string) Fault {
-	f := faultf(ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name before %s see them, because the name with dashes is needed as well or the "+
+func droppedHeader(path, who, meanwhile string) object.Fault {
+	return *object.Warningf(object.ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name before %s see them, because the name with dashes is needed as well or the "+
 		"listener is a site's; use a name with dashes, or list this one in the site's expected_underscore_headers or expected_dot_headers%s", path, who, meanwhile)
-	f.Used = true
-	return *f
+}
+
+// unlessExpected reports a header that an object's limit looks at and Caddy drops: a limit does not have
+// a server expect it.
+func (h *matchedHeader) unlessExpected() []object.Fault {
+	if !h.dropped() {
+		return nil
+	}
+	return []object.Fault{*object.Warningf(object.ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name unless a server expects them; use a name with dashes", h.path)}
 }

@@ -8,10 +8,11 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/matcher"
 )
 
 // builtMatch is one entry of a rule's matches.
@@ -35,24 +36,26 @@ func (m *builtMatch) appliesIn(table string, top bool) bool {
 
 func (b *routeBuilder) rule(i int, rule *v1beta1.LLMRouteRule) {
 	path := fmt.Sprintf("spec.rules[%d]", i)
-	built := builtRule{rule: &llmroute.Rule{Name: rule.Name, Backends: b.backends(path, rule.BackendRefs), Attempts: int(rule.Attempts)}}
+	built := builtRule{rule: &llmroute.Rule{Object: objectOf(object.KindLLMRoute, b.object), Name: rule.Name, Backends: b.backends(path, rule.BackendRefs), Attempts: int(rule.Attempts)}}
+	names := b.t.policiesOf(b.object, rule.Name)
+	built.rule.Guards, built.rule.Prompts, built.rule.Cache = names.guards, names.prompts, names.cache
 	if rule.Attempts < 0 {
-		b.fault(ReasonInvalidField, "%s.attempts: this is negative; write how many backends may be tried", path)
+		b.fault(object.ReasonInvalidField, "%s.attempts: this is negative; write how many backends may be tried", path)
 	}
-	if len(rule.RetryOn) > maxRetryOn {
-		b.fault(ReasonInvalidField, "%s.retryOn: "+tooMany, path, maxRetryOn)
+	if len(rule.RetryOn) > object.MaxRetryOn {
+		b.fault(object.ReasonInvalidField, "%s.retryOn: "+object.TooMany, path, object.MaxRetryOn)
 	}
 	for j, status := range rule.RetryOn {
 		if status < 400 || status > 599 {
-			b.fault(ReasonInvalidField, "%s.retryOn[%d]: this is no error status; write a number from 400 to 599", path, j)
+			b.fault(object.ReasonInvalidField, "%s.retryOn[%d]: this is no error status; write a number from 400 to 599", path, j)
 		}
 		built.rule.RetryOn = append(built.rule.RetryOn, int(status))
 	}
 	if built.rule.Translation = rule.Translation; rule.Translation != "" && rule.Translation != llmroute.TranslationStrict {
-		b.fault(ReasonInvalidField, "%s.translation: this is unknown; write strict, or leave it out", path)
+		b.fault(object.ReasonInvalidField, "%s.translation: this is unknown; write strict, or leave it out", path)
 	}
-	if len(rule.Matches) > maxMatches {
-		b.fault(ReasonInvalidMatch, "%s.matches: "+tooMany, path, maxMatches)
+	if len(rule.Matches) > object.MaxMatches {
+		b.fault(object.ReasonInvalidMatch, "%s.matches: "+object.TooMany, path, object.MaxMatches)
 	}
 	for j := range rule.Matches {
 		built.matches = append(built.matches, b.match(fmt.Sprintf("%s.matches[%d]", path, j), &rule.Matches[j]))
@@ -74,19 +77,19 @@ func (b *routeBuilder) settings(path string, rule *v1beta1.LLMRouteRule, backend
 			continue
 		}
 		backend.DefaultSettings = true
-		b.warn(ReasonForeignSettings, "%s.name: LLMProvider %s has settings for rules of this name, which hold for routes of its own namespace and the root namespace, so that its default ones are used; create the route there, or rename the rule",
-			path, shownKey(p))
+		b.warn(object.ReasonForeignSettings, "%s.name: LLMProvider %s has settings for rules of this name, which hold for routes of its own namespace and the root namespace, so that its default ones are used; create the route there, or rename the rule",
+			path, object.ShownKey(p))
 	}
 }
 
 func (b *routeBuilder) match(path string, match *v1beta1.LLMRouteMatch) builtMatch {
-	out := builtMatch{matcher: b.headers(path+".headers", match.Headers), workload: contains(b.t.identity.Labels, match.SourceLabels)}
+	out := builtMatch{matcher: b.headers(path+".headers", match.Headers), workload: object.HasLabels(b.t.identity.Labels, match.SourceLabels)}
 	switch {
 	case len(match.Gateways) > 0:
 		b.checkGateways(path+".gateways", match.Gateways)
 		out.tables = b.gateways(match.Gateways)
 	case len(match.SourceLabels) > 0 && !b.t.known:
-		b.warn(ReasonUnknownIdentity, "%s.sourceLabels: not compared, because the labels of the workload are not known; give the source the option labels", path)
+		b.warn(object.ReasonUnknownIdentity, "%s.sourceLabels: not compared, because the labels of the workload are not known; give the source the option labels", path)
 		out.workload = true
 	}
 	return out
@@ -97,23 +100,23 @@ func (b *routeBuilder) headers(path string, headers map[string]v1beta1.StringMat
 	if len(headers) == 0 {
 		return nil
 	}
-	if len(headers) > maxHeaders {
-		b.fault(ReasonInvalidMatch, "%s: "+tooMany, path, maxHeaders)
+	if len(headers) > object.MaxHeaders {
+		b.fault(object.ReasonInvalidMatch, "%s: "+object.TooMany, path, object.MaxHeaders)
 	}
-	values := make(map[string]llmroute.HeaderValue, len(headers))
+	values := make(map[string]matcher.HeaderValue, len(headers))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		path := path + "[" + shownName(name) + "]"
+		path := path + "[" + object.ShownName(name) + "]"
 		lower := strings.ToLower(name)
 		_, twice := values[lower]
 		switch {
 		case strings.HasPrefix(name, "@"):
-			b.fault(ReasonInvalidMatch, "%s: claims of a token are not matched; write the name of a header", path)
+			b.fault(object.ReasonInvalidMatch, "%s: claims of a token are not matched; write the name of a header", path)
 		case strings.HasPrefix(name, ":"):
-			b.fault(ReasonInvalidMatch, "%s: this is not a header name; write host for the request's host", path)
-		case !httpguts.ValidHeaderFieldName(name) || strings.Contains(name, "*"): // a legal letter, which Caddy takes for a pattern
-			b.fault(ReasonInvalidMatch, "%s: this is not a header name", path)
+			b.fault(object.ReasonInvalidMatch, "%s: this is not a header name; write host for the request's host", path)
+		case !object.IsHeaderName(name):
+			b.fault(object.ReasonInvalidMatch, "%s: this is not a header name", path)
 		case twice:
-			b.fault(ReasonInvalidMatch, "%s: the header is named twice, written in two ways; keep one of them", path)
+			b.fault(object.ReasonInvalidMatch, "%s: the header is named twice, written in two ways; keep one of them", path)
 		}
 		b.matched = append(b.matched, matchedHeader{path, lower})
 		values[lower] = b.headerValue(path, lower, headers[name])
@@ -123,12 +126,12 @@ func (b *routeBuilder) headers(path string, headers map[string]v1beta1.StringMat
 	}
 	raw, err := json.Marshal(values)
 	if err != nil {
-		b.fault(ReasonInvalidMatch, "%s: %s", path, err)
+		b.fault(object.ReasonInvalidMatch, "%s: %s", path, err)
 	}
 	return caddy.ModuleMap{"llm_header": raw}
 }
 
-func (b *routeBuilder) headerValue(path, name string, match v1beta1.StringMatch) llmroute.HeaderValue {
+func (b *routeBuilder) headerValue(path, name string, match v1beta1.StringMatch) matcher.HeaderValue {
 	set := 0
 	for _, field := range []*string{match.Exact, match.Prefix, match.Regex} {
 		if field != nil {
@@ -137,37 +140,30 @@ func (b *routeBuilder) headerValue(path, name string, match v1beta1.StringMatch)
 	}
 	switch {
 	case set > 1:
-		b.fault(ReasonInvalidMatch, "%s: more than one of exact, prefix and regex is set; keep one of them", path)
+		b.fault(object.ReasonInvalidMatch, "%s: more than one of exact, prefix and regex is set; keep one of them", path)
 	case set == 0 || match.Regex != nil && *match.Regex == "*":
-		return llmroute.HeaderValue{Present: true}
-	case match.Regex != nil && len(*match.Regex) > maxRegex:
-		b.fault(ReasonInvalidMatch, "%s.regex: "+tooLong, path, maxRegex)
+		return matcher.HeaderValue{Present: true}
+	case match.Regex != nil && len(*match.Regex) > object.MaxRegex:
+		b.fault(object.ReasonInvalidMatch, "%s.regex: "+object.TooLong, path, object.MaxRegex)
 	case match.Regex != nil:
-		if _, err := llmroute.CompileFullMatch(*match.Regex, name == "host"); err != nil {
-			b.fault(ReasonInvalidMatch, "%s.regex: %s", path, err)
+		if _, err := matcher.CompileFullMatch(*match.Regex, name == "host"); err != nil {
+			b.fault(object.ReasonInvalidMatch, "%s.regex: %s", path, err)
 		}
 	case match.Exact != nil && name == "host":
 		// The port in a request's host does not matter, so neither does one here.
-		host := withoutPort(*match.Exact)
-		return llmroute.HeaderValue{Exact: &host}
+		host := object.WithoutPort(*match.Exact)
+		return matcher.HeaderValue{Exact: &host}
 	}
-	return llmroute.HeaderValue{Exact: match.Exact, Prefix: match.Prefix, Regex: match.Regex}
-}
-
-func withoutPort(host string) string {
-	if name, port, ok := strings.Cut(host, ":"); ok && isNumber(port) {
-		host = name
-	}
-	return canonicalHost(host)
+	return matcher.HeaderValue{Exact: match.Exact, Prefix: match.Prefix, Regex: match.Regex}
 }
 
 // backends looks up where a rule sends requests.
 func (b *routeBuilder) backends(path string, refs []v1beta1.LLMBackendRef) []*llmroute.Backend {
 	switch {
 	case len(refs) == 0:
-		b.fault(ReasonInvalidBackend, "%s.backendRefs: there are none; write at least one with a providerHost", path)
-	case len(refs) > maxBackends:
-		b.fault(ReasonInvalidBackend, "%s.backendRefs: "+tooMany, path, maxBackends)
+		b.fault(object.ReasonInvalidBackend, "%s.backendRefs: there are none; write at least one with a providerHost", path)
+	case len(refs) > object.MaxBackends:
+		b.fault(object.ReasonInvalidBackend, "%s.backendRefs: "+object.TooMany, path, object.MaxBackends)
 	}
 	out := make([]*llmroute.Backend, 0, len(refs))
 	for i := range refs {
@@ -191,17 +187,17 @@ func (b *routeBuilder) weights(path string, refs []v1beta1.LLMBackendRef, backen
 		switch {
 		case *w < 0:
 			wrong = true
-			b.fault(ReasonInvalidWeights, "%s.backendRefs[%d].weight: this is negative; write 0 or more", path, i)
-		case *w > maxWeight:
+			b.fault(object.ReasonInvalidWeights, "%s.backendRefs[%d].weight: this is negative; write 0 or more", path, i)
+		case *w > object.MaxWeight:
 			wrong = true
-			b.fault(ReasonInvalidWeights, "%s.backendRefs[%d].weight: this is too large; write at most %d", path, i, maxWeight)
+			b.fault(object.ReasonInvalidWeights, "%s.backendRefs[%d].weight: this is too large; write at most %d", path, i, object.MaxWeight)
 		}
 	}
 	if !set || wrong || len(refs) == 1 {
 		return // equal shares, or everything
 	}
 	if sum == 0 {
-		b.fault(ReasonInvalidWeights, "%s.backendRefs: the weights add up to 0, so no backend would ever be used; give at least one of them a weight above 0, or none of them any for equal shares", path)
+		b.fault(object.ReasonInvalidWeights, "%s.backendRefs: the weights add up to 0, so no backend would ever be used; give at least one of them a weight above 0, or none of them any for equal shares", path)
 	}
 	for i := range refs {
 		weight := 0
@@ -215,21 +211,21 @@ func (b *routeBuilder) weights(path string, refs []v1beta1.LLMBackendRef, backen
 func (b *routeBuilder) backend(path string, ref *v1beta1.LLMBackendRef) *llmroute.Backend {
 	out := &llmroute.Backend{Priority: int(ref.Priority), Model: ref.Model}
 	switch {
-	case len(ref.Model) > maxModel:
-		b.fault(ReasonInvalidBackend, "%s.model: "+tooLong, path, maxModel)
+	case len(ref.Model) > object.MaxModel:
+		b.fault(object.ReasonInvalidBackend, "%s.model: "+object.TooLong, path, object.MaxModel)
 	case ref.Priority < 0:
-		b.fault(ReasonInvalidBackend, "%s.priority: this is negative; write 0 for the first choice and higher numbers for standbys", path)
+		b.fault(object.ReasonInvalidBackend, "%s.priority: this is negative; write 0 for the first choice and higher numbers for standbys", path)
 	case ref.ProviderHost != "" && ref.BackendRef != nil:
-		b.fault(ReasonInvalidBackend, "%s: providerHost and backendRef are both set; keep one of them", path)
+		b.fault(object.ReasonInvalidBackend, "%s: providerHost and backendRef are both set; keep one of them", path)
 	case ref.BackendRef != nil && isPool(ref.BackendRef):
 		b.lookUpPool(path+".backendRef", ref.BackendRef, out)
 	case ref.BackendRef != nil:
-		out.Unusable = ReasonUnsupportedBackend
-		b.warn(ReasonUnsupportedBackend, "%s.backendRef: %s is not supported yet, and requests for it are answered with 503; write an InferencePool of the group "+poolGroup+", or a providerHost", path, kindOfBackend(ref.BackendRef))
+		out.Unusable = object.ReasonUnsupportedBackend
+		b.warn(object.ReasonUnsupportedBackend, "%s.backendRef: %s is not supported yet, and requests for it are answered with 503; write an InferencePool of the group "+object.PoolGroup+", or a providerHost", path, kindOfBackend(ref.BackendRef))
 	case ref.ProviderHost == "":
-		b.fault(ReasonInvalidBackend, "%s: there is no providerHost; write the host of an LLMProvider", path)
+		b.fault(object.ReasonInvalidBackend, "%s: there is no providerHost; write the host of an LLMProvider", path)
 	default:
-		b.lookUp(path+".providerHost", canonicalHost(ref.ProviderHost), out)
+		b.lookUp(path+".providerHost", object.CanonicalHost(ref.ProviderHost), out)
 	}
 	return out
 }
@@ -239,13 +235,13 @@ func (b *routeBuilder) lookUp(path, host string, out *llmroute.Backend) {
 	owner := b.t.owners[host]
 	switch {
 	case owner == nil:
-		out.Unusable = ReasonProviderNotFound
-		b.warn(ReasonProviderNotFound, "%s: no LLMProvider for this workload has this host, and requests for it are answered with 503; %s", path, b.t.elsewhere(host))
+		out.Unusable = object.ReasonProviderNotFound
+		b.warn(object.ReasonProviderNotFound, "%s: no LLMProvider for this workload has this host, and requests for it are answered with 503; %s", path, b.t.elsewhere(host))
 	case owner.unusable != "":
 		out.Unusable = owner.unusable
-		b.warn(ReasonProviderRefused, "%s: LLMProvider %s is not used (%s), and requests for it are answered with 503; mend it", path, shownKey(&owner.item.Object), owner.unusable)
+		b.warn(object.ReasonProviderRefused, "%s: LLMProvider %s is not used (%s), and requests for it are answered with 503; mend it", path, object.ShownKey(&owner.item.Object), owner.unusable)
 	default:
-		out.Provider = keyOf(&owner.item.Object)
+		out.Provider = object.Key(&owner.item.Object)
 	}
 }
 
@@ -261,5 +257,5 @@ func kindOfBackend(r *v1beta1.ObjectRef) string {
 	if r.Kind == "" {
 		return "an object of another kind"
 	}
-	return shownName(r.Kind)
+	return object.ShownName(r.Kind)
 }

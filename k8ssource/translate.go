@@ -2,14 +2,20 @@ package k8ssource
 
 import (
 	"cmp"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/capture"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
 const (
@@ -43,6 +49,10 @@ type Options struct {
 	// EndpointPicker is how endpoint pickers are connected to. Nil for the defaults.
 	EndpointPicker *PickerOptions
 
+	// GatewayNetworks are where each Gateway of Gateway API gets an address of its own to
+	// listen on. Without any, all listen on all addresses.
+	GatewayNetworks []netip.Prefix
+
 	// PortMap are the ports to listen on in place of those that Gateways name.
 	PortMap map[int]int
 
@@ -53,16 +63,34 @@ type Options struct {
 	// What becomes of what has no route there. Default: ALLOW_ANY.
 	Outbound string
 
+	// Configured is what limits need to know of the configuration; nil if it is not known,
+	// as in checks of manifests alone.
+	Configured *llmroute.LimitsConfig
+
 	// KeysSecret is the Secret with the clients of virtual keys, as namespace/name.
 	// Default: none.
 	KeysSecret string
+}
+
+// Listeners are those for the routes of MeshTable.
+func (o *Options) Listeners() []*listen.Listener {
+	if o.MeshListen == "" {
+		return nil
+	}
+	var out []*listen.Listener
+	for _, address := range loopbacks(o.MeshListen) {
+		out = append(out, &listen.Listener{Address: address, Outbound: cmp.Or(o.Outbound, capture.OutboundAllowAny), Servers: []*listen.Server{
+			{Hosts: []string{"*"}, Table: MeshTable, Gateway: MeshTable, Origin: "mesh_listen"},
+		}})
+	}
+	return out
 }
 
 // Translate returns the providers and routes that the objects make up for the
 // workload, and what is wrong with single objects. It depends on its arguments
 // alone, and does not keep or change them. An identity without namespace and
 // labels is one that is not known: then every object applies.
-func Translate(objects *Objects, identity llmroute.Identity, options Options) *llmroute.State {
+func Translate(objects *object.Set, identity llmroute.Identity, options Options) *llmroute.State {
 	return new(Translator).Translate(objects, identity, options)
 }
 
@@ -70,49 +98,68 @@ func Translate(objects *Objects, identity llmroute.Identity, options Options) *l
 func (t *translation) run() *llmroute.State {
 	objects := t.objects
 	for _, stray := range objects.Strays {
-		t.report(origins(strayKind(stray), stray), stray.Faults)
+		t.report(object.OriginOf(object.StrayKind(stray), stray), stray.Faults)
 	}
-	t.readPools(latest(t, KindInferencePool, objects.Pools))
-	t.claimHosts(latest(t, KindLLMProvider, objects.Providers))
+	t.readPools(latest(t, object.KindInferencePool, objects.Pools))
+	t.claimHosts(latest(t, object.KindLLMProvider, objects.Providers))
 	t.translateProviders()
-	gateways := latest(t, kindGateway, objects.Gateways)
+	gateways := latest(t, object.KindGateway, objects.Gateways)
 	for _, g := range gateways {
-		t.gateways[keyOf(&g.Object)] = g
+		t.gateways[object.Key(&g.Object)] = g
 	}
 	t.translateGateways(gateways)
+	t.api = t.readGatewayAPI()
+	t.listenForGatewayAPI()
 	t.readAuthorization()
-	t.translateRoutes(latest(t, KindLLMRoute, objects.Routes))
+	t.readLLMPolicies(latest(t, object.KindLLMPolicy, objects.LLMPolicies))
+	t.translateRoutes(latest(t, object.KindLLMRoute, objects.Routes))
+	t.translateHTTPRoutes()
+	t.expectHeaders()
+	t.after.api = t.api
 	t.addPools()
 	slices.SortFunc(t.state.Providers, func(a, b *llmroute.ProviderSpec) int { return strings.Compare(a.Name, b.Name) })
+	t.toProviders()
 	t.reportUnusedSettings()
 	t.addImplicitRoutes()
+	t.cacheByProviders()
+	t.reportTemplates(latest(t, object.KindLLMPolicy, objects.LLMPolicies))
 	t.authorize()
 	t.readKeys()
-	slices.SortStableFunc(t.findings, func(a, b finding) int {
-		return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.line, b.line), strings.Compare(a.object, b.object))
+	t.translateLimits(latest(t, object.KindLLMLimit, objects.Limits))
+	t.translateLimiters(object.KindLocalRateLimiter, latest(t, object.KindLocalRateLimiter, objects.LocalLimiters))
+	t.translateLimiters(object.KindGlobalRateLimiter, latest(t, object.KindGlobalRateLimiter, objects.GlobalLimiters))
+	slices.SortStableFunc(t.findings, func(a, b object.Finding) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Object, b.Object))
 	})
 	for _, f := range t.findings {
-		t.state.Findings = append(t.state.Findings, llmroute.Finding{Object: f.object, Origin: f.place, Reason: f.Reason, Message: f.Message, Used: f.Used})
+		t.state.Findings = append(t.state.Findings, llmroute.Finding{Object: f.Object, Origin: f.Place, Reason: f.Reason, Message: f.Message, Used: f.Used})
 	}
 	return t.state
 }
 
 // translation is the work of one Translate.
 type translation struct {
-	objects  *Objects
+	objects  *object.Set
 	identity llmroute.Identity
 	known    bool // the identity
 	options  Options
 
-	secrets  map[string]*Item[Secret]
-	services map[string]bool
-	gateways map[string]*Item[Gateway]
-	pools    map[string]*usedPool
+	secrets object.Secrets
+	// services has of each Service all that is known of it: of one that a pool or an
+	// HTTPRoute names there is more than of others.
+	services map[string]*object.Service
+	// endpointSlices are those of each Service.
+	endpointSlices map[string][]*object.Item[object.EndpointSlice]
+	gateways       map[string]*object.Item[object.Gateway]
+	pools          map[string]*usedPool
+	api            *apiGateways
+	matching       []*matching
 
-	// owners holds the provider that each host belongs to, and hosts those keys
-	// in order.
+	// owners holds the provider that each host belongs to, hosts those keys in order, and
+	// owned the same providers by namespace and name.
 	owners map[string]*ownedProvider
 	hosts  []string
+	owned  map[string]*ownedProvider
 	// bound holds the servers of each Gateway that are listened for.
 	bound map[string][]*boundServer
 	// others says of providers that are for other workloads why they are, by host.
@@ -123,141 +170,112 @@ type translation struct {
 
 	authorization authorization
 
+	policies llmPolicies
+
 	state    *llmroute.State
-	findings []finding
+	findings []object.Finding
 
 	// before is what can be taken over, and after what a later one can take over.
 	before *Translator
 	after  Translator
 }
 
-// finding is a fault with its object.
-type finding struct {
-	origin
-	Fault
-}
-
 // ownedProvider is the one provider of a host.
 type ownedProvider struct {
-	item *Item[v1beta1.LLMProvider]
+	item *object.Item[v1beta1.LLMProvider]
 	// unusable is the reason why it was refused; it owns its host all the same.
 	unusable string
 }
 
-func newTranslation(objects *Objects, identity llmroute.Identity, options Options) *translation {
+func newTranslation(objects *object.Set, identity llmroute.Identity, options Options) *translation {
 	t := &translation{
 		objects: objects, identity: identity, options: options,
 		known:    identity.Namespace != "" || len(identity.Labels) > 0,
-		secrets:  make(map[string]*Item[Secret], len(objects.Secrets)),
-		services: make(map[string]bool, len(objects.Services)),
-		gateways: make(map[string]*Item[Gateway], len(objects.Gateways)),
+		secrets:  make(object.Secrets, len(objects.Secrets)),
+		services: make(map[string]*object.Service, len(objects.Services)),
+		gateways: make(map[string]*object.Item[object.Gateway], len(objects.Gateways)),
 		pools:    make(map[string]*usedPool, len(objects.Pools)),
 		owners:   make(map[string]*ownedProvider, len(objects.Providers)),
+		owned:    make(map[string]*ownedProvider, len(objects.Providers)),
 		others:   make(map[string]string),
-		kinds:    kind.ByManifestField(),
-		bound:    make(map[string][]*boundServer),
-		state:    &llmroute.State{Identity: identity, Tables: make(map[string][]*llmroute.Route)},
+
+		endpointSlices: make(map[string][]*object.Item[object.EndpointSlice]),
+		kinds:          kind.ByManifestField(),
+		bound:          make(map[string][]*boundServer),
+		state:          &llmroute.State{Identity: identity, Tables: make(map[string][]*llmroute.Route)},
 		after: Translator{
-			providers: make(map[*Item[v1beta1.LLMProvider]]*builtProvider, len(objects.Providers)), routes: make(map[*Item[v1beta1.LLMRoute]]*builtRoute, len(objects.Routes)),
-			certificates: make(map[builtCertificate]*llmroute.Certificate), served: make(map[servedCertificate]*llmroute.Certificate),
-			policies: make(map[*Item[AuthorizationPolicy]]*builtPolicy, len(objects.Policies)), authentications: make(map[*Item[RequestAuthentication]]*builtAuthentication, len(objects.Authentications)),
+			providers: make(map[*object.Item[v1beta1.LLMProvider]]*builtProvider, len(objects.Providers)), routes: make(map[*object.Item[v1beta1.LLMRoute]]*builtRoute, len(objects.Routes)),
+			certificates: make(map[builtCertificate]*listen.Certificate), served: make(map[servedCertificate]*listen.Certificate),
+			policies: make(map[*object.Item[object.AuthorizationPolicy]]*builtPolicy, len(objects.Policies)), authentications: make(map[*object.Item[object.RequestAuthentication]]*builtAuthentication, len(objects.Authentications)),
 		},
 	}
 	if t.known && t.identity.Namespace == "" {
-		t.identity.Namespace = defaultNamespace
+		t.identity.Namespace = object.DefaultNamespace
 	}
 	if t.options.RootNamespace == "" {
 		t.options.RootNamespace = DefaultRootNamespace
 	}
 	for _, s := range objects.Secrets {
-		t.secrets[keyOf(&s.Object)] = s
+		t.secrets[object.Key(&s.Object)] = s
 	}
 	for _, s := range objects.Services {
-		t.services[keyOf(&s.Object)] = true
+		if key := object.Key(&s.Object); t.services[key] == nil || len(s.Object.Spec.Ports) > 0 {
+			t.services[key] = &s.Object
+		}
+	}
+	for _, s := range objects.EndpointSlices {
+		if name := s.Object.Labels[object.ServiceLabel]; name != "" {
+			key := s.Object.Namespace + "/" + name
+			t.endpointSlices[key] = append(t.endpointSlices[key], s)
+		}
 	}
 	return t
 }
 
 // latest leaves out all but the last object of each namespace and name, as if
 // they had been applied one after the other.
-func latest[T any, P objectPointer[T]](t *translation, kind string, items []*Item[T]) []*Item[T] {
-	last := make(map[string]*Item[T], len(items))
+func latest[T any, P object.Pointer[T]](t *translation, kind string, items []*object.Item[T]) []*object.Item[T] {
+	last := make(map[string]*object.Item[T], len(items))
 	for _, item := range items {
-		last[keyOf(P(&item.Object))] = item
+		last[object.Key(P(&item.Object))] = item
 	}
 	if len(last) == len(items) {
 		return items
 	}
-	out := make([]*Item[T], 0, len(last))
+	out := make([]*object.Item[T], 0, len(last))
 	for _, item := range items {
-		winner := last[keyOf(P(&item.Object))]
+		winner := last[object.Key(P(&item.Object))]
 		if winner == item {
 			out = append(out, item)
 			continue
 		}
-		t.report(origins[T, P](kind, item), []Fault{*faultf(ReasonReplaced, "the object of the same kind and name at %s takes this one's place; keep one of them", winner.origin())})
+		t.report(object.OriginOf[T, P](kind, item), []object.Fault{*object.Faultf(object.ReasonReplaced, "the object of the same kind and name at %s takes this one's place; keep one of them", winner.Place())})
 	}
 	return out
 }
 
-// objectPointer is a pointer to an object with metadata.
-type objectPointer[T any] interface {
-	*T
-	metav1.Object
-}
-
-// origin is how findings name an object.
-type origin struct {
-	object string // kind namespace/name
-	place  string // file:line
-	file   string
-	line   int
-}
-
-func origins[T any, P objectPointer[T]](kind string, item *Item[T]) origin {
-	return origin{kind + " " + shownKey(P(&item.Object)), item.origin(), item.File, item.Line}
-}
-
-// stable is the origin without its line, so that an object which only moved in
-// its file is seen not to have changed.
-func (o origin) stable() string {
-	if o.file == "" {
-		return o.object
-	}
-	return o.object + " in " + o.file
-}
-
-func strayKind(s *Item[Stray]) string {
-	if kind := shownName(s.Object.Kind); kind != "" && kind != hidden {
-		return kind
-	}
-	return "object"
-}
-
 // report adds what is wrong with an object to the findings.
-func (t *translation) report(o origin, faults []Fault) {
+func (t *translation) report(o object.Origin, faults []object.Fault) {
 	for _, f := range faults {
-		t.findings = append(t.findings, finding{o, f})
+		t.findings = append(t.findings, object.Finding{Origin: o, Fault: f})
 	}
 }
 
-// refusal is the reason of the first fault that keeps an object from being
-// used, or empty.
-func refusal(faults []Fault) string {
-	for _, f := range faults {
-		if !f.Used {
-			return f.Reason
-		}
-	}
-	return ""
+// objectOf names an object as rules do.
+func objectOf(kind string, o metav1.Object) llmroute.Object {
+	return llmroute.Object{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
 }
 
-// contains reports whether labels has all of want.
-func contains(labels, want map[string]string) bool {
-	for k, v := range want {
-		if have, ok := labels[k]; !ok || have != v {
-			return false
-		}
+// loopbacks are the addresses that localhost stands for: captured connections of
+// both families come in. Any other address is itself.
+func loopbacks(address string) []string {
+	_, host, port, err := caddy.SplitNetworkAddress(address)
+	if err != nil || host != "localhost" {
+		return []string{address}
 	}
-	return true
+	out := []string{net.JoinHostPort("127.0.0.1", port)}
+	if own, err := net.InterfaceAddrs(); err == nil && slices.ContainsFunc(own, func(a net.Addr) bool { return a.String() == "::1/128" }) {
+		out = append(out, net.JoinHostPort("::1", port))
+	}
+	return out
 }

@@ -2,7 +2,6 @@ package k8ssource
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -17,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
 	_ "github.com/caddy-llm/gateway/llmprovider/azure"
 	_ "github.com/caddy-llm/gateway/llmprovider/bedrock"
@@ -43,7 +43,7 @@ func TestTranslate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			objects, err := Decode("input.yaml", data)
+			objects, err := object.Decode("input.yaml", data)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,8 +98,10 @@ func identityOf(t *testing.T, dir string) llmroute.Identity {
 // have been a finding before.
 func provision(t *testing.T, state *llmroute.State) {
 	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	defer cancel()
+	ctx, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, spec := range state.Providers {
 		p := spec.Provider.Copy()
 		if err := p.(caddy.Provisioner).Provision(ctx); err != nil {
@@ -154,14 +156,14 @@ func TestTranslateGivesEqualProvidersForEqualObjects(t *testing.T) {
 // routes.
 func BenchmarkFiles(b *testing.B) {
 	text := manyObjects(1000, 5000)
-	objects, err := Decode("x.yaml", text)
+	objects, err := object.Decode("x.yaml", text)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			_, _ = Decode("x.yaml", text)
+			_, _ = object.Decode("x.yaml", text)
 		}
 	})
 	b.Run("translate", func(b *testing.B) {
@@ -187,7 +189,7 @@ func FuzzTranslate(f *testing.F) {
 		f.Add([]byte(bad.Manifest(f)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		objects, err := Decode("x.yaml", data)
+		objects, err := object.Decode("x.yaml", data)
 		if err != nil {
 			return
 		}

@@ -3,14 +3,20 @@ package k8ssource
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
 // Translator is Translate for objects that change little by little. What follows
@@ -20,45 +26,53 @@ import (
 // not safe for concurrent use.
 type Translator struct {
 	environment *environment
-	providers   map[*Item[v1beta1.LLMProvider]]*builtProvider
-	routes      map[*Item[v1beta1.LLMRoute]]*builtRoute
+	providers   map[*object.Item[v1beta1.LLMProvider]]*builtProvider
+	routes      map[*object.Item[v1beta1.LLMRoute]]*builtRoute
 	// certificates are those of servers, which would never be found equal.
-	certificates map[builtCertificate]*llmroute.Certificate
+	certificates map[builtCertificate]*listen.Certificate
 	// served are the last good certificates of servers.
-	served map[servedCertificate]*llmroute.Certificate
+	served map[servedCertificate]*listen.Certificate
 
-	policies        map[*Item[AuthorizationPolicy]]*builtPolicy
-	authentications map[*Item[RequestAuthentication]]*builtAuthentication
+	policies        map[*object.Item[object.AuthorizationPolicy]]*builtPolicy
+	authentications map[*object.Item[object.RequestAuthentication]]*builtAuthentication
 	authorization   *authz.Config // of the last time, nil without one
 
 	keys *builtKeys // nil without any
+
+	limits map[string][]*limit.Definition // the last good ones, by kind, namespace and name
+
+	llmPolicies map[*object.Item[v1alpha1.LLMPolicy]]*builtLLMPolicy
+
+	api *apiGateways // of the last time
+
+	addresses map[string]netip.Addr // of Gateways of Gateway API, by addressKey
 }
 
 // builtCertificate is what a certificate was made of: its Secret, that of the
 // authorities of clients, if there is one, and whether these are asked for.
 type builtCertificate struct {
-	secret, authorities *Item[Secret]
+	secret, authorities *object.Item[object.Secret]
 	clientAuth          bool
 }
 
 // builtProvider is what was made of an LLMProvider.
 type builtProvider struct {
 	spec   *llmroute.ProviderSpec
-	faults []Fault
+	faults []object.Fault
 	// secrets are the Secrets that were looked for, nil where there was none.
-	secrets map[string]*Item[Secret]
-	pool    *Item[InferencePool] // that it is for, nil without one
-	picker  string               // of the pool
+	secrets map[string]*object.Item[object.Secret]
+	pool    *object.Item[object.InferencePool] // that it is for, nil without one
+	picker  string                             // of the pool
 }
 
 // builtRoute is what was made of an LLMRoute, apart from who has which host.
 type builtRoute struct {
-	origin
+	object.Origin
 	builder  *routeBuilder
 	bindings []binding
-	faults   []Fault
+	faults   []object.Fault
 	unusable string
-	// entries are the routes that it had last, by table and gateway.
+	// entries are the routes that it had last, by table and gateways.
 	entries map[[2]string]*llmroute.Route
 }
 
@@ -66,13 +80,15 @@ type builtRoute struct {
 type environment struct {
 	identity llmroute.Identity
 	options  Options
-	gateways map[string]*Item[Gateway]
-	services map[string]bool
+	gateways map[string]*object.Item[object.Gateway]
+	services map[string]*object.Service // whose names alone count
 	others   map[string]string
 	// owners says of hosts the provider, why it is not usable, and for which rules it
 	// has settings.
-	owners map[string]string
-	pools  map[string]string
+	owners   map[string]string
+	pools    map[string]string
+	api      map[string]*object.Item[gatewayapi.Gateway]
+	policies llmPolicies
 }
 
 // sameWorkload reports whether the translation is for the same workload, with the
@@ -82,11 +98,11 @@ func (e *environment) sameWorkload(t *translation) bool {
 }
 
 func (e *environment) equal(other *environment) bool {
-	return maps.Equal(e.gateways, other.gateways) && maps.Equal(e.services, other.services) && maps.Equal(e.others, other.others) && maps.Equal(e.owners, other.owners) && maps.Equal(e.pools, other.pools)
+	return maps.Equal(e.gateways, other.gateways) && maps.EqualFunc(e.services, other.services, func(_, _ *object.Service) bool { return true }) && maps.Equal(e.others, other.others) && maps.Equal(e.owners, other.owners) && maps.Equal(e.pools, other.pools) && maps.Equal(e.api, other.api) && maps.EqualFunc(e.policies, other.policies, attached.equal)
 }
 
 // Translate is like the function of that name.
-func (r *Translator) Translate(objects *Objects, identity llmroute.Identity, options Options) *llmroute.State {
+func (r *Translator) Translate(objects *object.Set, identity llmroute.Identity, options Options) *llmroute.State {
 	t := newTranslation(objects, identity, options)
 	t.before = r
 	if e := r.environment; e == nil || !e.sameWorkload(t) {
@@ -100,7 +116,7 @@ func (r *Translator) Translate(objects *Objects, identity llmroute.Identity, opt
 // Try is Translate for objects that change while the gateway serves. A panic, which
 // is a defect of Translate that some object has found, is an error that holds the
 // stack, so that what is served goes on; the next call begins anew.
-func (r *Translator) Try(objects *Objects, identity llmroute.Identity, options Options) (state *llmroute.State, err error) {
+func (r *Translator) Try(objects *object.Set, identity llmroute.Identity, options Options) (state *llmroute.State, err error) {
 	defer func() {
 		if found := recover(); found != nil {
 			*r = Translator{}
@@ -114,24 +130,24 @@ func (r *Translator) Try(objects *Objects, identity llmroute.Identity, options O
 const NotTranslated = "the objects cannot be translated, which is a defect of the gateway: what is served stays as it is, and the next change is tried again; please report this error, with the objects"
 
 // builtProvider returns what was made of the provider, now or the last time.
-func (t *translation) builtProvider(item *Item[v1beta1.LLMProvider]) *builtProvider {
+func (t *translation) builtProvider(item *object.Item[v1beta1.LLMProvider]) *builtProvider {
 	built := t.before.providers[item]
 	pool := t.poolOf(&item.Object)
 	if built == nil || !t.sameSecrets(built.secrets) || built.pool != pool || built.picker != t.pickerFor(&item.Object) {
-		b := &providerBuilder{t: t, object: &item.Object, secrets: make(map[string]*Item[Secret])}
+		b := &providerBuilder{t: t, object: &item.Object, secrets: make(map[string]*object.Item[object.Secret])}
 		b.build()
 		built = &builtProvider{faults: item.Faults, secrets: b.secrets, pool: pool, picker: t.pickerFor(&item.Object)}
 		if len(item.Faults) == 0 {
 			// What does not fit its type is missing, and not wrong again.
 			built.faults = b.faults
 		}
-		built.spec = &llmroute.ProviderSpec{Name: keyOf(&item.Object), Origin: origins(KindLLMProvider, item).stable(), Provider: b.out}
+		built.spec = &llmroute.ProviderSpec{Name: object.Key(&item.Object), Origin: object.OriginOf(object.KindLLMProvider, item).Stable(), Provider: b.out}
 	}
 	t.after.providers[item] = built
 	return built
 }
 
-func (t *translation) sameSecrets(secrets map[string]*Item[Secret]) bool {
+func (t *translation) sameSecrets(secrets map[string]*object.Item[object.Secret]) bool {
 	for name, secret := range secrets {
 		if t.secrets[name] != secret {
 			return false
@@ -146,27 +162,27 @@ func (t *translation) sameEnvironment() bool {
 	owners := make(map[string]string, len(t.owners))
 	for host, owner := range t.owners {
 		p := &owner.item.Object
-		owners[host] = keyOf(p) + " " + owner.unusable + " " + strings.Join(slices.Sorted(maps.Keys(ruleConfigs(p))), "\n")
+		owners[host] = object.Key(p) + " " + owner.unusable + " " + strings.Join(slices.Sorted(maps.Keys(ruleConfigs(p))), "\n")
 	}
-	t.after.environment = &environment{t.identity, t.options, t.gateways, t.services, t.others, owners, t.poolStates()}
+	t.after.environment = &environment{t.identity, t.options, t.gateways, t.services, t.others, owners, t.poolStates(), t.api.items, t.policies}
 	return t.before.environment != nil && t.before.environment.equal(t.after.environment)
 }
 
 // builtRoute returns what was made of the route, now or the last time.
-func (t *translation) builtRoute(item *Item[v1beta1.LLMRoute], sameEnvironment bool) *builtRoute {
+func (t *translation) builtRoute(item *object.Item[v1beta1.LLMRoute], sameEnvironment bool) *builtRoute {
 	built := t.before.routes[item]
 	if built == nil || !sameEnvironment {
 		b := &routeBuilder{t: t, object: &item.Object}
 		b.build()
-		built = &builtRoute{builder: b, origin: origins(KindLLMRoute, item), bindings: b.bindings(), entries: make(map[[2]string]*llmroute.Route)}
+		built = &builtRoute{builder: b, Origin: object.OriginOf(object.KindLLMRoute, item), bindings: b.bindings(), entries: make(map[[2]string]*llmroute.Route)}
 		if built.faults = item.Faults; len(item.Faults) == 0 {
 			built.faults = b.faults
 		}
 		if len(built.bindings) == 0 {
 			// For other workloads: what this one lacks for it says nothing.
-			built.faults = slices.DeleteFunc(slices.Clone(built.faults), func(f Fault) bool { return f.Used })
+			built.faults = slices.DeleteFunc(slices.Clone(built.faults), func(f object.Fault) bool { return f.Used })
 		}
-		built.unusable = refusal(built.faults)
+		built.unusable = object.Refusal(built.faults)
 	}
 	built.builder.t = t
 	if len(built.bindings) > 0 { // else it is for other workloads
@@ -178,15 +194,16 @@ func (t *translation) builtRoute(item *Item[v1beta1.LLMRoute], sameEnvironment b
 	return built
 }
 
-// entry is the route of a table with these hosts, which are for a gateway.
-func (r *builtRoute) entry(table, gateway, origin string, hosts []string) *llmroute.Route {
-	key := [2]string{table, gateway}
+// entry is the route of a table with these hosts, which are for gateways: by the first it has
+// its rules.
+func (r *builtRoute) entry(table string, gateways []string, origin string, hosts []string) *llmroute.Route {
+	key := [2]string{table, strings.Join(gateways, " ")}
 	if last := r.entries[key]; last != nil && last.Origin == origin && slices.Equal(last.Hosts, hosts) {
 		return last
 	}
 	route := &llmroute.Route{Hosts: hosts, Origin: origin, Unusable: r.unusable}
 	if r.unusable == "" {
-		route.Rules = r.builder.rulesFor(gateway)
+		route.Rules = r.builder.t.throughGateways(r.builder.rulesFor(gateways[0]), gateways)
 	}
 	r.entries[key] = route
 	return route

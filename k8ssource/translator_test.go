@@ -8,19 +8,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
 // pool is a set of objects of which each state of a test has some.
 type pool struct {
 	t     *testing.T
-	texts map[string][]string // versions of each object
-	items map[string]*Objects // by text
+	texts map[string][]string    // versions of each object
+	items map[string]*object.Set // by text
 }
 
-func (p *pool) object(text string) *Objects {
+func (p *pool) object(text string) *object.Set {
 	if p.items[text] == nil {
-		objects, err := DecodeObject([]byte(text))
+		objects, err := object.DecodeObject([]byte(text))
 		if err != nil {
 			p.t.Fatal(err)
 		}
@@ -30,7 +31,7 @@ func (p *pool) object(text string) *Objects {
 }
 
 func newPool(t *testing.T) *pool {
-	p := &pool{t: t, texts: make(map[string][]string), items: make(map[string]*Objects)}
+	p := &pool{t: t, texts: make(map[string][]string), items: make(map[string]*object.Set)}
 	add := func(name, format string, versions ...any) {
 		for _, v := range versions {
 			p.texts[name] = append(p.texts[name], fmt.Sprintf(format, v))
@@ -54,6 +55,23 @@ func newPool(t *testing.T) *pool {
 	add("tokens", security+`"RequestAuthentication","metadata":{"name":"tokens"},"spec":{"jwtRules":[{"issuer":"%s","jwks":"{\"keys\":[]}"}]}}`, "a", "b")
 	add("mesh", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"istio","namespace":"istio-system"},"data":{"mesh":"%s"}}`,
 		"extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a, port: 80}}]", "defaultConfig: {gatewayTopology: {numTrustedProxies: 1}}", "{")
+	for i := range 3 {
+		add(fmt.Sprint("policy", i), `{"apiVersion":"caddy-llm.github.io/v1alpha1","kind":"LLMPolicy","metadata":{"name":"p`+fmt.Sprint(i)+`"},"spec":{%s}}`,
+			`"targetRefs":[{"kind":"LLMRoute","name":"r0"}],"guards":[{"name":"a","deny":[{"builtin":"email"}]}]`,
+			`"targetRefs":[{"kind":"LLMRoute","name":"r0"}],"guards":[{"name":"b","deny":[{"builtin":"email"}]}],"prompt":{"append":[{"role":"user","content":"x"}]}`,
+			`"targetRefs":[{"kind":"LLMRoute","name":"r0"},{"kind":"Gateway","name":"gw"}],"guards":[{"name":"a","mask":[{"builtin":"odd"}]}]`,
+			`"targetRefs":[{"kind":"Gateway","name":"gw"}],"guards":[{"name":"a","webhook":{"url":"http://w.example","format":"litellm","secretHeaders":[{"name":"X-A","secretRef":{"name":"s","key":"k"}}]}}]`,
+			`"targetRefs":[{"kind":"LLMProvider","name":"keyed"},{"kind":"Gateway","name":"api"}],"guards":[{"name":"a","judge":{"provider":"keyed","prompt":"x"}}]`,
+			`"targetRefs":[{"kind":"LLMRoute","name":"r1"}],"guards":[{"name":"a","judge":{"provider":"elsewhere","model":"m","prompt":"x"}}]`)
+	}
+	const api = `{"apiVersion":"gateway.networking.k8s.io/v1","kind":`
+	add("class", api+`"GatewayClass","metadata":{"name":"c"},"spec":{"controllerName":"%s"}}`, ControllerName)
+	add("api", api+`"Gateway","metadata":{"name":"api"},"spec":{"gatewayClassName":"c","listeners":[{"name":"a","port":81,"protocol":"%s"}]}}`, "HTTP", "HTTP", "TCP")
+	add("http", api+`"HTTPRoute","metadata":{"name":"http"},"spec":{"parentRefs":[{"name":"api"}],"hostnames":["h.com"],"rules":[{"backendRefs":[%s]}]}}`,
+		`{"name":"web","port":80}`, `{"group":"istio.alibabacloud.com","kind":"LLMProvider","name":"keyed"}`, `{"group":"inference.networking.k8s.io","kind":"InferencePool","name":"pool"}`)
+	add("web", `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"ports":[{"name":"http","port":80,"appProtocol":"%s"}]}}`, "", "kubernetes.io/h2c")
+	add("slice", `{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"web-1","labels":{"kubernetes.io/service-name":"web"}},"ports":[{"name":"http","port":8080}],"endpoints":[{"addresses":["%s"]}]}`, "10.0.0.1", "10.0.0.2")
+	add("pool", `{"apiVersion":"inference.networking.k8s.io/v1","kind":"InferencePool","metadata":{"name":"pool"},"spec":{"targetPorts":[{"number":8000}],"selector":{"matchLabels":{"app":"%s"}}}}`, "a", "b")
 	return p
 }
 
@@ -64,14 +82,15 @@ func TestTranslatorIsTranslate(t *testing.T) {
 	p := newPool(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	chosen := make(map[string]int) // versions; the one past the last is none
-	names := []string{"secret", "service", "keyed", "plain", "elsewhere", "gateway", "route0", "route1", "route2", "route3", "deny", "custom", "tokens", "mesh"}
+	names := []string{"secret", "service", "keyed", "plain", "elsewhere", "gateway", "route0", "route1", "route2", "route3", "deny", "custom", "tokens", "mesh",
+		"policy0", "policy1", "policy2", "class", "api", "http", "web", "slice", "pool"}
 	translator := new(Translator)
 	identity := llmroute.Identity{Namespace: "default", Labels: map[string]string{"app": "gw"}}
-	authorized := 0
+	authorized, guarded, services := 0, 0, 0
 	for step := range 3000 {
 		name := names[random.IntN(len(names))]
 		chosen[name] = random.IntN(len(p.texts[name]) + 1)
-		objects := new(Objects)
+		objects := new(object.Set)
 		for _, name := range names {
 			if v := chosen[name]; v < len(p.texts[name]) {
 				objects.Add(p.object(p.texts[name][v]))
@@ -89,17 +108,25 @@ func TestTranslatorIsTranslate(t *testing.T) {
 		if got.Authorization != nil {
 			authorized++
 		}
+		if len(AttachedLLMPolicies(got)) > 0 {
+			guarded++
+		}
+		for _, route := range got.Tables[":81"] {
+			if strings.Contains(string(route.Rules[0].HandlerRaw), "endpoints") {
+				services++
+			}
+		}
 	}
-	if authorized < 1000 {
-		t.Errorf("only %d states have policies", authorized)
+	if authorized < 1000 || guarded < 1000 || services < 50 {
+		t.Errorf("only %d states have policies, %d LLMPolicies and %d Services", authorized, guarded, services)
 	}
 }
 
 // TestTranslatorTakesOver checks that what did not change is the same object.
 func TestTranslatorTakesOver(t *testing.T) {
 	p := newPool(t)
-	state := func(versions map[string]int) *Objects {
-		objects := new(Objects)
+	state := func(versions map[string]int) *object.Set {
+		objects := new(object.Set)
 		for _, name := range []string{"secret", "keyed", "plain", "gateway", "route0", "route1", "deny", "mesh"} {
 			objects.Add(p.object(p.texts[name][versions[name]]))
 		}
@@ -126,7 +153,7 @@ func TestTranslatorTakesOver(t *testing.T) {
 }
 
 func TestTryOutlivesAPanic(t *testing.T) {
-	decode := func() *Objects {
+	decode := func() *object.Set {
 		return mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: a}\nspec: {host: a.example.com}\n")
 	}
 	translator, objects, broken := new(Translator), decode(), decode()
@@ -146,7 +173,7 @@ func TestTryOutlivesAPanic(t *testing.T) {
 // BenchmarkTranslator measures what one changed route costs among 1,000 providers
 // and 5,000 routes.
 func BenchmarkTranslator(b *testing.B) {
-	decoded, err := Decode("x.yaml", manyObjects(1000, 5000))
+	decoded, err := object.Decode("x.yaml", manyObjects(1000, 5000))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,11 +2,10 @@ package llmprovider
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"maps"
 	"net/http"
 	"net/url"
-	"strings"
 )
 
 // Attempt is one request to one provider.
@@ -32,7 +31,10 @@ type Attempt struct {
 	// Translation is how the request was translated, nil if it was not.
 	Translation *Translation
 
-	hideUsage bool
+	// HideUsage has the usage of a stream kept from the client, which did not ask
+	// for it.
+	HideUsage bool
+
 	newReader func(res *http.Response, events bool) Reader // nil to pass responses on
 	request   http.Request                                 // Request, in the same piece of memory
 	joined    bytes.Reader                                 // its body, if it is small
@@ -52,7 +54,7 @@ type Translation struct {
 // Outgoing is what a kind makes of a client's request: all but the headers and the
 // connection, which Connection has.
 type Outgoing struct {
-	// URL is where the request goes, from Connection.URL. It is shared and not
+	// URL is where the request goes, from upstream.Connection's URL. It is shared and not
 	// changed.
 	URL *url.URL
 
@@ -72,7 +74,7 @@ type Outgoing struct {
 	Endpoint Endpoint
 
 	// NewReader makes the reader of a response that the client is not to get as it is;
-	// see Attempt.NewReader. Without one, and where it returns nil, the response passes
+	// see Attempt.OwnReader. Without one, and where it returns nil, the response passes
 	// through.
 	NewReader func(res *http.Response, events bool) Reader
 
@@ -89,8 +91,7 @@ type Outgoing struct {
 	Translation        *Translation
 	AddedStreamOptions bool
 
-	// HideUsage has the usage of a stream kept from the client, which did not ask
-	// for it.
+	// HideUsage is that of the Attempt.
 	HideUsage bool
 
 	// Auth is the provider's credential; nil without one. Then a client's own may be
@@ -98,14 +99,17 @@ type Outgoing struct {
 	Auth Authorizer
 }
 
-var contentJSON = []string{"application/json"}
+// Changed reports whether the body that is sent is not the client's, byte for byte.
+func (out *Outgoing) Changed(in *Inbound) bool {
+	return out.Body != nil || in.changed || in.isJSON && out.Edits.change()
+}
 
-// NewAttempt builds the request that out describes from in. It depends on its
-// arguments and the configuration alone, never on an earlier attempt.
-func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing) (*Attempt, *Error) {
+// NewAttempt builds the request that out describes from in, with the header, which is the
+// attempt's from then on. It depends on its arguments alone, never on an earlier attempt.
+func NewAttempt(ctx context.Context, in *Inbound, out *Outgoing, header http.Header) (*Attempt, *Error) {
 	a := &Attempt{
 		Model: out.Model, FixedModel: out.FixedModel, Stream: out.Stream, StreamForced: out.StreamForced,
-		hideUsage: out.HideUsage, newReader: out.NewReader, Endpoint: out.Endpoint, Translation: out.Translation,
+		HideUsage: out.HideUsage, newReader: out.NewReader, Endpoint: out.Endpoint, Translation: out.Translation,
 		AddedStreamOptions: out.AddedStreamOptions,
 	}
 	if a.Endpoint.Operation == "" {
@@ -121,42 +125,14 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 	case in.isJSON:
 		segs = splice(in.body.b, &in.members, &out.Edits)
 	default:
-		segs.add(in.body.b)
-	}
-	to := c.to
-	send := outbound{
-		forward: to.forward, keyed: out.Auth != nil || to.keyed, changed: out.Body != nil || in.changed || in.isJSON && out.Edits.change(),
-		extra: len(to.headers) + len(to.secrets) + len(out.Header),
-	}
-	header := send.header(in.Header)
-	if out.Body != nil {
-		dropDialect(header)
-		header["Content-Type"] = contentJSON
-	} else if in.isJSON && in.Header.Get("Content-Type") == "" {
-		header["Content-Type"] = contentJSON
-	}
-	maps.Copy(header, out.Header)
-	if to.trace != nil {
-		to.trace.Inject(ctx, traceHeader{header, to.forward})
-	}
-	for _, name := range in.TokenHeaders {
-		switch {
-		case IsMessageHeader(name): // the attempt's own
-		case send.keyed:
-			delete(header, name)
-		default:
-			header[name] = in.Header[name]
-		}
-	}
-	if err := c.authorize(header); err != nil {
-		return nil, err
+		segs.add(in.Body())
 	}
 	target := out.URL
 	if out.Address != "" {
 		target = At(out.Address, target)
 	}
 	a.request = *(&http.Request{
-		Method: http.MethodPost, URL: target, Host: target.Host, Header: header,
+		Method: cmp.Or(in.Endpoint.Method, http.MethodPost), URL: target, Host: target.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: segs.size,
 	}).WithContext(ctx)
 	a.Request = &a.request
@@ -172,17 +148,39 @@ func (c *Connection) NewAttempt(ctx context.Context, in *Inbound, out *Outgoing)
 			return nil, err
 		}
 	}
-	a.setBody(&segs, buf)
+	if buf != nil {
+		a.setBody(&segs, buf)
+	}
 	return a, nil
 }
 
-// dropDialect removes the headers that belong to a client's API and its SDKs, and say
-// nothing in another one.
-func dropDialect(header http.Header) {
-	for name := range header {
-		if strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "X-Stainless-") || strings.HasPrefix(name, "X-Goog-") {
-			delete(header, name)
-		}
+// OwnReader returns the reader that the attempt's kind has for a response, nil if the
+// client is to get the response as it is. events reports whether it is a stream of
+// server-sent events, whatever its content type says. It is called once, when there is a
+// response: the attempt then lets go of the request, which is not to be held for as long
+// as a stream is open.
+func (a *Attempt) OwnReader(res *http.Response, events bool) Reader {
+	newReader := a.newReader
+	a.newReader, a.segs, a.buf = nil, segments{}, nil
+	if newReader == nil {
+		return nil
 	}
-	delete(header, "Accept") // of an SDK, such as text/event-stream
+	return newReader(res, events)
+}
+
+// ReplaceBody has the attempt send another body, whose memory counts against the budget of
+// in. The error is what the client is to be told.
+func (a *Attempt) ReplaceBody(in *Inbound, body []byte) *Error {
+	if a.request.Body != nil {
+		_ = a.request.Body.Close()
+	}
+	buf, err := in.holdSent(body)
+	if err != nil {
+		return err
+	}
+	var segs segments
+	segs.add(body)
+	a.request.ContentLength = segs.size
+	a.setBody(&segs, buf)
+	return nil
 }

@@ -76,9 +76,9 @@ func (b *Budget) tooSlow(began time.Time, n int) bool {
 
 var (
 	// errTooLarge is returned by readBody for a body over its limit.
-	errTooLarge = errors.New("request body over the limit")
+	errTooLarge = errors.New("request body exceeds the limit")
 	// errNoRoom is returned for one that the budget has no room for.
-	errNoRoom = errors.New("request bodies over the limit for all of them")
+	errNoRoom = errors.New("request bodies together exceed the limit")
 	// errTooSlow is returned for one that comes too slowly while room is scarce.
 	errTooSlow = errors.New("request body too slow")
 )
@@ -89,6 +89,6 @@ const retryBodies = time.Second
 func errOverloaded() *Error {
 	return &Error{
 		Status: http.StatusServiceUnavailable, Type: TypeServer, Code: "overloaded", RetryAfter: retryBodies,
-		Message: "the gateway holds as many request bodies as its memory allows; try again in a moment",
+		Message: "the request bodies that the gateway holds have reached its memory limit (max_bodies); try again in a moment",
 	}
 }

@@ -187,7 +187,7 @@ func (a *Attempt) setBody(segs *segments, buf *buffer) {
 
 // errBodyGone is returned to a transport that asks for the body once more after there was
 // a response.
-var errBodyGone = errors.New("the request's body is not held any more, since there was a response")
+var errBodyGone = errors.New("the request body is no longer held, because the response has begun")
 
 // bodyAgain implements http.Request.GetBody. The request is held for as long as its
 // response is read, so what the body is in must not be.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -260,8 +261,7 @@ func TestBodiesAreNotMixedUp(t *testing.T) {
 		server := httptest.NewUnstartedServer(handler)
 		server.EnableHTTP2 = http2
 		server.StartTLS()
-		p := &Connection{Host: "127.0.0.1"}
-		provision(t, p)
+		target := &url.URL{Scheme: "https", Host: server.Listener.Addr().String(), Path: "/"}
 		client := server.Client()
 		var wait sync.WaitGroup
 		for worker := range 6 {
@@ -273,10 +273,12 @@ func TestBodiesAreNotMixedUp(t *testing.T) {
 					r.Header.Set("X-Mark", mark)
 					in := read(t, r)
 					ctx, cancel := context.WithCancel(context.Background())
-					a := attempt(t, p, ctx, in, Edits{Model: []byte(`"qwen"`)})
-					target := *a.Request.URL
-					target.Host = server.Listener.Addr().String()
-					a.Request.URL = &target
+					a, refused := NewAttempt(ctx, in, &Outgoing{URL: target, Edits: Edits{Model: []byte(`"qwen"`)}}, r.Header)
+					if refused != nil {
+						t.Error(refused)
+						cancel()
+						return
+					}
 					if i%5 == 0 { // the client leaves in the middle
 						time.AfterFunc(200*time.Microsecond, cancel)
 					}

@@ -23,7 +23,7 @@ func (in *Inbound) contentType(h http.Header) (isJSON bool, boundary string, ref
 	}
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return false, "", invalidRequest(http.StatusUnsupportedMediaType, "unsupported_content_encoding",
-			"the request body is compressed (%q); send it without Content-Encoding", bounded(encoding))
+			"the request body is compressed (%q); send it without Content-Encoding", Bounded(encoding))
 	}
 	value := h.Get("Content-Type")
 	if value == "" || value == "application/json" {
@@ -35,7 +35,7 @@ func (in *Inbound) contentType(h http.Header) (isJSON bool, boundary string, ref
 		case media == "application/json", strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
 			if charset, ok := params["charset"]; ok && !isUTF8(charset) {
 				return false, "", invalidRequest(http.StatusUnsupportedMediaType, "unsupported_charset",
-					"the request body is sent with the charset %q; send UTF-8 with the header Content-Type: application/json", bounded(charset))
+					"the request body is sent with the charset %q; send UTF-8 with the header Content-Type: application/json", Bounded(charset))
 			}
 			return true, "", nil
 		case media == "multipart/form-data" && in.Endpoint.multipart():
@@ -43,7 +43,7 @@ func (in *Inbound) contentType(h http.Header) (isJSON bool, boundary string, ref
 		}
 	}
 	return false, "", invalidRequest(http.StatusUnsupportedMediaType, "unsupported_media_type",
-		"the request body is sent as %q; send JSON with the header Content-Type: application/json", bounded(value))
+		"the request body is sent as %q; send JSON with the header Content-Type: application/json", Bounded(value))
 }
 
 func isUTF8(charset string) bool {
@@ -67,8 +67,8 @@ func invalidRequest(status int, code, format string, args ...any) *Error {
 	return &Error{Status: status, Type: TypeInvalidRequest, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// bounded is a client's text made fit for an error message.
-func bounded(s string) string {
+// Bounded is a client's text made fit for an error message: at most 128 bytes of it.
+func Bounded(s string) string {
 	const most = 128
 	if len(s) > most {
 		return s[:most] + "…"

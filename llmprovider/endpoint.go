@@ -20,7 +20,11 @@ const (
 	Classify       Operation = "classify"
 	Pooling        Operation = "pooling"
 	ListModels     Operation = "list_models"
+	StoredResponse Operation = "stored_response"
 )
+
+// IsResponses reports whether the operation's responses are those of the Responses API.
+func (o Operation) IsResponses() bool { return o == Responses || o == StoredResponse }
 
 // Endpoint is the API endpoint that a client's request names. Endpoints can be
 // compared.
@@ -39,6 +43,11 @@ type Endpoint struct {
 	// provider has this very path. It is empty if the path is an endpoint at any
 	// provider.
 	Own string
+
+	// Method is the method that was called and is sent, of a StoredResponse, and Query what
+	// of its query is sent. Empty for all others: they are POST requests, and what their
+	// queries say is not sent.
+	Method, Query string
 
 	// Model is the name of the model in the path, as Google's API has it, or of the
 	// deployment, as Azure's has it. It is the request's model, whatever the body names.
@@ -75,7 +84,7 @@ func (e Endpoint) Path() string {
 // model.
 func (e Endpoint) TakesModel() bool {
 	switch e.Operation {
-	case Chat, TextCompletion, Responses, CountTokens:
+	case Chat, TextCompletion, Responses, CountTokens, StoredResponse:
 		return true
 	}
 	return false
@@ -84,7 +93,7 @@ func (e Endpoint) TakesModel() bool {
 // TakesStream reports whether the configured stream applies: whether the
 // endpoint generates something that can be streamed.
 func (e Endpoint) TakesStream() bool {
-	return e.TakesModel() && e.Operation != CountTokens && e.Suffix != CompactSuffix
+	return e.TakesModel() && e.Operation != CountTokens && e.Operation != StoredResponse && e.Suffix != CompactSuffix
 }
 
 // AsksStreamUsage reports whether the endpoint has stream_options.include_usage.

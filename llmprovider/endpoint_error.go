@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Unsupported returns the error for a request to a path that is no endpoint.
+// Unsupported returns the error for a request to a path that is not an endpoint.
 func Unsupported(r *http.Request) *Error {
 	path := r.URL.EscapedPath() // without spaces, quotes and control characters
 	what := "there is no endpoint at this path"

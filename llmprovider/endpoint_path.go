@@ -30,7 +30,8 @@ var apiNames = map[string]bool{
 // Chat completions are the empty path, / and paths that end in
 // /chat/completions. The other endpoints' names count at the start, below a
 // version (/v1, /compatible-mode/v1), below /openai, and below
-// /openai/deployments/NAME, where NAME is the model. No name counts below that of
+// /openai/deployments/NAME, where NAME is the model. Stored responses are below
+// /responses, by the request's method. No name counts below that of
 // another API. A path is read as it was sent: with its case, without resolving
 // escapes, dot segments and double slashes, and without one slash at its end.
 //
@@ -49,6 +50,9 @@ func EndpointOf(method string, u *url.URL) Endpoint {
 		}
 	}
 	if e, ok := modelEndpoint(path); ok {
+		return e
+	}
+	if e, ok := storedEndpoint(method, u, path); ok {
 		return e
 	}
 	if prefix, ok := strings.CutSuffix(path, ChatSuffix); ok {

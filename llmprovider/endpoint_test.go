@@ -74,6 +74,11 @@ func TestEndpointOfPath(t *testing.T) {
 		{"POST", "/v1/classify", Endpoint{Operation: Classify, Suffix: "/classify"}},
 		{"POST", "/pooling", Endpoint{Operation: Pooling, Suffix: "/pooling"}},
 
+		{"GET", "/v1/responses/resp_1?stream=true&x=1&starting_after=4&include%5B%5D=a%26b", Endpoint{Operation: StoredResponse, Suffix: "/responses/resp_1", Method: "GET", Query: "include%5B%5D=a%26b&starting_after=4&stream=true"}},
+		{"DELETE", "/openai/responses/r-1/", Endpoint{Operation: StoredResponse, Suffix: "/responses/r-1", Method: "DELETE"}},
+		{"GET", "/responses/r/input_items?limit=2", Endpoint{Operation: StoredResponse, Suffix: "/responses/r/input_items", Method: "GET", Query: "limit=2"}},
+		{"POST", "/v1/responses/r/cancel", Endpoint{Operation: StoredResponse, Suffix: "/responses/r/cancel", Method: "POST"}},
+
 		{"POST", "/openai/v1/responses", Endpoint{Operation: Responses, Suffix: "/responses"}},
 		{"POST", "/openai/responses?api-version=1", Endpoint{Operation: Responses, Suffix: "/responses"}},
 		{"POST", "/openai/deployments/gpt-4o/chat/completions", Endpoint{Operation: Chat, Model: "gpt-4o"}},
@@ -109,7 +114,8 @@ func TestPathsThatAreNoEndpoint(t *testing.T) {
 		"/v1/messages/batches": Chat, "/v1beta/models/:countTokens": Chat, "/models/../x:countTokens": Chat, "/publishers/google/models/x:countTokens": Chat,
 		"/v1/tokens/count": Chat, "/v1/models": Chat,
 		"/v1/assistants": Chat, "/assistants": Chat, "/v1/batches": Chat, "/v1/files": Chat, "/v1/files/f1/content": Chat, "/v1/fine_tuning/jobs": Chat,
-		"/v1/threads/t/runs": Chat, "/v1/responses/r1": Chat, "/v1/responses/r1/cancel": Chat, "/v1/responses/input_tokens/x": Chat,
+		"/v1/threads/t/runs": Chat, "/v1/responses/r1": Chat, "/v1/responses/r1/input_items": Chat, "/v1/responses/r1/cancel/x": Chat, "/v1/responses/input_tokens/x": Chat,
+		"/v1/responses//cancel": Chat, "/v1/responses/r%31/cancel": Chat, "/v1/responses/../cancel": Chat, "/v1/files/responses/r1/cancel": Chat, "/openai/deployments/m/responses/r1/cancel": Chat,
 		"/v1/chat/completions/c1": Chat, "/v1/audio/voices": Chat, "/v1/images/unknown": Chat, "/v1/realtime/sessions": Chat,
 
 		"/v1/embeddings%2F": Chat, "/v1/%65mbeddings": Chat, "/v1/embeddings;x": Chat, "/v1/embeddings//": Chat, "/v1/Embeddings": Chat, "/v1%2Fembeddings": Chat,

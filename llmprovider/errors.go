@@ -102,6 +102,18 @@ func (e *Error) Write(w http.ResponseWriter) error {
 	return err
 }
 
+// WriteHead is Write for a client that has asked for the head of a response alone. There is no
+// Content-Type: some clients read a body by it.
+func (e *Error) WriteHead(w http.ResponseWriter) {
+	h := w.Header()
+	maps.Copy(h, e.Header)
+	h["Content-Type"] = nil
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
+	w.WriteHeader(e.Status)
+}
+
 // Event returns the error as a server-sent event, for a stream that fails after
 // it has begun. OpenAI's SDKs raise an exception for it. The blank line before
 // it ends the event in whose middle the stream may have broken off.
@@ -120,7 +132,7 @@ func (e *Error) EventOf(operation Operation, api API, number int) []byte {
 		shaped := *e
 		shaped.API = api
 		return shaped.Event()
-	case operation == Responses || operation == Images || operation == Audio:
+	case operation.IsResponses() || operation == Images || operation == Audio:
 		return e.typedEvent(operation, number)
 	}
 	return e.Event()
@@ -131,7 +143,7 @@ func (e *Error) EventOf(operation Operation, api API, number int) []byte {
 // what it sends, and what SDKs raise an exception for, has them in "error".
 func (e *Error) typedEvent(operation Operation, number int) []byte {
 	out := append([]byte("\n\nevent: error\ndata: "), `{"type":"error",`...)
-	if operation == Responses {
+	if operation.IsResponses() {
 		out = fmt.Appendf(out, `"sequence_number":%d,`, number)
 		code, _ := json.Marshal(e.Code)
 		message, _ := json.Marshal(e.Message)

@@ -32,12 +32,3 @@ func TestErrorsInTheClientsShape(t *testing.T) {
 		t.Errorf("the cause is not in %v", err)
 	}
 }
-
-func TestErrorEventsAreReadWhereverTheStreamBroke(t *testing.T) {
-	failure := &Error{Type: TypeServer, Message: "broke off"}
-	for _, before := range []string{"", event(chunkContent), "data: " + chunkContent, "data: " + chunkContent + "\n", "data: {\"choi", "data: x\r\n", ": c"} {
-		if got := tapEvents(t, before+string(failure.Event()), false); !got.failed {
-			t.Errorf("after %q the error is not seen", before)
-		}
-	}
-}

@@ -39,7 +39,7 @@ func readForm(body []byte, boundary string) (form, *Error) {
 	return f, nil
 }
 
-// part is one part of a form as it stands in the body.
+// part is one part of a form as it is in the body.
 type part struct{ header, content []byte }
 
 var (
@@ -64,23 +64,23 @@ func splitForm(body []byte, boundary string) ([]part, error) {
 	for {
 		if end, ok := bytes.CutPrefix(rest, []byte("--")); ok {
 			if len(end) > 0 && !bytes.Equal(end, crlf) {
-				return nil, fmt.Errorf("something follows the last part")
+				return nil, fmt.Errorf("there is data after the last part")
 			}
 			return parts, nil
 		}
 		if rest, ok = bytes.CutPrefix(rest, crlf); !ok {
-			return nil, fmt.Errorf("the line of a boundary does not end after it")
+			return nil, fmt.Errorf("a boundary line has other text after the boundary")
 		}
 		if len(parts) == maxParts {
 			return nil, fmt.Errorf("it has more than %d parts", maxParts)
 		}
 		i := bytes.Index(rest, delimiter)
 		if i < 0 {
-			return nil, fmt.Errorf("the last part does not end")
+			return nil, fmt.Errorf("the last part is not closed by a boundary")
 		}
 		content, ok := bytes.CutSuffix(rest[:i], crlf)
 		if !ok {
-			return nil, fmt.Errorf("a boundary stands inside a line")
+			return nil, fmt.Errorf("a boundary is in the middle of a line")
 		}
 		rest = rest[i+len(delimiter):]
 		n := bytes.Index(content[:min(len(content), maxPartHeader)], headerEnd)
@@ -92,7 +92,7 @@ func splitForm(body []byte, boundary string) ([]part, error) {
 }
 
 // notBoundary reports whether a boundary cannot have the character (RFC 2046,
-// section 5.1.1). Spaces, which it may have inside, are sent by nobody.
+// section 5.1.1). It may contain spaces, but no client sends them.
 func notBoundary(c rune) bool {
 	return (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && !strings.ContainsRune("'()+_,-./:=?", c)
 }
@@ -139,7 +139,7 @@ func (p part) field() (name string, plain bool, err error) {
 	for _, line := range bytes.Split(p.header, crlf) {
 		key, value, ok := strings.Cut(string(line), ":")
 		if !ok || key == "" || strings.ContainsFunc(key, notToken) || strings.ContainsFunc(value, notInHeader) {
-			return "", false, fmt.Errorf("a line of its headers is no header")
+			return "", false, fmt.Errorf("a line of its headers is not a header")
 		}
 		value = strings.Trim(value, " \t")
 		switch strings.ToLower(key) {
@@ -178,7 +178,7 @@ func (p part) field() (name string, plain bool, err error) {
 func disposition(value string) (name string, params map[string]string, err error) {
 	kind, params, err := mime.ParseMediaType(value)
 	if err != nil || kind != "form-data" {
-		return "", nil, fmt.Errorf("its Content-Disposition is not a valid form-data")
+		return "", nil, fmt.Errorf("its Content-Disposition is not valid form-data")
 	}
 	name, ok := params["name"]
 	outside := outsideQuotes(value)
@@ -194,7 +194,7 @@ func disposition(value string) (name string, params map[string]string, err error
 		return "", nil, fmt.Errorf("its name has characters that a field's name cannot have")
 	}
 	if raw := `"` + name + `"`; !strings.Contains(value, raw) && !strings.Contains(outside, name) {
-		return "", nil, fmt.Errorf("its name has escapes; write it as it is")
+		return "", nil, fmt.Errorf("its name has escapes; write it without them")
 	}
 	return name, params, nil
 }

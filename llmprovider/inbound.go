@@ -3,6 +3,7 @@ package llmprovider
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -67,6 +68,9 @@ func NewInbound(r *http.Request) (*Inbound, *Error) {
 	if endpoint.Suffix == StreamSuffix {
 		in.Stream, in.Array = true, r.URL.Query().Get("alt") != "sse"
 	}
+	if endpoint.Operation == StoredResponse {
+		in.Stream = r.URL.Query().Get("stream") == "true"
+	}
 	return in, nil
 }
 
@@ -83,7 +87,63 @@ func (in *Inbound) Read(r *http.Request, limit int64) *Error {
 	return in.err
 }
 
-// Begun reports whether Read has begun to read the body, so that nobody else can.
+// ReadAny reads r's body, at most limit bytes, whatever it is: for a request that is passed on
+// as it is. The body's memory stays valid after Release. The error is what the client is to be
+// told.
+func (in *Inbound) ReadAny(r *http.Request, limit int64) *Error {
+	if !in.read {
+		in.read = true
+		in.err = in.take(r, limit)
+	}
+	if in.body != nil {
+		in.body.lent = true
+	}
+	if in.err == nil && int64(len(in.Body())) > limit { // read earlier, under another limit
+		return readError(errTooLarge, limit, "max_body")
+	}
+	return in.err
+}
+
+// SendInstead has SetBody send another body in place of the client's. Its memory counts
+// against the budget until Release. The error is what the client is to be told.
+func (in *Inbound) SendInstead(body []byte) *Error {
+	_, err := in.holdSent(body)
+	return err
+}
+
+// SetBody gives r, a request that is passed on as it is, the body that ReadAny has read, or
+// that of SendInstead. Its memory counts until Release, and until r's body is closed; until
+// Release the transport may send it again.
+func (in *Inbound) SetBody(r *http.Request) {
+	r.Body, r.GetBody, r.ContentLength, r.TransferEncoding = nil, nil, 0, nil
+	buf := in.sending()
+	if buf == nil || len(buf.b) == 0 {
+		return
+	}
+	r.ContentLength, r.GetBody = int64(len(buf.b)), in.newBody
+	r.Body, _ = in.newBody()
+}
+
+// newBody implements http.Request.GetBody.
+func (in *Inbound) newBody() (io.ReadCloser, error) {
+	buf := in.sending()
+	if buf == nil {
+		return nil, errBodyGone
+	}
+	var segs segments
+	segs.add(buf.b)
+	return newSegmentReader(&segs, buf), nil
+}
+
+// sending is what SetBody sends, nil after Release.
+func (in *Inbound) sending() *buffer {
+	if in.sent != nil {
+		return in.sent
+	}
+	return in.body
+}
+
+// Begun reports whether Read has begun to read the body, so that no one else can.
 func (in *Inbound) Begun() bool { return in.begun }
 
 // Whole reports whether all of the body was read, whoever has it now.
@@ -116,7 +176,7 @@ func (in *Inbound) Replace(write func(dst []byte) []byte) *Error {
 		buf.release()
 		return &Error{
 			Status: http.StatusInternalServerError, Type: TypeServer, Code: "invalid_rewrite",
-			Message: "the gateway could not change the request's body as its configuration says; report this", Cause: err,
+			Message: "the gateway could not change the request body as configured; please report this bug", Cause: err,
 		}
 	}
 	in.body.release()
@@ -159,6 +219,9 @@ func (in *Inbound) holdSent(body []byte) (*buffer, *Error) {
 }
 
 func (in *Inbound) load(r *http.Request, limit int64) *Error {
+	if in.Endpoint.Operation == StoredResponse {
+		return nil // which has no body, and needs none
+	}
 	if r.Method != http.MethodPost {
 		return &Error{
 			Status: http.StatusMethodNotAllowed, Type: TypeInvalidRequest, Code: "method_not_allowed",
@@ -169,18 +232,11 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 	if refused != nil {
 		return refused
 	}
-	option := "max_body"
-	if all := in.Budget.Limit(); all < limit {
-		limit, option = all, "max_bodies" // it would never have room
+	if refused := in.take(r, limit); refused != nil {
+		return refused
 	}
-	in.begun = true
-	began := time.Now()
-	buf, err := readBody(r.Body, r.ContentLength, limit, in.Budget)
-	in.Took = time.Since(began)
-	if err != nil {
-		return readError(err, limit, option)
-	}
-	in.body, in.isJSON, in.whole = buf, isJSON, true
+	buf, err := in.body, error(nil)
+	in.isJSON = isJSON
 	if !isJSON {
 		fields, refused := readForm(buf.b, boundary)
 		if refused != nil {
@@ -199,11 +255,28 @@ func (in *Inbound) load(r *http.Request, limit int64) *Error {
 		return &Error{Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "invalid_json", Message: err.Error()}
 	}
 	if m := in.members.model; m.present() && in.Endpoint.Model == "" {
-		in.Model = decodeString(buf.b[m.val:m.end])
+		in.Model = ShortText(buf.b[m.val:m.end])
 	}
 	if m := in.members.stream; m.present() && in.Endpoint.API != GeminiAPI {
 		in.Stream = string(buf.b[m.val:m.end]) == "true"
 	}
+	return nil
+}
+
+// take reads the body.
+func (in *Inbound) take(r *http.Request, limit int64) *Error {
+	option := "max_body"
+	if all := in.Budget.Limit(); all < limit {
+		limit, option = all, "max_bodies" // it would never have room
+	}
+	in.begun = true
+	began := time.Now()
+	buf, err := readBody(r.Body, r.ContentLength, limit, in.Budget)
+	in.Took = time.Since(began)
+	if err != nil {
+		return readError(err, limit, option)
+	}
+	in.body, in.whole = buf, true
 	return nil
 }
 
@@ -242,9 +315,9 @@ func readError(err error, limit int64, option string) *Error {
 // maxModelName bounds a model's name in memory, logs and matchers, in bytes.
 const maxModelName = 256
 
-// decodeString returns the text of a JSON string, or "" for another value and
+// ShortText returns the text of a JSON string, or "" for another value and
 // for a text too long to be a model's name.
-func decodeString(val []byte) string {
+func ShortText(val []byte) string {
 	if len(val) < 2 || val[0] != '"' || len(val) > 6*maxModelName {
 		return ""
 	}

@@ -307,3 +307,54 @@ func TestReplace(t *testing.T) {
 		t.Errorf("a body that is not JSON: %v", refused)
 	}
 }
+
+// TestPassedBodies holds that a request which is passed on can be sent again with the same body,
+// that of SendInstead where there is one, and that its memory counts until Release and Close.
+func TestPassedBodies(t *testing.T) {
+	for name, instead := range map[string][]byte{"the client's": nil, "another": []byte("another body"), "none": {}} {
+		t.Run(name, func(t *testing.T) {
+			budget := new(Budget)
+			budget.SetLimit(1 << 20)
+			in := &Inbound{Budget: budget}
+			if err := in.ReadAny(post("/x", "", "body"), 100); err != nil {
+				t.Fatal(err)
+			}
+			want := "body"
+			if instead != nil {
+				if err := in.SendInstead(instead); err != nil {
+					t.Fatal(err)
+				}
+				want = string(instead)
+			}
+			r := post("/x", "", "something else")
+			in.SetBody(r)
+			if r.ContentLength != int64(len(want)) || (r.Body == nil) != (want == "") || (r.GetBody == nil) != (want == "") {
+				t.Fatalf("length %d, body %v", r.ContentLength, r.Body)
+			}
+			if want == "" {
+				in.Release()
+				return
+			}
+			again, err := r.GetBody()
+			if err != nil {
+				t.Fatal(err)
+			}
+			in.Release()
+			for _, body := range []io.ReadCloser{r.Body, again} {
+				if budget.Held() < int64(len(want)) {
+					t.Errorf("%d bytes are held", budget.Held())
+				}
+				if got, err := io.ReadAll(body); err != nil || string(got) != want {
+					t.Errorf("%q, %v, want %q", got, err, want)
+				}
+				_ = body.Close()
+			}
+			if budget.Held() != 0 {
+				t.Errorf("%d bytes are held", budget.Held())
+			}
+			if _, err := r.GetBody(); err == nil {
+				t.Error("the body is sent again after Release")
+			}
+		})
+	}
+}

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/caddy-llm/gateway/llmprovider/headername"
 )
 
 const (
-	// LoopHeader carries the names of the proxies that a request has come through
-	// (RFC 8586), in canonical form.
-	LoopHeader = "Cdn-Loop"
 	// loopName begins the name of each gateway, which goes on with random letters.
 	// They tell nothing about where it runs to the providers that see them.
 	loopName = "llm-gateway-"
@@ -27,7 +26,7 @@ var loopMark = []string{loopName + strings.ToLower(rand.Text()[:12])}
 // MarkLoop returns the values of LoopHeader for a request that is sent on behalf
 // of one with the header client: what that had, and the gateway's own name.
 func MarkLoop(client http.Header) []string {
-	lines := client[LoopHeader]
+	lines := client[headername.Loop]
 	if len(lines) == 0 {
 		return loopMark
 	}
@@ -38,14 +37,14 @@ func MarkLoop(client http.Header) []string {
 // this process before, or through so many gateways that it can only be in a loop.
 func CheckLoop(client http.Header) *Error {
 	gateways := 0
-	for _, line := range client[LoopHeader] {
+	for _, line := range client[headername.Loop] {
 		if strings.Contains(line, loopMark[0]) {
 			return errLoop("this request has come back to the gateway that sent it")
 		}
 		gateways += strings.Count(line, loopName)
 	}
 	if gateways >= maxGateways {
-		return errLoop(fmt.Sprintf("this request has come through %d gateways already", gateways))
+		return errLoop(fmt.Sprintf("this request has already passed through %d gateways", gateways))
 	}
 	return nil
 }
@@ -53,6 +52,6 @@ func CheckLoop(client http.Header) *Error {
 func errLoop(what string) *Error {
 	return &Error{
 		Status: http.StatusLoopDetected, Type: TypeServer, Code: "loop_detected",
-		Message: what + ": a provider's host leads to a gateway in front of it; ask the gateway's operator to correct the provider's host, port or path",
+		Message: what + ": a provider's host points back at a gateway on the request's way; ask the gateway's operator to correct the provider's host, port or path",
 	}
 }

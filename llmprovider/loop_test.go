@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-llm/gateway/llmprovider/headername"
 )
 
 func TestLoops(t *testing.T) {
@@ -27,7 +29,7 @@ func TestLoops(t *testing.T) {
 		{"too many gateways on several lines", []string{others(maxGateways - 2), "fastly", others(2)}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := CheckLoop(http.Header{LoopHeader: test.lines})
+			err := CheckLoop(http.Header{headername.Loop: test.lines})
 			if (err != nil) != test.loop {
 				t.Fatalf("the error is %v, want one: %v", err, test.loop)
 			}
@@ -35,19 +37,13 @@ func TestLoops(t *testing.T) {
 				t.Errorf("the error is %d %s", err.Status, err.Code)
 			}
 			// Whatever there was is kept, in its order, and what is sent is known again.
-			marked := MarkLoop(http.Header{LoopHeader: test.lines})
+			marked := MarkLoop(http.Header{headername.Loop: test.lines})
 			if want := strings.Join(append(test.lines[:len(test.lines):len(test.lines)], loopMark[0]), ", "); len(marked) != 1 || marked[0] != want {
 				t.Errorf("the mark is %q, want %q", marked, want)
 			}
-			if CheckLoop(http.Header{LoopHeader: marked}) == nil {
+			if CheckLoop(http.Header{headername.Loop: marked}) == nil {
 				t.Error("the mark is not known again")
 			}
 		})
-	}
-}
-
-func TestAttemptsAreMarked(t *testing.T) {
-	if got := new(outbound).header(http.Header{"Connection": {"cdn-loop"}, LoopHeader: {"cloudflare"}})[LoopHeader]; len(got) != 1 || got[0] != "cloudflare, "+loopMark[0] {
-		t.Errorf("the mark is %q", got)
 	}
 }

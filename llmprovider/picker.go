@@ -1,9 +1,7 @@
 package llmprovider
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"net/http"
 )
 
@@ -45,9 +43,9 @@ type PickerSession interface {
 	// Endpoints are the addresses to try, in this order, as the picker sent them.
 	Endpoints() []string
 
-	// Prepare makes the changes to a request that the picker asked for. It reports
-	// whether the body is another one.
-	Prepare(r *http.Request) (body bool)
+	// Prepare makes the changes to the header of a request that the picker asked for. It
+	// returns the body that is to be sent instead, which is not changed, or nil.
+	Prepare(header http.Header) (body []byte)
 
 	// Respond tells the picker which endpoint served the response, and makes the
 	// changes to its header that the picker asks for. It wraps the body if the picker
@@ -69,13 +67,3 @@ type PickerRefusal struct {
 
 // Error implements error.
 func (*PickerRefusal) Error() string { return "the endpoint picker rejected the request" }
-
-// ReplaceBody sets another body of a request, and its length.
-func ReplaceBody(r *http.Request, body []byte) {
-	if r.Body != nil {
-		_ = r.Body.Close()
-	}
-	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	r.Body, _ = r.GetBody()
-	r.ContentLength = int64(len(body))
-}

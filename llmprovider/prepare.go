@@ -11,10 +11,18 @@ import (
 // It removes the headers that Connection names. It returns an error for a host that
 // could be read in two ways, one with brackets or several colons that is no IPv6
 // address; for a request without a host, which a route for all hosts would take and no
-// policy on hosts would match; and for a request that is in a loop, as CheckLoop does.
+// policy on hosts would match; for a request target that is neither a path nor a URL with a
+// host, such as x:http://host/path, in which others would read another path; and for a
+// request that is in a loop, as CheckLoop does.
 // Call it before anything looks at the request; a second call changes nothing.
 func Prepare(r *http.Request) *Error {
 	hopbyhop.RemoveNamed(r.Header)
+	if r.URL.Opaque != "" {
+		return &Error{
+			Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "invalid_path",
+			Message: "the request target is neither a path nor a URL with a host; send one of these",
+		}
+	}
 	switch name, ok := host.Name(r.Host); {
 	case !ok:
 		return errHost("the request's host has brackets or several colons and is not an IPv6 address; write a name, or an address as in [2001:db8::1]:8080")

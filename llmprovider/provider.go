@@ -1,12 +1,13 @@
-// Package llmprovider turns a client's request into a provider's and reads the
-// answer: endpoints, credentials, the rewrite of the body, connections, usage,
-// and the shape of errors. It knows nothing of routes.
+// Package llmprovider turns a client's request into a provider's: endpoints, the rewrite of
+// the body, the shape of errors, and what is known of responses; package tap reads them. It
+// may import what is in internal and the names of headers, and knows nothing of connections,
+// kinds and routes. Begin with Provider, Inbound and Attempt.
 package llmprovider
 
 import (
 	"context"
 	"net/http"
-	"strings"
+	"net/url"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -44,7 +45,7 @@ type Provider interface {
 	// ConfiguredModels lists the models that the configuration names.
 	ConfiguredModels() []string
 
-	// CheckCredentials tells which of the provider's credentials cannot be had
+	// CheckCredentials reports which of the provider's credentials are unavailable
 	// now, and why.
 	CheckCredentials() error
 
@@ -57,11 +58,16 @@ type Provider interface {
 	Copy() Provider
 }
 
-// ModelLister is a Provider that has a list of models.
+// ModelLister is a Provider that has lists of models.
 type ModelLister interface {
-	// ModelsRequest builds the request for the provider's own list of models. loop is
-	// what MarkLoop returned for the client's request.
-	ModelsRequest(ctx context.Context, loop []string) (*http.Request, *Error)
+	// ModelLists returns the URLs of the provider's own lists of models. They are not
+	// changed.
+	ModelLists() ([]*url.URL, *Error)
+
+	// ModelsRequest builds the request for such a list, or for a page of it: u is one of
+	// ModelLists, or the same with another query. loop is what MarkLoop returned for the
+	// client's request.
+	ModelsRequest(ctx context.Context, u *url.URL, loop []string) (*http.Request, *Error)
 }
 
 // Streamer is implemented by providers whose configuration may say whether responses
@@ -109,7 +115,7 @@ type Reader interface {
 	// Usage is what is known so far.
 	Usage() *Usage
 
-	// Ended reports whether the answer said itself that it is complete.
+	// Ended reports whether the response said itself that it is complete.
 	Ended() bool
 
 	// Content reports whether content has come: in a stream an event that has some.
@@ -125,105 +131,9 @@ type Reader interface {
 	// of its API.
 	ErrorEvent(err *Error) []byte
 
-	// Failed reports whether the answer carried an error after it had begun.
+	// Failed reports whether the response carried an error after it had begun.
 	Failed() bool
 
 	// Failure is the beginning of that error as the provider wrote it, in JSON.
 	Failure() []byte
 }
-
-// NewReader returns the reader for the attempt's response. events reports whether it
-// is a stream of server-sent events, whatever its content type says. It is called once,
-// when there is a response: the attempt then lets go of the request, which is not to be
-// held for as long as a stream is open.
-func (a *Attempt) NewReader(res *http.Response, events bool) Reader {
-	newReader := a.newReader
-	a.newReader, a.segs, a.buf = nil, segments{}, nil
-	if newReader != nil {
-		if r := newReader(res, events); r != nil {
-			return r
-		}
-	}
-	switch {
-	case Compressed(res.Header):
-	case events:
-		r := new(eventReader)
-		r.tap.usage, r.tap.hide, r.usage.operation = &r.usage, a.hideUsage, a.Endpoint.Operation
-		r.usage.api = a.Endpoint.API
-		return r
-	case MediaType(res.Header) == "application/json":
-		r := new(jsonReader)
-		r.tap.usage, r.usage.operation = &r.usage, a.Endpoint.Operation
-		r.usage.api = a.Endpoint.API
-		return r
-	}
-	return new(plainReader)
-}
-
-// IsEvents reports whether a header says that its response is a stream of server-sent
-// events.
-func IsEvents(header http.Header) bool { return MediaType(header) == "text/event-stream" }
-
-// Compressed reports whether a body is compressed.
-func Compressed(header http.Header) bool {
-	encoding := header.Get("Content-Encoding")
-	return encoding != "" && !strings.EqualFold(encoding, "identity")
-}
-
-// PlainReader returns a reader that passes everything on unread.
-func PlainReader() Reader { return new(plainReader) }
-
-// plainReader passes everything on unread.
-type plainReader struct{ usage usageReader }
-
-func (r *plainReader) Head(*Head)                                    {}
-func (r *plainReader) Write(p []byte, pass func([]byte) error) error { return pass(p) }
-func (r *plainReader) Finish(func([]byte) error) error               { return nil }
-func (r *plainReader) Usage() *Usage                                 { return &r.usage.Usage }
-func (r *plainReader) Ended() bool                                   { return false }
-func (r *plainReader) Failed() bool                                  { return false }
-func (r *plainReader) Failure() []byte                               { return nil }
-func (r *plainReader) Content() bool                                 { return true }
-func (r *plainReader) Settled() bool                                 { return false }
-func (r *plainReader) Unfinished() bool                              { return false }
-func (r *plainReader) ErrorEvent(err *Error) []byte                  { return err.Event() }
-
-// jsonReader reads a JSON document.
-type jsonReader struct {
-	plainReader
-	tap jsonTap
-}
-
-func (r *jsonReader) Write(p []byte, pass func([]byte) error) error {
-	r.tap.write(p)
-	return pass(p)
-}
-
-func (r *jsonReader) Ended() bool      { return r.tap.complete() }
-func (r *jsonReader) Unfinished() bool { return r.tap.depth > 0 || r.tap.inString }
-
-// eventReader reads server-sent events.
-type eventReader struct {
-	plainReader
-	tap eventTap
-}
-
-func (r *eventReader) Write(p []byte, pass func([]byte) error) error { return r.tap.write(p, pass) }
-func (r *eventReader) Finish(pass func([]byte) error) error          { return r.tap.finish(pass) }
-func (r *eventReader) Ended() bool                                   { return r.tap.ended }
-func (r *eventReader) Failed() bool                                  { return r.tap.failed }
-func (r *eventReader) Failure() []byte                               { return r.tap.failure }
-func (r *eventReader) Content() bool                                 { return r.tap.content }
-func (r *eventReader) Settled() bool                                 { return r.tap.settled }
-func (r *eventReader) Unfinished() bool                              { return r.tap.unfinished() }
-
-func (r *eventReader) ErrorEvent(err *Error) []byte {
-	return err.EventOf(r.usage.operation, r.usage.api, r.tap.events)
-}
-
-// Interface guards
-var (
-	_ Reader = (*plainReader)(nil)
-	_ Reader = (*jsonReader)(nil)
-	_ Reader = (*eventReader)(nil)
-)

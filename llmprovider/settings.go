@@ -25,10 +25,6 @@ type Settings struct {
 	WithoutStreamOptions bool
 }
 
-// TranslationHeader is the header in which a client asks for a translation without loss,
-// by the value strict. It is the gateway's, and reaches no provider.
-const TranslationHeader = "Llm-Translation"
-
 // FixedModel is a model that the configuration names.
 type FixedModel struct {
 	Name string

@@ -1,11 +1,12 @@
 package llmprovider
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
 )
 
 // Edits says what a provider's configuration changes in a request body.
@@ -150,14 +151,8 @@ func Edited(body []byte, e *Edits) ([]byte, error) {
 
 // removal is the cut that takes a member out together with one of its commas.
 func removal(body []byte, at member) cut {
-	if i := skipSpace(body, at.end); body[i] == ',' {
-		return cut{at.key, i + 1, nil}
-	}
-	start := at.key
-	if i := bytes.LastIndexByte(body[:at.key], ','); i >= 0 && skipSpace(body, i+1) == at.key {
-		start = i
-	}
-	return cut{start, at.end, nil}
+	start, end := jsonscan.Removal(body, at.key, at.end)
+	return cut{start, end, nil}
 }
 
 var includeUsageOnly = []byte(`{"include_usage":true}`)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
+
+	"github.com/caddy-llm/gateway/internal/jsontest"
 )
 
 // joined is a body as the provider gets it.
@@ -149,48 +151,12 @@ func TestSpliceOfAMegabyteAgreesWithSjson(t *testing.T) {
 	}
 }
 
-// pair is a member of an object as it stands in a text.
-type pair struct{ name, value string }
-
-// decodeMembers reads an object with encoding/json and keeps the order and the
-// text of its members. ok reports whether it is valid.
-func decodeMembers(doc []byte) (pairs []pair, ok bool) {
-	if !json.Valid(doc) {
-		return nil, false
-	}
-	d := json.NewDecoder(bytes.NewReader(doc))
-	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return nil, false
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, false
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return nil, false
-		}
-		pairs = append(pairs, pair{name.(string), string(value)})
-	}
-	return pairs, true
-}
-
-func find(pairs []pair, name string) (value string, ok bool) {
-	for _, p := range pairs {
-		if p.name == name {
-			return p.value, true
-		}
-	}
-	return "", false
-}
-
 var rewritten = []string{"model", "stream", "stream_options"}
 
 // others are the members that no edit may touch.
-func others(pairs []pair) (out []pair) {
+func others(pairs []jsontest.Member) (out []jsontest.Member) {
 	for _, p := range pairs {
-		if p.name != rewritten[0] && p.name != rewritten[1] && p.name != rewritten[2] {
+		if p.Name != rewritten[0] && p.Name != rewritten[1] && p.Name != rewritten[2] {
 			out = append(out, p)
 		}
 	}
@@ -199,13 +165,13 @@ func others(pairs []pair) (out []pair) {
 
 // unambiguous reports whether each member that the gateway rewrites is there at
 // most once, under its exact name.
-func unambiguous(pairs []pair) bool {
+func unambiguous(pairs []jsontest.Member) bool {
 	for _, name := range rewritten {
 		n := 0
 		for _, p := range pairs {
-			read, _, _ := strings.Cut(p.name, "\x00")
-			if strings.EqualFold(strings.ReplaceAll(read, "\uFFFD", ""), name) || strings.EqualFold(p.name, name) {
-				if n++; n > 1 || p.name != name {
+			read, _, _ := strings.Cut(p.Name, "\x00")
+			if strings.EqualFold(strings.ReplaceAll(read, "\uFFFD", ""), name) || strings.EqualFold(p.Name, name) {
+				if n++; n > 1 || p.Name != name {
 					return false
 				}
 			}
@@ -222,11 +188,11 @@ func checkSplice(t *testing.T, body []byte, m *members, e Edits) {
 	if !bytes.Equal(body, before) {
 		t.Fatalf("the client's body was changed from %q to %q", before, body)
 	}
-	old, ok := decodeMembers(body)
+	old, ok := jsontest.Members(body)
 	if !ok {
 		return // for the provider to refuse
 	}
-	now, ok := decodeMembers(out)
+	now, ok := jsontest.Members(out)
 	if !ok {
 		t.Fatalf("%q became invalid: %q", body, out)
 	}
@@ -234,12 +200,12 @@ func checkSplice(t *testing.T, body []byte, m *members, e Edits) {
 		t.Fatalf("other members were changed: %q became %q", body, out)
 	}
 	expect := func(name, want string, wanted bool) {
-		if got, ok := find(now, name); ok != wanted || got != want {
+		if got, ok := jsontest.Find(now, name); ok != wanted || got != want {
 			t.Fatalf("%s is %q (%v), want %q (%v): %q became %q", name, got, ok, want, wanted, body, out)
 		}
 	}
 	kept := func(name string, set []byte) {
-		want, there := find(old, name)
+		want, there := jsontest.Find(old, name)
 		if set != nil {
 			want, there = string(set), true
 		}
@@ -251,7 +217,7 @@ func checkSplice(t *testing.T, body []byte, m *members, e Edits) {
 	case e.DropOptions:
 		expect("stream_options", "", false)
 	case e.IncludeUsage:
-		options, _ := find(now, "stream_options")
+		options, _ := jsontest.Find(now, "stream_options")
 		var decoded map[string]any
 		if json.Unmarshal([]byte(options), &decoded) != nil || decoded["include_usage"] != true {
 			t.Fatalf("the options are %s: %q became %q", options, body, out)
@@ -291,7 +257,7 @@ func FuzzSplice(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		m, err := scanObject(body)
-		pairs, isObject := decodeMembers(body)
+		pairs, isObject := jsontest.Members(body)
 		if err != nil {
 			overlong := bytes.IndexByte(body, 0xc0) >= 0 || bytes.IndexByte(body, 0xc1) >= 0 // encoding/json does not tell
 			if isObject && unambiguous(pairs) && !overlong {
@@ -304,13 +270,13 @@ func FuzzSplice(f *testing.F) {
 		}
 		if isObject {
 			for i, at := range []member{m.model, m.stream, m.streamOptions} {
-				want, there := find(pairs, rewritten[i])
+				want, there := jsontest.Find(pairs, rewritten[i])
 				if there != at.present() || there && want != string(body[at.val:at.end]) {
 					t.Fatalf("%s of %q found at %+v", rewritten[i], body, at)
 				}
 			}
 			if want := gjson.GetBytes(body, "model"); m.model.present() && want.Type == gjson.String && len(want.Str) <= maxModelName {
-				if got := decodeString(body[m.model.val:m.model.end]); got != strings.ToValidUTF8(want.Str, "\uFFFD") {
+				if got := ShortText(body[m.model.val:m.model.end]); got != strings.ToValidUTF8(want.Str, "\uFFFD") {
 					t.Fatalf("the model of %q is %q, want %q", body, got, want.Str)
 				}
 			}

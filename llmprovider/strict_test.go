@@ -47,7 +47,7 @@ func randomJSON(r *rand.Rand, out *bytes.Buffer, depth int, wild float64) {
 			case r.IntN(6) == 0:
 				pick(`\n`, `\"`, `\\`, `\/`, `\b\f\r\t`, `\u0041`, `\uD83D\uDE00`, `\ud800`)
 			case r.IntN(50) == 0: // as long as text must be that is searched in another way
-				out.WriteString(strings.Repeat("é plain", longText/8+r.IntN(99)))
+				out.WriteString(strings.Repeat("é plain", 32+r.IntN(99)))
 			default:
 				pick("a", "model", "é", "通义", "\U0001F600", " ", "{", "]", ":", ",", "'", "/*", "\x7f", "\u2028")
 			}

@@ -1,7 +1,5 @@
 package llmprovider
 
-import "strings"
-
 // Usage is what a provider's response says of itself. It comes from the provider,
 // so its texts are bounded before they are used as labels.
 type Usage struct {
@@ -23,6 +21,10 @@ type Usage struct {
 	// Model is the model that the provider says it used.
 	Model string
 
+	// Background reports whether a stored response was made without anybody waiting for
+	// it, so that its usage was not reported when it was asked for.
+	Background bool
+
 	// FinishReason is why the first choice ended, such as "stop" or "length".
 	FinishReason string
 }
@@ -39,26 +41,3 @@ func (u *Usage) Add(other *Usage) {
 
 // Zero reports whether there are no tokens to count.
 func (u *Usage) Zero() bool { return u.PromptTokens == 0 && u.CompletionTokens == 0 }
-
-// maxFinishReason bounds a believable finish reason, in bytes.
-const maxFinishReason = 32
-
-// setFinish takes the reason if it is a plain word.
-func (u *Usage) setFinish(reason string) {
-	if reason == "" || len(reason) > maxFinishReason {
-		return
-	}
-	for _, c := range []byte(reason) {
-		if c != '_' && c != '-' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			return
-		}
-	}
-	u.FinishReason = strings.Clone(reason) // it may be part of a large text
-}
-
-// setModel takes the JSON string value as the model's name.
-func (u *Usage) setModel(value []byte) {
-	if u.Model == "" {
-		u.Model = decodeString(value)
-	}
-}

@@ -9,6 +9,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/internal/version"
+	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/httproute"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
@@ -18,7 +21,8 @@ func init() {
 
 // AdminAPI adds to Caddy's admin endpoint `GET /llm`, the live state as JSON, with
 // where each entry came from and without any key, and `/llm/limits`, where limits
-// stand, with `POST /llm/limits/NAME/reset` and `POST /llm/limits/NAME/credit`.
+// stand, with `POST /llm/limits/NAME/reset` and `POST /llm/limits/NAME/credit`, and
+// `/llm/cache`, what the cache does, with `POST /llm/cache/purge`.
 type AdminAPI struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -35,6 +39,8 @@ func (AdminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/llm", Handler: caddy.AdminHandlerFunc(serveAdmin)},
 		{Pattern: limitsPath, Handler: caddy.AdminHandlerFunc(serveLimits)},
 		{Pattern: limitsPath + "/", Handler: caddy.AdminHandlerFunc(serveLimits)},
+		{Pattern: cachePath, Handler: caddy.AdminHandlerFunc(serveCache)},
+		{Pattern: cachePath + "/", Handler: caddy.AdminHandlerFunc(serveCache)},
 	}
 }
 
@@ -63,7 +69,7 @@ type View struct {
 
 	// Authorization is nil if all requests to Gateways may pass and llm_authz has
 	// refused none.
-	Authorization *AuthorizationView `json:"authorization,omitempty"`
+	Authorization *authz.View `json:"authorization,omitempty"`
 }
 
 // maxAdminEndpoints is the most endpoints of a pool in a View.
@@ -85,7 +91,7 @@ type ProviderView struct {
 
 // ListenerView is a listener of the gateway's own in a View.
 type ListenerView struct {
-	*Listener
+	*listen.Listener
 	// Problem says why nothing listens there.
 	Problem string `json:"problem,omitempty"`
 }
@@ -101,9 +107,10 @@ type RouteView struct {
 
 // RuleView is a rule in a View.
 type RuleView struct {
-	Name     string     `json:"name,omitempty"`
-	Backends []*Backend `json:"backends"`
-	Missing  []string   `json:"missing,omitempty"` // providers that there are none of
+	Name     string             `json:"name,omitempty"`
+	Backends []*Backend         `json:"backends"`
+	Targets  []httproute.Target `json:"targets,omitempty"` // of a rule with a handler
+	Missing  []string           `json:"missing,omitempty"` // providers that there are none of
 }
 
 // View returns the live state.
@@ -118,10 +125,10 @@ func (a *App) View() View {
 	for _, name := range sorted(names) {
 		p := s.providers[name]
 		pv := ProviderView{
-			Name: name, Host: p.host, Origin: p.origin, KeyFrom: p.CredentialRef(""), Models: p.ConfiguredModels(), InFlight: p.state.inFlight.Load(),
+			Name: name, Host: p.host, Origin: p.origin, KeyFrom: p.CredentialRef(""), Models: p.ConfiguredModels(), InFlight: p.state.InFlight.Load(),
 		}
 		pv.Pool = p.poolView(now, maxAdminEndpoints)
-		if until := p.state.coolingUntil(now); !until.IsZero() {
+		if until := p.state.Pauses.Until(now); !until.IsZero() {
 			pv.CoolingUntil = &until
 		}
 		v.Providers = append(v.Providers, pv)
@@ -139,19 +146,26 @@ func (a *App) View() View {
 		}
 	}
 	for _, address := range slices.Sorted(maps.Keys(s.listeners)) {
-		v.Listeners = append(v.Listeners, ListenerView{s.listeners[address].Listener, a.gateways.problem(address)})
+		v.Listeners = append(v.Listeners, ListenerView{s.listeners[address].Listener, a.gateways.Problem(address)})
 	}
 	if s.state != nil {
 		v.Findings = s.state.Findings
 	}
-	v.Authorization = a.authorizationView(s.state)
+	var policies *authz.Config
+	if s.state != nil {
+		policies = s.state.Authorization
+	}
+	v.Authorization = a.denials.View(policies)
 	return v
 }
 
 func rulesView(rules []*Rule, targets [][]target) []RuleView {
 	out := make([]RuleView, 0, len(rules))
 	for i, rule := range rules {
-		rv := RuleView{Name: rule.Name, Backends: rule.Backends}
+		rv := RuleView{Name: rule.Name, Backends: rule.Backends, Targets: rule.handlerTargets()}
+		if rv.Backends == nil {
+			rv.Backends = []*Backend{}
+		}
 		for j := range targets[i] {
 			if targets[i][j].provider == nil {
 				rv.Missing = append(rv.Missing, rule.Backends[j].Provider)

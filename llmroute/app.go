@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,12 +18,16 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/livefile"
 	"github.com/caddy-llm/gateway/internal/placeholder"
-	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmprovider/dialect"
-	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/cache"
+	"github.com/caddy-llm/gateway/llmroute/capture"
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit"
-	"github.com/caddy-llm/gateway/llmroute/limit/limithttp"
+	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/meter"
+	"github.com/caddy-llm/gateway/llmroute/price"
+	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 func init() {
@@ -56,9 +59,9 @@ type App struct {
 	AllowedOrigins []string `json:"allowed_origins,omitempty"`
 
 	// The clients that may use the ports of Gateways and sidecars, by virtual keys: what
-	// the handler `llm_keys` is for sites. Policies are asked first. Default: whoever
-	// policies let pass.
-	Keys *Keys `json:"keys,omitempty"`
+	// the handler `llm_keys` is for sites. Policies are checked first. Default: all clients
+	// that policies admit.
+	Keys *virtualkey.Keys `json:"keys,omitempty"`
 
 	// How requests at the gateway's own listeners are traced: the settings of
 	// Caddy's handler [tracing](/docs/json/apps/http/servers/routes/handle/tracing/),
@@ -67,7 +70,7 @@ type App struct {
 
 	// What the gateway listens on by itself, beside the sites. A source may add
 	// others.
-	Listeners []*Listener `json:"listeners,omitempty"`
+	Listeners []*listen.Listener `json:"listeners,omitempty"`
 
 	// Where further providers and routes come from. They are replaced while
 	// the gateway runs, without a reload.
@@ -84,8 +87,9 @@ type App struct {
 	StatusPage *bool `json:"status_page,omitempty"`
 
 	// The names of hosts by which the page may be asked for, beside `localhost`
-	// and IP addresses. A browser that was led here by another name gets nothing:
-	// a site that it visits could otherwise read the page. Default: none.
+	// and IP addresses. A browser that was directed here under another name gets nothing,
+	// since a site that it visits could otherwise read the page (DNS rebinding). Default:
+	// none.
 	StatusHosts []string `json:"status_hosts,omitempty"`
 
 	// How long streams may go on after the process was told to stop. Then they
@@ -93,13 +97,13 @@ type App struct {
 	DrainTimeout caddy.Duration `json:"drain_timeout,omitempty"`
 
 	// The most bytes of request bodies that are held at once, over all requests. A
-	// body is held until the provider that answers has it. A request beyond the bound
-	// gets a 503 with Retry-After, and one that alone is larger a 413. Default: a
-	// quarter of the memory limit, which is GOMEMLIMIT, the container's, or the
-	// machine's memory.
+	// body is held until the provider that responds has received it. A request beyond the
+	// bound gets a 503 with Retry-After, and one that alone is larger a 413. Default: a
+	// quarter of the memory limit, which is GOMEMLIMIT, the container's, or the machine's
+	// memory.
 	MaxBodies int64 `json:"max_bodies,omitempty"`
 
-	// A file with the prices of models, for the cost of each answer in logs and
+	// A file with the prices of models, for the cost of each response in logs and
 	// metrics. It is YAML: the currency, and a list of prices of a million tokens.
 	//
 	//	currency: USD
@@ -118,9 +122,9 @@ type App struct {
 	//
 	// The file is read when the configuration is loaded, and a mistake in it stops
 	// that. It is read again at most once a second while requests arrive; a
-	// mistake in the new version is logged, and the last good one stays in force.
-	// Replace it by renaming a new one over it. At most 8 MiB. A relative path
-	// starts at Caddy's working directory. Default: no prices.
+	// mistake in the new version is logged, and the last valid one stays in use. Replace it
+	// by renaming a new one over it. At most 8 MiB. A relative path starts at Caddy's
+	// working directory. Default: no prices.
 	Prices string `json:"prices,omitempty"`
 
 	// A file with what is known of vendors and models whose APIs requests are translated
@@ -138,34 +142,45 @@ type App struct {
 	// clients get them, by name: guards deny and mask. Rules name those that look at their requests. Default: no guards.
 	Guards map[string]*guard.Definition `json:"guards,omitempty"`
 
+	// Texts that are added to requests before they are sent, by name: messages before and
+	// after the conversation, and templates that clients name. Rules name those that are
+	// added to their requests. Default: no prompts.
+	Prompts map[string]*prompt.Definition `json:"prompts,omitempty"`
+
+	// Where the responses are kept that rules with `cache` give to equal requests, and for
+	// how long. Default: in memory, for an hour.
+	Cache *cache.Config `json:"cache,omitempty"`
+
 	// The workload that the gateway acts for, as metrics name it. Default: what
 	// the source knows.
 	Identity Identity `json:"identity,omitzero"`
 
-	ctx      caddy.Context // for snapshots; has no OnCancel functions
-	logger   *zap.Logger
-	static   map[string]*provider
-	handlers []*Handler
-	served   map[string]bool // tables that sites route by
-	source   Source
-	runner   *runner
-	key      string // of runner
-	metrics  *metrics
-	prices   *livefile.File[*priceTable] // nil without one
-	open     openRequests
-	outbound *outbound
-	bodies   *budget
-	status   *listener
-	hasPage  bool // somewhere
-	gateways listeners
-	denials  denials
-	tracing  caddyhttp.MiddlewareHandler // nil without
-	filters  []filter.Filter             // of the configuration, in their order, without guards
-	guarded  []filter.Filter             // the same with guards, nil without any
-	guards   *guard.Filter               // nil without
-	limits   *limithttp.Filter           // nil without
-	done     chan struct{}
-	stopOnce sync.Once
+	ctx            caddy.Context // for snapshots; has no OnCancel functions
+	logger         *zap.Logger
+	static         map[string]*provider
+	handlers       []*Handler
+	authenticators authenticators
+	served         map[string]bool // tables that sites route by
+	source         Source
+	runner         *runner
+	key            string // of runner
+	metrics        *meter.Metrics
+	prices         *livefile.File[*price.Table] // nil without one
+	open           openRequests
+	outbound       *capture.Outbound
+	bodies         *budget
+	status         *listen.Running
+	hasPage        bool // somewhere
+	gateways       listen.Listeners
+	denials        authz.Denials
+	tracing        caddyhttp.MiddlewareHandler // nil without
+	guards         *guard.Filter               // of the configuration
+	prompts        *prompt.Filter              // of the configuration
+	limits         *configLimits               // nil without, and without a source that may have some
+	cache          *cache.Cache
+	caches         atomic.Bool // some rule uses cache, or it is configured
+	done           chan struct{}
+	stopOnce       sync.Once
 
 	mu      sync.Mutex // guards changes of current
 	closed  bool
@@ -178,156 +193,6 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 		ID:  "llm",
 		New: func() caddy.Module { return new(App) },
 	}
-}
-
-// Provision loads the providers and the source. It contacts nobody.
-func (a *App) Provision(ctx caddy.Context) error {
-	a.ctx, a.logger = ctx, ctx.Logger()
-	a.static, a.served = make(map[string]*provider), make(map[string]bool)
-	a.done = make(chan struct{})
-	if a.StatusListen == "" {
-		a.StatusListen = defaultStatusListen
-	}
-	if a.DrainTimeout == 0 {
-		a.DrainTimeout = caddy.Duration(defaultDrain)
-	}
-	var err error
-	if a.metrics, err = acquireMetrics(ctx.GetMetricsRegistry()); err != nil {
-		return err
-	}
-	if err := ctx.GetMetricsRegistry().Register(appCollector{a}); err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
-	}
-	if a.Profiles != "" {
-		path, err := caddy.NewReplacer().ReplaceOrErr(a.Profiles, true, true)
-		if err != nil {
-			return fmt.Errorf("profiles: %w", err)
-		}
-		table, err := dialect.ReadProfiles(path)
-		if err != nil {
-			return fmt.Errorf("profiles: %w", err)
-		}
-		ctx.Context = dialect.WithProfiles(ctx.Context, table)
-		a.ctx = ctx // of providers of the source
-	}
-	if a.Prices != "" {
-		path, err := caddy.NewReplacer().ReplaceOrErr(a.Prices, true, true)
-		if err != nil {
-			return fmt.Errorf("prices: %w", err)
-		}
-		if a.prices, err = livefile.Open(path, pricesKind, a.logger); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{"tls", "events"} {
-		// The status listener needs them; an app cannot be loaded after this.
-		if _, err := ctx.App(name); err != nil {
-			return fmt.Errorf("getting the %s app: %w", name, err)
-		}
-	}
-	a.outbound, a.bodies = acquireOutbound(), acquireBudget()
-	modules, err := ctx.LoadModule(a, "ProvidersRaw")
-	if err != nil {
-		return fmt.Errorf("loading providers: %w", err)
-	}
-	loaded, _ := modules.(map[string]any)
-	for name, module := range loaded {
-		if err := checkName(name); err != nil {
-			return err
-		}
-		p := a.newProvider(name, module.(llmprovider.Provider), nil)
-		p.origin = "configuration"
-		a.static[name] = p
-		if err := p.CheckCredentials(); err != nil {
-			a.logger.Error("API key unavailable; requests to this provider get 503 until it is", zap.String("provider", name), zap.Error(err))
-		}
-	}
-	if err := a.provisionGuards(ctx); err != nil {
-		return err
-	}
-	for name, routes := range a.Routes {
-		for i, route := range routes {
-			if err := a.provisionRoute(ctx, route); err != nil {
-				return fmt.Errorf("table %s: route %d: %w", name, i+1, err)
-			}
-		}
-	}
-	for i, l := range a.Listeners {
-		if err := l.validate(); err != nil {
-			return fmt.Errorf("listener %d: %w", i+1, err)
-		}
-	}
-	if len(a.Tracing) > 0 {
-		module, err := ctx.LoadModuleByID("http.handlers.tracing", a.Tracing)
-		if err != nil {
-			return fmt.Errorf("tracing: %w", err)
-		}
-		a.tracing = module.(caddyhttp.MiddlewareHandler)
-	}
-	if err := a.provisionSource(ctx); err != nil {
-		return err
-	}
-	if err := a.provisionKeys(ctx); err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
-	if err := a.provisionLimits(ctx); err != nil {
-		return err
-	}
-	if a.guards != nil { // whatever else looks at a request sees it masked
-		a.guarded = slices.Concat([]filter.Filter{a.guards}, a.filters)
-	}
-	return nil
-}
-
-func checkName(name string) error {
-	if name == "" || strings.ContainsAny(name, "/ \t\n{}") {
-		return fmt.Errorf("%q is not a provider's name; write one without spaces, slashes and braces", name)
-	}
-	return nil
-}
-
-func (a *App) provisionRoute(ctx caddy.Context, route *Route) error {
-	if len(route.Hosts) == 0 {
-		return errors.New("no hosts; name at least one, or \"*\"")
-	}
-	for i, rule := range route.Rules {
-		if err := a.provisionRule(ctx, rule); err != nil {
-			return fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
-		}
-	}
-	return nil
-}
-
-// provisionRule provisions a rule of the configuration, whose providers must be
-// known unless a source may still supply them.
-func (a *App) provisionRule(ctx caddy.Context, rule *Rule) error {
-	if err := rule.Provision(ctx); err != nil {
-		return err
-	}
-	for _, b := range rule.Backends {
-		if a.static[b.Provider] == nil && a.source == nil && len(a.SourceRaw) == 0 && b.Unusable == "" {
-			return fmt.Errorf("there is no provider %q; define it in the llm app, whose providers are: %s", b.Provider, a.providerNames())
-		}
-	}
-	return a.checkGuards(rule)
-}
-
-func (a *App) provisionSource(ctx caddy.Context) error {
-	if len(a.SourceRaw) == 0 {
-		return nil
-	}
-	key := string(a.SourceRaw)
-	module, err := ctx.LoadModule(a, "SourceRaw")
-	if err != nil {
-		return fmt.Errorf("loading the source: %w", err)
-	}
-	a.source = module.(Source)
-	if reader, ok := module.(KeysSource); ok && a.Keys != nil && a.Keys.Secret != "" {
-		reader.UseKeys(a.Keys.Secret)
-		key += " keys " + a.Keys.Secret
-	}
-	a.key, a.runner = key, acquireRunner(key)
-	return nil
 }
 
 // Validate checks that the configuration can work.
@@ -364,21 +229,22 @@ func (a *App) Start() error {
 		}
 	}
 	a.apply()
-	a.startLimits()
 	a.warnOfGuards()
-	a.gateways.begin(a)
+	a.warnOfPrompts()
+	a.warnOfCache()
+	a.gateways.Begin(a.listenOptions())
 	if a.StatusListen != "off" {
 		var err error
 		if a.status, err = a.startStatus(); err != nil {
 			return fmt.Errorf("starting the status listener: %w; write another address as status_listen, or off", err)
 		}
 	}
-	a.metrics.started.Store(a, nil)
+	serving.Store(a, nil)
 	if a.hasPage {
 		go a.keepHistory()
 	}
 	go a.drainOnExit()
-	if slices.ContainsFunc(a.ownListeners(), (*Listener).isSidecar) {
+	if slices.ContainsFunc(a.ownListeners(), (*listen.Listener).IsSidecar) {
 		go a.warnOfAdmin()
 	}
 	return nil
@@ -400,22 +266,22 @@ func (a *App) Stop() error {
 }
 
 func (a *App) stopListeners() error {
-	a.gateways.end()
+	a.gateways.End()
 	if a.status == nil || caddy.Exiting() {
 		return nil
 	}
 	status := a.status
 	a.status = nil
-	return status.stop()
+	return status.Stop()
 }
 
 // Cleanup gives back what Provision acquired. Requests in flight go on.
 func (a *App) Cleanup() error {
 	a.stopOnce.Do(func() { close(a.done) })
 	if err := a.stopListeners(); err != nil { // Caddy stops no app whose Start failed
-		a.logger.Error("closing listeners", zap.Error(err))
+		a.logger.Error("failed to close listeners", zap.Error(err))
 	}
-	a.gateways.wait() // nothing but the end of the process ends the requests then
+	a.gateways.Wait() // nothing but the end of the process ends the requests then
 	a.mu.Lock()
 	if a.closed {
 		a.mu.Unlock()
@@ -433,7 +299,7 @@ func (a *App) Cleanup() error {
 		return err
 	}
 	if a.outbound != nil {
-		if _, err := outbounds.Delete(""); err != nil {
+		if err := capture.ReleaseOutbound(); err != nil {
 			return err
 		}
 		if err := releaseBudget(); err != nil {

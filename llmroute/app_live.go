@@ -7,6 +7,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/meter"
 )
 
 // snapshot returns what requests are routed by now.
@@ -54,16 +57,21 @@ func (a *App) replace(onlyFirst bool) {
 	}
 	began := time.Now()
 	next := a.build(old, state)
-	next.number = a.metrics.snapshots.Add(1)
+	next.number = a.metrics.NextSnapshot()
 	a.current.Store(next)
+	if l := next.limits; l != nil && (old == nil || old.limits != l) {
+		l.filter.Set().Activate()
+	}
 	if old != nil {
 		old.life.release()
 	}
-	a.metrics.identify(a.identity(state))
-	a.gateways.change()
-	a.metrics.source.use(next)
+	identity := a.identity(state)
+	a.metrics.Identify(meter.Workload{Namespace: identity.Namespace, Name: identity.Workload})
+	a.gateways.Change()
+	a.metrics.UseSource(next.made, next.source())
+	a.warnOfLimits(next)
 	if state != nil {
-		a.logger.Info("configuration from the source is in use", zap.Uint64("snapshot", next.number), zap.Int("providers", len(next.providers)),
+		a.logger.Info("configuration from the source applied", zap.Uint64("snapshot", next.number), zap.Int("providers", len(next.providers)),
 			zap.Int("routes", len(next.routes)), zap.Int("findings", len(state.Findings)), zap.Duration("took", time.Since(began)))
 	}
 }
@@ -93,7 +101,7 @@ func (a *App) unready() string {
 		return "waiting for the first configuration from the source"
 	}
 	for _, l := range a.ownListeners() {
-		if problem := a.gateways.problem(l.Address); problem != "" {
+		if problem := a.gateways.Problem(l.Address); problem != "" {
 			return "cannot listen at " + l.Address + ": " + problem
 		}
 	}
@@ -102,7 +110,7 @@ func (a *App) unready() string {
 
 // ownListeners are those of the configuration, as opposed to those that objects of
 // the source ask for.
-func (a *App) ownListeners() []*Listener {
+func (a *App) ownListeners() []*listen.Listener {
 	if early, ok := a.source.(EarlyListener); ok {
 		return slices.Concat(a.Listeners, early.Listeners())
 	}

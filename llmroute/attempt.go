@@ -8,6 +8,9 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
+	"github.com/caddy-llm/gateway/llmroute/meter"
+	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
 // attempt is one request to one provider, up to the head of its response. Several
@@ -27,8 +30,8 @@ type attempt struct {
 
 	ctx    context.Context //nolint:containedctx // ends with the attempt
 	cancel context.CancelCauseFunc
-	dog    *watchdog // nil if nothing is sent
-	span   *attemptSpan
+	dog    *receive.Watchdog // nil if nothing is sent
+	span   *meter.AttemptSpan
 
 	sent time.Time
 	took time.Duration // until the response's head or the error
@@ -47,27 +50,37 @@ func (x *exchange) begin(t *target, endpoint string) (*attempt, *llmprovider.Err
 	}
 	a.provider, a.settings, a.endpoint = t.provider, t.settings(x.rule), endpoint
 	a.settings.Address = endpoint
-	a.settings.Strict = a.settings.Strict || x.r.Header.Get(llmprovider.TranslationHeader) == TranslationStrict
+	a.settings.Strict = a.settings.Strict || x.wantsStrict()
 	x.attempt = a
 	x.start(a)
-	a.ctx = x.traced.begin(x)
+	if x.traced != nil {
+		model, fixed := a.provider.RequestModel(x.in, a.settings)
+		a.ctx, a.span = x.traced.Begin(a.ctx, &meter.TracedAttempt{
+			Provider: a.provider.name, Host: a.provider.host, Rule: x.rule.Name, Operation: x.operation(), Model: model, Fixed: fixed, Number: x.Attempts,
+		})
+	}
 	x.knowsStreamOptions()
 	var refused *llmprovider.Error
 	if a.out, refused = x.newAttempt(a, a.settings); refused != nil {
 		return a, refused
 	}
 	a.model, a.fixedModel, a.stream, a.translation = a.out.Model, a.out.FixedModel, a.out.Stream, a.out.Translation
-	x.h.app.metrics.translated(a.translation)
+	x.h.app.metrics.Translated(a.translation)
 	x.show(shown{provider: a.provider.name, rule: x.rule.Name, model: a.model, client: x.client, stream: a.stream})
 	if a.out.StreamForced {
-		if c := x.h.logger.Check(zapcore.DebugLevel, "the client asked for a stream, and the configuration turns it off"); c != nil {
+		if c := x.h.logger.Check(zapcore.DebugLevel, "stream requested by the client, but turned off by the configuration"); c != nil {
 			c.Write(x.logFields()...)
 		}
 	}
-	a.span.sends(a.out)
-	a.dog = startWatchdog(a.provider.Timeouts().FirstByte, a.cancel)
-	a.provider.state.inFlight.Add(1)
+	a.span.Sends(a.out)
+	a.dog = receive.Watch(a.provider.Timeouts().FirstByte, a.cancel)
+	a.provider.state.InFlight.Add(1)
 	return a, nil
+}
+
+// wantsStrict reports whether the client wants no translation with loss.
+func (x *exchange) wantsStrict() bool {
+	return x.r.Header.Get(headername.Translation) == TranslationStrict
 }
 
 // send sends the attempt and waits for the head of its response.
@@ -82,8 +95,8 @@ func (a *attempt) send() {
 // has let go of it.
 func (x *exchange) finish(a *attempt) {
 	if a.dog != nil {
-		a.provider.state.inFlight.Add(-1)
-		a.dog.stop()
+		a.provider.state.InFlight.Add(-1)
+		a.dog.Stop()
 	}
 	a.cancel(nil)
 	x.mu.Lock()
@@ -94,7 +107,7 @@ func (x *exchange) finish(a *attempt) {
 		}
 	}
 	x.mu.Unlock()
-	a.span.end(x)
+	a.span.Ended(&x.Outcome)
 }
 
 // start gives the attempt a context, which ends with the request, or when the drain

@@ -12,16 +12,21 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
+	"github.com/caddy-llm/gateway/llmroute/meter"
+	"github.com/caddy-llm/gateway/llmroute/receive"
+	"github.com/caddy-llm/gateway/llmroute/selection"
 )
 
-// maxKept is the largest error answer that is kept while another provider is
+// maxKept is the largest error response that is kept while another provider is
 // tried, in bytes.
 const maxKept = 256 << 10
 
-// keptTime bounds how long an error answer that is to be kept may take.
+// keptTime bounds how long an error response that is to be kept may take.
 const keptTime = 5 * time.Second
 
-// keptAnswer is an answer that was passed over in favour of another attempt.
+// keptAnswer is a response that was passed over in favour of another attempt.
 type keptAnswer struct {
 	attempt *attempt
 	status  int
@@ -51,9 +56,12 @@ func (x *exchange) forward() error {
 			}
 			return x.refuse(refused)
 		}
+		if x.cached != nil {
+			return x.respondCached()
+		}
 		if x.provider != nil {
-			x.h.app.metrics.fallbacks.WithLabelValues(x.rule.Name, x.provider.name, t.name).Inc()
-			x.traced.fallsBack(x.attempt, t.name)
+			x.h.app.metrics.FellBack(x.rule.Name, x.provider.name, t.name)
+			x.traced.FallsBack(x.provider.name, x.span, t.name)
 		}
 		x.tried |= 1 << x.next
 		x.next = -1 // of a further attempt; found out only when it is needed
@@ -75,7 +83,7 @@ func (x *exchange) forward() error {
 
 // more picks the backend of a further attempt, and reports whether there is one.
 func (x *exchange) more() bool {
-	if x.attempts < x.rule.Attempts && !x.clientGone() {
+	if x.Attempts < x.rule.Attempts && !x.clientGone() {
 		if i, none := x.pick(); none == nil {
 			x.next = i
 		}
@@ -84,7 +92,7 @@ func (x *exchange) more() bool {
 }
 
 // candidateRooms are for the candidates of most rules.
-var candidateRooms = sync.Pool{New: func() any { return new([8]Candidate) }}
+var candidateRooms = sync.Pool{New: func() any { return new([8]selection.Candidate) }}
 
 // pick chooses a backend that was not tried yet. The error says why there is
 // none.
@@ -100,7 +108,7 @@ func (x *exchange) pick() (int, *llmprovider.Error) {
 		return 0, nil
 	}
 	now := time.Now()
-	room := candidateRooms.Get().(*[8]Candidate)
+	room := candidateRooms.Get().(*[8]selection.Candidate)
 	defer candidateRooms.Put(room)
 	candidates := x.candidates(room[:0], now, true)
 	if len(candidates) == 0 {
@@ -115,17 +123,17 @@ func (x *exchange) pick() (int, *llmprovider.Error) {
 		}
 		return -1, errNoBackend(x.rule.Name)
 	case 1:
-		return candidates[0].index, nil
+		return candidates[0].Index, nil
 	}
 	i := x.rule.policy.Select(x.r, candidates)
 	if i < 0 || i >= len(candidates) {
 		i = 0
 	}
-	return candidates[i].index, nil
+	return candidates[i].Index, nil
 }
 
 // candidates appends the backends of the lowest priority that can be used.
-func (x *exchange) candidates(out []Candidate, now time.Time, skipCooling bool) []Candidate {
+func (x *exchange) candidates(out []selection.Candidate, now time.Time, skipCooling bool) []selection.Candidate {
 	lowest := 0
 	for i := range x.targets {
 		t := &x.targets[i]
@@ -138,7 +146,7 @@ func (x *exchange) candidates(out []Candidate, now time.Time, skipCooling bool) 
 		case t.Priority > lowest:
 			continue
 		}
-		out = append(out, Candidate{Provider: t.name, Weight: t.weight(), InFlight: t.state.inFlight.Load(), index: i})
+		out = append(out, selection.Candidate{Provider: t.name, Weight: t.weight(), InFlight: t.state.InFlight.Load(), Index: i})
 	}
 	return out
 }
@@ -148,11 +156,11 @@ func (x *exchange) cooling(t *target, now time.Time) bool {
 	if !t.usableNow(now) {
 		return true
 	}
-	if !t.state.paused.Load() {
+	if !t.state.Pauses.Any() {
 		return false
 	}
 	model, _ := t.RequestModel(x.in, t.settings(x.rule))
-	return t.state.cooling(now, model)
+	return t.state.Pauses.Cooling(now, model)
 }
 
 // allowed reports whether the client may use the model it would get.
@@ -161,7 +169,7 @@ func (x *exchange) allowed(t *target) bool {
 		return true
 	}
 	model, _ := t.RequestModel(x.in, t.settings(x.rule))
-	return x.client.allows(model)
+	return x.client.Allows(model)
 }
 
 func (x *exchange) notAllowed(t *target) *llmprovider.Error {
@@ -170,14 +178,14 @@ func (x *exchange) notAllowed(t *target) *llmprovider.Error {
 }
 
 // try makes one attempt at a target, in a pool at that endpoint. done tells that the
-// client has its answer, with err as the handler's result. Otherwise answer is what the
+// client has its response, with err as the handler's result. Otherwise answer is what the
 // provider said, if it said anything, and failure what is to be told if nothing better
 // comes.
 func (x *exchange) try(t *target, endpoint string) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	a, refused := x.begin(t, endpoint)
 	defer x.finish(a)
 	if refused != nil {
-		a.span.failed(refused.Code, 0)
+		a.span.Failed(refused.Code, 0)
 		x.logAttempt(refused.Status, refused, 0)
 		if refused.Status < 500 {
 			return true, nil, nil, x.refuse(refused)
@@ -200,8 +208,8 @@ func (x *exchange) conclude(a *attempt) (done bool, answer *keptAnswer, failure 
 		return x.concludeError(a)
 	}
 	status := a.res.StatusCode
-	x.h.app.metrics.attempt(a.provider, x.rule.Name, statusText(status))
-	a.span.answered(status)
+	x.h.app.metrics.Attempt(a.provider.state.Provider, x.rule.Name, meter.StatusText(status))
+	a.span.Answered(status)
 	switch {
 	case status < 300:
 		if x.judges() {
@@ -216,7 +224,7 @@ func (x *exchange) conclude(a *attempt) (done bool, answer *keptAnswer, failure 
 		_ = a.res.Body.Close()
 		failure = errRedirected(a.provider)
 		pause := x.cool(a.ctx, failure.Status, nil, true)
-		a.span.failed(failure.Code, pause)
+		a.span.Failed(failure.Code, pause)
 		x.logAttempt(status, failure, pause)
 		if x.rule.retries(failure.Status, x.ownKey()) {
 			return false, nil, failure, nil
@@ -230,11 +238,11 @@ func (x *exchange) conclude(a *attempt) (done bool, answer *keptAnswer, failure 
 	pause := x.cool(a.ctx, status, a.res.Header, true)
 	x.logAttempt(status, nil, pause)
 	if x.again {
-		a.span.failed(statusText(status), pause)
+		a.span.Failed(meter.StatusText(status), pause)
 		return false, x.keepFor(a), nil, nil
 	}
 	if x.rule.retries(status, x.ownKey()) {
-		a.span.failed(statusText(status), pause)
+		a.span.Failed(meter.StatusText(status), pause)
 		if x.more() {
 			return false, x.keepFor(a), nil, nil
 		}
@@ -247,10 +255,10 @@ func (x *exchange) concludeError(a *attempt) (done bool, answer *keptAnswer, fai
 	p := a.provider
 	failure = attemptError(p, a.ctx, a.err)
 	if x.clientGone() {
-		x.gone = true
+		x.Gone = true
 		return true, nil, nil, x.refuse(failure)
 	}
-	if failure.Status == http.StatusGatewayTimeout && !llmprovider.NotConnected(a.err) {
+	if failure.Status == http.StatusGatewayTimeout && !upstream.NotConnected(a.err) {
 		x.timedOut++
 	}
 	var pause time.Duration
@@ -260,15 +268,15 @@ func (x *exchange) concludeError(a *attempt) (done bool, answer *keptAnswer, fai
 	case endedByGateway(a.ctx):
 	case context.Cause(a.ctx) == nil && isOversized(a.out.Request) && brokeOff(a.err) && x.visit == nil:
 	default:
-		pause = x.cool(a.ctx, 0, nil, !llmprovider.NotConnected(a.err))
+		pause = x.cool(a.ctx, 0, nil, !upstream.NotConnected(a.err))
 	}
-	x.h.app.metrics.attempt(p, x.rule.Name, failure.Code)
-	a.span.failed(failure.Code, pause)
+	x.h.app.metrics.Attempt(p.state.Provider, x.rule.Name, failure.Code)
+	a.span.Failed(failure.Code, pause)
 	x.logAttempt(0, a.err, pause)
 	return false, nil, failure, nil
 }
 
-// cool notes that the attempt failed with that status, 0 without an answer, and
+// cool notes that the attempt failed with that status, 0 without a response, and
 // returns the cool-down that follows from it. taken reports whether the request had
 // reached the provider. In a pool it is noted at the endpoint, and the pool cools down
 // only when no other endpoint is asked.
@@ -281,7 +289,7 @@ func (x *exchange) cool(ctx context.Context, status int, header http.Header, tak
 			return pause
 		}
 	}
-	return x.provider.state.failed(x.sent, time.Now(), x.model, status, header)
+	return x.provider.state.Pauses.Failed(x.sent, time.Now(), x.model, status, header)
 }
 
 // ownKey reports whether the provider is sent a credential of the gateway's own.
@@ -289,13 +297,13 @@ func (x *exchange) ownKey() bool { return x.provider.CredentialRef(x.settings.Ru
 
 // keepFor is keep within the time for it.
 func (x *exchange) keepFor(a *attempt) *keptAnswer {
-	a.dog.restart(keptTime, errFirstByte)
+	a.dog.Restart(keptTime, receive.ErrFirstByte)
 	began := time.Now()
 	defer func() { x.waited += time.Since(began) }()
 	return x.keep(a)
 }
 
-// keep reads an error answer whole, so that its connection can be used again,
+// keep reads an error response whole, so that its connection can be used again,
 // and counts the tokens that it reports: they are paid for. What it returns is as
 // the client would get it.
 func (x *exchange) keep(a *attempt) *keptAnswer {
@@ -303,7 +311,7 @@ func (x *exchange) keep(a *attempt) *keptAnswer {
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxKept+1))
 	answer := &keptAnswer{attempt: a}
-	reader := a.out.NewReader(res, llmprovider.IsEvents(res.Header))
+	reader := tap.NewReader(a.out, res, llmprovider.IsEvents(res.Header))
 	head := llmprovider.Head{Status: res.StatusCode, Header: res.Header}
 	reader.Head(&head)
 	pass := func(p []byte) error {
@@ -314,9 +322,9 @@ func (x *exchange) keep(a *attempt) *keptAnswer {
 		return nil
 	}
 	if u := reader.Usage(); u.Known && !u.Zero() {
-		x.h.app.metrics.count(x, u, statusText(res.StatusCode))
-		x.discardedUsage.Add(u)
-		a.span.discarded(u)
+		x.h.app.metrics.Count(x.settle(), u, meter.StatusText(res.StatusCode))
+		x.Discarded.Add(u)
+		a.span.Discarded(u)
 		x.charge(u)
 	}
 	if err != nil || len(body) > maxKept {
@@ -332,7 +340,7 @@ func (x *exchange) sendKept(k *keptAnswer) error {
 	x.attempt = k.attempt
 	head := llmprovider.Head{Status: k.status, Header: k.header}
 	head.Header.Del("Content-Length")
-	reader := x.filtered(llmprovider.PlainReader())
+	reader := x.filtered(tap.Plain())
 	reader.Head(&head)
 	var body []byte
 	pass := func(p []byte) error {
@@ -347,14 +355,14 @@ func (x *exchange) sendKept(k *keptAnswer) error {
 		return x.refuse(refused)
 	}
 	copyHeader(x.w.Header(), head.Header)
-	x.status = head.Status
+	x.Status = head.Status
 	x.w.WriteHeader(head.Status)
 	_, err = x.w.Write(body)
 	return err
 }
 
 // logAttempt logs an attempt that failed. It is a warning, since the client may
-// still get an answer.
+// still get a response.
 func (x *exchange) logAttempt(status int, err error, pause time.Duration) {
 	level := zapcore.WarnLevel
 	if status >= 400 && status < 500 && status != http.StatusTooManyRequests {

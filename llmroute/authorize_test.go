@@ -12,7 +12,7 @@ import (
 )
 
 // gatewayState is a state whose routes are a Gateway's, with policies.
-func gatewayState(u *upstream, policies ...*authz.Policy) *State {
+func gatewayState(u *fakeProvider, policies ...*authz.Policy) *State {
 	state := liveState(u, "a.example", "m", "k")
 	state.Tables["ns/gw"] = state.Tables["mesh"]
 	state.Authorization = &authz.Config{Policies: policies}

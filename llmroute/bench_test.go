@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -85,7 +86,7 @@ func BenchmarkServe(b *testing.B) {
 		{"100 events at once", 150, "text/event-stream", strings.Repeat(event, 100) + last, `"stream":true,`, 32 << 10},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			handler := benchHandler(b, &canned{header: http.Header{"Content-Type": {bb.media}, "Date": {"x"}, "Server": {"y"}}, body: []byte(bb.answer), piece: bb.piece})
+			handler := benchHandler(b, "", &canned{header: http.Header{"Content-Type": {bb.media}, "Date": {"x"}, "Server": {"y"}}, body: []byte(bb.answer), piece: bb.piece})
 			body := []byte(`{` + bb.stream + `"messages":[{"role":"user","content":"` + strings.Repeat("hello wor ", bb.prompt/10) + `"}]}`)
 			in := bytes.NewReader(body)
 			request := httptest.NewRequest(http.MethodPost, "http://bench.test/v1/chat/completions", in)
@@ -105,8 +106,42 @@ func BenchmarkServe(b *testing.B) {
 	}
 }
 
-// benchHandler returns a handler with rules and a key whose provider is c.
-func benchHandler(b *testing.B, c *canned) caddyhttp.MiddlewareHandler {
+// BenchmarkCacheHit is what a request takes inside the handler whose response is stored.
+func BenchmarkCacheHit(b *testing.B) {
+	b.Setenv("LLM_BENCH_KEY", "sk-bench")
+	for _, prompt := range []int{150, 20_000} {
+		b.Run(strconv.Itoa(prompt), func(b *testing.B) {
+			c := &canned{
+				header: http.Header{"Content-Type": {"application/json"}}, piece: 4096,
+				body: []byte(`{"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":11,"completion_tokens":85}}`),
+			}
+			handler := benchHandler(b, `"cache":{"scope":"everyone"},`, c)
+			body := []byte(`{"messages":[{"role":"user","content":"` + strings.Repeat("hello wor ", prompt/10) + `"}]}`)
+			in := bytes.NewReader(body)
+			request := httptest.NewRequest(http.MethodPost, "http://bench.test/v1/chat/completions", in)
+			request.Header = http.Header{"Content-Type": {"application/json"}}
+			server, last := new(caddyhttp.Server), ""
+			b.ReportAllocs()
+			for b.Loop() {
+				in.Reset(body)
+				w := &nowhere{header: make(http.Header)}
+				r := caddyhttp.PrepareRequest(request, caddy.NewReplacer(), w, server)
+				r.Body = io.NopCloser(in)
+				if err := handler.ServeHTTP(w, r, nil); err != nil {
+					b.Fatal(err)
+				}
+				last = w.header.Get("Cache-Status")
+			}
+			if b.N > 1 && !strings.HasPrefix(last, "llm; hit") {
+				b.Fatalf("no hit: %q", last)
+			}
+		})
+	}
+}
+
+// benchHandler returns a handler with rules and a key whose provider is c. all goes before the
+// rule for all requests.
+func benchHandler(b *testing.B, all string, c *canned) caddyhttp.MiddlewareHandler {
 	b.Helper()
 	ctx, err := caddy.ProvisionContext(&caddy.Config{
 		Admin: &caddy.AdminConfig{Disabled: true},
@@ -121,7 +156,7 @@ func benchHandler(b *testing.B, c *canned) caddyhttp.MiddlewareHandler {
 		b.Fatal(err)
 	}
 	module, err := ctx.LoadModuleByID("http.handlers.llm_route", json.RawMessage(
-		`{"rules":[{"name":"vip","match":[{"header":{"X-Team":["b"]}}],"backends":[{"provider":"a"}]},{"name":"all","backends":[{"provider":"a"}]}]}`))
+		`{"rules":[{"name":"vip","match":[{"header":{"X-Team":["b"]}}],"backends":[{"provider":"a"}]},{`+all+`"name":"all","backends":[{"provider":"a"}]}]}`))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/meter"
 )
 
 const (
@@ -30,8 +31,8 @@ var budgets = caddy.NewUsagePool()
 // budget bounds the request bodies that are held.
 type budget struct {
 	all       llmprovider.Budget
-	strangers llmprovider.Budget      // for what a matcher reads of the unknown, within all
-	metrics   atomic.Pointer[metrics] // to count refusals by, nil without an llm app
+	strangers llmprovider.Budget            // for what a matcher reads of the unknown, within all
+	metrics   atomic.Pointer[meter.Metrics] // to count refusals by, nil without an llm app
 }
 
 func acquireBudget() *budget {

@@ -1,12 +1,13 @@
 package llmroute
 
 import (
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
 
 func init() {
-	AddCommand(newHashKeyCommand)
+	AddCommand(virtualkey.NewHashKeyCommand)
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:      "llm",
 		Usage:     "<command>",

@@ -94,7 +94,7 @@ func TestWhatCoolsAProvider(t *testing.T) {
 					t.Fatalf("got %d %s, want %d", res, text, test.status)
 				}
 			}
-			cooling := !g.app.static[a].state.coolingUntil(time.Now()).IsZero()
+			cooling := !g.app.static[a].state.Pauses.Until(time.Now()).IsZero()
 			if cooling != test.cools {
 				t.Errorf("the provider cools down: %v, want %v", cooling, test.cools)
 			}
@@ -125,15 +125,23 @@ func TestClientsThatLeaveCoolNobody(t *testing.T) {
 		_ = c.Close()
 	}
 	time.Sleep(100 * time.Millisecond)
-	s := g.app.static[p].state
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all.row != 0 {
-		t.Errorf("%d failures are counted", s.all.row)
+	if n := failuresKnown(g.app.static[p]); n != 0 {
+		t.Errorf("%d failures are counted", n)
 	}
 }
 
-// tryPost is post for answers that may break off.
+// failuresKnown returns how many failures in a row are known of a provider. It fails until
+// the provider cools down, which it does at the third.
+func failuresKnown(p *provider) int {
+	for n := 2; n >= 0; n-- {
+		if now := time.Now(); p.state.Pauses.Failed(now, now, "", 0, nil) > 0 {
+			return n
+		}
+	}
+	return -1
+}
+
+// tryPost is post for responses that may break off.
 func (g *gateway) tryPost(body string, header ...string) (status int, text string) {
 	req, _ := http.NewRequest(http.MethodPost, g.URL, strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
@@ -191,7 +199,7 @@ func TestHeadersThatAProviderDoesNotTake(t *testing.T) {
 			t.Errorf("got %d %s, want 431", res.StatusCode, body)
 		}
 	}
-	if !g.app.static[p].state.coolingUntil(time.Now()).IsZero() {
+	if !g.app.static[p].state.Pauses.Until(time.Now()).IsZero() {
 		t.Error("the provider cools down")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 // anyOrigin allows the pages of all sites.
@@ -115,14 +116,7 @@ func wasPreflighted(r *http.Request) bool {
 	if media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json") {
 		return true
 	}
-	for _, name := range keyHeaders {
-		for _, value := range r.Header[name] {
-			if keyIn(name, value) != "" {
-				return true
-			}
-		}
-	}
-	return clientOf(r) != nil // llm_keys has taken its header away
+	return virtualkey.CarriesKey(r)
 }
 
 func isAllowed(origins, allowed []string) bool {
@@ -132,16 +126,10 @@ func isAllowed(origins, allowed []string) bool {
 	return len(origins) == 1 && slices.Contains(allowed, origins[0])
 }
 
-// isPreflight reports whether a browser asks whether a page may send a request
-// (https://fetch.spec.whatwg.org/#cors-preflight-request). It carries no key.
-func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
-}
-
 func errCrossSite(r *http.Request) *llmprovider.Error {
 	page := "a web page"
 	if origin := r.Header.Get("Origin"); origin != "" {
-		page = fmt.Sprintf("a web page of %q", bounded(origin))
+		page = fmt.Sprintf("a web page of %q", llmprovider.Bounded(origin))
 	}
 	return &llmprovider.Error{
 		Status: http.StatusForbidden, Type: llmprovider.TypePermission, Code: "cross_site_request",

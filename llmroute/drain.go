@@ -14,6 +14,9 @@ import (
 // errDrained is why a request ends when the drain time is over.
 var errDrained = errors.New("the gateway is shutting down")
 
+// serving are the apps whose requests may still be open: *App to nothing.
+var serving sync.Map
+
 // openRequests knows the requests that are being served, so that those which
 // take too long at shutdown can be ended. It is split so that requests on many
 // cores do not wait for each other.
@@ -101,7 +104,7 @@ func (o *openRequests) drain() int {
 // in no fixed order, and the http app's Stop waits for its requests, so it is
 // not Stop that this can begin with.
 func (a *App) drainOnExit() {
-	defer a.metrics.started.Delete(a)
+	defer serving.Delete(a)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for !caddy.Exiting() {
@@ -128,7 +131,7 @@ func (a *App) drainOnExit() {
 	for told := false; ; <-tick.C {
 		if n := a.open.drain(); n > 0 && !told {
 			told = true
-			a.logger.Warn("drain time is over; ended the requests still open", zap.Int("ended", n))
+			a.logger.Warn("drain_timeout reached; ended the requests still open", zap.Int("ended", n))
 		}
 	}
 }

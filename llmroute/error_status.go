@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
 
-// moreStatuses are statuses of errors inside answers that have status 200, by code
+// moreStatuses are statuses of errors inside responses that have status 200, by code
 // or type, beside those that dialect knows.
 var moreStatuses = map[string]int{
 	"BadRequestError": 400, "bad_request": 400, "bad_request_error": 400, "invalid_request": 400, "invalid_parameter_error": 400, "InvalidParameter": 400,
@@ -18,7 +18,7 @@ var moreStatuses = map[string]int{
 	"RateLimitError": 429, "too_many_requests": 429, "Throttling": 429,
 }
 
-// errorStatus returns the status that a provider's error inside an answer would have
+// errorStatus returns the status that a provider's error inside a response would have
 // had: what it says itself, as a number or by its code or type, else 502.
 func errorStatus(data []byte) int {
 	for _, path := range [...]string{

@@ -7,11 +7,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-llm/gateway/llmprovider"
-)
-
-var (
-	errFirstByte = errors.New("the provider did not begin its answer in time")
-	errIdle      = errors.New("the provider was silent inside its answer for too long")
+	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
 // statusClientGone is the status in logs of requests whose client left. It
@@ -21,7 +17,7 @@ const statusClientGone = 499
 func errNoRoute(r *http.Request) *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "no_route",
-		Message: fmt.Sprintf("no LLM route matches this request to host %q; check the host, the headers and the model, or ask the gateway's operator for a route", bounded(r.Host)),
+		Message: fmt.Sprintf("no LLM route matches this request to host %q; check the host, the headers and the model, or ask the gateway's operator for a route", llmprovider.Bounded(r.Host)),
 	}
 }
 
@@ -47,7 +43,7 @@ func errNoBackend(rule string) *llmprovider.Error {
 }
 
 func errModelNotAllowed(client, model string) *llmprovider.Error {
-	message := fmt.Sprintf("the key of %q may not use the model %q; ask for another model, or ask the gateway's operator to allow it", client, bounded(model))
+	message := fmt.Sprintf("the key of %q may not use the model %q; ask for another model, or ask the gateway's operator to allow it", client, llmprovider.Bounded(model))
 	if model == "" {
 		message = fmt.Sprintf("the key of %q may use certain models only; name one of them as \"model\"", client)
 	}
@@ -56,7 +52,7 @@ func errModelNotAllowed(client, model string) *llmprovider.Error {
 	}
 }
 
-// attemptError is what the client is told when an attempt gave no answer.
+// attemptError is what the client is told when an attempt gave no response.
 func attemptError(p *provider, ctx context.Context, err error) *llmprovider.Error {
 	cause := context.Cause(ctx)
 	var evicted *llmprovider.Error
@@ -68,7 +64,7 @@ func attemptError(p *provider, ctx context.Context, err error) *llmprovider.Erro
 			Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "shutting_down",
 			Message: "the gateway is shutting down; send the request again", Cause: cause,
 		}
-	case errors.Is(cause, errFirstByte), errors.Is(cause, errIdle):
+	case errors.Is(cause, receive.ErrFirstByte), errors.Is(cause, receive.ErrIdle):
 		return &llmprovider.Error{
 			Status: http.StatusGatewayTimeout, Type: llmprovider.TypeServer, Code: "provider_timeout",
 			Message: cause.Error() + " (" + p.host + "); try again, or ask the gateway's operator for a longer timeout", Cause: err,
@@ -85,13 +81,4 @@ func attemptError(p *provider, ctx context.Context, err error) *llmprovider.Erro
 		Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "provider_unreachable",
 		Message: "the provider " + p.host + " could not be reached or broke off; try again", Cause: err,
 	}
-}
-
-// bounded is a client's text made fit for an error message.
-func bounded(s string) string {
-	const most = 128
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
 }

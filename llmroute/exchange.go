@@ -3,7 +3,6 @@ package llmroute
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +14,12 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/pool"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 // exchange is one client request and what became of it.
@@ -27,20 +30,21 @@ type exchange struct {
 	in        *llmprovider.Inbound
 	snap      *snapshot
 	snapLife  *life // of snap, held
-	began     time.Time
 	maxBody   int64
 	table     string             // to route by, empty without one
+	gateway   string             // that the request came in by, empty without one
 	ports     []int              // that clients know the listener by, none if that is its own
 	refused   *llmprovider.Error // because the request cannot be read in one way
 	governs   bool               // policies of the source hold for the request
-	client    *Client            // known by its virtual key, or nil
+	client    *virtualkey.Client // known by its virtual key, or nil
 	shared    bool               // matchers can find this exchange
 	crossSite bool               // a page of another site sent the request without asking
-	traced    *traced            // its spans, or nil
+	traced    *meter.Traced      // its spans, or nil
 	filters   []filter.Filter    // that look at the request, in their order
 	steps     []filter.Step      // what they do with it
 
-	filterCall *filter.Call // what filters see of the request, and what they log of it
+	filterCall *filter.Call     // what filters see of the request, and what they log of it
+	cached     *filter.Response // that a filter has in place of a provider's, or nil
 
 	openLink // among the open requests
 
@@ -51,7 +55,8 @@ type exchange struct {
 
 	rule    *Rule
 	targets []target
-	holds   bool   // rule and targets are held
+	holds   bool   // rule, targets and limits are held
+	limits  *life  // of the limits among the filters
 	tried   uint64 // a bit for each target
 	next    int    // the target to try, -1 if none was picked
 
@@ -61,30 +66,22 @@ type exchange struct {
 
 	*attempt         // that is judged, or was last; without a provider before the first
 	first    attempt // room for one
-	attempts int     // that there were, a pool's endpoints not counted
 	timedOut int     // of these: they reached a provider that did not respond in time
 
-	status         int           // the provider's answer that the client got
-	complete       atomic.Bool   // all content of a stream has come
-	firstByte      time.Duration // from began to the first byte of a body
-	firstToken     time.Duration // from began to the first event with content of a stream
-	compressed     bool          // the response is, so that its usage cannot be read
-	waited         time.Duration // for the request's body and for providers
-	overhead       time.Duration // the rest of the time until the answer's head
-	usage          llmprovider.Usage
-	discardedUsage llmprovider.Usage  // the usage of answers that were not given to the client
-	charges        charges            // for both
-	failure        *llmprovider.Error // the gateway's own error, if it answered with one
-	denied         *authz.Decision    // what did not let the request pass
-	token          *authz.Token       // that was verified, or nil
-	aborted        bool               // the answer broke off after it had begun
-	gone           bool               // the client left
-	erred          bool               // the provider reported an error inside an answer that had begun well
+	complete  atomic.Bool   // all content of a stream has come
+	firstByte time.Duration // from Began to the first byte of a body
+	waited    time.Duration // for the request's body and for providers
+	token     *jwt.Token    // that was verified, or nil
+
+	meter.Outcome // what became of it, for what counts, traces and logs it
 }
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{h: h, w: w, r: r, began: time.Now(), maxBody: h.MaxBody, table: h.Table, traced: tracedRequest(r)}
+	x := &exchange{h: h, w: w, r: r, Outcome: meter.Outcome{Began: time.Now()}, maxBody: h.MaxBody, table: h.Table, traced: meter.TracedRequest(r)}
 	x.snap, x.snapLife = h.app.use()
+	if x.table != listen.MeshTable {
+		x.gateway = x.table
+	}
 	x.attempt = &x.first
 	x.refused = llmprovider.Prepare(r)
 	x.crossSite = isCrossSite(r, h.origins)
@@ -94,21 +91,34 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 
 // serve answers the request.
 func (x *exchange) serve() error {
-	if x.crossSite {
+	// A page may send what it likes to a Service, which spends no key of a provider's.
+	mayBeHandled := x.mayBeHandled()
+	if x.crossSite && !mayBeHandled {
 		return x.refuse(errCrossSite(x.r))
 	}
 	if x.token == nil {
 		x.token = authz.TokenOf(x.r)
 	}
-	x.client = clientOf(x.r)
+	x.client = virtualkey.ClientOf(x.r)
 	if x.h.keys != nil {
 		var refused *llmprovider.Error
 		if x.client, refused = x.admitted(x.h.keys); refused != nil {
 			return x.refuse(refused)
 		}
 	}
-	x.in = takeShared(x.r)
-	if x.in == nil {
+	if mayBeHandled {
+		switch found, refused := x.findHandler(); {
+		case refused != nil:
+			return x.refuse(refused)
+		case found:
+			return x.serveHandler()
+		case x.crossSite:
+			return x.refuse(errCrossSite(x.r))
+		}
+	}
+	if x.in = takeShared(x.r); x.in != nil {
+		x.in.Header = x.r.Header // which may be another one since, without what must not be passed on
+	} else {
 		var refused *llmprovider.Error
 		if x.in, refused = llmprovider.NewInbound(x.r); refused != nil {
 			return x.refuse(refused)
@@ -126,7 +136,16 @@ func (x *exchange) serve() error {
 	}
 	x.in.Budget = &x.h.app.bodies.all
 	refused := x.route()
-	x.filters = x.h.app.filtersOf(x.rule)
+	if refused != nil && refused.Status == http.StatusNotFound && x.in.Endpoint == (llmprovider.Endpoint{}) && x.findPassing() {
+		return x.passOn()
+	}
+	if refused == nil && x.rule.hasHandler() {
+		return x.serveHandler()
+	}
+	if refused == nil && x.in.Endpoint.Operation == llmprovider.StoredResponse {
+		x.guardStored()
+	}
+	x.filters = x.snap.chains.of(x.rule, x.targets)
 	x.holdTargets()
 	x.leaveSnapshot()
 	if refused != nil {
@@ -135,20 +154,23 @@ func (x *exchange) serve() error {
 	if err := x.in.Read(x.r, x.maxBody); err != nil {
 		return x.refuse(err)
 	}
+	if err := x.checkStored(); err != nil {
+		return x.refuse(err)
+	}
 	return x.forward()
 }
 
 // refuse answers with an error of the gateway's own.
 func (x *exchange) refuse(err *llmprovider.Error) error {
 	if x.clientGone() && err.Status != http.StatusGatewayTimeout {
-		x.gone = true
+		x.Gone = true
 		return caddyhttp.Error(statusClientGone, context.Cause(x.r.Context()))
 	}
 	if api := x.api(); api != err.API {
 		shaped := *err
 		shaped.API, err = api, &shaped
 	}
-	x.failure = err
+	x.Failure = err
 	level := zapcore.DebugLevel
 	if err.Status >= 500 {
 		level = zapcore.ErrorLevel
@@ -171,7 +193,11 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 		return x.refuseBody(err)
 	}
 	if x.in == nil || !x.in.Whole() {
-		closeIfExpectContinue(x.w, x.r)
+		llmprovider.CloseIfExpectContinue(x.w, x.r)
+	}
+	if x.r.Method == http.MethodHead {
+		err.WriteHead(x.w)
+		return nil
 	}
 	return err.Write(x.w)
 }
@@ -192,9 +218,12 @@ func (x *exchange) end() {
 	if x.in != nil {
 		x.in.Release()
 	}
-	x.h.app.metrics.observe(x)
+	x.h.app.metrics.Observe(x.settle())
 	x.endFilters()
-	x.traced.finish(x)
+	if x.filterCall != nil {
+		x.LogFields = x.filterCall.LogFields
+	}
+	x.traced.Finish(&x.Outcome)
 	x.setLogFields()
 }
 
@@ -238,9 +267,12 @@ func (x *exchange) logFields() []zap.Field {
 	if x.rule != nil {
 		fields = append(fields, zap.String("rule", x.rule.Name))
 	}
+	if x.Handled != nil {
+		fields = append(fields, zap.String("service", x.Handled.Service))
+	}
 	if x.provider != nil {
 		fields = append(fields, zap.String("provider", x.provider.name), zap.String("host", x.provider.host),
-			zap.String("model", x.model), zap.Int("attempt", x.attempts))
+			zap.String("model", x.model), zap.Int("attempt", x.Attempts))
 		if x.endpoint != "" {
 			fields = append(fields, zap.String("endpoint", x.endpoint))
 		}
@@ -255,83 +287,9 @@ func (x *exchange) ruleName() string {
 	return x.rule.Name
 }
 
-// errorType is why the request failed, for metrics and traces; empty if it did
-// not.
-func (x *exchange) errorType() string {
-	switch {
-	case x.gone:
-		return errorClientGone
-	case x.failure != nil:
-		return x.failure.Code
-	case x.erred:
-		return errorInside
-	case x.status >= 400:
-		return statusText(x.status)
-	}
-	return ""
-}
-
 func (x *exchange) operation() llmprovider.Operation {
 	if x.in == nil {
 		return ""
 	}
 	return x.in.Endpoint.Operation
-}
-
-// placeholder gives the values of {http.llm.*}.
-func (x *exchange) placeholder(key string) (any, bool) {
-	const prefix = "http.llm."
-	if len(key) <= len(prefix) || key[:len(prefix)] != prefix {
-		return nil, false
-	}
-	u := x.total()
-	switch key[len(prefix):] {
-	case "provider":
-		if x.provider == nil {
-			return "", true
-		}
-		return x.provider.name, true
-	case "endpoint":
-		return x.endpoint, true
-	case "model":
-		return x.model, true
-	case "rule":
-		return x.ruleName(), true
-	case "attempts":
-		return x.attempts, true
-	case "cost":
-		if !x.charges.known() {
-			return "", true
-		}
-		return x.charges.amount(), true
-	case "finish_reason":
-		return x.usage.FinishReason, true
-	case "usage.prompt_tokens":
-		return tokens(u, u.PromptTokens), true
-	case "usage.completion_tokens":
-		return tokens(u, u.CompletionTokens), true
-	case "usage.cached_tokens":
-		return tokens(u, u.CachedTokens), true
-	case "usage.cache_write_tokens":
-		return tokens(u, u.CacheWriteTokens), true
-	case "usage.reasoning_tokens":
-		return tokens(u, u.ReasoningTokens), true
-	}
-	return nil, false
-}
-
-// tokens is a count as a placeholder's value: empty when it is not known.
-func tokens(u llmprovider.Usage, n int64) string {
-	if !u.Known {
-		return ""
-	}
-	return strconv.FormatInt(n, 10)
-}
-
-// total is what all answers to the request reported: those that were passed
-// over as well as the one that the client got.
-func (x *exchange) total() llmprovider.Usage {
-	u := x.usage
-	u.Add(&x.discardedUsage)
-	return u
 }

@@ -21,6 +21,11 @@ func (x *exchange) admit(t *target, first bool) (refused *llmprovider.Error, fin
 		step, err := f.Begin(x.r.Context(), c)
 		if step != nil {
 			x.steps = append(x.steps, step)
+			if r, ok := step.(filter.Responder); ok {
+				if x.cached = r.Response(); x.cached != nil {
+					return nil, false
+				}
+			}
 		}
 		if err == nil {
 			continue
@@ -37,38 +42,47 @@ func (x *exchange) admit(t *target, first bool) (refused *llmprovider.Error, fin
 func (x *exchange) call() *filter.Call {
 	t := &x.targets[x.next]
 	model, _ := t.RequestModel(x.in, t.settings(x.rule))
-	identity := x.h.app.metrics.identity.Load()
+	workload := x.h.app.metrics.Workload()
 	c := &filter.Call{
-		Request: x.r, Inbound: x.in, Header: x.w.Header(), Time: x.began, Rule: x.rule.Name, Guards: x.rule.Guards, Provider: t.name,
-		Model: model, Stream: x.in.Stream, Workload: identity.Workload, Namespace: identity.Namespace,
-	}
-	if s, ok := t.provider.Provider.(llmprovider.Streamer); ok {
-		c.Stream = s.RequestStream(x.in, t.settings(x.rule))
+		Request: x.r, Inbound: x.in, Header: x.w.Header(), Time: x.Began, Rule: x.rule.Name, Route: x.rule.Object, Gateway: x.gateway, Provider: t.name,
+		Guards: guardsOf(x.rule, x.targets), Prompts: promptsOf(x.rule, x.targets),
+		Model: model, Stream: x.streamOf(t), Workload: workload.Name, Namespace: workload.Namespace,
 	}
 	if x.client != nil {
-		c.Client.Name, c.Client.Limit = x.client.Name, x.client.Limit
+		c.Client.Name, c.Client.Limit, c.Client.Realm = x.client.Name, x.client.Limit, x.client.Realm
 	}
 	if x.token != nil {
 		c.Client.Principal, c.Client.Claim = x.token.Principal(), x.token.Claim
 	}
 	c.Cost = x.costOf(t, model)
+	if x.rule.cache != nil {
+		c.Table, c.Sent = x.table, x.sentTo(t)
+	}
 	return c
+}
+
+// streamOf reports whether a target is asked for a stream.
+func (x *exchange) streamOf(t *target) bool {
+	if s, ok := t.provider.Provider.(llmprovider.Streamer); ok {
+		return s.RequestStream(x.in, t.settings(x.rule))
+	}
+	return x.in.Stream
 }
 
 // costOf returns what finds the cost of usage at the prices of a target.
 func (x *exchange) costOf(t *target, model string) func(*llmprovider.Usage) (filter.Cost, bool) {
-	began, app, provider := x.began, x.h.app, t.provider
+	began, app, provider := x.Began, x.h.app, t.provider
 	return func(u *llmprovider.Usage) (filter.Cost, bool) {
 		if app.prices == nil {
 			return filter.Cost{}, false
 		}
 		table := app.prices.Get()
-		p := table.find(provider.name, provider.host, model, began)
+		p := table.Find(provider.name, provider.host, model, began)
 		if p == nil {
 			return filter.Cost{}, false
 		}
-		cost, ok := p.cost(u)
-		return filter.Cost{Nano: cost, Currency: table.currency}, ok
+		cost, ok := p.Cost(u)
+		return filter.Cost{Nano: cost, Currency: table.Currency}, ok
 	}
 }
 
@@ -84,6 +98,9 @@ func (x *exchange) retarget(t *target) *llmprovider.Error {
 		if to == nil {
 			model, _ := t.RequestModel(x.in, t.settings(x.rule))
 			to, o = &filter.Target{Provider: t.name, Model: model, Cost: x.costOf(t, model)}, x.outcome()
+			if x.rule.cache != nil {
+				to.Sent = x.sentTo(t)
+			}
 		}
 		if refused := r.Next(x.r.Context(), to, o); refused != nil {
 			return refused
@@ -115,8 +132,8 @@ func (x *exchange) endFilters() {
 // outcome is what became of the request so far.
 func (x *exchange) outcome() *filter.Outcome {
 	return &filter.Outcome{
-		Model: x.model, Attempts: x.attempts, TimedOut: x.timedOut, Usage: x.total(), ClientGone: x.gone, Err: x.failure,
-		Cost: filter.Cost{Nano: x.charges.nano, Currency: x.charges.currency}, CostKnown: x.charges.known(),
-		Complete: x.status != 0 && !x.aborted && !x.gone && !x.erred && x.failure == nil,
+		Model: x.model, Attempts: x.Attempts, TimedOut: x.timedOut, Usage: x.Total(), ClientGone: x.Gone, Err: x.Failure,
+		Cost: filter.Cost{Nano: x.Charges.Nano, Currency: x.Charges.Currency}, CostKnown: x.Charges.Known(),
+		Complete: x.Status != 0 && !x.Aborted && !x.Gone && !x.Erred && x.Failure == nil,
 	}
 }

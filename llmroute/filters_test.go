@@ -77,6 +77,12 @@ func (r *recordingReader) Write(p []byte, pass func([]byte) error) error {
 	})
 }
 
+// addFilter adds a filter of all requests, the last one.
+func (g *gateway) addFilter(f filter.Filter) {
+	s := g.app.snapshot()
+	s.chains.all = append(s.chains.all, f)
+}
+
 // filteredGateway returns a gateway with two filters, and what they write down.
 func filteredGateway(t *testing.T, config, rules string) (*gateway, [2]*recorder, *[]string) {
 	t.Helper()
@@ -84,7 +90,7 @@ func filteredGateway(t *testing.T, config, rules string) (*gateway, [2]*recorder
 	filters := [2]*recorder{}
 	for i, name := range []string{"One", "Two"} {
 		filters[i] = &recorder{name: name, log: log, ends: make(chan filter.Outcome, 1)}
-		g.app.filters = append(g.app.filters, filters[i])
+		g.addFilter(filters[i])
 	}
 	return g, filters, log
 }

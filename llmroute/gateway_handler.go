@@ -10,6 +10,8 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/accesslog"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
 func init() {
@@ -46,7 +48,7 @@ func (g *gatewayHandler) Provision(ctx caddy.Context) error {
 	}
 	g.route.keys = g.route.app.Keys
 	if g.route.app.AccessLog {
-		g.accessLog = ctx.Logger(accessLog(""))
+		g.accessLog = ctx.Logger(accesslog.Name(""))
 	}
 	return nil
 }
@@ -65,9 +67,9 @@ func (g *gatewayHandler) answer(w http.ResponseWriter, r *http.Request) error {
 	x := newExchange(&g.route, w, r)
 	var err error
 	if g.accessLog != nil {
-		line := newAccessLine(g.accessLog, w, r)
-		x.w = line.recorder // itself, so that its Flush is found
-		defer func() { line.write(err, append(x.traced.logFields(), zap.Inline(loggedExchange{x}))) }()
+		line := accesslog.NewLine(g.accessLog, w, r)
+		x.w = line.Recorder // itself, so that its Flush is found
+		defer func() { line.Write(err, append(x.traced.LogFields(), zap.Inline(&x.Outcome))) }()
 	}
 	if err = g.serve(x); err != nil {
 		if c := g.route.logger.Check(zap.DebugLevel, "request ended with an error"); c != nil {
@@ -82,20 +84,23 @@ func (g *gatewayHandler) serve(x *exchange) error {
 	if l == nil {
 		return g.route.serve(x, func() error { return x.refuse(errNoRoute(x.r)) }) // it is being closed
 	}
-	if p := g.unrouted(x, l); p != nil {
+	if p := g.unrouted(x, l); p != nil && x.r.URL.Opaque == "" {
 		x.refused = nil // it is passed on as it is
 		return g.route.serve(x, func() error { return x.pass(p, l.Outbound) })
 	}
-	x.ports, x.governs = l.portsOf(x.r.Host), l.governs
-	var asked *Server // of the handshake
+	x.ports, x.governs = l.PortsOf(x.r.Host), l.Governs
+	server := l.Find(x.r.Host)
+	if server != nil {
+		x.table = server.Table // before policies, which hold for its rules
+	}
+	var asked *listen.Server // of the handshake
 	if x.r.TLS != nil {
-		if asked = l.find(x.r.TLS.ServerName); asked != nil {
-			x.r.TLS = asked.identified(x.r.TLS)
+		if asked = l.Find(x.r.TLS.ServerName); asked != nil {
+			x.r.TLS = asked.Identified(x.r.TLS)
 		}
 	}
 	return g.route.serve(x, func() error {
-		server, refused := l.server(x.r, asked)
-		switch {
+		switch refused := misdirected(l, x.r, server, asked); {
 		case refused != nil && refused.Status == http.StatusMisdirectedRequest:
 			x.w.Header().Set("Connection", "close")
 			return x.refuse(refused)
@@ -106,31 +111,32 @@ func (g *gatewayHandler) serve(x *exchange) error {
 			http.Redirect(x.w, x.r, "https://"+host.InURL(name)+x.r.URL.RequestURI(), http.StatusMovedPermanently)
 			return nil
 		}
-		x.table = server.Table
+		if server.Gateway != listen.MeshTable {
+			x.gateway = server.Gateway
+		}
 		return x.serve()
 	})
 }
 
-// server finds the server for a request. asked is the one whose name the client
-// asked for in its handshake, nil without one.
-func (l *liveListener) server(r *http.Request, asked *Server) (*Server, *llmprovider.Error) {
-	server := l.find(r.Host)
+// misdirected reports why a request is not for the server of its host, nil if it is. asked is
+// the one whose name the client asked for in its handshake, nil without one.
+func misdirected(l *listen.Live, r *http.Request, server, asked *listen.Server) *llmprovider.Error {
 	switch {
 	case server == nil:
-		return nil, errNoRoute(r)
-	case l.TLS != (r.TLS != nil), r.TLS != nil && (asked != server || !server.admits(r.TLS)):
+		return errNoRoute(r)
+	case l.TLS != (r.TLS != nil), r.TLS != nil && (asked != server || !server.Admits(r.TLS)):
 		// What the handshake was held to, such as the client's certificate, says
 		// nothing about another server (RFC 9110, section 15.5.20), nor about this
 		// one if it asks for something else by now.
-		return nil, errMisdirected(r)
+		return errMisdirected(r)
 	}
-	return server, nil
+	return nil
 }
 
 func errMisdirected(r *http.Request) *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusMisdirectedRequest, Type: llmprovider.TypeInvalidRequest, Code: "misdirected_request",
-		Message: fmt.Sprintf("this connection may not be used for host %q, or not any more; open another one", bounded(r.Host)),
+		Message: fmt.Sprintf("this connection may not be used for host %q, or not any more; open another one", llmprovider.Bounded(r.Host)),
 	}
 }
 

@@ -55,7 +55,9 @@ func tryGateway(t *testing.T, appJSON, handlerJSON string) (*gateway, error) {
 	}
 	handler := module.(caddyhttp.MiddlewareHandler)
 	g := &gateway{app: app.(*App), handler: module.(*Handler)}
-	g.app.startLimits() // as Start does
+	if g.app.limits != nil {
+		g.app.snapshot() // as Start does
+	}
 	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		repl := caddy.NewReplacer()
@@ -97,8 +99,8 @@ func (g *gateway) post(t testing.TB, body string, header ...string) (*http.Respo
 	return res, string(data)
 }
 
-// upstream is a fake provider that remembers what it got.
-type upstream struct {
+// fakeProvider is a fake provider that remembers what it got.
+type fakeProvider struct {
 	*httptest.Server
 	requests chan seen
 }
@@ -109,9 +111,9 @@ type seen struct {
 	body              string
 }
 
-func newUpstream(t testing.TB, answer http.HandlerFunc) *upstream {
+func newUpstream(t testing.TB, answer http.HandlerFunc) *fakeProvider {
 	t.Helper()
-	u := &upstream{requests: make(chan seen, 100_000)}
+	u := &fakeProvider{requests: make(chan seen, 100_000)}
 	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		u.requests <- seen{r.URL.Path, r.URL.RawQuery, r.Host, r.Header, string(body)}
@@ -122,7 +124,7 @@ func newUpstream(t testing.TB, answer http.HandlerFunc) *upstream {
 	return u
 }
 
-// answers is the answer of a provider that works.
+// answers is the response of a provider that works.
 func answers(content string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -144,11 +146,11 @@ func fails(status int, header ...string) http.HandlerFunc {
 }
 
 // count returns how many requests have come so far.
-func (u *upstream) count() int { return len(u.requests) }
+func (u *fakeProvider) count() int { return len(u.requests) }
 
 // provider is the JSON of a provider at the upstream's address; more is further
 // members of it.
-func (u *upstream) provider(more string) string {
+func (u *fakeProvider) provider(more string) string {
 	at, _ := url.Parse(u.URL)
 	if more != "" {
 		more = "," + more

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -14,23 +15,30 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
 	"github.com/caddy-llm/gateway/llmroute/guard"
 )
 
-// provisionGuards makes a filter of the guards, the first one: nothing else is to look at
-// what is denied or masked.
+// provisionGuards makes a filter of the guards of the configuration.
 func (a *App) provisionGuards(ctx caddy.Context) error {
-	if len(a.Guards) == 0 {
-		return nil
-	}
 	for _, name := range slices.Sorted(maps.Keys(a.Guards)) {
-		if d := a.Guards[name]; d != nil && d.Moderation != nil && a.static[d.Moderation.Provider] == nil {
+		d := a.Guards[name]
+		switch {
+		case d == nil:
+			return fmt.Errorf("guard %s: it is null; write what it looks for", name)
+		case d.Moderation != nil && a.static[d.Moderation.Provider] == nil:
 			return fmt.Errorf("guard %s: moderation: there is no provider %q; define it in the llm app, whose providers are: %s", name, d.Moderation.Provider, a.providerNames())
+		case d.Judge != nil && a.static[d.Judge.Provider] == nil:
+			return fmt.Errorf("guard %s: judge: there is no provider %q; define it in the llm app, whose providers are: %s", name, d.Judge.Provider, a.providerNames())
+		case d.Judge != nil && d.Judge.Model == "" && len(a.static[d.Judge.Provider].ConfiguredModels()) == 0:
+			return fmt.Errorf("guard %s: judge: the provider %q names no model; write: judge PROVIDER model MODEL prompt_file FILE", name, d.Judge.Provider)
+		}
+		if err := guard.Check(name, d); err != nil {
+			return fmt.Errorf("guards: %w", err)
 		}
 	}
 	f, err := guard.New(a.Guards, ctx.Logger(), func(name, direction string, action guard.Action, category string) {
-		a.metrics.guards.WithLabelValues(name, direction, string(action), category).Inc()
+		a.metrics.Guarded(name, direction, action, category)
 	}, a.ask)
 	if err != nil {
 		return fmt.Errorf("guards: %w", err)
@@ -39,7 +47,37 @@ func (a *App) provisionGuards(ctx caddy.Context) error {
 	return nil
 }
 
-// ask sends a request of the gateway's own to a provider.
+// guardsWith returns the filter for the guards of the configuration and those of a state,
+// which may be nil. It is that of old where nothing changed.
+func (a *App) guardsWith(old *snapshot, state *State) *guard.Filter {
+	if state == nil || len(state.Guards) == 0 {
+		return a.guards
+	}
+	last := a.guards
+	if old != nil && old.state != nil {
+		if last = old.chains.guards; reflect.DeepEqual(old.state.Guards, state.Guards) {
+			return last
+		}
+	}
+	f, failed := a.guards.With(state.Guards, last)
+	for _, name := range slices.Sorted(maps.Keys(failed)) {
+		a.logger.Error("guard unusable; its requests get 503", zap.String("guard", name), zap.Error(failed[name]))
+	}
+	return f
+}
+
+// providerInUse returns the provider of that name, held until release is called.
+func (a *App) providerInUse(name string) (p *provider, release func(), err error) {
+	snap, life := a.use()
+	defer life.release()
+	if p = snap.providers[name]; p == nil || !p.life.hold() {
+		return nil, nil, fmt.Errorf("there is no provider %q", name)
+	}
+	return p, p.life.release, nil
+}
+
+// ask sends a request of the gateway's own to a provider, and returns the response in the
+// API of the path. No filter sees it.
 func (a *App) ask(ctx context.Context, provider, path string, body []byte, limit int64) (status int, said []byte, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost"+path, bytes.NewReader(body))
 	if err != nil {
@@ -54,8 +92,18 @@ func (a *App) ask(ctx context.Context, provider, path string, body []byte, limit
 	if refused := in.Read(r, int64(len(body))); refused != nil {
 		return 0, nil, refused
 	}
-	p := a.static[provider]
-	attempt, refused := p.NewAttempt(ctx, in, llmprovider.Settings{})
+	p, release, err := a.providerInUse(provider)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer release()
+	var settings llmprovider.Settings
+	if p.pool != nil {
+		if settings.Address = p.pool.Any(ctx); settings.Address == "" {
+			return 0, nil, fmt.Errorf("the provider %s has no endpoint that is ready", p.host)
+		}
+	}
+	attempt, refused := p.NewAttempt(ctx, in, settings)
 	if refused != nil {
 		return 0, nil, refused
 	}
@@ -64,8 +112,24 @@ func (a *App) ask(ctx context.Context, provider, path string, body []byte, limit
 		return 0, nil, fmt.Errorf("the provider %s could not be reached", p.host)
 	}
 	defer res.Body.Close()
-	said, err = io.ReadAll(io.LimitReader(res.Body, limit))
-	return res.StatusCode, said, err
+	raw, err := io.ReadAll(io.LimitReader(res.Body, limit))
+	if err != nil {
+		return 0, nil, fmt.Errorf("the provider %s broke off", p.host)
+	}
+	reader := tap.NewReader(attempt, res, llmprovider.IsEvents(res.Header))
+	head := &llmprovider.Head{Status: res.StatusCode, Header: res.Header}
+	reader.Head(head)
+	pass := func(b []byte) error {
+		said = append(said, b...)
+		return nil
+	}
+	if err := reader.Write(raw, pass); err != nil {
+		return 0, nil, err
+	}
+	if err := reader.Finish(pass); err != nil {
+		return 0, nil, err
+	}
+	return head.Status, said, nil
 }
 
 // checkGuards reports whether a rule names guards that do not exist.
@@ -84,37 +148,38 @@ func (a *App) checkGuards(rule *Rule) error {
 
 // warnOfGuards logs which guards no rule names, once all handlers are known.
 func (a *App) warnOfGuards() {
-	if a.guards == nil {
-		return
-	}
-	used := make(map[string]bool)
-	use := func(rules []*Rule) {
-		for _, r := range rules {
-			for _, name := range r.Guards {
-				used[name] = true
-			}
-		}
-	}
-	for _, h := range a.handlers {
-		use(h.Rules)
-	}
-	for _, routes := range a.Routes {
-		for _, route := range routes {
-			use(route.Rules)
-		}
-	}
+	used := a.namedByRules(func(r *Rule) []string { return r.Guards })
 	for _, name := range slices.Sorted(maps.Keys(a.Guards)) {
 		if !used[name] && !a.Guards[name].Everything {
-			a.logger.Warn("guard looks at no requests: no rule names it; write guards NAME in a rule, or everything in the guard", zap.String("guard", name))
+			a.logger.Warn("guard is unused: no rule names it; add guards NAME to a rule, or everything to the guard", zap.String("guard", name))
 		}
 	}
 }
 
-// filtersOf returns the filters that look at a request of the rule, which may be nil, in
-// their order.
-func (a *App) filtersOf(rule *Rule) []filter.Filter {
-	if a.guards == nil || !a.guards.Everything() && (rule == nil || len(rule.Guards) == 0) {
-		return a.filters
+// namedByRules returns which names the rules of the configuration have.
+func (a *App) namedByRules(of func(*Rule) []string) map[string]bool {
+	named := make(map[string]bool)
+	a.eachRule(func(r *Rule) {
+		for _, name := range of(r) {
+			named[name] = true
+		}
+	})
+	return named
+}
+
+// eachRule calls f with the rules of the configuration, once all handlers are known.
+func (a *App) eachRule(f func(*Rule)) {
+	each := func(rules []*Rule) {
+		for _, r := range rules {
+			f(r)
+		}
 	}
-	return a.guarded
+	for _, h := range a.handlers {
+		each(h.Rules)
+	}
+	for _, routes := range a.Routes {
+		for _, route := range routes {
+			each(route.Rules)
+		}
+	}
 }

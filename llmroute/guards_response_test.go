@@ -56,6 +56,7 @@ func TestGuardsOnResponses(t *testing.T) {
 		app := guarded(fmt.Sprintf(guards, on.stream, on.window), goodName, good.provider(""), badName, bad.provider(""))
 		working := newGateway(t, app, fmt.Sprintf(`{"rules":[{"guards":["policy","pii","out"],"backends":[{"provider":%q,"model":"m"}]}]}`, goodName))
 		denying := newGateway(t, app, fmt.Sprintf(`{"rules":[{"guards":["policy"],"backends":[{"provider":%q,"model":"m"}]}]}`, badName))
+		prompt, completion := sumOf(t, denying, "asm_llm_proxy_prompt_tokens"), sumOf(t, denying, "asm_llm_proxy_completion_tokens")
 		for _, c := range guardedClients {
 			res, err := http.Post(working.URL+c.path, "application/json", strings.NewReader(c.body))
 			if err != nil {
@@ -87,6 +88,12 @@ func TestGuardsOnResponses(t *testing.T) {
 			}
 			<-bad.requests
 		}
+		if on.stream == "whole" { // all has come by then, of what is denied as well
+			prompt, completion := sumOf(t, denying, "asm_llm_proxy_prompt_tokens")-prompt, sumOf(t, denying, "asm_llm_proxy_completion_tokens")-completion
+			if n := float64(2 * len(guardedClients)); prompt != 11*n || completion != 85*n {
+				t.Errorf("%v and %v tokens are counted", prompt, completion)
+			}
+		}
 		for g, labels := range map[*gateway][]string{
 			denying: {"guard=policy", "direction=response", "action=deny", "category=regex"},
 			working: {"guard=out", "direction=response", "action=mask", "category=card"},
@@ -99,14 +106,20 @@ func TestGuardsOnResponses(t *testing.T) {
 }
 
 // guardCount is how often a guard acted.
-func guardCount(t *testing.T, g *gateway, labels ...string) (n float64) {
+func guardCount(t *testing.T, g *gateway, labels ...string) float64 {
+	t.Helper()
+	return sumOf(t, g, "llm_guard_total", labels...)
+}
+
+// sumOf is the sum of the counters of that name with all these labels.
+func sumOf(t *testing.T, g *gateway, name string, labels ...string) (n float64) {
 	t.Helper()
 	families, err := g.app.ctx.GetMetricsRegistry().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		if family.GetName() != metricGuard {
+		if family.GetName() != name {
 			continue
 		}
 		for _, m := range family.GetMetric() {
@@ -126,6 +139,41 @@ func guardCount(t *testing.T, g *gateway, labels ...string) (n float64) {
 
 // TestGuardsDenyInStream has a stream that goes on after it is denied: the provider's
 // connection is ended, and what it reported of its usage is counted.
+// TestDeniedStreamEndsWithoutItsText holds that the events that end a denied stream repeat
+// nothing of it, also if the response had come whole before a guard looked at it.
+func TestDeniedStreamEndsWithoutItsText(t *testing.T) {
+	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		defer func() { _, _ = io.WriteString(w, "data: [DONE]\n\n") }()
+		chunk := `data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":%s,"finish_reason":%s}]}` + "\n\n"
+		_, _ = fmt.Fprintf(w, chunk+chunk, `{"content":"many words and a zebra"}`, "null", "{}", `"stop"`)
+		_ = http.NewResponseController(w).Flush()
+		select { // the provider reports that the text is complete, and not yet that the stream is
+		case <-r.Context().Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	})
+	p := unique("p")
+	for _, mode := range []string{`"window","window":16`, `"whole"`} {
+		g := newGateway(t, guarded(`"policy":{"deny":[{"regex":"zebra"}],"on_response":{"stream":`+mode+`}}`, p, u.provider("")),
+			fmt.Sprintf(`{"rules":[{"guards":["policy"],"backends":[{"provider":%q,"model":"m"}]}]}`, p))
+		for _, c := range guardedClients {
+			if !strings.Contains(c.body+c.path, "stream") {
+				continue
+			}
+			res, err := http.Post(g.URL+c.path, "application/json", strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(res.Body) // which is cut
+			_ = res.Body.Close()
+			if !strings.Contains(string(body), c.denied) || strings.Contains(string(body), "zebra") {
+				t.Errorf("%s %s: %s", mode, c.path, body)
+			}
+		}
+	}
+}
+
 func TestGuardsDenyInStream(t *testing.T) {
 	left := make(chan struct{})
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -143,6 +191,7 @@ func TestGuardsDenyInStream(t *testing.T) {
 	})
 	p := unique("denied")
 	g := newGateway(t, guarded(`"g":{"deny":[{"regex":"zebra"}],"on_response":{"stream":"window","window":16}}`, p, u.provider("")), fmt.Sprintf(`{"rules":[{"guards":["g"],"backends":[{"provider":%q}]}]}`, p))
+	prompt, completion := sumOf(t, g, "asm_llm_proxy_prompt_tokens"), sumOf(t, g, "asm_llm_proxy_completion_tokens")
 	res, body := g.stream(t, context.Background(), streamChat)
 	text, _ := io.ReadAll(body)
 	if res.StatusCode != 200 || strings.Contains(string(text), "zebra") || !strings.Contains(string(text), `"code":"content_policy"`) {
@@ -152,5 +201,9 @@ func TestGuardsDenyInStream(t *testing.T) {
 	case <-left:
 	case <-time.After(time.Second):
 		t.Error("the provider's stream goes on")
+	}
+	prompt, completion = sumOf(t, g, "asm_llm_proxy_prompt_tokens")-prompt, sumOf(t, g, "asm_llm_proxy_completion_tokens")-completion
+	if prompt != 7 || completion != 3 {
+		t.Errorf("%v and %v tokens are counted", prompt, completion)
 	}
 }

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/caddy-llm/gateway/llmroute/guard"
 )
 
 // guarded is the JSON of an app with these guards.
@@ -152,5 +155,24 @@ func TestGuardModerates(t *testing.T) {
 	_, err := tryGateway(t, guarded(`"g":{"moderation":{"provider":"nobody","model":"m"}}`, p, good.provider("")), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
 	if err == nil || !strings.Contains(err.Error(), `guard g: moderation: there is no provider "nobody"`) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestGuardsOnTheStatusPage holds that the page shows what each guard looks at and did.
+func TestGuardsOnTheStatusPage(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	p, deny, mask := unique("p"), unique("deny"), unique("mask")
+	g := newGateway(t, guarded(fmt.Sprintf(`%q:{"deny":[{"regex":"zebra"}],"everything":true},%q:{"mask":[{"builtin":"email"}],"on_response":{"stream":"whole"}}`, deny, mask), p, u.provider("")),
+		fmt.Sprintf(`{"rules":[{"guards":[%q],"backends":[{"provider":%q}]}]}`, mask, p))
+	for _, body := range []string{`{"messages":[{"role":"user","content":"zebra"}]}`, `{"messages":[{"role":"user","content":"hi"}]}`, `{"messages":[{"role":"user","content":"a zebra"}]}`} {
+		g.post(t, body)
+	}
+	all, some := g.app.statusView("").Guards, g.app.statusView("mask").Guards
+	want := []GuardStatus{
+		{guard.View{Name: deny, Requests: true, Everything: true}, map[guard.Action]uint64{guard.Denied: 2}},
+		{guard.View{Name: mask, Responses: true}, nil},
+	}
+	if all.All != 2 || !reflect.DeepEqual(all.Rows, want) || some.All != 2 || len(some.Rows) != 1 {
+		t.Errorf("got %+v and %+v", all, some)
 	}
 }

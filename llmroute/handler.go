@@ -9,8 +9,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/accesslog"
+	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 func init() {
@@ -20,7 +22,7 @@ func init() {
 // Handler sends LLM requests to providers. It reads the request's body once,
 // finds the rule, fills in what the provider's configuration says, and sends
 // the request on; if that fails and the rule allows it, to another provider.
-// The answer passes through as it comes, and its token usage is read on the way.
+// The response passes through as it comes, and its token usage is read on the way.
 //
 // With `rules` it routes by these. With `table` it routes by the request's host
 // over the routes of that table. With neither it routes by host over all
@@ -39,11 +41,11 @@ func init() {
 // `{http.llm.usage.cached_tokens}` | The input tokens read from the provider's cache
 // `{http.llm.usage.cache_write_tokens}` | The input tokens written to the provider's cache
 // `{http.llm.usage.reasoning_tokens}` | The output tokens spent on reasoning
-// `{http.llm.cost}` | What the answer cost, if the llm app has `prices`
-// `{http.llm.finish_reason}` | Why the answer ended
+// `{http.llm.cost}` | What the response cost, if the llm app has `prices`
+// `{http.llm.finish_reason}` | Why the response ended
 type Handler struct {
 	// The rules, of which the first that matches is used. If none does, the
-	// answer is 404.
+	// response is a 404.
 	Rules []*Rule `json:"rules,omitempty"`
 
 	// The table to route by, such as `mesh`.
@@ -59,14 +61,15 @@ type Handler struct {
 	// the keys of a gateway that only the visitor can reach. Pages of the gateway's
 	// own origin, programs other than browsers, and requests for which a browser asks
 	// first, since they are sent as `application/json` or with a key of their own,
-	// are not concerned. Default: none.
+	// are not affected. Default: none.
 	AllowedOrigins []string `json:"allowed_origins,omitempty"`
 
-	origins      []string // AllowedOrigins as browsers write them
-	keys         *Keys    // that clients of the gateway's own listeners need, nil at sites
+	origins      []string         // AllowedOrigins as browsers write them
+	keys         *virtualkey.Keys // that clients of the gateway's own listeners need, nil at sites
 	app          *App
 	logger       *zap.Logger
-	handlerIndex int // of the rules in a snapshot
+	handlerIndex int  // of the rules in a snapshot
+	handles      bool // one of the rules has a handler
 }
 
 // CaddyModule returns the Caddy module information.
@@ -84,7 +87,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("getting the llm app: %w", err)
 	}
 	h.app, h.logger = app.(*App), ctx.Logger()
-	h.warnOfAccessLogs(ctx)
+	accesslog.Warn(ctx, h.logger)
 	if h.origins, err = parseOrigins(h.AllowedOrigins); err != nil {
 		return err
 	}
@@ -96,6 +99,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
 		}
 	}
+	h.handles = anyHandles(h.Rules)
 	switch {
 	case len(h.Rules) > 0:
 		h.handlerIndex = h.app.register(h)
@@ -150,7 +154,7 @@ func (x *exchange) lookup() (rules []*Rule, targets [][]target, refused *llmprov
 		if t == nil {
 			return nil, nil, x.noRoute()
 		}
-		entry := t.find(x.r.Host)
+		entry := t.Find(x.r.Host)
 		switch {
 		case entry == nil:
 			return nil, nil, errNoRoute(x.r)
@@ -162,9 +166,8 @@ func (x *exchange) lookup() (rules []*Rule, targets [][]target, refused *llmprov
 	p := snap.providerOf(x.r.Host)
 	if p == nil {
 		// A provider that was refused for its own fault still owns its host.
-		if t := snap.tables[meshTable]; t != nil && x.h.app.ready() {
-			name, _ := host.Name(x.r.Host)
-			if e := t.exact[name]; e != nil && e.Unusable != "" {
+		if t := snap.tables[listen.MeshTable]; t != nil && x.h.app.ready() {
+			if e := t.Exact(x.r.Host); e != nil && e.Unusable != "" {
 				return nil, nil, errUnusable(e.Unusable)
 			}
 		}
@@ -188,7 +191,7 @@ func (x *exchange) route() *llmprovider.Error {
 		return refused
 	}
 	if !x.known(targets...) { // before matchers may read the body
-		if !usable(targets...) {
+		if len(rules) > 0 && !anyHandles(rules) && !usable(targets...) {
 			return errNoBackend(rules[0].Name) // whose path it may be
 		}
 		return x.unsupported()
@@ -272,7 +275,7 @@ func (x *exchange) matcherError(rule *Rule, err error) *llmprovider.Error {
 	}
 	return &llmprovider.Error{
 		Status: http.StatusInternalServerError, Type: llmprovider.TypeServer, Code: "matcher_failed",
-		Message: "the gateway could not decide on a route; its operator finds the reason in the log",
+		Message: "the gateway could not decide on a route; its operator can find the reason in the log",
 		Cause:   fmt.Errorf("rule %s: %w", rule.Name, err),
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
+	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
 // judges reports whether responses are looked at before they are passed on: where a
@@ -22,23 +24,23 @@ func (x *exchange) judges() bool {
 // if it said anything, and failure what is to be told if nothing better comes.
 func (x *exchange) judge(a *attempt) (good bool, answer *keptAnswer, failure *llmprovider.Error) {
 	res, dog := a.res, a.dog
-	look := llmprovider.Judge(res, a.out.Endpoint)
+	look := tap.Judge(res, a.out.Endpoint)
 	if look == nil {
 		return true, nil, nil
 	}
-	dog.restart(a.provider.Timeouts().Idle, errIdle)
+	dog.Restart(a.provider.Timeouts().Idle, receive.ErrIdle)
 	began := time.Now()
-	var found llmprovider.Verdict
+	var found tap.Verdict
 	var ended error
 	var begin []byte
 	if a.stream || llmprovider.IsEvents(res.Header) {
-		var body *peekedBody
-		found, body, ended = peek(res.Body, look)
-		res.Body, begin = body, body.peeked()
+		var body *receive.PeekedBody
+		found, body, ended = receive.Peek(res.Body, look)
+		res.Body, begin = body, body.Peeked()
 	} else {
-		var body *begunBody
-		found, body, ended = peekWhole(res.Body, dog, look)
-		res.Body, begin = body, body.buf
+		var body *receive.BegunBody
+		found, body, ended = receive.PeekWhole(res.Body, dog, look)
+		res.Body, begin = body, body.Peeked()
 	}
 	x.waited += time.Since(began)
 	status := http.StatusBadGateway
@@ -55,15 +57,15 @@ func (x *exchange) judge(a *attempt) (good bool, answer *keptAnswer, failure *ll
 		status = 0
 	case found == "":
 		return true, nil, nil
-	case found == llmprovider.IsError:
-		if status = errorStatus(llmprovider.FirstData(begin)); !x.rule.retries(status, x.ownKey()) {
+	case found == tap.IsError:
+		if status = errorStatus(tap.FirstData(begin)); !x.rule.retries(status, x.ownKey()) {
 			return true, nil, nil // most often the client's own mistake
 		}
-		said := bytes.Clone(llmprovider.FirstData(begin)) // of a stream that may stay open
-		dog.restart(keptTime, errFirstByte)
+		said := bytes.Clone(tap.FirstData(begin)) // of a stream that may stay open
+		dog.Restart(keptTime, receive.ErrFirstByte)
 		rest, err := io.ReadAll(io.LimitReader(res.Body, maxKept+1))
 		_ = res.Body.Close()
-		if first := llmprovider.FirstData(rest); err == nil && len(rest) <= maxKept {
+		if first := tap.FirstData(rest); err == nil && len(rest) <= maxKept {
 			said = first
 		}
 		if json.Valid(said) { // as if it had come with its status
@@ -75,7 +77,7 @@ func (x *exchange) judge(a *attempt) (good bool, answer *keptAnswer, failure *ll
 	case !x.rule.retries(status, x.ownKey()):
 		return true, nil, nil
 	default:
-		dog.restart(keptTime, errFirstByte)
+		dog.Restart(keptTime, receive.ErrFirstByte)
 		_ = x.keep(a) // for its usage
 		failure = errNoAnswer(x.provider, found)
 	}
@@ -83,18 +85,18 @@ func (x *exchange) judge(a *attempt) (good bool, answer *keptAnswer, failure *ll
 		return false, answer, failure
 	}
 	var pause time.Duration
-	if found != llmprovider.NoChoices { // what a client's prompt may bring about
+	if found != tap.NoChoices { // what a client's prompt may bring about
 		pause = x.cool(a.ctx, status, nil, true)
 	}
 	if x.visit != nil { // as after no response at all
 		x.goOn(a.ctx, time.Now(), true)
 	}
-	a.span.failed(failure.Code, pause)
+	a.span.Failed(failure.Code, pause)
 	x.logAttempt(res.StatusCode, failure, pause)
 	return false, answer, failure
 }
 
-func errNoAnswer(p *provider, found llmprovider.Verdict) *llmprovider.Error {
+func errNoAnswer(p *provider, found tap.Verdict) *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "provider_no_answer",
 		Message: "the provider " + p.host + " answered with " + string(found) + "; try again, or ask the gateway's operator to check its path",

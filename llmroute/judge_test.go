@@ -1,17 +1,11 @@
 package llmroute
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
-	"testing/iotest"
-	"time"
-
-	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // says answers with status 200.
@@ -125,51 +119,6 @@ func TestStreamsPassAtOnceWhereOthersCouldBeTried(t *testing.T) {
 		rest, err := io.ReadAll(body)
 		if err != nil || !strings.HasSuffix(string(rest), "[DONE]\n\n") {
 			t.Errorf("then %q, %v", rest, err)
-		}
-	}
-}
-
-// TestPeekWaitsForSoLong has a body that is silent, or says nothing certain.
-func TestPeekWaitsForSoLong(t *testing.T) {
-	r, w := io.Pipe()
-	go func() { _, _ = io.WriteString(w, " \n") }()
-	look := llmprovider.Judge(&http.Response{}, llmprovider.Endpoint{Operation: llmprovider.Chat})
-	began := time.Now()
-	found, body, ended := peek(r, look)
-	if took := time.Since(began); found != "" || ended != nil || took < peekTime-time.Second || took > peekTime+5*time.Second {
-		t.Fatalf("found %q, %v after %s", found, ended, took)
-	}
-	in := bufio.NewReader(body)
-	if line, err := in.ReadString('\n'); line != " \n" || err != nil {
-		t.Errorf("what had come is %q, %v", line, err)
-	}
-	go func() {
-		_, _ = io.WriteString(w, "{\"error\":1}")
-		_, _ = io.WriteString(w, "more")
-		_ = w.CloseWithError(errors.New("gone"))
-	}()
-	if rest, err := io.ReadAll(in); string(rest) != `{"error":1}more` || err == nil || err.Error() != "gone" {
-		t.Errorf("the rest is %q, %v", rest, err)
-	}
-}
-
-func TestPeekLosesNothing(t *testing.T) {
-	long := strings.Repeat("x", 3*peekSize)
-	for _, text := range []string{"", "a", long, `{"choices":[{}],"x":"` + long + `"}`, `{"x":"` + long + `"}`} {
-		for _, op := range []llmprovider.Operation{llmprovider.Chat, llmprovider.Audio} {
-			look := llmprovider.Judge(&http.Response{}, llmprovider.Endpoint{Operation: op})
-			_, stream, _ := peek(io.NopCloser(strings.NewReader(text)), look)
-			dog := startWatchdog(time.Minute, func(error) {})
-			defer dog.stop()
-			if got, err := io.ReadAll(stream); string(got) != text || err != nil {
-				t.Errorf("of a stream of %d bytes %d came, %v", len(text), len(got), err)
-			}
-			for _, in := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {
-				_, whole, _ := peekWhole(io.NopCloser(in), dog, look)
-				if got, err := io.ReadAll(whole); string(got) != text || err != nil {
-					t.Errorf("of %d bytes %d came, %v", len(text), len(got), err)
-				}
-			}
 		}
 	}
 }

@@ -2,11 +2,11 @@ package llmroute
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 // KeysSource is a Source that can read virtual keys from a Secret.
@@ -18,22 +18,6 @@ type KeysSource interface {
 	UseKeys(secret string)
 }
 
-// KeyTable holds clients and the hashes of their keys. It is immutable.
-type KeyTable struct{ clients clientTable }
-
-// ParseKeys reads clients, a line each, as a file of keys has them. place is what errors
-// name beside the line; they repeat nothing of the text.
-func ParseKeys(place, text string) (*KeyTable, error) {
-	table, err := parseKeys(place, []byte(text))
-	if err != nil {
-		return nil, err
-	}
-	return &KeyTable{table}, nil
-}
-
-// Len is the number of keys.
-func (t *KeyTable) Len() int { return len(t.clients) }
-
 // provisionKeys sets up the keys of the app. It is called once the source is loaded.
 func (a *App) provisionKeys(ctx caddy.Context) error {
 	k := a.Keys
@@ -42,32 +26,34 @@ func (a *App) provisionKeys(ctx caddy.Context) error {
 		return nil
 	case k.Secret == "":
 		return k.Provision(ctx)
-	case k.File != "":
-		return errors.New("both a file and a secret are named; keep one of them")
 	}
-	namespace, name, ok := strings.Cut(k.Secret, "/")
-	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
-		return errors.New("the secret is not named by its namespace and name; write one such as llm-system/virtual-keys")
+	if err := k.CheckSecret(); err != nil {
+		return err
 	}
 	if _, ok := a.source.(KeysSource); !ok {
 		return errors.New("a secret needs a source that reads Secrets, such as source kubernetes; name a file, or configure the source")
 	}
-	k.logger, k.metrics = ctx.Logger(), a.metrics
 	return nil
 }
 
-// admitted finds who is calling at a port of a Gateway or a sidecar's, as Keys.admit does.
-func (x *exchange) admitted(k *Keys) (*Client, *llmprovider.Error) {
+// UsesKeys notes that virtual keys may say who clients are.
+func (a *App) UsesKeys() { a.authenticators.keys = true }
+
+// admitted finds who is calling at a port of a Gateway or a sidecar's, as Keys.Admit does.
+func (x *exchange) admitted(k *virtualkey.Keys) (*virtualkey.Client, *llmprovider.Error) {
 	if k.Secret == "" {
-		return k.admit(x.r, k.keys.Get(), x.token != nil)
+		return k.Admit(x.r, k.Known(), x.token != nil)
 	}
 	state := x.snap.state
 	if state == nil {
 		return nil, errNotReady()
 	}
-	var known clientTable // nobody, if the source has none
+	var known virtualkey.Table // nobody, if the source has none
 	if state.Keys != nil {
-		known = state.Keys.clients
+		known = *state.Keys
 	}
-	return k.admit(x.r, known, x.token != nil)
+	return k.Admit(x.r, known, x.token != nil)
 }
+
+// Interface guard
+var _ virtualkey.User = (*App)(nil)

@@ -109,6 +109,10 @@ func (x *exchange) holdTargets() {
 	}
 	x.holds = true
 	x.rule.life.hold()
+	if x.snap.limits != nil {
+		x.limits = x.snap.limits.life
+		x.limits.hold()
+	}
 	for i := range x.targets {
 		if p := x.targets[i].provider; p != nil {
 			p.life.hold()
@@ -122,6 +126,7 @@ func (x *exchange) releaseTargets() {
 		return
 	}
 	x.rule.life.release()
+	x.limits.release()
 	for i := range x.targets {
 		if p := x.targets[i].provider; p != nil {
 			p.life.release()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmroute/limit"
 )
 
 // livingKind is a kind of provider that has something running for as long as it is in
@@ -143,10 +144,11 @@ func TestLives(t *testing.T) {
 	})
 	world := &livingWorld{t: t}
 	livingMatchers = world
-	state := func(u *upstream, n int) *State {
+	state := func(u *fakeProvider, n int) *State {
 		s := liveState(u, "a.example", "m", fmt.Sprint("k", n))
 		s.Providers[0].Provider = &livingKind{Provider: *s.Providers[0].Provider.(*openai.Provider), world: world}
 		rule := s.Tables["mesh"][0].Rules[0]
+		s.Limits = []*limit.Definition{requestsLimit("ns.lives", 1<<30+n, limit.Scope{Everything: true})}
 		rule.RetryOn, rule.MatcherSetsRaw = []int{400 + n%100}, []caddy.ModuleMap{{"living": []byte("{}")}}
 		return s
 	}

@@ -29,18 +29,18 @@ func serveLimits(w http.ResponseWriter, r *http.Request) error {
 
 // serveLimits serves where limits stand, and changes what was used of them.
 func (a *App) serveLimits(w http.ResponseWriter, r *http.Request) error {
-	if a.limits == nil {
-		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration has no limits; define some with llm { limits { ... } }")}
+	set := a.limitSet()
+	if set == nil {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration has no limits; define some with llm { limits { ... } }, or as LLMLimit objects")}
 	}
 	rest := strings.Trim(strings.TrimPrefix(r.URL.Path, limitsPath), "/")
 	if rest == "" {
 		if r.Method != http.MethodGet {
 			return errMethod(r, http.MethodGet)
 		}
-		return writeJSON(w, map[string]any{"limits": a.limits.Set().View()})
+		return writeJSON(w, map[string]any{"limits": set.View()})
 	}
 	name, action, _ := strings.Cut(rest, "/")
-	set := a.limits.Set()
 	change := set.Reset
 	switch action {
 	case "reset":
@@ -52,8 +52,8 @@ func (a *App) serveLimits(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return errMethod(r, http.MethodPost)
 	}
-	ch, err := readChange(r)
-	if err != nil {
+	var ch limit.Change
+	if err := readBody(r, &ch, "the body is not a change; expected JSON such as {\"key\": {\"client\": \"alice\"}, \"unit\": \"tokens\", \"amount\": 1000}"); err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
 	}
 	counters, err := change(name, ch)
@@ -68,21 +68,21 @@ func (a *App) serveLimits(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, map[string]any{"limit": name, "counters": counters})
 }
 
-// readChange reads the body, which may be empty.
-func readChange(r *http.Request) (limit.Change, error) {
-	var ch limit.Change
+// readBody reads the body, a JSON object, into v. It may be empty. The error of one that is not what
+// is expected begins with unexpected.
+func readBody(r *http.Request, v any, unexpected string) error {
 	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxChange))
 	d.DisallowUnknownFields()
 	d.UseNumber()
-	switch err := d.Decode(&ch); {
+	switch err := d.Decode(v); {
 	case errors.Is(err, io.EOF):
-		return ch, nil
+		return nil
 	case err != nil:
-		return ch, fmt.Errorf("the body is not a change; expected JSON such as {\"key\": {\"client\": \"alice\"}, \"unit\": \"tokens\", \"amount\": 1000}: %w", err)
+		return fmt.Errorf("%s: %w", unexpected, err)
 	case d.More():
-		return ch, errors.New("the body has more than one JSON object; send one")
+		return errors.New("the body has more than one JSON object; send one")
 	}
-	return ch, nil
+	return nil
 }
 
 func errMethod(r *http.Request, want string) error {

@@ -9,30 +9,21 @@ import (
 )
 
 const (
-	// lingerTime bounds how long a refused body is read after the answer.
+	// lingerTime bounds how long a refused body is read after the response.
 	lingerTime = 5 * time.Second
 	// lingerSize bounds how much of it is read, in bytes.
 	lingerSize = 64 << 20
 )
 
-// closeIfExpectContinue lets a client that waits to be asked for its body have the answer
-// without sending it. net/http would see to that, but does not know its own body
-// inside of Caddy's, and would read it before it lets the answer out.
-func closeIfExpectContinue(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
-		w.Header().Set("Connection", "close")
-	}
-}
-
 // refuseBody answers a request whose body is too large, and then reads on for a
-// while. Many clients look for an answer only when they have sent all they have,
+// while. Many clients look for a response only when they have sent all they have,
 // and a connection that is closed with unread data in it is reset: they would
-// see that, and not the answer.
+// see that, and not the response.
 func (x *exchange) refuseBody(refused *llmprovider.Error) error {
 	if x.r.ProtoMajor != 1 {
 		return refused.Write(x.w) // one stream ends, with a way to say so
 	}
-	x.w.Header().Set("Connection", "close") // or net/http would read a part of the body before it lets the answer out
+	x.w.Header().Set("Connection", "close") // or net/http would read a part of the body before it lets the response out
 	if err := refused.Write(x.w); err != nil || x.r.Header.Get("Expect") != "" {
 		return err // what waits to be asked for a body does not send it
 	}

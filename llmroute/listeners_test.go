@@ -109,12 +109,6 @@ func TestListenerBeforeTheFirstState(t *testing.T) {
 	}
 }
 
-func TestListenersKeepWhatTheyExpect(t *testing.T) {
-	if got := union([]string{"b_", "a_"}, []string{"b_", "c.d"}); fmt.Sprint(got) != "[a_ b_ c.d]" {
-		t.Errorf("got %v", got)
-	}
-}
-
 // TestKeysAtAListener has virtual keys at a listener of the gateway's own: without one
 // nothing is served, and the key reaches no provider.
 func TestKeysAtAListener(t *testing.T) {

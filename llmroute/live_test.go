@@ -18,9 +18,10 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
 func init() { caddy.RegisterModule(new(testSource)) }
@@ -31,11 +32,11 @@ type testSource struct {
 	Listen string `json:"listen,omitempty"`
 }
 
-func (s *testSource) Listeners() []*Listener {
+func (s *testSource) Listeners() []*listen.Listener {
 	if s.Listen == "" {
 		return nil
 	}
-	return []*Listener{{Address: s.Listen, Servers: []*Server{{Hosts: []string{"*"}, Table: "mesh"}}}}
+	return []*listen.Listener{{Address: s.Listen, Servers: []*listen.Server{{Hosts: []string{"*"}, Table: "mesh"}}}}
 }
 
 var testFeeds sync.Map // key to *testFeed
@@ -64,11 +65,11 @@ func (s *testSource) Start(ctx context.Context, report func(*State)) error {
 }
 
 // liveState is a state with one provider at u for one host, and its route.
-func liveState(u *upstream, host, model, key string) *State {
+func liveState(u *fakeProvider, host, model, key string) *State {
 	at, _ := url.Parse(u.URL)
 	name, port, _ := net.SplitHostPort(at.Host)
 	number, _ := strconv.Atoi(port)
-	p := &openai.Provider{Base: kind.Base{Connection: llmprovider.Connection{Host: name, Scheme: "http", Port: number}, Config: kind.Config{Model: &model, Key: llmprovider.Literal(key)}}}
+	p := &openai.Provider{Base: kind.Base{Connection: upstream.Connection{Host: name, Scheme: "http", Port: number}, Config: kind.Config{Model: &model, Key: upstream.Literal(key)}}}
 	return &State{
 		Providers: []*ProviderSpec{{Name: "ns/" + host, Origin: "test", Provider: p}},
 		Tables:    map[string][]*Route{"mesh": {{Hosts: []string{host}, Origin: "ns/" + host, Rules: []*Rule{{Backends: []*Backend{{Provider: "ns/" + host}}}}}}},
@@ -129,7 +130,7 @@ func TestFindingsAreCounted(t *testing.T) {
 		}
 		for _, family := range families {
 			for _, m := range family.GetMetric() {
-				if family.GetName() == metricFindings {
+				if family.GetName() == "llm_source_findings" {
 					got[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] = m.GetGauge().GetValue()
 				}
 			}
@@ -174,7 +175,7 @@ func TestUnchangedObjectsAreShared(t *testing.T) {
 	if before == after || before.providers["ns/a.example"] != after.providers["ns/a.example"] {
 		t.Error("an unchanged provider was set up again")
 	}
-	if before.tables["mesh"].exact["a.example"].Route != after.tables["mesh"].exact["a.example"].Route {
+	if before.tables["mesh"].Exact("a.example").Route != after.tables["mesh"].Exact("a.example").Route {
 		t.Error("an unchanged route was set up again")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/matcher"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 func init() {
@@ -25,9 +26,9 @@ func init() {
 //
 // Used outside of `llm_route` it reads the body, up to 32 MiB, and leaves it for
 // the handlers that follow. Where `llm_keys` comes after it in a site, a request
-// without a known key is answered with a 401 and its body is not read: nobody who
-// is not authenticated can make the gateway hold one. Where nothing has told who
-// sends a request, at most a quarter of `max_bodies` is taken for it and its like.
+// without a known key is answered with a 401 and its body is not read: no client that is
+// not authenticated can make the gateway hold one. Where the sender of a request is not
+// known, at most a quarter of `max_bodies` is taken for it and its like.
 type ModelMatcher struct {
 	// The model names, of which one must match. A `*` stands for any text, as in
 	// `gpt-4*` or `*-mini`.
@@ -107,35 +108,11 @@ func (m *ModelMatcher) MatchWithError(r *http.Request) (bool, error) {
 // has reports whether one of the names matches.
 func (m *ModelMatcher) has(model string) bool {
 	for _, pattern := range m.Models {
-		if matchWildcard(pattern, model) {
+		if matcher.Wildcard(pattern, model) {
 			return true
 		}
 	}
 	return false
-}
-
-// matchWildcard reports whether s is pattern, in which each `*` stands for any
-// text.
-func matchWildcard(pattern, s string) bool {
-	head, rest, found := strings.Cut(pattern, "*")
-	if !found {
-		return pattern == s
-	}
-	s, ok := strings.CutPrefix(s, head)
-	if !ok {
-		return false
-	}
-	for {
-		part, after, more := strings.Cut(rest, "*")
-		if !more {
-			return strings.HasSuffix(s, part)
-		}
-		i := strings.Index(s, part)
-		if i < 0 {
-			return false
-		}
-		s, rest = s[i+len(part):], after
-	}
 }
 
 // inboundVar is the request variable that holds what is known of its body.
@@ -172,14 +149,14 @@ func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error
 		return nil, nil
 	}
 	in, refused := llmprovider.NewInbound(r)
-	if refused != nil {
+	if refused != nil || in.Endpoint.Operation == llmprovider.StoredResponse {
 		return nil, nil //nolint:nilerr // it names no model; what is wrong with it is for its handler to say
 	}
 	in.Budget = &m.bodies.all
 	if !isKnown(r) {
 		switch locked, known := m.site.check(r, m); {
 		case locked && !known:
-			return nil, m.refused(errNoKey(r.URL.Path, false))
+			return nil, m.refused(virtualkey.ErrNoKey(r.URL.Path, false))
 		case !known:
 			in.Budget = &m.bodies.strangers
 		}
@@ -205,14 +182,14 @@ func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error
 // refused counts an error of the matcher and returns it as Caddy's.
 func (m *ModelMatcher) refused(err *llmprovider.Error) error {
 	if metrics := m.bodies.metrics.Load(); metrics != nil {
-		metrics.countRefusal(err.Code)
+		metrics.CountRefusal(err.Code)
 	}
 	return caddyhttp.Error(err.Status, err)
 }
 
 // isKnown reports whether something has told already who sends the request.
 func isKnown(r *http.Request) bool {
-	if clientOf(r) != nil || authz.TokenOf(r) != nil {
+	if virtualkey.ClientOf(r) != nil || authz.TokenOf(r) != nil {
 		return true
 	}
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)

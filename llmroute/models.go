@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/modellist"
 )
 
 // serveModels answers GET …/models from the configuration, and from the
@@ -20,25 +21,25 @@ func (x *exchange) serveModels() error {
 	api := x.modelsAPI()
 	list := x.listModels(rules)
 	if id, one := strings.CutPrefix(x.in.Endpoint.Suffix, "/models/"); one {
-		i := slices.IndexFunc(list, func(m ownedModel) bool { return m.id == id })
+		i := slices.IndexFunc(list, func(m ownedModel) bool { return m.ID == id })
 		if i < 0 {
 			return x.refuse(errNoModel(id))
 		}
-		return x.writeJSON(list[i].shaped(api, list[i].owner))
+		return x.writeJSON(list[i].In(api, list[i].owner))
 	}
 	objects, first, last := make([]string, len(list)), "", ""
 	for i := range list {
-		objects[i] = list[i].shaped(api, list[i].owner)
+		objects[i] = list[i].In(api, list[i].owner)
 	}
 	if len(list) > 0 {
-		first, last = list[0].id, list[len(list)-1].id
+		first, last = list[0].ID, list[len(list)-1].ID
 	}
-	return x.writeJSON(modelListParts(api, objects, first, last)...)
+	return x.writeJSON(modellist.Parts(api, objects, first, last)...)
 }
 
 // ownedModel is a listed model with the name of the provider that has it.
 type ownedModel struct {
-	listedModel
+	modellist.Model
 	owner string
 }
 
@@ -116,11 +117,11 @@ func (x *exchange) listModels(rules []ruleTargets) []ownedModel {
 	x.fetchModels(rules)
 	var list []ownedModel
 	seen := make(map[string]bool)
-	add := func(m listedModel, owner string) {
-		if m.id == "" || seen[m.id] || len(list) >= maxModels || x.client != nil && !x.client.allows(m.id) {
+	add := func(m modellist.Model, owner string) {
+		if m.ID == "" || seen[m.ID] || len(list) >= modellist.Max || x.client != nil && !x.client.Allows(m.ID) {
 			return
 		}
-		seen[m.id] = true
+		seen[m.ID] = true
 		list = append(list, ownedModel{m, owner})
 	}
 	for _, rt := range rules {
@@ -137,7 +138,7 @@ func (x *exchange) listModels(rules []ruleTargets) []ownedModel {
 				continue
 			}
 			for _, m := range x.modelsOf(t, rt.rule) {
-				if rt.rule.takes(m.id) {
+				if rt.rule.takes(m.ID) {
 					add(m, t.name)
 				}
 			}
@@ -148,7 +149,7 @@ func (x *exchange) listModels(rules []ruleTargets) []ownedModel {
 
 // describe returns the model as the first of the rule's providers lists it that
 // does, else its name alone with the first of them as its owner.
-func (x *exchange) describe(rt ruleTargets, name string) (m listedModel, owner string) {
+func (x *exchange) describe(rt ruleTargets, name string) (m modellist.Model, owner string) {
 	for i := range rt.targets {
 		t := &rt.targets[i]
 		if !t.usable() {
@@ -158,12 +159,12 @@ func (x *exchange) describe(rt ruleTargets, name string) (m listedModel, owner s
 			owner = t.name
 		}
 		for _, m := range x.modelsOf(t, rt.rule) {
-			if m.id == name {
+			if m.ID == name {
 				return m, t.name
 			}
 		}
 	}
-	return listedModel{id: name}, owner
+	return modellist.Model{ID: name}, owner
 }
 
 // takes reports whether a request for the model would match the rule's matchers
@@ -179,16 +180,30 @@ func (r *Rule) takes(model string) bool {
 
 // modelsOf lists a target's models: the one configured for the rule, else the
 // provider's own.
-func (x *exchange) modelsOf(t *target, rule *Rule) []listedModel {
+func (x *exchange) modelsOf(t *target, rule *Rule) []modellist.Model {
 	if model, fixed := t.RequestModel(modelsProbe, t.settings(rule)); fixed {
-		return []listedModel{{id: model}}
+		return []modellist.Model{{ID: model}}
 	}
-	t.state.models.mu.Lock()
-	defer t.state.models.mu.Unlock()
-	return t.state.models.models
+	return t.state.models.Models()
 }
 
 // modelsProbe is a chat request without a model.
 var modelsProbe = new(llmprovider.Inbound)
 
 func init() { modelsProbe.Endpoint.Operation = llmprovider.Chat }
+
+// modelsAPI returns the API in whose shape the client wants lists of models.
+func (x *exchange) modelsAPI() llmprovider.API {
+	if x.in.Endpoint.API == llmprovider.OpenAIAPI && x.r.Header.Get("Anthropic-Version") != "" {
+		return llmprovider.MessagesAPI
+	}
+	return x.in.Endpoint.API
+}
+
+// errNoModel is the error for a model that the list has not.
+func errNoModel(id string) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "model_not_found", Param: "model",
+		Message: "there is no model " + strconv.Quote(llmprovider.Bounded(id)) + " here; GET /v1/models lists those there are",
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-llm/gateway/llmroute/modellist"
 )
 
 // TestModelsInEveryShape asks for lists that providers give in each shape, in each shape.
@@ -15,7 +17,10 @@ func TestModelsInEveryShape(t *testing.T) {
 		google    = `{"name":"models/m","displayName":"M","inputTokenLimit":5}`
 	)
 	lists := map[string]string{
-		"openAI": `{"object":"list","data":[` + openAI + `]}`, "anthropic": `{"data":[` + anthropic + `],"has_more":false}`, "google": `{"models":[` + google + `]}`,
+		"bedrock":  `{"modelSummaries":[{"modelArn":"arn:aws:bedrock:r::foundation-model/m","modelId":"m","modelName":"M"}]}`,
+		"profiles": `{"inferenceProfileSummaries":[{"inferenceProfileId":"m","inferenceProfileName":"M","createdAt":"2023-11-14T22:13:20.5Z","type":"SYSTEM_DEFINED","status":"ACTIVE"},{"inferenceProfileId":"gone","status":"X"}]}`,
+		"vertex":   `{"publisherModels":[{"name":"publishers/google/models/m","versionId":"001"}]}`,
+		"openAI":   `{"object":"list","data":[` + openAI + `]}`, "anthropic": `{"data":[` + anthropic + `],"has_more":false}`, "google": `{"models":[` + google + `]}`,
 	}
 	type asked struct{ path, version string }
 	for list, wants := range map[string]map[asked]string{
@@ -28,6 +33,11 @@ func TestModelsInEveryShape(t *testing.T) {
 			{"/v1/models", ""}:             `{"object":"list","data":[{"id":"m","object":"model","created":1700000000,"owned_by":"shapes"}]}`,
 			{"/v1/models/m", "2023-06-01"}: anthropic, {"/v1beta/models/m", ""}: `{"name":"models/m","displayName":"M","supportedGenerationMethods":["generateContent","countTokens"]}`,
 		},
+		"bedrock": {
+			{"/v1/models", ""}: `{"object":"list","data":[{"id":"m","object":"model","created":0,"owned_by":"shapes"}]}`, {"/v1beta/models/m", ""}: `{"name":"models/m","displayName":"M","supportedGenerationMethods":["generateContent","countTokens"]}`,
+		},
+		"profiles": {{"/v1/models", "2023-06-01"}: `{"data":[{"type":"model","id":"m","display_name":"M","created_at":"2023-11-14T22:13:20Z"}],"has_more":false,"first_id":"m","last_id":"m"}`},
+		"vertex":   {{"/v1/models", ""}: `{"object":"list","data":[{"id":"m","object":"model","created":0,"owned_by":"shapes"}]}`},
 		"google": {
 			{"/v1/models/m", ""}: `{"id":"m","object":"model","created":0,"owned_by":"shapes"}`, {"/v1beta/models", ""}: `{"models":[` + google + `]}`,
 			{"/v1/models/m", "2023-06-01"}:    `{"type":"model","id":"m","display_name":"M","created_at":"1970-01-01T00:00:00Z"}`,
@@ -40,7 +50,7 @@ func TestModelsInEveryShape(t *testing.T) {
 			_, _ = io.WriteString(w, lists[list])
 		})
 		g := newGateway(t, providers("shapes", u.provider("")), `{"rules":[{"backends":[{"provider":"shapes"}]}]}`)
-		g.app.static["shapes"].state.models = modelList{}
+		g.app.static["shapes"].state.models = modellist.List{}
 		for ask, want := range wants {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+ask.path, nil)
 			if err != nil {

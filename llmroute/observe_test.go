@@ -7,11 +7,15 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/internal/livefile"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/meter"
+	"github.com/caddy-llm/gateway/llmroute/price"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 // discard is an encoder that takes the fields and writes nothing.
@@ -27,33 +31,37 @@ func (discard) AddFloat64(string, float64) {}
 // Caddy writes.
 func BenchmarkObserve(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "prices.yaml")
-	if err := os.WriteFile(path, []byte(somePrices), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("currency: USD\nprices:\n  - {model: \"*\", input: 9, output: 9}\n  - {model: gpt-4o*, input: 2.50, cached: 1.25, output: 10.00}\n"), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	prices, err := livefile.Open(path, pricesKind, zap.NewNop())
+	prices, err := livefile.Open(path, price.File, zap.NewNop())
 	if err != nil {
 		b.Fatal(err)
 	}
-	m := newMetrics()
-	p := &provider{name: "openai", host: "api.openai.com", state: new(providerState)}
+	m, err := meter.Acquire(prometheus.NewRegistry())
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := &provider{name: "openai", host: "api.openai.com", state: &providerState{Provider: meter.NewProvider("openai")}}
+	defer p.state.Close()
 	usage := llmprovider.Usage{Known: true, PromptTokens: 1000, CompletionTokens: 200, CachedTokens: 400, ReasoningTokens: 50, Model: "gpt-4o-2024-08-06", FinishReason: "stop"}
 	app := &App{metrics: m, prices: prices}
 	handler := &Handler{app: app}
-	rule, client := &Rule{Name: "everyone"}, &Client{Name: "alice"}
+	rule, client := &Rule{Name: "everyone"}, &virtualkey.Client{Name: "alice"}
 	began := time.Now()
 	x := &exchange{
-		h: handler, began: began, rule: rule, client: client, attempt: &attempt{provider: p, model: "gpt-4o", stream: true}, in: &llmprovider.Inbound{Endpoint: llmprovider.Endpoint{Operation: llmprovider.Chat}},
-		attempts: 1, status: 200, firstToken: time.Millisecond, usage: usage,
+		h: handler, rule: rule, client: client, attempt: &attempt{provider: p, model: "gpt-4o", stream: true}, in: &llmprovider.Inbound{Endpoint: llmprovider.Endpoint{Operation: llmprovider.Chat}},
+		Outcome: meter.Outcome{Began: began, Attempts: 1, Status: 200, FirstToken: time.Millisecond, Usage: usage},
 	}
 	for _, bb := range []struct {
 		name string
 		do   func(x *exchange)
 	}{
-		{"counted", m.observe},
-		{"priced", func(x *exchange) { x.charge(&x.usage) }},
+		{"counted", func(x *exchange) { m.Observe(x.settle()) }},
+		{"priced", func(x *exchange) { x.charge(&x.Usage) }},
 		{"logged", func(x *exchange) {
-			new(caddyhttp.ExtraLogFields).Add(zap.Inline(loggedExchange{x}))
-			_ = loggedExchange{x}.MarshalLogObject(discard{})
+			new(caddyhttp.ExtraLogFields).Add(zap.Inline(&x.Outcome))
+			_ = x.MarshalLogObject(discard{})
 		}},
 		{"all", func(x *exchange) {
 			sent := time.Now() // as attempt and respond do
@@ -62,18 +70,18 @@ func BenchmarkObserve(b *testing.B) {
 			x.waited += time.Since(sent)
 			sent = time.Now()
 			x.in.Took = time.Since(sent)
-			x.overhead = max(time.Since(x.began)-x.waited-x.in.Took, 1)
-			x.charge(&x.usage)
-			m.attempt(p, rule.Name, "200")
-			m.observe(x)
-			new(caddyhttp.ExtraLogFields).Add(zap.Inline(loggedExchange{x}))
-			_ = loggedExchange{x}.MarshalLogObject(discard{})
+			x.Overhead = max(time.Since(x.Began)-x.waited-x.in.Took, 1)
+			x.charge(&x.Usage)
+			m.Attempt(p.state.Provider, rule.Name, "200")
+			m.Observe(x.settle())
+			new(caddyhttp.ExtraLogFields).Add(zap.Inline(&x.Outcome))
+			_ = x.MarshalLogObject(discard{})
 		}},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				x.charges = charges{}
+				x.Charges = price.Charges{}
 				bb.do(x)
 			}
 		})

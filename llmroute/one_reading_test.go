@@ -18,10 +18,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/internal/host"
-	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
 // readRule is a rule of a route, which its provider is told by.
@@ -45,7 +46,7 @@ type readWorld struct {
 	t       *testing.T
 	address string
 	feed    *testFeed
-	u       *upstream
+	u       *fakeProvider
 	asked   chan seen
 	state   *State
 }
@@ -61,8 +62,8 @@ func newReadWorld(t *testing.T) *readWorld {
 	port, _ := strconv.Atoi(at.Port())
 	ext, _ := url.Parse(service.URL)
 	extPort, _ := strconv.Atoi(ext.Port())
-	w.state = &State{Tables: map[string][]*Route{"T": nil}, Listeners: []*Listener{{
-		Address: w.address, Port: 80, Servers: []*Server{
+	w.state = &State{Tables: map[string][]*Route{"T": nil}, Listeners: []*listen.Listener{{
+		Address: w.address, Port: 80, Servers: []*listen.Server{
 			{Hosts: []string{"a.com", "*.b.com"}, Gateway: "ns/one", Table: "T"},
 			{Hosts: []string{"*"}, Gateway: "ns/two", Table: "T", Port: 8080},
 		},
@@ -70,7 +71,7 @@ func newReadWorld(t *testing.T) *readWorld {
 	for i, rule := range readRules {
 		name := unique("reader")
 		w.state.Providers = append(w.state.Providers, &ProviderSpec{Name: name, Origin: name, Provider: &openai.Provider{Base: kind.Base{
-			Connection: llmprovider.Connection{Host: at.Hostname(), Scheme: "http", Port: port}, Path: fmt.Sprintf("/r%d/chat/completions", i),
+			Connection: upstream.Connection{Host: at.Hostname(), Scheme: "http", Port: port}, Path: fmt.Sprintf("/r%d/chat/completions", i),
 		}}})
 		if i == ownRule {
 			w.state.Providers[i].Provider.(*openai.Provider).Path = fmt.Sprintf("/r%d/generate", i)
@@ -296,47 +297,15 @@ func TestHostsThatAreRejected(t *testing.T) {
 	}
 }
 
-// TestPortsOf holds that a port is that of the servers for the request's host, also
-// where two ports share an address.
-func TestPortsOf(t *testing.T) {
-	listeners := []*Listener{
-		{Address: ":8080", Port: 80, Servers: []*Server{
-			{Hosts: []string{"a.com", "both.com"}, Gateway: "ns/one"}, {Hosts: []string{"b.com", "both.com", "*.c.com"}, Gateway: "ns/two", Port: 8080},
-		}},
-		{Address: ":8443", Port: 443, TLS: true, Servers: []*Server{{Hosts: []string{"*"}, Gateway: "ns/one"}}},
-		{Address: ":9000", Servers: []*Server{{Hosts: []string{"*"}, Gateway: "ns/one"}}},
-	}
-	for _, test := range []struct {
-		host string
-		port int
-		want []int
-	}{
-		{"a.com", 80, []int{80}},
-		{"A.com.:80", 8080, []int{80}},
-		{"b.com", 80, []int{8080}},
-		{"x.c.com:80", 8080, []int{8080}},
-		{"both.com", 80, []int{80, 8080}},
-		{"other.com", 80, []int{80}},
-		{"a.com", 443, []int{443}},
-		{"a.com", 8443, []int{443}},
-		{"a.com", 9000, []int{9000}},
-		{"a.com", 1234, []int{1234}},
-	} {
-		if got := PortsOf(listeners, test.host, test.port); !slices.Equal(got, test.want) {
-			t.Errorf("%s at port %d: %v, want %v", test.host, test.port, got, test.want)
-		}
-	}
-}
-
 // Policies of the source hold at listeners of the configuration, too, if they route by
 // a Gateway's table.
 func TestPoliciesHoldAtListenersOfTheConfiguration(t *testing.T) {
 	s := &snapshot{state: &State{Tables: map[string][]*Route{"ns/gw": nil, "ns/other": {{Hosts: []string{"*"}}}}}}
 	for table, want := range map[string]bool{"ns/other": true, "ns/gw": false, "mesh": false, "": false, "own": false} {
-		l := newLiveListener(&Listener{Address: ":1"})
-		l.addServer(&Server{Hosts: []string{"*"}, Table: table}, 0, s.governed)
-		if l.governs != want {
-			t.Errorf("table %q: policies hold: %v", table, l.governs)
+		l := listen.NewLive(&listen.Listener{Address: ":1"})
+		l.AddServer(&listen.Server{Hosts: []string{"*"}, Table: table}, 0, s.governed)
+		if l.Governs != want {
+			t.Errorf("table %q: policies hold: %v", table, l.Governs)
 		}
 	}
 }

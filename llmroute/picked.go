@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/meter"
 )
 
 // errOutsidePool is a picker's fault: nothing that it named is an endpoint of the pool.
@@ -62,8 +63,8 @@ func (x *exchange) askPicker(t *target) (done bool, answer *keptAnswer, failure 
 		return false, nil, nil, nil
 	}
 	failure = errPicker(t.provider, failed)
-	pause := t.state.failed(a.sent, time.Now(), a.model, failure.Status, nil)
-	x.h.app.metrics.attempt(t.provider, x.rule.Name, failure.Code)
+	pause := t.state.Pauses.Failed(a.sent, time.Now(), a.model, failure.Status, nil)
+	x.h.app.metrics.Attempt(t.state.Provider, x.rule.Name, failure.Code)
 	x.logAttempt(failure.Status, failure, pause)
 	return false, nil, failure, nil
 }
@@ -104,9 +105,9 @@ func (x *exchange) rejected(said *llmprovider.PickerRefusal) (done bool, answer 
 	failure = rejection(x.provider, said)
 	pause := time.Duration(0)
 	if isFailure(said.Status, false) {
-		pause = x.provider.state.failed(x.sent, time.Now(), x.model, said.Status, said.Header)
+		pause = x.provider.state.Pauses.Failed(x.sent, time.Now(), x.model, said.Status, said.Header)
 	}
-	x.h.app.metrics.attempt(x.provider, x.rule.Name, statusText(said.Status))
+	x.h.app.metrics.Attempt(x.provider.state.Provider, x.rule.Name, meter.StatusText(said.Status))
 	x.logAttempt(said.Status, failure, pause)
 	if json.Valid(said.Body) { // as the picker says it
 		header := said.Header.Clone()
@@ -125,8 +126,12 @@ func (x *exchange) rejected(said *llmprovider.PickerRefusal) (done bool, answer 
 // newAttempt makes what an attempt sends, with the changes that the picker asked for.
 func (x *exchange) newAttempt(a *attempt, settings llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
 	out, refused := a.provider.NewAttempt(a.ctx, x.in, settings)
-	if x.picked != nil && refused == nil && x.picked.session.Prepare(out.Request) {
+	if x.picked == nil || refused != nil {
+		return out, refused
+	}
+	if body := x.picked.session.Prepare(out.Request.Header); body != nil {
 		out.AddedStreamOptions = false // what is in the body is not the gateway's any more
+		refused = out.ReplaceBody(x.in, body)
 	}
 	return out, refused
 }

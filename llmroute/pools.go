@@ -11,13 +11,15 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
+	"github.com/caddy-llm/gateway/llmroute/cooldown"
 	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
 // newPool returns the pool of a provider with several servers, nil for others. It
 // contacts nobody before its Start.
-func (a *App) newPool(name string, module llmprovider.Provider, state *providerState, endpoints []string) (*pool.Pool, *llmprovider.Servers) {
-	pooled, ok := module.(llmprovider.Pooled)
+func (a *App) newPool(name string, module llmprovider.Provider, state *providerState, endpoints []string) (*pool.Pool, *upstream.Servers) {
+	pooled, ok := module.(upstream.Pooled)
 	if !ok {
 		return nil, nil
 	}
@@ -29,7 +31,7 @@ func (a *App) newPool(name string, module llmprovider.Provider, state *providerS
 	if servers.Fed {
 		options.Addresses = endpoints
 	}
-	return pool.New(&state.endpoints, options), servers
+	return pool.New(&state.Endpoints, options), servers
 }
 
 // setEndpoints gives a pool the endpoints that a source found.
@@ -50,7 +52,7 @@ func onlyEndpoints(a, b *State) bool {
 	one.Providers, other.Providers = nil, nil
 	for i, p := range a.Providers {
 		o := b.Providers[i]
-		if p != o && (p.Name != o.Name || p.Origin != o.Origin || !reflect.DeepEqual(p.Provider, o.Provider)) {
+		if p != o && (p.Name != o.Name || p.Origin != o.Origin || !slices.Equal(p.Guards, o.Guards) || !slices.Equal(p.Prompts, o.Prompts) || !reflect.DeepEqual(p.Provider, o.Provider)) {
 			return false
 		}
 		changed = changed || !slices.Equal(p.Endpoints, o.Endpoints)
@@ -61,7 +63,7 @@ func onlyEndpoints(a, b *State) bool {
 // attemptAt makes one attempt of the rule: in a pool at one endpoint after the other,
 // until one answers or none is left.
 func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
-	x.attempts++
+	x.Attempts++
 	if t.pool == nil {
 		return x.try(t, "")
 	}
@@ -104,7 +106,7 @@ func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure 
 // enter begins the way through a pool.
 func (x *exchange) enter(t *target) *pool.Visit {
 	affinity := t.servers.Affinity
-	return t.pool.Visit(affinity == llmprovider.AffinityPrefix || affinity == llmprovider.AffinityHeader)
+	return t.pool.Visit(affinity == upstream.AffinityPrefix || affinity == upstream.AffinityHeader)
 }
 
 // readKey reads what the endpoint is chosen by, where the gateway itself chooses.
@@ -112,14 +114,14 @@ func (x *exchange) readKey(t *target) {
 	affinity, v := t.servers.Affinity, x.visit
 	model, _ := t.RequestModel(x.in, t.settings(x.rule))
 	v.Key.Model = model
-	if affinity == llmprovider.AffinityOff || !v.Many(x.r.Context()) {
+	if affinity == upstream.AffinityOff || !v.Many(x.r.Context()) {
 		return
 	}
 	switch affinity {
-	case llmprovider.AffinityClient:
+	case upstream.AffinityClient:
 		v.Key.Session = pool.SessionHash(x.clientKey())
 		return
-	case llmprovider.AffinityHeader:
+	case upstream.AffinityHeader:
 		if session := x.r.Header.Get(t.servers.AffinityHeader); session != "" {
 			v.Key.Session = pool.SessionHash(session)
 			return
@@ -150,7 +152,7 @@ func (x *exchange) failedAt(ctx context.Context, status int, header http.Header,
 	case http.StatusInternalServerError, http.StatusRequestTimeout: // one alone says nothing of the next request
 		pause = x.visit.Endpoint().Erred(x.sent, now)
 	default:
-		pause = x.visit.Endpoint().Failed(x.sent, now, retryAfter(header, now))
+		pause = x.visit.Endpoint().Failed(x.sent, now, cooldown.RetryAfter(header, now))
 	}
 	others = x.visit.Others(now)
 	if status == 0 || status == http.StatusServiceUnavailable {
@@ -180,4 +182,13 @@ func errNoEndpoint(p *provider) *llmprovider.Error {
 // usableNow reports whether a target is no pool that has nothing to send requests to.
 func (t *target) usableNow(now time.Time) bool {
 	return t.pool == nil || !t.pool.Empty() && !t.pool.Cooling(now)
+}
+
+// poolView is what is known of the provider's pool, nil without one.
+func (p *provider) poolView(now time.Time, rows int) *pool.View {
+	if p.pool == nil {
+		return nil
+	}
+	v := p.pool.View(now, rows)
+	return &v
 }

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // podHost is a server that is all pods at once: each has an address of 127.0.0.0/8.
@@ -105,7 +105,7 @@ func TestRollingPods(t *testing.T) {
 		endpoints = append(endpoints, address(1, i))
 	}
 	provider := new(openai.Provider)
-	provider.Host, provider.Scheme, provider.Pool = "own", "http", &llmprovider.Pool{Fed: true, Metrics: "off"}
+	provider.Host, provider.Scheme, provider.Pool = "own", "http", &upstream.Pool{Fed: true, Metrics: "off"}
 	state := func() *State {
 		return &State{
 			Providers: []*ProviderSpec{{Name: "ns/own", Origin: "test", Provider: provider, Endpoints: slices.Clone(endpoints)}},

@@ -14,11 +14,12 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/filter"
 )
 
 // address is the upstream's host and port.
-func (u *upstream) address() string {
+func (u *fakeProvider) address() string {
 	at, _ := url.Parse(u.URL)
 	return at.Host
 }
@@ -108,7 +109,7 @@ func TestPoolGoesOn(t *testing.T) {
 				}
 				break
 			}
-			if got := p.state.coolingUntil(time.Now()); !got.IsZero() && test.status != 429 {
+			if got := p.state.Pauses.Until(time.Now()); !got.IsZero() && test.status != 429 {
 				t.Error("the whole pool cools down because of one endpoint")
 			}
 		})
@@ -123,7 +124,7 @@ func TestPoolOfBadResponses(t *testing.T) {
 	const bad = `{"error":{"message":"no","code":500}}`
 	for _, n := range []int{1, 2, 3, 5} {
 		var endpoints []string
-		var all []*upstream
+		var all []*fakeProvider
 		for range n {
 			u := newUpstream(t, says(asJSON, bad))
 			all, endpoints = append(all, u), append(endpoints, u.address())
@@ -157,7 +158,7 @@ func TestErrorsOfOneEndpoint(t *testing.T) {
 		if n := bad.count(); n == 0 || n > 3 {
 			t.Errorf("%d: the bad endpoint got %d of 60 requests", status, n)
 		}
-		if cloud.count() > 0 || !state.coolingUntil(time.Now()).IsZero() {
+		if cloud.count() > 0 || !state.Pauses.Until(time.Now()).IsZero() {
 			t.Errorf("%d: the whole pool cooled down, and the cloud got %d requests", status, cloud.count())
 		}
 	}
@@ -192,7 +193,7 @@ func TestFiltersSeeEndpoints(t *testing.T) {
 		fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, name))
 	var log []string
 	f := &recorder{name: "One", log: &log, ends: make(chan filter.Outcome, 1)}
-	g.app.filters = append(g.app.filters, retargeter{f})
+	g.addFilter(retargeter{f})
 	tries := 0
 	for one.count()+two.count() < 2 {
 		if tries++; tries > 50 {
@@ -248,7 +249,7 @@ func TestPoolWithoutEndpoints(t *testing.T) {
 
 func TestPoolKeepsConversations(t *testing.T) {
 	var all []string
-	upstreams := make(map[string]*upstream)
+	upstreams := make(map[string]*fakeProvider)
 	for i := range 6 {
 		name := fmt.Sprint("server ", i)
 		u := newUpstream(t, answers(name))
@@ -284,7 +285,7 @@ func TestPoolOfASource(t *testing.T) {
 	one, two := newUpstream(t, answers("one")), newUpstream(t, answers("two"))
 	state := func(endpoints ...string) *State {
 		p := new(openai.Provider)
-		p.Host, p.Scheme, p.Pool = "own", "http", &llmprovider.Pool{Fed: true, Metrics: "off"}
+		p.Host, p.Scheme, p.Pool = "own", "http", &upstream.Pool{Fed: true, Metrics: "off"}
 		return &State{
 			Providers: []*ProviderSpec{{Name: "ns/own", Origin: "test", Provider: p, Endpoints: endpoints}},
 			Tables:    map[string][]*Route{"mesh": {{Hosts: []string{"*"}, Rules: []*Rule{{Backends: []*Backend{{Provider: "ns/own"}}}}}}},
@@ -295,7 +296,7 @@ func TestPoolOfASource(t *testing.T) {
 		t.Errorf("without endpoints: %d %s", res.StatusCode, body)
 	}
 	number := g.app.snapshot().number
-	for _, u := range []*upstream{one, two, one} {
+	for _, u := range []*fakeProvider{one, two, one} {
 		feed.report(state(u.address()))
 		before := u.count()
 		if res, body := g.post(t, chat); res.StatusCode != 200 || u.count() != before+1 {

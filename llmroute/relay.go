@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
 const (
 	// smallBuffer is the buffer of a stream for as long as its events are
 	// small: it is held for as long as the stream is open.
 	smallBuffer = 4 << 10
-	// largeBuffer is the buffer of other answers, and of streams while what
+	// largeBuffer is the buffer of other responses, and of streams while what
 	// comes fills the small one.
 	largeBuffer = 32 << 10
-	// hugeBuffer is the buffer of answers that are known to be longer than that.
+	// hugeBuffer is the buffer of responses that are known to be longer than that.
 	// Each read of an HTTP/2 answer is acknowledged to the provider by itself.
 	hugeBuffer = 128 << 10
 
@@ -33,13 +34,13 @@ var (
 	hugeBuffers  = sync.Pool{New: func() any { return new([hugeBuffer]byte) }}
 )
 
-// relay passes the body of one answer on to the client.
+// relay passes the body of one response on to the client.
 type relay struct {
 	x       *exchange
 	body    io.Reader
 	length  int64 // of the body, -1 if it is not known
 	reader  llmprovider.Reader
-	dog     *watchdog
+	dog     *receive.Watchdog
 	out     *http.ResponseController
 	stream  bool
 	flushes bool // what is read goes out at once
@@ -87,7 +88,7 @@ func (r *relay) run() error {
 	}
 }
 
-// copyAll passes on the body of an answer that is no stream.
+// copyAll passes on the body of a response that is no stream.
 func (r *relay) copyAll() error {
 	var buf []byte
 	if r.length > largeBuffer {
@@ -107,25 +108,25 @@ func (r *relay) copyAll() error {
 // the buffer no longer fits what comes; more tells that the body goes on.
 func (r *relay) copy(buf []byte, fits func(n int) bool) (more bool, err error) {
 	for {
-		r.dog.wait()
+		r.dog.Wait()
 		n, readErr := r.body.Read(buf)
-		r.dog.rest() // a slow client is not the provider's silence
+		r.dog.Rest() // a slow client is not the provider's silence
 		if n > 0 {
 			if r.x.firstByte == 0 {
-				r.x.firstByte = time.Since(r.x.began)
+				r.x.firstByte = time.Since(r.x.Began)
 				r.headIsDone()
 				r.x.showAnswer()
 			}
 			at := time.Duration(0)
-			if r.stream && r.x.firstToken == 0 {
-				at = time.Since(r.x.began)
+			if r.stream && r.x.FirstToken == 0 {
+				at = time.Since(r.x.Began)
 			}
 			if err := r.reader.Write(buf[:n], r.pass); err != nil {
 				return false, err
 			}
 			if at > 0 && r.reader.Content() {
-				r.x.firstToken = at
-				r.x.span.firstToken()
+				r.x.FirstToken = at
+				r.x.span.FirstToken()
 			}
 			if readErr == nil && r.flushes && r.lost == nil {
 				if err := r.flush(); err != nil {
@@ -162,7 +163,7 @@ func (r *relay) writeHead() {
 		streamed(r.begin.Header)
 	}
 	copyHeader(r.x.w.Header(), r.begin.Header)
-	r.x.status = r.begin.Status
+	r.x.Status = r.begin.Status
 	r.x.w.WriteHeader(r.begin.Status)
 }
 
@@ -225,7 +226,7 @@ func (r *relay) left() bool {
 	if !r.x.complete.Load() || r.reader.Settled() || r.reader.Ended() || time.Since(r.lostAt) > restTime {
 		return true
 	}
-	r.dog.restart(restTime, errIdle)
+	r.dog.Restart(restTime, receive.ErrIdle)
 	return false
 }
 

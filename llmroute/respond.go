@@ -13,6 +13,8 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/hopbyhop"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
+	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
 const (
@@ -30,7 +32,7 @@ var (
 // errClientWrite marks a failure to write to the client.
 type errClientWrite struct{ error }
 
-// respond passes a provider's answer on to the client, from its status to its
+// respond passes a provider's response on to the client, from its status to its
 // end. Nothing that happens from here on leads to another attempt.
 func (x *exchange) respond(a *attempt) error {
 	res, dog := a.res, a.dog
@@ -38,15 +40,15 @@ func (x *exchange) respond(a *attempt) error {
 	if x.picked != nil {
 		x.tellPicker(a)
 	}
-	dog.restart(a.provider.Timeouts().Idle, errIdle)
+	dog.Restart(a.provider.Timeouts().Idle, receive.ErrIdle)
 	events := llmprovider.IsEvents(res.Header)
 	if !events && a.stream {
 		began := time.Now()
-		events = sniffEvents(res, dog)
+		events = receive.SniffEvents(res, dog)
 		x.waited += time.Since(began)
 	}
-	x.compressed = llmprovider.Compressed(res.Header)
-	reader := x.filtered(a.out.NewReader(res, events && !x.compressed))
+	x.Compressed = llmprovider.Compressed(res.Header)
+	reader := x.filtered(tap.NewReader(a.out, res, events && !x.Compressed))
 	r := relay{
 		x: x, body: res.Body, length: res.ContentLength, reader: reader, dog: dog,
 		begin: llmprovider.Head{Status: res.StatusCode, Header: res.Header, Stream: events},
@@ -57,11 +59,14 @@ func (x *exchange) respond(a *attempt) error {
 	if r.flushes = r.stream || res.ContentLength < 0; r.flushes {
 		r.out = http.NewResponseController(x.w)
 	}
-	x.overhead = time.Since(x.began) - x.waited - x.in.Took
+	x.Overhead = time.Since(x.Began) - x.waited - x.in.Took
 	err := r.run()
-	x.usage = *reader.Usage()
-	x.charge(&x.usage)
-	if x.erred = reader.Failed(); x.erred {
+	x.Usage = *reader.Usage()
+	if x.operation() == llmprovider.StoredResponse && !x.usageOfStored(&x.Usage) {
+		x.Usage = llmprovider.Usage{Model: x.Usage.Model, FinishReason: x.Usage.FinishReason}
+	}
+	x.charge(&x.Usage)
+	if x.Erred = reader.Failed(); x.Erred {
 		if res.StatusCode < 400 { // else the status has told
 			x.cool(a.ctx, errorStatus(reader.Failure()), nil, true)
 		}
@@ -88,7 +93,7 @@ func (x *exchange) respond(a *attempt) error {
 	}
 	if r.stream && reader.Ended() {
 		x.succeeded(res)
-		dog.restart(restTime, errIdle)
+		dog.Restart(restTime, receive.ErrIdle)
 		_, _ = io.CopyN(io.Discard, res.Body, restSize) // for the connection's sake
 		return nil
 	}
@@ -108,11 +113,11 @@ func streamed(header http.Header) {
 	}
 }
 
-// succeeded notes for the provider that its answer came to its end without an
+// succeeded notes for the provider that its response came to its end without an
 // error. Its head alone says nothing: a provider may break off every time.
 func (x *exchange) succeeded(res *http.Response) {
-	if res.StatusCode < 300 && !x.erred {
-		x.provider.state.succeeded(x.sent, x.model)
+	if res.StatusCode < 300 && !x.Erred {
+		x.provider.state.Pauses.Succeeded(x.sent, x.model)
 		if x.visit != nil {
 			x.visit.Endpoint().Succeeded(x.sent)
 		}
@@ -129,38 +134,38 @@ func cutShort(res *http.Response, reader llmprovider.Reader) bool {
 	return reader.Unfinished()
 }
 
-// abort ends an answer that cannot be finished, so that the client sees that it is
+// abort ends a response that cannot be finished, so that the client sees that it is
 // not whole: by an error if it has not begun, a stream by an error event, and the
 // connection by being cut.
 func (x *exchange) abort(a *attempt, r *relay, err error) error {
-	x.aborted = true
+	x.Aborted = true
 	var write errClientWrite
 	if errors.As(err, &write) || x.clientGone() {
-		x.gone = true
+		x.Gone = true
 		if c := x.h.logger.Check(zapcore.DebugLevel, "client left before the response ended"); c != nil {
 			c.Write(append(x.logFields(), zap.Error(err))...)
 		}
 		panic(http.ErrAbortHandler)
 	}
-	if !errors.As(err, &x.failure) { // of the gateway's own making, such as a filter's
-		x.failure = attemptError(a.provider, a.ctx, err)
+	if !errors.As(err, &x.Failure) { // of the gateway's own making, such as a filter's
+		x.Failure = attemptError(a.provider, a.ctx, err)
 		if !endedByGateway(a.ctx) {
 			x.cool(a.ctx, 0, nil, true)
 		}
 	}
 	level := zapcore.ErrorLevel
-	if x.failure.Status < 500 { // a guard denies it
+	if x.Failure.Status < 500 { // a guard denies it
 		level = zapcore.InfoLevel
 	}
-	if c := x.h.logger.Check(level, "answer broke off"); c != nil {
-		c.Write(append(x.logFields(), zap.String("code", x.failure.Code), zap.Duration("after", time.Since(x.began)), zap.Error(err))...)
+	if c := x.h.logger.Check(level, "response broke off"); c != nil {
+		c.Write(append(x.logFields(), zap.String("code", x.Failure.Code), zap.Duration("after", time.Since(x.Began)), zap.Error(err))...)
 	}
 	if !r.begun {
-		x.aborted = false
-		return x.refuse(x.failure)
+		x.Aborted = false
+		return x.refuse(x.Failure)
 	}
 	if r.stream {
-		_, _ = x.w.Write(r.reader.ErrorEvent(x.failure))
+		_, _ = x.w.Write(r.reader.ErrorEvent(x.Failure))
 	}
 	_ = http.NewResponseController(x.w).Flush()
 	panic(http.ErrAbortHandler)

@@ -45,7 +45,7 @@ func (g *gateway) stream(t *testing.T, ctx context.Context, body string) (*http.
 }
 
 // one is a gateway with one provider.
-func one(t *testing.T, u *upstream, more string) *gateway {
+func one(t *testing.T, u *fakeProvider, more string) *gateway {
 	t.Helper()
 	name := unique("p")
 	return newGateway(t, providers(name, u.provider(more)), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, name))
@@ -119,10 +119,10 @@ func TestClientThatLeavesCancelsTheProvider(t *testing.T) {
 }
 
 // TestClientThatLeavesACompleteStream leaves at the event that ends a stream, as
-// the Go SDK does, while the provider has yet to end its answer.
+// the Go SDK does, while the provider has yet to end its response.
 func TestClientThatLeavesACompleteStream(t *testing.T) {
 	for name, test := range map[string]struct {
-		takes time.Duration // until the provider ends its answer
+		takes time.Duration // until the provider ends its response
 		kept  bool
 	}{
 		"and its connection is used again":   {200 * time.Millisecond, true},
@@ -245,10 +245,8 @@ func TestErrorInsideAStreamIsCounted(t *testing.T) {
 		t.Errorf("got %q, %v; want the provider's own error", got, err)
 	}
 	for _, p := range g.app.static {
-		p.state.mu.Lock()
-		defer p.state.mu.Unlock()
-		if p.state.all.row != 1 {
-			t.Errorf("%d failures of the provider are known, want 1", p.state.all.row)
+		if n := failuresKnown(p); n != 1 {
+			t.Errorf("%d failures of the provider are known, want 1", n)
 		}
 	}
 }

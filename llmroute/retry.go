@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // retries reports whether a provider's status moves a request on to another
@@ -57,9 +58,9 @@ func isOversized(r *http.Request) bool {
 	return n > usualHeader
 }
 
-// brokeOff reports whether a connection that had been made ended without an answer.
+// brokeOff reports whether a connection that had been made ended without a response.
 func brokeOff(err error) bool {
-	if llmprovider.NotConnected(err) {
+	if upstream.NotConnected(err) {
 		return false
 	}
 	var timeout interface{ Timeout() bool }

@@ -9,6 +9,10 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-llm/gateway/llmroute/cache"
+	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/selection"
 )
 
 // TranslationStrict is the translation of a rule that refuses what cannot be translated
@@ -22,7 +26,7 @@ const maxBackends = 64
 // Rule sends the requests that match it to one of its backends.
 type Rule struct {
 	// The rule's name. It selects the providers' settings for rules of that
-	// name, and stands in logs and metrics.
+	// name, and appears in logs and metrics.
 	Name string `json:"name,omitempty"`
 
 	// The matcher sets, of which one must match. Any of Caddy's HTTP matchers
@@ -31,6 +35,19 @@ type Rule struct {
 
 	// Where matching requests go.
 	Backends []*Backend `json:"backends,omitempty"`
+
+	// What serves matching requests in place of backends: one of Caddy's HTTP handlers, such
+	// as `llm_http_route`. It gets any request, even one that is not an LLM request, unless
+	// a rule before it matches by model; policies, tokens and virtual keys hold for it,
+	// guards and limits do not.
+	HandlerRaw json.RawMessage `json:"handle,omitempty" caddy:"namespace=http.handlers inline_key=handler"`
+
+	// Whether requests whose path is no LLM endpoint are passed on as they are to the
+	// backends, which must be pools without a key and headers of their own, and chosen by them
+	// as LLM requests are. A rule whose
+	// requests guards, prompts, limits or the cache look at passes none on. HTTPRoutes with
+	// InferencePools have it. Default: no; they are answered with 404.
+	PassOther bool `json:"pass_other,omitempty"`
 
 	// How a backend is picked. Default: `weighted`.
 	PolicyRaw json.RawMessage `json:"policy,omitempty" caddy:"namespace=llm.selection_policies inline_key=policy"`
@@ -46,24 +63,40 @@ type Rule struct {
 	// the gateway's own.
 	RetryOn []int `json:"retry_on,omitempty"`
 
-	// What becomes of a request whose provider speaks another API, in which some of it
-	// cannot be said: with `strict` it is answered with a 400 that names the fields; by
-	// default it is sent without them, and the response's headers `Llm-Dropped` and
-	// `Llm-Approximated` name them. A client asks for the former with the header
-	// `Llm-Translation: strict`.
+	// What happens to a request that cannot be fully expressed in its provider's API: with
+	// `strict` it gets a 400 that names the fields; by default it is sent without them, and
+	// the response's headers `Llm-Dropped` and `Llm-Approximated` name them. A client asks
+	// for the former with the header `Llm-Translation: strict`.
 	Translation string `json:"translation,omitempty"`
 
 	// The names of the guards that look at matching requests, in their order. Those of the
 	// llm app that look at everything come first. Default: none.
 	Guards []string `json:"guards,omitempty"`
 
-	life        *life // nil for one of the configuration
+	// The names of the prompts that are added to matching requests, in their order: what
+	// they prepend and what they append. Default: none.
+	Prompts []string `json:"prompts,omitempty"`
+
+	// The object that a source made the rule of.
+	Object Object `json:"-"`
+
+	// Whether responses to matching requests are kept, and given to equal requests; see the
+	// `cache` of the llm app. Default: no.
+	Cache *cache.Rule `json:"cache,omitempty"`
+
+	cache       *cache.Filter // nil without
+	life        *life         // nil for one of the configuration
 	matcherSets caddyhttp.MatcherSets
-	policy      SelectionPolicy
+	handler     caddyhttp.MiddlewareHandler // in place of backends, or nil
+	policy      selection.Policy
 	models      []*ModelMatcher // of all matcher sets, for the list of models
 	readsModel  bool            // a matcher may ask for the request's model
 	matchedBy   []string        // the names of the matchers
 }
+
+// Object names an object of a source, such as a route. It is zero for what is in Caddy's
+// configuration, and has no kind for the route that a provider has to its own host.
+type Object = filter.Object
 
 // Backend is one of the places a rule sends requests to.
 type Backend struct {
@@ -84,12 +117,12 @@ type Backend struct {
 	Priority int `json:"priority,omitempty"`
 
 	// Whether the provider's settings for rules of this rule's name are left out, and
-	// its default ones are used: sources set it for a rule of somebody else, whose name
-	// is the same. Default: no.
+	// its default ones are used: sources set it for another owner's rule of the same name.
+	// Default: no.
 	DefaultSettings bool `json:"default_settings,omitempty"`
 
 	// Why a source found that this backend cannot be used. Requests that need
-	// it are answered with 503.
+	// it get a 503.
 	Unusable string `json:"unusable,omitempty"`
 }
 
@@ -127,6 +160,14 @@ func (r *Rule) Provision(ctx caddy.Context) error {
 			}
 		}
 	}
+	if r.hasHandler() {
+		handler, err := ctx.LoadModule(r, "HandlerRaw")
+		if err != nil {
+			return fmt.Errorf("loading the handler: %w", err)
+		}
+		r.handler = handler.(caddyhttp.MiddlewareHandler)
+		return nil
+	}
 	if r.PolicyRaw == nil {
 		r.PolicyRaw = json.RawMessage(`{"policy":"weighted"}`)
 	}
@@ -134,7 +175,7 @@ func (r *Rule) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading the selection policy: %w", err)
 	}
-	r.policy = policy.(SelectionPolicy)
+	r.policy = policy.(selection.Policy)
 	if r.Attempts == 0 {
 		r.Attempts = 1
 	}
@@ -142,6 +183,12 @@ func (r *Rule) Provision(ctx caddy.Context) error {
 }
 
 func (r *Rule) check() error {
+	if r.hasHandler() {
+		if len(r.Backends) > 0 || len(r.PolicyRaw) > 0 || len(r.Guards) > 0 || len(r.Prompts) > 0 || r.Cache != nil {
+			return errors.New("a rule with handle has no backends, policy, guards, prompts or cache; leave them out, or handle")
+		}
+		return nil
+	}
 	if len(r.Backends) == 0 {
 		return errors.New("no backends; name at least one provider")
 	}
@@ -159,10 +206,15 @@ func (r *Rule) check() error {
 	if r.Translation != "" && r.Translation != TranslationStrict {
 		return fmt.Errorf("translation %q is unknown; write %s, or leave it out", r.Translation, TranslationStrict)
 	}
+	if r.Cache != nil {
+		if err := r.Cache.Check(); err != nil {
+			return fmt.Errorf("cache: %w", err)
+		}
+	}
 	return CheckWeights(r.Backends)
 }
 
-// CheckWeights tells what is wrong with the backends' weights, if anything.
+// CheckWeights reports what is wrong with the backends' weights, if anything.
 func CheckWeights(backends []*Backend) error {
 	set, sum := 0, 0
 	for _, b := range backends {

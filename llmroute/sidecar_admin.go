@@ -24,6 +24,6 @@ func (a *App) warnOfAdmin() {
 		return
 	}
 	_ = conn.Close()
-	a.logger.Warn("the admin endpoint can be reached by the application that this gateway is the sidecar of: it can replace the configuration and send the keys elsewhere; "+
-		"write the global option admin off, or admin unix//path with a folder that only the gateway's user may enter", zap.String("address", address.JoinHostPort(0)))
+	a.logger.Warn("admin endpoint is reachable from the application beside this sidecar, which can replace the configuration and send the keys elsewhere; "+
+		"set the global option admin to off, or to unix//path in a folder that only the gateway's user can enter", zap.String("address", address.JoinHostPort(0)))
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -14,7 +15,7 @@ import (
 type siteKeys struct {
 	mu     sync.Mutex
 	server *caddyhttp.Server // that keys were found in
-	keys   []*Keys
+	keys   []*virtualkey.Keys
 }
 
 // check reports whether llm_keys comes after the matcher, and whether it knows a
@@ -25,11 +26,11 @@ func (s *siteKeys) check(r *http.Request, m *ModelMatcher) (locked, known bool) 
 		return false, false
 	}
 	keys := s.after(server, m)
-	return len(keys) > 0, slices.ContainsFunc(keys, func(k *Keys) bool { return hasKey(r, k.keys.Get()) })
+	return len(keys) > 0, slices.ContainsFunc(keys, func(k *virtualkey.Keys) bool { return k.Knows(r) })
 }
 
 // after returns the llm_keys handlers after the matcher in the server.
-func (s *siteKeys) after(server *caddyhttp.Server, m *ModelMatcher) []*Keys {
+func (s *siteKeys) after(server *caddyhttp.Server, m *ModelMatcher) []*virtualkey.Keys {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.server != server {
@@ -46,7 +47,7 @@ type keyFinder struct {
 	matcher *ModelMatcher
 	depth   int
 	found   bool // the matcher
-	after   []*Keys
+	after   []*virtualkey.Keys
 }
 
 // maxRouteDepth bounds how deep routes are walked through: named routes may invoke
@@ -79,7 +80,7 @@ func (f *keyFinder) routes(routes caddyhttp.RouteList) {
 func (f *keyFinder) handlers(handlers []caddyhttp.MiddlewareHandler) {
 	for _, handler := range handlers {
 		switch h := handler.(type) {
-		case *Keys:
+		case *virtualkey.Keys:
 			if f.found {
 				f.after = append(f.after, h)
 			}

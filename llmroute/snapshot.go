@@ -12,7 +12,9 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
@@ -22,11 +24,13 @@ type snapshot struct {
 	providers map[string]*provider // by name
 	byHost    map[string]*provider
 	tables    map[string]*table
-	listeners map[string]*liveListener // by address
-	static    [][][]target             // the targets of each llm_route's own rules
-	authz     *authz.Set               // nil if all may pass
-	state     *State                   // what the source said, nil without one
-	routes    map[string]*liveRoute    // the source's, by table and origin
+	listeners map[string]*listen.Live // by address
+	static    [][][]target            // the targets of each llm_route's own rules
+	authz     *authz.Set              // nil if all may pass
+	limits    *liveLimits             // nil without
+	chains    chains                  // of filters, limits included
+	state     *State                  // what the source said, nil without one
+	routes    map[string]*liveRoute   // the source's, by table and origin
 	made      time.Time
 	number    uint64  // in the order of use, through reloads
 	life      *life   // nil if it has nothing of a source
@@ -40,11 +44,16 @@ type provider struct {
 	host   string
 	origin string
 	spec   llmprovider.Provider // what a source said; nil for one of the configuration
-	state  *providerState
-	life   *life // nil for one of the configuration
 
-	pool    *pool.Pool           // nil if it is one server
-	servers *llmprovider.Servers // what the pool is made of
+	guards, prompts []string // that a source named for all requests to it
+
+	state *providerState
+	life  *life // nil for one of the configuration
+
+	config providerConfig
+
+	pool    *pool.Pool        // nil if it is one server
+	servers *upstream.Servers // what the pool is made of
 
 	// The route that the provider has by itself, to its own host.
 	rules       [1]*Rule
@@ -89,7 +98,7 @@ func (s *snapshot) resolve(rules []*Rule) [][]target {
 func (a *App) build(old *snapshot, state *State) *snapshot {
 	next := &snapshot{
 		providers: make(map[string]*provider), byHost: make(map[string]*provider), tables: make(map[string]*table),
-		listeners: make(map[string]*liveListener), routes: make(map[string]*liveRoute), state: state, made: time.Now(),
+		listeners: make(map[string]*listen.Live), routes: make(map[string]*liveRoute), state: state, made: time.Now(),
 	}
 	for name, p := range a.static {
 		next.add(name, p)
@@ -100,7 +109,7 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 	entries := make(map[string][]*routeEntry)
 	for name, routes := range a.Routes {
 		for _, route := range routes {
-			entries[name] = append(entries[name], &routeEntry{route, next.resolve(route.Rules)})
+			entries[name] = append(entries[name], &routeEntry{Route: route, targets: next.resolve(route.Rules)})
 		}
 	}
 	a.addListeners(next, a.Listeners)
@@ -114,6 +123,10 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 	for name, list := range entries {
 		next.tables[name] = newTable(list)
 	}
+	if state == nil {
+		next.limits = a.limitsOf(nil, next, old)
+	}
+	next.chains = newChains(a.guardsWith(old, state), a.promptsWith(old, state), next.limits.filterOf())
 	return next
 }
 
@@ -129,7 +142,7 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 		}
 	}
 	for name, routes := range next.state.Tables {
-		if !a.served[name] && !next.listensFor(name) && name != meshTable {
+		if !a.served[name] && !next.listensFor(name) && name != listen.MeshTable {
 			continue // a Gateway's table for sites, of which none has it
 		}
 		for _, route := range routes {
@@ -138,8 +151,11 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 				a.logger.Error("route left out", zap.String("origin", route.Origin), zap.Error(err))
 				ready = &Route{Hosts: route.Hosts, Origin: route.Origin, Unusable: "InvalidRoute"}
 			}
-			entries[name] = append(entries[name], &routeEntry{ready, next.resolve(ready.Rules)})
+			entries[name] = append(entries[name], &routeEntry{Route: ready, targets: next.resolve(ready.Rules)})
 		}
+	}
+	if next.limits = a.limitsOf(g, next, old); next.limits != nil {
+		next.lives = append(next.lives, next.limits.life)
 	}
 }
 
@@ -153,7 +169,7 @@ func (s *snapshot) end() {
 // governed reports whether the source's policies hold for what a table routes: it is
 // that of a Gateway. Those of a sidecar are its own application's.
 func (s *snapshot) governed(table string) bool {
-	return table != "" && table != meshTable && s.state != nil && s.state.Tables[table] != nil
+	return table != "" && table != listen.MeshTable && s.state != nil && s.state.Tables[table] != nil
 }
 
 func (s *snapshot) add(name string, p *provider) {
@@ -179,7 +195,8 @@ func (s *snapshot) providerOf(sent string) *provider {
 // liveProvider provisions a provider of the source, or takes it over from old.
 func (a *App) liveProvider(g *generation, old *snapshot, spec *ProviderSpec) *provider {
 	if old != nil {
-		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && reflect.DeepEqual(p.spec, spec.Provider) && p.life.hold() {
+		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && slices.Equal(p.guards, spec.Guards) &&
+			slices.Equal(p.prompts, spec.Prompts) && reflect.DeepEqual(p.spec, spec.Provider) && p.life.hold() {
 			p.setEndpoints(spec.Endpoints)
 			return p
 		}
@@ -203,6 +220,10 @@ func (a *App) liveProvider(g *generation, old *snapshot, spec *ProviderSpec) *pr
 	}
 	p = a.newProvider(spec.Name, module, spec.Endpoints)
 	p.origin, p.spec, p.life = spec.Origin, spec.Provider, life
+	p.guards, p.prompts = spec.Guards, spec.Prompts
+	if namespace, short, ok := strings.Cut(spec.Name, "/"); ok {
+		p.rules[0].Object = Object{Namespace: namespace, Name: short}
+	}
 	return p
 }
 
@@ -248,13 +269,14 @@ func (a *App) liveRoute(g *generation, s, old *snapshot, table string, route *Ro
 	}
 	for i, rule := range ready.Rules {
 		rule.life = life
-		err := rule.Provision(ctx)
-		if err == nil {
-			err = a.checkGuards(rule)
-		}
-		if err != nil {
+		// Guards and prompts without a definition are ones that cannot be used, and refuse
+		// requests.
+		if err := rule.Provision(ctx); err != nil {
 			life.release()
 			return nil, fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
+		}
+		if rule.Cache != nil {
+			rule.cache = a.cacheOf(rule)
 		}
 	}
 	s.routes[key] = &liveRoute{route, ready, life}
@@ -265,9 +287,13 @@ func (a *App) liveRoute(g *generation, s, old *snapshot, table string, route *Ro
 // mayHold reports whether modules of the rule may have something running, or to clean up.
 // Those that objects of Kubernetes lead to have not.
 func (r *Rule) mayHold() bool {
-	return len(r.PolicyRaw) > 0 || slices.ContainsFunc(r.MatcherSetsRaw, func(set caddy.ModuleMap) bool {
-		_, headers := set["llm_header"]
-		return len(set) > 1 || len(set) == 1 && !headers
+	return r.hasHandler() || len(r.PolicyRaw) > 0 || slices.ContainsFunc(r.MatcherSetsRaw, func(set caddy.ModuleMap) bool {
+		for name := range set {
+			if name != "llm_header" && name != "llm_http_route" && name != "method" {
+				return true
+			}
+		}
+		return false
 	})
 }
 
@@ -277,8 +303,9 @@ func (r *Route) copy() *Route {
 	out.Rules = make([]*Rule, len(r.Rules))
 	for i, rule := range r.Rules {
 		out.Rules[i] = &Rule{
-			Name: rule.Name, MatcherSetsRaw: append(rule.MatcherSetsRaw[:0:0], rule.MatcherSetsRaw...), Backends: rule.Backends,
-			PolicyRaw: rule.PolicyRaw, Attempts: rule.Attempts, RetryOn: rule.RetryOn, Translation: rule.Translation, Guards: rule.Guards,
+			Name: rule.Name, MatcherSetsRaw: append(rule.MatcherSetsRaw[:0:0], rule.MatcherSetsRaw...), Backends: rule.Backends, HandlerRaw: rule.HandlerRaw, PassOther: rule.PassOther,
+			PolicyRaw: rule.PolicyRaw, Attempts: rule.Attempts, RetryOn: rule.RetryOn, Translation: rule.Translation, Guards: rule.Guards, Prompts: rule.Prompts, Cache: rule.Cache,
+			Object: rule.Object,
 		}
 	}
 	return &out

@@ -8,9 +8,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // BenchmarkSnapshot measures what a state with one changed route costs among
@@ -21,7 +21,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	for i := range 1000 {
 		name := fmt.Sprintf("ns/p-%d", i)
 		model := "m"
-		p := &openai.Provider{Base: kind.Base{Connection: llmprovider.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: kind.Config{Model: &model, Key: llmprovider.Literal("sk")}}}
+		p := &openai.Provider{Base: kind.Base{Connection: upstream.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: kind.Config{Model: &model, Key: upstream.Literal("sk")}}}
 		first.Providers = append(first.Providers, &ProviderSpec{Name: name, Origin: "test", Provider: p})
 	}
 	route := func(i int, host string) *Route {
@@ -67,8 +67,14 @@ func TestCopiesHaveAllOfARule(t *testing.T) {
 			f.SetString("x")
 		case reflect.Int:
 			f.SetInt(3)
+		case reflect.Bool:
+			f.SetBool(true)
 		case reflect.Slice:
 			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		case reflect.Struct:
+			f.Set(reflect.ValueOf(Object{Kind: "LLMRoute", Namespace: "ns", Name: "x"}))
+		case reflect.Pointer:
+			f.Set(reflect.New(f.Type().Elem()))
 		default:
 			t.Fatalf("a field of kind %s: set it here", f.Kind())
 		}

@@ -9,6 +9,11 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 // Source is a module in the llm.sources namespace. It watches objects outside
@@ -27,7 +32,7 @@ type Source interface {
 // EarlyListener is a Source that knows what to listen on before its first state.
 // Until then requests there are answered with 503.
 type EarlyListener interface {
-	Listeners() []*Listener
+	Listeners() []*listen.Listener
 }
 
 // State is everything a source knows at one time. It is immutable once
@@ -39,13 +44,23 @@ type State struct {
 	// precedence: of two routes with the same host the first is used.
 	Tables map[string][]*Route
 	// Listeners are what the gateway listens on by itself.
-	Listeners []*Listener
+	Listeners []*listen.Listener
 	// Authorization is what requests to the source's Gateways are held to, at the
 	// gateway's own listeners and at sites that route by a Gateway's table; nil
 	// if they may all pass.
 	Authorization *authz.Config
 	// Keys are the clients of the Secret that UseKeys named; nil lets nobody pass.
-	Keys *KeyTable
+	Keys *virtualkey.Table
+	// Limits are those of objects, which hold beside the configuration's. Their names have
+	// a dot, as in namespace.name, and those with a name of the configuration's are left
+	// out.
+	Limits []*limit.Definition
+	// Guards and Prompts are those that rules and providers of the state name, beside those
+	// of the configuration. Their names have a slash, as in namespace/policy/guard. A name
+	// without a definition is one of a guard or a prompt that cannot be used: requests
+	// that it is for are refused.
+	Guards  map[string]*guard.Definition
+	Prompts map[string]*prompt.Definition
 	// Findings are what is wrong with single objects.
 	Findings []Finding
 
@@ -71,20 +86,23 @@ type ProviderSpec struct {
 	// Name is unique in the state. It has a slash, as in namespace/name, so
 	// that it cannot be that of a provider in the Caddy configuration.
 	Name string
-	// Origin tells where the object is, such as a file and a line.
+	// Origin is where the object is, such as a file and a line.
 	Origin string
 	// Provider is the configuration, not provisioned.
 	Provider llmprovider.Provider
 	// Endpoints are the addresses of a pool that is Fed, none for others. A state that
 	// differs in them alone makes no new snapshot.
 	Endpoints []string
+	// Guards and Prompts are the names of those for all requests that may be sent to the
+	// provider, after those of the rule.
+	Guards, Prompts []string
 }
 
 // Finding is something wrong with one object.
 type Finding struct {
 	// Object is its kind, namespace and name.
 	Object string `json:"object"`
-	// Origin tells where the object is.
+	// Origin is where the object is.
 	Origin string `json:"origin,omitempty"`
 	// Reason is a word in CamelCase, as in a Kubernetes condition.
 	Reason string `json:"reason"`
@@ -105,8 +123,8 @@ type Route struct {
 	// Where the route comes from, such as an object's namespace and name.
 	Origin string `json:"origin,omitempty"`
 
-	// Why no request to these hosts can be served. They are answered with 503
-	// and never passed on to another route.
+	// Why no request to these hosts can be served. They get a 503 and are never passed on to
+	// another route.
 	Unusable string `json:"unusable,omitempty"`
 }
 

@@ -1,28 +1,10 @@
 package llmroute
 
 import (
-	"net/http"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
-
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-llm/gateway/llmroute/pool"
-)
-
-const (
-	// rateLimitPause is the first cool-down after a 429 without Retry-After;
-	// each further one doubles it, up to maxPause.
-	rateLimitPause = time.Second
-	maxPause       = time.Minute
-	// failurePause is the cool-down after failuresInRow failed attempts.
-	failurePause  = 10 * time.Second
-	failuresInRow = 3
-	// maxRetryAfter bounds what a provider may ask for.
-	maxRetryAfter = time.Hour
+	"github.com/caddy-llm/gateway/llmroute/meter"
+	"github.com/caddy-llm/gateway/llmroute/modellist"
 )
 
 // states holds what is known of each provider by its name. It outlives
@@ -31,186 +13,33 @@ var states = caddy.NewUsagePool()
 
 // providerState is what attempts have shown of a provider.
 type providerState struct {
-	// inFlight is the number of attempts under way.
-	inFlight atomic.Int64
-
-	// usage are the provider's metrics.
-	usage providerMetrics
+	*meter.Provider // what metrics and the status page show of it
 
 	// streamOptions is whether the provider takes stream_options.
 	streamOptions streamOptions
 
-	// endpoints are those of a pool, if the provider is one.
-	endpoints pool.Registry
+	// fetched are the stored responses whose usage was counted.
+	fetched fetchedIDs
 
-	// coolDowns is the number of pauses so far.
-	coolDowns atomic.Int64
-
-	// paused reports whether all or limited may hold a pause, so that the usual
-	// question costs no lock.
-	paused atomic.Bool
-
-	mu      sync.Mutex        // guards what follows
-	all     pause             // for all models, after failures
-	limited map[string]*pause // by model, after 429
-	models  modelList
+	// models are those that it lists.
+	models modellist.List
 }
-
-// pause is a cool-down, and what it follows from.
-type pause struct {
-	row   int       // failures or 429 in a row
-	since time.Time // the last of them
-	long  time.Time // when a Retry-After of more than maxPause was said first
-	until time.Time
-}
-
-// maxLimited bounds the models with pauses of their own: clients may name any.
-// Those beyond share one.
-const maxLimited = 64
 
 // acquireState returns the state of the provider of that name. Each call is
 // paired with one of releaseState.
 func acquireState(name string) *providerState {
-	value, _ := states.LoadOrStore(name, new(providerState))
+	value, _, _ := states.LoadOrNew(name, func() (caddy.Destructor, error) {
+		return &providerState{Provider: meter.NewProvider(name)}, nil
+	})
 	return value.(*providerState)
 }
 
+// Destruct implements caddy.Destructor.
+func (s *providerState) Destruct() error {
+	s.Close()
+	return nil
+}
+
 func releaseState(name string) {
-	_, _ = states.Delete(name) // its value has no destructor that could fail
-}
-
-// cooling reports whether the provider asked for, or earned, a pause for requests
-// with that model.
-func (s *providerState) cooling(now time.Time, model string) bool {
-	if !s.paused.Load() {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now.Before(s.all.until) {
-		return true
-	}
-	p := s.limited[s.key(model)]
-	return p != nil && now.Before(p.until)
-}
-
-// coolingUntil returns when the last pause ends of those that there are, for any
-// model; zero without one.
-func (s *providerState) coolingUntil(now time.Time) (until time.Time) {
-	if !s.paused.Load() {
-		return until
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.limited {
-		if p.until.After(until) {
-			until = p.until
-		}
-	}
-	if s.all.until.After(until) {
-		until = s.all.until
-	}
-	if !now.Before(until) {
-		return time.Time{}
-	}
-	return until
-}
-
-// key is the name under which a model has its pause. The caller holds mu.
-func (s *providerState) key(model string) string {
-	if s.limited[model] == nil && len(s.limited) >= maxLimited {
-		return ""
-	}
-	return model
-}
-
-// succeeded notes an answer that came to its end, to an attempt that was sent then.
-// It ends the pauses that were there already when it was sent.
-func (s *providerState) succeeded(sent time.Time, model string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all.since.Before(sent) {
-		s.all = pause{}
-	}
-	if key := s.key(model); s.limited[key] != nil && s.limited[key].since.Before(sent) {
-		delete(s.limited, key)
-	}
-	s.paused.Store(len(s.limited) > 0 || !s.all.until.IsZero())
-}
-
-// failed notes an attempt, sent then, that gave no usable answer, and returns the
-// pause that follows from it, or 0. header is the answer's, nil if there was none.
-func (s *providerState) failed(sent, now time.Time, model string, status int, header http.Header) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, most := &s.all, time.Duration(0)
-	if status == http.StatusTooManyRequests {
-		p = s.limit(now, model)
-		// Requests that were under way together say the same thing once.
-		if p.row == 0 || !now.Before(p.until) {
-			p.row++
-		}
-		most = min(rateLimitPause<<min(p.row-1, 6), maxPause)
-	} else if p.row++; p.row >= failuresInRow {
-		most = failurePause
-	}
-	if asked := retryAfter(header, now); asked > 0 {
-		if most = asked; asked > maxPause {
-			if p.long.IsZero() || !p.long.Before(sent) { // nobody has said it to an earlier request
-				most = maxPause
-			}
-			if p.long.IsZero() {
-				p.long = now
-			}
-		}
-	}
-	p.since = now
-	if until := now.Add(most); most > 0 && until.After(p.until) {
-		if !now.Before(p.until) {
-			s.coolDowns.Add(1)
-		}
-		p.until = until
-		s.paused.Store(true)
-	}
-	return most
-}
-
-// limit returns the pause of a model after 429, a new one if it has none. The
-// caller holds mu.
-func (s *providerState) limit(now time.Time, model string) *pause {
-	if s.limited[model] == nil && len(s.limited) >= maxLimited {
-		for name, p := range s.limited {
-			if now.After(p.until.Add(maxPause)) {
-				delete(s.limited, name)
-			}
-		}
-	}
-	key := s.key(model)
-	p := s.limited[key]
-	if p == nil {
-		if s.limited == nil {
-			s.limited = make(map[string]*pause)
-		}
-		p = new(pause)
-		s.limited[key] = p
-	}
-	return p
-}
-
-// retryAfter reads a Retry-After header (RFC 9110, section 10.2.3), or the
-// retry-after-ms that some providers send beside it.
-func retryAfter(header http.Header, now time.Time) time.Duration {
-	var d time.Duration
-	if ms, err := strconv.ParseFloat(strings.TrimSpace(header.Get("Retry-After-Ms")), 64); err == nil && ms > 0 && ms < 1e9 {
-		d = time.Duration(ms * float64(time.Millisecond))
-	} else if value := strings.TrimSpace(header.Get("Retry-After")); value == "" {
-		return 0
-	} else if seconds, err := strconv.ParseFloat(value, 64); err == nil {
-		if seconds > 0 && seconds < 1e6 {
-			d = time.Duration(seconds * float64(time.Second))
-		}
-	} else if at, err := http.ParseTime(value); err == nil {
-		d = at.Sub(now)
-	}
-	return min(max(d, 0), maxRetryAfter)
+	_, _ = states.Delete(name) // its destructor does not fail
 }

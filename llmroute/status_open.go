@@ -4,15 +4,18 @@ import (
 	"container/heap"
 	"strings"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 // shown is what the status page tells of a request that is being served. The
 // exchange's own fields cannot be read while the request goes on.
 type shown struct {
 	provider, rule, model string // of the attempt under way
-	client                *Client
+	client                *virtualkey.Client
 	stream                bool
-	answering             bool // the first byte of the answer's body has come
+	answering             bool // the first byte of the response's body has come
 }
 
 // show makes known what attempt is under way.
@@ -22,7 +25,7 @@ func (x *exchange) show(s shown) {
 	x.mu.Unlock()
 }
 
-// showAnswer makes known that the answer has begun.
+// showAnswer makes known that the response has begun.
 func (x *exchange) showAnswer() {
 	x.mu.Lock()
 	x.shown.answering = true
@@ -41,7 +44,7 @@ type OpenView struct {
 	// Client is the name of the virtual key.
 	Client string `json:"client,omitempty"`
 	Stream bool   `json:"stream,omitempty"`
-	// Answering is true if the first bytes of the answer have come.
+	// Answering is true if the first bytes of the response have come.
 	Answering bool `json:"answering,omitempty"`
 }
 
@@ -60,9 +63,9 @@ func (h *openHeap) Pop() any {
 
 // openView lists the requests that are being served, those of configurations
 // that were replaced included: the oldest that match, and how many there are.
-func (m *metrics) openView(now time.Time, filter string) (list ViewList[OpenView], streams int) {
+func openView(now time.Time, filter string) (list ViewList[OpenView], streams int) {
 	var oldest openHeap
-	m.started.Range(func(app, _ any) bool {
+	serving.Range(func(app, _ any) bool {
 		app.(*App).open.each(func(x *exchange) {
 			x.mu.Lock()
 			s := x.shown
@@ -72,7 +75,7 @@ func (m *metrics) openView(now time.Time, filter string) (list ViewList[OpenView
 				streams++
 			}
 			v := OpenView{
-				Seconds: now.Sub(x.began).Seconds(), Provider: s.provider, Rule: s.rule, Model: bounded(s.model), Stream: s.stream, Answering: s.answering,
+				Seconds: now.Sub(x.Began).Seconds(), Provider: s.provider, Rule: s.rule, Model: llmprovider.Bounded(s.model), Stream: s.stream, Answering: s.answering,
 			}
 			if s.client != nil {
 				v.Client = s.client.Name
@@ -100,8 +103,8 @@ func (m *metrics) openView(now time.Time, filter string) (list ViewList[OpenView
 
 // openCount is how many requests are being served, those of configurations that
 // were replaced included.
-func (m *metrics) openCount() (n int) {
-	m.started.Range(func(app, _ any) bool {
+func openCount() (n int) {
+	serving.Range(func(app, _ any) bool {
 		n += app.(*App).open.count()
 		return true
 	})

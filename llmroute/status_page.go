@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/encode"
 
 	"github.com/caddy-llm/gateway/internal/host"
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 // maxFilter is the longest filter of a StatusView, in bytes.
@@ -56,7 +57,7 @@ func (s *StatusHandler) servePage(w http.ResponseWriter, r *http.Request) (serve
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	if !s.hostAllowed(r.Host) {
-		return true, plain(w, http.StatusForbidden, "this page is not for the host "+strconv.Quote(bounded(r.Host))+
+		return true, plain(w, http.StatusForbidden, "this page is not for the host "+strconv.Quote(llmprovider.Bounded(r.Host))+
 			"; ask for it by an IP address or as localhost, or name the host in the option status_hosts")
 	}
 	if path == "/" {
@@ -79,7 +80,7 @@ func (s *StatusHandler) servePage(w http.ResponseWriter, r *http.Request) (serve
 	return true, compressed(w, r, append(data, '\n'))
 }
 
-// CheckHostName tells what is wrong with the name of a host by which the status
+// CheckHostName reports what is wrong with the name of a host by which the status
 // page may be asked for, if anything.
 func CheckHostName(host string) error {
 	if host == "" || strings.ContainsAny(host, "*/: \t\n") {
@@ -90,7 +91,7 @@ func CheckHostName(host string) error {
 
 // hostAllowed reports whether the page may be asked for by that name. A page of
 // another site can give its own name to this machine's address and would then
-// be let read the answers (DNS rebinding), but it cannot do without a name.
+// be let read the responses (DNS rebinding), but it cannot do without a name.
 func (s *StatusHandler) hostAllowed(sent string) bool {
 	if len(s.Hosts) == 0 {
 		return true
@@ -105,7 +106,7 @@ func (s *StatusHandler) hostAllowed(sent string) bool {
 	return slices.ContainsFunc(s.Hosts, func(allowed string) bool { return strings.EqualFold(allowed, name) })
 }
 
-// compressed writes an answer, with gzip if the client takes it.
+// compressed writes a response, with gzip if the client takes it.
 func compressed(w http.ResponseWriter, r *http.Request, data []byte) error {
 	w.Header().Add("Vary", "Accept-Encoding")
 	if slices.Contains(encode.AcceptedEncodings(r, nil), "gzip") {

@@ -15,9 +15,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // statusOf returns a status handler with a page for an app.
@@ -158,7 +158,7 @@ func TestStatusJSONIsBounded(t *testing.T) {
 		name := unique("ns/p")
 		names = append(names, name)
 		state.Providers = append(state.Providers, &ProviderSpec{Name: name, Origin: "LLMProvider " + name,
-			Provider: &openai.Provider{Base: kind.Base{Connection: llmprovider.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: kind.Config{Model: &model, Key: llmprovider.Literal("sk-that-nobody-may-see")}}}})
+			Provider: &openai.Provider{Base: kind.Base{Connection: upstream.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: kind.Config{Model: &model, Key: upstream.Literal("sk-that-nobody-may-see")}}}})
 	}
 	for i := range 5000 {
 		r := &Route{Origin: fmt.Sprintf("LLMRoute ns/r-%d", i)}
@@ -294,8 +294,8 @@ func TestStatusWhileServing(t *testing.T) {
 	})
 	p := unique("p")
 	g := newGateway(t, providers(p, u.provider(`"config":{"model":"m"}`)), fmt.Sprintf(`{"rules":[{"name":"all","backends":[{"provider":%q}]}]}`, p))
-	g.app.metrics.started.Store(g.app, nil) // as Start does
-	defer g.app.metrics.started.Delete(g.app)
+	serving.Store(g.app, nil) // as Start does
+	defer serving.Delete(g.app)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

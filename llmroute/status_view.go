@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/version"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/pool"
 )
 
@@ -20,7 +21,7 @@ const (
 // StatusView is what the status page shows: figures of the last five minutes
 // and since the process began, the providers, routes and findings of the
 // snapshot in use, and the requests that are being served. It has no key, no
-// text of prompts and answers, no header, no address of a client, and no more
+// text of prompts and responses, no header, no address of a client, and no more
 // than 50 rows in each list.
 type StatusView struct {
 	Now     time.Time `json:"now"`
@@ -41,10 +42,10 @@ type StatusView struct {
 
 	// Recent is what the last WindowSeconds brought, Total all since Started.
 	// Requests count once each, however many attempts they took.
-	WindowSeconds float64     `json:"window_seconds"`
-	Recent        FiguresView `json:"recent"`
-	Total         FiguresView `json:"total"`
-	History       HistoryView `json:"history"`
+	WindowSeconds float64              `json:"window_seconds"`
+	Recent        meter.Figures        `json:"recent"`
+	Total         meter.Figures        `json:"total"`
+	History       meter.HistoryFigures `json:"history"`
 
 	// OpenRequests and OpenStreams are being served.
 	OpenRequests int                `json:"open_requests"`
@@ -58,6 +59,12 @@ type StatusView struct {
 
 	// Limits are where limits stand, since the process began.
 	Limits ViewList[limit.View] `json:"limits"`
+
+	// Guards are what guards did, since the process began.
+	Guards ViewList[GuardStatus] `json:"guards"`
+
+	// Cache is what the cache does; missing if no rule uses it.
+	Cache *CacheView `json:"cache,omitempty"`
 }
 
 // ViewList is a list that was cut to what a page can show.
@@ -73,43 +80,6 @@ func cut[T any](matching []T, n int) ViewList[T] {
 	return ViewList[T]{append([]T{}, matching[:min(len(matching), maxViewRows)]...), len(matching), n}
 }
 
-// FiguresView are counts of one stretch of time.
-type FiguresView struct {
-	// Requests have ended; for a provider, attempts have an outcome.
-	Requests uint64 `json:"requests"`
-	// Failed are those of them that were answered with an error, or broke off.
-	Failed uint64 `json:"failed"`
-	// Left are those whose client left first.
-	Left uint64 `json:"left,omitempty"`
-	// Failures are the failed ones by HTTP status or error code.
-	Failures map[string]uint64 `json:"failures,omitempty"`
-
-	PromptTokens     uint64  `json:"prompt_tokens"`
-	CompletionTokens uint64  `json:"completion_tokens"`
-	Cost             float64 `json:"cost"`
-
-	// FirstToken is missing if no stream began.
-	FirstToken *FirstTokenView `json:"first_token,omitempty"`
-}
-
-// FirstTokenView tells how long streams took to begin, in seconds, as estimated
-// from the buckets of the metric.
-type FirstTokenView struct {
-	Median float64 `json:"median"`
-	P95    float64 `json:"p95"`
-}
-
-// HistoryView is the last five minutes in steps, the oldest first.
-type HistoryView struct {
-	StepSeconds float64    `json:"step_seconds"`
-	Requests    []uint64   `json:"requests"`
-	Failed      []uint64   `json:"failed"`
-	Tokens      []uint64   `json:"tokens"`
-	Cost        []float64  `json:"cost"`
-	FirstToken  []*float64 `json:"first_token"` // medians in seconds, null if no stream began
-	Open        []uint64   `json:"open"`        // the most requests that were open at a time
-}
-
 // ProviderStatus is a provider in a StatusView.
 type ProviderStatus struct {
 	Name   string   `json:"name"`
@@ -119,11 +89,11 @@ type ProviderStatus struct {
 	// State is one of the constants below.
 	State string `json:"state"`
 	// CoolingSeconds is for how much longer other providers are preferred.
-	CoolingSeconds float64      `json:"cooling_seconds,omitempty"`
-	InFlight       int64        `json:"in_flight"`
-	Recent         FiguresView  `json:"recent"`
-	Total          FiguresView  `json:"total"`
-	Rules          []RuleStatus `json:"rules,omitempty"`
+	CoolingSeconds float64             `json:"cooling_seconds,omitempty"`
+	InFlight       int64               `json:"in_flight"`
+	Recent         meter.Figures       `json:"recent"`
+	Total          meter.Figures       `json:"total"`
+	Rules          []meter.RuleFigures `json:"rules,omitempty"`
 	// Pool is set if the provider has several servers.
 	Pool *pool.View `json:"pool,omitempty"`
 }
@@ -135,15 +105,8 @@ const (
 	StateErrors  = "errors"  // some attempts failed
 	StateFailing = "failing" // at least half of the attempts failed
 	StateCooling = "cooling" // other providers are preferred for a while
-	StateNoKey   = "no_key"  // a key that the configuration names cannot be had
+	StateNoKey   = "no_key"  // a key that the configuration names is unavailable
 )
-
-// RuleStatus is what the requests of one rule did at a provider.
-type RuleStatus struct {
-	Name   string      `json:"name"`
-	Recent FiguresView `json:"recent"`
-	Total  FiguresView `json:"total"`
-}
 
 // RouteStatus is a route in a StatusView.
 type RouteStatus struct {
@@ -189,87 +152,33 @@ type ListenerStatus struct {
 // statusView returns what there is to show. filter is in lower case.
 func (a *App) statusView(filter string) *StatusView {
 	now := time.Now()
-	snap, identity, unready := a.snapshot(), a.metrics.identity.Load(), a.unready()
+	snap, workload, unready := a.snapshot(), a.metrics.Workload(), a.unready()
 	v := &StatusView{
-		Now: now, Version: version.Gateway(), Ready: unready == "", Reason: unready, Namespace: identity.Namespace, Workload: identity.Workload,
+		Now: now, Version: version.Gateway(), Ready: unready == "", Reason: unready, Namespace: workload.Namespace, Workload: workload.Name,
 		Snapshot: snap.number, Since: snap.made, Currency: a.currency(),
 	}
-	v.Open, v.OpenStreams = a.metrics.openView(now, filter)
+	v.Open, v.OpenStreams = openView(now, filter)
 	v.OpenRequests = v.Open.All
 
-	h := &a.metrics.history
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.record(a.metrics, now, v.Currency)
-	window := h.window()
-	v.Started, v.Recent, v.Total, v.History = a.metrics.began, window.view(), h.total.view(), h.view()
-	v.WindowSeconds = min(now.Sub(h.began), historyStep*historySteps).Seconds()
-	v.Recent.Failures, v.Total.Failures = failuresOf(&a.metrics.endings)
-
-	v.Providers = a.providersStatus(snap, now, filter)
+	a.metrics.Read(now, v.Currency, openCount(), func(r *meter.Reading) {
+		v.Started, v.WindowSeconds, v.Recent, v.Total, v.History = r.Started, r.WindowSeconds, r.Recent, r.Total, r.History
+		v.Providers = a.providersStatus(snap, r, now, filter)
+	})
 	v.Routes = a.routesStatus(snap, filter)
 	var listening []ListenerStatus
 	for _, address := range slices.Sorted(maps.Keys(snap.listeners)) {
 		l := snap.listeners[address]
-		listening = append(listening, ListenerStatus{address, l.TLS, len(l.Servers), a.gateways.problem(address)})
+		listening = append(listening, ListenerStatus{address, l.TLS, len(l.Servers), a.gateways.Problem(address)})
 	}
 	v.Listeners = cut(listening, len(listening))
 	v.Limits = a.limitsStatus(filter)
+	v.Guards = a.guardsStatus(snap, filter)
+	v.Cache = a.cacheView(filter)
 	v.Findings = ViewList[Finding]{Rows: []Finding{}}
 	if snap.state != nil {
 		v.Findings = findingsStatus(snap.state.Findings, filter)
 	}
 	return v
-}
-
-func (s *sums) view() FiguresView {
-	return FiguresView{
-		Requests: s.requests, Failed: s.failed, Left: s.left, PromptTokens: s.prompt, CompletionTokens: s.completion,
-		Cost: float64(s.cost) / nano, FirstToken: s.first.view(),
-	}
-}
-
-func (c *firstCounts) view() *FirstTokenView {
-	median, ok := c.quantile(.5)
-	if !ok {
-		return nil
-	}
-	p95, _ := c.quantile(.95)
-	return &FirstTokenView{median, p95}
-}
-
-func (h *history) view() HistoryView {
-	v := HistoryView{StepSeconds: historyStep.Seconds(), Requests: []uint64{}, Failed: []uint64{}, Tokens: []uint64{}, Cost: []float64{}, FirstToken: []*float64{}, Open: []uint64{}}
-	for _, s := range h.complete() {
-		v.Requests, v.Failed, v.Tokens = append(v.Requests, s.requests), append(v.Failed, s.failed), append(v.Tokens, s.prompt+s.completion)
-		v.Cost, v.Open = append(v.Cost, float64(s.cost)/nano), append(v.Open, s.open)
-		var median *float64
-		if m, ok := s.first.quantile(.5); ok {
-			median = &m
-		}
-		v.FirstToken = append(v.FirstToken, median)
-	}
-	return v
-}
-
-// failuresOf are the endings with an error, recent and since the beginning.
-func failuresOf(e *endings) (recent, total map[string]uint64) {
-	recent, total = make(map[string]uint64), make(map[string]uint64)
-	e.byError.Range(func(failure, value any) bool {
-		if failure != errorClientGone {
-			t := value.(*tally)
-			count(recent, failure.(string), t.recent)
-			count(total, failure.(string), t.seen)
-		}
-		return true
-	})
-	return recent, total
-}
-
-func count(m map[string]uint64, key string, n uint64) {
-	if n > 0 {
-		m[key] += n
-	}
 }
 
 func findingsStatus(all []Finding, filter string) ViewList[Finding] {
@@ -335,6 +244,9 @@ func rulesStatus(rules []*Rule, targets [][]target) []RouteRule {
 				b.Unusable = "there is no such provider"
 			}
 			r.Backends = append(r.Backends, b)
+		}
+		for _, t := range rule.handlerTargets() {
+			r.Backends = append(r.Backends, BackendStatus{Provider: t.Name, Share: t.Share, Unusable: t.Problem})
 		}
 		out = append(out, r)
 	}

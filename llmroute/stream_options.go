@@ -10,7 +10,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
+	"github.com/caddy-llm/gateway/llmroute/meter"
+	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
 const (
@@ -91,7 +93,7 @@ func (x *exchange) withoutStreamOptions(a *attempt) bool {
 		return false
 	}
 	began := time.Now()
-	a.dog.restart(2*peekTime, errFirstByte) // only so that none of before ends the attempt meanwhile
+	a.dog.Restart(2*receive.PeekTime, receive.ErrFirstByte) // only so that none of before ends the attempt meanwhile
 	blamed := blamesStreamOptions(a.res)
 	x.waited += time.Since(began)
 	if known.accepts.Load() && !blamed {
@@ -101,11 +103,11 @@ func (x *exchange) withoutStreamOptions(a *attempt) bool {
 	without.WithoutStreamOptions = true
 	again, refused := x.newAttempt(a, without)
 	if refused != nil {
-		return false // the answer is given as it is
+		return false // the response is given as it is
 	}
 	_ = a.res.Body.Close()
-	x.h.app.metrics.attempt(a.provider, x.rule.Name, statusText(a.res.StatusCode))
-	a.dog.restart(a.provider.Timeouts().FirstByte, errFirstByte)
+	x.h.app.metrics.Attempt(a.provider.state.Provider, x.rule.Name, meter.StatusText(a.res.StatusCode))
+	a.dog.Restart(a.provider.Timeouts().FirstByte, receive.ErrFirstByte)
 	a.out = again
 	if a.send(); a.err != nil || a.res.StatusCode >= http.StatusBadRequest {
 		return true
@@ -118,12 +120,12 @@ func (x *exchange) withoutStreamOptions(a *attempt) bool {
 	return true
 }
 
-// blamesStreamOptions reports whether an error names stream_options. It reads peekSize
-// of the body at most, or what comes of it in peekTime: a provider that stalls there
+// blamesStreamOptions reports whether an error names stream_options. It reads receive.PeekSize
+// of the body at most, or what comes of it in receive.PeekTime: a provider that stalls there
 // must not take its error, or the next attempt, with it. The whole body is still to be
 // read.
 func blamesStreamOptions(res *http.Response) (blamed bool) {
-	_, body, _ := peek(res.Body, func(text []byte, all bool) (v llmprovider.Verdict, certain bool) {
+	_, body, _ := receive.Peek(res.Body, func(text []byte, all bool) (v tap.Verdict, certain bool) {
 		blamed = bytes.Contains(text, []byte("stream_options")) || bytes.Contains(text, []byte("include_usage"))
 		return "", all // for the sake of the connection, which can then be used again
 	})

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
 // strict rejects stream_options for models whose name begins with "strict", and
@@ -97,7 +99,7 @@ func TestProviderThatRejectsStreamOptions(t *testing.T) {
 }
 
 func TestAnErrorIsPassedOnAfterALookForStreamOptions(t *testing.T) {
-	text := strings.Repeat("x", 3*peekSize)
+	text := strings.Repeat("x", 3*receive.PeekSize)
 	fail := false
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if !fail {
@@ -162,7 +164,7 @@ func TestRejectionsThatStall(t *testing.T) {
 		"without a reason, the first":    {`{"error":`, false, 200, 2},
 		"without anything, the first":    {``, false, 200, 2},
 		"of what is the client's fault":  {`{"error":`, true, 400, 1},
-		"of a client's fault, very long": {strings.Repeat("x", 2*peekSize), true, 400, 1},
+		"of a client's fault, very long": {strings.Repeat("x", 2*receive.PeekSize), true, 400, 1},
 	} {
 		u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
@@ -172,7 +174,7 @@ func TestRejectionsThatStall(t *testing.T) {
 			}
 			streams(w)(event("a") + finishChunk + usageChunk + "data: [DONE]\n\n")
 		})
-		g := one(t, u, `"first_byte_timeout":"2s"`) // less than peekTime
+		g := one(t, u, `"first_byte_timeout":"2s"`) // less than receive.PeekTime
 		if test.before {
 			_, body := g.stream(t, context.Background(), streamChat)
 			_, _ = io.ReadAll(body)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/meter"
 )
 
 const finishChunk = `data: {"id":"1","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\n"
@@ -33,13 +35,20 @@ func (g *gateway) counted(t *testing.T) (prompt, completion uint64) {
 		}
 	}
 	for _, p := range g.app.static {
-		p.state.usage.tallies.Range(func(_, value any) bool {
-			prompt += value.(*ruleTallies).prompt.n.Load()
-			completion += value.(*ruleTallies).completion.n.Load()
-			return true
-		})
+		_, figures := figuresOf(g.app, p)
+		prompt += figures.PromptTokens
+		completion += figures.CompletionTokens
 	}
 	return prompt, completion
+}
+
+// figuresOf returns what the status page shows of a provider: of the last minutes, and since
+// counting began.
+func figuresOf(a *App, p *provider) (recent, total meter.Figures) {
+	a.metrics.Read(time.Now(), "", 0, func(r *meter.Reading) {
+		recent, total, _ = r.Provider(p.state.Provider)
+	})
+	return recent, total
 }
 
 // TestClientThatLeavesAtTheFinishReason expects that the usage, which comes after
@@ -147,27 +156,6 @@ func TestStreamsUnderOtherContentTypes(t *testing.T) {
 	})
 }
 
-func TestReadsLikeEvents(t *testing.T) {
-	for text, want := range map[string]bool{
-		"data: x": true, "data:x": true, ":": true, "event: a": true, "id:1": true, "retry: 1": true, "\ufeff\r\n\ndata:": true,
-		"{}": false, "data x": false, "database": false, "<html>": false, "[": false, "x": false, "even": false, "\ufeff": false, "": false, "\n\n": false,
-	} {
-		like := false
-		for n := range len(text) + 1 {
-			var certain bool
-			if like, certain = readsLikeEvents([]byte(text[:n])); certain {
-				break
-			}
-			if like {
-				t.Errorf("%q is taken for events, but not for certain", text[:n])
-			}
-		}
-		if like != want {
-			t.Errorf("%q reads like events: %v, want %v", text, like, want)
-		}
-	}
-}
-
 func TestResponsesThatEndWithTheirConnection(t *testing.T) {
 	transcript := `data: {"type":"transcript.text.delta","delta":"x"}` + "\n\n"
 	const head = "HTTP/1.0 200 OK\r\nContent-Type: "
@@ -250,19 +238,9 @@ func TestTimeToFirstToken(t *testing.T) {
 	_, _ = io.ReadAll(body)
 	g.counted(t)
 	for _, p := range g.app.static {
-		below, all := uint64(0), uint64(0)
-		p.state.usage.tallies.Range(func(_, value any) bool {
-			tallies := value.(*ruleTallies)
-			for i, upper := range firstBuckets {
-				all += tallies.first[i].n.Load()
-				if upper <= wait.Seconds()*2/3 {
-					below += tallies.first[i].n.Load()
-				}
-			}
-			return true
-		})
-		if below != 0 || all != 1 {
-			t.Errorf("%d of %d streams are said to have begun within %s", below, all, wait)
+		_, figures := figuresOf(g.app, p)
+		if first := figures.FirstToken; first == nil || first.Median <= wait.Seconds()*2/3 {
+			t.Errorf("the stream is said to have begun after %+v, want about %s", first, wait)
 		}
 	}
 }

@@ -25,7 +25,8 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-llm/gateway"
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/files"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -189,6 +190,9 @@ func newWorkFolder(t *testing.T) *strings.Replacer {
 	keys := write("keys.txt", find(t, "llm_keys.md", "text"))
 	return strings.NewReplacer(
 		`"keys.txt"`, `"`+keys+`"`, `"examples/`, `"`+examples+`/`, `{file.examples/`, `{file.`+examples+`/`, `"access.log"`, `"`+filepath.Join(dir, "access.log")+`"`,
+		`"./judge.txt"`, `"`+write("judge.txt", find(t, "guards.md", "text"))+`"`,
+		`"./legal.txt"`, `"`+write("legal.txt", find(t, "prompts.md", "text"))+`"`,
+		`{file./run/secrets/cache}`, `{file.`+write("cache", strings.Repeat("0123456789abcdef", 4))+`}`,
 		`"/etc/ca.pem"`, `"`+write("ca.pem", certificate(t))+`"`,
 	)
 }
@@ -224,7 +228,7 @@ func TestManifest(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "llm.yaml"), []byte(find(t, "source_files.md", "yaml")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	source := &k8ssource.Files{Paths: []string{dir}, SourceOptions: k8ssource.SourceOptions{Namespace: "default", Labels: map[string]string{"app": "demo"}}}
+	source := &files.Source{Paths: []string{dir}, Settings: source.Settings{Namespace: "default", Labels: map[string]string{"app": "demo"}}}
 	if err := source.Provision(caddy.Context{Context: t.Context()}); err != nil {
 		t.Fatal(err)
 	}

@@ -170,4 +170,23 @@ var probes = map[string][]probe{
 		{"`serviceTier` flex", `"serviceTier":"flex"`},
 		{"other members", `"somethingNew":1`},
 	},
+	"embeddings": {
+		{"`input`, one text", `"input":["a"]`},
+		{"`input`, several texts", `"input":["a","b"]`},
+		{"`input`, tokens", `"input":[[1,2]]`},
+		{"`dimensions`", `"dimensions":256`},
+		{"`encoding_format` base64", `"encoding_format":"base64"`},
+		{"`user`", `"user":"u"`},
+		{"other members", `"something_new":1`},
+	},
+	"gemini embeddings": {
+		{"`content`, a text", `"content":{"parts":[{"text":"a"}]}`},
+		{"`requests`, several", `"requests":[{"content":{"parts":[{"text":"a"}]}},{"content":{"parts":[{"text":"b"}]}}]`},
+		{"`inlineData`", `"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"AA=="}}]}`},
+		{"`outputDimensionality`", `"outputDimensionality":256`},
+		{"`outputDimensionality` of two sizes", `"requests":[{"content":{"parts":[{"text":"a"}]},"outputDimensionality":256},{"content":{"parts":[{"text":"b"}]}}]`},
+		{"`taskType`", `"taskType":"RETRIEVAL_QUERY"`},
+		{"`title`", `"title":"t"`},
+		{"other members", `"somethingNew":1`},
+	},
 }

@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/embeddings"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/gemini"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/responses"
@@ -26,7 +28,12 @@ var lanes = []struct {
 	{responses.API, []*dialect.API{chat.API, messages.API, gemini.API}},
 	{messages.API, []*dialect.API{chat.API, responses.API, gemini.API}},
 	{gemini.API, []*dialect.API{chat.API, responses.API, messages.API}},
+	{embeddings.OpenAI, []*dialect.API{embeddings.Gemini, embeddings.Predict, embeddings.EmbedContent, embeddings.Titan, embeddings.Cohere}},
+	{embeddings.Gemini, []*dialect.API{embeddings.OpenAI, embeddings.Predict, embeddings.EmbedContent, embeddings.Titan, embeddings.Cohere}},
 }
+
+// models are those that requests are for; others are for m.
+var models = map[string]string{embeddings.Titan.Name: "amazon.titan-embed-text-v2:0", embeddings.Cohere.Name: "cohere.embed-v4:0"}
 
 // TestLanes holds that the tables of the page say what the translators do with each
 // field. With -update it writes them.
@@ -80,13 +87,13 @@ func laneTable(t *testing.T, out *strings.Builder, client *dialect.API, provider
 // bases are the least requests of each API.
 var bases = map[string]string{
 	"chat": `"messages":[{"role":"user","content":"hi"}]`, "responses": `"input":"hi"`, "messages": `"max_tokens":99,"messages":[{"role":"user","content":"hi"}]`,
-	"gemini": `"contents":[{"parts":[{"text":"hi"}]}]`,
+	"gemini": `"contents":[{"parts":[{"text":"hi"}]}]`, "embeddings": `"input":"hi"`, "gemini embeddings": `"content":{"parts":[{"text":"hi"}]}`,
 }
 
 // fate is what becomes of a field.
 func fate(t *testing.T, client, provider *dialect.API, in string) string {
 	t.Helper()
-	conversation := map[string]string{"chat": `"messages":`, "responses": `"input":`, "messages": `"messages":`, "gemini": `"contents":`}[client.Name]
+	conversation := map[string]string{"chat": `"messages":`, "responses": `"input":`, "messages": `"messages":`, "gemini": `"contents":`, "embeddings": `"input":`, "gemini embeddings": `"content":`}[client.Name]
 	body := `{"model":"m",` + in
 	if !strings.Contains(in, conversation) {
 		body += "," + bases[client.Name]
@@ -96,7 +103,7 @@ func fate(t *testing.T, client, provider *dialect.API, in string) string {
 	r, refused := dialect.Read(client, []byte(body+"}"), dialect.Call{})
 	if refused == nil {
 		var sent *dialect.Translation
-		if sent, refused = dialect.Translate(r, provider, dialect.Target{Model: "m"}); refused == nil {
+		if sent, refused = dialect.Translate(r, provider, dialect.Target{Model: cmp.Or(models[provider.Name], "m")}); refused == nil {
 			dropped, approximated := sent.Loss.Fields(client, dialect.Dropped), sent.Loss.Fields(client, dialect.Approximated)
 			switch {
 			case len(dropped) > 0:

@@ -10,19 +10,29 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/cluster"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
+	"github.com/caddy-llm/gateway/k8ssource/files"
 	"github.com/caddy-llm/gateway/k8ssource/inject"
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
+	"github.com/caddy-llm/gateway/llmroute/cache"
+	cacheredis "github.com/caddy-llm/gateway/llmroute/cache/redisstore"
 	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/httproute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/limit/rlsstore"
+	"github.com/caddy-llm/gateway/llmroute/limit/tokenstore"
+	"github.com/caddy-llm/gateway/llmroute/matcher"
 	"github.com/caddy-llm/gateway/llmroute/mock"
+	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 var (
@@ -55,6 +65,9 @@ func TestOptions(t *testing.T) {
 		{"budgets.md", "{\n\tllm {\n\t\tlimits {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"budgets.md", "{\n\tllm {\n\t\tlimits {\n\t\t\tlimit a {\n\t\t\t\tnonsense\n\t\t\t}\n\t\t}\n\t}\n}\n"},
 		{"guards.md", "{\n\tllm {\n\t\tguard a {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
+		{"cache.md", "{\n\tllm {\n\t\tcache {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
+		{"cache.md", "{\n\tllm {\n\t\tcache {\n\t\t\tstore nonsense\n\t\t}\n\t}\n}\n"},
+		{"prompts.md", "{\n\tllm {\n\t\tprompt a {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\tnonsense\n\t}\n}\n"},
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\trule {\n\t\t\tnonsense\n\t\t}\n\t}\n}\n"},
 		{"llm_route.md", providers + ":8080 {\n\tllm_route {\n\t\tpolicy nonsense\n\t}\n}\n"},
@@ -91,31 +104,34 @@ func TestOptions(t *testing.T) {
 // endpoint's answer, is on its page.
 func TestJSONFields(t *testing.T) {
 	for page, types := range map[string][]reflect.Type{
-		"llm.md":       {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[openai.Provider](), reflect.TypeFor[kind.Base](), reflect.TypeFor[kind.Config]()},
-		"llm_route.md": {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[llmroute.HeaderValue]()},
-		"budgets.md":   {reflect.TypeFor[limit.Config](), reflect.TypeFor[limit.Definition](), reflect.TypeFor[limit.Amount]()},
-		"guards.md":    {reflect.TypeFor[guard.Definition](), reflect.TypeFor[guard.Pattern](), reflect.TypeFor[guard.Webhook](), reflect.TypeFor[guard.Moderation](), reflect.TypeFor[guard.OnResponse]()},
-		"llm_model.md": {reflect.TypeFor[llmroute.ModelMatcher]()},
-		"llm_keys.md":  {reflect.TypeFor[llmroute.Keys]()},
+		"llm.md":          {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[openai.Provider](), reflect.TypeFor[kind.Base](), reflect.TypeFor[kind.Config]()},
+		"llm_route.md":    {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[matcher.HeaderValue](), reflect.TypeFor[httproute.Handler](), reflect.TypeFor[httproute.Service](), reflect.TypeFor[httproute.Redirect]()},
+		"budgets.md":      {reflect.TypeFor[limit.Config](), reflect.TypeFor[limit.Definition](), reflect.TypeFor[limit.Amount]()},
+		"limit_stores.md": {reflect.TypeFor[rlsstore.Service](), reflect.TypeFor[tokenstore.Store]()},
+		"guards.md":       {reflect.TypeFor[guard.Definition](), reflect.TypeFor[guard.Pattern](), reflect.TypeFor[guard.Webhook](), reflect.TypeFor[guard.Moderation](), reflect.TypeFor[guard.OnResponse]()},
+		"cache.md":        {reflect.TypeFor[cache.Config](), reflect.TypeFor[cache.Rule](), reflect.TypeFor[cache.Memory](), reflect.TypeFor[cacheredis.Store](), reflect.TypeFor[cache.Tags]()},
+		"prompts.md":      {reflect.TypeFor[prompt.Definition](), reflect.TypeFor[prompt.Message]()},
+		"llm_model.md":    {reflect.TypeFor[llmroute.ModelMatcher]()},
+		"llm_keys.md":     {reflect.TypeFor[virtualkey.Keys]()},
 		"llm_authz.md": {
 			reflect.TypeFor[authz.Config](), reflect.TypeFor[authz.Policy](), reflect.TypeFor[authz.Rule](), reflect.TypeFor[authz.Source](), reflect.TypeFor[authz.Operation](),
-			reflect.TypeFor[authz.Condition](), reflect.TypeFor[authz.JWTRule](), reflect.TypeFor[authz.JWTHeader](), reflect.TypeFor[authz.ClaimToHeader](),
+			reflect.TypeFor[authz.Condition](), reflect.TypeFor[jwt.Rule](), reflect.TypeFor[jwt.Header](), reflect.TypeFor[jwt.ClaimToHeader](),
 			reflect.TypeFor[authz.ExtAuthz](), reflect.TypeFor[authz.ExtAuthzBody](),
 		},
-		"pools.md":             {reflect.TypeFor[llmprovider.Pool]()},
+		"pools.md":             {reflect.TypeFor[upstream.Pool]()},
 		"llm_mock.md":          {reflect.TypeFor[mock.Handler]()},
 		"admin_api.md":         {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
-		"source_kubernetes.md": {reflect.TypeFor[cluster.Kubernetes](), reflect.TypeFor[k8ssource.SourceOptions]()},
+		"source_kubernetes.md": {reflect.TypeFor[cluster.Kubernetes](), reflect.TypeFor[source.Settings]()},
 		"sidecar_injection.md": {reflect.TypeFor[inject.Options](), reflect.TypeFor[inject.Resources]()},
 		"webhook.md":           {reflect.TypeFor[webhook.Config]()},
 		"source_files.md": {
-			reflect.TypeFor[k8ssource.Files](), reflect.TypeFor[k8ssource.SourceOptions](), reflect.TypeFor[v1beta1.LLMProviderSpec](), reflect.TypeFor[v1beta1.LLMRouteSpec](), reflect.TypeFor[v1beta1.StringMatch](),
+			reflect.TypeFor[files.Source](), reflect.TypeFor[source.Settings](), reflect.TypeFor[v1beta1.LLMProviderSpec](), reflect.TypeFor[v1beta1.LLMRouteSpec](), reflect.TypeFor[v1beta1.StringMatch](),
 		},
 	} {
 		for _, typ := range types {
 			var names []string
-			for i := range typ.NumField() {
-				if name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ","); name != "" && name != "-" {
+			for _, f := range reflect.VisibleFields(typ) {
+				if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
 					names = append(names, name)
 				}
 			}
@@ -129,32 +145,34 @@ func TestJSONFields(t *testing.T) {
 func TestNames(t *testing.T) {
 	const codes = `\bCode(?:: +|, e\.Message = )"(\w+)"`
 	for _, test := range []struct{ page, what, files, pattern, prefix string }{
-		{"behaviour.md", "error codes of the handler", "llmroute/...", codes, ""},
-		{"behaviour.md", "error codes of providers", "llmprovider/...", codes, ""},
-		{"behaviour.md", "error codes of limits", "llmroute/limit/limithttp/refusal.go", `code\w+ += "(\w+)"`, ""},
+		{"errors.md", "error codes of the handler", "llmroute/...", codes, ""},
+		{"errors.md", "error codes of providers", "llmprovider/...", codes, ""},
+		{"errors.md", "error codes of limits", "llmroute/limit/limithttp/refusal.go", `code\w+ += "(\w+)"`, ""},
 		{"observing.md", "access log fields of limits", "llmroute/limit/limithttp/step.go", `enc\.Add\w+\("(\w+)"`, ""},
 		{"metrics.md", "reasons of limits", "llmroute/limit/refusal.go", `reasonNames = \[reasons\]string{"([^}]+)"}`, ""},
-		{"behaviour.md", "error code of policies", "llmroute/authz/handler.go", `ErrorCode = "(\w+)"`, ""},
-		{"behaviour.md", "withheld headers", "llmprovider/header_class.go", `(?m)^\t(?:case |\t)"([A-Z][\w-]+)"[,:]`, ""},
+		{"errors.md", "error code of policies", "llmroute/authz/handler.go", `ErrorCode = "(\w+)"`, ""},
+		{"behaviour.md", "withheld headers", "llmprovider/headername/class.go", `(?m)^\t(?:case |\t)"([A-Z][\w-]+)"[,:]`, ""},
 		{"behaviour.md", "endpoints", "llmprovider/endpoint.go", `Suffix: "(/[\w/]+)"`, ""},
-		{"metrics.md", "metrics", "llmroute/metrics.go", `metric\w+ += "(\w+)"`, ""},
+		{"metrics.md", "metrics", "llmroute/meter/metrics.go", `metric\w+ += "(\w+)"`, ""},
 		{"metrics.md", "metrics of the webhook", "k8ssource/cluster/webhook/metrics.go", `metricName\w+ += "(\w+)"`, ""},
 		{"metrics.md", "results of the webhook", "k8ssource/cluster/webhook/metrics.go", `result\w+ += "(\w+)"`, ""},
 		{"webhook.md", "paths", "k8ssource/cluster/webhook/review.go", `path\w+ += "([/\w]+)"`, ""},
-		{"metrics.md", "labels", "llmroute/metrics.go", `"(llmproxy_\w+|gen_ai_\w+|server_address|error_type|outcome|rule|provider|reason|code|from|to|client|currency|model)"`, ""},
+		{"metrics.md", "labels", "llmroute/meter/metrics.go", `"(llmproxy_\w+|gen_ai_\w+|server_address|error_type|outcome|rule|provider|reason|code|from|to|client|currency|model)"`, ""},
 		{"metrics.md", "operations", "llmprovider/endpoint.go", `Operation = "(\w+)"`, ""},
-		{"observing.md", "access log fields", "llmroute/accesslog_fields.go", `enc\.Add\w+\("(\w+)"`, ""},
+		{"observing.md", "access log fields", "llmroute/meter/log_fields.go", `enc\.Add\w+\("(\w+)"`, ""},
 		{"observing.md", "access log fields of guards", "llmroute/guard/acts.go", `zap\.\w+\("(llm_\w+)"`, ""},
+		{"observing.md", "access log fields of the cache", "llmroute/cache/*.go", `zap\.\w+\("(llm_\w+)"`, ""},
+		{"cache.md", "reasons", "llmroute/cache/bypass.go", `reason += "([\w-]+)"`, ""},
 		{"observing.md", "access log fields of policies", "llmroute/authz/handler.go", `zap\.\w+\("(authz_\w+)"`, ""},
-		{"traces.md", "attributes and events of spans", "llmroute/traces.go", `(?m)^\t(?:attr\w+ += attribute\.Key\(|event\w+ += )"([\w.]+)"`, ""},
-		{"observing.md", "placeholders", "llmroute/exchange.go", `case "([a-z_.]+)":`, "http.llm."},
-		{"llm_keys.md", "flags", "llmroute/command_hashkey.go", `Flags\(\)\.(?:Bool|String)\("(\w+)"`, "--"},
+		{"traces.md", "attributes and events of spans", "llmroute/meter/traces.go", `(?m)^\t(?:attr\w+ += attribute\.Key\(|event\w+ += )"([\w.]+)"`, ""},
+		{"observing.md", "placeholders", "llmroute/meter/placeholders.go", `case "([a-z_.]+)":`, "http.llm."},
+		{"llm_keys.md", "flags", "llmroute/virtualkey/command.go", `Flags\(\)\.(?:Bool|String)\("(\w+)"`, "--"},
 		{"sidecar.md", "flags", "llmroute/sidecar/command.go", `flags\.\w+\("([\w-]+)"`, "--"},
 		{"sidecar_injection.md", "flags of the injection", "k8ssource/inject/command.go", `flags\.\w+\((?:&given\.\w+, )?"([\w-]+)"`, "--"},
 		{"sidecar_injection.md", "reasons of the injection", "k8ssource/inject/decide.go", `Reason\w+ += "(\w+)"`, ""},
 		{"sidecar_injection.md", "annotations", "k8ssource/inject/overrides.go", `(?m)^\t"(\w+)": +func`, ""},
 		{"llm_status.md", "paths", "llmroute/status.go", `case "(/\w+)":`, ""},
-		{"source_files.md", "reasons", "k8ssource/objects.go", `Reason\w+ += "(\w+)"`, ""},
+		{"source_files.md", "reasons", "k8ssource/object/fault.go", `Reason\w+ += "(\w+)"`, ""},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			var names []string

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/caddy-llm/gateway/integration/fakemodel"
 )
 
 const prompt = "When do I have to be at the pier? Read the notes first."
@@ -16,7 +18,13 @@ const prompt = "When do I have to be at the pier? Read the notes first."
 // Claude Code speaks Anthropic's Messages API.
 func TestClaudeCode(t *testing.T) {
 	modules := installed(t)
-	b := newBench(t)
+	for _, api := range []fakemodel.API{fakemodel.Chat, fakemodel.Responses, fakemodel.Gemini} {
+		t.Run(string(api), func(t *testing.T) { testClaudeCode(t, modules, api) })
+	}
+}
+
+func testClaudeCode(t *testing.T, modules string, api fakemodel.API) {
+	b := newBench(t, api)
 	arguments := b.paths("file_path")
 	b.model("Read", arguments)
 	out := b.run([]string{
@@ -37,7 +45,7 @@ func TestClaudeCode(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &result); err != nil || result.IsError || result.Result != verdict {
 		t.Errorf("%v %+v", err, result)
 	}
-	if u := result.Usage; u.Input != 2*300 || u.Cached != 2*512 || u.Output != 2*41 {
+	if u := result.Usage; u.Input != 2*(fakemodel.PromptTokens-fakemodel.CachedTokens) || u.Cached != 2*fakemodel.CachedTokens || u.Output != 2*fakemodel.CompletionTokens {
 		t.Errorf("usage %+v", u)
 	}
 	b.check(arguments)
@@ -46,7 +54,13 @@ func TestClaudeCode(t *testing.T) {
 // Gemini CLI speaks Google's Gemini API.
 func TestGeminiCLI(t *testing.T) {
 	modules := installed(t)
-	b := newBench(t)
+	for _, api := range []fakemodel.API{fakemodel.Chat, fakemodel.Messages} {
+		t.Run(string(api), func(t *testing.T) { testGeminiCLI(t, modules, api) })
+	}
+}
+
+func testGeminiCLI(t *testing.T, modules string, api fakemodel.API) {
+	b := newBench(t, api)
 	arguments := b.paths("file_path")
 	b.model("read_file", arguments)
 	b.write(filepath.Join(b.home, ".gemini", "settings.json"), `{
@@ -71,7 +85,13 @@ func TestGeminiCLI(t *testing.T) {
 // Codex speaks OpenAI's Responses API.
 func TestCodex(t *testing.T) {
 	modules := installed(t)
-	b := newBench(t)
+	for _, api := range []fakemodel.API{fakemodel.Chat, fakemodel.Messages} {
+		t.Run(string(api), func(t *testing.T) { testCodex(t, modules, api) })
+	}
+}
+
+func testCodex(t *testing.T, modules string, api fakemodel.API) {
+	b := newBench(t, api)
 	var arguments []string
 	for _, note := range notes {
 		arguments = append(arguments, `{ "cmd":"cat `+strings.ReplaceAll(filepath.Join(b.dir, note.name), "/", `\/`)+`"}`)
@@ -115,15 +135,15 @@ func (b *bench) paths(name string) []string {
 	return arguments
 }
 
-// check holds that the model's calls came back with the notes as their results. Whether
-// the request begins as the one before it is the agent's doing as well, so that is only
-// logged; the tests of the SDKs hold it.
+// check holds that the model's calls came back with the notes as their results, and the
+// state of its reasoning with them. Whether the request begins as the one before it is the
+// agent's doing as well, so that is only logged; the tests of the SDKs hold it.
 func (b *bench) check(arguments []string) {
 	b.t.Helper()
 	var before []byte
 	for _, r := range b.provider.Requests() {
-		var request chatRequest
-		if err := json.Unmarshal(r.Body, &request); err != nil || len(request.Tools) == 0 {
+		q, err := b.api.Read(r)
+		if err != nil || len(q.Tools) == 0 {
 			continue
 		}
 		if before == nil {
@@ -133,32 +153,33 @@ func (b *bench) check(arguments []string) {
 		if prefix := bytes.TrimSuffix(before, []byte("]}")); !bytes.HasPrefix(r.Body, prefix) {
 			b.t.Logf("the second request begins otherwise than the first\n%s\n%s", before, r.Body)
 		}
-		b.checkCalls(request.Messages, arguments)
+		b.checkCalls(q, arguments)
 		return
 	}
 	b.t.Errorf("the provider never got the results: %s", b.bodies())
 }
 
-func (b *bench) checkCalls(messages []chatMessage, arguments []string) {
+func (b *bench) checkCalls(q *fakemodel.Request, arguments []string) {
 	b.t.Helper()
-	var calls []chatCall
-	results := map[string]string{}
-	for _, m := range messages {
-		calls = append(calls, m.ToolCalls...)
-		if m.Role == "tool" {
-			results[m.ToolCallID] = textOf(m.Content)
-		}
+	if len(q.Calls) != len(arguments) {
+		b.t.Fatalf("calls came back as %+v", q.Calls)
 	}
-	if len(calls) != len(arguments) {
-		b.t.Fatalf("calls came back as %+v", calls)
-	}
-	for i, call := range calls {
-		if got, want := decoded(call.Function.Arguments), decoded(arguments[i]); !reflect.DeepEqual(got, want) {
-			b.t.Errorf("arguments came back as %s, want %s", call.Function.Arguments, arguments[i])
+	for i, call := range q.Calls {
+		if got, want := decoded(call.Arguments), decoded(arguments[i]); !reflect.DeepEqual(got, want) {
+			b.t.Errorf("arguments came back as %s, want %s", call.Arguments, arguments[i])
 		}
-		if result := results[call.ID]; !strings.Contains(result, notes[i].text) {
+		result := q.Results[call.ID]
+		var inJSON struct{ Output string }
+		if json.Unmarshal([]byte(result), &inJSON) == nil {
+			result = inJSON.Output
+		}
+		if !strings.Contains(result, notes[i].text) {
 			b.t.Errorf("the result of call %d is %q", i, result)
 		}
+	}
+	// Gemini CLI keeps no thoughts, and so no state of models that do not have it in calls.
+	if own := strings.Contains(b.t.Name(), "GeminiCLI") && len(q.States) == 0; b.api != fakemodel.Chat && !own && (len(q.States) != 1 || q.States[0] != fakemodel.State) {
+		b.t.Errorf("the state of the reasoning came back as %q", q.States)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-llm/gateway/integration/fakemodel"
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
 	"github.com/caddy-llm/gateway/integration/gateway"
 )
@@ -32,10 +33,11 @@ var notes = []struct{ name, text string }{
 	{"pier.txt", `C:\pier\7 is <closed>; take pier 9.`},
 }
 
-// bench is a gateway before a provider that speaks chat completions, and a folder with
-// the notes for an agent to work in.
+// bench is a gateway before a provider that speaks one API, and a folder with the notes for
+// an agent to work in.
 type bench struct {
 	t        *testing.T
+	api      fakemodel.API
 	provider *fakeprovider.Server
 	url      string
 	dir      string
@@ -43,17 +45,14 @@ type bench struct {
 	proxy    *refusingProxy
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T, api fakemodel.API) *bench {
 	t.Helper()
 	s := fakeprovider.New(t)
 	port := gateway.FreePort(t)
 	gateway.Start(t, gateway.Render(t, `{
 	llm {
 		status_listen off
-		provider main {{.Main}}/v1/chat/completions {
-			api_key {env.MAIN_KEY}
-			tls_trust_pool file {{.CA}}
-		}
+		{{.Provider}}
 	}
 }
 
@@ -64,8 +63,8 @@ http://:{{.Port}} {
 		}
 	}
 }
-`, map[string]any{"Main": s.URL(), "CA": s.CAFile(), "Port": port}), gateway.Env("MAIN_KEY", providerKey), gateway.Within(2*time.Minute))
-	b := &bench{t: t, provider: s, url: fmt.Sprintf("http://127.0.0.1:%d", port), dir: t.TempDir(), home: t.TempDir(), proxy: newRefusingProxy(t)}
+`, map[string]any{"Provider": api.Block("main", s.URL(), s.CAFile()), "Port": port}), gateway.Env(fakemodel.KeyVariable, providerKey), gateway.Within(2*time.Minute))
+	b := &bench{t: t, api: api, provider: s, url: fmt.Sprintf("http://127.0.0.1:%d", port), dir: t.TempDir(), home: t.TempDir(), proxy: newRefusingProxy(t)}
 	for _, note := range notes {
 		b.write(filepath.Join(b.dir, note.name), note.text+"\n")
 	}

@@ -135,7 +135,7 @@ func (a *application) run(ctx context.Context, d time.Duration) (all []time.Dura
 	return all, nil
 }
 
-// call makes one call. With a buffer the answer is compared with the one that is
+// call makes one call. With a buffer the response is compared with the one that is
 // wanted, without one it is returned.
 func (a *application) call(ctx context.Context, buffer []byte) (media string, whole []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -155,7 +155,7 @@ func (a *application) call(ctx context.Context, buffer []byte) (media string, wh
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 600))
-		return "", nil, fmt.Errorf("%s: the answer is %s: %.600q", a.URL, res.Status, text)
+		return "", nil, fmt.Errorf("%s: the response is %s: %.600q", a.URL, res.Status, text)
 	}
 	if buffer == nil {
 		whole, err = io.ReadAll(res.Body)

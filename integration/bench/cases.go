@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 )
 
@@ -15,7 +13,7 @@ const (
 	clientKey   = "client-key-0123456789"   // what llm_route's clients send
 	providerKey = "provider-key-3456789abc" // what the provider accepts
 
-	// The tokens that each answer reports.
+	// The tokens that each response reports.
 	promptTokens     = 11
 	completionTokens = 85
 )
@@ -25,7 +23,7 @@ const (
 type shape struct {
 	name     string
 	request  int // the size of its body, in bytes
-	reply    int // the size of the answer's text, in bytes
+	reply    int // the size of the response's text, in bytes
 	stream   bool
 	askUsage bool // whether a streaming client asks for usage itself
 	chunks   int
@@ -75,49 +73,4 @@ func choose(all []benchCase, pattern *regexp.Regexp) []benchCase {
 		}
 	}
 	return chosen
-}
-
-// body is the request's body for the model: a chat of at most 20 messages in
-// the form that SDKs send, with the escapes that code in a prompt brings.
-func (s *shape) body(model string, stream, askUsage bool) []byte {
-	type message struct {
-		Role    string `json:"role"`
-		Content string `json:"content"`
-	}
-	type streamOptions struct {
-		IncludeUsage bool `json:"include_usage"`
-	}
-	request := struct {
-		Model    string         `json:"model"`
-		Messages []message      `json:"messages"`
-		Stream   bool           `json:"stream,omitempty"`
-		Options  *streamOptions `json:"stream_options,omitempty"`
-	}{Model: model, Stream: stream}
-	if askUsage {
-		request.Options = &streamOptions{true}
-	}
-	encode := func(prompt string) []byte {
-		request.Messages = []message{{"system", "You are a terse assistant."}}
-		const part = 50_000
-		for len(prompt) > part {
-			request.Messages = append(request.Messages, message{"user", prompt[:part]}, message{"assistant", "Go on."})
-			prompt = prompt[part:]
-		}
-		request.Messages = append(request.Messages, message{"user", prompt})
-		body, err := json.Marshal(&request)
-		if err != nil {
-			panic(err) // the types above always encode
-		}
-		return body
-	}
-	const text = "if err != nil {\n\treturn fmt.Errorf(\"no answer from the provider: %w\", err)\n} "
-	prompt := strings.Repeat(text, s.request/len(text)+1)
-	// Escapes and names take room as well: shorten the prompt until all of it
-	// has the size, and fill up what is then missing.
-	for len(encode(prompt)) > s.request && prompt != "" {
-		over := len(encode(prompt)) - s.request
-		prompt = prompt[:max(0, len(prompt)-max(1, over*3/4))]
-	}
-	prompt += strings.Repeat("x", max(0, s.request-len(encode(prompt))))
-	return encode(prompt)
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// requestTimeout bounds one request and its answer.
+// requestTimeout bounds one request and its response.
 const requestTimeout = 30 * time.Second
 
 // client is one keep-alive connection. It does as little as an HTTP/1.1 client
@@ -23,7 +23,7 @@ type client struct {
 	chunks int // received so far, the empty one at the end included
 }
 
-// timing is how long an answer took, from before the request was written.
+// timing is how long a response took, from before the request was written.
 type timing struct {
 	first time.Duration // to the first bytes of the body
 	whole time.Duration
@@ -39,7 +39,7 @@ func dial(ctx context.Context, address string) (*client, error) {
 
 func (c *client) close() { c.conn.Close() }
 
-// do sends a whole request, head and body, and checks the answer.
+// do sends a whole request, head and body, and checks the response.
 func (c *client) do(request []byte, want *answer) (t timing, err error) {
 	began := time.Now()
 	if err := c.send(request, began.Add(requestTimeout)); err != nil {
@@ -54,7 +54,7 @@ func (c *client) do(request []byte, want *answer) (t timing, err error) {
 		for n > 0 {
 			p, err := c.peek(n)
 			if err != nil {
-				return fmt.Errorf("after %d of %d bytes of the answer: %w", check.got, want.size, err)
+				return fmt.Errorf("after %d of %d bytes of the response: %w", check.got, want.size, err)
 			}
 			if t.first == 0 {
 				t.first = time.Since(began)
@@ -79,7 +79,7 @@ func (c *client) do(request []byte, want *answer) (t timing, err error) {
 	return t, err
 }
 
-// open sends a request and reads the head and the first chunk of its answer.
+// open sends a request and reads the head and the first chunk of its response.
 func (c *client) open(request []byte, want *answer) error {
 	if err := c.send(request, time.Now().Add(requestTimeout)); err != nil {
 		return err
@@ -125,18 +125,18 @@ var (
 func (c *client) head(want *answer) (chunked bool, length int, err error) {
 	line, err := c.r.ReadSlice('\n')
 	if err != nil {
-		return false, 0, fmt.Errorf("reading the answer's status: %w", err)
+		return false, 0, fmt.Errorf("reading the response's status: %w", err)
 	}
 	if !bytes.Equal(line, statusOK) {
 		status := string(bytes.TrimSpace(line))
 		rest, _ := c.r.Peek(c.r.Buffered())
-		return false, 0, fmt.Errorf("the answer is %q: %.600q", status, rest)
+		return false, 0, fmt.Errorf("the response is %q: %.600q", status, rest)
 	}
 	length = -1
 	var media string
 	for {
 		if line, err = c.r.ReadSlice('\n'); err != nil {
-			return false, 0, fmt.Errorf("reading the answer's headers: %w", err)
+			return false, 0, fmt.Errorf("reading the response's headers: %w", err)
 		}
 		if len(line) <= 2 {
 			break
@@ -160,7 +160,7 @@ func (c *client) head(want *answer) (chunked bool, length int, err error) {
 		}
 	}
 	if media == "" || chunked == (length >= 0) {
-		return false, 0, errors.New("the answer has no Content-Type, or not one length")
+		return false, 0, errors.New("the response has no Content-Type, or not one length")
 	}
 	return chunked, length, nil
 }
@@ -193,8 +193,8 @@ func (c *client) body(take func(n int) error) error {
 	}
 }
 
-// cutOff makes plain that an end of the connection inside an answer is none of
-// the answer.
+// cutOff makes plain that an end of the connection inside a response is none of
+// the response.
 func cutOff(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

@@ -78,11 +78,16 @@ func plainConfig(p, provider ports, a *authority) object {
 // that these requests do not match, a rule with two weighted backends, a model
 // and a key to fill in. Usage and metrics are always on.
 func routeConfig(p, provider ports, a *authority) object {
+	return routeConfigFor(p, provider, a, "openai", chatAPI.path)
+}
+
+// routeConfigFor is the same for a provider of a kind whose main endpoint is at path.
+func routeConfigFor(p, provider ports, a *authority, kind, path string) object {
 	providers := object{}
 	for i, s := range shapes {
 		for _, account := range []string{"one", "two"} {
 			providers[fmt.Sprintf("p%d-%s", i, account)] = object{
-				"kind": "openai", "host": "127.0.0.1", "port": provider.of[s], "path": "/v1/chat/completions",
+				"kind": kind, "host": "127.0.0.1", "port": provider.of[s], "path": path,
 				"config":    object{"model": routeModel, "api_key": "{env." + keyVariable + "}"},
 				"rules":     object{"vip-route": object{"model": "another-model"}},
 				"transport": object{"tls": trust(a)},

@@ -8,7 +8,7 @@ import (
 )
 
 // answer is a body as it must arrive: the provider's own bytes, with gaps where
-// each answer has an id and a time of its own.
+// each response has an id and a time of its own.
 type answer struct {
 	contentType string
 	size        int
@@ -26,14 +26,14 @@ type gap uint8
 
 const (
 	gapNone gap = iota
-	gapID       // hexadecimal digits, the same in all of an answer's ids
+	gapID       // hexadecimal digits, the same in all of a response's ids
 	gapTime     // decimal digits
 )
 
 // variable finds what differs between answers to the same request.
-var variable = regexp.MustCompile(`"(?:id":"chatcmpl-([0-9a-f]{16})"|created":([0-9]{10})),`)
+var variable = regexp.MustCompile(`"(?:chatcmpl-|msg_|resp_)([0-9a-f]{16})|"created(?:_at)?":([0-9]{10}),`)
 
-// newAnswer makes the template of all answers like this one.
+// newAnswer makes the template of all responses like this one.
 func newAnswer(contentType string, example []byte) (*answer, error) {
 	a := &answer{contentType: contentType, size: len(example), whole: example}
 	at := 0
@@ -49,7 +49,7 @@ func newAnswer(contentType string, example []byte) (*answer, error) {
 		}
 	}
 	if at == 0 {
-		return nil, fmt.Errorf("the provider's answer has no id: %.300q", example)
+		return nil, fmt.Errorf("the provider's response has no id: %.300q", example)
 	}
 	a.parts = append(a.parts, part{text: example[at:], size: len(example) - at})
 	return a, nil
@@ -64,7 +64,7 @@ type checker struct {
 	known  bool // id was read
 }
 
-var errTooLong = errors.New("the answer goes on after its end")
+var errTooLong = errors.New("the response goes on after its end")
 
 // take checks the next piece.
 func (c *checker) take(p []byte) error {
@@ -75,7 +75,7 @@ func (c *checker) take(p []byte) error {
 		here := &c.want.parts[c.i]
 		n := min(len(p), here.size-c.off)
 		if !c.fits(here, p[:n]) {
-			return fmt.Errorf("the answer differs from the provider's between byte %d and %d: got %.200q, want %.200q",
+			return fmt.Errorf("the response differs from the provider's between byte %d and %d: got %.200q, want %.200q",
 				c.got, c.got+n, p[:n], c.want.whole[c.got:c.got+n])
 		}
 		p = p[n:]
@@ -115,7 +115,7 @@ func (c *checker) fits(here *part, p []byte) bool {
 // end checks that nothing is missing.
 func (c *checker) end() error {
 	if c.got != c.want.size {
-		return fmt.Errorf("the answer ended after %d of %d bytes", c.got, c.want.size)
+		return fmt.Errorf("the response ended after %d of %d bytes", c.got, c.want.size)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ func TestCheckerTellsWhatDiffers(t *testing.T) {
 	}
 	change := func(old, new string, n int) string { return strings.Replace(exampleStream, old, new, n) }
 	for _, tc := range []struct{ name, body, says string }{
-		{"the same answer", exampleStream, ""},
+		{"the same response", exampleStream, ""},
 		{"another id and time", change("0123456789abcdef", "fedcba9876543210", -1), ""},
 		{"another time in one event", change("1700000000", "1700000001", 1), ""},
 		{"two ids in one stream", change("0123456789abcdef", "fedcba9876543210", 1), "differs"},
@@ -48,7 +48,7 @@ func TestCheckerTellsWhatDiffers(t *testing.T) {
 
 func TestAnAnswerWithoutIDIsNoTemplate(t *testing.T) {
 	if _, err := newAnswer("application/json", []byte(`{"error":{}}`)); err == nil {
-		t.Error("an error is taken as the answer to expect")
+		t.Error("an error is taken as the response to expect")
 	}
 }
 

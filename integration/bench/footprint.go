@@ -58,7 +58,7 @@ const sidecarConfig = `{
 // standing is what a sidecar takes without load.
 type standing struct {
 	idle, used memory
-	start, cpu []float64 // ms from its start to its first answer, and on the processor until then
+	start, cpu []float64 // ms from its start to its first response, and on the processor until then
 }
 
 // memory is that of a process, in bytes.
@@ -101,7 +101,7 @@ func measureFootprint(ctx context.Context, builds []build, dir string, o *option
 		starts, idle = 3, time.Second
 	}
 	fmt.Fprintf(w, "A sidecar that reads files, median of %d starts (lowest–highest). %d CPUs; %s, %s/%s.\n\n"+
-		"| Build | Manifests | On disk | Idle, resident | of it its own | After %d requests | of it its own | Start to first answer | CPU time of the start |\n"+
+		"| Build | Manifests | On disk | Idle, resident | of it its own | After %d requests | of it its own | Start to first response | CPU time of the start |\n"+
 		"|---|---|--:|--:|--:|--:|--:|--:|--:|\n", starts, runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, sidecarRequests)
 	for _, b := range builds {
 		info, err := os.Stat(b.path)
@@ -153,7 +153,7 @@ func (s *sidecarAlone) measure(ctx context.Context, binary, manifests string, st
 	return m, nil
 }
 
-// start starts a sidecar and waits for its first answer; the memory of the last
+// start starts a sidecar and waits for its first response; the memory of the last
 // one is read.
 func (s *sidecarAlone) start(ctx context.Context, binary, config string, m *standing, last bool, idle time.Duration) error {
 	cmd := exec.Command(binary, "run", "--config", config)
@@ -165,7 +165,7 @@ func (s *sidecarAlone) start(ctx context.Context, binary, config string, m *stan
 	}
 	var answer string
 	if err := p.until(ctx, "it does not answer", time.Millisecond, func() bool { answer = s.ask(ctx); return strings.HasPrefix(answer, "200 ") }); err != nil {
-		return p.failed(fmt.Errorf("%w, last answer %.300q", err, answer))
+		return p.failed(fmt.Errorf("%w, last response %.300q", err, answer))
 	}
 	defer p.stop()
 	cpu, err := schedSeconds(cmd.Process.Pid)
@@ -186,7 +186,7 @@ func (s *sidecarAlone) start(ctx context.Context, binary, config string, m *stan
 	return err
 }
 
-// ask asks the provider through the sidecar, and returns the answer's status and
+// ask asks the provider through the sidecar, and returns the response's status and
 // body. Each call has a connection of its own.
 func (s *sidecarAlone) ask(ctx context.Context) string {
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: requestTimeout}
@@ -216,7 +216,7 @@ func (s *sidecarAlone) load(ctx context.Context) error {
 		return err
 	}
 	body := small.body(clientModel, false, false)
-	request := append(head("localhost", clientKey, len(body)), body...)
+	request := append(head("localhost", chatAPI.path, clientKey, len(body)), body...)
 	const conns = 16
 	failed := make(chan error, conns)
 	for range conns {

@@ -13,7 +13,7 @@ type load struct {
 	clients []*client
 	request []byte
 	want    *answer
-	pace    time.Duration // between the answer's events, 0 if it comes at once
+	pace    time.Duration // between the response's events, 0 if it comes at once
 }
 
 func (g *side) connect(ctx context.Context, c benchCase) (*load, error) {
@@ -42,13 +42,13 @@ const maxLatencies = 1 << 20
 // result is what a run of load gave.
 type result struct {
 	requests  int
-	chunks    int // of all answers
+	chunks    int // of all responses
 	seconds   float64
 	latencies []time.Duration // sorted
 }
 
 // run keeps every connection busy with one request after the other for d, and
-// waits for the answers that are then under way. The latency of a paced stream
+// waits for the responses that are then under way. The latency of a paced stream
 // is that of its first event.
 func (l *load) run(ctx context.Context, d time.Duration) (result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)

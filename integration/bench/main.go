@@ -2,17 +2,18 @@
 // reverse_proxy. It starts three Caddy processes on the loopback: a provider
 // (llm_mock behind TLS), reverse_proxy in front of it, and llm_route in front
 // of it, with rules, a key, a model, usage and metrics on. It puts the same
-// load on the last two by turns, checks every byte of every answer, and prints
+// load on the last two by turns, checks every byte of every response, and prints
 // the ratios as a Markdown table.
 //
 //	go run ./integration/bench          about 8 minutes
 //	go run ./integration/bench -quick   about 1 minute: does it work at all
 //
-// Or it measures, in the same manner, what observing costs (-observe), what a
-// sidecar costs the calls of an application (-sidecar), and what a sidecar takes
-// at rest and to start (-footprint).
+// Or it measures, in the same manner, what observing costs (-observe), what
+// translating between APIs costs (-translate), what a sidecar costs the calls of
+// an application (-sidecar), and what a sidecar takes at rest and to start
+// (-footprint).
 //
-// The exit code is 1 if a request failed or an answer was not the expected one.
+// The exit code is 1 if a request failed or a response was not the expected one.
 package main
 
 import (
@@ -44,6 +45,7 @@ type options struct {
 	observe   bool
 	footprint bool
 	sidecar   bool
+	translate bool
 	http1     bool
 	list      bool
 }
@@ -63,6 +65,7 @@ func main() {
 	flag.BoolVar(&o.observe, "observe", false, "measure what it costs to switch on the access log and traces instead")
 	flag.BoolVar(&o.sidecar, "sidecar", false, "measure what a sidecar costs the calls of an application instead, in network namespaces; as root, on Linux")
 	flag.BoolVar(&o.footprint, "footprint", false, "measure the size, memory and start-up time of a sidecar instead")
+	flag.BoolVar(&o.translate, "translate", false, "measure what it costs to translate between APIs instead")
 	flag.BoolVar(&o.http1, "http1", false, "let the provider speak HTTP/1.1 only (default: HTTP/2, as most providers do)")
 	flag.BoolVar(&o.list, "list", false, "print the names of the cases")
 	flag.StringVar(&o.jsonFile, "json", "", "write all measurements to this file as JSON, - for standard output instead of the table")
@@ -90,7 +93,7 @@ func run(ctx context.Context, o *options, w io.Writer) error {
 		return fmt.Errorf("-cases: %w", err)
 	}
 	chosen := choose(allCases(), o.pattern)
-	if len(chosen) == 0 && !o.sidecar {
+	if len(chosen) == 0 && !o.sidecar && !o.translate {
 		return fmt.Errorf("-cases %q matches no case; -list prints their names", o.cases)
 	}
 	if o.list {
@@ -129,7 +132,10 @@ func run(ctx context.Context, o *options, w io.Writer) error {
 	defer site.stop()
 
 	if o.memory {
-		return measureMemory(ctx, site, w)
+		return measureMemory(ctx, site, dir, o, w)
+	}
+	if o.translate {
+		return measureLanes(ctx, site, dir, o, w)
 	}
 	if o.observe {
 		return measureObserving(ctx, site, chosen, dir, o, w)

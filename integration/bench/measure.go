@@ -124,8 +124,8 @@ func (g *side) measureLoad(ctx context.Context, c benchCase, o *options) (m samp
 	}, nil
 }
 
-// checkUsage checks that llm_route has counted the tokens of every answer. It
-// does so after the answer's last byte, so the count may come a moment later.
+// checkUsage checks that llm_route has counted the tokens of every response. It
+// does so after the response's last byte, so the count may come a moment later.
 func (g *side) checkUsage(ctx context.Context, before float64, requests int) error {
 	if !g.counts {
 		return nil

@@ -15,9 +15,14 @@ type footprint struct{ resident, inUse float64 }
 
 // measureMemory opens streams that then stay silent, and prints what each of
 // them costs a gateway.
-func measureMemory(ctx context.Context, s *site, w io.Writer) error {
+func measureMemory(ctx context.Context, s *site, dir string, o *options, w io.Writer) error {
+	lanes, err := s.startLanes(ctx, o.binary, dir)
+	if err != nil {
+		return err
+	}
+	translated := lanes[0].translated
 	cost := make(map[*side]footprint)
-	for _, g := range []*side{s.plain, s.route} {
+	for _, g := range []*side{s.plain, s.route, translated} {
 		progress("%s: opening %d streams", g.name, openStreams)
 		one, err := g.streamCost(ctx)
 		if err != nil {
@@ -25,12 +30,12 @@ func measureMemory(ctx context.Context, s *site, w io.Writer) error {
 		}
 		cost[g] = one
 	}
-	plain, route := cost[s.plain], cost[s.route]
-	_, err := fmt.Fprintf(w, "Memory for each of %d open streams, connections and TLS included:\n\n"+
-		"| | `llm_route` | `reverse_proxy` | ratio |\n|---|--:|--:|--:|\n"+
-		"| resident | %.1f KiB | %.1f KiB | %.2f |\n| Go heap and stacks in use | %.1f KiB | %.1f KiB | %.2f |\n", openStreams,
-		route.resident/1024, plain.resident/1024, route.resident/plain.resident,
-		route.inUse/1024, plain.inUse/1024, route.inUse/plain.inUse)
+	plain, route, other := cost[s.plain], cost[s.route], cost[translated]
+	_, err = fmt.Fprintf(w, "Memory for each of %d open streams, connections and TLS included:\n\n"+
+		"| | `llm_route` | `reverse_proxy` | ratio | `llm_route`, %s |\n|---|--:|--:|--:|--:|\n"+
+		"| resident | %.1f KiB | %.1f KiB | %.2f | %.1f KiB |\n| Go heap and stacks in use | %.1f KiB | %.1f KiB | %.2f | %.1f KiB |\n", openStreams, lanes[0].name(),
+		route.resident/1024, plain.resident/1024, route.resident/plain.resident, other.resident/1024,
+		route.inUse/1024, plain.inUse/1024, route.inUse/plain.inUse, other.inUse/1024)
 	return err
 }
 

@@ -38,6 +38,9 @@ func TestModes(t *testing.T) {
 	}{
 		{"compare", options{cases: "^(300 B|100 events at once), c1$"}, []string{"| 300 B, c1 | **", "| 100 events at once, c1 | **"}},
 		{"observe", options{observe: true, cases: "^300 B, c1$"}, []string{"| 300 B, c1 | "}},
+		{"translate", options{translate: true, cases: "300 B|messages to chat, 100 events"}, []string{
+			"| messages to chat | 300 B, c16 | ", "| responses to chat | 300 B, c16 | ", "| chat to messages | 300 B, c16 | ", "| messages to chat | 100 events at once, c16 | ",
+		}},
 		{"sidecar", options{sidecar: true, cases: "300 B, (c1|new connections)$"}, []string{
 			"| provider, 300 B, c1 | **", "| provider, 300 B, new connections | **", "| other host, 300 B, c1 | **", "| other host, 300 B, new connections | **",
 		}},

@@ -114,7 +114,7 @@ func (p *process) failed(err error) error {
 	return fmt.Errorf("%s: %w; the end of its log:\n%s", p.name, err, p.lastLog())
 }
 
-// until asks, for at most 30 seconds, until the answer is yes.
+// until asks, for at most 30 seconds, until the response is yes.
 func (p *process) until(ctx context.Context, what string, pause time.Duration, ready func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("after 30 seconds %s", what))
 	defer cancel()

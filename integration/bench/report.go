@@ -109,7 +109,7 @@ func (r *report) writeMarkdown(w io.Writer) error {
 			c.Ratios["cpu"].Median, c.Ratios["cpu"].Min, c.Ratios["cpu"].Max, c.plain(columns[0].value),
 			c.Ratios["allocations"], c.plain(columns[1].value), c.Ratios["throughput"], c.Ratios["p50"], c.Ratios["p99"])
 	}
-	b.WriteString("\n\"c16\" is 16 connections with one request at a time each; \"of\" is `reverse_proxy`'s own value; lower is better but for throughput.\n")
+	b.WriteString("\n\"c16\" is 16 connections with one request at a time each; \"of\" is `reverse_proxy`'s own value; lower is better, except for throughput.\n")
 	if footnote {
 		b.WriteString("¹ p50 and p99 are those of the first event: the whole takes as long as the provider takes.\n")
 	}

@@ -75,7 +75,7 @@ func measureSidecar(ctx context.Context, o *options, dir string, w io.Writer) er
 				}
 			}
 			if err := sameAnswer(m.without.Answer, m.with.Answer); err != nil {
-				return fmt.Errorf("%s: the answer through the sidecar is another one: %w", c.name(), err)
+				return fmt.Errorf("%s: the response through the sidecar is another one: %w", c.name(), err)
 			}
 			all[i] = append(all[i], m)
 			progress("round %d of %d  %-44s  p50 %.3f / %.3f ms  p99 %.3f / %.3f ms  CPU %.0f + %.0f / %.0f µs", n+1, o.rounds, c.name(),
@@ -117,7 +117,7 @@ func (p *pod) call(ctx context.Context, c podCase, sidecar bool, o *options) (m 
 	return m, json.Unmarshal(out.Bytes(), &m)
 }
 
-// sameAnswer compares two answers, but for their ids and times.
+// sameAnswer compares two responses, but for their ids and times.
 func sameAnswer(a, b []byte) error {
 	want, err := newAnswer("", a)
 	if err != nil {
@@ -133,7 +133,7 @@ func sameAnswer(a, b []byte) error {
 // writePod prints the table.
 func writePod(w io.Writer, cases []podCase, all [][]podRound, o *options) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "With a sidecar divided by without: median of %d rounds of %s (lowest–highest). %d CPUs shared by application, sidecar and provider; %s, %s/%s.\n\n",
+	fmt.Fprintf(&b, "With a sidecar divided by without one: median of %d rounds of %s (lowest–highest). %d CPUs shared by application, sidecar and provider; %s, %s/%s.\n\n",
 		o.rounds, o.duration, runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	b.WriteString("| Case | p50 | of | p99 | of | CPU of application and sidecar | of | of it the sidecar's |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
 	for i, c := range cases {
@@ -155,8 +155,8 @@ func writePod(w io.Writer, cases []podCase, all [][]podRound, o *options) error 
 		fmt.Fprintf(&b, "| %s | **%.2f** (%.2f–%.2f) | %.2f ms | %s | %.2f ms | **%.2f** (%.2f–%.2f) | %.0f µs | %.0f µs |\n", c.name(),
 			p50.Median, p50.Min, p50.Max, of50, p99, of99, cpu.Median, cpu.Min, cpu.Max, ofCPU, median(gateway))
 	}
-	b.WriteString("\n\"provider\" compares a plain call that is intercepted with the application's own over TLS, \"other host\" a call that is passed on with one that no sidecar sees. " +
-		"\"c16\" is 16 connections, kept, with one call at a time each; \"of\" is the value without a sidecar.\n")
+	b.WriteString("\n\"provider\" compares an intercepted plain HTTP call with the application's own call over TLS; \"other host\" compares a call that is passed on with one that no sidecar sees. " +
+		"\"c16\" is 16 persistent connections with one call at a time each; \"of\" is the value without a sidecar.\n")
 	if o.duration < time.Second || o.rounds < 3 {
 		b.WriteString("\nToo few and too short rounds for a judgement: this run shows that everything works.\n")
 	}

@@ -23,9 +23,10 @@ type side struct {
 type site struct {
 	ca       *authority
 	provider *process
-	plain    *side   // reverse_proxy
-	route    *side   // llm_route
-	sides    []*side // all gateways
+	plain    *side             // reverse_proxy
+	route    *side             // llm_route
+	sides    []*side           // all gateways
+	messages *messagesProvider // nil but where translation is measured
 }
 
 // startSite starts the three processes, and asks the provider itself what the
@@ -72,6 +73,9 @@ func (s *site) stop() {
 	for _, g := range slices.Backward(s.sides) {
 		g.stop()
 	}
+	if s.messages != nil {
+		s.messages.stop()
+	}
 	if s.provider != nil {
 		s.provider.stop()
 	}
@@ -87,14 +91,13 @@ func (s *site) prepare(ctx context.Context, plain, route *side) error {
 	return route.prepare(ctx, direct, s.provider, routeModel, clientKey, true)
 }
 
-// prepare makes the requests that the side gets and the answers that it must
+// prepare makes the requests that the side gets and the responses that it must
 // give to them. model is the one that must reach the provider; with asksUsage
 // the gateway must ask for usage and hide what comes of it.
 func (g *side) prepare(ctx context.Context, direct *http.Client, provider *process, model, key string, asksUsage bool) error {
 	g.requests, g.answers = make(map[*shape][]byte), make(map[*shape]*answer)
 	for _, s := range shapes {
-		body := s.body(clientModel, s.stream, s.askUsage)
-		g.requests[s] = append(head(g.ports.address(s), key, len(body)), body...)
+		g.requests[s] = request(g.ports.address(s), key, chatAPI, s)
 		if s == open {
 			g.answers[s] = &answer{contentType: "text/event-stream"}
 			continue
@@ -109,13 +112,19 @@ func (g *side) prepare(ctx context.Context, direct *http.Client, provider *proce
 	return nil
 }
 
+// request is what an SDK sends, head and body.
+func request(host, key string, a *api, s *shape) []byte {
+	body := s.bodyIn(a, clientModel, s.stream, s.askUsage)
+	return append(head(host, a.path, key, len(body)), body...)
+}
+
 // head is what an SDK sends before its body.
-func head(host, key string, length int) []byte {
-	return []byte("POST /v1/chat/completions HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: llm-bench/1\r\nAccept: application/json\r\n" +
+func head(host, path, key string, length int) []byte {
+	return []byte("POST " + path + " HTTP/1.1\r\nHost: " + host + "\r\nUser-Agent: llm-bench/1\r\nAccept: application/json\r\n" +
 		"Authorization: Bearer " + key + "\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(length) + "\r\n\r\n")
 }
 
-// ask gets an answer from the provider, without a gateway between.
+// ask gets a response from the provider, without a gateway between.
 func ask(ctx context.Context, direct *http.Client, url string, body []byte, dropUsage bool) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

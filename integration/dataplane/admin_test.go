@@ -21,7 +21,7 @@ func TestAdminShowsWhatIsLive(t *testing.T) {
 	}
 	mark := s.LogMark()
 	s.WriteFile(manifestFile, manifest(2, backend{hostC, 1}, backend{hostB, 0}))
-	s.WaitLogSince(mark, "configuration from the source is in use")
+	s.WaitLogSince(mark, "configuration from the source applied")
 	if got := post(c, s.url, demoHost); got.status != http.StatusUnauthorized {
 		t.Errorf("the provider's 401 was passed on as %v", &got)
 	}

@@ -25,7 +25,7 @@ const (
 // header that tells which fake provider answered.
 const fromHeader = "X-From"
 
-// newNamed starts a provider whose answers carry its name, and that keeps few
+// newNamed starts a provider whose responses carry its name, and that keeps few
 // of the requests.
 func newNamed(t testing.TB, name string, options ...fakeprovider.Option) *fakeprovider.Server {
 	t.Helper()
@@ -51,12 +51,12 @@ type answer struct {
 	took   time.Duration
 	status int
 	from   string // the provider's name
-	model  string // as the answer says
+	model  string // as the response says
 	body   []byte
 	err    error
 }
 
-// ok reports whether the answer is a whole chat completion.
+// ok reports whether the response is a whole chat completion.
 func (a *answer) ok() bool { return a.err == nil && a.status == http.StatusOK && a.model != "" }
 
 func (a *answer) String() string {
@@ -100,7 +100,7 @@ func send(c *http.Client, url, host, body string) (*http.Response, error) {
 	return c.Do(req)
 }
 
-// mustPost is post for an answer that has to be whole.
+// mustPost is post for a response that has to be whole.
 func mustPost(t testing.TB, c *http.Client, url, host string) answer {
 	t.Helper()
 	a := post(c, url, host)
@@ -110,7 +110,7 @@ func mustPost(t testing.TB, c *http.Client, url, host string) answer {
 	return a
 }
 
-// stream is an open streamed answer.
+// stream is an open streamed response.
 type stream struct {
 	res *http.Response
 	in  *bufio.Reader

@@ -50,7 +50,7 @@ var drainCases = []struct {
 }
 
 // watchReadyz asks /readyz over and over until the gateway is gone. unready
-// counts the answers 503, lost those that did not come while keep was true, and
+// counts the responses 503, lost those that did not come while keep was true, and
 // others all else after the first 503.
 func watchReadyz(s *site, keep *atomic.Bool) (unready, lost, others *atomic.Int64, done chan struct{}) {
 	unready, lost, others, done = new(atomic.Int64), new(atomic.Int64), new(atomic.Int64), make(chan struct{})
@@ -182,7 +182,7 @@ func TestDrainTimeoutEndsStreams(t *testing.T) {
 			}
 			got := <-waiting
 			if got.err != nil || got.status != http.StatusServiceUnavailable || !strings.Contains(string(got.body), `"shutting_down"`) {
-				t.Errorf("a request without an answer so far got %v, want 503 that says the gateway is shutting down", &got)
+				t.Errorf("a request without a response so far got %v, want 503 that says the gateway is shutting down", &got)
 			}
 			ended := time.Now()
 			if code := s.WaitExit(15 * time.Second); code != 0 {
@@ -194,7 +194,7 @@ func TestDrainTimeoutEndsStreams(t *testing.T) {
 			if a.Cancelled() != 2 {
 				t.Errorf("the provider saw %d requests cancelled, want 2", a.Cancelled())
 			}
-			s.WaitLog("drain time is over")
+			s.WaitLog("drain_timeout reached")
 		})
 	}
 }

@@ -92,7 +92,7 @@ func TestEndpoints(t *testing.T) {
 
 	provider.Reset()
 	for _, path := range []string{
-		"/healthz", "/v1", "/v1/tokens/count", "/v1/messages/batches", "/v1beta/models/x:predict", "/v1/files", "/assistants", "/v1/responses/r1",
+		"/healthz", "/v1", "/v1/tokens/count", "/v1/messages/batches", "/v1beta/models/x:predict", "/v1/files", "/assistants", "/v1/responses/r1/x",
 		"/v1/chat/embeddings", "/v1//embeddings", "/V1/embeddings", "/v1/embeddings%2F", "/v1/./embeddings", "/v1/embeddings;x", "/v1/%65mbeddings", "/generate/text",
 	} {
 		for _, method := range []string{"POST", "GET", "DELETE", "PUT"} {

@@ -51,7 +51,7 @@ func startLoad(t *testing.T, s *site, clients int, host string) *load {
 	return l
 }
 
-// end stops the clients and returns all answers in the order they were asked for.
+// end stops the clients and returns all responses in the order they were asked for.
 func (l *load) end() []answer {
 	close(l.stop)
 	l.wg.Wait()
@@ -159,7 +159,7 @@ func hostsOf(plan []backend) map[string]bool {
 	return hosts
 }
 
-// checkVersion checks that an answer was made by one version of the manifest,
+// checkVersion checks that a response was made by one version of the manifest,
 // and by one that may be in force at that time.
 func checkVersion(a *answer, changes []change) error {
 	var used *change
@@ -169,7 +169,7 @@ func checkVersion(a *answer, changes []change) error {
 		}
 	}
 	if used == nil {
-		return fmt.Errorf("an answer has the model %q, which was never configured", a.model)
+		return fmt.Errorf("a response has the model %q, which was never configured", a.model)
 	}
 	if !used.backends[a.from] {
 		return fmt.Errorf("an answer with the model of version %d came from %s, which is not in it", used.number, a.from)
@@ -182,7 +182,7 @@ func checkVersion(a *answer, changes []change) error {
 	return nil
 }
 
-// slowestChange is the longest time from a change to the first answer that was
+// slowestChange is the longest time from a change to the first response that was
 // made by it, or by a later one.
 func slowestChange(answers []answer, changes []change) (slowest time.Duration) {
 	for _, c := range changes[1:] {
@@ -218,7 +218,7 @@ func breakManifest(t *testing.T, s *site, n int) {
 		t.Errorf("the broken manifest is logged as %s, want an error with its line, which is 4 or 5", line.Raw)
 	}
 	if got := mustPost(t, newClient(t), s.url, demoHost); got.model != version(n) {
-		t.Errorf("with a broken manifest the answer is of %s, want %s, the last good state", got.model, version(n))
+		t.Errorf("with a broken manifest the response is of %s, want %s, the last good state", got.model, version(n))
 	}
 	v, text := s.getView()
 	if !v.Ready || !strings.Contains(text, place) {
@@ -260,6 +260,6 @@ func TestRenamedFilesThatTakeTurns(t *testing.T) {
 		}
 	}
 	if stale > 0 {
-		t.Errorf("%d of %d answers were made by a version that was no longer in force", stale, len(answers))
+		t.Errorf("%d of %d responses were made by a version that was no longer in force", stale, len(answers))
 	}
 }

@@ -66,7 +66,7 @@ func (s *site) footprint() footprint {
 	return footprint{resident: s.Memory(), heap: stat("HeapAlloc"), stack: stat("Stack")}
 }
 
-// eventually asks until the answer is yes.
+// eventually asks until the response is yes.
 func eventually(timeout time.Duration, cond func() bool) bool {
 	for end := time.Now().Add(timeout); ; time.Sleep(20 * time.Millisecond) {
 		if cond() {

@@ -81,7 +81,7 @@ func TestCoolDownSurvivesReload(t *testing.T) {
 			t.Fatal("10 requests at 99 to 1 did not reach a")
 		}
 		if got := mustPost(t, c, s.url, ""); got.from != "b" {
-			t.Fatalf("the answer is from %q, want b, which the request moved on to", got.from)
+			t.Fatalf("the response is from %q, want b, which the request moved on to", got.from)
 		}
 	}
 	check := func(when string) {
@@ -89,7 +89,7 @@ func TestCoolDownSurvivesReload(t *testing.T) {
 		before := a.Count()
 		for range 50 {
 			if got := mustPost(t, newClient(t), s.url, ""); got.from != "b" {
-				t.Errorf("%s: an answer from %q, want b", when, got.from)
+				t.Errorf("%s: a response from %q, want b", when, got.from)
 			}
 		}
 		if n := a.Count() - before; n != 0 {

@@ -110,7 +110,7 @@ func TestWeightsChangeUnderLoad(t *testing.T) {
 		case version(2):
 			after.add(a.from)
 		default:
-			t.Errorf("an answer has the model %q", a.model)
+			t.Errorf("a response has the model %q", a.model)
 		}
 	})
 	t.Logf("%.0f requests a second", float64(requests)/time.Since(began).Seconds())

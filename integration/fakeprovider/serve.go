@@ -32,7 +32,7 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request) {
 
 	rec.Body, rec.BodyError = io.ReadAll(io.LimitReader(req.Body, s.settings.bodyLimit))
 	if int64(len(rec.Body)) == s.settings.bodyLimit {
-		// Without this net/http waits for the rest before it lets an answer out.
+		// Without this net/http waits for the rest before it lets a response out.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	rec.readBody()

@@ -134,7 +134,7 @@ func (w *world) waitPolicies(group, n int) {
 	w.t.Fatalf("the policies of group %d are not in force: %s", group, body)
 }
 
-// exchange sends bytes and reads the answer.
+// exchange sends bytes and reads the response.
 func (w *world) exchange(request string) (status int, body string) {
 	w.t.Helper()
 	c, err := net.Dial("tcp", w.http)

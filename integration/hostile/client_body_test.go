@@ -50,7 +50,7 @@ func TestBodiesThatLieAboutTheirLength(t *testing.T) {
 	chunked := head + "Transfer-Encoding: chunked"
 	for _, tc := range []struct {
 		name, request string
-		want          []int // statuses of the answers
+		want          []int // statuses of the responses
 		received      int   // requests at the provider
 	}{
 		{"longer than announced", headed(length, hello+"{}{}{}\r\n\r\n"), []int{200, 400}, 1},

@@ -18,7 +18,7 @@ func TestEndlessHeads(t *testing.T) {
 	block := strings.Repeat("a", 1000)
 	for _, tc := range []struct {
 		name, begin, repeat string
-		want                []int // one of these; no answer is right as well
+		want                []int // one of these; no response is right as well
 	}{
 		{"headers", "POST / HTTP/1.1\r\nHost: gateway\r\n", "X-Fill: " + block + "\r\n", []int{431}},
 		{"one header", "POST / HTTP/1.1\r\nHost: gateway\r\nX-Fill: ", block, []int{431}},
@@ -45,14 +45,14 @@ func TestEndlessHeads(t *testing.T) {
 					sent <- n
 				}()
 				head := make([]byte, 64)
-				n, _ := io.ReadFull(c, head) // a reset may overtake the answer
+				n, _ := io.ReadFull(c, head) // a reset may overtake the response
 				_ = c.Close()
 				if total := <-sent; total > 16<<20 {
 					t.Errorf("the gateway took %d MiB", total>>20)
 				}
 				status := 0
 				if _, err := fmt.Sscanf(string(head[:n]), "HTTP/1.1 %d", &status); err != nil && n > 0 {
-					t.Errorf("the answer begins with %q", head[:n])
+					t.Errorf("the response begins with %q", head[:n])
 				}
 				if n > 0 && !strings.Contains(fmt.Sprint(tc.want), fmt.Sprint(status)) {
 					t.Errorf("got %d, want one of %v", status, tc.want)
@@ -81,7 +81,7 @@ func TestRequestSmuggling(t *testing.T) {
 	chunks := fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(hello), hello)
 	for _, tc := range []struct {
 		name, request string
-		first         int  // status of the first answer
+		first         int  // status of the first response
 		ends          bool // nothing after the first request may be answered
 	}{
 		{"length and chunks", headed(base+fmt.Sprintf("Content-Length: %d\nTransfer-Encoding: chunked\nConnection: close", len(chunks)), chunks), 200, true},
@@ -117,7 +117,7 @@ func TestRequestSmuggling(t *testing.T) {
 				t.Errorf("answers %v, want one", statuses(all))
 			}
 			if up.Count() > len(all) {
-				t.Errorf("the provider received %d requests for the answers %v", up.Count(), statuses(all))
+				t.Errorf("the provider received %d requests for the responses %v", up.Count(), statuses(all))
 			}
 			for _, r := range up.Requests() {
 				if string(r.Body) != hello || r.Path != "/v1/chat/completions" || r.Header.Get("Transfer-Encoding") != "" ||

@@ -51,7 +51,7 @@ https://localhost:{{.Port}} {
 		}
 		defer res.Body.Close()
 		if res.ProtoMajor != 2 {
-			return 0, "", fmt.Errorf("the answer came over %s", res.Proto)
+			return 0, "", fmt.Errorf("the response came over %s", res.Proto)
 		}
 		b, err := io.ReadAll(res.Body)
 		return res.StatusCode, string(b), err

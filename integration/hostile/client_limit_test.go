@@ -75,7 +75,7 @@ func TestBodyOverTheLimit(t *testing.T) {
 		}
 		up.Reset()
 	})
-	// Clients look for an answer while they send, or only after it.
+	// Clients look for a response while they send, or only after it.
 	t.Run("of 33 MiB from ordinary clients", func(t *testing.T) {
 		body := sized(33 << 20)
 		s.grows(t, 8<<20, func() { // by its length it is refused unread
@@ -136,7 +136,7 @@ func TestBodyOverTheLimit(t *testing.T) {
 			}()
 			all := answers(t, c)
 			_ = c.Close()
-			if n := <-taken; n > limit+(64+16)<<20 { // the rest it reads to let the answer be seen
+			if n := <-taken; n > limit+(64+16)<<20 { // the rest it reads to let the response be seen
 				t.Errorf("the gateway took %d MiB", n>>20)
 			}
 			if len(all) != 1 {

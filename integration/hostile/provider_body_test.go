@@ -12,7 +12,7 @@ import (
 	fp "github.com/caddy-llm/gateway/integration/fakeprovider"
 )
 
-// An answer that breaks off is never passed on as one that is whole.
+// A response that breaks off is never passed on as one that is whole.
 func TestAnswersThatBreakOff(t *testing.T) {
 	up := plainProvider(t)
 	s := start(t, up, "first_byte_timeout 1s", "idle_timeout 1s")
@@ -49,7 +49,7 @@ func TestAnswersThatBreakOff(t *testing.T) {
 			mark := s.LogMark()
 			a := s.post(t, body, actHeader, "1")
 			if a.err == nil {
-				t.Errorf("the client got a whole answer: %d %q", a.status, a.body)
+				t.Errorf("the client got a whole response: %d %q", a.status, a.body)
 			}
 			if tc.stream {
 				events := fp.Events(a.body)
@@ -60,7 +60,7 @@ func TestAnswersThatBreakOff(t *testing.T) {
 					t.Errorf("the stream ends with no error: %q", a.body)
 				}
 			}
-			line := s.WaitLogSince(mark, "answer broke off")
+			line := s.WaitLogSince(mark, "response broke off")
 			if line.Level != "error" || line.Fields["provider"] != "up" {
 				t.Errorf("the log says %s", line.Raw)
 			}
@@ -68,8 +68,8 @@ func TestAnswersThatBreakOff(t *testing.T) {
 		})
 	}
 	for name, reply := range map[string]fp.Reply{
-		"silence instead of an answer": fp.Reply{}.HangBeforeHead(),
-		"silence after the head":       whole.HangAfter(0), // nothing was passed on
+		"silence instead of a response": fp.Reply{}.HangBeforeHead(),
+		"silence after the head":        whole.HangAfter(0), // nothing was passed on
 	} {
 		t.Run(name, func(t *testing.T) {
 			act(up, reply)
@@ -79,7 +79,7 @@ func TestAnswersThatBreakOff(t *testing.T) {
 	}
 }
 
-// What comes after the end of an answer is no part of it, nor of the next one.
+// What comes after the end of a response is no part of it, nor of the next one.
 func TestMoreThanAnnounced(t *testing.T) {
 	up := plainProvider(t)
 	s := start(t, up)
@@ -204,7 +204,7 @@ func TestIncredibleUsage(t *testing.T) {
 	}
 	s.serves(t)
 
-	// Nothing else was counted either; "m" is the model of these answers alone.
+	// Nothing else was counted either; "m" is the model of these responses alone.
 	text := s.metrics(t)
 	for name, want := range map[string]string{"prompt": "44", "completion": "204"} {
 		found := regexp.MustCompile(`asm_llm_proxy_` + name + `_tokens\{[^}]*llmproxy_model="m"[^}]*\} (\S+)`).FindStringSubmatch(text)

@@ -110,7 +110,7 @@ func TestOddHeadsThatPass(t *testing.T) {
 				t.Errorf("got %d %.200q, %v", a.status, a.body, a.err)
 			}
 			if a.header.Get("X-Early") != "" {
-				t.Error("a header of the interim answer is in the answer")
+				t.Error("a header of the interim answer is in the response")
 			}
 			s.serves(t)
 		})
@@ -212,7 +212,7 @@ Trailer: X-Late`, len(okJSON), "\xff\xfe", long), okJSON))
 	}
 }
 
-// Providers that refuse early do not read the body. Their answer must reach the
+// Providers that refuse early do not read the body. Their response must reach the
 // client all the same.
 func TestAnswerBeforeTheBodyIsRead(t *testing.T) {
 	body := `{"messages":"` + strings.Repeat("a", 8<<20) + `"}`

@@ -118,7 +118,7 @@ func (s *site) post(t *testing.T, body string, headers ...string) answer {
 	return a
 }
 
-// open is post for answers that are read by the caller, who calls leave to end
+// open is post for responses that are read by the caller, who calls leave to end
 // the connection.
 func (s *site) open(t *testing.T, body string, headers ...string) (res *http.Response, leave func(), err error) {
 	t.Helper()
@@ -151,11 +151,11 @@ func (s *site) serves(t *testing.T) {
 	}
 }
 
-// refused checks that an answer is the gateway's own error, in JSON.
+// refused checks that a response is the gateway's own error, in JSON.
 func (a answer) refused(t *testing.T, status int, code string) {
 	t.Helper()
 	if a.err != nil {
-		t.Fatalf("no answer: %v", a.err)
+		t.Fatalf("no response: %v", a.err)
 	}
 	var e struct {
 		Error struct{ Message, Type, Code string }
@@ -235,7 +235,7 @@ func (s *site) dial(t *testing.T) net.Conn {
 	return c
 }
 
-// raw sends bytes and returns every answer that came until the gateway closed
+// raw sends bytes and returns every response that came until the gateway closed
 // the connection. truncated tells that the bytes end in the middle of a
 // request: then the sending side is closed after them, which a gateway takes
 // for a client that has left.
@@ -251,7 +251,7 @@ func (s *site) raw(t *testing.T, request string, truncated bool) []answer {
 	return answers(t, c)
 }
 
-// answers reads the answers on a connection until its end.
+// answers reads the responses on a connection until its end.
 func answers(t *testing.T, c net.Conn) []answer {
 	t.Helper()
 	var all []answer
@@ -270,7 +270,7 @@ func answers(t *testing.T, c net.Conn) []answer {
 	}
 }
 
-// statuses lists the status of each answer.
+// statuses lists the status of each response.
 func statuses(all []answer) []int {
 	out := make([]int, len(all))
 	for i, a := range all {

@@ -75,7 +75,7 @@ type answer struct {
 	model, body string
 }
 
-// ask sends the documented request. No connection is no answer: status 0.
+// ask sends the documented request. No connection is no response: status 0.
 func ask(t *testing.T, port int, host string, header ...string) answer {
 	t.Helper()
 	r := testclient.Try(http.DefaultClient, testclient.NewRequest(t, http.MethodPost, fmt.Sprint("http://127.0.0.1:", port), `{

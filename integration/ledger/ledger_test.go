@@ -127,7 +127,7 @@ func TestCountersEqualTheLedger(t *testing.T) {
 	}
 	for reason, n := range map[string]int64{"unreported": c.count("silent"), "broke_off": c.count("cut early") + c.count("left early")} {
 		if got.missing[reason] != n || n == 0 {
-			t.Errorf("%d answers without usage are %s, want %d", got.missing[reason], reason, n)
+			t.Errorf("%d responses without usage are %s, want %d", got.missing[reason], reason, n)
 		}
 	}
 	if got.unpriced != 0 {

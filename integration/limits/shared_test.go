@@ -4,10 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-llm/gateway/integration/gateway"
+	"github.com/caddy-llm/gateway/integration/redisserver"
 )
 
 const sharedConfig = `{
@@ -24,7 +22,7 @@ const sharedConfig = `{
 		status_listen off
 		provider main {{.Provider}}/v1/chat/completions
 		limits {
-			store redis redis://127.0.0.1:{{.Redis}}/0 {
+			store redis redis://{{.Redis}}/0 {
 				key_prefix test
 			}
 			limit budget {
@@ -49,56 +47,8 @@ http://:{{.Port}} {
 }
 `
 
-// redis is a server that tests stop and start again. It keeps its data, as a store of
-// budgets should.
-type redis struct {
-	t    *testing.T
-	port int
-	dir  string
-	cmd  *exec.Cmd
-}
-
-func newRedis(t *testing.T) *redis {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("redis-server not found; install Debian's package redis-server")
-		}
-		t.Skip("redis-server not found; install Debian's package redis-server")
-	}
-	r := &redis{t: t, port: gateway.FreePort(t), dir: t.TempDir()}
-	r.start()
-	t.Cleanup(func() { r.kill() })
-	return r
-}
-
-func (r *redis) start() {
-	r.t.Helper()
-	r.cmd = exec.Command("redis-server", "--port", fmt.Sprint(r.port), "--bind", "127.0.0.1", "--dir", r.dir, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
-	if err := r.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	for range 250 {
-		if c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", r.port)); err == nil {
-			c.Close()
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	r.t.Fatal("redis-server does not listen")
-}
-
-func (r *redis) kill() {
-	_ = r.cmd.Process.Kill()
-	_ = r.cmd.Wait()
-}
-
-func (r *redis) signal(s syscall.Signal) {
-	r.t.Helper()
-	if err := r.cmd.Process.Signal(s); err != nil {
-		r.t.Error(err)
-	}
-}
+// durable are the arguments of a server that keeps its data, as a store of limits should.
+var durable = []string{"--appendonly", "yes", "--appendfsync", "always"}
 
 // amounts is what the admin endpoint says of a limit's first amount.
 type amounts struct{ Spent, Reserved, Overrun json.Number }
@@ -129,10 +79,10 @@ func amountsOf(t *testing.T, g *gateway.Gateway, limit string) amounts {
 // gets more than the limit, and in the end nothing is reserved.
 func TestSharedUnderChaos(t *testing.T) {
 	const requests, tokens = 4000, 90_000
-	p, store := newTally(t), newRedis(t)
+	p, store := newTally(t), redisserver.New(t, durable...)
 	params := func() map[string]any {
 		return map[string]any{
-			"Storage": t.TempDir(), "Provider": p.URL, "Port": gateway.FreePort(t), "Redis": store.port, "Requests": requests, "Tokens": tokens,
+			"Storage": t.TempDir(), "Provider": p.URL, "Port": gateway.FreePort(t), "Redis": store.Address, "Requests": requests, "Tokens": tokens,
 		}
 	}
 	var all []map[string]any
@@ -192,13 +142,13 @@ func TestSharedUnderChaos(t *testing.T) {
 	until("with four gateways", 700)
 	gateways[0] = gateway.Start(t, gateway.Render(t, sharedConfig, all[0]), gateway.Within(2*time.Minute))
 	until("with five again", 1000)
-	store.signal(syscall.SIGSTOP)
+	store.Signal(syscall.SIGSTOP)
 	time.Sleep(1500 * time.Millisecond)
-	store.signal(syscall.SIGCONT)
+	store.Signal(syscall.SIGCONT)
 	until("after the store was stopped", p.requests.Load()+200)
-	store.kill()
+	store.Kill()
 	time.Sleep(1500 * time.Millisecond)
-	store.start()
+	store.Start()
 	until("after the store was killed", p.requests.Load()+200)
 	last := int64(-1)
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(3 * time.Second) { // leases of idle gateways come back after two seconds
@@ -236,9 +186,9 @@ func TestSharedUnderChaos(t *testing.T) {
 // TestStoreAbsentAtStart has a gateway start without its store: what happens then is the
 // limit's on_store_failure. Once the store is there, it is used.
 func TestStoreAbsentAtStart(t *testing.T) {
-	p, store := newTally(t), newRedis(t)
-	store.kill()
-	params := map[string]any{"Storage": t.TempDir(), "Provider": p.URL, "Port": gateway.FreePort(t), "Redis": store.port, "Requests": 10, "Tokens": 1000}
+	p, store := newTally(t), redisserver.New(t, durable...)
+	store.Kill()
+	params := map[string]any{"Storage": t.TempDir(), "Provider": p.URL, "Port": gateway.FreePort(t), "Redis": store.Address, "Requests": 10, "Tokens": 1000}
 	g := gateway.Start(t, gateway.Render(t, sharedConfig, params), gateway.Within(2*time.Minute))
 	post := func() (int, string) {
 		t.Helper()
@@ -264,7 +214,7 @@ func TestStoreAbsentAtStart(t *testing.T) {
 			t.Errorf("there is no metric llm_limit_%s", name)
 		}
 	}
-	store.start()
+	store.Start()
 	good := 0
 	for end := time.Now().Add(20 * time.Second); good < 10 && time.Now().Before(end); {
 		if status, _ := post(); status == 200 {
@@ -282,10 +232,10 @@ func TestStoreAbsentAtStart(t *testing.T) {
 // used, another one may use at once.
 func TestStoppedGivesBack(t *testing.T) {
 	const requests, stops = 40, 4
-	p, store := newTally(t), newRedis(t)
+	p, store := newTally(t), redisserver.New(t, durable...)
 	begin := func() (*gateway.Gateway, func() int) {
 		port := gateway.FreePort(t)
-		params := map[string]any{"Storage": t.TempDir(), "Provider": p.URL, "Port": port, "Redis": store.port, "Requests": requests, "Tokens": 1_000_000}
+		params := map[string]any{"Storage": t.TempDir(), "Provider": p.URL, "Port": port, "Redis": store.Address, "Requests": requests, "Tokens": 1_000_000}
 		return gateway.Start(t, gateway.Render(t, sharedConfig, params), gateway.Within(2*time.Minute)), func() int {
 			t.Helper()
 			res, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/", port), "application/json", strings.NewReader(`{"max_tokens":50,"messages":[]}`))

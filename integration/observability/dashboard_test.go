@@ -139,9 +139,9 @@ const (
 var unshown = map[string]string{
 	"llm_build_info": "versions are for inventories and to join with, not to watch",
 
-	"llm_guard_total":                noRow,
 	"llm_translated_total":           noRow,
 	"llm_translation_loss_total":     noRow,
+	"llm_service_requests_total":     noRow,
 	"llm_pool_choices_total":         onStatusPage,
 	"llm_pool_retries_total":         onStatusPage,
 	"llm_pool_picker_failures_total": onStatusPage,

@@ -50,6 +50,17 @@ const mainConfig = `{
 		provider keyless {{.Good}}/v1/chat/completions {
 			api_key {file.not-there}
 		}
+		guard texts {
+			deny regex forbidden as words
+			mask email
+			on_request
+		}
+		guard gone {
+			webhook http://127.0.0.1:{{.Dead}} {
+				format agentgateway
+			}
+			on_request
+		}
 	}
 }
 http://127.0.0.1:{{.Port}} {
@@ -91,6 +102,21 @@ http://127.0.0.1:{{.Port}} {
 		rule nowhere {
 			match header X-Rule nowhere
 			to default/nowhere
+		}
+		rule guarded {
+			match header X-Rule guarded
+			guards texts
+			to good
+		}
+		rule unguarded {
+			match header X-Rule unguarded
+			guards gone
+			to good
+		}
+		rule cached {
+			match header X-Rule cached
+			cache
+			to good
 		}
 		rule all {
 			to good
@@ -246,6 +272,11 @@ var kinds = []struct {
 	{"", `{"messages":[]}`, "X-Answer 400"},
 	{"", `{"messages":[]}`, "X-Answer 500"},
 	{"", `{"messages":[],"stream":true}`, "X-Answer cut"},
+	{"", `{"messages":[{"role":"user","content":"this is forbidden"}]}`, "X-Rule guarded"},
+	{"", `{"messages":[{"role":"user","content":"to bob@example.com"}]}`, "X-Rule guarded"},
+	{"", `{"messages":[{"role":"user","content":"hello"}]}`, "X-Rule unguarded"},
+	{"", `{"messages":[{"role":"user","content":"again"}]}`, "X-Rule cached"},
+	{"", `{"messages":[{"role":"user","content":"not stored here"}],"store":true}`, "X-Rule cached"},
 	{"", `{"messages":`, ""},
 	{"", `{"messages":[]}`, "X-Team outside"},
 	{"", `{"messages":[]}`, "X-Team outside"},

@@ -86,7 +86,7 @@ func startPrometheus(t *testing.T, config string) *prometheus {
 	}
 }
 
-// ask calls the API and reads the answer's data.
+// ask calls the API and reads the response's data.
 func (p *prometheus) ask(path string, form url.Values, data any) error {
 	res, err := http.PostForm(p.base+path, form)
 	if strings.HasPrefix(path, "/api/v1/label/") || path == "/api/v1/rules" { // these take GET alone

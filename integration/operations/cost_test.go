@@ -48,7 +48,7 @@ prices:
   - {model: big, provider: tired, input: 1, output: 1}
 `
 
-// The cost of answers is what the file of prices says, in the log, as a
+// The cost of responses is what the file of prices says, in the log, as a
 // placeholder and added up, and a new file is in force without a reload.
 func TestCost(t *testing.T) {
 	up, tired := fp.New(t, fp.Plain(), fp.HTTP1Only()), fp.New(t, fp.Plain(), fp.HTTP1Only())

@@ -231,7 +231,7 @@ func TestFixturesInAccessLogsAndMetrics(t *testing.T) {
 			}
 		}
 		if int(missed) != missing || int(ok) != succeeded {
-			t.Errorf("%v answers without usage of %v, want %d of %d", missed, ok, missing, succeeded)
+			t.Errorf("%v responses without usage of %v, want %d of %d", missed, ok, missing, succeeded)
 		}
 		_, b := p.AdminGet("/metrics") // Caddy's own endpoint has the same ones
 		for _, name := range []string{"asm_llm_proxy_prompt_tokens", "asm_llm_proxy_completion_tokens"} {

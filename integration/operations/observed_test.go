@@ -94,10 +94,10 @@ func TestWhatBecameOfRequests(t *testing.T) {
 	for _, tc := range []struct {
 		name, body   string
 		headers      []string
-		status       int    // 0 for an answer that breaks off
+		status       int    // 0 for a response that breaks off
 		logged, want string // the status in the log, and the other fields
 	}{
-		{"an answer", `{}`, nil, 200, "200", `rule=plain client=alice provider=main request_model=fixed attempts=1 finish_reason=stop` + counted},
+		{"a response", `{}`, nil, 200, "200", `rule=plain client=alice provider=main request_model=fixed attempts=1 finish_reason=stop` + counted},
 		{"a stream", `{"stream":true}`, nil, 200, "200", `rule=plain client=alice provider=main request_model=fixed attempts=1 finish_reason=length time_to_first_token` + counted},
 		{"a second attempt", `{"model":"fixed"}`, []string{"X-Rule", "second-try"}, 200, "200", `rule=second-try client=alice provider=main request_model=fixed attempts=2 finish_reason=stop` + counted},
 		{"an answer without usage", `{}`, []string{"X-Answer", "silent"}, 200, "200", `rule=plain client=alice provider=main request_model=fixed attempts=1 finish_reason=stop`},
@@ -123,7 +123,7 @@ func TestWhatBecameOfRequests(t *testing.T) {
 			switch headers := append([]string{"Authorization", alice}, tc.headers...); tc.status {
 			case 0:
 				if a, err := try(t.Context(), http.MethodPost, ports[1], "/", tc.body, headers...); err == nil {
-					t.Errorf("the answer is whole: %s", a.body)
+					t.Errorf("the response is whole: %s", a.body)
 				}
 			case -1:
 				leave(t, ports[1], tc.body, headers...)

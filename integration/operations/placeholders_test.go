@@ -10,7 +10,7 @@ import (
 )
 
 // What llm_route knows of a request can be used by the handlers around it: in
-// the log when all is over, and in headers when the answer begins.
+// the log when all is over, and in headers when the response begins.
 func TestPlaceholders(t *testing.T) {
 	up := fp.New(t, fp.Plain(), fp.HTTP1Only())
 	dead, port := gateway.FreePort(t), gateway.FreePort(t)
@@ -73,7 +73,7 @@ http://:{{.Port}} {
 		headers          string // provider, model, rule, attempts
 		logged           string // the same, prompt, completion, cached, reasoning, end
 	}{
-		{"an answer", `{"model":"mine"}`, "", 200, "main fixed-model plain 1", "main fixed-model plain 1 100 20 64 12 length"},
+		{"a response", `{"model":"mine"}`, "", 200, "main fixed-model plain 1", "main fixed-model plain 1 100 20 64 12 length"},
 		{"a stream", `{"stream":true}`, "", 200, "main fixed-model plain 1", "main fixed-model plain 1 100 20 64 12 length"},
 		{"a second attempt", `{}`, "fallback", 200, "main fixed-model second-try 2", "main fixed-model second-try 2 100 20 64 12 length"},
 		{"no provider", `{"model":"{http.llm.rule}"}`, "dead", 502, "dead {http.llm.rule} never 1", "dead {http.llm.rule} never 1     "},

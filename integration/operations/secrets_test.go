@@ -187,15 +187,15 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 		name    string
 		answer  answer
 		status  int
-		allowed []string // secrets that the client may see in its answer
+		allowed []string // secrets that the client may see in its response
 	}
 	var all []sent
 	request := func(name string, status, port int, body string, headers ...string) {
 		t.Helper()
 		a, err := try(t.Context(), http.MethodPost, port, path, body, append(headers, credentials...)...)
-		if status == 0 { // an answer that breaks off
+		if status == 0 { // a response that breaks off
 			if err == nil {
-				t.Errorf("%s: the answer is whole: %q", name, a.body)
+				t.Errorf("%s: the response is whole: %q", name, a.body)
 			}
 			return
 		}
@@ -242,14 +242,14 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 		t.Errorf("models: %d %v", a.status, leaks(a.body))
 	}
 
-	t.Run("in answers", func(t *testing.T) {
+	t.Run("in responses", func(t *testing.T) {
 		for _, s := range all {
 			if s.answer.status != s.status {
 				t.Errorf("%s: status %d, want %d: %s", s.name, s.answer.status, s.status, s.answer.body)
 			}
 			text := s.answer.body + fmt.Sprint(s.answer.header)
 			if found := leaks(text, s.allowed...); len(found) > 0 {
-				t.Errorf("%s: the answer holds %v: %s", s.name, found, text)
+				t.Errorf("%s: the response holds %v: %s", s.name, found, text)
 			}
 		}
 	})
@@ -329,7 +329,7 @@ func TestSecretsStayWhereTheyBelong(t *testing.T) {
 			t.Errorf("no autosave.json seen, %v", err)
 		}
 	})
-	if warned := g.FindLogs("the access log shows API keys"); len(warned) > 0 {
+	if warned := g.FindLogs("access log shows API keys"); len(warned) > 0 {
 		t.Errorf("warned of a log that hides them: %s", warned[0].Raw)
 	}
 	access := func(l gateway.LogLine) bool { return strings.HasPrefix(l.Logger, "http.log.access") }

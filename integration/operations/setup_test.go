@@ -70,7 +70,7 @@ func try(ctx context.Context, method string, port int, path, body string, header
 	defer res.Body.Close()
 	all, err := io.ReadAll(res.Body)
 	if err != nil {
-		return answer{}, fmt.Errorf("reading the answer: %w", err)
+		return answer{}, fmt.Errorf("reading the response: %w", err)
 	}
 	return answer{res.StatusCode, res.Header, string(all)}, nil
 }
@@ -80,7 +80,7 @@ func try(ctx context.Context, method string, port int, path, body string, header
 // been accepted there.
 func postAfterReload(t *testing.T, port int, path, body string) (a answer) {
 	t.Helper()
-	waitFor(t, "an answer after the reload", func() (ok bool) {
+	waitFor(t, "a response after the reload", func() (ok bool) {
 		var err error
 		a, err = try(t.Context(), http.MethodPost, port, path, body)
 		return err == nil

@@ -131,7 +131,7 @@ func TestTLSFailures(t *testing.T) {
 					t.Errorf("got %d %v %s", a.status, a.header, a.body)
 				}
 				if strings.Contains(a.body, "x509") || strings.Contains(a.body, "127.0.0.1") {
-					t.Errorf("the answer tells of the inside: %s", a.body)
+					t.Errorf("the response tells of the inside: %s", a.body)
 				}
 			}
 			line := g.WaitLog(tc.reason)

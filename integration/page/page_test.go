@@ -115,7 +115,7 @@ func TestPage(t *testing.T) {
 
 	t.Run("lost connection", func(t *testing.T) {
 		s.g.Stop()
-		b.waitFor("the notice", `document.getElementById('notices').innerText.includes('No answer from the gateway since')`)
+		b.waitFor("the notice", `document.getElementById('notices').innerText.includes('No response from the gateway since')`)
 		b.waitFor("the state", `document.getElementById('state').textContent === '✕ no connection'`)
 		if title := b.text(`document.title`); title != "✕ LLM gateway" {
 			t.Errorf("the title is %q", title)

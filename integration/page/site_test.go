@@ -163,7 +163,7 @@ func (s *site) answer(_ int, r *fp.Recorded) fp.Reply {
 	return fp.ChatStream(model, strings.Repeat("word ", words), &usage).Every(pause).After(first)
 }
 
-// ask sends a request and reads the answer. headers are pairs of name and value.
+// ask sends a request and reads the response. headers are pairs of name and value.
 func (s *site) ask(ctx context.Context, port int, body string, headers ...string) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/v1/chat/completions", port), strings.NewReader(body))
 	if err != nil {

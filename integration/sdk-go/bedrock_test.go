@@ -15,6 +15,7 @@ import (
 	anthropicoption "github.com/anthropics/anthropic-sdk-go/option"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/responses"
 
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
 	"github.com/caddy-llm/gateway/integration/gateway"
@@ -149,4 +150,59 @@ func TestBedrock(t *testing.T) {
 		t.Errorf("%+v, %v", plain, err)
 	}
 	check(t, "/model/amazon.nova-3%3A0/converse", "潮水")
+
+	// Embeddings, whose tokens are counted in a header.
+	counted := fakeprovider.JSON(200, `{"embeddings":{"float":[[0.5,1],[2,-1]]},"response_type":"embeddings_by_type"}`)
+	counted.Header.Set("X-Amzn-Bedrock-Input-Token-Count", "7")
+	s.Script(fakeprovider.Always(counted))
+	vectors, err := client.Embeddings.New(t.Context(), openai.EmbeddingNewParams{Model: "cohere.embed-v4:0", Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{"潮水", "b"}}, Dimensions: openai.Int(256)})
+	if err != nil || len(vectors.Data) != 2 || fmt.Sprint(vectors.Data[1].Embedding) != "[2 -1]" || vectors.Usage.PromptTokens != 7 {
+		t.Errorf("%+v, %v", vectors, err)
+	}
+	check(t, "/model/cohere.embed-v4%3A0/invoke", `"output_dimension":256,"texts":["潮水","b"]`)
+	s.Script(fakeprovider.Always(fakeprovider.JSON(400, `{"message":"Malformed input request."}`)))
+	_, err = client.Embeddings.New(t.Context(), openai.EmbeddingNewParams{Model: "amazon.titan-embed-text-v2:0", Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String("x")}})
+	var refused *openai.Error
+	if !errors.As(err, &refused) || refused.StatusCode != 400 || refused.Message != "Malformed input request." {
+		t.Errorf("%v", err)
+	}
+	check(t, "/model/amazon.titan-embed-text-v2%3A0/invoke", `{"inputText":"x"}`)
+
+	// The lists of models are those of the control plane, which is here the same host.
+	s.Script(func(_ int, r *fakeprovider.Recorded) fakeprovider.Reply {
+		if strings.HasPrefix(r.Target, "/foundation-models?") {
+			return fakeprovider.JSON(200, `{"modelSummaries":[{"modelArn":"a","modelId":"amazon.nova-3:0","modelName":"Nova 3"}]}`)
+		}
+		return fakeprovider.JSON(200, `{"inferenceProfileSummaries":[{"inferenceProfileId":"`+model+`","inferenceProfileName":"EU","type":"SYSTEM_DEFINED","status":"ACTIVE"}]}`)
+	})
+	page, err := client.Models.List(t.Context())
+	if err != nil || len(page.Data) != 2 || page.Data[0].ID != "amazon.nova-3:0" || page.Data[1].ID != model {
+		t.Errorf("%+v, %v", page, err)
+	}
+	list, err := claude.Models.List(t.Context(), anthropic.ModelListParams{})
+	if err != nil || len(list.Data) != 2 || list.Data[1].DisplayName != "EU" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// TestBedrockCompatible holds that clients of OpenAI's APIs pass where an api line says so,
+// signed as all others.
+func TestBedrockCompatible(t *testing.T) {
+	s := fakeprovider.New(t)
+	g := serve(t, strings.Replace(bedrockProvider, "region eu-central-1\n", "region eu-central-1\n\t\t\tapi chat\n\t\t\tapi responses /v1/responses\n", 1), map[string]any{"Main": s.URL(), "CA": s.CAFile()},
+		gateway.Env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), gateway.Env("AWS_SECRET_ACCESS_KEY", "secret-of-aws-51d2"), gateway.Env("AWS_CONFIG_FILE", "/nonexistent"))
+	client := openai.NewClient(option.WithBaseURL(g.URL+"/v1"), option.WithAPIKey(sdkKey), option.WithMaxRetries(0), option.WithRequestTimeout(2*patience))
+	s.Script(fakeprovider.Always(fakeprovider.Chat("m", "At six.", fakeprovider.Usage{Prompt: 9, Completion: 3})))
+	got, err := client.Chat.Completions.New(t.Context(), openai.ChatCompletionNewParams{Model: "openai.gpt-oss-120b", Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("潮水")}})
+	if err != nil || got.Choices[0].Message.Content != "At six." || got.Usage.PromptTokens != 9 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if r := s.Last(); r.Target != "/openai/v1/chat/completions" || !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ") || strings.Contains(fmt.Sprint(r.Header), sdkKey) {
+		t.Errorf("%s with %v", r.Target, r.Header)
+	}
+	s.Script(fakeprovider.Always(fakeprovider.JSON(200, `{"id":"resp_1","object":"response","status":"completed","model":"m","output":[{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"At six.","annotations":[]}]}],"usage":{"input_tokens":9,"output_tokens":3,"total_tokens":12}}`)))
+	answer, err := client.Responses.New(t.Context(), responses.ResponseNewParams{Model: "openai.gpt-oss-120b", Input: responses.ResponseNewParamsInputUnion{OfString: openai.String("潮水")}})
+	if err != nil || answer.OutputText() != "At six." || s.Last().Target != "/v1/responses" {
+		t.Errorf("%+v, %v, %s", answer, err, s.Last().Target)
+	}
 }

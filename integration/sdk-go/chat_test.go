@@ -74,7 +74,7 @@ func TestTheProviderGetsWhatTheSDKSent(t *testing.T) {
 	}
 	want.Header.Del("Authorization")
 	got.Header.Del("Authorization")
-	want.Header.Set("Accept-Encoding", "identity") // the gateway reads the answer
+	want.Header.Set("Accept-Encoding", "identity") // the gateway reads the response
 	if mark := got.Header.Get("Cdn-Loop"); !strings.HasPrefix(mark, "llm-gateway-") {
 		t.Errorf("the mark of loops is %q", mark)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
 
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
@@ -118,6 +119,41 @@ func TestResponses(t *testing.T) {
 	checkKeys(t, r, providerKey)
 	if r.Path != "/compatible-mode/v1/responses" || r.Model != "the-chat-model" {
 		t.Errorf("the provider was asked for %q at %s", r.Model, r.Path)
+	}
+}
+
+// TestStoredResponses has the SDK fetch, cancel and delete what the provider has stored.
+func TestStoredResponses(t *testing.T) {
+	s, client := serveOtherEndpoints(t)
+	f := fixtures.Get(t, "openai/responses.json")
+	s.Script(fakeprovider.Always(f.Reply()))
+	check := func(what, method, path, query string, err error) {
+		t.Helper()
+		r := s.Last()
+		checkKeys(t, r, providerKey)
+		if err != nil || r.Method != method || r.Path != "/compatible-mode/v1/responses/resp_1"+path || r.RawQuery != query || len(r.Body) > 0 {
+			t.Errorf("%s: %v; the provider got %s %s?%s %s", what, err, r.Method, r.Path, r.RawQuery, r.Body)
+		}
+	}
+	got, err := client.Responses.Get(t.Context(), "resp_1", responses.ResponseGetParams{Include: []responses.ResponseIncludable{"reasoning.encrypted_content"}})
+	check("fetched", "GET", "", "include%5B%5D=reasoning.encrypted_content", err)
+	if got.OutputText() != f.Want.Content {
+		t.Errorf("%s", got.RawJSON())
+	}
+	_, err = client.Responses.Cancel(t.Context(), "resp_1")
+	check("cancelled", "POST", "/cancel", "", err)
+	check("deleted", "DELETE", "", "", client.Responses.Delete(t.Context(), "resp_1"))
+
+	s.Script(fakeprovider.Always(fixtures.Get(t, "openai/responses.sse").Reply()))
+	stream := client.Responses.GetStreaming(t.Context(), "resp_1", responses.ResponseGetParams{StartingAfter: openai.Int(2)},
+		option.WithQuery("stream", "true")) // the SDK alone says it in a body, which no GET request has
+	last := ""
+	for stream.Next() {
+		last = stream.Current().Type
+	}
+	check("streamed", "GET", "", "starting_after=2&stream=true", stream.Err())
+	if last != "response.completed" {
+		t.Errorf("the stream ended with %q", last)
 	}
 }
 

@@ -50,7 +50,7 @@ func checkOwn(t *testing.T, err error, status int, kind, code string) *openai.Er
 	dump := string(e.DumpResponse(true))
 	for _, secret := range []string{sdkKey, providerKey, otherKey} {
 		if strings.Contains(dump, secret) {
-			t.Errorf("a key is in the answer: %s", dump)
+			t.Errorf("a key is in the response: %s", dump)
 		}
 	}
 	return e
@@ -182,7 +182,7 @@ func TestOwnErrors(t *testing.T) {
 		{name: "413", path: "/small", ask: func(ctx context.Context, client *openai.Client) (err error) {
 			params := question("gpt-4o")
 			params.Messages = append(params.Messages, openai.UserMessage(long))
-			for range 10 { // the SDK is still sending when the answer comes
+			for range 10 { // the SDK is still sending when the response comes
 				var typed *openai.Error
 				if _, err = client.Chat.Completions.New(ctx, params); !errors.As(err, &typed) {
 					break

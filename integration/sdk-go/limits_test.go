@@ -1,10 +1,14 @@
 package sdk
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/anthropics/anthropic-sdk-go"
+	anthropicoption "github.com/anthropics/anthropic-sdk-go/option"
 	"github.com/openai/openai-go/v3/option"
 
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
@@ -54,6 +58,46 @@ http://:{{.Port}} {
 		llm_route {
 			rule small {
 				to main
+			}
+		}
+	}
+}
+`
+
+// anthropicLimitedSite is limitedSite with Anthropic's API.
+const anthropicLimitedSite = `{
+	llm {
+		status_listen off
+		provider claude {{.Main}}/v1/messages {
+			kind anthropic
+			api_key {env.MAIN_KEY}
+			tls_trust_pool file {{.CA}}
+		}
+		limits {
+			limit rate {
+				rules rate
+				requests 1 per 2s
+			}
+			limit budget {
+				rules budget
+				requests 1 per month
+			}
+		}
+	}
+}
+
+http://:{{.Port}} {
+	handle_path /rate/* {
+		llm_route {
+			rule rate {
+				to claude
+			}
+		}
+	}
+	handle_path /budget/* {
+		llm_route {
+			rule budget {
+				to claude
 			}
 		}
 	}
@@ -117,4 +161,50 @@ func TestLimits(t *testing.T) {
 		t.Errorf("a stream has %+v", stream.Current())
 	}
 	_ = checkOwn(t, stream.Err(), http.StatusTooManyRequests, "insufficient_quota", "insufficient_quota")
+}
+
+// TestAnthropicLimits has Anthropic's SDK meet both kinds of refusal. It sleeps as long as Retry-After says, so a budget
+// must not say when it begins again.
+func TestAnthropicLimits(t *testing.T) {
+	s := fakeprovider.New(t)
+	s.Script(fakeprovider.Always(fakeprovider.JSON(200, message)))
+	g := serve(t, anthropicLimitedSite, map[string]any{"Main": s.URL(), "CA": s.CAFile()})
+	for _, c := range []struct {
+		path  string
+		tries int // of a second request, with up to two retries
+		waits bool
+	}{{"rate", 2, true}, {"budget", 1, false}} {
+		tries := 0
+		client := anthropic.NewClient(anthropicoption.WithBaseURL(g.URL+"/"+c.path), anthropicoption.WithAPIKey(sdkKey), anthropicoption.WithMaxRetries(2),
+			anthropicoption.WithMiddleware(func(r *http.Request, next anthropicoption.MiddlewareNext) (*http.Response, error) {
+				tries++
+				return next(r)
+			}))
+		if _, err := client.Messages.New(t.Context(), tideQuestion("claude-sonnet-5")); err != nil {
+			t.Fatalf("%s: the first request: %v", c.path, err)
+		}
+		tries = 0
+		began := time.Now()
+		_, err := client.Messages.New(t.Context(), tideQuestion("claude-sonnet-5"))
+		took := time.Since(began)
+		if tries != c.tries {
+			t.Errorf("%s: the SDK tried %d times, want %d", c.path, tries, c.tries)
+		}
+		if c.waits {
+			if err != nil || took < 900*time.Millisecond || took > patience {
+				t.Errorf("%s: after %s: %v", c.path, took, err)
+			}
+			_, err = client.Messages.New(t.Context(), tideQuestion("claude-sonnet-5"), anthropicoption.WithMaxRetries(0))
+		} else if took > time.Second {
+			t.Errorf("%s: the SDK waited %s", c.path, took)
+		}
+		var failed *anthropic.Error
+		if !errors.As(err, &failed) || failed.StatusCode != http.StatusTooManyRequests || !strings.Contains(failed.RawJSON(), `"type":"rate_limit_error"`) {
+			t.Fatalf("%s: %v", c.path, err)
+		}
+		header := failed.Response.Header
+		if after := header.Get("Retry-After"); (after != "") != c.waits || header.Get("Anthropic-Ratelimit-Requests-Limit") != "1" || header.Get("X-Ratelimit-Limit-Requests") != "" {
+			t.Errorf("%s: headers %v", c.path, header)
+		}
+	}
 }

@@ -123,14 +123,14 @@ func TestProxyFromTheEnvironment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Log("the answer:", got.Choices[0].Message.Content)
+		t.Log("the response:", got.Choices[0].Message.Content)
 		return
 	}
 	s, g := serveByHost(t)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestProxyFromTheEnvironment$", "-test.v")
 	cmd.Env = append(os.Environ(), "SDK_TEST_HELPER=1", "http_proxy="+g.URL, "HTTP_PROXY="+g.URL, "no_proxy=", "NO_PROXY=")
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "the answer: Hello from the fake provider.") {
+	if err != nil || !strings.Contains(string(out), "the response: Hello from the fake provider.") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	checkByHost(t, s.Last())

@@ -147,6 +147,18 @@ func TestVertex(t *testing.T) {
 	}
 	check(t, "/v1"+project+"/endpoints/openapi/chat/completions", `"model":"meta/llama-5"`)
 
+	s.Script(fakeprovider.Always(fakeprovider.JSON(200, `{"predictions":[{"embeddings":{"values":[0.5,1],"statistics":{"truncated":false,"token_count":3}}},{"embeddings":{"values":[2,-1],"statistics":{"truncated":false,"token_count":4}}}]}`)))
+	vectors, err := client.Embeddings.New(t.Context(), openai.EmbeddingNewParams{Model: "text-embedding-005", Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{"潮水", "b"}}})
+	if err != nil || len(vectors.Data) != 2 || fmt.Sprint(vectors.Data[1].Embedding) != "[2 -1]" || vectors.Usage.PromptTokens != 7 {
+		t.Errorf("%+v, %v", vectors, err)
+	}
+	check(t, "/v1beta1"+project+"/publishers/google/models/text-embedding-005:predict", `{"content":"潮水"}`)
+	embedded, err := gen.Models.EmbedContent(t.Context(), "gemini-embedding-001", []*genai.Content{genai.NewContentFromText("潮水", ""), genai.NewContentFromText("b", "")}, &genai.EmbedContentConfig{TaskType: "CLUSTERING"})
+	if err != nil || len(embedded.Embeddings) != 2 || fmt.Sprint(embedded.Embeddings[1].Values) != "[2 -1]" {
+		t.Errorf("%+v, %v", embedded, err)
+	}
+	check(t, "/v1beta1"+project+"/publishers/google/models/gemini-embedding-001:predict", `{"content":"潮水","task_type":"CLUSTERING"}`)
+
 	if n := asked.Load(); n != 1 {
 		t.Errorf("%d tokens were fetched", n)
 	}

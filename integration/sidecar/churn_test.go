@@ -147,7 +147,7 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-// post returns the status and the body of an answer.
+// post returns the status and the body of a response.
 func post(c *http.Client, url, body string) (string, error) {
 	res, err := c.Post(url, "application/json", strings.NewReader(body))
 	if err != nil {

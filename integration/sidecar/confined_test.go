@@ -36,7 +36,7 @@ func TestApplicationCannotReach(t *testing.T) {
 	p.capture()
 	process := fmt.Sprintf("/proc/%d/", p.gateway.cmd.Process.Pid)
 	for name, args := range map[string][]string{
-		"the admin endpoint":            {"curl", "-sS", "-m", "5", "http://127.0.0.1:2019/config/"},
+		"admin endpoint":                {"curl", "-sS", "-m", "5", "http://127.0.0.1:2019/config/"},
 		"the objects and their keys":    {"cat", manifests},
 		"the environment":               {"cat", process + "environ"},
 		"the memory":                    {"head", "-c1", process + "mem"},
@@ -64,7 +64,7 @@ func TestApplicationCannotReach(t *testing.T) {
 			t.Errorf("the status listener shows a key at %s", path)
 		}
 	}
-	if strings.Contains(p.gateway.log.String(), "admin endpoint can be reached") || strings.Contains(p.gateway.log.String(), key) {
+	if strings.Contains(p.gateway.log.String(), "admin endpoint is reachable") || strings.Contains(p.gateway.log.String(), key) {
 		t.Errorf("a warning, or a key, is in the log")
 	}
 	// A process that runs as the gateway's user is not captured.
@@ -83,7 +83,7 @@ func TestApplicationCannotReach(t *testing.T) {
 		if out, err := tries(gatewayUID, config...); err != nil || !strings.Contains(out, "llm.yaml") || strings.Contains(out, key) {
 			t.Errorf("its own user: %v %s", err, out)
 		}
-		if strings.Contains(p.gateway.log.String(), "admin endpoint can be reached") {
+		if strings.Contains(p.gateway.log.String(), "admin endpoint is reachable") {
 			t.Error("there is a warning")
 		}
 		p.gateway.stop()
@@ -91,7 +91,7 @@ func TestApplicationCannotReach(t *testing.T) {
 	t.Run("admin at its usual port", func(t *testing.T) {
 		p.start(gatewayUID, settings{Admin: "localhost:2019"})
 		until(t, "there is a warning", func() bool {
-			return strings.Contains(p.gateway.log.String(), "the admin endpoint can be reached by the application")
+			return strings.Contains(p.gateway.log.String(), "admin endpoint is reachable from the application")
 		})
 	})
 }

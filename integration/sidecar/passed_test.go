@@ -215,7 +215,7 @@ func TestMixedConnection(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name, address string
-		steps         []string // a request, what its answer has, and the target that the destination sees
+		steps         []string // a request, what its response has, and the target that the destination sees
 	}{
 		{"captured", otherIP4 + ":80", []string{
 			chat("/", "dashscope.aliyuncs.com"), model, "",
@@ -383,7 +383,7 @@ func TestLoop(t *testing.T) {
 				t.Errorf("%v, want a reset", err)
 			}
 			until(t, "the log says so for two connections", func() bool {
-				return strings.Count(p.gateway.log.String(), "a connection of the gateway's own came back to it") == 2
+				return strings.Count(p.gateway.log.String(), "refused a connection that the gateway itself had opened") == 2
 			})
 		})
 	}

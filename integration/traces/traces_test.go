@@ -129,7 +129,7 @@ func (s *site) post(ctx context.Context, t *testing.T, flags string, stream bool
 	return res
 }
 
-// ask sends a chat request and returns the status of its answer.
+// ask sends a chat request and returns the status of its response.
 func (s *site) ask(t *testing.T, header ...string) int {
 	t.Helper()
 	res := s.post(t.Context(), t, sampled, false, header...)
@@ -214,7 +214,7 @@ func TestFallback(t *testing.T) {
 		errorType string
 		coolDown  any
 	}{
-		{"an answer", fakeprovider.JSON(429, `{"error":{"message":"slow down"},"usage":{"prompt_tokens":6,"completion_tokens":1}}`).WithHeader("Retry-After", "7"), 429, "429", 7},
+		{"a response", fakeprovider.JSON(429, `{"error":{"message":"slow down"},"usage":{"prompt_tokens":6,"completion_tokens":1}}`).WithHeader("Retry-After", "7"), 429, "429", 7},
 		{"none", fakeprovider.JSON(200, `{}`).CloseBeforeHead(), nil, "provider_unreachable", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -301,8 +301,8 @@ func TestFailedRequests(t *testing.T) {
 	}{
 		{"a provider's error", fakeprovider.JSON(500, `{"error":{"message":"oops"}}`), false, "nobody", 1, 500, "500", ptrace.StatusCodeError},
 		{"the client's mistake", fakeprovider.JSON(400, `{"error":{"message":"no"}}`), false, "nobody", 1, 400, "400", ptrace.StatusCodeUnset},
-		{"an answer that breaks off", broken, true, "nobody", 1, 200, "provider_unreachable", ptrace.StatusCodeError},
-		{"an error inside an answer", fakeprovider.SSE("data: {\"choices\":[]}\n\n", "data: {\"error\":{\"message\":\"oops\",\"code\":\"overloaded\"}}\n\n", "data: [DONE]\n\n"), true, "nobody", 1,
+		{"a response that breaks off", broken, true, "nobody", 1, 200, "provider_unreachable", ptrace.StatusCodeError},
+		{"an error inside a response", fakeprovider.SSE("data: {\"choices\":[]}\n\n", "data: {\"error\":{\"message\":\"oops\",\"code\":\"overloaded\"}}\n\n", "data: [DONE]\n\n"), true, "nobody", 1,
 			200, "provider_error", ptrace.StatusCodeError},
 		{"no provider answers", fakeprovider.JSON(200, `{}`).CloseBeforeHead(), false, "nobody", 1, 502, "provider_unreachable", ptrace.StatusCodeError},
 		{"no route", fakeprovider.Reply{}, false, "nowhere", 0, 404, "no_route", ptrace.StatusCodeUnset},
@@ -313,7 +313,7 @@ func TestFailedRequests(t *testing.T) {
 			res := s.post(t.Context(), t, sampled, tc.stream, "X-Team", tc.team)
 			_, _ = io.Copy(io.Discard, res.Body)
 			if res.StatusCode != tc.status {
-				t.Errorf("the answer is %d", res.StatusCode)
+				t.Errorf("the response is %d", res.StatusCode)
 			}
 			request, attempts := s.spans(clientTrace)
 			checkTree(t, request, attempts, tc.attempts)

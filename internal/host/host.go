@@ -65,7 +65,25 @@ func address(text string) (string, bool) {
 	return addr.WithZone("").String(), true
 }
 
-// InURL returns a normal form as it stands in a URL or a Host header: an IPv6
+// Intersect returns the hosts that are in both of two normal forms, *.suffix and *
+// included, as a third one; empty if there are none.
+func Intersect(a, b string) string {
+	switch {
+	case covers(a, b):
+		return b
+	case covers(b, a):
+		return a
+	}
+	return ""
+}
+
+// covers reports whether all hosts of narrow are in wide.
+func covers(wide, narrow string) bool {
+	suffix, ok := strings.CutPrefix(wide, "*")
+	return wide == narrow || ok && strings.HasSuffix(narrow, suffix) && narrow != suffix
+}
+
+// InURL returns a normal form as it is written in a URL or a Host header: an IPv6
 // address in brackets.
 func InURL(name string) string {
 	if strings.IndexByte(name, ':') >= 0 {

@@ -61,3 +61,18 @@ func TestNameAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestIntersect(t *testing.T) {
+	for _, c := range []struct{ a, b, want string }{
+		{"*", "*", "*"}, {"*", "a.com", "a.com"}, {"*", "*.a.com", "*.a.com"}, {"a.com", "a.com", "a.com"}, {"a.com", "b.com", ""},
+		{"*.a.com", "x.a.com", "x.a.com"}, {"*.a.com", "x.y.a.com", "x.y.a.com"}, {"*.a.com", "a.com", ""}, {"*.a.com", ".a.com", ""}, {"*.a.com", "xa.com", ""},
+		{"*.a.com", "*.x.a.com", "*.x.a.com"}, {"*.a.com", "*.b.com", ""}, {"*", "::1", "::1"},
+	} {
+		if got := Intersect(c.a, c.b); got != c.want {
+			t.Errorf("Intersect(%q, %q) = %q, want %q", c.a, c.b, got, c.want)
+		}
+		if got := Intersect(c.b, c.a); got != c.want {
+			t.Errorf("Intersect(%q, %q) = %q, want %q", c.b, c.a, got, c.want)
+		}
+	}
+}

@@ -40,6 +40,23 @@ func TestObject(t *testing.T) {
 	}
 }
 
+// Strings end where they end, wherever the quote stands and however many escapes are before it.
+func TestEndOfStrings(t *testing.T) {
+	for size := range 40 {
+		for escapes := range 8 {
+			for _, between := range []string{"", "x", `\n`, "12345678", "1234567890123456789"} {
+				text := strings.Repeat("x", size) + strings.Repeat(`\\`, escapes) + between
+				for _, text := range []string{text, text + `\"` + between, text + `\\\"` + text} {
+					doc := `{"` + text + `":"` + text + `","b":["` + text + `","` + text + `"]}`
+					compare(t, []byte(doc))
+					compare(t, []byte(doc[:len(doc)-1]))
+					compare(t, Get([]byte(doc), "b"))
+				}
+			}
+		}
+	}
+}
+
 // compare holds the scanner against the standard library.
 func compare(t *testing.T, doc []byte) {
 	t.Helper()

@@ -17,13 +17,43 @@ func NameIs(quoted []byte, name string) bool {
 	return string(AppendUnescaped(nil, inner)) == name
 }
 
+// Folded returns a member's name, decoded, as careless decoders may read it: up to a NUL,
+// where strings of C end, in any case, and without underscores, signs and bytes that are no
+// text. Names that one of them takes for the same have the same. It may be name itself.
+func Folded(name []byte) []byte {
+	for i, c := range name {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return foldedFrom(name, i)
+		}
+	}
+	return name
+}
+
+func foldedFrom(name []byte, from int) []byte {
+	name, _, _ = bytes.Cut(name, []byte{0})
+	out := append(make([]byte, 0, len(name)), name[:from]...)
+	for _, r := range string(name[from:]) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			out = append(out, byte(r))
+		case r >= 'A' && r <= 'Z':
+			out = append(out, byte(r)+'a'-'A')
+		case r == '\u017f': // these two are forms of ASCII letters
+			out = append(out, 's')
+		case r == '\u212a':
+			out = append(out, 'k')
+		}
+	}
+	return out
+}
+
 // IsString reports whether value is a JSON string.
 func IsString(value []byte) bool { return len(value) > 1 && value[0] == '"' }
 
 // IsNull reports whether value is null.
 func IsNull(value []byte) bool { return string(value) == "null" }
 
-// Inner returns what stands between the quotes of a JSON string, escapes and all,
+// Inner returns what is between the quotes of a JSON string, escapes and all,
 // or nil for another value.
 func Inner(value []byte) []byte {
 	if !IsString(value) {
@@ -52,7 +82,7 @@ func Plain(value []byte) []byte {
 	return AppendUnescaped(nil, inner)
 }
 
-// AppendUnescaped appends the text that stands escaped between the quotes of a
+// AppendUnescaped appends the text that is escaped between the quotes of a
 // valid JSON string.
 func AppendUnescaped(dst, inner []byte) []byte {
 	for {
@@ -108,7 +138,7 @@ var plain = func() (p [256]bool) {
 	return p
 }()
 
-// AppendEscaped appends text as it stands between the quotes of a JSON string:
+// AppendEscaped appends text as it is between the quotes of a JSON string:
 // with the fewest escapes, so that text that is JSON itself keeps its bytes but for
 // quotes, backslashes and control characters.
 func AppendEscaped[T ~string | ~[]byte](dst []byte, text T) []byte {

@@ -1,6 +1,7 @@
 package jsonscan
 
 import (
+	"bytes"
 	"encoding/binary"
 	"iter"
 	"math/bits"
@@ -11,21 +12,21 @@ import (
 // yields nothing for another value.
 func Members(object []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
-		i := skipSpace(object, 0)
+		i := AfterSpace(object, 0)
 		if i == len(object) || object[i] != '{' {
 			return
 		}
-		for i = skipSpace(object, i+1); i < len(object) && object[i] == '"'; i = skipSpace(object, i+1) {
+		for i = AfterSpace(object, i+1); i < len(object) && object[i] == '"'; i = AfterSpace(object, i+1) {
 			key := i
 			i = passString(object, i)
 			name := object[key:i]
-			i = skipSpace(object, i)
-			value := skipSpace(object, i+1) // after the colon
+			i = AfterSpace(object, i)
+			value := AfterSpace(object, i+1) // after the colon
 			i = pass(object, value)
 			if i <= value || !yield(name, object[value:i]) {
 				return
 			}
-			if i = skipSpace(object, i); i == len(object) || object[i] != ',' {
+			if i = AfterSpace(object, i); i == len(object) || object[i] != ',' {
 				return
 			}
 		}
@@ -36,17 +37,17 @@ func Members(object []byte) iter.Seq2[[]byte, []byte] {
 // valid JSON, as they are written. It yields nothing for another value.
 func Elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func(value []byte) bool) {
-		i := skipSpace(array, 0)
+		i := AfterSpace(array, 0)
 		if i == len(array) || array[i] != '[' {
 			return
 		}
-		for i = skipSpace(array, i+1); i < len(array) && array[i] != ']'; i = skipSpace(array, i+1) {
+		for i = AfterSpace(array, i+1); i < len(array) && array[i] != ']'; i = AfterSpace(array, i+1) {
 			value := i
 			i = pass(array, i)
 			if i <= value || !yield(array[value:i]) {
 				return
 			}
-			if i = skipSpace(array, i); i == len(array) || array[i] != ',' {
+			if i = AfterSpace(array, i); i == len(array) || array[i] != ',' {
 				return
 			}
 		}
@@ -101,28 +102,43 @@ func pass(doc []byte, i int) int {
 	return i
 }
 
-// passString returns the index after the string whose quote is at i.
+// passString returns the index after the string whose quote is at i. Names and other short
+// strings end within the first words. In others it looks for quotes alone: one with an odd
+// number of backslashes right before it is text, and other escapes do not matter.
 func passString(doc []byte, i int) int {
 	const ones = 0x0101010101010101
-	for i++; i < len(doc); {
-		if i+8 <= len(doc) {
-			w := binary.LittleEndian.Uint64(doc[i:])
-			quote, backslash := w^ones*'"', w^ones*'\\'
-			special := ((quote - ones) &^ quote & (ones << 7)) | ((backslash - ones) &^ backslash & (ones << 7))
-			if special == 0 {
-				i += 8
-				continue
+	i++
+	for word := 0; word < 2 && i+8 <= len(doc); word++ {
+		w := binary.LittleEndian.Uint64(doc[i:])
+		quote, backslash := w^ones*'"', w^ones*'\\'
+		special := ((quote - ones) &^ quote & (ones << 7)) | ((backslash - ones) &^ backslash & (ones << 7))
+		if special != 0 {
+			if at := i + bits.TrailingZeros64(special)/8; doc[at] == '"' {
+				return at + 1
 			}
-			i += bits.TrailingZeros64(special) / 8
+			break
 		}
-		switch doc[i] {
-		case '"':
-			return i + 1
-		case '\\':
-			i += 2
-		default:
-			i++
+		i += 8
+	}
+	end, _ := endOfText(doc, min(i, len(doc)))
+	return end
+}
+
+// endOfText returns the index after the string that goes on at i, where no escape is open.
+// ok is false if it does not end.
+func endOfText(doc []byte, i int) (end int, ok bool) {
+	for first := i; ; {
+		n := bytes.IndexByte(doc[i:], '"')
+		if n < 0 {
+			return len(doc), false
+		}
+		i += n
+		escapes := i
+		for escapes > first && doc[escapes-1] == '\\' {
+			escapes--
+		}
+		if i++; (i-1-escapes)%2 == 0 {
+			return i, true
 		}
 	}
-	return len(doc)
 }

@@ -1,6 +1,6 @@
 // Package objectfile takes files of Kubernetes objects apart as kubectl does: YAML
 // documents, and JSON objects one after the other. Whatever is in a file is either
-// handed on or an error that names its line: nothing after the first thing is left out.
+// passed on, or an error that names its line: nothing after the first thing is left out.
 package objectfile
 
 import "bytes"

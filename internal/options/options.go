@@ -98,7 +98,7 @@ func Argument[T any](d *caddyfile.Dispenser, expected string, parse func(string)
 	return v, nil
 }
 
-// Count tells how many arguments there are, and not what they are: one may be a
+// Count returns how many arguments there are, but not their text: one may be a
 // key.
 func Count(args []string) string {
 	switch len(args) {

@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"strconv"
 
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // plainWord is the form of words that an error may repeat: names of options, hosts and
@@ -31,5 +31,5 @@ func Unquoted(word string) string {
 // repeatable reports whether a word may be repeated. What URLs hold before the host or in
 // their queries is in no plain word.
 func repeatable(word string) bool {
-	return plainWord.MatchString(word) && !llmprovider.LooksLikeKey(word)
+	return plainWord.MatchString(word) && !upstream.LooksLikeKey(word)
 }

@@ -1,5 +1,5 @@
 // Package placeholder refuses Caddy's placeholders where they are not replaced: taken as
-// they are written, they would be names that nothing has, and nobody would be told.
+// they are written, they would be names that match nothing, without any warning.
 package placeholder
 
 import (
@@ -23,7 +23,7 @@ func Refuse(option, value string) error {
 	case found == "":
 		return nil
 	case strings.HasPrefix(found, "{$"):
-		return fmt.Errorf("%s: %s is replaced in Caddyfiles alone, when they are read; write the value itself", option, found)
+		return fmt.Errorf("%s: %s is replaced only in Caddyfiles, when they are read; write the value itself", option, found)
 	}
 	return fmt.Errorf("%s: the placeholder %s is not replaced here; write the value itself, or in a Caddyfile %s, which is replaced by the environment variable when it is read",
 		option, found, variable(found))

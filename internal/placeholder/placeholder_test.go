@@ -13,7 +13,7 @@ func TestRefuse(t *testing.T) {
 		"{env.NS:x}":        "{$NS:x}",
 		"{file./etc/x}":     "in a Caddyfile {$NAME},",
 		"{system.hostname}": "{system.hostname}", "{time.now}": "{time.now}", "{http.request.host}": "{http.request.host}", "{vars.x}": "{vars.x}",
-		"{$NS}": "o: {$NS} is replaced in Caddyfiles alone", "{$NS:default}": "in Caddyfiles alone",
+		"{$NS}": "o: {$NS} is replaced only in Caddyfiles", "{$NS:default}": "only in Caddyfiles",
 		"{*}": "", "/v1/{**}": "", "{}": "", "/etc/{a,b}": "", `{"keys":[{"kty":"RSA"}]}`: "", "plain": "", "": "", "{$}": "", "[0-9]{2}$": "",
 	} {
 		err := Refuse("o", value)

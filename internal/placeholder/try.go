@@ -11,7 +11,9 @@ func Try(t reflect.Type) json.RawMessage {
 	const text = `"{env.X}"`
 	switch t.Kind() {
 	case reflect.String:
-		return json.RawMessage(text)
+		if t != reflect.TypeFor[json.Number]() {
+			return json.RawMessage(text)
+		}
 	case reflect.Pointer:
 		return Try(t.Elem())
 	case reflect.Slice:

@@ -51,7 +51,7 @@ func nextConditions(current, want []metav1.Condition, now time.Time) []metav1.Co
 		out = append(out, w)
 	}
 	for _, c := range current {
-		if !slices.Contains(ours, c.Type) {
+		if !slices.Contains(ours, c.Type) && meta.FindStatusCondition(want, c.Type) == nil {
 			out = append(out, c)
 		}
 	}

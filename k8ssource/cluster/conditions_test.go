@@ -89,3 +89,13 @@ func TestNextConditions(t *testing.T) {
 		t.Error("what was wanted was changed")
 	}
 }
+
+// TestNextConditionsOfAListener has a type of condition that LLMProviders do not have: the API
+// server rejects a list that has one twice.
+func TestNextConditionsOfAListener(t *testing.T) {
+	want := []metav1.Condition{{Type: k8ssource.ConditionAccepted}, {Type: "Conflicted", Status: metav1.ConditionFalse}}
+	got := nextConditions(append(nextConditions(nil, want, time.Now()), metav1.Condition{Type: "Other"}), want, time.Now())
+	if len(got) != 3 || got[1].Type != "Conflicted" || got[2].Type != "Other" {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -31,12 +31,12 @@ func (c *connection) observe(err error) {
 	defer c.mu.Unlock()
 	if !answered(err) {
 		if c.failed++; c.failed == lostAfter {
-			logger().Error("the API server cannot be reached; what was read last stays in use", zap.Error(err))
+			logger().Error("API server unreachable; keeping the last state read", zap.Error(err))
 		}
 		return
 	}
 	if c.failed >= lostAfter {
-		logger().Info("the API server can be reached again")
+		logger().Info("API server reachable again")
 	}
 	c.failed = 0
 }

@@ -10,6 +10,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -22,7 +24,7 @@ const (
 
 // controller follows the objects and reports the states that follow from them.
 type controller struct {
-	options    k8ssource.SourceOptions
+	options    source.Settings
 	scope      scope
 	clients    *clients
 	report     func(*llmroute.State)
@@ -39,12 +41,12 @@ type controller struct {
 	withheld   withheld
 	waiting    time.Time // since when for objects that others refer to
 	last       *llmroute.State
-	findings   k8ssource.FindingLog
+	findings   source.FindingLog
 }
 
-func newController(options k8ssource.SourceOptions, scope scope, clients *clients, report func(*llmroute.State)) *controller {
+func newController(options source.Settings, scope scope, clients *clients, report func(*llmroute.State)) *controller {
 	c := &controller{options: options, scope: scope, clients: clients, report: report, wake: make(chan struct{}, 1), followers: make(map[part]*follower)}
-	c.references = references{followers: make(map[k8ssource.Reference]*follower), begin: func(ctx context.Context, ref k8ssource.Reference) *follower {
+	c.references = references{followers: make(map[object.Reference]*follower), begin: func(ctx context.Context, ref object.Reference) *follower {
 		k := referable[ref.Kind]
 		return clients.follow(ctx, target{kind: k, version: k.versions[0], namespace: ref.Namespace, name: ref.Name, labels: ref.Labels}, &c.connection, hooks{c.changed, func() {}})
 	}}
@@ -66,7 +68,8 @@ func (c *controller) touched() {
 	}
 }
 
-// follower returns that of a kind in a namespace, or nil if there is none.
+// follower returns that of a kind in a namespace, or nil if there is none. The kind's group
+// may follow its name after a dot.
 func (c *controller) follower(name, namespace string) *follower {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,7 +77,7 @@ func (c *controller) follower(name, namespace string) *follower {
 		namespace = everywhere
 	}
 	for _, k := range c.scope.kinds {
-		if k.name == name {
+		if k.name == name || k.name+"."+k.group == name {
 			return c.followers[part{k.key(), namespace}]
 		}
 	}
@@ -170,7 +173,7 @@ func (c *controller) follow(ctx context.Context, served map[string]string) {
 				delete(c.followers, p)
 			}
 			if version == "" {
-				logger().Warn("the kind is no longer served; its objects are gone", zap.String("kind", k.key()))
+				logger().Warn("kind is no longer served by the API server; its objects are dropped", zap.String("kind", k.key()))
 			} else {
 				t := target{kind: k, version: version, namespace: p.namespace, optional: c.scope.narrow() && k.gateways || k.optional}
 				c.followers[p] = c.clients.follow(ctx, t, &c.connection, hooks{c.changed, c.touched})
@@ -182,7 +185,7 @@ func (c *controller) follow(ctx context.Context, served map[string]string) {
 		c.complete = true
 		for _, k := range c.scope.kinds {
 			if served[k.key()] == "" {
-				logger().Info("the kind is not served; it is followed once it is", zap.String("kind", k.key()))
+				logger().Info("kind is not served by the API server; following it once it is", zap.String("kind", k.key()))
 			}
 		}
 		c.changed()
@@ -191,14 +194,14 @@ func (c *controller) follow(ctx context.Context, served map[string]string) {
 
 // objects returns all objects but those that others refer to. It is not ok while
 // there is a kind of which not all are known.
-func (c *controller) objects() (out *k8ssource.Objects, ok bool) {
+func (c *controller) objects() (out *object.Set, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.complete {
 		return nil, false
 	}
 	without := c.withheldFollowers()
-	out = new(k8ssource.Objects)
+	out = new(object.Set)
 	for _, k := range c.scope.kinds {
 		for _, p := range c.scope.parts(k) {
 			f := c.followers[p]
@@ -246,7 +249,7 @@ func (c *controller) update(ctx context.Context) (again time.Duration) {
 		c.report(state)
 	}
 	if c.status != nil { // last, when it is known what can be listened on
-		c.status.offer(objects, state)
+		c.status.offer(objects, state, c.translator.GatewayAPI())
 	}
 	return 0
 }

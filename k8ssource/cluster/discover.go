@@ -68,7 +68,7 @@ func (d *discoverer) look(ctx context.Context) error {
 func (d *discoverer) failed(err error) time.Duration {
 	if answered(err) && err.Error() != d.logged {
 		d.logged = err.Error()
-		logger().Error("cannot find out which kinds the API server serves; the credentials must be valid, and allow what the ClusterRole system:discovery does", zap.Error(err))
+		logger().Error("API discovery failed; the credentials must be valid and have the permissions of the ClusterRole system:discovery", zap.Error(err))
 	}
 	return d.backoff.Step()
 }

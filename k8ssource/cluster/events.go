@@ -152,7 +152,7 @@ func (w *eventWriter) failed(f *follower, err error) {
 	w.paused[f.namespace] = w.now().Add(failurePause)
 	if !w.logged[f.namespace] && answered(err) {
 		w.logged[f.namespace] = true
-		logger().Warn("cannot write events about objects; "+f.role()+" needs the rule {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}", zap.Error(err))
+		logger().Warn("cannot write events about objects", zap.String("fix", f.role()+" needs the rule {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}"), zap.Error(err))
 	}
 }
 

@@ -34,7 +34,7 @@ func (w *writtenEvents) Create(_ context.Context, e *eventsv1.Event, _ metav1.Cr
 func newTestEvents(objects ...string) (*eventWriter, *writtenEvents, *time.Time) {
 	f := &follower{store: newStore(kinds[1], hooks{}), target: target{kind: kinds[1], namespace: everywhere}, resource: kinds[1].at("v1")}
 	for _, name := range objects {
-		f.objects["ns/"+name] = &object{uid: types.UID(name), generation: 1}
+		f.objects["ns/"+name] = &stored{uid: types.UID(name), generation: 1}
 	}
 	taken, now := new(writtenEvents), time.Unix(1e9, 0)
 	w := newEventWriter(taken, func(string, string) *follower { return f })

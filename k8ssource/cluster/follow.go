@@ -208,12 +208,12 @@ func (f *follower) observe(ctx context.Context, err error) {
 			f.changed()
 		}
 	case err == nil && apierrors.IsForbidden(before):
-		logger().Info("may read the objects now", zap.String("kind", f.String()))
+		logger().Info("permission to read objects granted", zap.String("kind", f.String()))
 	case err == nil || !answered(err) || apierrors.IsNotFound(err):
 		// A connection reports itself, and a kind that is gone is found out about.
 	case apierrors.IsForbidden(err) && !apierrors.IsForbidden(before):
-		logger().Error("may not read the objects, and waits until it may; "+f.rule(), zap.String("kind", f.String()), zap.Error(err))
+		logger().Error("no permission to read objects; waiting for it", zap.String("kind", f.String()), zap.String("fix", f.rule()), zap.Error(err))
 	case attempts == 1:
-		logger().Warn("cannot read the objects for now", zap.String("kind", f.String()), zap.Error(err))
+		logger().Warn("cannot read objects; retrying", zap.String("kind", f.String()), zap.Error(err))
 	}
 }

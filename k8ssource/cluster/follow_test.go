@@ -14,7 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 )
 
 // TestRefusalsOfWhatIsOptional holds that a refusal is left to the controller as long
@@ -37,7 +37,7 @@ func TestRefusalsOfWhatIsOptional(t *testing.T) {
 	}()
 	var policies kind
 	for _, k := range kinds {
-		if k.name == k8ssource.KindAuthorizationPolicy {
+		if k.name == object.KindAuthorizationPolicy {
 			policies = k
 		}
 	}
@@ -54,7 +54,7 @@ func TestRefusalsOfWhatIsOptional(t *testing.T) {
 		}
 		return strings.Count(string(data), text)
 	}
-	const complaint = "may not read the objects, and waits until it may; a Role in namespace shop needs the rule"
+	const complaint = "no permission to read objects; waiting for it"
 	f.observe(t.Context(), forbidden)
 	if logged(complaint) != 0 || changes != 1 {
 		t.Errorf("before anything was read there are %d complaints, and %d changes", logged(complaint), changes)
@@ -66,11 +66,11 @@ func TestRefusalsOfWhatIsOptional(t *testing.T) {
 	for range 2 {
 		f.observe(t.Context(), forbidden)
 	}
-	if n := logged(complaint); n != 1 {
-		t.Errorf("after something was read there are %d complaints, want one", n)
+	if n, m := logged(complaint), logged("a Role in namespace shop needs the rule"); n != 1 || m != 1 {
+		t.Errorf("after something was read there are %d complaints, %d with the rule, want one", n, m)
 	}
 	f.observe(t.Context(), nil)
-	if n := logged("may read the objects now"); n == 0 {
+	if n := logged("permission to read objects granted"); n == 0 {
 		t.Error("the log does not say that they may be read again")
 	}
 }

@@ -78,8 +78,8 @@ func (o *others) look(ctx context.Context, workloads map[otherWorkload]bool) {
 			state = ""
 			if apierrors.IsForbidden(err) && !o.logged {
 				o.logged = true
-				logger().Warn("cannot see which other workloads still run, so what those that are gone wrote into statuses stays; "+
-					"a ClusterRole needs the rule {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get]}", zap.Error(err))
+				logger().Warn("no permission to see which other workloads still run; the statuses of workloads that are gone stay",
+					zap.String("fix", "a ClusterRole needs the rule {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get]}"), zap.Error(err))
 			}
 		}
 		if last, known := o.found[w]; !known || last.state != state || state == "" {

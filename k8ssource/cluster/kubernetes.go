@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/internal/placeholder"
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -34,13 +34,11 @@ const readyWait = 30 * time.Second
 // Kubernetes takes providers and routes from the LLMProvider and LLMRoute objects
 // of a cluster, and who may call from Istio's AuthorizationPolicy and
 // RequestAuthentication objects, and follows them as they change. Services and Istio
-// Gateways are heeded, and of the Secrets only those that the objects refer to are
-// read.
+// Gateways are honored, and only those Secrets are read that the objects refer to.
 //
-// A change is in force within a second. While the API server cannot be reached,
-// what was read last stays in use; before anything was read, requests are answered
-// with 503. An object that is wrong is left out and reported; requests for its host
-// are answered with 503.
+// A change takes effect within a second. While the API server cannot be reached, what
+// was read last stays in use; before anything was read, requests get a 503. An object
+// that is wrong is left out and reported; requests for its host get a 503.
 type Kubernetes struct {
 	// The kubeconfig file with the address of the API server and the credentials.
 	// Default: those of the pod.
@@ -54,7 +52,7 @@ type Kubernetes struct {
 	// the pod: its namespace from the ServiceAccount, its labels from
 	// `/etc/podinfo/labels` unless labels_file says otherwise, its workload's name from the labels `service.istio.io/canonical-name`,
 	// `app.kubernetes.io/name` or `app`. Namespace and labels are required.
-	k8ssource.SourceOptions
+	source.Settings
 
 	// The namespaces whose objects are followed, of which `.` is the workload's own.
 	// In each of them a Role is enough then. What is elsewhere, in the root namespace
@@ -66,10 +64,14 @@ type Kubernetes struct {
 	// `off`. A sidecar needs neither. Default: `on`.
 	Gateways string `json:"gateways,omitempty"`
 
-	// Whether what became of the objects is written into their status, and events
-	// about what is wrong with them: `on` or `off`. One gateway of the workload does
-	// it. Default: `on`.
+	// Whether the outcome is written into the objects' status, with events about what is
+	// wrong with them: `on` or `off`. One gateway of the workload does it. Default: `on`.
 	Status string `json:"status,omitempty"`
+
+	// Where clients reach the Gateways of Gateway API that are served here: IP addresses or
+	// host names, such as those of the load balancer in front. They are written into
+	// `status.addresses` of each. Default: nothing is written there.
+	GatewayAddresses []string `json:"gateway_addresses,omitempty"`
 
 	// The Lease in the workload's namespace by which its gateways decide which of
 	// them writes. Default: `llm-gateway-` and the workload's name.
@@ -114,7 +116,13 @@ func (k *Kubernetes) Validate() error {
 			return fmt.Errorf("%s %q is neither on nor off", option, value)
 		}
 	}
-	if err := k8ssource.CheckNamespaces(k.Namespaces); err != nil {
+	if err := source.CheckNamespaces(k.Namespaces); err != nil {
+		return err
+	}
+	if len(k.GatewayAddresses) > 0 && len(k.GatewayNetworks) > 0 {
+		return errors.New("gateway_addresses and gateway_networks cannot both be set; leave out gateway_addresses: each Gateway's status has its own address")
+	}
+	if _, err := gatewayAddresses(k.GatewayAddresses); err != nil {
 		return err
 	}
 	if k.Injection != nil {
@@ -122,7 +130,7 @@ func (k *Kubernetes) Validate() error {
 			return err
 		}
 	}
-	return k.SourceOptions.Validate()
+	return k.Settings.Validate()
 }
 
 // Start implements llmroute.Source. The error is a workload that is not known, or
@@ -138,7 +146,7 @@ func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) er
 		lease = leaseName(options.Workload)
 	}
 	if lease == "" && k.Injection != nil {
-		return fmt.Errorf("injection: the workload's name is not known, so its gateways cannot decide which of them keeps the certificates; write the option workload or lease, or set %s", k8ssource.EnvWorkload)
+		return fmt.Errorf("injection: the workload's name is not known, so its gateways cannot decide which of them keeps the certificates; write the option workload or lease, or set %s", source.EnvWorkload)
 	}
 	config, err := k.restConfig()
 	if err != nil {
@@ -165,9 +173,10 @@ func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) er
 	switch {
 	case k.Status == off:
 	case options.Workload == "": // a status says whose it is
-		logger().Warn("the status of objects is not written, since the workload's name is not known; write the option workload, or set " + k8ssource.EnvWorkload)
+		logger().Warn("object status disabled: workload name unknown; set the option workload or " + source.EnvWorkload)
 	default:
 		c.status = newStatusWriter(options, lease, clients, c.follower)
+		c.status.addresses, _ = gatewayAddresses(k.GatewayAddresses) // as Validate has seen
 		writers = append(writers, c.status.run)
 	}
 	if len(writers) > 0 {
@@ -198,7 +207,7 @@ func holdBack(ctx context.Context, ready <-chan struct{}, most time.Duration, re
 			return
 		case <-ready:
 		case <-time.After(most):
-			logger().Warn("the webhook of the injection is not ready; the gateway goes on without it until it is")
+			logger().Warn("injection webhook not ready; serving without it until it is")
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -5,8 +5,8 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/internal/placeholder"
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 )
 
 // UnmarshalCaddyfile sets up the source from Caddyfile tokens. Syntax:
@@ -24,6 +24,7 @@ import (
 //		selectors_from <namespace> ...
 //		ambient_credentials <namespace> ...
 //		port_map       <port>:<port> ...
+//		gateway_networks <network> ...
 //		mesh_listen    <address>
 //		outbound_traffic_policy ALLOW_ANY|REGISTRY_ONLY
 //		allow_any_host
@@ -34,6 +35,7 @@ import (
 //			timeout     <duration>
 //		}
 //		status         on|off
+//		gateway_addresses <address> ...
 //		lease          <name>
 //		injection      <webhook> { ... }
 //	}
@@ -79,7 +81,17 @@ func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string
 			return d.Err("namespaces needs at least one, such as . for the workload's own")
 		}
 		k.Namespaces = args
-		if err := k8ssource.CheckNamespaces(args); err != nil {
+		if err := source.CheckNamespaces(args); err != nil {
+			return d.WrapErr(err)
+		}
+		return nil
+	}
+	if option == "gateway_addresses" {
+		if len(args) == 0 {
+			return d.Err("gateway_addresses needs at least one, such as 203.0.113.7 or llm.example.com")
+		}
+		k.GatewayAddresses = args
+		if _, err := gatewayAddresses(args); err != nil {
 			return d.WrapErr(err)
 		}
 		return nil
@@ -89,7 +101,7 @@ func (k *Kubernetes) option(d *caddyfile.Dispenser, option string, args []string
 	}[option]
 	switch {
 	case to == nil:
-		return d.Errf("source kubernetes has no option %s; its options are %s, namespaces, gateways, kubeconfig, context, status, lease and injection", options.Quoted(option), k8ssource.SourceOptionNames)
+		return d.Errf("source kubernetes has no option %s; its options are %s, namespaces, gateways, kubeconfig, context, status, gateway_addresses, lease and injection", options.Quoted(option), source.OptionNames)
 	case len(args) != 1 || args[0] == "":
 		return d.Errf("%s takes one value", option)
 	}

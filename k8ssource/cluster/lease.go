@@ -63,14 +63,14 @@ func (e *election) run(ctx context.Context, lead func(context.Context)) {
 				OnStartedLeading: func(ctx context.Context) {
 					e.leading.Lock() // until the last one has noticed its end
 					defer e.leading.Unlock()
-					logger().Info("this gateway is the one that writes from now on", zap.String("lease", e.namespace+"/"+e.name))
+					logger().Info("became leader", zap.String("lease", e.namespace+"/"+e.name))
 					lead(ctx)
 				},
 				OnStoppedLeading: func() {},
 			},
 		})
 		if err != nil {
-			logger().Error("cannot decide which gateway writes", zap.Error(err))
+			logger().Error("leader election failed; retrying", zap.Error(err))
 			return
 		}
 		elector.Run(ctx)
@@ -99,13 +99,13 @@ func (l *observedLock) Update(ctx context.Context, record resourcelock.LeaderEle
 func (e *election) observe(err error) error {
 	if apierrors.IsForbidden(err) {
 		e.refused.Do(func() {
-			needs := fmt.Sprintf("a Role in namespace %s needs the rules {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]} and "+
+			fix := fmt.Sprintf("a Role in namespace %s needs the rules {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]} and "+
 				"{apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [%s], verbs: [get, update]}", e.namespace, e.name)
 			if e.required {
-				logger().Error("nothing is written to the cluster, such as the certificates of the injection, without which it does not work: "+needs, zap.Error(err))
+				logger().Error("no permission for leader election; nothing is written to the cluster, and the sidecar injection does not work without its certificates", zap.String("fix", fix), zap.Error(err))
 				return
 			}
-			logger().Warn("nothing is written to the cluster, such as the status of objects: "+needs+"; or write the option status off", zap.Error(err))
+			logger().Warn("no permission for leader election; nothing is written to the cluster, such as the status of objects", zap.String("fix", fix+"; or set status off"), zap.Error(err))
 		})
 	}
 	return err

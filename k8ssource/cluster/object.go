@@ -10,31 +10,33 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 )
 
 // lastApplied is where kubectl keeps a copy of the object, keys included.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// object is one object of the API server in its decoded form, the only one that is
+// stored is one object of the API server in its decoded form, the only one that is
 // kept.
-type object struct {
+type stored struct {
 	uid             types.UID
 	resourceVersion string
 	// content is a hash of what the configuration can depend on: all but the
 	// status and the notes of the API server.
 	content [sha256.Size]byte
 	// decoded is the same for as long as the content is.
-	decoded *k8ssource.Objects
+	decoded *object.Set
 
 	generation int64
 	status     v1beta1.Status
-	parents    []any // of the status of an InferencePool, with what others wrote
+	rawStatus  map[string]any // of an object of Gateway API
+	parents    []any          // of the status of an InferencePool, with what others wrote
 }
 
 // decode makes an object of what the API server has sent, which it may change.
-func (k kind) decode(from runtime.Object) (*object, error) {
+func (k kind) decode(from runtime.Object) (*stored, error) {
 	var tree map[string]any
 	switch from := from.(type) {
 	case *unstructured.Unstructured:
@@ -44,14 +46,17 @@ func (k kind) decode(from runtime.Object) (*object, error) {
 		tree = map[string]any{"apiVersion": k.versions[0], "kind": k.name, "metadata": map[string]any{
 			"name": from.Name, "namespace": from.Namespace, "uid": string(from.UID), "resourceVersion": from.ResourceVersion,
 		}}
+		if k.name == kindNamespace { // of which the labels count as well
+			(&unstructured.Unstructured{Object: tree}).SetLabels(from.Labels)
+		}
 	default:
 		return nil, fmt.Errorf("the API server sent a %T", from)
 	}
-	if k.name == k8ssource.KindPod {
+	if k.name == object.KindPod {
 		tree = endpointOnly(tree)
 	}
 	meta := unstructured.Unstructured{Object: tree}
-	o := &object{uid: meta.GetUID(), resourceVersion: meta.GetResourceVersion(), generation: meta.GetGeneration()}
+	o := &stored{uid: meta.GetUID(), resourceVersion: meta.GetResourceVersion(), generation: meta.GetGeneration()}
 	meta.SetManagedFields(nil)
 	unstructured.RemoveNestedField(tree, "metadata", "annotations", lastApplied)
 	data, err := json.Marshal(tree)
@@ -59,15 +64,21 @@ func (k kind) decode(from runtime.Object) (*object, error) {
 		return nil, err
 	}
 	// Numbers are those of JSON again, as in a file.
-	if o.decoded, err = k8ssource.DecodeObject(data); err != nil {
+	if o.decoded, err = object.DecodeObject(data); err != nil {
 		return nil, err
 	}
 	o.takeStatus()
-	if k.name == k8ssource.KindInferencePool {
+	if k.name == object.KindInferencePool {
 		o.parents, _, _ = unstructured.NestedSlice(tree, "status", "parents")
 	}
-	if k.name != k8ssource.KindPod { // of which it is all that counts
+	if k.group == gatewayapi.Group {
+		o.rawStatus, _, _ = unstructured.NestedMap(tree, "status")
+	}
+	if k.name != object.KindPod { // of which it is all that counts
 		delete(tree, "status")
+	}
+	if addresses, ok := o.rawStatus["addresses"]; ok && k.name == gatewayapi.KindGateway { // which all replicas go by
+		tree["status"] = map[string]any{"addresses": addresses}
 	}
 	meta.SetResourceVersion("")
 	if data, err = json.Marshal(tree); err != nil {
@@ -81,7 +92,7 @@ func (k kind) decode(from runtime.Object) (*object, error) {
 // often than that, and is nobody's business here.
 func endpointOnly(pod map[string]any) map[string]any {
 	in := unstructured.Unstructured{Object: pod}
-	out := unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": k8ssource.KindPod}}
+	out := unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": object.KindPod}}
 	out.SetNamespace(in.GetNamespace())
 	out.SetName(in.GetName())
 	out.SetUID(in.GetUID())
@@ -100,12 +111,16 @@ func endpointOnly(pod map[string]any) map[string]any {
 	return out.Object
 }
 
-// takeStatus keeps the status of an LLMProvider or LLMRoute.
-func (o *object) takeStatus() {
+// takeStatus keeps the status of an object of the gateway's own kinds.
+func (o *stored) takeStatus() {
 	switch d := o.decoded; {
 	case len(d.Providers) > 0:
 		o.status = d.Providers[0].Object.Status
 	case len(d.Routes) > 0:
 		o.status = d.Routes[0].Object.Status
+	case len(d.Limits) > 0:
+		o.status = d.Limits[0].Object.Status
+	case len(d.LLMPolicies) > 0:
+		o.status = d.LLMPolicies[0].Object.Status
 	}
 }

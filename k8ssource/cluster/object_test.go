@@ -17,7 +17,7 @@ const testProvider = `{
 	"status": {"workload": "n/gw"}
 }`
 
-func decodeTest(t *testing.T, change func(*unstructured.Unstructured)) *object {
+func decodeTest(t *testing.T, change func(*unstructured.Unstructured)) *stored {
 	t.Helper()
 	u := new(unstructured.Unstructured)
 	if err := u.UnmarshalJSON([]byte(testProvider)); err != nil {
@@ -84,7 +84,7 @@ func TestDecodeMetadata(t *testing.T) {
 func TestStoreKeepsWhatDidNotChange(t *testing.T) {
 	changed, touched := 0, 0
 	s := newStore(kinds[0], hooks{func() { changed++ }, func() { touched++ }})
-	put := func(change func(*unstructured.Unstructured)) *object {
+	put := func(change func(*unstructured.Unstructured)) *stored {
 		t.Helper()
 		u := new(unstructured.Unstructured)
 		if err := u.UnmarshalJSON([]byte(testProvider)); err != nil {

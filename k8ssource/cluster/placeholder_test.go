@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-llm/gateway/internal/placeholder"
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 )
 
 // TestNoOptionTakesAPlaceholder is that of package k8ssource, for this source.
@@ -46,7 +46,7 @@ func TestNoOptionTakesAPlaceholder(t *testing.T) {
 	if tried < 15 {
 		t.Errorf("only %d options were tried", tried)
 	}
-	options := append(strings.Split(k8ssource.SourceOptionNames, ", "), "namespaces", "gateways", "kubeconfig", "context", "status", "lease")
+	options := append(strings.Split(source.OptionNames, ", "), "namespaces", "gateways", "kubeconfig", "context", "status", "lease")
 	for _, option := range append(options, "injection", "injection w {\n options", "injection w {\n listen", "injection w {\n secret", "injection w {\n ca_lifetime") {
 		text := "kubernetes {\n " + option + " {env.X}\n}" + strings.Repeat("\n}", strings.Count(option, "{"))
 		if err := new(Kubernetes).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text)); err == nil || !strings.Contains(err.Error(), "{env.X} is not replaced here") {

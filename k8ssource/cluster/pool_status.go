@@ -10,13 +10,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 )
 
 const (
 	// controllerPrefix begins the controllerName of what the gateway of a workload writes
 	// into the status of an InferencePool; the workload follows, so that gateways of
 	// several workloads leave each other's entries alone.
-	controllerPrefix = k8ssource.Group + "/llm-gateway/"
+	controllerPrefix = object.Group + "/llm-gateway/"
 	// maxParents is the most entries that the API allows.
 	maxParents = 32
 )

@@ -7,20 +7,20 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 )
 
 // references follows the single objects that others refer to, each by a watch of
 // its own, so that no others are read. It is not safe for concurrent use.
 type references struct {
-	begin     func(context.Context, k8ssource.Reference) *follower
-	followers map[k8ssource.Reference]*follower
+	begin     func(context.Context, object.Reference) *follower
+	followers map[object.Reference]*follower
 }
 
 // follow begins to follow what is new in the list, and stops with what is no longer
 // in it.
-func (r *references) follow(ctx context.Context, list []k8ssource.Reference) {
-	wanted := make(map[k8ssource.Reference]bool, len(list))
+func (r *references) follow(ctx context.Context, list []object.Reference) {
+	wanted := make(map[object.Reference]bool, len(list))
 	for _, ref := range list {
 		wanted[ref] = true
 		if r.followers[ref] == nil {
@@ -47,18 +47,20 @@ func (r *references) pending() bool {
 }
 
 // addTo adds the objects to others.
-func (r *references) addTo(objects *k8ssource.Objects) {
+func (r *references) addTo(objects *object.Set) {
 	for ref, f := range r.followers {
-		found := new(k8ssource.Objects)
+		found := new(object.Set)
 		for _, o := range f.list() {
 			found.Add(o.decoded)
 		}
 		if fault := f.fault(); fault != nil {
 			switch ref.Kind {
-			case k8ssource.KindPod:
+			case object.KindPod:
 				objects.Pools = withoutPods(objects.Pools, ref, fault)
-			case k8ssource.KindService: // of which the name alone is known otherwise
-			case k8ssource.KindSecret:
+			case object.KindEndpointSlice:
+				found.EndpointSlices = append(found.EndpointSlices, unknownEndpoints(ref, fault))
+			case object.KindService: // of which the name alone is known otherwise
+			case object.KindSecret:
 				found.Secrets = faulty(found.Secrets, ref, fault)
 			default:
 				found.ConfigMaps = faulty(found.ConfigMaps, ref, fault)
@@ -69,10 +71,10 @@ func (r *references) addTo(objects *k8ssource.Objects) {
 }
 
 // withoutPods adds to the pools with these pods that they cannot be read.
-func withoutPods(pools []*k8ssource.Item[k8ssource.InferencePool], ref k8ssource.Reference, fault *k8ssource.Fault) []*k8ssource.Item[k8ssource.InferencePool] {
+func withoutPods(pools []*object.Item[object.InferencePool], ref object.Reference, fault *object.Fault) []*object.Item[object.InferencePool] {
 	out := slices.Clone(pools)
 	for i, item := range out {
-		if k8ssource.PodReference(&item.Object) == ref {
+		if object.PodReference(&item.Object) == ref {
 			with := *item
 			with.Faults = append(slices.Clone(item.Faults), *fault)
 			out[i] = &with
@@ -81,46 +83,56 @@ func withoutPods(pools []*k8ssource.Item[k8ssource.InferencePool], ref k8ssource
 	return out
 }
 
+// unknownEndpoints stands for the EndpointSlices of a Service that cannot be read.
+func unknownEndpoints(ref object.Reference, fault *object.Fault) *object.Item[object.EndpointSlice] {
+	item := &object.Item[object.EndpointSlice]{Faults: []object.Fault{*fault}}
+	item.Object.Namespace, item.Object.Labels = ref.Namespace, ref.SliceLabels()
+	return item
+}
+
 // faulty is the object that was read, or an empty one, with one fault more.
 func faulty[T any, P interface {
 	*T
 	metav1.Object
-}](read []*k8ssource.Item[T], ref k8ssource.Reference, fault *k8ssource.Fault) []*k8ssource.Item[T] {
-	item := new(k8ssource.Item[T])
+}](read []*object.Item[T], ref object.Reference, fault *object.Fault) []*object.Item[T] {
+	item := new(object.Item[T])
 	if len(read) > 0 {
 		*item = *read[0]
 	}
 	P(&item.Object).SetNamespace(ref.Namespace)
 	P(&item.Object).SetName(ref.Name)
 	item.Faults = append(item.Faults[:len(item.Faults):len(item.Faults)], *fault)
-	return []*k8ssource.Item[T]{item}
+	return []*object.Item[T]{item}
 }
 
 // fault is what is to be said of a single object that cannot be read. What was read
 // before stays in use.
-func (f *follower) fault() *k8ssource.Fault {
+func (f *follower) fault() *object.Fault {
 	attempts, err := f.failure()
 	synced := f.isSynced()
-	forbidden, unknown := k8ssource.ReasonSecretForbidden, k8ssource.ReasonInvalidSecret
-	if f.kind.name == k8ssource.KindPod {
-		forbidden, unknown = k8ssource.ReasonPodsForbidden, k8ssource.ReasonNoEndpoints
+	forbidden, unknown := object.ReasonSecretForbidden, object.ReasonInvalidSecret
+	if f.kind.name == object.KindPod || f.kind.name == object.KindEndpointSlice {
+		forbidden, unknown = object.ReasonPodsForbidden, object.ReasonNoEndpoints
 	}
-	if f.kind.name == k8ssource.KindConfigMap {
-		forbidden, unknown = k8ssource.ReasonMeshForbidden, k8ssource.ReasonInvalidMesh
+	if f.kind.name == object.KindConfigMap {
+		forbidden, unknown = object.ReasonMeshForbidden, object.ReasonInvalidMesh
 	}
 	switch {
 	case apierrors.IsForbidden(err) && (!synced || attempts >= enough):
-		return &k8ssource.Fault{Reason: forbidden, Message: "the gateway may not read " + f.what() + "; " + f.rule(), Used: synced && len(f.list()) > 0}
+		return &object.Fault{Reason: forbidden, Message: "the gateway may not read " + f.what() + "; " + f.rule(), Used: synced && len(f.list()) > 0}
 	case !synced:
-		return &k8ssource.Fault{Reason: unknown, Message: "the API server has not given " + f.what() + " yet"}
+		return &object.Fault{Reason: unknown, Message: "the API server has not given " + f.what() + " yet"}
 	}
 	return nil
 }
 
 // what is what of an object a fault is about.
 func (f *follower) what() string {
-	if f.kind.name == k8ssource.KindPod {
+	switch f.kind.name {
+	case object.KindPod:
 		return "the pods that the selector matches"
+	case object.KindEndpointSlice:
+		return "the EndpointSlices of the Service"
 	}
 	return "it"
 }

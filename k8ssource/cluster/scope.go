@@ -3,7 +3,7 @@ package cluster
 import (
 	"slices"
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 )
 
 // everywhere is the namespace of what follows the objects of all namespaces.
@@ -24,13 +24,14 @@ func newScope(namespaces []string, own string, gateways bool) scope {
 	if len(namespaces) > 0 {
 		s.namespaces = nil
 		for _, n := range namespaces {
-			if n == k8ssource.OwnNamespace {
+			if n == source.OwnNamespace {
 				n = own
 			}
 			s.namespaces = append(s.namespaces, n)
 		}
 		slices.Sort(s.namespaces)
 		s.namespaces = slices.Compact(s.namespaces)
+		s.kinds = slices.DeleteFunc(slices.Clone(s.kinds), func(k kind) bool { return k.clusterWide })
 	}
 	return s
 }

@@ -14,7 +14,7 @@ func TestOptionsRepeatNoSecret(t *testing.T) {
 	var texts []string
 	for _, value := range []string{secret, "a " + secret, secret + "_", secret + "{env.X}", "https://u:" + secret + "@a/?key=" + secret} {
 		texts = append(texts, "kubernetes "+value)
-		for _, option := range []string{"", "namespaces", "gateways", "kubeconfig", "context", "status", "lease", "labels", "port_map", "mesh_listen", "injection"} {
+		for _, option := range []string{"", "namespaces", "gateways", "kubeconfig", "context", "status", "gateway_addresses", "lease", "labels", "port_map", "gateway_networks", "mesh_listen", "injection"} {
 			texts = append(texts, "kubernetes {\n "+option+" "+value+"\n}")
 		}
 		for _, option := range []string{"", "options", "listen", "secret", "ca_lifetime"} {

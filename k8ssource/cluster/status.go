@@ -16,6 +16,9 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
+	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -36,8 +39,9 @@ const (
 
 // translated is a state with the objects it was made of.
 type translated struct {
-	objects *k8ssource.Objects
+	objects *object.Set
 	state   *llmroute.State
+	api     func(unbound map[string]bool) []k8ssource.APIStatus
 }
 
 // statusWriter writes what became of the objects into their status, and has events
@@ -62,6 +66,8 @@ type statusWriter struct {
 	missing map[types.UID]bool // statuses that were not found
 	paused  map[part]time.Time // until when they are left alone
 	logged  map[part]bool      // those whose problem is logged
+
+	addresses []k8ssource.APIAddress // of Gateways, none if nothing is to be written
 }
 
 // sent is a status that was written.
@@ -70,7 +76,7 @@ type sent struct {
 	want []metav1.Condition
 }
 
-func newStatusWriter(options k8ssource.SourceOptions, lease string, c *clients, follower func(kind, namespace string) *follower) *statusWriter {
+func newStatusWriter(options source.Settings, lease string, c *clients, follower func(kind, namespace string) *follower) *statusWriter {
 	return &statusWriter{
 		client: c.statuses, events: newEventWriter(c.events, follower), options: options.Options(), workload: options.Namespace + "/" + options.Workload, lease: lease,
 		others: newOthers(c.leases), follower: follower, wake: make(chan struct{}, 1),
@@ -78,8 +84,8 @@ func newStatusWriter(options k8ssource.SourceOptions, lease string, c *clients, 
 }
 
 // offer hands over what there is to say.
-func (w *statusWriter) offer(objects *k8ssource.Objects, state *llmroute.State) {
-	w.latest.Store(&translated{objects, state})
+func (w *statusWriter) offer(objects *object.Set, state *llmroute.State, api func(map[string]bool) []k8ssource.APIStatus) {
+	w.latest.Store(&translated{objects, state, api})
 	w.touched()
 }
 
@@ -107,7 +113,7 @@ func (w *statusWriter) notListening() map[string]bool {
 
 // run writes until ctx is done.
 func (w *statusWriter) run(ctx context.Context) {
-	logger().Info("this gateway writes the status of objects from now on")
+	logger().Info("writing object status")
 	w.sent, w.missing = make(map[types.UID]sent), make(map[types.UID]bool)
 	w.paused, w.logged = make(map[part]time.Time), make(map[part]bool)
 	ended := make(chan struct{})
@@ -153,7 +159,7 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 	}
 	for _, outcome := range k8ssource.PoolOutcomes(t.objects, t.state, w.options) {
 		seen[outcome.Object.UID] = true
-		f := w.follower(k8ssource.KindInferencePool, outcome.Object.Namespace)
+		f := w.follower(object.KindInferencePool, outcome.Object.Namespace)
 		if f == nil || time.Now().Before(w.paused[f.part()]) {
 			continue
 		}
@@ -162,6 +168,24 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 		}
 		if ctx.Err() != nil || w.latest.Load() != t {
 			return
+		}
+	}
+	if t.api != nil {
+		for _, status := range t.api(w.notListening()) {
+			seen[status.Object.GetUID()] = true
+			if status.Kind == gatewayapi.KindGateway && len(status.Addresses) == 0 {
+				status.Addresses = w.addresses
+			}
+			f := w.follower(status.Kind+"."+gatewayapi.Group, status.Object.GetNamespace())
+			if f == nil || time.Now().Before(w.paused[f.part()]) {
+				continue
+			}
+			if err := w.writeAPI(ctx, f, &status); err != nil {
+				w.failed(f, err)
+			}
+			if ctx.Err() != nil || w.latest.Load() != t {
+				return
+			}
 		}
 	}
 	w.events.offer(t.state.Findings)
@@ -208,7 +232,7 @@ func (w *statusWriter) write(ctx context.Context, f *follower, outcome k8ssource
 }
 
 // patch writes a status over the version that was seen.
-func (w *statusWriter) patch(ctx context.Context, f *follower, current *object, name types.NamespacedName, next map[string]any, want []metav1.Condition) error {
+func (w *statusWriter) patch(ctx context.Context, f *follower, current *stored, name types.NamespacedName, next map[string]any, want []metav1.Condition) error {
 	data, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": current.uid, "resourceVersion": current.resourceVersion}, "status": next,
 	})
@@ -243,11 +267,11 @@ func (w *statusWriter) failed(f *follower, err error) {
 	kind := zap.String("kind", f.String())
 	switch {
 	case apierrors.IsForbidden(err):
-		logger().Warn(fmt.Sprintf("may not write the status of objects; %s needs the rule {apiGroups: [%s], resources: [%s/status], verbs: [patch]}, or write the option status off",
-			f.role(), f.kind.group, f.kind.resource), kind, zap.Error(err))
+		logger().Warn("no permission to write object status", kind, zap.String("fix", fmt.Sprintf("%s needs the rule {apiGroups: [%s], resources: [%s/status], verbs: [patch]}; or set status off",
+			f.role(), f.kind.group, f.kind.resource)), zap.Error(err))
 	case apierrors.IsNotFound(err):
-		logger().Warn("the kind has no status; install the gateway's own CRDs, or write the option status off", kind, zap.Error(err))
+		logger().Warn("kind has no status subresource; install the gateway's own CRDs, or set status off", kind, zap.Error(err))
 	default:
-		logger().Warn("cannot write the status of objects for now", kind, zap.Error(err))
+		logger().Warn("cannot write object status; retrying", kind, zap.Error(err))
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 )
 
 // store holds the objects of one list and watch, decoded. It is what a reflector
@@ -21,7 +21,7 @@ type store struct {
 	of kind
 
 	mu      sync.Mutex
-	objects map[string]*object // by namespace/name
+	objects map[string]*stored // by namespace/name
 	synced  bool               // there was a complete list
 }
 
@@ -32,7 +32,7 @@ type hooks struct {
 }
 
 func newStore(k kind, h hooks) *store {
-	return &store{hooks: h, of: k, objects: make(map[string]*object)}
+	return &store{hooks: h, of: k, objects: make(map[string]*stored)}
 }
 
 // Add implements cache.ReflectorStore.
@@ -76,7 +76,7 @@ func (s *store) Delete(obj any) error {
 // Replace implements cache.ReflectorStore. Objects that are known are not decoded
 // again.
 func (s *store) Replace(list []any, _ string) error {
-	objects := make(map[string]*object, len(list))
+	objects := make(map[string]*stored, len(list))
 	changed := false
 	for _, obj := range list {
 		key, o, err := s.decode(obj)
@@ -102,13 +102,13 @@ func (s *store) Replace(list []any, _ string) error {
 // Resync implements cache.ReflectorStore.
 func (s *store) Resync() error { return nil }
 
-func (s *store) get(key string) *object {
+func (s *store) get(key string) *stored {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.objects[key]
 }
 
-func (s *store) decode(obj any) (key string, o *object, err error) {
+func (s *store) decode(obj any) (key string, o *stored, err error) {
 	from, ok := obj.(runtime.Object)
 	if !ok {
 		return "", nil, fmt.Errorf("the API server sent a %T", obj)
@@ -125,8 +125,8 @@ func (s *store) decode(obj any) (key string, o *object, err error) {
 	if o, err = s.of.decode(from); err != nil {
 		// The API server takes nothing that cannot be read. If it ever does, the
 		// object is as good as not there.
-		logger().Error("object cannot be read", zap.String("kind", s.of.name), zap.String("object", key), zap.Error(err))
-		o = &object{uid: accessor.GetUID(), resourceVersion: accessor.GetResourceVersion(), decoded: new(k8ssource.Objects)}
+		logger().Error("object cannot be decoded", zap.String("kind", s.of.name), zap.String("object", key), zap.Error(err))
+		o = &stored{uid: accessor.GetUID(), resourceVersion: accessor.GetResourceVersion(), decoded: new(object.Set)}
 	}
 	if old != nil && old.content == o.content {
 		o.decoded = old.decoded // what was made of it is known by its address
@@ -142,10 +142,10 @@ func (s *store) isSynced() bool {
 }
 
 // list returns the objects by namespace and name.
-func (s *store) list() []*object {
+func (s *store) list() []*stored {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]*object, 0, len(s.objects))
+	out := make([]*stored, 0, len(s.objects))
 	for _, key := range slices.Sorted(maps.Keys(s.objects)) {
 		out = append(out, s.objects[key])
 	}

@@ -1,9 +1,14 @@
 package cluster
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+)
 
 // withheld keeps what was logged about objects that may not be read.
-type withheld struct{ without, waiting, pools string }
+type withheld struct{ without, waiting, optional string }
 
 // withheldFollowers are those of Gateways, and of the policies that hold at them,
 // that may not be read where only some namespaces are followed: a Role for a sidecar
@@ -11,7 +16,7 @@ type withheld struct{ without, waiting, pools string }
 // they hold at. It logs what is missing, once. c.mu must be held.
 func (c *controller) withheldFollowers() map[*follower]bool {
 	out := make(map[*follower]bool)
-	var without, waiting, pools []string
+	var without, waiting, optional, names []string
 	pending, served := false, false
 	for _, k := range c.scope.kinds { // Gateways come before policies
 		for _, p := range c.scope.parts(k) {
@@ -21,7 +26,10 @@ func (c *controller) withheldFollowers() map[*follower]bool {
 			case k.optional:
 				if f.isRefused() {
 					out[f] = true
-					pools = append(pools, f.rule())
+					optional = append(optional, f.rule())
+					if !slices.Contains(names, k.name) {
+						names = append(names, k.name)
+					}
 				}
 			case f.isRefused() && (k.name == kindGateway || !served && !pending):
 				out[f] = true
@@ -36,17 +44,17 @@ func (c *controller) withheldFollowers() map[*follower]bool {
 	}
 	if text := strings.Join(without, ", "); text != c.withheld.without {
 		if c.withheld.without = text; text != "" {
-			logger().Warn("goes on without Gateways and the policies for them, which it may not read; write the option gateways off if none is to be served; if they are, " + text)
+			logger().Warn("Gateways disabled: no permission to read them; grant it, or set gateways off", zap.String("fix", text))
 		}
 	}
-	if text := strings.Join(pools, ", "); text != c.withheld.pools {
-		if c.withheld.pools = text; text != "" {
-			logger().Warn("InferencePools are not used: no permission to read them; to use them, " + text)
+	if text := strings.Join(optional, ", "); text != c.withheld.optional {
+		if c.withheld.optional = text; text != "" {
+			logger().Warn("objects of these kinds are ignored: no permission to read them", zap.Strings("kinds", names), zap.String("fix", text))
 		}
 	}
 	if text := strings.Join(waiting, ", "); text != c.withheld.waiting {
 		if c.withheld.waiting = text; text != "" {
-			logger().Error("may not read the policies for the Gateways, and waits until it may; " + text)
+			logger().Error("no permission to read policies for the Gateways; waiting for it", zap.String("fix", text))
 		}
 	}
 	return out

@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 )
 
 // namespaceFile is where every pod finds its namespace, unless it has no
@@ -19,8 +19,8 @@ var canonicalNames = []string{"service.istio.io/canonical-name", "app.kubernetes
 
 // workload is the source's options with the workload filled in. The error says
 // what to set.
-func (k *Kubernetes) workload() (k8ssource.SourceOptions, error) {
-	o := k.SourceOptions
+func (k *Kubernetes) workload() (source.Settings, error) {
+	o := k.Settings
 	if err := o.FromEnvironment(os.LookupEnv); err != nil {
 		return o, err
 	}
@@ -28,13 +28,13 @@ func (k *Kubernetes) workload() (k8ssource.SourceOptions, error) {
 		data, err := os.ReadFile(namespaceFile)
 		if o.Namespace = strings.TrimSpace(string(data)); o.Namespace == "" {
 			return o, fmt.Errorf("the namespace of the gateway's workload is not known; write the option namespace, or set %s (%w)",
-				k8ssource.EnvNamespace, cause(err, namespaceFile))
+				source.EnvNamespace, cause(err, namespaceFile))
 		}
 	}
 	if o.Labels == nil {
 		if err := o.ReadLabels(); err != nil {
 			return o, fmt.Errorf("the labels of the gateway's workload are not known; write the option labels, set %s, or mount the pod's labels there with a downwardAPI volume (%w)",
-				k8ssource.EnvLabels, err)
+				source.EnvLabels, err)
 		}
 	}
 	for _, name := range canonicalNames {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 )
 
 func TestWorkload(t *testing.T) {
@@ -17,30 +17,30 @@ func TestWorkload(t *testing.T) {
 	}
 	fromFile := map[string]string{"app": "gw", "app.kubernetes.io/name": "gateway"}
 	for name, test := range map[string]struct {
-		options k8ssource.SourceOptions
+		options source.Settings
 		file    string
 		env     map[string]string
-		want    k8ssource.SourceOptions
+		want    source.Settings
 		err     string
 	}{
 		"the file": {
-			options: k8ssource.SourceOptions{Namespace: "ns"}, file: file,
-			want: k8ssource.SourceOptions{Namespace: "ns", Labels: fromFile, Workload: "gateway"},
+			options: source.Settings{Namespace: "ns"}, file: file,
+			want: source.Settings{Namespace: "ns", Labels: fromFile, Workload: "gateway"},
 		},
 		"the environment before the file": {
 			file: file, env: map[string]string{"LLM_NAMESPACE": "ns", "LLM_LABELS": "app=x"},
-			want: k8ssource.SourceOptions{Namespace: "ns", Labels: map[string]string{"app": "x"}, Workload: "x"},
+			want: source.Settings{Namespace: "ns", Labels: map[string]string{"app": "x"}, Workload: "x"},
 		},
 		"options before all": {
-			options: k8ssource.SourceOptions{Namespace: "ns", Labels: map[string]string{"a": "b"}, Workload: "w"}, file: file,
+			options: source.Settings{Namespace: "ns", Labels: map[string]string{"a": "b"}, Workload: "w"}, file: file,
 			env:  map[string]string{"LLM_NAMESPACE": "other", "LLM_LABELS": "app=x", "LLM_WORKLOAD": "y"},
-			want: k8ssource.SourceOptions{Namespace: "ns", Labels: map[string]string{"a": "b"}, Workload: "w"},
+			want: source.Settings{Namespace: "ns", Labels: map[string]string{"a": "b"}, Workload: "w"},
 		},
 		"no namespace": {
 			file: file, err: "the namespace of the gateway's workload is not known; write the option namespace, or set LLM_NAMESPACE (open /var/run/secrets",
 		},
 		"no labels": {
-			options: k8ssource.SourceOptions{Namespace: "ns"}, file: file + "-missing",
+			options: source.Settings{Namespace: "ns"}, file: file + "-missing",
 			err: "the labels of the gateway's workload are not known; write the option labels, set LLM_LABELS, or mount the pod's labels there with a downwardAPI volume (open " + file + "-missing",
 		},
 		"wrong labels": {env: map[string]string{"LLM_NAMESPACE": "ns", "LLM_LABELS": "app"}, err: `LLM_LABELS: "app" is not a label`},
@@ -49,7 +49,7 @@ func TestWorkload(t *testing.T) {
 			for name, value := range test.env {
 				t.Setenv(name, value)
 			}
-			k := &Kubernetes{SourceOptions: test.options}
+			k := &Kubernetes{Settings: test.options}
 			k.LabelsFile, test.want.LabelsFile = test.file, test.file
 			got, err := k.workload()
 			switch {

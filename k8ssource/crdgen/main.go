@@ -1,5 +1,5 @@
 // Command crdgen writes what is generated from the types in k8ssource/api: the
-// CustomResourceDefinitions of LLMProvider and LLMRoute into one folder, and the
+// CustomResourceDefinitions of the gateway's kinds into one folder, and the
 // deepcopy functions into another, a folder for each version. It must be run in
 // its own folder: "go generate ./k8ssource" does.
 package main
@@ -24,14 +24,23 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// api is the kinds of a package below k8ssource/api.
+type api struct {
+	group string
+	// storage is the version that the API server stores, and the name of the package:
+	// the one that manifests are written in.
+	storage string
+	// other is a version with the same schema, so that nothing is converted; or empty.
+	other string
+	kinds []string
+}
+
+var apis = []api{
+	{group: "istio.alibabacloud.com", storage: "v1beta1", other: "v1", kinds: []string{"LLMProvider", "LLMRoute"}},
+	{group: "caddy-llm.github.io", storage: "v1alpha1", kinds: []string{"LLMLimit", "LLMPolicy"}},
+}
+
 const (
-	group = "istio.alibabacloud.com"
-
-	// storage is the version that the API server stores: the one that manifests
-	// are written in. The other has the same schema, so nothing is converted.
-	storage = "v1beta1"
-	other   = "v1"
-
 	header = "# Generated from the Go types in k8ssource/api. To change it, change those and run: go generate ./k8ssource\n---\n"
 )
 
@@ -59,14 +68,23 @@ func definitions(source *packages.Config, dir string) error {
 	}
 	parser := &crd.Parser{Collector: &markers.Collector{Registry: registry}, Checker: &loader.TypeChecker{NodeFilters: []loader.NodeFilter{crd.Generator{}.CheckFilter()}}}
 	crd.AddKnownTypes(parser)
-	roots, err := loader.LoadRootsWithConfig(source, "./k8ssource/api/"+storage)
+	for _, a := range apis {
+		if err := a.definitions(parser, source, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *api) definitions(parser *crd.Parser, source *packages.Config, dir string) error {
+	roots, err := loader.LoadRootsWithConfig(source, "./k8ssource/api/"+a.storage)
 	if err != nil {
 		return err
 	}
 	parser.NeedPackage(roots[0])
-	parser.GroupVersions[roots[0]] = schema.GroupVersion{Group: group, Version: storage}
-	for _, kind := range []string{"LLMProvider", "LLMRoute"} {
-		kind := schema.GroupKind{Group: group, Kind: kind}
+	parser.GroupVersions[roots[0]] = schema.GroupVersion{Group: a.group, Version: a.storage}
+	for _, kind := range a.kinds {
+		kind := schema.GroupKind{Group: a.group, Kind: kind}
 		parser.NeedCRDFor(kind, nil)
 		if loader.PrintErrors(roots, packages.TypeError) {
 			return errors.New("the types in k8ssource/api cannot be used")
@@ -75,7 +93,7 @@ func definitions(source *packages.Config, dir string) error {
 		if !ok {
 			return fmt.Errorf("there is no type %s in k8ssource/api", kind.Kind)
 		}
-		if err := write(dir, &definition); err != nil {
+		if err := a.write(dir, &definition); err != nil {
 			return err
 		}
 	}
@@ -86,7 +104,14 @@ func definitions(source *packages.Config, dir string) error {
 // that name below dir.
 func deepcopies(source *packages.Config, dir string) error {
 	var generator genall.Generator = deepcopy.Generator{}
-	run, err := genall.Generators{&generator}.ForRootsWithConfig(source, "./k8ssource/api/"+storage, "./k8ssource/api/"+other)
+	var roots []string
+	for _, a := range apis {
+		roots = append(roots, "./k8ssource/api/"+a.storage)
+		if a.other != "" {
+			roots = append(roots, "./k8ssource/api/"+a.other)
+		}
+	}
+	run, err := genall.Generators{&generator}.ForRootsWithConfig(source, roots...)
 	if err != nil {
 		return err
 	}
@@ -109,13 +134,15 @@ func (v versionFolders) Open(pkg *loader.Package, name string) (io.WriteCloser, 
 	return os.Create(filepath.Join(dir, name))
 }
 
-func write(dir string, definition *apiext.CustomResourceDefinition) error {
+func (a *api) write(dir string, definition *apiext.CustomResourceDefinition) error {
 	first := &definition.Spec.Versions[0]
 	// What an API server knows of metadata is more than any text here.
 	first.Schema.OpenAPIV3Schema.Properties["metadata"] = apiext.JSONSchemaProps{Type: "object"}
-	second := first.DeepCopy()
-	second.Name, second.Storage = other, false
-	definition.Spec.Versions = append(definition.Spec.Versions, *second)
+	if a.other != "" {
+		second := first.DeepCopy()
+		second.Name, second.Storage = a.other, false
+		definition.Spec.Versions = append(definition.Spec.Versions, *second)
+	}
 
 	data, err := yaml.Marshal(map[string]any{
 		"apiVersion": definition.APIVersion,

@@ -10,6 +10,7 @@ import (
 
 	_ "github.com/caddy-llm/gateway/caddyfile"
 	_ "github.com/caddy-llm/gateway/k8ssource/cluster"
+	_ "github.com/caddy-llm/gateway/k8ssource/files"
 	"github.com/caddy-llm/gateway/k8ssource/inject"
 )
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/objectfile"
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -154,7 +155,7 @@ func readFile(cmd *cobra.Command, file string) ([]byte, error) {
 	if file != "-" {
 		return os.ReadFile(file)
 	}
-	return io.ReadAll(io.LimitReader(cmd.InOrStdin(), k8ssource.MaxFileSize+1))
+	return io.ReadAll(io.LimitReader(cmd.InOrStdin(), object.MaxFileSize+1))
 }
 
 // join puts a marker between two files, unless the second begins with one.

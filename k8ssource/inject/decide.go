@@ -15,7 +15,7 @@ const (
 	InjectLabel = "sidecar.llm-gateway/inject"
 )
 
-// Decision reports whether a pod gets the sidecar, and why or why not.
+// Decision reports whether the sidecar is injected into a pod, and why or why not.
 type Decision struct {
 	Inject bool
 

@@ -8,12 +8,13 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 	sigsyaml "sigs.k8s.io/yaml"
 
 	"github.com/caddy-llm/gateway/internal/objectfile"
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 )
 
 // manifests injects the pods in manifests.
@@ -23,8 +24,8 @@ type manifests struct {
 	note       func(origin, text string)
 }
 
-// object is what is read of any object.
-type object struct {
+// anyObject is what is read of any object.
+type anyObject struct {
 	APIVersion string   `json:"apiVersion"`
 	Kind       string   `json:"kind"`
 	Metadata   metadata `json:"metadata"`
@@ -57,7 +58,7 @@ var templates = map[string]template{
 // lookUp reads the labels of the namespaces in a file.
 func (m *manifests) lookUp(name string, data []byte) error {
 	return eachDocument(name, data, func(d document, value json.RawMessage) error {
-		return eachObject(value, "", func(o *object, _ json.RawMessage, _ string) error {
+		return eachObject(value, "", func(o *anyObject, _ json.RawMessage, _ string) error {
 			if o.APIVersion == "v1" && o.Kind == "Namespace" {
 				m.namespaces[o.Metadata.Name] = o.Metadata.Labels
 			}
@@ -83,11 +84,11 @@ func (m *manifests) document(d document, value json.RawMessage) ([]byte, error) 
 		return d.text, nil
 	}
 	root, err := parse(d.text)
-	if err != nil && !json.Valid(d.text) { // which can say more than the parser of YAML takes
+	if err != nil && (!json.Valid(d.text) || !utf8.Valid(d.text)) { // JSON can say more than the parser of YAML takes
 		return nil, d.syntaxError(err)
 	}
 	var operations []Operation
-	err = eachObject(value, "", func(o *object, raw json.RawMessage, at string) error {
+	err = eachObject(value, "", func(o *anyObject, raw json.RawMessage, at string) error {
 		where, known := templates[o.Kind]
 		group, _, grouped := strings.Cut(o.APIVersion, "/")
 		if !grouped {
@@ -117,7 +118,7 @@ func (m *manifests) document(d document, value json.RawMessage) ([]byte, error) 
 }
 
 // pod returns what adds the sidecar to the pod of an object.
-func (m *manifests) pod(o *object, raw json.RawMessage, path, origin string) ([]Operation, error) {
+func (m *manifests) pod(o *anyObject, raw json.RawMessage, path, origin string) ([]Operation, error) {
 	place := Place{Namespace: o.Metadata.Namespace, Workload: o.Metadata.Name, AllAnnotations: true, NamespaceLabels: map[string]string{InjectionLabel: "enabled"}}
 	switch path {
 	case "":
@@ -202,8 +203,8 @@ func (m metadata) fullName() string {
 
 // eachObject calls f for an object or, if it is a list, for those in it, each with
 // the JSON pointer that leads to it.
-func eachObject(value json.RawMessage, at string, f func(o *object, raw json.RawMessage, at string) error) error {
-	o := new(object)
+func eachObject(value json.RawMessage, at string, f func(o *anyObject, raw json.RawMessage, at string) error) error {
+	o := new(anyObject)
 	var wrong *json.UnmarshalTypeError
 	if err := json.Unmarshal(value, o); err != nil && !errors.As(err, &wrong) {
 		return err
@@ -216,7 +217,7 @@ func eachObject(value json.RawMessage, at string, f func(o *object, raw json.Raw
 		return fmt.Errorf("the %s has no list of items; write the objects under items, each after a dash", o.Kind)
 	}
 	for i, item := range o.Items {
-		err := eachObject(item, fmt.Sprintf("%s/items/%d", at, i), func(in *object, raw json.RawMessage, at string) error {
+		err := eachObject(item, fmt.Sprintf("%s/items/%d", at, i), func(in *anyObject, raw json.RawMessage, at string) error {
 			if in.Kind == "" { // in a PodList it goes without saying
 				in.Kind, in.APIVersion = kind, o.APIVersion
 			}
@@ -249,7 +250,7 @@ func split(name string, data []byte) ([]document, error) {
 		content, ended := cutEnd(text)
 		ends, rest := objectfile.Objects(content[min(marker, len(content)):])
 		if len(ends) > 0 && rest >= 0 && failed == nil {
-			failed = &k8ssource.FileError{File: name, Line: startLine + objectfile.Lines(text[:marker+rest]), Text: objectfile.More}
+			failed = &object.FileError{File: name, Line: startLine + objectfile.Lines(text[:marker+rest]), Text: objectfile.More}
 		}
 		if len(ends) < 2 {
 			out = append(out, document{name, startLine, text, false})
@@ -287,8 +288,8 @@ func split(name string, data []byte) ([]document, error) {
 
 // eachDocument calls f for each document of a file, with what it makes up.
 func eachDocument(name string, data []byte, f func(d document, value json.RawMessage) error) error {
-	if len(data) > k8ssource.MaxFileSize {
-		return &k8ssource.FileError{File: name, Line: 1, Text: fmt.Sprintf("the file is over %d bytes; split it", k8ssource.MaxFileSize)}
+	if len(data) > object.MaxFileSize {
+		return &object.FileError{File: name, Line: 1, Text: fmt.Sprintf("the file is over %d bytes; split it", object.MaxFileSize)}
 	}
 	documents, err := split(name, data)
 	if err != nil {
@@ -300,7 +301,7 @@ func eachDocument(name string, data []byte, f func(d document, value json.RawMes
 			return d.syntaxError(err)
 		}
 		if len(value) == 0 || value[0] != '{' && !bytes.Equal(value, []byte("null")) {
-			return &k8ssource.FileError{File: name, Line: d.line, Text: "this is not a Kubernetes object; write apiVersion, kind, metadata and spec"}
+			return &object.FileError{File: name, Line: d.line, Text: "this is not a Kubernetes object; write apiVersion, kind, metadata and spec"}
 		}
 		if err := f(d, value); err != nil {
 			return err
@@ -323,12 +324,12 @@ func (d document) unique() error {
 
 // syntaxError is an error of the parser, whose lines count from the document's.
 func (d document) syntaxError(err error) error {
-	e := &k8ssource.FileError{File: d.file, Line: d.line, Text: err.Error()}
+	e := &object.FileError{File: d.file, Line: d.line, Text: err.Error()}
 	var at *objectfile.Error
 	if errors.As(err, &at) {
 		e.Line += at.Line - 1
 		if e.Text = at.Text; e.Text != objectfile.More {
-			e.Text = k8ssource.YAMLText(e.Text)
+			e.Text = object.YAMLText(e.Text)
 		}
 	}
 	return e

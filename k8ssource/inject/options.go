@@ -13,7 +13,9 @@ import (
 
 	words "github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/k8ssource"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/source"
+	"github.com/caddy-llm/gateway/llmroute/capture"
 	"github.com/caddy-llm/gateway/llmroute/sidecar"
 )
 
@@ -81,8 +83,8 @@ type Options struct {
 	// `istio-system`.
 	RootNamespace string `json:"rootNamespace,omitempty"`
 
-	// What becomes of calls to hosts without a route: `ALLOW_ANY` or
-	// `REGISTRY_ONLY`. Default: `ALLOW_ANY`.
+	// What happens to calls to hosts without a route: `ALLOW_ANY` or `REGISTRY_ONLY`.
+	// Default: `ALLOW_ANY`.
 	OutboundTrafficPolicy string `json:"outboundTrafficPolicy,omitempty"`
 
 	// The destination ports to capture, or ranges such as `8000-8010`. Default: `80`.
@@ -93,9 +95,9 @@ type Options struct {
 
 	// Which of the options `image`, `captureImage`, `source`, `secret`, `configMap` and
 	// `caddyfile` pods may change by annotations, where a webhook adds the sidecar: with
-	// them, whoever creates a pod decides what runs beside the application and which
-	// Secrets it reads. The others can always be changed. `caddy llm inject` lets
-	// manifests change all of them. Default: none.
+	// them, anyone who creates a pod decides what runs beside the application and which
+	// Secrets it reads. The others can always be changed. `caddy llm inject` lets manifests
+	// change all of them. Default: none.
 	AllowAnnotations []string `json:"allowAnnotations,omitempty"`
 
 	// The port that the gateway listens on in the pod, and the one with its health
@@ -140,7 +142,7 @@ func (o *Options) Provision() error {
 	setDefault(&o.Source, SourceFiles)
 	setDefault(&o.CaptureImage, o.Image)
 	setDefault(&o.RootNamespace, k8ssource.DefaultRootNamespace)
-	setDefault(&o.OutboundTrafficPolicy, llmroute.OutboundAllowAny)
+	setDefault(&o.OutboundTrafficPolicy, capture.OutboundAllowAny)
 	setDefault(&o.Port, sidecar.DefaultPort)
 	setDefault(&o.StatusPort, defaultStatusPort)
 	if len(o.IncludeOutboundPorts) == 0 {
@@ -150,7 +152,7 @@ func (o *Options) Provision() error {
 		setDefault(&o.Secret, defaultSecret)
 	}
 	if o.Source == SourceKubernetes && len(o.Namespaces) == 0 {
-		o.Namespaces = []string{k8ssource.OwnNamespace}
+		o.Namespaces = []string{source.OwnNamespace}
 	}
 	if o.Resources == nil {
 		o.Resources = &Resources{Requests: map[string]string{"cpu": "10m", "memory": "64Mi"}, Limits: map[string]string{"memory": "512Mi"}}
@@ -191,10 +193,10 @@ func (o *Options) check() error {
 			return errors.New("a name is not that of an object; write lower-case letters, digits, - and . in secret, configMap and rootNamespace")
 		}
 	}
-	if err := k8ssource.CheckNamespaces(o.Namespaces); err != nil {
+	if err := source.CheckNamespaces(o.Namespaces); err != nil {
 		return err
 	}
-	if err := llmroute.CheckOutbound(o.OutboundTrafficPolicy); err != nil {
+	if err := capture.CheckOutbound(o.OutboundTrafficPolicy); err != nil {
 		return err
 	}
 	for _, own := range o.ports() {
@@ -236,7 +238,7 @@ func (r *Resources) check() error {
 		amounts map[string]string
 	}{{"requests", r.Requests}, {"limits", r.Limits}} {
 		for _, name := range slices.Sorted(maps.Keys(list.amounts)) {
-			if err := k8ssource.CheckQuantity(list.amounts[name]); err != nil {
+			if err := object.CheckQuantity(list.amounts[name]); err != nil {
 				return fmt.Errorf("resources.%s.%s: %w", list.name, name, err)
 			}
 		}

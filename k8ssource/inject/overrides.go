@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	words "github.com/caddy-llm/gateway/internal/options"
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/sidecar"
 )
 
@@ -77,7 +77,7 @@ func number(option func(*Options) *int) override {
 func quantity(name string, of func(*Options) map[string]string) override {
 	return func(o *Options, value string) error {
 		of(o)[name] = value
-		return k8ssource.CheckQuantity(value)
+		return object.CheckQuantity(value)
 	}
 }
 

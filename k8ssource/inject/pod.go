@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// pod is what decides whether and how a pod gets the sidecar. Nothing is ever
+// pod is what decides whether and how the sidecar is injected into a pod. Nothing is ever
 // written from it: all else of the pod stays as it is.
 type pod struct {
 	Metadata *metadata `json:"metadata"`

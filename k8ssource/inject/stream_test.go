@@ -10,7 +10,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 )
 
 const jsonPod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"%s"},"spec":{"containers":[{"name":"app","image":"app:1"}]}}`
@@ -19,7 +19,7 @@ const jsonPod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"%s"},"spec"
 func podsOf(t *testing.T, data []byte) (with, all int) {
 	t.Helper()
 	if err := eachDocument("f", data, func(_ document, value json.RawMessage) error {
-		return eachObject(value, "", func(o *object, raw json.RawMessage, _ string) error {
+		return eachObject(value, "", func(o *anyObject, raw json.RawMessage, _ string) error {
 			if o.Kind == "Pod" {
 				all++
 				if strings.Contains(string(raw), `"`+gatewayName+`"`) {
@@ -78,7 +78,7 @@ func TestInjectsEveryPod(t *testing.T) {
 			t.Fatalf("%d of %d pods have the sidecar, want %d, of\n%s\nin\n%s", with, all, pods, text.String(), out)
 		}
 		// What reads manifests reads the result, too.
-		if _, err := k8ssource.Decode("f", out); err != nil {
+		if _, err := object.Decode("f", out); err != nil {
 			t.Fatalf("%v, of\n%s", err, out)
 		}
 	}
@@ -95,7 +95,7 @@ func TestInjectsAStream(t *testing.T) {
 	}
 	var names []string
 	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
-		var o object
+		var o anyObject
 		if err := d.Decode(&o); err != nil {
 			t.Fatalf("%v, of %s", err, out)
 		}

@@ -53,8 +53,8 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return p.UnmarshalBlock(d, p.Traits())
 }
 
-// Provision checks the configuration and acquires connections. It contacts
-// nobody.
+// Provision checks the configuration and sets up the
+// transport. It does not connect.
 func (p *Provider) Provision(ctx caddy.Context) error {
 	if err := p.Base.Provision(ctx, p.Traits()); err != nil {
 		return err

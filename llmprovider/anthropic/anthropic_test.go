@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-llm/gateway/internal/moduletest"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -21,12 +22,7 @@ func provisioned(t *testing.T, config string) *Provider {
 	if err := json.Unmarshal([]byte(config), p); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	if err := p.Provision(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Cleanup() })
+	moduletest.Provision(t, p)
 	return p
 }
 
@@ -132,7 +128,7 @@ func TestOtherAPIsAreTranslated(t *testing.T) {
 
 func TestListOfModels(t *testing.T) {
 	p := provisioned(t, `{"host":"a.example","path":"/b/v1/messages?x=1"}`)
-	r, refused := p.ModelsRequest(t.Context(), nil)
+	r, refused := modelsRequest(t, p)
 	if refused != nil || r.URL.String() != "https://a.example/b/v1/models?limit=1000&x=1" || r.Header.Get("Anthropic-Version") != "2023-06-01" {
 		t.Errorf("%v %v", r, refused)
 	}
@@ -147,4 +143,13 @@ func TestMaxTokensOfAConfiguration(t *testing.T) {
 		t.Error(err)
 	}
 	_ = p.Cleanup()
+}
+
+func modelsRequest(t *testing.T, p *Provider) (*http.Request, *llmprovider.Error) {
+	t.Helper()
+	lists, refused := p.ModelLists()
+	if refused != nil {
+		return nil, refused
+	}
+	return p.ModelsRequest(t.Context(), lists[0], nil)
 }

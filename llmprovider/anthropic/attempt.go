@@ -3,6 +3,7 @@ package anthropic
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
@@ -49,8 +50,8 @@ func unplaced(suffix string) *llmprovider.Error {
 // Has implements llmprovider.Provider.
 func (p *Provider) Has(e llmprovider.Endpoint) bool { return kind.Has(p.urls, e) }
 
-// ModelsRequest implements llmprovider.ModelLister.
-func (p *Provider) ModelsRequest(ctx context.Context, loop []string) (*http.Request, *llmprovider.Error) {
+// ModelLists implements llmprovider.ModelLister.
+func (p *Provider) ModelLists() ([]*url.URL, *llmprovider.Error) {
 	target := p.urls[llmprovider.ModelsSuffix]
 	if target == nil {
 		return nil, unplaced(llmprovider.ModelsSuffix)
@@ -59,7 +60,12 @@ func (p *Provider) ModelsRequest(ctx context.Context, loop []string) (*http.Requ
 	query := all.Query()
 	query.Set("limit", "1000") // the most: https://docs.anthropic.com/en/api/models-list
 	all.RawQuery = query.Encode()
-	r, refused := p.Get(ctx, &all, p.For("").Auth, loop)
+	return []*url.URL{&all}, nil
+}
+
+// ModelsRequest implements llmprovider.ModelLister.
+func (p *Provider) ModelsRequest(ctx context.Context, u *url.URL, loop []string) (*http.Request, *llmprovider.Error) {
+	r, refused := p.Base.ModelsRequest(ctx, u, loop)
 	if refused == nil && r.Header[kind.MessagesVersion] == nil {
 		r.Header[kind.MessagesVersion] = []string{kind.DefaultMessagesVersion}
 	}

@@ -5,9 +5,9 @@
 package azure
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -53,8 +53,8 @@ type Provider struct {
 	// which has no versions.
 	APIVersion string `json:"api_version,omitempty"`
 
-	// Where tokens of Microsoft Entra ID come from. They are sent where there is no API
-	// key. Default: nowhere.
+	// Where Microsoft Entra ID tokens come from. They are sent when there is no API key.
+	// Default: no tokens.
 	Entra Entra `json:"entra,omitzero"`
 }
 
@@ -84,10 +84,10 @@ func (p *Provider) Traits() kind.Traits {
 	}
 }
 
-// azureHosts are what the names of Azure's own hosts end in.
+// azureHosts are Azure's own hosts.
 var azureHosts = []string{
-	".openai.azure.com", foundrySuffix, ".cognitiveservices.azure.com", ".openai.azure.us", ".services.ai.azure.us", ".cognitiveservices.azure.us",
-	".openai.azure.cn", ".cognitiveservices.azure.cn",
+	"*.openai.azure.com", "*" + foundrySuffix, "*.cognitiveservices.azure.com", "*.openai.azure.us", "*.services.ai.azure.us", "*.cognitiveservices.azure.us",
+	"*.openai.azure.cn", "*.cognitiveservices.azure.cn",
 }
 
 // UsesAmbient implements kind.Ambient.
@@ -97,7 +97,7 @@ func parseVersion(s string) (string, error) { return s, checkVersion(s) }
 
 func checkVersion(version string) error {
 	if version != "" && strings.Trim(version, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		return errors.New("this is not the version of an API; write one such as 2024-10-21")
+		return errors.New("this is not an API version; write one such as 2024-10-21")
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // check reports what is wrong with the settings, if anything.
 func (p *Provider) check() error {
 	if p.APIVersion != "" && p.Path != "" {
-		return errors.New("path and api_version are both set: with a version, paths are those of deployments; leave one of them out")
+		return errors.New("path and api_version are both set: with an API version, requests go to the path of a deployment; remove one of them")
 	}
 	if err := checkVersion(p.APIVersion); err != nil {
 		return fmt.Errorf("api_version: %w", err)
@@ -118,7 +118,7 @@ func (p *Provider) check() error {
 	return p.Entra.check()
 }
 
-// Provision checks the configuration and acquires connections. It contacts nobody.
+// Provision checks the configuration and sets up the transport. It does not connect.
 func (p *Provider) Provision(ctx caddy.Context) error {
 	host := strings.ToLower(p.Host)
 	if p.Entra.Method != "" {
@@ -128,11 +128,9 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 		}
 		p.Account = cloud.NewBearer(ref, fetch, ctx.Logger().With(zap.String("host", p.Host)))
 	}
-	if _, set := p.APIs[apiMessages]; !set && strings.HasSuffix(host, foundrySuffix) {
-		if p.APIs == nil {
-			p.APIs = make(map[string]kind.API, 1)
-		}
-		p.APIs[apiMessages] = kind.API{Path: messagesPath, KeyHeader: "x-api-key"}
+	if api := p.APIs[apiMessages]; api.Path == "" && strings.HasSuffix(host, foundrySuffix) {
+		// The only further API of the kind. The configuration's map is not changed.
+		p.APIs = map[string]kind.API{apiMessages: {Path: messagesPath, KeyHeader: cmp.Or(api.KeyHeader, "x-api-key")}}
 	}
 	p.AllResponses = true
 	t := p.Traits()
@@ -147,14 +145,11 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 // https://learn.microsoft.com/azure/ai-foundry/openai/reference.
 func place(u *url.URL, e llmprovider.Endpoint, model string) (*url.URL, *llmprovider.Error) {
 	switch e.Operation {
-	case llmprovider.Responses, llmprovider.CountTokens, llmprovider.ListModels:
+	case llmprovider.Responses, llmprovider.StoredResponse, llmprovider.CountTokens, llmprovider.ListModels:
 		return u, nil
 	}
-	if model == "" || model == "." || model == ".." { // the latter are segments of a path
-		return nil, &llmprovider.Error{
-			Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "model_required", Param: "model",
-			Message: "the provider needs the name of a deployment; send it as the model",
-		}
+	if refused := kind.NeedModel(e.API, model, "the name of a deployment"); refused != nil {
+		return nil, refused
 	}
 	to := *u
 	to.Path = prefix

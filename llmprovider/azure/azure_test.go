@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-llm/gateway/internal/moduletest"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -28,12 +29,7 @@ func parse(t *testing.T, config string) *Provider {
 func provisioned(t *testing.T, config string) *Provider {
 	t.Helper()
 	p := parse(t, config)
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	if err := p.Provision(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Cleanup() })
+	moduletest.Provision(t, p)
 	return p
 }
 
@@ -78,6 +74,7 @@ func TestWhereRequestsGo(t *testing.T) {
 		{classic, "/v1/messages", message, "https://r.openai.azure.com/openai/deployments/d-1/chat/completions?api-version=2024-10-21", ""},
 		{foundry, "/v1/messages", message, "https://r.services.ai.azure.com/anthropic/v1/messages", message},
 		{foundry, "/anthropic/v1/messages/count_tokens", message, "https://r.services.ai.azure.com/anthropic/v1/messages/count_tokens", message},
+		{`{"host":"r.services.ai.azure.com","apis":{"messages":{}},` + key + `}`, "/v1/messages", message, "https://r.services.ai.azure.com/anthropic/v1/messages", message},
 		{foundry, "/v1/chat/completions", chat, "https://r.services.ai.azure.com/openai/v1/chat/completions", chat},
 		{`{"host":"gw.example","scheme":"http","port":81,"path":"/base/openai/v1/chat/completions",` + key + `}`, "/v1/embeddings", input, "http://gw.example:81/base/openai/v1/embeddings", input},
 	} {
@@ -114,7 +111,7 @@ func TestModels(t *testing.T) {
 		`{"host":"r.openai.azure.com"}`:                            "https://r.openai.azure.com/openai/v1/models",
 		`{"host":"r.openai.azure.com","api_version":"2024-10-21"}`: "https://r.openai.azure.com/openai/models?api-version=2024-10-21",
 	} {
-		r, refused := provisioned(t, config).ModelsRequest(t.Context(), nil)
+		r, refused := modelsRequest(t, provisioned(t, config))
 		if refused != nil || r.URL.String() != want {
 			t.Errorf("%s: %v, %v", config, r.URL, refused)
 		}
@@ -137,16 +134,16 @@ func TestNoDeployment(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for config, want := range map[string]string{
 		`{}`: "a host is required",
-		`{"host":"a.example","api_version":"2024?x=1"}`:                                                         "api_version: this is not the version of an API",
-		`{"host":"a.example","api_version":"2024-10-21","path":"/x"}`:                                           "leave one of them out",
-		`{"host":"a.example","entra":{"method":"magic"}}`:                                                       `there is no method "magic"`,
+		`{"host":"a.example","api_version":"2024?x=1"}`:                                                         "api_version: this is not an API version",
+		`{"host":"a.example","api_version":"2024-10-21","path":"/x"}`:                                           "; remove ",
+		`{"host":"a.example","entra":{"method":"magic"}}`:                                                       `unknown method "magic"`,
 		`{"host":"a.example","entra":{"tenant_id":"t"}}`:                                                        "a method is required",
 		`{"host":"a.example","entra":{"method":"client_secret"}}`:                                               "client_secret is required",
 		`{"host":"a.example","entra":{"method":"auto","client_secret":"written-out"}}`:                          "{env.NAME}",
-		`{"host":"a.example","entra":{"method":"managed_identity","client_secret":"{env.X}"}}`:                  "leave one of them out",
-		`{"host":"a.example","entra":{"method":"managed_identity","token_file":"/x"}}`:                          "leave one of them out",
+		`{"host":"a.example","entra":{"method":"managed_identity","client_secret":"{env.X}"}}`:                  "; remove ",
+		`{"host":"a.example","entra":{"method":"managed_identity","token_file":"/x"}}`:                          "; remove ",
 		`{"host":"a.example","entra":{"method":"auto","client_secret":"{env.X}","token_file":"/x"}}`:            "keep one of them",
-		`{"host":"a.example","entra":{"method":"auto","client_secret":"{env.X}","tenant_id":"../../evil?x=1"}}`: "characters that a tenant's ID has not",
+		`{"host":"a.example","entra":{"method":"auto","client_secret":"{env.X}","tenant_id":"../../evil?x=1"}}`: "characters that are not allowed in a tenant ID",
 		`{"host":"a.example","apis":{"responses":{}}}`:                                                          "further APIs: messages",
 	} {
 		p := parse(t, config)
@@ -167,4 +164,13 @@ func TestCopy(t *testing.T) {
 	if !ok || q.Account != nil || !q.KeepStreamOptions || q.APIVersion != p.APIVersion || q.Entra != p.Entra {
 		t.Errorf("%+v", q)
 	}
+}
+
+func modelsRequest(t *testing.T, p *Provider) (*http.Request, *llmprovider.Error) {
+	t.Helper()
+	lists, refused := p.ModelLists()
+	if refused != nil {
+		return nil, refused
+	}
+	return p.ModelsRequest(t.Context(), lists[0], nil)
 }

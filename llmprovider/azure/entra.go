@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-llm/gateway/internal/options"
-	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/cloud"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // The ways to a token.
@@ -24,7 +24,7 @@ const (
 
 // Entra says where tokens of Microsoft Entra ID come from.
 type Entra struct {
-	// How they are had: `workload_identity` (a Kubernetes service account's token, in a
+	// How they are obtained: `workload_identity` (a Kubernetes service account's token, in a
 	// file, is exchanged), `managed_identity` (of the machine or the app service),
 	// `client_secret` (of an application), or `auto`: with a client secret that, else
 	// workload identity if the environment has `AZURE_FEDERATED_TOKEN_FILE`, else managed
@@ -47,12 +47,12 @@ type Entra struct {
 	TokenFile string `json:"token_file,omitempty"`
 
 	// What the token is for. Default, by the host: `https://ai.azure.com/.default` for
-	// hosts of Foundry, otherwise `https://cognitiveservices.azure.com/.default`, and the
-	// like for the clouds of governments.
+	// hosts of Foundry, otherwise `https://cognitiveservices.azure.com/.default`, and their
+	// equivalents for government clouds.
 	Scope string `json:"scope,omitempty"`
 
 	// Secret is the client secret, set instead of ClientSecret by sources that hold it.
-	Secret *llmprovider.Secret `json:"-"`
+	Secret *upstream.Secret `json:"-"`
 }
 
 // parse reads: entra [<method>] { ... }
@@ -88,7 +88,7 @@ func (e *Entra) parse(d *caddyfile.Dispenser) error {
 }
 
 func parseSecret(s string) (string, error) {
-	_, err := llmprovider.ParseSecret("client_secret", s)
+	_, err := upstream.ParseSecret("client_secret", s)
 	return s, err
 }
 
@@ -97,7 +97,7 @@ func (e *Entra) checkMethod() error {
 	case methodAuto, methodWorkload, methodManaged, methodSecret:
 		return nil
 	}
-	return fmt.Errorf("entra: there is no method %s; write workload_identity, managed_identity, client_secret, or none for the one that fits", options.Quoted(e.Method))
+	return fmt.Errorf("entra: unknown method %s; write workload_identity, managed_identity or client_secret, or leave the method out to have it chosen", options.Quoted(e.Method))
 }
 
 // own reports whether the credential is the configuration's own, and not the gateway's.
@@ -107,7 +107,7 @@ func (e *Entra) own() bool { return e.Secret != nil || e.ClientSecret != "" }
 func (e *Entra) check() error {
 	if e.Method == "" {
 		if *e != (Entra{}) {
-			return errors.New("entra: a method is required; write auto for the one that fits")
+			return errors.New("entra: a method is required; write auto to have it chosen")
 		}
 		return nil
 	}
@@ -123,20 +123,20 @@ func (e *Entra) check() error {
 	case e.Method == methodSecret && !e.own():
 		return errors.New("entra: client_secret is required with the method client_secret; write a reference such as {env.NAME}")
 	case e.own() && e.Method != methodSecret && e.Method != methodAuto:
-		return fmt.Errorf("entra: there is a client_secret, and the method is %s; leave one of them out", e.Method)
+		return fmt.Errorf("entra: client_secret is set, but the method is %s; remove client_secret, or use the method client_secret", e.Method)
 	case e.TokenFile != "" && e.Method != methodWorkload && e.Method != methodAuto:
-		return fmt.Errorf("entra: there is a token_file, and the method is %s; leave one of them out", e.Method)
+		return fmt.Errorf("entra: token_file is set, but the method is %s; remove token_file, or use the method workload_identity", e.Method)
 	case e.TokenFile != "" && e.own():
-		return errors.New("entra: there are client_secret and token_file; keep one of them")
+		return errors.New("entra: client_secret and token_file are both set; keep one of them")
 	case e.TenantID != "" && strings.Trim(e.TenantID, tenantCharacters) != "":
-		return errors.New("entra: tenant_id has characters that a tenant's ID has not; write one such as 11111111-2222-3333-4444-555555555555")
+		return errors.New("entra: tenant_id has characters that are not allowed in a tenant ID; write one such as 11111111-2222-3333-4444-555555555555")
 	}
 	return nil
 }
 
 const tenantCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
 
-// method is how a token is had.
+// method is how a token is obtained.
 func (e *Entra) method() string {
 	switch {
 	case e.Method != methodAuto:
@@ -153,14 +153,19 @@ func (e *Entra) method() string {
 func (e *Entra) source(host string) (fetch cloud.Fetch[cloud.Token], ref string, err error) {
 	f := &fetcher{Entra: *e, method: e.method(), scope: cmp.Or(e.Scope, scopeOf(host))}
 	if f.secret = e.Secret; f.secret == nil && e.ClientSecret != "" {
-		if f.secret, err = llmprovider.ParseSecret("client_secret", e.ClientSecret); err != nil {
+		if f.secret, err = upstream.ParseSecret("client_secret", e.ClientSecret); err != nil {
 			return nil, "", err
 		}
 	}
 	return f.fetch, "Microsoft Entra ID, " + f.method, nil
 }
 
-// scopes are what tokens are for, by what a host's name ends in.
+// scopes are what tokens are for, by what a host's name ends in: that of Foundry as
+// Anthropic's client has it, of others as OpenAI's client has it
+// (https://github.com/anthropics/anthropic-sdk-go/blob/main/foundry/foundry.go,
+// https://github.com/openai/openai-go/blob/main/azure/azure.go). Those of the clouds of
+// governments are by analogy, since no official page names them; the option scope goes
+// before all of these.
 var scopes = []struct{ suffix, scope string }{
 	{foundrySuffix, "https://ai.azure.com/.default"},
 	{".services.ai.azure.us", "https://ai.azure.us/.default"},

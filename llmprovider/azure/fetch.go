@@ -15,16 +15,16 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
-	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/cloud"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
-// fetcher fetches tokens. Each fetch begins anew, so that a secret or a service account's
+// fetcher fetches tokens. Each fetch starts afresh, so that a secret or a service account's
 // token that was replaced is taken up: what is cached is the token alone (cloud.Renewed).
 type fetcher struct {
 	Entra
 	method, scope string
-	secret        *llmprovider.Secret // nil without one
+	secret        *upstream.Secret // nil without one
 }
 
 // fetch implements cloud.Fetch.
@@ -84,7 +84,7 @@ func (f *fetcher) reason(err error, secret string) error {
 		if body, err := io.ReadAll(io.LimitReader(failed.RawResponse.Body, 64<<10)); err == nil {
 			_ = json.Unmarshal(body, &said)
 		}
-		text := fmt.Sprintf("the token endpoint (%s) answered with status %d", f.method, failed.RawResponse.StatusCode)
+		text := fmt.Sprintf("the token endpoint (%s) returned status %d", f.method, failed.RawResponse.StatusCode)
 		if said.Error != "" && len(said.Error) < 64 && strings.Trim(said.Error, "abcdefghijklmnopqrstuvwxyz_") == "" {
 			text += ", " + said.Error
 		}

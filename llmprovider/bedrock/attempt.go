@@ -10,7 +10,9 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/cloud"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/converse"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/embeddings"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/translate"
 )
 
@@ -25,16 +27,21 @@ func ofAnthropic(model string) bool {
 // NewAttempt implements llmprovider.Provider.
 func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
 	out := p.Outgoing(in, s)
-	if out.Model == "" || out.Model == "." || out.Model == ".." { // the latter are segments of a path
-		return nil, &llmprovider.Error{
-			Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "model_required", Param: "model", API: in.Endpoint.API,
-			Message: "the provider needs the ID of a model; send one",
-		}
+	refused := kind.NeedModel(in.Endpoint.API, out.Model, "the ID of a model")
+	if refused != nil {
+		return nil, refused
 	}
-	var refused *llmprovider.Error
-	if ofAnthropic(out.Model) && in.Endpoint.Operation != llmprovider.CountTokens {
+	name, native := p.furtherOf(in.Endpoint, out.Model)
+	switch {
+	case native != nil:
+		p.pass(in, s, name, native, &out)
+	case isMantle(p.Host):
+		refused = p.toMantle(in, s, &out)
+	case in.Endpoint.Operation == llmprovider.Embeddings:
+		refused = p.embed(in, s, &out)
+	case ofAnthropic(out.Model) && in.Endpoint.Operation != llmprovider.CountTokens:
 		refused = p.message(in, s, &out)
-	} else {
+	default:
 		refused = translate.Request(in, s, &translate.Target{
 			API: converse.API, Base: p.root, MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: vendorOf(out.Model),
 		}, &out)
@@ -43,6 +50,15 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 		return nil, refused
 	}
 	return p.Connection.NewAttempt(ctx, in, &out)
+}
+
+// embed makes the request for a model of embeddings, by InvokeModel.
+func (p *Provider) embed(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
+	api := embeddings.Bedrock(out.Model)
+	if api == nil {
+		return translate.Unsupported(in.Endpoint, converse.API.Name)
+	}
+	return translate.Request(in, s, &translate.Target{API: api, Base: p.root, Profile: p.ProfileOf(out.Model)}, out)
 }
 
 // vendorOf is the origin tag of a model's reasoning: Anthropic's is the same in both APIs.

@@ -7,6 +7,7 @@ package bedrock
 import (
 	"errors"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 func init() {
@@ -23,10 +25,11 @@ func init() {
 }
 
 // Provider is an account of AWS with models on Amazon Bedrock. Anthropic's models are
-// asked in Anthropic's API, by InvokeModel, and others in Converse. The host follows from
-// the region unless configured; `path` is what stands before `/model/…`, by default
-// nothing. Requests are signed with AWS's default credentials; with an API key, it is sent
-// as `Authorization: Bearer` instead.
+// called in Anthropic's API, by InvokeModel, and others in Converse, unless `apis` has
+// OpenAI's `chat` or `responses`, or Anthropic's `messages`, for clients that speak them. A
+// host `bedrock-mantle.REGION.api.aws` has only these. The host follows from the region unless
+// configured; `path` is the prefix of `/model/…`, by default empty. Requests are signed with
+// AWS's default credentials; with an API key, it is sent as `Authorization: Bearer` instead.
 type Provider struct {
 	kind.Base
 
@@ -43,10 +46,11 @@ type Provider struct {
 
 	// AccessKeyID and SecretAccessKey are credentials that are set by sources that hold
 	// them, in place of the default chain.
-	AccessKeyID     string              `json:"-"`
-	SecretAccessKey *llmprovider.Secret `json:"-"`
+	AccessKeyID     string           `json:"-"`
+	SecretAccessKey *upstream.Secret `json:"-"`
 
-	root *url.URL // below which the endpoints are
+	root    *url.URL            // below which the endpoints are
+	further map[string]*url.URL // the endpoints in APIs of others, by their suffixes
 }
 
 // CaddyModule returns the Caddy module information.
@@ -66,12 +70,13 @@ func (p *Provider) Traits() kind.Traits {
 			{Name: "aws_profile", Parse: options.Value(&p.AWSProfile, "the name of a profile", options.Text)},
 			{Name: "role_arn", Parse: options.Value(&p.RoleARN, "the ARN of a role", options.Text)},
 		},
+		APIs:          []string{apiChat, apiMessages, apiResponses},
 		Check:         p.check,
 		ManifestField: "bedrockConfig",
 		ManifestOptions: map[string]any{
 			"region": &p.Region, "roleArn": &p.RoleARN, "accessKeyID": &p.AccessKeyID, "secretAccessKeySecretRef": &p.SecretAccessKey,
 		},
-		AmbientHosts: []string{"." + p.hostOf("bedrock-runtime"), "." + p.hostOf("bedrock-runtime-fips"), ".bedrock-runtime." + p.Region + ".vpce.amazonaws.com"},
+		AmbientHosts: []string{p.hostOf("bedrock-runtime"), p.hostOf("bedrock-runtime-fips"), "*.bedrock-runtime." + p.Region + ".vpce.amazonaws.com", mantle + "." + p.Region + ".api.aws"},
 	}
 }
 
@@ -94,19 +99,23 @@ func (p *Provider) UsesAmbient() bool { return p.SecretAccessKey == nil && !p.Ke
 
 const lower = "abcdefghijklmnopqrstuvwxyz0123456789-"
 
+// regionName is what regions are called. Another word before .amazonaws.com is a service:
+// below that of S3 are hosts that anybody may have made.
+var regionName = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]+$`)
+
 // check reports what is wrong with the settings, if anything.
 func (p *Provider) check() error {
 	switch {
 	case p.Region == "":
 		return errors.New("region is required; write one such as eu-central-1")
-	case strings.Trim(p.Region, lower) != "":
-		return errors.New("region is none; write one such as eu-central-1")
+	case !regionName.MatchString(p.Region):
+		return errors.New("region is not an AWS region; write one such as eu-central-1")
 	case p.RoleARN != "" && (!strings.HasPrefix(p.RoleARN, "arn:") || !strings.Contains(p.RoleARN, ":role/") || strings.ContainsAny(p.RoleARN, " \t\r\n")):
-		return errors.New("role_arn is not the ARN of a role; write one such as arn:aws:iam::123456789012:role/llm-gateway")
+		return errors.New("role_arn is not a role ARN; write one such as arn:aws:iam::123456789012:role/llm-gateway")
 	case (p.AccessKeyID == "") != (p.SecretAccessKey == nil):
 		return errors.New("an access key has an ID and a secret; write both, or neither")
 	case strings.Trim(strings.ToLower(p.AccessKeyID), lower) != "":
-		return errors.New("accessKeyID is not the ID of an access key; write it as AWS shows it")
+		return errors.New("accessKeyID is not an access key ID; write it as AWS shows it")
 	}
 	return nil
 }
@@ -116,17 +125,19 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return p.UnmarshalBlock(d, p.Traits())
 }
 
-// Provision checks the configuration and acquires connections. It contacts nobody.
+// Provision checks the configuration and sets up the transport. It does not connect.
 func (p *Provider) Provision(ctx caddy.Context) error {
 	f := &fetcher{region: p.Region, profile: p.AWSProfile, role: p.RoleARN, id: p.AccessKeyID, secret: p.SecretAccessKey}
-	p.Account = newSigner(f, p.Region, ctx.Logger().With(zap.String("region", p.Region)))
+	p.Account = newSigner(f, serviceOf(p.Host), p.Region, ctx.Logger().With(zap.String("region", p.Region)))
 	t := p.Traits()
 	if err := p.Base.Provision(ctx, t); err != nil {
 		return err
 	}
 	var err error
-	p.root, err = p.MainURL(t)
-	return err
+	if p.root, err = p.MainURL(t); err != nil {
+		return err
+	}
+	return p.provisionAPIs()
 }
 
 // Copy implements llmprovider.Provider.
@@ -138,9 +149,10 @@ func (p *Provider) Copy() llmprovider.Provider {
 
 // Interface guards
 var (
-	_ kind.Kind             = (*Provider)(nil)
-	_ kind.Ambient          = (*Provider)(nil)
-	_ caddy.Provisioner     = (*Provider)(nil)
-	_ caddy.CleanerUpper    = (*Provider)(nil)
-	_ caddyfile.Unmarshaler = (*Provider)(nil)
+	_ kind.Kind               = (*Provider)(nil)
+	_ kind.Ambient            = (*Provider)(nil)
+	_ llmprovider.ModelLister = (*Provider)(nil)
+	_ caddy.Provisioner       = (*Provider)(nil)
+	_ caddy.CleanerUpper      = (*Provider)(nil)
+	_ caddyfile.Unmarshaler   = (*Provider)(nil)
 )

@@ -9,13 +9,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-llm/gateway/internal/moduletest"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
 )
 
 const keyID, secretText = "AKIDEXAMPLE", "secret-never-shown"
@@ -32,18 +35,8 @@ func parse(t testing.TB, config string) *Provider {
 func provisioned(t testing.TB, config string) *Provider {
 	t.Helper()
 	p := parse(t, config)
-	provision(t, p)
+	moduletest.Provision(t, p)
 	return p
-}
-
-func provision(t testing.TB, p *Provider) {
-	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	if err := p.Provision(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Cleanup() })
 }
 
 // withoutAccount keeps this machine's own credentials out of a test.
@@ -104,8 +97,11 @@ func TestWhereRequestsGo(t *testing.T) {
 		{eu, "/v1/messages/count_tokens", `{"model":"` + claude + `","messages":[{"role":"user","content":"x"}]}`, root + "eu.anthropic.claude-sonnet-5-v1%3A0/count-tokens", ""},
 		{eu, "/v1/messages", `{"model":"amazon.nova-3:0","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`, root + "amazon.nova-3%3A0/converse", ""},
 		{eu, "/v1/chat/completions", `{"model":"meta.llama5","stream":true,"messages":[{"role":"user","content":"x"}]}`, root + "meta.llama5/converse-stream", ""},
+		{eu, "/v1/embeddings", `{"model":"amazon.titan-embed-text-v2:0","input":"x"}`, root + "amazon.titan-embed-text-v2%3A0/invoke", `{"inputText":"x"}`},
+		{eu, "/v1/embeddings", `{"model":"us.cohere.embed-v4:0","input":["x","y"],"dimensions":256}`, root + "us.cohere.embed-v4%3A0/invoke", `{"input_type":"search_document","embedding_types":["float"],"output_dimension":256,"texts":["x","y"]}`},
+		{eu, "/v1beta/models/cohere.embed-english-v3:batchEmbedContents", `{"requests":[{"content":{"parts":[{"text":"x"}]}}]}`, root + "cohere.embed-english-v3/invoke", `{"input_type":"search_document","embedding_types":["float"],"texts":["x"]}`},
 		{`{"region":"cn-north-1","config":{"api_key":"{env.LLM_TEST_KEY}","model":"anthropic.claude-x","stream":true}}`, "/v1/messages", `{"messages":[]}`, "https://bedrock-runtime.cn-north-1.amazonaws.com.cn/model/anthropic.claude-x/invoke-with-response-stream", `{"anthropic_version":"bedrock-2023-05-31"` + betas + `,"messages":[]}`},
-		{`{"region":"r","host":"b.example","scheme":"http","port":81,"path":"/base","config":{"api_key":"{env.LLM_TEST_KEY}"}}`, "/v1/messages", `{"model":"anthropic.claude-x","messages":[]}`, "http://b.example:81/base/model/anthropic.claude-x/invoke", `{"anthropic_version":"bedrock-2023-05-31"` + betas + `,"messages":[]}`},
+		{`{"region":"eu-central-1","host":"b.example","scheme":"http","port":81,"path":"/base","config":{"api_key":"{env.LLM_TEST_KEY}"}}`, "/v1/messages", `{"model":"anthropic.claude-x","messages":[]}`, "http://b.example:81/base/model/anthropic.claude-x/invoke", `{"anthropic_version":"bedrock-2023-05-31"` + betas + `,"messages":[]}`},
 	} {
 		a, refused := attempt(t, provisioned(t, test.config), test.path, test.body)
 		if refused != nil {
@@ -123,7 +119,7 @@ func TestWhereRequestsGo(t *testing.T) {
 		if h.Get("Authorization") != "Bearer bearer-key" || h["X-Api-Key"] != nil || h["X-Amz-Security-Token"] != nil {
 			t.Errorf("%s: %v", test.path, h)
 		}
-		if strings.Contains(test.to, "/invoke") {
+		if strings.Contains(test.to, "/invoke") && strings.Contains(test.to, "claude") {
 			stream := strings.Contains(test.to, "stream")
 			if len(h["Anthropic-Version"])+len(h["Anthropic-Beta"]) > 0 || (h.Get("Accept") == mediaEvents) != stream || bytes.Contains(data, []byte(`"stream"`)) || bytes.Contains(data, []byte(`"model"`)) ||
 				!bytes.Contains(data, []byte(`"anthropic_version":"bedrock-2023-05-31"`)) {
@@ -182,11 +178,72 @@ func TestSignature(t *testing.T) {
 	}
 }
 
+// TestSignatureOfAServer holds that the name of a pool's server is signed as it is sent,
+// with the port that a scheme implies.
+func TestSignatureOfAServer(t *testing.T) {
+	staticAccount(t)
+	p := provisioned(t, `{"region":"eu-central-1"}`)
+	for _, address := range []string{"a.example:443", "a.example:8443", "[2001:db8::1]:443"} {
+		r := httptest.NewRequest(http.MethodPost, "/v1/messages", strings.NewReader(`{"model":"anthropic.claude-x","messages":[]}`))
+		r.Header.Set("Content-Type", "application/json")
+		in, refused := llmprovider.NewInbound(r)
+		if refused == nil {
+			refused = in.Read(r, llmprovider.DefaultMaxBody)
+		}
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		a, refused := p.NewAttempt(t.Context(), in, llmprovider.Settings{Address: address})
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		body, _ := io.ReadAll(a.Request.Body)
+		a.Request.RequestURI = a.Request.URL.RequestURI()
+		if err := verify(a.Request, body, keyID, secretText, "eu-central-1"); err != nil || a.Request.URL.Host != address {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// TestModelLists holds where the lists are asked for, and that the requests are signed.
+func TestModelLists(t *testing.T) {
+	staticAccount(t)
+	for config, root := range map[string]string{
+		`{"region":"eu-central-1"}`:                                                                      "https://bedrock.eu-central-1.amazonaws.com",
+		`{"region":"eu-central-1","path":"/base"}`:                                                       "https://bedrock.eu-central-1.amazonaws.com",
+		`{"region":"us-east-1","host":"bedrock-runtime-fips.us-east-1.amazonaws.com"}`:                   "https://bedrock-fips.us-east-1.amazonaws.com",
+		`{"region":"eu-central-1","host":"vpce-1.bedrock-runtime.eu-central-1.vpce.amazonaws.com"}`:      "https://bedrock.eu-central-1.amazonaws.com",
+		`{"region":"cn-north-1"}`:                                                                        "https://bedrock.cn-north-1.amazonaws.com.cn",
+		`{"region":"eu-central-1","host":"b.example","scheme":"http","port":81,"path":"/base/"}`:         "http://b.example:81/base",
+		`{"region":"eu-central-1","host":"evil-amazonaws.com","scheme":"http","port":81,"path":"/base"}`: "http://evil-amazonaws.com:81/base",
+	} {
+		p := provisioned(t, config)
+		lists, refused := p.ModelLists()
+		if refused != nil || len(lists) != 2 || lists[0].String() != root+"/foundation-models?byInferenceType=ON_DEMAND" || lists[1].String() != root+"/inference-profiles?maxResults=1000" {
+			t.Errorf("%s: %v, %v", config, lists, refused)
+		}
+		page := *lists[1]
+		page.RawQuery = "maxResults=1000&nextToken=a%2Fb%3D%3D+c"
+		for _, u := range append(lists, &page) {
+			r, refused := p.ModelsRequest(t.Context(), u, []string{"loop"})
+			if refused != nil {
+				t.Fatal(refused)
+			}
+			r.RequestURI = r.URL.RequestURI()
+			if err := verify(r, nil, keyID, secretText, p.Region); err != nil || r.Host != r.URL.Host {
+				t.Errorf("%s: %v", u, err)
+			}
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for config, want := range map[string]string{
-		`{}`:                               "region is required",
-		`{"region":"evil.example/"}`:       "region is none",
-		`{"region":"r","role_arn":"role"}`: "role_arn is not the ARN of a role",
+		`{}`:                         "region is required",
+		`{"region":"evil.example/"}`: "region is not an AWS region",
+		`{"region":"s3"}`:            "region is not an AWS region", // whose hosts are those of buckets
+		`{"region":"s3-external-1"}`: "region is not an AWS region",
+		`{"region":"eu-central-1","role_arn":"role"}`: "role_arn is not a role ARN",
 	} {
 		p := parse(t, config)
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
@@ -197,7 +254,7 @@ func TestRefused(t *testing.T) {
 		cancel()
 	}
 	t.Setenv("LLM_TEST_KEY", "k")
-	p := provisioned(t, `{"region":"r","config":{"api_key":"{env.LLM_TEST_KEY}"}}`)
+	p := provisioned(t, `{"region":"eu-central-1","config":{"api_key":"{env.LLM_TEST_KEY}"}}`)
 	for body, want := range map[string]int{
 		`{"messages":[]}`:              400,
 		`{"model":"..","messages":[]}`: 400,
@@ -259,7 +316,7 @@ func read(t testing.TB, path string, body []byte, size int) (string, llmprovider
 		t.Fatal(refused)
 	}
 	header := http.Header{"Content-Type": {mediaEvents}, "X-Amzn-Bedrock-Content-Type": {"application/json"}}
-	r := a.NewReader(&http.Response{StatusCode: 200, Header: header}, false)
+	r := tap.NewReader(a, &http.Response{StatusCode: 200, Header: header}, false)
 	head := llmprovider.Head{Status: 200, Header: header}
 	r.Head(&head)
 	if !head.Stream || head.Header.Get("Content-Type") != "text/event-stream" || head.Header["X-Amzn-Bedrock-Content-Type"] != nil {
@@ -283,6 +340,18 @@ func read(t testing.TB, path string, body []byte, size int) (string, llmprovider
 func TestFrames(t *testing.T) {
 	t.Setenv("LLM_TEST_KEY", "k")
 	frames, sse := stream(t)
+	const ping = `{"type":"ping"}`
+	late, _ := read(t, "/v1/messages", slices.Concat(frames, chunk(t, ping)), 1<<20)
+	if want := sse + "event: ping\ndata: " + ping + "\n\n"; late != want {
+		t.Errorf("after the end: %q", late)
+	}
+	if _, r := read(t, "/v1/messages", slices.Concat(frames, chunk(t, ping)), 1<<20); !r.Ended() || r.Unfinished() {
+		t.Error("a response that said that it has ended has not")
+	}
+	lines := strings.Repeat("\r\n", 1<<20) // each is looked at once, or this takes minutes
+	if got, _ := read(t, "/v1/messages", chunk(t, "{\"type\":"+lines+"\"ping\"}"), 1<<20); strings.Count(got, "\n") != 3 || !strings.HasSuffix(got, " \"ping\"}\n\n") {
+		t.Errorf("lines between values: %d bytes", len(got))
+	}
 	for _, size := range []int{1, 7, 100, len(frames)} {
 		got, r := read(t, "/v1/messages", frames, size)
 		if got != sse || !r.Ended() || r.Failed() || r.Unfinished() || r.Usage().PromptTokens != 25 || r.Usage().CompletionTokens != 15 {

@@ -14,15 +14,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
-	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/cloud"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
-// fetcher fetches credentials. Each fetch begins anew, so that files that were replaced
+// fetcher fetches credentials. Each fetch starts afresh, so that files that were replaced
 // are taken up: what is cached are the credentials alone (cloud.Renewed).
 type fetcher struct {
 	region, profile, role, id string
-	secret                    *llmprovider.Secret // of id
+	secret                    *upstream.Secret // of id
 }
 
 // ref says where the credentials come from.
@@ -86,9 +86,9 @@ func reason(err error) error {
 		}
 		var operation *smithy.OperationError
 		if errors.As(err, &operation) {
-			return fmt.Errorf("AWS's %s answered %s to %s", operation.ServiceID, code, operation.OperationName)
+			return fmt.Errorf("AWS %s returned %s for %s", operation.ServiceID, code, operation.OperationName)
 		}
-		return fmt.Errorf("the source of AWS's credentials answered %s", code)
+		return fmt.Errorf("the AWS credential source returned %s", code)
 	}
 	text := err.Error()
 	if i := strings.IndexAny(text, "{<\n"); i >= 0 { // what was answered

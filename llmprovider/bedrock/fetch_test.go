@@ -12,7 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/internal/moduletest"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // awsStandIn stands in for STS, for the metadata of an instance, and for the endpoints of
@@ -142,7 +143,7 @@ func TestFailures(t *testing.T) {
 		}, want: "/nonexistent/token"},
 		"pod identity": {env: func(s *awsStandIn) map[string]string {
 			return map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": s.URL + "/v1/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": file(t, subjectText)}
-		}, want: "the source of AWS's credentials answered"},
+		}, want: "the AWS credential source returned"},
 		"nothing":    {env: func(*awsStandIn) map[string]string { return nil }, want: "EC2"},
 		"no profile": {config: `,"aws_profile":"none"`, env: func(*awsStandIn) map[string]string { return nil }, want: "none"},
 	} {
@@ -168,8 +169,8 @@ func TestFailures(t *testing.T) {
 func TestKeyOfAManifest(t *testing.T) {
 	newAWS(t)
 	p := parse(t, `{"region":"eu-central-1"}`)
-	p.AccessKeyID, p.SecretAccessKey = keyID, llmprovider.Literal(secretText)
-	provision(t, p)
+	p.AccessKeyID, p.SecretAccessKey = keyID, upstream.Literal(secretText)
+	moduletest.Provision(t, p)
 	a, refused := attempt(t, p, "/v1/messages", `{"model":"anthropic.claude-x","messages":[]}`)
 	if refused != nil || p.UsesAmbient() || !strings.Contains(a.Request.Header.Get("Authorization"), keyID) {
 		t.Errorf("%v", refused)

@@ -114,10 +114,12 @@ func (f *frames) read(payload []byte) bool {
 	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
 		return false
 	}
-	for i := bytes.IndexAny(f.data, "\r\n"); i >= 0; i = bytes.IndexAny(f.data, "\r\n") {
-		f.data[i] = ' ' // between values, where JSON has them
+	for i, c := range f.data {
+		if c == '\r' || c == '\n' {
+			f.data[i] = ' ' // between values, where JSON has them
+		}
 	}
-	f.stopped = name == "message_stop"
+	f.stopped = f.stopped || name == "message_stop"
 	f.event = append(append(append(f.event[:0], "event: "...), name...), "\ndata: "...)
 	f.event = append(append(f.event, f.data...), "\n\n"...)
 	return true

@@ -21,14 +21,16 @@ const service = "bedrock"
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 type signer struct {
 	*cloud.Renewed[aws.Credentials]
-	v4     *v4.Signer
-	region string
-	ref    string
+	v4      *v4.Signer
+	service string
+	region  string
+	ref     string
 }
 
-func newSigner(f *fetcher, region string, logger *zap.Logger) *signer {
+// newSigner returns what signs requests for a service in a region.
+func newSigner(f *fetcher, service, region string, logger *zap.Logger) *signer {
 	ref := f.ref()
-	return &signer{cloud.NewRenewed(f.fetch, logger.With(zap.String("credential", ref))), v4.NewSigner(), region, ref}
+	return &signer{cloud.NewRenewed(f.fetch, logger.With(zap.String("credential", ref))), v4.NewSigner(), service, region, ref}
 }
 
 // signatureHeaders are those of a signature. The client's own are not sent.
@@ -54,9 +56,10 @@ func (s *signer) Authorize(r *http.Request, body llmprovider.Body) *llmprovider.
 	}
 	signed := http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: header, ContentLength: r.ContentLength}
 	sum := body.SHA256()
-	if err := s.v4.SignHTTP(r.Context(), credentials, &signed, hex.EncodeToString(sum[:]), service, s.region, time.Now()); err != nil {
+	if err := s.v4.SignHTTP(r.Context(), credentials, &signed, hex.EncodeToString(sum[:]), s.service, s.region, time.Now()); err != nil {
 		return cloud.Missing(err)
 	}
+	r.Host = signed.Host // without the port that the scheme implies, as it was signed
 	for _, name := range signatureHeaders {
 		if values := header[name]; len(values) > 0 {
 			r.Header[name] = values

@@ -28,7 +28,11 @@ func verify(r *http.Request, body []byte, id, secret, region string) error {
 	if len(date) != len("20060102T150405Z") {
 		return fmt.Errorf("date is %q", date)
 	}
-	scope := date[:8] + "/" + region + "/bedrock/aws4_request"
+	service := "bedrock"
+	if strings.HasPrefix(r.Host, "bedrock-mantle.") {
+		service = "bedrock-mantle"
+	}
+	scope := date[:8] + "/" + region + "/" + service + "/aws4_request"
 	if fields["Credential"] != id+"/"+scope {
 		return fmt.Errorf("credential is %q", fields["Credential"])
 	}
@@ -70,7 +74,7 @@ func verify(r *http.Request, body []byte, id, secret, region string) error {
 	hashed := sha256.Sum256([]byte(canonical.String()))
 	text := algorithm + "\n" + date + "\n" + scope + "\n" + hex.EncodeToString(hashed[:])
 	key := []byte("AWS4" + secret)
-	for _, part := range []string{date[:8], region, "bedrock", "aws4_request", text} {
+	for _, part := range []string{date[:8], region, service, "aws4_request", text} {
 		mac := hmac.New(sha256.New, key)
 		mac.Write([]byte(part))
 		key = mac.Sum(nil)

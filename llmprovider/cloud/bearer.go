@@ -26,7 +26,7 @@ type Bearer struct {
 }
 
 // NewBearer returns the Authorizer of what fetch gets. ref says where it comes from,
-// such as "Google's application default credentials". It contacts nobody.
+// such as "Google's application default credentials". It makes no connections.
 func NewBearer(ref string, fetch Fetch[Token], logger *zap.Logger) *Bearer {
 	return &Bearer{NewRenewed(fetch, logger.With(zap.String("credential", ref))), ref}
 }
@@ -47,12 +47,12 @@ func (b *Bearer) Authorize(r *http.Request, _ llmprovider.Body) *llmprovider.Err
 // Ref implements llmprovider.Authorizer.
 func (b *Bearer) Ref() string { return b.ref }
 
-// Missing is the response when a cloud's credential cannot be had. The reason is logged
+// Missing is the response when a cloud's credential is unavailable. The reason is logged
 // and not sent.
 func Missing(err error) *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "provider_key_missing",
-		Message: "the gateway has no credential for this provider; its operator finds the reason in the log", Cause: err,
+		Message: "the gateway has no credential for this provider; its operator can find the reason in the log", Cause: err,
 	}
 }
 

@@ -2,9 +2,9 @@ package cloud
 
 import (
 	"net/http"
+	"slices"
 
-	"github.com/tidwall/gjson"
-
+	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
@@ -24,16 +24,16 @@ func Envelope(in *llmprovider.Inbound, out *llmprovider.Outgoing, members []byte
 	if out.Body != nil {
 		body, err := llmprovider.Edited(out.Body, &edits)
 		if err != nil { // it was written a moment ago
-			return &llmprovider.Error{Status: http.StatusInternalServerError, Type: llmprovider.TypeServer, Message: "the gateway could not write the request; report this", Cause: err}
+			return &llmprovider.Error{Status: http.StatusInternalServerError, Type: llmprovider.TypeServer, Message: "the gateway could not build the request for this provider; please report this bug", Cause: err}
 		}
 		out.Body = body
 		return nil
 	}
-	for _, name := range own {
-		if gjson.GetBytes(in.Body(), name).Exists() {
+	for member := range jsonscan.Members(in.Body()) {
+		if name := string(jsonscan.Plain(member)); slices.Contains(own, name) {
 			return &llmprovider.Error{
 				Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "unexpected_member", Param: name, API: llmprovider.MessagesAPI,
-				Message: "the gateway writes " + name + " for this provider; leave it out of the body, and send what you need as a header",
+				Message: "the gateway sets " + name + " for this provider; leave it out of the body, and send what you need as a header",
 			}
 		}
 	}

@@ -58,7 +58,7 @@ type held[T any] struct {
 	renew, expire time.Time
 }
 
-// NewRenewed returns a credential that fetch gets. It contacts nobody. The logger is told
+// NewRenewed returns a credential that fetch gets. It makes no connections. The logger is told
 // when it cannot be renewed.
 func NewRenewed[T any](fetch Fetch[T], logger *zap.Logger) *Renewed[T] {
 	return &Renewed[T]{fetch: fetch, logger: logger, now: time.Now}
@@ -106,7 +106,7 @@ func (r *Renewed[T]) Get(ctx context.Context) (T, error) {
 	return none, errExpired
 }
 
-var errExpired = errors.New("the credential that was fetched has expired already; check the clock of this machine")
+var errExpired = errors.New("the credential that was fetched has already expired; check this machine's clock")
 
 // run fetches once. It is not bound to the request that began it, since others wait for
 // it as well.
@@ -128,7 +128,7 @@ func (r *Renewed[T]) run(flight chan struct{}) {
 		}
 		life := expires.Sub(now)
 		r.held.Store(&held[T]{value: value, renew: expires.Add(-min(ahead, life/4)), expire: expires})
-		r.again = now.Add(min(retry, max(life/8, 0)))
+		r.again = now.Add(min(retry, max(life/8, retryWithout)))
 	case holds:
 		r.again = now.Add(retry)
 	default:
@@ -140,7 +140,7 @@ func (r *Renewed[T]) run(flight chan struct{}) {
 
 	switch {
 	case err != nil && before == nil && holds:
-		r.logger.Error("credential cannot be renewed; the last one stays in use until it expires", zap.Time("expires", old.expire), zap.Error(err))
+		r.logger.Error("credential renewal failed; using the last one until it expires", zap.Time("expires", old.expire), zap.Error(err))
 	case err != nil && before == nil:
 		r.logger.Error("credential unavailable; requests to this provider get 503 until it is", zap.Error(err))
 	case err == nil && before != nil:
@@ -148,7 +148,7 @@ func (r *Renewed[T]) run(flight chan struct{}) {
 	}
 }
 
-// Check reports why the last fetch failed, if it did. It contacts nobody.
+// Check reports why the last fetch failed, if it did. It makes no connections.
 func (r *Renewed[T]) Check() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -48,10 +48,16 @@ type API struct {
 	// canonical form; empty if it has none.
 	RequestIDHeader string
 
+	// InputTokensHeader is the response header that has the number of a prompt's tokens,
+	// in canonical form, for an API whose body may not say it; empty if it has none.
+	InputTokensHeader string
+
 	// Path returns the path and the query, without its question mark, of a request
 	// below the path that all of the API's requests have.
 	Path func(r *Request, target *Target) (path, query string)
 
+	// CallID is the field of a request that has the id of a call, for errors.
+	CallID string
 	// CountMember is the member of a response that has the number of a prompt's
 	// tokens; empty if the API does not count. CountHead is what that response begins
 	// with, up to that member.
@@ -139,6 +145,10 @@ type ResponseOptions struct {
 	ID string
 	// Created is when the request arrived, in seconds since 1970.
 	Created int64
+
+	// InputTokens is how many tokens the prompt has by the header of the response, and 0
+	// where it has none; see API.InputTokensHeader. Response fills it in.
+	InputTokens int64
 
 	// What of the request is needed until the response has ended, in memory of its
 	// own. NewResponse fills it in.

@@ -1,9 +1,12 @@
 package dialect
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // The events are the same wherever the stream is cut.
@@ -94,6 +97,39 @@ func TestCarrier(t *testing.T) {
 	}
 	if !ReadCarrier(JSON(`""`), "openai").Empty() || !ReadCarrier(nil, "openai").Empty() {
 		t.Error("nothing is not empty")
+	}
+}
+
+// State in a field of bytes is base64, whatever the state is, and comes back the same, also
+// from SDKs that write it anew; what only looks like it is the vendor's own.
+func TestBinaryCarrier(t *testing.T) {
+	for _, value := range []string{`"abc=="`, `"llm.x:y"`, `"a\"\\\u00e9 潮"`, `"` + strings.Repeat("~?>", 100) + `"`} {
+		for _, vendor := range []string{"anthropic", "openai", ""} {
+			c := Carrier{Vendor: vendor, Value: JSON(value)}
+			written := string(c.AppendBinary(nil, "google"))
+			data, err := base64.StdEncoding.DecodeString(strings.Trim(written, `"`))
+			if err != nil {
+				t.Fatalf("%s is written as %s: %v", value, written, err)
+			}
+			for _, again := range []string{written, `"` + base64.URLEncoding.EncodeToString(data) + `"`, `"` + base64.RawURLEncoding.EncodeToString(data) + `"`, strings.ReplaceAll(written, "/", `\/`)} {
+				if back := ReadBinary(JSON(again), "google"); back.Vendor != vendor || string(back.Value) != value {
+					t.Errorf("%s of %q is read from %s as %q of %q", value, vendor, again, back.Value, back.Vendor)
+				}
+			}
+		}
+	}
+	own := Carrier{Vendor: "google", Value: JSON(`"c2ln"`)}
+	if got := string(own.AppendBinary(nil, "google")); got != `"c2ln"` || !ReadBinary(JSON(got), "google").From("google") {
+		t.Errorf("Google's own state is %s", got)
+	}
+	for _, inner := range []string{`llm.openai:a","x":"b`, "llm.openai:\xff", "llm.openai:\n", "llm.openai"} {
+		value := JSON(`"` + base64.StdEncoding.EncodeToString([]byte(inner)) + `"`)
+		if got := ReadBinary(value, "google"); !utf8.Valid(got.Value) || !json.Valid(got.Value) || got.Vendor != "google" {
+			t.Errorf("%q is read as %q of %s", inner, got.Value, got.Vendor)
+		}
+	}
+	if got := ReadBinary(JSON(`"bGxtL!"`), "google"); got.Vendor != "google" || string(got.Value) != `"bGxtL!"` {
+		t.Errorf("%+v", got)
 	}
 }
 

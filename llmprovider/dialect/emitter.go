@@ -90,7 +90,7 @@ func Count(value JSON) (n int64, ok bool) {
 	return n, len(value) > 0
 }
 
-// Between returns what stands between an array's brackets, or nil for an empty one and
+// Between returns what is between an array's brackets, or nil for an empty one and
 // for another value.
 func Between(array JSON) JSON {
 	if len(array) < 2 || array[0] != '[' {

@@ -40,7 +40,7 @@ type Event struct {
 	Custom bool
 
 	// Text is, at a Delta, what is added to the part's text (a ToolCall's: to its
-	// arguments), as it stands between the quotes of a JSON string.
+	// arguments), as it is between the quotes of a JSON string.
 	Text []byte
 
 	// LogProbs are, at a Delta of Text, the log probabilities of its tokens, as

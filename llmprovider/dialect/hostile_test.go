@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/converse"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/gemini"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/responses"
@@ -168,5 +170,118 @@ func TestLargePages(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A hundred thousand blocks, calls or texts, are a stream that ends once, or one that ends
+// with an error, and whole responses are as well; none takes long. In one goroutine there is
+// nothing for the race detector, which is slow.
+func TestManyBlocks(t *testing.T) {
+	most := 100_000
+	if raceDetector {
+		most = 1000
+	}
+	repeat := func(piece func(i int) string) string {
+		var out strings.Builder
+		for i := range most {
+			out.WriteString(piece(i))
+		}
+		return out.String()
+	}
+	list := func(format string) string {
+		return strings.TrimSuffix(repeat(func(i int) string { return fmt.Sprintf(format, i) + "," }), ",")
+	}
+	for from, in := range map[*dialect.API][]string{ // whole, streams
+		chat.API: {
+			`{"choices":[{"message":{"content":"a","tool_calls":[` + list(`{"id":"c%d","function":{"name":"f","arguments":"{}"}}`) + `]},"finish_reason":"tool_calls"}]}`,
+			repeat(func(i int) string {
+				return chunk(fmt.Sprintf(`"tool_calls":[{"index":%d,"id":"c%d","function":{"name":"f","arguments":"{}"}}]`, i, i), "null")
+			}) + chunk("", "tool_calls") + done,
+			repeat(func(int) string { return chunk(`"reasoning_content":"a"`, "null") + chunk(`"content":"b"`, "null") }) + chunk("", "stop") + done,
+		},
+		messages.API: {
+			`{"content":[` + list(`{"type":"tool_use","id":"c%d","name":"f","input":{}}`) + `],"stop_reason":"tool_use"}`,
+			startOfOne + repeat(func(i int) string {
+				return typed(fmt.Sprintf(`{"type":"content_block_start","index":%d,"content_block":{"type":"tool_use","id":"c%d","name":"f","input":{}}}`, i, i)) + typed(fmt.Sprintf(`{"type":"content_block_stop","index":%d}`, i))
+			}) + endOfOne,
+		},
+		responses.API: {
+			`{"status":"completed","output":[` + list(`{"type":"function_call","call_id":"c%d","name":"f","arguments":"{}"}`) + `]}`,
+			repeat(func(i int) string {
+				return typed(fmt.Sprintf(`{"type":"response.output_item.done","output_index":%d,"item":{"type":"function_call","call_id":"c%d","name":"f","arguments":"{}"}}`, i, i))
+			}) + typed(`{"type":"response.completed","response":{"status":"completed"}}`),
+		},
+		gemini.API: {
+			`{"candidates":[{"content":{"parts":[` + list(`{"functionCall":{"name":"f%d","args":{}}}`) + `]},"finishReason":"STOP"}]}`,
+			repeat(func(i int) string {
+				return event("", fmt.Sprintf(`{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f%d","args":{}}}]}}]}`, i))
+			}) + event("", `{"candidates":[{"finishReason":"STOP"}]}`),
+		},
+		converse.API: {
+			`{"output":{"message":{"content":[` + list(`{"toolUse":{"toolUseId":"c%d","name":"f","input":{}}}`) + `]}},"stopReason":"tool_use","usage":{"inputTokens":1,"outputTokens":1}}`,
+			repeat(func(i int) string {
+				return frame(t, "event", "contentBlockStart", fmt.Sprintf(`{"contentBlockIndex":%d,"start":{"toolUse":{"toolUseId":"c%d","name":"f"}}}`, i, i)) + frame(t, "event", "contentBlockStop", fmt.Sprintf(`{"contentBlockIndex":%d}`, i))
+			}) + frame(t, "event", "messageStop", `{"stopReason":"tool_use"}`) + frame(t, "event", "metadata", `{"usage":{"inputTokens":1,"outputTokens":1}}`),
+		},
+	} {
+		to := responses.API // which has the most to write
+		for i, document := range in {
+			began := time.Now()
+			o := dialect.ResponseOptions{Request: &dialect.Request{API: to, StreamUsage: true}, Model: "m", Stream: i > 0, ID: "x"}
+			out := through(t, from, to, o, document, 32<<10)
+			if i > 0 {
+				checkStream(t, from, to, []byte(from.Name+" with many blocks"), out)
+			} else if !jsonscan.Valid([]byte(out)) {
+				t.Errorf("%s to %s gives no JSON: %.300s", from.Name, to.Name, out)
+			}
+			if took := time.Since(began); took > time.Minute { // seconds, but where the race detector looks and others work
+				t.Errorf("%s to %s takes %v", from.Name, to.Name, took)
+			}
+		}
+	}
+}
+
+// TestManyParts has requests whose reading takes minutes if each part costs what all before it
+// cost.
+func TestManyParts(t *testing.T) {
+	most := 300_000
+	if raceDetector {
+		most = 10_000
+	}
+	join := func(piece func(i int) string) string {
+		var out strings.Builder
+		for i := range most {
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			out.WriteString(piece(i))
+		}
+		return out.String()
+	}
+	call := func(i int) string { return fmt.Sprintf(`{"functionCall":{"id":"c%d","name":"f","args":{}}}`, i) }
+	for name, contents := range map[string]string{
+		"thoughts": `{"role":"model","parts":[` + join(func(int) string { return `{"text":"aaaaaaaaaaaaaaaa","thought":true}` }) + `]}`,
+		"results in another order": `{"role":"model","parts":[` + join(call) + `]},{"role":"user","parts":[` +
+			join(func(i int) string {
+				return fmt.Sprintf(`{"functionResponse":{"id":"c%d","name":"f","response":{}}}`, most-1-i)
+			}) + `]}`,
+		"results by name": `{"role":"model","parts":[` + join(call) + `]},{"role":"user","parts":[` +
+			join(func(int) string { return `{"functionResponse":{"name":"f","response":{}}}` }) + `]}`,
+	} {
+		began := time.Now()
+		r, refused := dialect.Read(gemini.API, []byte(`{"contents":[{"role":"user","parts":[{"text":"x"}]},`+contents+`]}`), dialect.Call{Model: "m"})
+		if refused != nil {
+			t.Errorf("%s: %v", name, refused)
+			continue
+		}
+		if name == "thoughts" {
+			if text := r.Turns[1].Parts[0].Thought.Text; len(text) != 16*most+2 || len(r.Turns[1].Parts) != 1 {
+				t.Errorf("%d parts, the first with %d bytes", len(r.Turns[1].Parts), len(text))
+			}
+		}
+		for _, to := range []*dialect.API{chat.API, messages.API, responses.API} {
+			_, _ = dialect.Translate(r, to, dialect.Target{Model: "m"})
+		}
+		t.Logf("%s: %v", name, time.Since(began))
 	}
 }

@@ -259,7 +259,9 @@ func TestHabits(t *testing.T) {
 	}{
 		{"api.deepseek.com", "deepseek-chat", chat.API, `"max_tokens":5,"thinking":{"type":"disabled"},`, []string{`"max_tokens":5`, `"thinking":{"type":"disabled"}`}, []string{"reasoning_effort"}, ""},
 		{"api.deepseek.com", "deepseek-chat", chat.API, `"output_config":{"effort":"medium"},`, []string{`"thinking":{"type":"enabled"},"reasoning_effort":"high"`}, nil, "~output_config.effort"},
-		{"api.moonshot.ai", "kimi-k3", chat.API, `"temperature":0.5,"output_config":{"effort":"medium"},`, []string{`"thinking":{"type":"enabled"}`}, []string{"temperature", "reasoning_effort"}, "-output_config.effort -temperature"},
+		{"api.moonshot.ai", "kimi-k2.6", chat.API, `"temperature":0.5,"output_config":{"effort":"medium"},`, []string{`"thinking":{"type":"enabled"}`}, []string{"temperature", "reasoning_effort"}, "-output_config.effort -temperature"},
+		{"api.moonshot.ai", "kimi-k3", chat.API, `"temperature":0.5,"output_config":{"effort":"medium"},`, []string{`"reasoning_effort":"high"`}, []string{"temperature", `"thinking"`}, "-temperature ~output_config.effort"},
+		{"api.moonshot.ai", "moonshot-v1-32k", chat.API, `"temperature":0.5,`, []string{`"temperature":0.5`}, []string{"thinking"}, ""},
 		{"dashscope-intl.aliyuncs.com", "qwen3", chat.API, `"top_k":3,"thinking":{"type":"enabled","budget_tokens":2000},`, []string{`"top_k":3`, `"enable_thinking":true,"thinking_budget":2000`}, []string{"reasoning_effort"}, ""},
 		{"api.mistral.ai", "m", chat.API, tool + `"tool_choice":{"type":"any"},`, []string{`"tool_choice":"any"`}, nil, ""},
 		{"api.openai.com", "gpt-5.4", chat.API, tool + `"output_config":{"effort":"low"},`, nil, []string{"reasoning_effort"}, "-output_config.effort"},

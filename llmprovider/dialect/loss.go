@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"math/bits"
 	"net/http"
 	"slices"
 	"strings"
@@ -94,8 +95,8 @@ const (
 	Dropped
 )
 
-// Loss is what of a request the provider is not told, or not as the client said
-// it. The zero value is none. Its names come from tables, never from the client.
+// Loss is the part of a request that the provider does not get, or gets in another form.
+// The zero value is no loss. Its names come from tables, never from the client.
 type Loss struct {
 	approximated, dropped set
 }
@@ -105,6 +106,7 @@ type set [2]uint64
 
 func (s *set) add(c Concept)      { s[c>>6] |= 1 << (c & 63) }
 func (s *set) has(c Concept) bool { return s[c>>6]&(1<<(c&63)) != 0 }
+func (s *set) len() int           { return bits.OnesCount64(s[0]) + bits.OnesCount64(s[1]) }
 
 // Approximate notes that c is not sent as the client said it.
 func (l *Loss) Approximate(c Concept) { l.approximated.add(c) }
@@ -114,6 +116,15 @@ func (l *Loss) Drop(c Concept) { l.dropped.add(c) }
 
 // Any reports whether there is any loss.
 func (l *Loss) Any() bool { return l.approximated != set{} || l.dropped != set{} }
+
+// Less reports whether less is lost than in another loss: less is dropped, or as much and
+// less approximated.
+func (l *Loss) Less(than *Loss) bool {
+	if n, m := l.dropped.len(), than.dropped.len(); n != m {
+		return n < m
+	}
+	return l.approximated.len() < than.approximated.len()
+}
 
 // Fields returns the names of the client's API for what is lost of a class, sorted.
 func (l *Loss) Fields(api *API, class Class) []string {
@@ -169,7 +180,7 @@ func (l *Loss) Strict(api *API) *llmprovider.Error {
 	}
 	return &llmprovider.Error{
 		Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "translation_not_exact",
-		Message: "the request asks for an exact translation, and the provider's API does not have all of it (" + strings.Join(parts, "; ") +
+		Message: "the request asks for an exact translation, and the provider's API cannot express all of it (" + strings.Join(parts, "; ") +
 			"); leave these fields out, or allow the loss",
 	}
 }

@@ -21,15 +21,15 @@ const maxProfilesFile = 1 << 20
 func ReadProfiles(path string) (*Profiles, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening the file of profiles: %w", err)
+		return nil, fmt.Errorf("opening the profiles file: %w", err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxProfilesFile+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading the file of profiles: %w", err)
+		return nil, fmt.Errorf("reading the profiles file: %w", err)
 	case len(data) > maxProfilesFile:
-		return nil, fmt.Errorf("%s is larger than 1 MiB; a table of profiles is not", path)
+		return nil, fmt.Errorf("%s is larger than 1 MiB, the limit for a profiles file", path)
 	}
 	return ParseProfiles(path, data)
 }
@@ -67,7 +67,7 @@ func ParseProfiles(path string, data []byte) (*Profiles, error) {
 		return nil, fail(1, "the file is empty; write vendors and models, as in the table that the gateway comes with")
 	case err != nil:
 		return nil, located(path, err)
-	case decoder.Decode(new(yaml.Node)) == nil:
+	case !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF):
 		return nil, fail(1, "there is a second document after a line ---; write one")
 	}
 	var file profilesFile[yaml.Node]
@@ -79,11 +79,11 @@ func ParseProfiles(path string, data []byte) (*Profiles, error) {
 	for i, v := range file.Vendors {
 		line := lines.vendors[i]
 		if v.Name == "" || v.Name == None || p.named(v.Name) != nil {
-			return nil, fail(line, "a vendor needs a name of its own other than %q, and %q is none", None, v.Name)
+			return nil, fail(line, "a vendor needs a unique name other than %q; %q is not one", None, v.Name)
 		}
 		for _, pattern := range v.Hosts {
 			if pattern == "" || pattern != strings.ToLower(pattern) {
-				return nil, fail(line, "%q is no pattern of a host in small letters; write one such as api.example.com or *.example.com", pattern)
+				return nil, fail(line, "%q is not a host pattern in lower case; write one such as api.example.com or *.example.com", pattern)
 			}
 		}
 		h := &Habits{Name: v.Name, hosts: v.Hosts}
@@ -100,7 +100,7 @@ func ParseProfiles(path string, data []byte) (*Profiles, error) {
 			}
 			for _, pattern := range m.Match {
 				if pattern == "" || pattern != strings.ToLower(pattern) {
-					return nil, fail(lines.models[j], "%q is no pattern of a model's name in small letters; write one such as *claude-opus-4-7*", pattern)
+					return nil, fail(lines.models[j], "%q is not a model name pattern in lower case; write one such as *claude-opus-4-7*", pattern)
 				}
 			}
 			h.models = append(h.models, modelHabits{match: m.Match, profile: profile})
@@ -191,11 +191,11 @@ func (p *Profile) check() (name string, err error) {
 		"any_word": p.AnyWord,
 	} {
 		if value != "" && !memberName.MatchString(value) {
-			return name, fmt.Errorf("%q is no name; write letters, digits and underscores", value)
+			return name, fmt.Errorf("%q is not a valid name; write letters, digits and underscores", value)
 		}
 	}
 	if p.Vendor != "" && !vendorName.MatchString(p.Vendor) {
-		return "vendor", fmt.Errorf("%q is no name of a vendor; write small letters, such as anthropic", p.Vendor)
+		return "vendor", fmt.Errorf("%q is not a vendor's name; write lower-case letters, such as anthropic", p.Vendor)
 	}
 	if words := []string{"", "adaptive", "level", "budget", "effort", "none"}; !slices.Contains(words, p.Reasoning) {
 		return "reasoning", fmt.Errorf("%q is not known; write one of %s", p.Reasoning, strings.Join(words[1:], ", "))
@@ -205,15 +205,15 @@ func (p *Profile) check() (name string, err error) {
 	}
 	for effort, word := range p.Efforts {
 		if !slices.Contains(efforts, effort) {
-			return "efforts", fmt.Errorf("%q is no effort; write none, minimal, low, medium, high, xhigh or max", effort)
+			return "efforts", fmt.Errorf("%q is not an effort; write none, minimal, low, medium, high, xhigh or max", effort)
 		}
 		if word != "" && !memberName.MatchString(string(word)) {
-			return "efforts", fmt.Errorf("%q is no word; write letters, or nothing to leave the effort out", word)
+			return "efforts", fmt.Errorf("%q is not a valid value for an effort; write letters, or nothing to leave the effort out", word)
 		}
 	}
 	for effort, tokens := range p.Budgets {
 		if !slices.Contains(efforts, effort) || tokens < 1 {
-			return "budgets", fmt.Errorf("%s: %d is no number of tokens for an effort; write such as high: 16384", effort, tokens)
+			return "budgets", fmt.Errorf("%s: %d is not a token budget; write one such as high: 16384", effort, tokens)
 		}
 	}
 	return "", nil

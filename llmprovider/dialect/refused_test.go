@@ -1,6 +1,7 @@
 package dialect_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +80,42 @@ func TestStoredState(t *testing.T) {
 		refused := refusalOf(responses.API, chat.API, `{"model":"x",`+more+`}`)
 		if refused == nil || refused.Param != field || !strings.Contains(refused.Message, "; send the ") {
 			t.Errorf("%s: %v", more, refused)
+		}
+	}
+}
+
+// Results whose calls cannot be told, because two calls have the same id or none has it,
+// are refused with the field; an id that comes again in a later turn is not.
+func TestCallsAndResults(t *testing.T) {
+	forms := map[*dialect.API]struct{ body, call, result, field, id string }{
+		chat.API: {`{"model":"x","messages":[{"role":"user","content":"a"}%s]}`, `,{"role":"assistant","content":null,"tool_calls":[%s]}`, `,{"role":"tool","tool_call_id":"%s","content":"r"}`,
+			"messages[].tool_calls[].id", `{"id":"%s","type":"function","function":{"name":"%s","arguments":"{}"}}`},
+		messages.API: {`{"model":"x","max_tokens":9,"messages":[{"role":"user","content":"a"}%s]}`, `,{"role":"assistant","content":[%s]}`, `,{"role":"user","content":[{"type":"tool_result","tool_use_id":"%s","content":"r"}]}`,
+			"messages[].content[].id", `{"type":"tool_use","id":"%s","name":"%s","input":{}}`},
+		responses.API: {`{"model":"x","input":[{"role":"user","content":"a"}%s]}`, `,%s`, `,{"type":"function_call_output","call_id":"%s","output":"r"}`, "input[].call_id", `{"type":"function_call","call_id":"%s","name":"%s","arguments":"{}"}`},
+		gemini.API: {`{"contents":[{"parts":[{"text":"a"}]}%s]}`, `,{"role":"model","parts":[%s]}`, `,{"role":"user","parts":[{"functionResponse":{"id":"%s","name":"f","response":{"output":"r"}}}]}`,
+			"contents[].parts[].functionCall.id", `{"functionCall":{"id":"%s","name":"%s","args":{}}}`},
+	}
+	for api, f := range forms {
+		call, result := func(id, name string) string { return fmt.Sprintf(f.id, id, name) }, func(id string) string { return fmt.Sprintf(f.result, id) }
+		turn := func(calls ...string) string { return fmt.Sprintf(f.call, strings.Join(calls, ",")) }
+		for _, tc := range []struct {
+			name, turns string
+			refused     bool
+		}{
+			{"two calls of one id", turn(call("c", "f"), call("c", "g")) + result("c") + result("c"), true},
+			{"two calls of one id, in two turns", turn(call("c", "f")) + turn(call("c", "f")) + result("c"), true},
+			{"an id again", turn(call("c", "f")) + result("c") + turn(call("c", "f")) + result("c"), false},
+			{"two ids", turn(call("c", "f"), call("d", "f")) + result("c") + result("d"), false},
+			{"a result without a call", result("c"), true},
+		} {
+			_, refused := dialect.Read(api, []byte(fmt.Sprintf(f.body, tc.turns)), dialect.Call{Model: "m"})
+			if (refused != nil) != tc.refused || refused != nil && (refused.Status != 400 || refused.Param == "" || refused.API != api.Errors) {
+				t.Errorf("%s, %s: %v", api.Name, tc.name, refused)
+			}
+			if strings.HasPrefix(tc.name, "two calls") && (refused == nil || refused.Param != f.field) {
+				t.Errorf("%s, %s: %+v", api.Name, tc.name, refused)
+			}
 		}
 	}
 }

@@ -111,7 +111,7 @@ type Part struct {
 }
 
 // Thought is reasoning that a model did before. It goes back to the vendor that
-// made it and to nobody else.
+// made it and to no other.
 type Thought struct {
 	// Text is the reasoning's text, a JSON string; nil if there is none.
 	Text JSON

@@ -97,6 +97,9 @@ func keep(r *Request) Kept {
 // Head implements llmprovider.Reader.
 func (t *Response) Head(h *llmprovider.Head) {
 	t.head, t.status = h, h.Status
+	if name := t.from.InputTokensHeader; name != "" {
+		t.options.InputTokens, _ = Count(JSON(h.Header.Get(name)))
+	}
 	media := llmprovider.MediaType(h.Header)
 	switch {
 	case h.Status >= http.StatusBadRequest, h.Status < http.StatusOK, h.Status >= http.StatusMultipleChoices, llmprovider.Compressed(h.Header), media == "text/html":
@@ -215,7 +218,7 @@ func (t *Response) take(e *Event) error {
 	if t.size += e.size(); t.size > MaxBody && !t.watched {
 		t.fail(&llmprovider.Error{
 			Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "response_too_long",
-			Message: "the provider's response has no end within 64 MiB, so it is cut here; ask for a shorter one",
+			Message: "the provider's response has no end within 64 MiB, so it is cut off here; ask for a shorter one",
 		})
 		return nil
 	}

@@ -82,7 +82,7 @@ type Format struct {
 	Strict            *bool
 }
 
-// EffortOf returns the word of effort that stands for a budget of tokens.
+// EffortOf returns the word of effort that corresponds to a budget of tokens.
 func EffortOf(budget JSON) Effort {
 	n, err := strconv.ParseFloat(string(budget), 64)
 	switch {

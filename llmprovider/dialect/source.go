@@ -21,7 +21,7 @@ func StringOf(object JSON, name string) JSON {
 // IsTrue reports whether a value is true.
 func IsTrue(value JSON) bool { return string(value) == "true" }
 
-// Flag returns whether a value is true, in memory of its own.
+// Flag returns whether a value is true, in its own memory.
 func Flag(value JSON) *bool {
 	b := IsTrue(value)
 	return &b

@@ -24,11 +24,37 @@ type Translation struct {
 // be told.
 func Read(from *API, body []byte, call Call) (*Request, *llmprovider.Error) {
 	r := &Request{API: from, Source: body}
-	if err := from.ReadRequest(r, body, call); err != nil {
+	err := from.ReadRequest(r, body, call)
+	if err == nil && sameIDs(r.Turns) {
+		err = Invalid(from.CallID, "an id that no other call of the same turn has")
+	}
+	if err != nil {
 		err.API = from.Errors
 		return nil, err
 	}
 	return r, nil
+}
+
+// sameIDs reports whether two calls that wait for results at once have the same id: whose
+// result is whose cannot be told. In turns that follow, ids may come again.
+func sameIDs(turns []Turn) bool {
+	seen := make(map[string]bool)
+	for i := range turns {
+		if turns[i].Role != Assistant {
+			clear(seen)
+			continue
+		}
+		for _, p := range turns[i].Parts {
+			if p.Kind != ToolCall {
+				continue
+			}
+			if seen[p.Call.ID] {
+				return true
+			}
+			seen[p.Call.ID] = true
+		}
+	}
+	return false
 }
 
 // Translate writes a request for a provider that speaks the API to. The request is
@@ -70,7 +96,7 @@ func (t *Target) NeedModel() *llmprovider.Error {
 	}
 	return &llmprovider.Error{
 		Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "model_required", Param: "model",
-		Message: "the request names no model, and the provider's API cannot do without one; name the model",
+		Message: "the request names no model, and the provider's API requires one; name the model",
 	}
 }
 

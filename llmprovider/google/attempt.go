@@ -3,11 +3,13 @@ package google
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/embeddings"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/gemini"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/translate"
 )
 
@@ -16,6 +18,11 @@ const generateSuffix = ":generateContent"
 // NewAttempt implements llmprovider.Provider.
 func (g *Gemini) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings) (*llmprovider.Attempt, *llmprovider.Error) {
 	out := g.Outgoing(in, s)
+	if out.Model != "" {
+		if refused := kind.NeedModel(in.Endpoint.API, out.Model, "the name of a model"); refused != nil {
+			return nil, refused
+		}
+	}
 	if in.Endpoint.API != llmprovider.GeminiAPI {
 		api := gemini.API
 		if in.Endpoint.Operation == llmprovider.Embeddings {
@@ -28,6 +35,13 @@ func (g *Gemini) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmp
 		}
 		return g.Connection.NewAttempt(ctx, in, &out)
 	}
+	Pass(in, &out, g.root)
+	return g.Connection.NewAttempt(ctx, in, &out)
+}
+
+// Pass fills in what is sent of a request in Google's API, which passes as it is. base is
+// the URL below which the models are; it is not changed.
+func Pass(in *llmprovider.Inbound, out *llmprovider.Outgoing, base *url.URL) {
 	out.Edits = llmprovider.Edits{} // the model and the stream are in the path
 	suffix, query := in.Endpoint.Suffix, ""
 	if in.Endpoint.Operation == llmprovider.Chat {
@@ -38,23 +52,22 @@ func (g *Gemini) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmp
 			}
 		}
 	}
-	out.URL = llmprovider.Below(g.root, dialect.GoogleModel(out.Model)+suffix, query)
+	out.URL = llmprovider.Below(base, dialect.GoogleModel(out.Model)+suffix, query)
 	if in.Endpoint.Operation != llmprovider.Embeddings {
 		count := in.Endpoint.Operation == llmprovider.CountTokens
 		out.NewReader = func(*http.Response, bool) llmprovider.Reader { return dialect.NewWatch(gemini.API, count) }
 	}
-	return g.Connection.NewAttempt(ctx, in, &out)
 }
 
 // Has implements llmprovider.Provider. All paths of the API are endpoints at any
 // provider.
 func (g *Gemini) Has(llmprovider.Endpoint) bool { return false }
 
-// ModelsRequest implements llmprovider.ModelLister.
-func (g *Gemini) ModelsRequest(ctx context.Context, loop []string) (*http.Request, *llmprovider.Error) {
+// ModelLists implements llmprovider.ModelLister.
+func (g *Gemini) ModelLists() ([]*url.URL, *llmprovider.Error) {
 	all := llmprovider.Below(g.root, llmprovider.ModelsSuffix, "")
 	query := all.Query()
 	query.Set("pageSize", "1000") // the most: https://ai.google.dev/api/models
 	all.RawQuery = query.Encode()
-	return g.Get(ctx, all, g.For("").Auth, loop)
+	return []*url.URL{all}, nil
 }

@@ -52,7 +52,7 @@ func (g *Gemini) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return g.UnmarshalBlock(d, g.Traits())
 }
 
-// Provision checks the configuration and acquires connections. It contacts nobody.
+// Provision checks the configuration and sets up the transport. It does not connect.
 func (g *Gemini) Provision(ctx caddy.Context) error {
 	if err := g.Base.Provision(ctx, g.Traits()); err != nil {
 		return err

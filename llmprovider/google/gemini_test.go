@@ -1,7 +1,6 @@
 package google
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -9,8 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
+	"github.com/caddy-llm/gateway/internal/moduletest"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -20,12 +18,7 @@ func provisioned(t *testing.T, config string) *Gemini {
 	if err := json.Unmarshal([]byte(config), g); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	if err := g.Provision(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = g.Cleanup() })
+	moduletest.Provision(t, g)
 	return g
 }
 
@@ -66,6 +59,31 @@ func TestWhereRequestsGo(t *testing.T) {
 		}
 		if got := a.Request.Header.Get("X-Goog-Api-Key"); got != "sk-google" || strings.Contains(a.Request.URL.RawQuery, "key") {
 			t.Errorf("%s: the key is %q", test.path, got)
+		}
+	}
+}
+
+func TestModelsStayInTheirPath(t *testing.T) {
+	t.Setenv("LLM_TEST_KEY", "sk-google")
+	for _, model := range []string{"../x", "..", "./x", "/x", "x/..", "x/"} {
+		g := provisioned(t, `{"config":{"api_key":"{env.LLM_TEST_KEY}","model":"`+model+`"}}`)
+		for path, body := range map[string]string{
+			"/v1/chat/completions":             `{"messages":[{"role":"user","content":"x"}]}`,
+			"/v1beta/models/m:generateContent": `{"contents":[{"parts":[{"text":"x"}]}]}`,
+			"/v1/embeddings":                   `{"input":"x"}`,
+		} {
+			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			in, refused := llmprovider.NewInbound(r)
+			if refused == nil {
+				refused = in.Read(r, llmprovider.DefaultMaxBody)
+			}
+			if refused != nil {
+				t.Fatal(refused)
+			}
+			if a, refused := g.NewAttempt(t.Context(), in, llmprovider.Settings{}); refused == nil {
+				t.Errorf("%s at %s goes to %s", model, path, a.Request.URL)
+			}
 		}
 	}
 }

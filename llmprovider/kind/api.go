@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // API is a further API that a provider has, beside that of its kind.
@@ -31,7 +32,7 @@ var keyHeaders = []string{"Authorization", "X-Api-Key"}
 // Check reports what is wrong with the API, if anything.
 func (a API) Check() error {
 	if a.Path != "" {
-		if _, err := llmprovider.ParsePath(a.Path); err != nil {
+		if _, err := upstream.ParsePath(a.Path); err != nil {
 			return err
 		}
 	}
@@ -58,7 +59,7 @@ func errAPI(t *Traits) error {
 	if len(t.APIs) == 0 {
 		return errors.New("providers of this kind have no further APIs")
 	}
-	return fmt.Errorf("a provider of this kind may have these further APIs: %s", strings.Join(t.APIs, ", "))
+	return fmt.Errorf("providers of this kind support these further APIs: %s", strings.Join(t.APIs, ", "))
 }
 
 // AuthFor returns the credential for a further API under the named rule; nil without one.
@@ -91,7 +92,7 @@ func (p *block) parseAPI(d *caddyfile.Dispenser) error {
 		return d.Errf("api %s is given twice; keep one", options.Unquoted(name))
 	}
 	if !slices.Contains(p.traits.APIs, name) {
-		return d.Errf("there is no API %s here; %w", options.Quoted(name), errAPI(&p.traits))
+		return d.Errf("unknown API %s; %w", options.Quoted(name), errAPI(&p.traits))
 	}
 	if err := api.Check(); err != nil {
 		return d.WrapErr(err)

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-llm/gateway/internal/options"
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // block is a provider while its block is read.
@@ -19,7 +20,7 @@ type block struct {
 	kind      string
 	url       bool // scheme, host and port come from a URL
 	many      bool // or from several, whose hosts are not the provider's
-	pool      llmprovider.Pool
+	pool      upstream.Pool
 	transport bool // a transport block was read
 	tls       map[string]bool
 }
@@ -61,7 +62,7 @@ type block struct {
 //		}
 //	}
 //
-// The kind's own options come in addition. All stand for the fields of the same names.
+// The kind's own options come in addition. All set the fields of the same names.
 func (b *Base) UnmarshalBlock(d *caddyfile.Dispenser, t Traits) error {
 	d.Next() // provider
 	at := options.Here(d)
@@ -86,7 +87,7 @@ func (b *Base) UnmarshalBlock(d *caddyfile.Dispenser, t Traits) error {
 		return at.WrapErr(err)
 	}
 	if name := args[0]; b.Host == "" && (t.Host == "" || b.Pool != nil) {
-		if err := llmprovider.CheckHost(name); err != nil {
+		if err := upstream.CheckHost(name); err != nil {
 			return at.Errf("the provider's name is its host as well unless the option host gives one: %w", err)
 		}
 		b.Host = name
@@ -147,8 +148,6 @@ func (p *block) configOptions(c *Config, parseModel func(string) (string, error)
 	return list
 }
 
-// parseProfile reads the name of a profile.
-
 // parseFor reads the overrides for one rule. An empty model gives the client's
 // model back.
 func (p *block) parseFor(d *caddyfile.Dispenser) error {
@@ -192,8 +191,8 @@ func (p *block) parseHeader(d *caddyfile.Dispenser) error {
 	if !httpguts.ValidHeaderFieldValue(text) {
 		return d.Errf("the value of header %s has characters that a header cannot hold", options.Unquoted(name))
 	}
-	if llmprovider.IsCredentialHeader(name) {
-		if _, err := llmprovider.ParseSecret("header "+options.Unquoted(name), text); err != nil {
+	if headername.IsCredential(name) {
+		if _, err := upstream.ParseSecret("header "+options.Unquoted(name), text); err != nil {
 			return d.WrapErr(err)
 		}
 	}
@@ -226,14 +225,14 @@ func checkHeaderName(name string) error {
 	return nil
 }
 
-func parseHost(s string) (string, error) { return s, llmprovider.CheckHost(s) }
+func parseHost(s string) (string, error) { return s, upstream.CheckHost(s) }
 
 func parsePath(s string) (string, error) {
-	_, err := llmprovider.ParsePath(s)
+	_, err := upstream.ParsePath(s)
 	return s, err
 }
 
 func parseKey(s string) (string, error) {
-	_, err := llmprovider.ParseSecret("api_key", s)
+	_, err := upstream.ParseSecret("api_key", s)
 	return s, err
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-llm/gateway/internal/options"
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 const upstreamSources = "http.reverse_proxy.upstreams"
@@ -35,7 +35,7 @@ func (p *block) setURLs(urls []string) error {
 			return err
 		}
 		if i > 0 && (one.Scheme != p.Scheme || one.Path != p.Path) {
-			return errors.New("the provider's URLs differ in more than host and port; write the same scheme and path in all of them, or separate providers")
+			return errors.New("the provider's URLs differ in more than host and port; use the same scheme and path in all of them, or define separate providers")
 		}
 		p.Scheme, p.Path = one.Scheme, one.Path
 		port := one.Port
@@ -62,7 +62,7 @@ func (p *block) parseEndpoints(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	info, err := caddy.GetModule(upstreamSources + "." + name)
 	if err != nil {
-		return at.Errf("there is no source of endpoints %s; expected one of %s", options.Quoted(name), options.ModuleNames(upstreamSources))
+		return at.Errf("unknown source of endpoints %s; expected one of %s", options.Quoted(name), options.ModuleNames(upstreamSources))
 	}
 	module := info.New()
 	unmarshaler, ok := module.(caddyfile.Unmarshaler)
@@ -107,12 +107,12 @@ func (p *block) parseAffinity(d *caddyfile.Dispenser) error {
 	}
 	args := d.RemainingArgs()
 	switch {
-	case len(args) == 2 && args[0] == llmprovider.AffinityHeader:
+	case len(args) == 2 && args[0] == upstream.AffinityHeader:
 		if !httpguts.ValidHeaderFieldName(args[1]) {
 			return d.WrapErr(checkHeaderName(args[1]))
 		}
 		p.pool.AffinityHeader = args[1]
-	case len(args) == 1 && (args[0] == llmprovider.AffinityPrefix || args[0] == llmprovider.AffinityClient || args[0] == llmprovider.AffinityOff):
+	case len(args) == 1 && (args[0] == upstream.AffinityPrefix || args[0] == upstream.AffinityClient || args[0] == upstream.AffinityOff):
 	default:
 		return d.Errf("affinity takes prefix, client, off, or header and the name of one; got %s", options.Count(args))
 	}
@@ -124,7 +124,7 @@ func parseMetrics(s string) (string, error) {
 	if s == "off" {
 		return s, nil
 	}
-	_, _, err := llmprovider.ParseMetrics(s)
+	_, _, err := upstream.ParseMetrics(s)
 	return s, err
 }
 

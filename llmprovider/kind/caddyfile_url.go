@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // unlessURL refuses an option that a URL has already decided.
@@ -42,9 +42,9 @@ func (p *block) setURL(s string) error {
 			", or nothing and the option host")
 	}
 	if u.User != nil {
-		return errors.New("the provider's URL has a user name or password in it; use api_key or header")
+		return errors.New("the provider's URL contains a user name or password; use api_key or header instead")
 	}
-	if err := llmprovider.CheckHost(u.Hostname()); err != nil {
+	if err := upstream.CheckHost(u.Hostname()); err != nil {
 		return fmt.Errorf("the provider's URL: %w", err)
 	}
 	if port := u.Port(); port != "" {
@@ -64,7 +64,7 @@ func (p *block) setURL(s string) error {
 			"or, if it is the endpoint, give it as path", p.traits.Endpoint, base, suffix)
 	}
 	p.Path = rest[i:]
-	if _, err := llmprovider.ParsePath(p.Path); err != nil {
+	if _, err := upstream.ParsePath(p.Path); err != nil {
 		return fmt.Errorf("the provider's URL: %w", err)
 	}
 	return nil

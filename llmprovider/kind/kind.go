@@ -6,9 +6,12 @@
 package kind
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 
@@ -17,6 +20,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // Namespace is the namespace of the modules that are kinds.
@@ -71,12 +75,14 @@ type Traits struct {
 
 	// ManifestOptions are the kind's own fields in ManifestField: by name, pointers to
 	// what they set. A manifest's values are taken as they are, and never expanded. For
-	// a reference to a Secret it is a pointer to a *llmprovider.Secret, for kinds of the
+	// a reference to a Secret it is a pointer to a *upstream.Secret, for kinds of the
 	// gateway itself.
 	ManifestOptions map[string]any
 
-	// AmbientHosts are what the hosts end in that a manifest may name for a provider that
-	// is sent the gateway's own credential; see Ambient.
+	// AmbientHosts are the hosts that a manifest may name for a provider that is sent the
+	// gateway's own credential, as patterns of path.Match; see Ambient. They are those of
+	// the service alone: another one of the same cloud could be made to do more with the
+	// credential.
 	AmbientHosts []string
 }
 
@@ -94,7 +100,7 @@ type Option = options.Option
 // Base is what kinds share. Its Provision is called from the kind's own, its Cleanup is
 // the kind's.
 type Base struct {
-	llmprovider.Connection
+	upstream.Connection
 
 	// The path of the provider's main endpoint: with kind `openai` that of chat
 	// completions, by default `/v1/chat/completions`; with kind `anthropic` that of
@@ -115,8 +121,9 @@ type Base struct {
 	Rules map[string]Config `json:"rules,omitempty"`
 
 	// Further APIs that the provider has, by name. Requests in one of them pass as they
-	// are; those in other APIs are translated. With kind `openai`: `messages`, which is
-	// Anthropic's, and `responses`.
+	// are; those in other APIs are translated. With the kinds `openai` and `azure`:
+	// `messages`, which is Anthropic's, and `responses`; with kind `bedrock` these and
+	// `chat`.
 	APIs map[string]API `json:"apis,omitempty"`
 
 	// The vendor whose habits requests are translated for, where a client speaks
@@ -138,7 +145,7 @@ type Config struct {
 	// The model to ask for, whatever the client asked for.
 	Model *string `json:"model,omitempty"`
 
-	// Whether to stream the answer, whatever the client asked for.
+	// Whether to stream the response, whatever the client asked for.
 	Stream *bool `json:"stream,omitempty"`
 
 	// The API key. It must be a reference: `{env.NAME}` or `{file.PATH}`. A file is
@@ -152,7 +159,7 @@ type Config struct {
 	MaxTokens *int `json:"max_tokens,omitempty"`
 
 	// Key is the API key, set instead of APIKey by sources that hold it.
-	Key *llmprovider.Secret `json:"-"`
+	Key *upstream.Secret `json:"-"`
 }
 
 // BaseOf returns the part of the provider that all kinds share. It reports whether the
@@ -208,6 +215,11 @@ func Profiles() []string { return dialect.Builtin().Names() }
 
 // ProfileOf returns what is known of the provider's habits with a model.
 func (b *Base) ProfileOf(model string) *dialect.Profile { return b.ready.habits.For(model) }
+
+// ModelsRequest implements llmprovider.ModelLister for kinds that have ModelLists.
+func (b *Base) ModelsRequest(ctx context.Context, u *url.URL, loop []string) (*http.Request, *llmprovider.Error) {
+	return b.Get(ctx, u, b.For("").Auth, loop)
+}
 
 // ConfiguredModels implements llmprovider.Provider.
 func (b *Base) ConfiguredModels() []string {

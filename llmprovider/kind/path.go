@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // MainURL returns where the provider's main endpoint is: its path, or the default one of
@@ -15,7 +16,7 @@ func (b *Base) MainURL(t Traits) (*url.URL, error) {
 	if path == "" {
 		path = t.DefaultPath
 	}
-	u, err := llmprovider.ParsePath(path)
+	u, err := upstream.ParsePath(path)
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +38,23 @@ func Has(urls map[string]*url.URL, e llmprovider.Endpoint) bool {
 func Unplaced(option, main, suffix string) *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint",
-		Message: "the provider's " + option + " does not end in " + main + ", so the place of its " + suffix + " endpoint is not known",
+		Message: "the provider's " + option + " does not end in " + main + ", so the path of its " + suffix + " endpoint cannot be derived",
 	}
+}
+
+// NeedModel returns the error for a request whose model cannot be in a path, or nil: there
+// is none, or a part of it between slashes would move the path elsewhere. what is how the
+// provider calls a model, such as "the ID of a model".
+func NeedModel(api llmprovider.API, model, what string) *llmprovider.Error {
+	for part := range strings.SplitSeq(model, "/") {
+		if part == "" || part == "." || part == ".." {
+			return &llmprovider.Error{
+				Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "model_required", Param: "model", API: api,
+				Message: "the provider needs " + what + "; send it as the model",
+			}
+		}
+	}
+	return nil
 }
 
 // Sibling returns u with the end of its path replaced: suffix, which may have a slash

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // ready is what Provision makes of the configuration.
@@ -30,8 +31,8 @@ type Filled struct {
 	MaxTokens  int                    // for a request that names none, if the API needs one
 }
 
-// Provision checks the configuration and acquires connections. It contacts
-// nobody.
+// Provision checks the configuration and sets up the
+// transport. It does not connect.
 func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 	if b.Host == "" {
 		b.Host = t.Host
@@ -55,7 +56,7 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 	r.rules = make(map[string]*Filled, len(b.Rules))
 	for name, config := range b.Rules {
 		if name == "" { // as which rules are known that get the defaults
-			return errors.New("rules: the name of a rule is empty; write the name of one, or move the settings into config")
+			return errors.New("rules: a rule's name is empty; write its name, or move the settings into config")
 		}
 		if r.rules[name], err = b.fill(ctx, &t, r.base, &config); err != nil {
 			return fmt.Errorf("for %s: %w", name, err)
@@ -81,7 +82,7 @@ func (b *Base) fill(ctx caddy.Context, t *Traits, base *Filled, config *Config) 
 	switch {
 	case config.MaxTokens == nil:
 	case !t.TakesMaxTokens:
-		return nil, errors.New("max_tokens: providers of this kind have no such setting; leave it out, and the client's own is sent")
+		return nil, errors.New("max_tokens: providers of this kind do not have this setting; leave it out, and the client's value is sent")
 	case *config.MaxTokens < 1:
 		return nil, errors.New("max_tokens is not positive; write a number of tokens, such as 8192")
 	default:
@@ -93,11 +94,11 @@ func (b *Base) fill(ctx caddy.Context, t *Traits, base *Filled, config *Config) 
 	secret := config.Key
 	if secret == nil && *config.APIKey != "" {
 		var err error
-		if secret, err = llmprovider.ParseSecret("api_key", *config.APIKey); err != nil {
+		if secret, err = upstream.ParseSecret("api_key", *config.APIKey); err != nil {
 			return nil, err
 		}
 	}
-	out.Auth, out.xAPIKey = b.Key(ctx, t.KeyHeader, t.KeyPrefix, secret), llmprovider.NewKey("X-Api-Key", "", secret)
+	out.Auth, out.xAPIKey = b.Key(ctx, t.KeyHeader, t.KeyPrefix, secret), upstream.NewKey("X-Api-Key", "", secret)
 	if out.Auth == nil {
 		out.Auth, out.xAPIKey = b.Account, b.Account
 	}

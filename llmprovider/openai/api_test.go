@@ -1,10 +1,12 @@
 package openai
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/internal/moduletest"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -56,14 +58,14 @@ func TestCountsOfFurtherAPIs(t *testing.T) {
 
 func TestFurtherAPIsThatAreRefused(t *testing.T) {
 	for config, want := range map[string]string{
-		`{"host":"a.example","apis":{"gemini":{}}}`:                           "a provider of this kind may have these further APIs: messages, responses",
+		`{"host":"a.example","apis":{"gemini":{}}}`:                           "providers of this kind support these further APIs: messages, responses",
 		`{"host":"a.example","apis":{"messages":{"path":"x"}}}`:               "the path does not begin with a slash",
 		`{"host":"a.example","apis":{"messages":{"key_header":"X-Key"}}}`:     "write one of them",
 		`{"host":"a.example","path":"/generate","apis":{"messages":{}}}`:      "write its path",
 		`{"host":"a.example","path":"/v1/embeddings","apis":{"messages":{}}}`: "write its path",
 	} {
 		p := parse(t, config)
-		if err := p.Provision(newContext(t)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := p.Provision(moduletest.Context(t)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", config, err, want)
 		}
 		_ = p.Cleanup()
@@ -94,5 +96,57 @@ func TestResponsesAreTranslatedUnlessSpoken(t *testing.T) {
 	_, refused := p.NewAttempt(t.Context(), read(t, post("/v1/responses/compact", "application/json", body)), llmprovider.Settings{})
 	if refused == nil || refused.Status != http.StatusNotFound {
 		t.Errorf("compact: %v", refused)
+	}
+}
+
+// TestWhichAPIKeepsMost holds in which of the APIs that a provider has a request in
+// another one is sent, and that it is the Responses API unless chat completions keep more.
+func TestWhichAPIKeepsMost(t *testing.T) {
+	t.Setenv("LLM_TEST_KEY", keyText)
+	const key = `"config":{"api_key":"{env.LLM_TEST_KEY}"}`
+	const official, named, alone = `{"host":"api.openai.com",` + key + `}`, `{"host":"a.example","apis":{"responses":{"path":"/r/responses","key_header":"x-api-key"}},` + key + `}`, `{"host":"a.example","path":"/v1/responses",` + key + `}`
+	const opted = `{"host":"api.openai.com","apis":{"responses":{}},` + key + `}`
+	const message, gemini = `{"model":"m","max_tokens":99,%s"messages":[{"role":"user","content":"x"}]}`, `{%s"contents":[{"parts":[{"text":"x"}]}]}`
+	for _, test := range []struct{ config, path, body, more, to string }{
+		{official, "/v1/messages", message, "", "https://api.openai.com/v1/chat/completions"}, // which all accounts and models have
+		{official, "/v1beta/models/m:generateContent", gemini, "", "https://api.openai.com/v1/chat/completions"},
+		{opted, "/v1/messages", message, "", "https://api.openai.com/v1/responses"},
+		{opted, "/v1/messages", message, `"thinking":{"type":"adaptive"},`, "https://api.openai.com/v1/responses"},
+		{opted, "/v1/messages", message, `"top_k":5,`, "https://api.openai.com/v1/responses"}, // lost in both
+		{opted, "/v1/messages", message, `"stop_sequences":["a"],`, "https://api.openai.com/v1/chat/completions"},
+		{official, "/v1/messages/count_tokens", message, "", "https://api.openai.com/v1/responses/input_tokens"},
+		{opted, "/v1beta/models/m:generateContent", gemini, "", "https://api.openai.com/v1/responses"},
+		{opted, "/v1beta/models/m:generateContent", gemini, `"generationConfig":{"seed":5},`, "https://api.openai.com/v1/chat/completions"},
+		{opted, "/v1beta/models/m:generateContent", gemini, `"generationConfig":{"candidateCount":2},`, "https://api.openai.com/v1/chat/completions"},
+		{official, "/v1beta/models/m:countTokens", gemini, "", "https://api.openai.com/v1/responses/input_tokens"},
+		{named, "/v1/messages", message, "", "https://a.example/r/responses"},
+		{named, "/v1/messages", message, `"stop_sequences":["a"],`, "https://a.example/v1/chat/completions"},
+		{alone, "/v1/messages", message, "", "https://a.example/v1/responses"},
+		{alone, "/v1/messages", message, `"stop_sequences":["a"],`, ""},
+		{alone, "/v1/chat/completions", message, "", "https://a.example/v1/responses"},
+		{alone, "/v1/completions", `{"model":"m",%s"prompt":"x"}`, "", ""},
+		{`{"host":"a.example",` + key + `}`, "/v1/messages", message, "", "https://a.example/v1/chat/completions"},
+		{`{"host":"a.example",` + key + `}`, "/v1/messages/count_tokens", message, "", ""},
+		{`{"host":"a.example","apis":{"responses":{"path":"/r"}},` + key + `}`, "/v1/messages/count_tokens", message, "", ""},
+		{official, "/v1beta/models/m:embedContent", `{%s"content":{"parts":[{"text":"x"}]}}`, "", "https://api.openai.com/v1/embeddings"},
+	} {
+		p := provisioned(t, test.config)
+		a, refused := p.NewAttempt(t.Context(), read(t, post(test.path, "application/json", fmt.Sprintf(test.body, test.more))), llmprovider.Settings{})
+		if refused != nil {
+			if test.to != "" {
+				t.Errorf("%s with %s: %v", test.path, test.more, refused)
+			}
+			continue
+		}
+		if got := a.Request.URL.String(); got != test.to {
+			t.Errorf("%s with %s goes to %s, want %s", test.path, test.more, got, test.to)
+		}
+		header, value := "Authorization", "Bearer "+keyText
+		if test.to == "https://a.example/r/responses" {
+			header, value = "X-Api-Key", keyText
+		}
+		if got := a.Request.Header[header]; len(got) != 1 || got[0] != value {
+			t.Errorf("%s: the key is sent as %v", test.path, a.Request.Header)
+		}
 	}
 }

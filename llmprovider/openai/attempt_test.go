@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-llm/gateway/internal/moduletest"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // sent is an attempt's body.
@@ -89,7 +91,7 @@ func TestWhatAnAttemptSends(t *testing.T) {
 			}
 			p := parse(t, `{"host":"a.example","apis":{"responses":{}},"config":`+config+`}`)
 			p.KeepStreamOptions = keep
-			provision(t, p)
+			moduletest.Provision(t, p)
 			if test.path == "" {
 				test.path = "/v1/chat/completions"
 			}
@@ -135,10 +137,10 @@ func TestWhereAnAttemptGoes(t *testing.T) {
 	}
 	other := provisioned(t, `{"host":"a.example","path":"/api/generate"}`)
 	if _, refused := other.NewAttempt(t.Context(), read(t, post("/v1/embeddings", "", `{}`)), llmprovider.Settings{}); refused == nil || refused.Status != http.StatusNotFound ||
-		!strings.Contains(refused.Message, "does not end in /chat/completions, so the place of its /embeddings endpoint is not known") {
+		!strings.Contains(refused.Message, "does not end in /chat/completions, so the path of its /embeddings endpoint cannot be derived") {
 		t.Errorf("the error is %v", refused)
 	}
-	if _, refused := other.ModelsRequest(t.Context(), nil); refused == nil || refused.Status != http.StatusNotFound {
+	if _, refused := modelsRequest(t, other); refused == nil || refused.Status != http.StatusNotFound {
 		t.Errorf("the error is %v", refused)
 	}
 }
@@ -150,7 +152,7 @@ func TestHeadersOfAnAttempt(t *testing.T) {
 	p := parse(t, `{"host":"a.example","config":{"api_key":"{env.LLM_TEST_KEY}"},"forward_headers":["Authorization","X-Api-Key"],
 		"headers":{"X-Org":"{file.`+file+`}","x-title":"fixed","User-Agent":"gateway"}}`)
 	p.FixedHeaders = map[string]string{"X-Source": "s"}
-	provision(t, p)
+	moduletest.Provision(t, p)
 	r := post("/", "application/json; charset=utf-8", `{}`)
 	for name, value := range map[string]string{"Authorization": "Bearer client", "X-Api-Key": "own", "X-Title": "client", "User-Agent": "curl", "Cookie": "c", "Accept": "a"} {
 		r.Header.Set(name, value)
@@ -248,7 +250,7 @@ func TestAProviderWithACredentialInAnObjectsHeader(t *testing.T) {
 	}{{nil, true}, {map[string]string{"X-Team": "a"}, true}, {map[string]string{"X-Api-Key": "sk"}, false}, {map[string]string{"authorization": "Basic eDp5"}, false}} {
 		p := parse(t, `{"host":"a.example"}`)
 		p.FixedHeaders = test.headers
-		provision(t, p)
+		moduletest.Provision(t, p)
 		header := attempt(t, p, in, "").Request.Header
 		if sent := header.Get("X-Claim") != ""; sent != test.sent {
 			t.Errorf("%v: the claim is sent: %v", test.headers, sent)
@@ -272,12 +274,12 @@ func TestDigestsFollowTheBody(t *testing.T) {
 func TestProvidersNeverShareCredentials(t *testing.T) {
 	t.Setenv("LLM_TEST_ORG", "org-of-a")
 	a := parse(t, `{"host":"a.example","headers":{"X-Org":"{env.LLM_TEST_ORG}","Api-Key":"{env.LLM_TEST_ORG}"}}`)
-	a.Config.Key = llmprovider.Literal("key-of-a")
+	a.Config.Key = upstream.Literal("key-of-a")
 	b := parse(t, `{"host":"b.example"}`)
-	b.Config.Key = llmprovider.Literal("key-of-b")
+	b.Config.Key = upstream.Literal("key-of-b")
 	c := parse(t, `{"host":"c.example"}`)
 	for _, p := range []*Provider{a, b, c} {
-		provision(t, p)
+		moduletest.Provision(t, p)
 	}
 	r := post("/", "", `{"model":"m"}`)
 	r.Header.Set("Authorization", "Bearer client")
@@ -324,7 +326,7 @@ func TestAMissingKeyIsNoPassThrough(t *testing.T) {
 			t.Errorf("%s: the client is told %s", name, text)
 		}
 		if name != "key of rule" {
-			if _, refused := p.ModelsRequest(t.Context(), nil); refused == nil || refused.Status != http.StatusServiceUnavailable {
+			if _, refused := modelsRequest(t, p); refused == nil || refused.Status != http.StatusServiceUnavailable {
 				t.Errorf("%s: the models are asked for without (%v)", name, refused)
 			}
 		}
@@ -346,8 +348,8 @@ func TestFilesAreForwardedAsTheyAre(t *testing.T) {
 
 func TestTheRequestForModels(t *testing.T) {
 	p := provisioned(t, `{"host":"a.example","path":"/b/v1/chat/completions?v=1","headers":{"X-Org":"o"}}`)
-	p.For("").Auth = llmprovider.NewKey("Authorization", "Bearer ", llmprovider.Literal("k"))
-	r, refused := p.ModelsRequest(t.Context(), nil)
+	p.For("").Auth = upstream.NewKey("Authorization", "Bearer ", upstream.Literal("k"))
+	r, refused := modelsRequest(t, p)
 	if refused != nil {
 		t.Fatal(refused)
 	}
@@ -403,4 +405,13 @@ func TestAChangedKeyFileIsUsedByALaterAttempt(t *testing.T) {
 	if got := attempt(t, p, in, "").Request.Header.Get("Authorization"); got != "Bearer new" {
 		t.Errorf("with the file gone, authorization is %q", got)
 	}
+}
+
+func modelsRequest(t *testing.T, p *Provider) (*http.Request, *llmprovider.Error) {
+	t.Helper()
+	lists, refused := p.ModelLists()
+	if refused != nil {
+		return nil, refused
+	}
+	return p.ModelsRequest(t.Context(), lists[0], nil)
 }

@@ -8,16 +8,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/internal/moduletest"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // benchProvider is a provider with a key and a model, as most are.
 func benchProvider(b *testing.B) *Provider {
 	b.Helper()
 	model := "qwen-turbo"
-	p := &Provider{Base: kind.Base{Connection: llmprovider.Connection{Host: "dashscope.aliyuncs.com"}, Path: "/compatible-mode/v1/chat/completions", Config: kind.Config{Model: &model, Key: llmprovider.Literal("sk-bench")}}}
-	provision(b, p)
+	p := &Provider{Base: kind.Base{Connection: upstream.Connection{Host: "dashscope.aliyuncs.com"}, Path: "/compatible-mode/v1/chat/completions", Config: kind.Config{Model: &model, Key: upstream.Literal("sk-bench")}}}
+	moduletest.Provision(b, p)
 	return p
 }
 

@@ -63,8 +63,11 @@ func TestPathsReachTheirEndpoint(t *testing.T) {
 				}
 				p := provisioned(t, `{"host":"a.example","path":"`+base+configured+end+`"`+apis+`}`)
 				for _, called := range append(suffixes, "/") {
-					if called == llmprovider.ModelsSuffix || strings.HasPrefix(called, responsesSuffix) && (configured == "/generate" || configured == "") {
+					if called == llmprovider.ModelsSuffix || strings.HasPrefix(called, llmprovider.ResponsesSuffix) && (configured == "/generate" || configured == "") {
 						continue // the latter become chat completions
+					}
+					if configured == llmprovider.ResponsesSuffix && (called == "/" || called == llmprovider.ChatSuffix) {
+						continue // and these responses; see TestWhichAPIKeepsMost
 					}
 					a, refused := p.NewAttempt(t.Context(), read(t, post(called, "", `{}`)), llmprovider.Settings{})
 					reached := "" // nothing

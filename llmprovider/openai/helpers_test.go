@@ -1,40 +1,16 @@
 package openai
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 const keyText = "sk-never-shown"
-
-// newContext is the context of a configuration that ends with the test.
-func newContext(t testing.TB) caddy.Context {
-	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// provision readies a provider for the length of the test.
-func provision(t testing.TB, p *Provider) {
-	t.Helper()
-	if err := p.Provision(newContext(t)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := p.Cleanup(); err != nil {
-			t.Error(err)
-		}
-	})
-}
 
 func post(path, contentType, body string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))

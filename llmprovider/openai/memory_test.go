@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-llm/gateway/internal/moduletest"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
 )
 
 // While a response is read, nothing holds the memory of its request: neither that of the
@@ -30,7 +32,7 @@ func TestAnOpenResponseHoldsNoRequest(t *testing.T) {
 	number, _ := strconv.Atoi(port)
 	p := new(Provider)
 	p.Host, p.Scheme, p.Port = "127.0.0.1", "http", number
-	provision(t, p)
+	moduletest.Provision(t, p)
 	for _, test := range []struct{ name, path, body string }{
 		{"passed through", "/v1/chat/completions", `{"model":"m","stream":true,"messages":[{"role":"user","content":"` + text + `"}]}`},
 		{"translated", "/v1/messages", `{"model":"m","stream":true,"max_tokens":5,"messages":[{"role":"user","content":"` + text + `"}]}`},
@@ -59,7 +61,7 @@ func TestAnOpenResponseHoldsNoRequest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reader := a.NewReader(res, true)
+		reader := tap.NewReader(a, res, true)
 		reader.Head(&llmprovider.Head{Status: res.StatusCode, Header: res.Header, Stream: true})
 		in.Release()
 		for end := time.Now().Add(5 * time.Second); budget.Held() > 0 && time.Now().Before(end); { // the transport may still have to close the body
@@ -92,7 +94,7 @@ func heap() uint64 {
 func TestTranslatedBodiesAreWithinTheBudget(t *testing.T) {
 	p := new(Provider)
 	p.Host = "example.com"
-	provision(t, p)
+	moduletest.Provision(t, p)
 	body := `{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"` + strings.Repeat("x", 100<<10) + `"}]}`
 	for _, test := range []struct {
 		limit, others int64

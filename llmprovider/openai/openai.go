@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 func init() {
@@ -38,6 +39,10 @@ type Provider struct {
 	// speaksResponses reports whether the provider has the Responses API itself.
 	speaksResponses bool
 
+	// prefersResponses reports whether requests in other APIs are translated to that one
+	// unless chat completions keep more of them.
+	prefersResponses bool
+
 	urls map[string]*url.URL // by endpoint suffix; "" is chat completions, if there are any
 }
 
@@ -52,7 +57,7 @@ func (Provider) CaddyModule() caddy.ModuleInfo {
 // Traits implements kind.Kind.
 func (p *Provider) Traits() kind.Traits {
 	return kind.Traits{
-		Endpoint: "chat completions", DefaultPath: llmprovider.DefaultPath,
+		Endpoint: "chat completions", DefaultPath: upstream.DefaultPath,
 		KeyHeader: "Authorization", KeyPrefix: "Bearer ",
 		Options:       []kind.Option{{Name: "keep_stream_options", Parse: options.Presence(&p.KeepStreamOptions)}},
 		APIs:          []string{apiMessages, apiResponses},

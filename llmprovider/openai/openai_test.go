@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-llm/gateway/internal/moduletest"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // parse reads a provider as a configuration has it.
@@ -27,7 +29,7 @@ func parse(t testing.TB, config string) *Provider {
 func provisioned(t testing.TB, config string) *Provider {
 	t.Helper()
 	p := parse(t, config)
-	provision(t, p)
+	moduletest.Provision(t, p)
 	return p
 }
 
@@ -52,21 +54,21 @@ func TestProvidersThatCannotBeProvisioned(t *testing.T) {
 		{"path with a space", `{"host":"a.example","path":"/v1 x"}`, `the path is not a URL path`},
 		{"path with a broken escape", `{"host":"a.example","path":"/v1%zz"}`, `the path is not a URL path`},
 		{"path with a line break", `{"host":"a.example","path":"/v1\r\nX: y"}`, `is not a URL path`},
-		{"literal key", `{"host":"a.example","config":{"api_key":"` + keyText + `"}}`, "api_key: a secret is not written into the configuration"},
-		{"literal key of a rule", `{"host":"a.example","rules":{"vip":{"api_key":"` + keyText + `"}}}`, "for vip: api_key: a secret is not written into the configuration"},
-		{"settings for rules without a name", `{"host":"a.example","rules":{"":{"model":"m"}}}`, "rules: the name of a rule is empty; write the name of one, or move the settings into config"},
+		{"literal key", `{"host":"a.example","config":{"api_key":"` + keyText + `"}}`, "api_key: secrets must not be in the configuration"},
+		{"literal key of a rule", `{"host":"a.example","rules":{"vip":{"api_key":"` + keyText + `"}}}`, "for vip: api_key: secrets must not be in the configuration"},
+		{"settings for rules without a name", `{"host":"a.example","rules":{"":{"model":"m"}}}`, "rules: a rule's name is empty; write its name, or move the settings into config"},
 		{"unfilled key", `{"host":"a.example","config":{"api_key":"${API_KEY}"}}`, "{env.NAME}"},
-		{"literal credential header", `{"host":"a.example","headers":{"api-key":"` + keyText + `"}}`, "header api-key: a secret is not written"},
-		{"header name", `{"host":"a.example","headers":{"a b":"x"}}`, `the name of a header is not one`},
-		{"negative time limit", `{"host":"a.example","first_byte_timeout":-1000000000}`, "a timeout of -1s is negative; leave it out for the default"},
-		{"negative dial time limit", `{"host":"a.example","dial_timeout":"-3s"}`, "a timeout of -3s is negative"},
+		{"literal credential header", `{"host":"a.example","headers":{"api-key":"` + keyText + `"}}`, "header api-key: secrets must not be"},
+		{"header name", `{"host":"a.example","headers":{"a b":"x"}}`, `this is not a header name`},
+		{"negative time limit", `{"host":"a.example","first_byte_timeout":-1000000000}`, "the timeout -1s is negative; leave it out for the default"},
+		{"negative dial time limit", `{"host":"a.example","dial_timeout":"-3s"}`, "the timeout -3s is negative"},
 		{"HTTP/3", `{"host":"a.example","transport":{"versions":["3"]}}`, "HTTP/3 to a provider is not supported"},
 		{"PROXY protocol", `{"host":"a.example","transport":{"proxy_protocol":"v1"}}`, "proxy_protocol is not supported"},
 		{"TLS settings without TLS", `{"host":"a.example","scheme":"http","transport":{"tls":{}}}`, "the scheme is http; write https"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := parse(t, test.config)
-			err := p.Provision(newContext(t))
+			err := p.Provision(moduletest.Context(t))
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -164,7 +166,7 @@ func TestRulesOverlayFieldByField(t *testing.T) {
 						for _, ruleKey := range []string{"", `""`, `"{env.LLM_TEST_RULE}"`} {
 							config := fmt.Sprintf(`{"host":"a.example","config":%s,"rules":{"vip":%s}}`, fields(baseModel, baseStream, baseKey), fields(ruleModel, ruleStream, ruleKey))
 							p := parse(t, config)
-							if err := p.Provision(newContext(t)); err != nil {
+							if err := p.Provision(moduletest.Context(t)); err != nil {
 								t.Fatalf("%s: %v", config, err)
 							}
 							for rule, want := range map[string][3]string{
@@ -213,11 +215,11 @@ func checkFilled(t *testing.T, config string, p *Provider, rule string, want [3]
 }
 
 func TestKeysOfSources(t *testing.T) {
-	base, rule := llmprovider.Literal("base-key"), llmprovider.Literal("rule-key")
+	base, rule := upstream.Literal("base-key"), upstream.Literal("rule-key")
 	p := &Provider{Base: kind.Base{
-		Connection: llmprovider.Connection{Host: "a.example"}, Config: kind.Config{Key: base}, Rules: map[string]kind.Config{"vip": {Key: rule}, "none": {Key: llmprovider.Literal("")}, "same": {}},
+		Connection: upstream.Connection{Host: "a.example"}, Config: kind.Config{Key: base}, Rules: map[string]kind.Config{"vip": {Key: rule}, "none": {Key: upstream.Literal("")}, "same": {}},
 	}}
-	provision(t, p)
+	moduletest.Provision(t, p)
 	for rule, want := range map[string]string{"": "Bearer base-key", "vip": "Bearer rule-key", "none": "", "same": "Bearer base-key"} {
 		in := read(t, post("/", "", `{}`))
 		a, refused := p.NewAttempt(t.Context(), in, llmprovider.Settings{Rule: rule})
@@ -252,7 +254,7 @@ func TestACopyIsProvisionedByItself(t *testing.T) {
 	if other.urls != nil {
 		t.Fatal("the copy shares what was provisioned")
 	}
-	provision(t, other)
+	moduletest.Provision(t, other)
 }
 
 func TestCredentialsAreChecked(t *testing.T) {

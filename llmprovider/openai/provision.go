@@ -9,10 +9,11 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
-// Provision checks the configuration and acquires connections. It contacts
-// nobody.
+// Provision checks the configuration and sets up the
+// transport. It does not connect.
 func (p *Provider) Provision(ctx caddy.Context) error { return p.ProvisionAs(ctx, p.Traits()) }
 
 // ProvisionAs is Provision for a kind that embeds this one, with the traits of that kind.
@@ -26,13 +27,19 @@ func (p *Provider) ProvisionAs(ctx caddy.Context, t kind.Traits) error {
 	}
 	_, named := p.APIs[apiResponses]
 	p.speaksResponses = named || p.AllResponses || p.ServerAddress() == officialHost || p.urls[""] == nil
-	return p.furtherAPIs()
+	if err := p.furtherAPIs(); err != nil {
+		return err
+	}
+	// Chat completions are what all models and accounts have. In the Responses API encrypted
+	// reasoning is bound to one organization, and summaries need one that is verified: that
+	// it is to be used is for the configuration to say, also at OpenAI itself.
+	// Where only some models may have it (AllResponses), it is not used either.
+	p.prefersResponses = (named || p.urls[""] == nil) && !p.AllResponses && p.urls[llmprovider.ResponsesSuffix] != nil
+	return nil
 }
 
 // officialHost is the host of OpenAI itself.
 const officialHost = "api.openai.com"
-
-const responsesSuffix = "/responses"
 
 // The names of further APIs.
 const (
@@ -45,18 +52,18 @@ func (p *Provider) furtherAPIs() error {
 	for name, api := range p.APIs {
 		suffix, more := llmprovider.MessagesSuffix, []string{"/count_tokens"}
 		if name == apiResponses {
-			suffix, more = responsesSuffix, []string{"/input_tokens", "/compact"}
+			suffix, more = llmprovider.ResponsesSuffix, []string{"/input_tokens", "/compact"}
 		}
 		target := kind.Sibling(p.urls[""], llmprovider.ChatSuffix, suffix)
 		if api.Path != "" {
-			u, err := llmprovider.ParsePath(api.Path)
+			u, err := upstream.ParsePath(api.Path)
 			if err != nil {
 				return err
 			}
 			target = p.URL(u)
 		}
 		if target == nil {
-			return fmt.Errorf("api %s: the provider's path does not end in %s, so the place of this API is not known; write its path", name, llmprovider.ChatSuffix)
+			return fmt.Errorf("api %s: the provider's path does not end in %s, so the path of this API cannot be derived; write its path", name, llmprovider.ChatSuffix)
 		}
 		p.urls[suffix] = target
 		for _, end := range more {

@@ -44,6 +44,8 @@ type Target struct {
 	// Vendor is the origin tag of the provider's reasoning; see dialect.Carrier.
 	// Default: that of the profile.
 	Vendor string
+	// Auth is the credential for the API. Default: the one that the request has already.
+	Auth llmprovider.Authorizer
 }
 
 // APIOf returns the API in which the client asks, nil where requests to the endpoint are
@@ -69,7 +71,7 @@ func APIOf(e llmprovider.Endpoint) *dialect.API {
 }
 
 // isEmbeddings reports whether an API is one of embeddings alone.
-func isEmbeddings(api *dialect.API) bool { return api == embeddings.OpenAI || api == embeddings.Gemini }
+func isEmbeddings(api *dialect.API) bool { return slices.Contains(embeddings.All, api) }
 
 // Request fills in what is sent of the client's request in, translated for the target.
 // out has the model, the stream and the credential already, as kind.Base.Outgoing fills
@@ -77,21 +79,22 @@ func isEmbeddings(api *dialect.API) bool { return api == embeddings.OpenAI || ap
 // asked for. The error is what the client is to be told: the request cannot be
 // translated.
 func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *llmprovider.Outgoing) *llmprovider.Error {
+	return Best(in, s, []*Target{t}, out)
+}
+
+// Best is Request for a provider that can be asked in several APIs: the one that keeps most
+// of the request, which is the first of those in which the least is dropped and then
+// approximated. There must be one target at least.
+func Best(in *llmprovider.Inbound, s llmprovider.Settings, targets []*Target, out *llmprovider.Outgoing) *llmprovider.Error {
 	from := APIOf(in.Endpoint)
-	if from == nil || !in.IsJSON() || isEmbeddings(from) != isEmbeddings(t.API) {
+	if t := targets[len(targets)-1]; from == nil || !in.IsJSON() || isEmbeddings(from) != isEmbeddings(t.API) {
 		return Unsupported(in.Endpoint, t.API.Name)
 	}
 	request, refused := read(in, from)
 	if refused != nil {
 		return refused
 	}
-	vendor := t.Vendor
-	if vendor == "" && t.Profile != nil {
-		vendor = t.Profile.Vendor
-	}
-	sent, refused := dialect.Translate(request, t.API, dialect.Target{
-		Model: out.Model, Stream: out.Stream, NoStreamOptions: s.WithoutStreamOptions, MaxOutput: t.MaxOutput, Profile: t.Profile, Vendor: vendor,
-	})
+	t, sent, refused := best(request, s, out, targets)
 	if refused != nil {
 		return refused
 	}
@@ -101,6 +104,10 @@ func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *ll
 			return refused
 		}
 	}
+	if t.Auth != nil {
+		out.Auth = t.Auth
+	}
+	vendor := t.vendor()
 	translation := &llmprovider.Translation{
 		From: from.Name, To: t.API.Name,
 		Dropped: sent.Loss.Fields(from, dialect.Dropped), Approximated: sent.Loss.Fields(from, dialect.Approximated),
@@ -121,6 +128,38 @@ func Request(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *ll
 	return nil
 }
 
+// best translates a request for the target that keeps most of it. Where all refuse it,
+// the error is that of the last one.
+func best(request *dialect.Request, s llmprovider.Settings, out *llmprovider.Outgoing, targets []*Target) (t *Target, sent *dialect.Translation, refused *llmprovider.Error) {
+	for _, other := range targets {
+		translation, err := dialect.Translate(request, other.API, dialect.Target{
+			Model: out.Model, Stream: out.Stream, NoStreamOptions: s.WithoutStreamOptions, MaxOutput: other.MaxOutput, Profile: other.Profile, Vendor: other.vendor(),
+		})
+		if err != nil {
+			refused = err
+			continue
+		}
+		if sent == nil || translation.Loss.Less(&sent.Loss) {
+			t, sent = other, translation
+		}
+		if !sent.Loss.Any() {
+			break
+		}
+	}
+	if sent != nil {
+		refused = nil
+	}
+	return t, sent, refused
+}
+
+// vendor returns the origin tag of the provider's reasoning.
+func (t *Target) vendor() string {
+	if t.Vendor == "" && t.Profile != nil {
+		return t.Profile.Vendor
+	}
+	return t.Vendor
+}
+
 // read returns the client's request as it was read, once for all attempts.
 func read(in *llmprovider.Inbound, from *dialect.API) (*dialect.Request, *llmprovider.Error) {
 	if request, ok := in.Meaning.(*dialect.Request); ok && request.API == from {
@@ -138,6 +177,12 @@ func read(in *llmprovider.Inbound, from *dialect.API) (*dialect.Request, *llmpro
 // Unsupported is the error for an endpoint that a provider does not have and that
 // requests are not translated for. speaks names what the provider does speak.
 func Unsupported(e llmprovider.Endpoint, speaks string) *llmprovider.Error {
+	if e.Operation == llmprovider.StoredResponse {
+		return &llmprovider.Error{
+			Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint", API: e.API,
+			Message: "the provider speaks the API " + speaks + ", which does not store responses; send the whole conversation with each request",
+		}
+	}
 	return &llmprovider.Error{
 		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "unsupported_endpoint", API: e.API,
 		Message: "the provider of this model speaks the API " + speaks + ", and the gateway does not translate " + e.Path() + " for it; call an endpoint that both have, or ask for another model",

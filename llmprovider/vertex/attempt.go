@@ -4,14 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/cloud"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/embeddings"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/gemini"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
+	"github.com/caddy-llm/gateway/llmprovider/google"
+	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/translate"
 )
 
@@ -19,9 +23,9 @@ import (
 type publisher int
 
 const (
-	google publisher = iota
-	anthropic
-	other
+	byGoogle publisher = iota
+	byAnthropic
+	byOther
 )
 
 // publisherOf reads a model's name, which may have that of its publisher before it, and
@@ -33,17 +37,17 @@ func publisherOf(model string) (publisher, string) {
 	owner, name, ok := strings.Cut(model, "/")
 	switch {
 	case ok && owner == "google", ok && owner == "models":
-		return google, name
+		return byGoogle, name
 	case ok && owner == "anthropic":
-		return anthropic, name
+		return byAnthropic, name
 	case ok && owner == "endpoints": // of a tuned model
-		return google, model
+		return byGoogle, model
 	case ok:
-		return other, model
+		return byOther, model
 	case strings.HasPrefix(model, "claude"):
-		return anthropic, model
+		return byAnthropic, model
 	}
-	return google, model
+	return byGoogle, model
 }
 
 // NewAttempt implements llmprovider.Provider.
@@ -54,20 +58,21 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 		out.Model = model
 		out.Edits.Model, _ = json.Marshal(model) // a string always marshals
 	}
-	if model == "" {
-		return nil, &llmprovider.Error{
-			Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "model_required", Param: "model", API: in.Endpoint.API,
-			Message: "the provider needs the name of a model; send one",
-		}
+	if refused := kind.NeedModel(in.Endpoint.API, model, "the name of a model"); refused != nil {
+		return nil, refused
 	}
-	send := p.chat
-	switch by {
-	case google:
-		send = p.generate
-	case anthropic:
-		send = p.message
+	var refused *llmprovider.Error
+	switch {
+	case in.Endpoint.Operation == llmprovider.Embeddings:
+		refused = p.embed(in, s, by, &out)
+	case by == byGoogle:
+		refused = p.generate(in, s, &out)
+	case by == byAnthropic:
+		refused = p.message(in, s, &out)
+	default:
+		refused = p.chat(in, s, &out)
 	}
-	if refused := send(in, s, &out); refused != nil {
+	if refused != nil {
 		return nil, refused
 	}
 	return p.Connection.NewAttempt(ctx, in, &out)
@@ -79,28 +84,34 @@ func (p *Provider) generate(in *llmprovider.Inbound, s llmprovider.Settings, out
 	if !strings.HasPrefix(out.Model, "endpoints/") {
 		base = llmprovider.Below(base, "/publishers/google", "")
 	}
-	switch {
-	case in.Endpoint.Operation == llmprovider.Embeddings && in.Endpoint.Suffix != ":embedContent":
-		return translate.Unsupported(in.Endpoint, gemini.API.Name)
-	case in.Endpoint.API != llmprovider.GeminiAPI:
+	if in.Endpoint.API != llmprovider.GeminiAPI {
 		return translate.Request(in, s, &translate.Target{API: gemini.API, Base: base, Profile: p.ProfileOf(out.Model), Vendor: gemini.Vendor}, out)
 	}
-	out.Edits = llmprovider.Edits{} // the model and the stream are in the path
-	suffix, query := in.Endpoint.Suffix, ""
-	if in.Endpoint.Operation == llmprovider.Chat {
-		if suffix = ":generateContent"; out.Stream {
-			suffix = llmprovider.StreamSuffix
-			if !in.Array {
-				query = "alt=sse"
-			}
-		}
-	}
-	out.URL = llmprovider.Below(base, dialect.GoogleModel(out.Model)+suffix, query)
-	if in.Endpoint.Operation != llmprovider.Embeddings {
-		count := in.Endpoint.Operation == llmprovider.CountTokens
-		out.NewReader = func(*http.Response, bool) llmprovider.Reader { return dialect.NewWatch(gemini.API, count) }
-	}
+	google.Pass(in, out, base)
 	return nil
+}
+
+// embed makes the request for a model of embeddings. Those of other publishers have
+// "maas" in their names where Vertex has the API for them.
+func (p *Provider) embed(in *llmprovider.Inbound, s llmprovider.Settings, by publisher, out *llmprovider.Outgoing) *llmprovider.Error {
+	model := out.Model
+	owner, api := "google", embeddings.Vertex(model)
+	if by == byOther && api == embeddings.EmbedContent && strings.Count(model, "/") == 1 {
+		owner, model, _ = strings.Cut(model, "/")
+	} else if by != byGoogle {
+		return translate.Unsupported(in.Endpoint, chat.API.Name)
+	}
+	base := p.google
+	if !strings.HasPrefix(model, "endpoints/") {
+		base = llmprovider.Below(base, "/publishers/"+url.PathEscape(owner), "")
+	}
+	if in.Endpoint.Suffix == ":embedContent" && api == embeddings.EmbedContent {
+		out.Model = model
+		google.Pass(in, out, base)
+		return nil
+	}
+	path, _ := api.Path(nil, &dialect.Target{Model: model})
+	return translate.Request(in, s, &translate.Target{API: api, URL: llmprovider.Below(base, path, ""), Profile: p.ProfileOf(out.Model)}, out)
 }
 
 // version is what Vertex has in the body for Anthropic's API:
@@ -148,20 +159,10 @@ func (p *Provider) chat(in *llmprovider.Inbound, s llmprovider.Settings, out *ll
 	}
 	to := llmprovider.Below(p.root, "/endpoints/openapi"+llmprovider.ChatSuffix, "")
 	if in.Endpoint.API != llmprovider.OpenAIAPI || in.Endpoint.Operation != llmprovider.Chat {
-		if in.Endpoint.Operation == llmprovider.Embeddings {
-			return translate.Unsupported(in.Endpoint, chat.API.Name)
-		}
-		profile := p.ProfileOf(out.Model)
-		return translate.Request(in, s, &translate.Target{API: chat.API, URL: to, Profile: profile, Vendor: profile.Vendor}, out)
+		return translate.Request(in, s, &translate.Target{API: chat.API, URL: to, Profile: p.ProfileOf(out.Model)}, out)
 	}
 	out.URL = to
-	switch {
-	case out.StreamForced:
-		out.Edits.DropOptions = true
-	case s.WithoutStreamOptions && !in.HasStreamOptions():
-	case out.Stream && !in.AsksUsage():
-		out.Edits.IncludeUsage, out.HideUsage = true, true
-	}
+	kind.EditStreamOptions(in, s, out)
 	return nil
 }
 

@@ -15,17 +15,17 @@ import (
 	"golang.org/x/oauth2"
 	googleauth "golang.org/x/oauth2/google"
 
-	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/cloud"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 const scope = "https://www.googleapis.com/auth/cloud-platform"
 
-// fetcher fetches tokens. Each fetch begins anew, so that credentials that were replaced
+// fetcher fetches tokens. Each fetch starts afresh, so that credentials that were replaced
 // are taken up: what is cached is the token alone (cloud.Renewed).
 type fetcher struct {
 	file   string
-	secret *llmprovider.Secret
+	secret *upstream.Secret
 	quota  string
 }
 
@@ -94,13 +94,13 @@ func serviceAccount(ctx context.Context, data []byte, params googleauth.Credenti
 		Domain   string `json:"universe_domain"`
 	}
 	if json.Unmarshal(data, &document) != nil || document.Type != string(googleauth.ServiceAccount) {
-		return nil, errors.New("the Secret holds no key of a service account; write one of the type service_account as Google made it")
+		return nil, errors.New("the Secret holds no service account key; write the JSON key of type service_account unchanged, as Google issued it")
 	}
 	if document.TokenURI != "" && document.TokenURI != googleauth.JWTTokenURL {
-		return nil, errors.New("the key of the service account names another token_uri than Google's; write " + googleauth.JWTTokenURL)
+		return nil, errors.New("the service account key has a token_uri that is not Google's; write " + googleauth.JWTTokenURL)
 	}
 	if document.Domain != "" && document.Domain != "googleapis.com" {
-		return nil, errors.New("the key of the service account is for another universe_domain; this is for googleapis.com alone")
+		return nil, errors.New("the service account key has another universe_domain; only googleapis.com is supported")
 	}
 	return googleauth.CredentialsFromJSONWithTypeAndParams(ctx, data, googleauth.ServiceAccount, params)
 }
@@ -111,13 +111,13 @@ func typeOf(data []byte) (googleauth.CredentialsType, error) {
 		Type googleauth.CredentialsType `json:"type"`
 	}
 	if err := json.Unmarshal(data, &document); err != nil {
-		return "", errors.New("this is not JSON; write credentials as Google made them")
+		return "", errors.New("this is not JSON; write the credentials file unchanged, as Google issued it")
 	}
 	switch document.Type {
 	case googleauth.ServiceAccount, googleauth.AuthorizedUser, googleauth.ExternalAccount, googleauth.ExternalAccountAuthorizedUser, googleauth.ImpersonatedServiceAccount:
 		return document.Type, nil
 	}
-	return "", errors.New("these are no credentials of Google of a known type; write those of a service account, or of an external account")
+	return "", errors.New("this is not a supported type of Google credentials; write those of a service account, or of an external account")
 }
 
 var statusCode = regexp.MustCompile(`status code (\d{3})`)
@@ -127,7 +127,7 @@ var statusCode = regexp.MustCompile(`status code (\d{3})`)
 func reason(err error) error {
 	var failed *oauth2.RetrieveError
 	if errors.As(err, &failed) && failed.Response != nil {
-		text := fmt.Sprintf("Google's token endpoint answered with status %d", failed.Response.StatusCode)
+		text := fmt.Sprintf("Google's token endpoint returned status %d", failed.Response.StatusCode)
 		var said struct {
 			Error string `json:"error"`
 		}
@@ -139,7 +139,7 @@ func reason(err error) error {
 	}
 	text := err.Error()
 	if m := statusCode.FindStringSubmatch(text); m != nil {
-		return errors.New("Google's token endpoint answered with status " + m[1])
+		return errors.New("Google's token endpoint returned status " + m[1])
 	}
 	if i := strings.IndexAny(text, "{\n"); i >= 0 { // what was answered
 		text = text[:i]

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // googleStandIn stands in for Google's token endpoints, that of STS and the metadata server.
@@ -171,8 +172,8 @@ func TestFailures(t *testing.T) {
 		write(t, external(t, g)):          "status 400",
 		"/nonexistent/file":               "/nonexistent/file",
 		bad:                               "this is not JSON",
-		write(t, map[string]string{"type": "magic"}):     "no credentials of Google of a known type",
-		write(t, map[string]string{"installed": "none"}): "no credentials of Google of a known type",
+		write(t, map[string]string{"type": "magic"}):     "not a supported type of Google credentials",
+		write(t, map[string]string{"installed": "none"}): "not a supported type of Google credentials",
 	} {
 		p := provisioned(t, `{"project":"p","credentials_file":"`+file+`"}`)
 		_, refused := authorized(t, p)
@@ -196,7 +197,7 @@ func TestSecretOfAManifest(t *testing.T) {
 	for name, document := range map[string]any{"external": external(t, g), "elsewhere": elsewhere, "domain": domain, "user": map[string]string{"type": "authorized_user"}} {
 		data, _ := json.Marshal(document)
 		p := parse(t, `{"project":"p"}`)
-		p.Credentials = llmprovider.Literal(string(data))
+		p.Credentials = upstream.Literal(string(data))
 		f := fetcher{secret: p.Credentials}
 		if _, _, err := f.fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "service account") || p.UsesAmbient() {
 			t.Errorf("%s: %v", name, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/cloud"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 func init() {
@@ -30,11 +31,11 @@ const (
 )
 
 // Provider is a project of Google Cloud with models on Vertex AI. Google's models are
-// asked in the API of Gemini, Anthropic's in Anthropic's, and others, whose names have
-// that of their publisher and a slash before them, in OpenAI's chat completions. The host
-// follows from the location unless configured; `path` is the API's version, below which
-// all endpoints are: by default `/v1`, and `/v1beta1` for Google's models. The key is sent
-// as `x-goog-api-key`; without one, a token of Google's application default credentials.
+// called in Gemini's API, Anthropic's in Anthropic's, and others, whose names begin with
+// their publisher and a slash, in OpenAI's chat completions. The host follows from the
+// location unless configured; `path` is the API's version, below which all endpoints are:
+// by default `/v1`, and `/v1beta1` for Google's models. The key is sent as
+// `x-goog-api-key`; without one, a token of Google's application default credentials.
 type Provider struct {
 	kind.Base
 
@@ -57,10 +58,12 @@ type Provider struct {
 
 	// Credentials are those of a service account, set instead of CredentialsFile by
 	// sources that hold them.
-	Credentials *llmprovider.Secret `json:"-"`
+	Credentials *upstream.Secret `json:"-"`
 
 	root   *url.URL // of the project and location
 	google *url.URL // the same, for Google's models
+
+	catalog *url.URL // of the version that has lists of models
 }
 
 // CaddyModule returns the Caddy module information.
@@ -86,7 +89,9 @@ func (p *Provider) Traits() kind.Traits {
 		ManifestOptions: map[string]any{
 			"project": &p.Project, "location": &p.Location, "quotaProject": &p.QuotaProject, "credentialsSecretRef": &p.Credentials,
 		},
-		AmbientHosts: []string{".aiplatform.googleapis.com", "-aiplatform.googleapis.com", ".rep.googleapis.com", ".p.googleapis.com"},
+		AmbientHosts: []string{
+			"aiplatform.googleapis.com", "*-aiplatform.googleapis.com", "aiplatform.*.rep.googleapis.com", "aiplatform-*.p.googleapis.com", "*-aiplatform-*.p.googleapis.com",
+		},
 	}
 }
 
@@ -116,13 +121,13 @@ const (
 func (p *Provider) check() error {
 	switch {
 	case p.Project == "" && !p.Keyed():
-		return errors.New("project is required; write the ID of a project, or an api_key")
-	case strings.Trim(p.Project, idLetter) != "":
-		return errors.New("project is not the ID of a project; write one such as my-project")
+		return errors.New("project is required; write a project ID, or set api_key")
+	case strings.Trim(p.Project, idLetter) != "" || strings.HasPrefix(p.Project, "."): // .. is a part of a path
+		return errors.New("project is not a project ID; write one such as my-project")
 	case strings.Trim(p.Location, letters+"0123456789-") != "":
-		return errors.New("location is none; write one such as europe-west4, or global")
+		return errors.New("location is not a Google Cloud location; write one such as europe-west4, or global")
 	case strings.Trim(p.QuotaProject, idLetter) != "":
-		return errors.New("quota_project is not the ID of a project; write one such as my-project")
+		return errors.New("quota_project is not a project ID; write one such as my-project")
 	}
 	return nil
 }
@@ -132,7 +137,7 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return p.UnmarshalBlock(d, p.Traits())
 }
 
-// Provision checks the configuration and acquires connections. It contacts nobody.
+// Provision checks the configuration and sets up the transport. It does not connect.
 func (p *Provider) Provision(ctx caddy.Context) error {
 	f := &fetcher{file: p.CredentialsFile, secret: p.Credentials, quota: p.QuotaProject}
 	p.Account = cloud.NewBearer(f.ref(), f.fetch, ctx.Logger().With(zap.String("project", p.Project)))
@@ -145,8 +150,10 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.root = p.below(main)
-	if p.google = p.root; p.Path == "" {
-		p.google = p.below(p.URL(&url.URL{Path: googlePath}))
+	p.google, p.catalog = p.root, main
+	if p.Path == "" {
+		p.catalog = p.URL(&url.URL{Path: googlePath})
+		p.google = p.below(p.catalog)
 	}
 	return nil
 }
@@ -174,9 +181,10 @@ func (p *Provider) Copy() llmprovider.Provider {
 
 // Interface guards
 var (
-	_ kind.Kind             = (*Provider)(nil)
-	_ kind.Ambient          = (*Provider)(nil)
-	_ caddy.Provisioner     = (*Provider)(nil)
-	_ caddy.CleanerUpper    = (*Provider)(nil)
-	_ caddyfile.Unmarshaler = (*Provider)(nil)
+	_ kind.Kind               = (*Provider)(nil)
+	_ kind.Ambient            = (*Provider)(nil)
+	_ llmprovider.ModelLister = (*Provider)(nil)
+	_ caddy.Provisioner       = (*Provider)(nil)
+	_ caddy.CleanerUpper      = (*Provider)(nil)
+	_ caddyfile.Unmarshaler   = (*Provider)(nil)
 )

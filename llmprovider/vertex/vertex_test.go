@@ -6,12 +6,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	pathpkg "path"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-llm/gateway/internal/moduletest"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
 )
 
 func parse(t *testing.T, config string) *Provider {
@@ -26,12 +30,7 @@ func parse(t *testing.T, config string) *Provider {
 func provisioned(t *testing.T, config string) *Provider {
 	t.Helper()
 	p := parse(t, config)
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	if err := p.Provision(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.Cleanup() })
+	moduletest.Provision(t, p)
 	return p
 }
 
@@ -66,6 +65,13 @@ func TestWhereRequestsGo(t *testing.T) {
 		{eu, "/v1beta/models/gemini-3-pro:streamGenerateContent", contents, google + "gemini-3-pro:streamGenerateContent", contents},
 		{eu, "/v1beta/models/gemini-3-pro:countTokens", contents, google + "gemini-3-pro:countTokens", contents},
 		{eu, "/v1beta/models/gemini-embedding-2:embedContent", contents, google + "gemini-embedding-2:embedContent", contents},
+		{eu, "/v1beta/models/text-embedding-005:embedContent", `{"content":{"parts":[{"text":"x"}]}}`, google + "text-embedding-005:predict", `{"instances":[{"content":"x"}]}`},
+		{eu, "/v1beta/models/gemini-embedding-001:batchEmbedContents", `{"requests":[{"content":{"parts":[{"text":"x"}]}}]}`, google + "gemini-embedding-001:predict", `{"instances":[{"content":"x"}]}`},
+		{eu, "/v1/embeddings", `{"model":"google/text-embedding-005","input":["x","y"],"dimensions":8}`, google + "text-embedding-005:predict", `{"instances":[{"content":"x"},{"content":"y"}],"parameters":{"outputDimensionality":8}}`},
+		{eu, "/v1/embeddings", `{"model":"google/claude-e","input":"x"}`, google + "claude-e:predict", `{"instances":[{"content":"x"}]}`},
+		{eu, "/v1/embeddings", `{"model":"gemini-embedding-2","input":"x"}`, google + "gemini-embedding-2:embedContent", `{"content":{"parts":[{"text":"x"}]}}`},
+		{eu, "/v1/embeddings", `{"model":"intfloat/e5-maas","input":"x"}`, strings.Replace(google, "/google/", "/intfloat/", 1) + "e5-maas:embedContent", `{"content":{"parts":[{"text":"x"}]}}`},
+		{eu, "/v1beta/models/intfloat%2Fe5-maas:embedContent", contents, strings.Replace(google, "/google/", "/intfloat/", 1) + "e5-maas:embedContent", contents},
 		{eu, "/v1/chat/completions", strings.Replace(chat, "M", "google/gemini-3-pro", 1), google + "gemini-3-pro:generateContent", ""},
 		{eu, "/v1/messages", `{"model":"gemini-3-pro","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}`, google + "gemini-3-pro:streamGenerateContent?alt=sse", ""},
 		{eu, "/v1/chat/completions", strings.Replace(chat, "M", "endpoints/123", 1), "https://europe-west4-aiplatform.googleapis.com/v1beta1/projects/p-1/locations/europe-west4/endpoints/123:generateContent", ""},
@@ -120,10 +126,11 @@ func TestUnsupported(t *testing.T) {
 		config, path, body string
 		status             int
 	}{
-		{`{"project":"p",` + key + `}`, "/v1/embeddings", `{"model":"gemini-embedding-2","input":"x"}`, 404},
+		{`{"project":"p",` + key + `}`, "/v1/embeddings", `{"model":"gemini-embedding-2","input":["x","y"]}`, 400},
+		{`{"project":"p",` + key + `}`, "/v1/embeddings", `{"model":"a/b/e-maas","input":"x"}`, 404},
 		{`{"project":"p",` + key + `}`, "/v1/embeddings", `{"model":"meta/e","input":"x"}`, 404},
 		{`{"project":"p",` + key + `}`, "/v1/embeddings", `{"model":"claude-x","input":"x"}`, 404},
-		{`{"project":"p",` + key + `}`, "/v1beta/models/e:batchEmbedContents", `{}`, 404},
+		{`{"project":"p",` + key + `}`, "/v1beta/models/e:batchEmbedContents", `{}`, 400},
 		{`{"project":"p",` + key + `}`, "/v1/images/generations", `{"model":"imagen-5","prompt":"x"}`, 404},
 		{`{"project":"p",` + key + `}`, "/v1/chat/completions", `{"messages":[]}`, 400},
 		{`{"project":"p",` + key + `}`, "/v1/messages", `{"model":"claude-x","messages":[],"anthropic_version":"x"}`, 400},
@@ -136,12 +143,62 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
+// TestModelsStayInTheirPath holds that no model leads below another path than that of
+// models, by whatever API and name of a publisher.
+func TestModelsStayInTheirPath(t *testing.T) {
+	t.Setenv("LLM_TEST_KEY", "key-of-google")
+	p := provisioned(t, `{"project":"p","config":{"api_key":"{env.LLM_TEST_KEY}"}}`)
+	models := regexp.MustCompile(`^/v1(beta1)?/projects/p/locations/global/(publishers/(google|anthropic|a-maas)/[^/]+|endpoints)/[^/]+$`)
+	for _, name := range []string{"..", ".", "", "a", "/", "../x", "./x", "x/..", "x/../y", "../../x", "%2e%2e/x", "..%2fx", `..\\x`, "a?b", "a#b", "a b", "a:b", "endpoints/..", "endpoints/../x", "tunedModels/x"} {
+		for _, model := range []string{name, "google/" + name, "models/" + name, "anthropic/" + name, "publishers/google/models/" + name, "claude-" + name, "a-maas/" + name} {
+			for path, body := range map[string]string{
+				"/v1/chat/completions": `{"model":"` + model + `","messages":[{"role":"user","content":"x"}]}`,
+				"/v1/messages":         `{"model":"` + model + `","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`,
+				"/v1/embeddings":       `{"model":"` + model + `","input":"x"}`,
+			} {
+				a, refused := attempt(t, p, path, body)
+				if refused != nil {
+					if refused.Status != http.StatusBadRequest && (path != "/v1/embeddings" || refused.Status != http.StatusNotFound) {
+						t.Errorf("%s: %v", model, refused)
+					}
+					continue
+				}
+				got := a.Request.URL.EscapedPath()
+				if clean := pathpkg.Clean(got); clean != got || !models.MatchString(got) && !strings.HasSuffix(got, "/endpoints/openapi/chat/completions") || a.Request.URL.RawQuery != "" {
+					t.Errorf("%s at %s goes to %s", model, path, a.Request.URL)
+				}
+			}
+		}
+	}
+}
+
+func TestModelLists(t *testing.T) {
+	t.Setenv("LLM_TEST_KEY", "key-of-google")
+	const key = `"config":{"api_key":"{env.LLM_TEST_KEY}"}`
+	for config, root := range map[string]string{
+		`{"project":"p-1","location":"europe-west4",` + key + `}`: "https://europe-west4-aiplatform.googleapis.com/v1beta1",
+		`{` + key + `}`: "https://aiplatform.googleapis.com/v1beta1",
+		`{"project":"p-1","host":"g.example","scheme":"http","port":81,"path":"/base/v1",` + key + `}`: "http://g.example:81/base/v1",
+	} {
+		p := provisioned(t, config)
+		lists, refused := p.ModelLists()
+		if refused != nil || len(lists) != 2 || lists[0].String() != root+"/publishers/google/models?pageSize=100" || lists[1].String() != root+"/publishers/anthropic/models?pageSize=100" {
+			t.Errorf("%s: %v, %v", config, lists, refused)
+		}
+		r, refused := p.ModelsRequest(t.Context(), lists[0], nil)
+		if refused != nil || r.Header.Get("X-Goog-Api-Key") != "key-of-google" {
+			t.Errorf("%v, %v", r, refused)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for config, want := range map[string]string{
 		`{}`: "project is required",
 		`{"config":{"api_key":"{env.X}"},"rules":{"r":{"api_key":""}}}`: "project is required",
-		`{"project":"a/b"}`:                           "not the ID of a project",
-		`{"project":"p","location":"evil.example/x"}`: "location is none",
+		`{"project":"a/b"}`:                           "not a project ID",
+		`{"project":".."}`:                            "not a project ID",
+		`{"project":"p","location":"evil.example/x"}`: "location is not a Google Cloud location",
 		`{"project":"p","quota_project":"a\nb"}`:      "quota_project is not",
 	} {
 		p := parse(t, config)
@@ -164,7 +221,7 @@ func TestErrors(t *testing.T) {
 		t.Fatal(refused)
 	}
 	header := http.Header{"Content-Type": {"application/json"}}
-	reader := a.NewReader(&http.Response{StatusCode: 429, Header: header}, false)
+	reader := tap.NewReader(a, &http.Response{StatusCode: 429, Header: header}, false)
 	reader.Head(&llmprovider.Head{Status: 429, Header: header})
 	var got []byte
 	pass := func(p []byte) error { got = append(got, p...); return nil }

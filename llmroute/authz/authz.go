@@ -1,10 +1,11 @@
 // Package authz decides who may call: policies in the terms of Istio's
-// AuthorizationPolicy, tokens in those of its RequestAuthentication, and external
-// authorization over HTTP.
+// AuthorizationPolicy, tokens in those of its RequestAuthentication, which package jwt
+// verifies, and external authorization over HTTP. It knows nothing of routes. Begin with
+// Config and Set.
 //
 // Sources, for what a rule means: the reference of security.istio.io and of
 // MeshConfig's extensionProviders (https://istio.io/latest/docs/reference/config/),
-// and Envoy's jwt_authn, ext_authz and rbac filters for the answers.
+// and Envoy's jwt_authn, ext_authz and rbac filters for the responses.
 package authz
 
 import (
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 )
 
 // Set is a Config in force. It is immutable, and safe for use by many requests
@@ -20,21 +22,22 @@ import (
 // shared with other sets that use the same, such as the one that replaces it.
 type Set struct {
 	policies *policies
-	tokens   *tokens
+	tokens   *jwt.Verifier
 	external map[string]*external
 	logger   *zap.Logger
 }
 
-// New makes a set of a configuration. It contacts nobody. What is wrong in the
+// New makes a set of a configuration. It makes no connections. What is wrong in the
 // configuration never lets more requests pass: an ALLOW rule that cannot be
 // understood is left out, and of a DENY rule only the value that cannot be. Each
 // such place is a problem.
 func New(config *Config, logger *zap.Logger) (*Set, []Problem) {
 	s := &Set{external: make(map[string]*external, len(config.ExtAuthz)), logger: logger}
-	var problems, more []Problem
+	var problems []Problem
 	s.policies, problems = compilePolicies(config)
-	s.tokens, more = compileTokens(config.JWT, logger)
-	problems = append(problems, more...)
+	s.tokens = jwt.New(config.JWT, logger, func(origin, field, message string) {
+		problems = append(problems, Problem{Policy: origin, Path: field, Message: message})
+	})
 	for name, service := range config.ExtAuthz {
 		e, err := newExternal(name, service)
 		if err != nil {
@@ -48,7 +51,7 @@ func New(config *Config, logger *zap.Logger) (*Set, []Problem) {
 
 // Decision is what was decided of a request, and by what.
 type Decision struct {
-	// Refusal is the answer, nil if the request may pass.
+	// Refusal is the response, nil if the request may pass.
 	Refusal *Refusal
 	// Policy is the name of the policy that decided, empty if none did: the
 	// request passes because nothing is against it, or is refused for its token,
@@ -59,10 +62,10 @@ type Decision struct {
 	// Reason says in a few words why, for logs. It has nothing of a token.
 	Reason string
 	// Token is the verified token, nil without one.
-	Token *Token
+	Token *jwt.Token
 }
 
-// Refusal is the answer to a request that may not pass.
+// Refusal is the response to a request that may not pass.
 type Refusal struct {
 	Status int
 	Header http.Header
@@ -104,16 +107,33 @@ type Providers interface {
 func (s *Set) Authorize(answer http.Header, r *http.Request, providers Providers, ports ...int) Decision {
 	req := s.policies.request(r, ports...)
 	req.providers = providers
+	return s.authorize(answer, req)
+}
+
+// AuthorizeMerged is Authorize for a request that may get to a server which reads several
+// slashes in a row, as in //admin, as one: the request passes only if policies and external
+// services let it pass as it is and with single slashes.
+func (s *Set) AuthorizeMerged(answer http.Header, r *http.Request, providers Providers, ports ...int) Decision {
+	req := s.policies.request(r, ports...)
+	req.providers, req.mergesSlashes = providers, true
+	return s.authorize(answer, req)
+}
+
+// authorize decides on a request, and releases it.
+func (s *Set) authorize(answer http.Header, req *request) Decision {
 	defer req.release()
+	r := req.Request
 	if d := s.custom(answer, req); d.Refusal != nil {
 		return d
 	}
-	token, refusal := s.tokens.verify(r)
-	if refusal != nil {
+	token, err := s.tokens.Verify(r)
+	if err != nil {
+		status, challenge := jwt.Challenge(r, err)
+		refusal := &Refusal{Status: status, Body: err.Error(), Header: http.Header{"Www-Authenticate": {challenge}}}
 		return Decision{Refusal: refusal, Rule: -1, Reason: refusal.Body}
 	}
 	// Before the other policies, which may look at the headers that come of it.
-	s.tokens.forwardToken(r, token)
+	s.tokens.Forward(r, token)
 	req.changed()
 	req.token = token
 	d := s.policies.decide(req, s.logger)
@@ -134,7 +154,7 @@ func (s *Set) custom(answer http.Header, req *request) Decision {
 		}
 		d := Decision{Policy: p.name, Rule: rule, Reason: "external authorization " + p.provider}
 		if e := s.external[p.provider]; e != nil {
-			d.Refusal = e.check(answer, req.Request, req.endpoint(), s.logger)
+			d.Refusal = e.check(answer, req.Request, req.endpoint(), s.logger, req.merged()...)
 			req.changed()
 		} else {
 			d.Refusal, d.Reason = errDenied, "there is no external authorization "+p.provider

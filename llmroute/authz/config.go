@@ -2,6 +2,8 @@ package authz
 
 import (
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 )
 
 // Config says who may call. Its parts are those of Istio's AuthorizationPolicy,
@@ -15,14 +17,14 @@ type Config struct {
 	// Which tokens are accepted, and where a request may carry them. A request
 	// with a token that no rule accepts is refused; one without any passes here
 	// and has no identity that a policy could match. If a request carries several
-	// tokens, all must be good, and the first, in the order of the rules and of
-	// the places that they name, is its identity. A token may have 16 KiB.
-	JWT []*JWTRule `json:"jwt,omitempty"`
+	// tokens, all must be valid, and the first, in the order of the rules and of the places
+	// that they name, is its identity. A token may be up to 16 KiB long.
+	JWT []*jwt.Rule `json:"jwt,omitempty"`
 
 	// The services that CUSTOM policies ask, by name.
 	ExtAuthz map[string]*ExtAuthz `json:"ext_authz,omitempty"`
 
-	// The policies. Their order means nothing.
+	// The policies. Their order does not matter.
 	Policies []*Policy `json:"policies,omitempty"`
 
 	// How many proxies in front of the gateway add the address that they were
@@ -74,7 +76,7 @@ type Policy struct {
 }
 
 // Rule matches a request if any of its sources, any of its operations and all of
-// its conditions do. A part that is not there matches everything.
+// its conditions do. A part that is left out matches everything.
 type Rule struct {
 	// Who is calling.
 	From []*Source `json:"from,omitempty"`
@@ -169,98 +171,9 @@ type Condition struct {
 	NotValues []string `json:"not_values,omitempty"`
 }
 
-// JWTRule accepts the tokens of one issuer. Those signed with a shared secret, or
-// not at all, are not accepted. A rule whose keys or issuer are wrong accepts none:
-// tokens of its issuer are refused.
-type JWTRule struct {
-	// The `iss` claim. Required.
-	Issuer string `json:"issuer,omitempty"`
-
-	// The `aud` claim must have one of these. `http://` or `https://` before it and
-	// a slash after it mean nothing. Default: any audience.
-	Audiences []string `json:"audiences,omitempty"`
-
-	// The issuer's public keys, as a JSON Web Key Set (RFC 7517): RSA keys of 2048
-	// bits or more, EC keys on P-256, P-384 or P-521, and Ed25519 keys.
-	JWKS string `json:"jwks,omitempty"`
-
-	// Where the issuer's public keys are, an http or https URL. They are fetched
-	// when they are first needed, again every 20 minutes, and when a token names
-	// a key that is not among them, which they can do once a minute; while that
-	// fails, the last ones are used.
-	// Default, without JWKS: what the issuer's
-	// `/.well-known/openid-configuration` says.
-	JWKSURI string `json:"jwks_uri,omitempty"`
-
-	// Guarded refuses to ask internal addresses for the keys, by [llmprovider.Internal],
-	// wherever redirects and the issuer's configuration lead. Sources set it, whose
-	// writers may not read the gateway's secrets.
-	Guarded bool `json:"-"`
-
-	// The certificate authorities of JWKSURI's server, a PEM file. Default: the
-	// system's.
-	JWKSCA string `json:"jwks_ca,omitempty"`
-
-	// How long fetching the keys may take. Default: 5s.
-	Timeout caddy.Duration `json:"timeout,omitempty"`
-
-	// The headers that may carry a token. If this, FromParams or FromCookies is
-	// set, a token is looked for nowhere else. Default: `Authorization`, after
-	// `Bearer `, and the query parameter `access_token`, which Caddy's access log
-	// does not hide.
-	FromHeaders []*JWTHeader `json:"from_headers,omitempty"`
-
-	// The query parameters that may carry a token.
-	FromParams []string `json:"from_params,omitempty"`
-
-	// The cookies that may carry a token.
-	FromCookies []string `json:"from_cookies,omitempty"`
-
-	// Whether a provider without a key of its own gets the token as well. A
-	// provider with a key never does. Default: no.
-	ForwardOriginalToken bool `json:"forward_original_token,omitempty"`
-
-	// The header that hands the token's payload on, in base64url.
-	OutputPayloadToHeader string `json:"output_payload_to_header,omitempty"`
-
-	// The headers that hand single claims on.
-	OutputClaimToHeaders []*ClaimToHeader `json:"output_claim_to_headers,omitempty"`
-
-	// Claims whose text is a list with spaces between its values, beside `scope`
-	// and `permission`.
-	SpaceDelimitedClaims []string `json:"space_delimited_claims,omitempty"`
-
-	// Whether a text that does not look like a JWT at all, which has three parts
-	// with dots between them, is taken for no token instead of a wrong one. A
-	// virtual key for `llm_keys` is such a text. Default: no.
-	IgnoreOtherTokens bool `json:"ignore_other_tokens,omitempty"`
-
-	// Where the rule comes from, such as an object's namespace and name.
-	Origin string `json:"origin,omitempty"`
-}
-
-// JWTHeader is a header that may carry a token.
-type JWTHeader struct {
-	// The header's name.
-	Name string `json:"name,omitempty"`
-
-	// What stands before the token.
-	Prefix string `json:"prefix,omitempty"`
-}
-
-// ClaimToHeader hands a claim on as a header, in place of what the client sent.
-type ClaimToHeader struct {
-	// The header's name.
-	Header string `json:"header,omitempty"`
-
-	// The claim, with dots for claims inside of claims. Text, numbers and
-	// booleans are handed on. A name that has dots of its own is found too.
-	Claim string `json:"claim,omitempty"`
-}
-
-// ExtAuthz is a service that is asked over HTTP whether a request may pass. Its
-// 200 says yes. Any other answer below 500 goes to the client as it is, with up
-// to 64 KiB of its body. No answer in time, and one of 500 or more, is a failure.
+// ExtAuthz is a service that is asked over HTTP whether a request may pass. Status 200
+// allows it. Any other response below 500 goes to the client as it is, with up to 64 KiB
+// of its body. No response in time, or one of 500 or more, is a failure.
 type ExtAuthz struct {
 	// The service's host, `NAMESPACE/HOST`, or address. Required.
 	Service string `json:"service,omitempty"`
@@ -277,8 +190,7 @@ type ExtAuthz struct {
 	// Whether requests pass while the service fails. Default: no.
 	FailOpen bool `json:"fail_open,omitempty"`
 
-	// The status while the service fails, of an answer without a body.
-	// Default: 403.
+	// The status of the response, which has no body, while the service fails. Default: 403.
 	StatusOnError int `json:"status_on_error,omitempty"`
 
 	// The headers of the request that the service gets, beside `Host` and
@@ -295,7 +207,7 @@ type ExtAuthz struct {
 	// the service does not send stays as the client sent it.
 	HeadersToUpstreamOnAllow []string `json:"headers_to_upstream_on_allow,omitempty"`
 
-	// The headers of the service's 200 that the client gets with the answer.
+	// The headers of the service's 200 that the client gets with the response.
 	HeadersToDownstreamOnAllow []string `json:"headers_to_downstream_on_allow,omitempty"`
 
 	// The headers of the service's refusal that the client gets, beside
@@ -309,7 +221,7 @@ type ExtAuthzBody struct {
 	MaxRequestBytes int `json:"max_request_bytes,omitempty"`
 
 	// Whether it gets the beginning of a larger body, with the header
-	// `X-Envoy-Auth-Partial-Body: true`. Default: no, a larger body is answered with 413.
+	// `X-Envoy-Auth-Partial-Body: true`. Default: no; a larger body gets a 413.
 	AllowPartialMessage bool `json:"allow_partial_message,omitempty"`
 }
 

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddy-llm/gateway/internal/shared"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
 )
 
 const (
@@ -34,13 +37,13 @@ type external struct {
 	statusOnError int
 	added         http.Header // what the service gets in addition
 
-	// Which headers the service gets, and which ones of its answer the request,
+	// Which headers the service gets, and which ones of its response the request,
 	// the client on a 200, and the client on a refusal.
 	asked, upstream, downstream, refused headerList
 }
 
 // connections are those to services, by host:port.
-var connections shared[string, http.Transport]
+var connections shared.Values[string, http.Transport]
 
 func newTransport() *http.Transport {
 	return &http.Transport{
@@ -60,7 +63,7 @@ func newExternal(name string, config *ExtAuthz) (*external, error) {
 	if err := e.compile(); err != nil {
 		return nil, fmt.Errorf("%w; meanwhile requests that the service decides on are refused", err)
 	}
-	e.transport = connections.get(e.address, newTransport)
+	e.transport = connections.Get(e.address, newTransport)
 	return e, nil
 }
 
@@ -97,7 +100,7 @@ func (e *external) compile() error {
 	case e.statusOnError == 0:
 		e.statusOnError = http.StatusForbidden
 	case e.statusOnError < 200 || e.statusOnError > 599:
-		return fmt.Errorf("status_on_error: %d is not the status of an answer; write one from 200 to 599", e.statusOnError)
+		return fmt.Errorf("status_on_error: %d is not the status of a response; write one from 200 to 599", e.statusOnError)
 	}
 	if body := e.IncludeRequestBodyInCheck; body != nil && body.MaxRequestBytes <= 0 {
 		return errors.New("include_request_body_in_check.max_request_bytes: write how many bytes of the body the service may get")
@@ -131,7 +134,7 @@ func (e *external) compileHeaders() error {
 			return errors.New("include_additional_headers_in_check: a name is not that of a header")
 		case !httpguts.ValidHeaderFieldValue(value):
 			return fmt.Errorf("include_additional_headers_in_check: the value of %s has characters that a header cannot have", name)
-		case ofConnection(http.CanonicalHeaderKey(name)):
+		case headername.IsConnection(http.CanonicalHeaderKey(name)):
 			return fmt.Errorf("include_additional_headers_in_check: %s says how a message is sent; leave it out", name)
 		}
 		e.added[http.CanonicalHeaderKey(name)] = []string{value}

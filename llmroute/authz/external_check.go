@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/hopbyhop"
 	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
 )
 
 const (
@@ -28,24 +29,20 @@ const (
 
 // check asks the service. endpoint is what the request will call, empty if it is no
 // endpoint. It puts what the service wants into the request and into the header of the
-// answer, and returns nil if the request may pass.
-func (e *external) check(answer http.Header, r *http.Request, endpoint string, logger *zap.Logger) *Refusal {
+// answer, and returns nil if the request may pass. merged are further readings of the path,
+// all of which the service must let pass.
+func (e *external) check(answer http.Header, r *http.Request, endpoint string, logger *zap.Logger, merged ...reading) *Refusal {
 	body, partial, refusal := e.body(r)
 	if refusal != nil {
 		return refusal
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), e.timeout)
-	defer cancel()
-	res, err := e.ask(ctx, r, endpoint, body, partial)
-	if err != nil {
-		return e.failed(r, err, logger)
+	for _, one := range merged { // first: nothing of the request has changed
+		if _, refusal := e.decide(r, one, body, partial, logger); refusal != nil {
+			return refusal
+		}
 	}
-	defer res.Body.Close()
-	hopbyhop.RemoveNamed(res.Header)
-	if res.StatusCode != http.StatusOK {
-		return e.refusal(res)
-	}
-	for name, values := range res.Header {
+	header, refusal := e.decide(r, reading{sentPath(r.URL), endpoint}, body, partial, logger)
+	for name, values := range header {
 		if ofMessage(name) {
 			continue
 		}
@@ -56,25 +53,41 @@ func (e *external) check(answer http.Header, r *http.Request, endpoint string, l
 			answer[name] = append(slices.Clip(answer[name]), values...)
 		}
 	}
+	return refusal
+}
+
+// decide asks the service about one reading of the path. The header is that of its response
+// if it lets the request pass.
+func (e *external) decide(r *http.Request, as reading, body []byte, partial bool, logger *zap.Logger) (http.Header, *Refusal) {
+	ctx, cancel := context.WithTimeout(r.Context(), e.timeout)
+	defer cancel()
+	res, err := e.ask(ctx, r, as, body, partial)
+	if err != nil {
+		return nil, e.failed(r, err, logger)
+	}
+	defer res.Body.Close()
+	hopbyhop.RemoveNamed(res.Header)
+	if res.StatusCode != http.StatusOK {
+		return nil, e.refusal(res)
+	}
 	if res.ContentLength > 0 && res.ContentLength <= maxRefusalBody {
 		_, _ = io.Copy(io.Discard, res.Body) // so that the connection can be used again
 	}
-	return nil
+	return res.Header, nil
 }
 
 // ask sends the request that asks. It names the host, the path and the endpoint as
 // policies and the router read them: the host in its normal form, the path with its dot
-// segments resolved, and the endpoint in a header. An answer of 500 or more is an error,
+// segments resolved, and the endpoint in a header. A response of 500 or more is an error,
 // for Envoy too.
-func (e *external) ask(ctx context.Context, r *http.Request, endpoint string, body []byte, partial bool) (*http.Response, error) {
+func (e *external) ask(ctx context.Context, r *http.Request, as reading, body []byte, partial bool) (*http.Response, error) {
 	name, _ := host.Name(r.Host)
-	path := sentPath(r.URL)
-	plain, err := url.PathUnescape(path)
+	plain, err := url.PathUnescape(as.path)
 	if err != nil {
 		return nil, fmt.Errorf("path: %w", err)
 	}
 	to := &url.URL{
-		Scheme: "http", Host: e.address, Path: e.plainPrefix + plain, RawPath: e.PathPrefix + path,
+		Scheme: "http", Host: e.address, Path: e.plainPrefix + plain, RawPath: e.PathPrefix + as.path,
 		RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery,
 	}
 	question, err := http.NewRequestWithContext(ctx, r.Method, "http://"+e.address, bytes.NewReader(body))
@@ -83,10 +96,10 @@ func (e *external) ask(ctx context.Context, r *http.Request, endpoint string, bo
 	}
 	question.URL, question.Host = to, host.InURL(name)
 	e.header(question.Header, r.Header)
-	question.Header[llmprovider.LoopHeader] = llmprovider.MarkLoop(r.Header) // it may be behind the gateway that asks it
-	delete(question.Header, endpointHeader)                                  // the client's own
-	if endpoint != "" {
-		question.Header[endpointHeader] = []string{(&url.URL{Path: endpoint}).EscapedPath()}
+	question.Header[headername.Loop] = llmprovider.MarkLoop(r.Header) // it may be behind the gateway that asks it
+	delete(question.Header, endpointHeader)                           // the client's own
+	if as.endpoint != "" {
+		question.Header[endpointHeader] = []string{(&url.URL{Path: as.endpoint}).EscapedPath()}
 	}
 	if e.IncludeRequestBodyInCheck != nil {
 		question.Header[partialHeader] = []string{"false"}
@@ -113,7 +126,7 @@ func (e *external) header(to, from http.Header) {
 	// has just closed. The header itself is not sent.
 	to["X-Idempotency-Key"] = nil
 	for name, values := range from {
-		if (name == "Authorization" || e.asked.has(name)) && !ofConnection(name) && name != partialHeader {
+		if (name == "Authorization" || e.asked.has(name)) && !headername.IsConnection(name) && name != partialHeader {
 			to[name] = values
 		}
 	}
@@ -174,10 +187,10 @@ func (e *external) failed(r *http.Request, err error, logger *zap.Logger) *Refus
 	}
 	fields := []zap.Field{zap.String("service", e.name), zap.String("address", e.address), zap.Error(err)}
 	if e.FailOpen {
-		logger.Error("external authorization failed; the request passes, as fail_open says", fields...)
+		logger.Error("external authorization failed; request allowed by fail_open", fields...)
 		return nil
 	}
-	logger.Error("external authorization failed; the request is refused", fields...)
+	logger.Error("external authorization failed; request refused", fields...)
 	return refusal
 }
 
@@ -187,11 +200,11 @@ func (e *external) refusal(res *http.Response) *Refusal {
 	for name, values := range res.Header {
 		// With a list, Envoy adds what a refusal cannot do without.
 		listed := len(e.refused) == 0 || e.refused.has(name) || name == "Www-Authenticate" || name == "Location"
-		if listed && !ofConnection(name) {
+		if listed && !headername.IsConnection(name) {
 			refusal.Header[name] = values
 		}
 	}
-	// An answer that breaks off is a refusal nevertheless.
+	// A response that breaks off is a refusal nevertheless.
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxRefusalBody))
 	refusal.Body = string(body)
 	return refusal

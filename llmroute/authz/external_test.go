@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
 )
 
 // asked is what a service was asked.
@@ -57,6 +58,13 @@ func at(t *testing.T, address string) *ExtAuthz {
 }
 
 func allow(http.ResponseWriter, *http.Request) {}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
 
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
@@ -150,7 +158,7 @@ func TestCheckRequest(t *testing.T) {
 				if llmprovider.CheckLoop(got.Header) == nil {
 					t.Errorf("a question that comes back is not known: %v", got.Header)
 				}
-				got.Header.Del(llmprovider.LoopHeader)
+				got.Header.Del(headername.Loop)
 				if !slices.Equal(got.Header["X-Llm-Endpoint"], []string{"/v1/chat/completions"}) {
 					t.Errorf("the endpoint is %v", got.Header["X-Llm-Endpoint"])
 				}
@@ -430,5 +438,63 @@ func TestExternalMistakes(t *testing.T) {
 		if e := newCheck(t, &ExtAuthz{Service: address, Port: 80}); e.address != want || e.timeout != 600*time.Second {
 			t.Errorf("got %s, want %s", e.address, want)
 		}
+	}
+}
+
+// TestCustomWithSlashesMerged holds that a service which a request with several slashes in a row
+// needs is asked twice, both times as the client sent the request, and that its
+// headers are those of the path as it is.
+func TestCustomWithSlashesMerged(t *testing.T) {
+	for target, want := range map[string][]string{
+		"/a//b?x=//":     {"/a/b?x=//", "/a//b?x=//"},
+		"/%2Fa/b":        {"/a/b", "/%2Fa/b"},
+		"//a%2Fb":        {"/a%2Fb", "//a%2Fb"},
+		"/a/%2F%20b!//":  {"/a/%20b!/", "/a/%2F%20b!//"},
+		"/a%2F%2Fb%2F/c": {"/a%2Fb/c", "/a%2F%2Fb%2F/c"},
+		"//embeddings":   {"/embeddings for /v1/embeddings", "//embeddings"},
+		"/other//x":      nil,
+	} {
+		t.Run(target, func(t *testing.T) {
+			config, questions := service(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-Seen", r.RequestURI)
+				w.Header().Set("Authorization", "changed")
+			})
+			config.HeadersToUpstreamOnAllow, config.HeadersToDownstreamOnAllow = []string{"x-seen", "authorization"}, []string{"x-seen"}
+			config.IncludeRequestBodyInCheck = &ExtAuthzBody{MaxRequestBytes: 100}
+			set, problems := New(&Config{
+				ExtAuthz: map[string]*ExtAuthz{"e": config},
+				Policies: []*Policy{{Action: Custom, Provider: "e", Rules: []*Rule{{To: []*Operation{{NotPaths: []string{"/other*"}}}}}}},
+			}, zap.NewNop())
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			r := httptest.NewRequest(http.MethodPost, target, strings.NewReader("body"))
+			r.Header.Set("Authorization", "client's")
+			answer := http.Header{}
+			if d := set.AuthorizeMerged(answer, r, nil); d.Refusal != nil {
+				t.Fatalf("%+v", d)
+			}
+			var got []string
+			for len(questions) > 0 {
+				q := <-questions
+				question := q.RequestURI
+				if endpoint := q.Header.Get("X-Llm-Endpoint"); endpoint != "" {
+					question += " for " + endpoint
+				}
+				got = append(got, question)
+				if q.Header.Get("Authorization") != "client's" || q.body != "body" {
+					t.Errorf("%s: asked with %v and %q", q.RequestURI, q.Header, q.body)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("asked for %q, want %q", got, want)
+			}
+			if body, _ := io.ReadAll(r.Body); string(body) != "body" {
+				t.Errorf("what is left of the body is %q", body)
+			}
+			if want != nil && (!slices.Equal(answer["X-Seen"], []string{target}) || !slices.Equal(r.Header["X-Seen"], []string{target})) {
+				t.Errorf("headers of the response %v, and of the request %v", answer, r.Header)
+			}
+		})
 	}
 }

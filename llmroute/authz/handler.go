@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 )
 
 func init() {
@@ -36,11 +37,10 @@ type Recorder interface {
 // The policies, tokens and external services are those that Istio has as
 // AuthorizationPolicy, RequestAuthentication and external authorizer, with the
 // same meaning. What may not pass is answered with `RBAC: access denied` and the
-// status 403, with 401 if its token is no good, or with the answer of the
-// external service. The log says which policy and rule decided, and nothing of a
-// token.
+// status 403, with 401 if its token is invalid, or with the response of the external
+// service. The log says which policy and rule decided, and nothing of a token.
 //
-// For what Caddy's own matchers and `forward_auth` can do, they may be simpler.
+// Where Caddy's own matchers and `forward_auth` suffice, they may be simpler.
 type Handler struct {
 	Config
 
@@ -61,7 +61,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision resolves placeholders such as `{env.ISSUER}` and `{file./jwks.json}`
 // in what tokens and external services are configured with, and sets up the
-// policies. It contacts nobody.
+// policies. It makes no connections.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	if err := h.resolve(caddy.NewReplacer()); err != nil {
@@ -73,6 +73,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.recorder, _ = app.(Recorder)
 	h.providers, _ = app.(Providers)
+	if v, ok := app.(interface{ VerifiesTokens() }); ok && len(h.JWT) > 0 {
+		v.VerifiesTokens()
+	}
 	if err := placeholder.RefuseIn(&h.Config); err != nil { // in all that resolve left
 		return err
 	}
@@ -176,8 +179,8 @@ func (d *Decision) LogFields() []zap.Field {
 }
 
 // TokenOf is the token that Handler verified for the request, nil without one.
-func TokenOf(r *http.Request) *Token {
-	token, _ := caddyhttp.GetVar(r.Context(), tokenVar).(*Token)
+func TokenOf(r *http.Request) *jwt.Token {
+	token, _ := caddyhttp.GetVar(r.Context(), tokenVar).(*jwt.Token)
 	return token
 }
 

@@ -8,8 +8,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/caddy-llm/gateway/internal/hopbyhop"
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
 )
 
 // headerList is a list of headers: names, the beginnings of names, and their ends.
@@ -51,21 +50,10 @@ func (l headerList) has(name string) bool {
 	})
 }
 
-// ofConnection reports whether a header says how a message is sent, and is not for
-// who gets it from us. Those that the message's Connection header names were
-// removed before.
-func ofConnection(name string) bool {
-	switch name {
-	case "Content-Length", "Expect", "Host", "Proxy-Authorization":
-		return true
-	}
-	return hopbyhop.Is(name)
-}
-
 // ofMessage reports whether a header belongs to the message that carries it, and can
 // be handed on in no other.
 func ofMessage(name string) bool {
-	return ofConnection(name) || llmprovider.IsMessageHeader(name)
+	return headername.IsConnection(name) || headername.IsMessage(name)
 }
 
 // namesMessage returns the first name in the list that is one of ofMessage, or empty.

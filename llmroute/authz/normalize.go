@@ -2,6 +2,7 @@ package authz
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -9,18 +10,44 @@ import (
 // does by default (BASE): escapes of letters, digits, "-", ".", "_" and "~" are
 // decoded, backslashes are slashes, dot segments are resolved. Slashes are not
 // merged, and other escapes, such as %2F, stay.
-func sentPath(u *url.URL) string {
+func sentPath(u *url.URL) string { return resolve(sentSegments(u)) }
+
+// sentSegments is sentPath with its dot segments.
+func sentSegments(u *url.URL) string {
 	path := u.EscapedPath()
 	if strings.ContainsAny(u.RawPath, `\#`) { // EscapedPath would escape them
 		path, _, _ = strings.Cut(u.RawPath, "#")
 		path = strings.ReplaceAll(path, `\`, "/")
 	}
-	return resolve(decodeUnreserved(path))
+	return decodeUnreserved(path)
 }
 
 // routedPath is the path with all escapes decoded.
-func routedPath(u *url.URL) string {
-	return resolve(strings.ReplaceAll(u.Path, `\`, "/"))
+func routedPath(u *url.URL) string { return resolve(routedSegments(u)) }
+
+// routedSegments is routedPath with its dot segments.
+func routedSegments(u *url.URL) string { return strings.ReplaceAll(u.Path, `\`, "/") }
+
+// Several slashes in a row: as they are sent, some perhaps as escapes, and decoded.
+var (
+	sentSlashes   = regexp.MustCompile(`(?:/|%2[Ff]){2,}`)
+	routedSlashes = regexp.MustCompile(`/{2,}`)
+)
+
+// mergedSentPath is sentPath with single slashes. An escape beside a slash is merged into
+// it, and several escapes into one.
+func mergedSentPath(u *url.URL) string {
+	return resolve(sentSlashes.ReplaceAllStringFunc(sentSegments(u), func(run string) string {
+		if strings.Contains(run, "/") {
+			return "/"
+		}
+		return "%2F"
+	}))
+}
+
+// mergedRoutedPath is routedPath with single slashes.
+func mergedRoutedPath(u *url.URL) string {
+	return resolve(routedSlashes.ReplaceAllString(routedSegments(u), "/"))
 }
 
 // decodeUnreserved decodes the escapes that need not be, RFC 3986, 6.2.2.2.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 )
 
 // Paths as Envoy's test/common/http/path_utility_test.cc has them.
@@ -82,7 +84,7 @@ func removeDotSegments(in string) string {
 var unreservedEscape = regexp.MustCompile(`(?i)%(2[de]|3[0-9]|4[1-9a-f]|5[0-9a]|5f|6[1-9a-f]|7[0-9a]|7e)`)
 
 func FuzzNormalize(f *testing.F) {
-	for _, target := range []string{"/a/../b", "/%2e%2E/%61", `/a\..\b#c`, "/a//../b", "*", "/%", "/%2", "/%zz%2f"} {
+	for _, target := range []string{"/a/../b", "/%2e%2E/%61", `/a\..\b#c`, "/a//../b", "*", "/%", "/%2", "/%zz%2f", "//a/%2F/../%2f%2Fb//"} {
 		f.Add(target)
 	}
 	f.Fuzz(func(t *testing.T, target string) {
@@ -90,7 +92,11 @@ func FuzzNormalize(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, path := range []string{sentPath(u), routedPath(u)} {
+		mergedSent, mergedRouted := mergedSentPath(u), mergedRoutedPath(u)
+		if run := sentSlashes.FindString(mergedSent) + routedSlashes.FindString(mergedRouted); run != "" {
+			t.Fatalf("%q: %q and %q have %s", target, mergedSent, mergedRouted, run)
+		}
+		for _, path := range []string{sentPath(u), routedPath(u), mergedSent, mergedRouted} {
 			if path != "*" && !strings.HasPrefix(path, "/") {
 				t.Fatalf("%q: %q does not begin with a slash", target, path)
 			}
@@ -184,7 +190,7 @@ func FuzzRequestPrincipal(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, every := range []bool{false, true} {
-			r := &request{token: &Token{Issuer: issuer, Subject: subject}, every: every}
+			r := &request{token: &jwt.Token{Issuer: issuer, Subject: subject}, every: every}
 			want := issuer != "" && subject != "" && principalMatches(value, issuer, subject, every)
 			if got := test.match(r); got != want {
 				t.Fatalf("%q of %q and %q is %v, want %v (every: %v)", value, issuer, subject, got, want, every)

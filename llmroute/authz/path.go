@@ -37,13 +37,14 @@ func (t *pathTest) add(value string) error {
 
 func (t *pathTest) match(r *request) bool {
 	readings := r.readPaths()
-	if t.escaped.match(readings[sentReading]) {
-		return true
-	}
 	if r.every {
 		// Not the endpoint's: ALLOW / lets a client pass that calls a host without a
 		// path, and DENY with not_paths / does not refuse it.
-		return t.plain.match(readings[sentReading]) && (readings[routedReading] == readings[sentReading] || t.plain.match(readings[routedReading]))
+		return t.matchBoth(readings[sentReading], readings[routedReading]) &&
+			(!r.mergesSlashes || t.matchBoth(readings[mergedSentReading], readings[mergedRoutedReading]))
+	}
+	if t.escaped.match(readings[sentReading]) || r.mergesSlashes && t.escaped.match(readings[mergedSentReading]) {
+		return true
 	}
 	for i, reading := range readings {
 		if (i == 0 || reading != readings[i-1]) && reading != "" && t.plain.match(reading) {
@@ -51,6 +52,12 @@ func (t *pathTest) match(r *request) bool {
 		}
 	}
 	return false
+}
+
+// matchBoth reports whether the path matches as it was sent and decoded. A value with an
+// escape says what is decoded.
+func (t *pathTest) matchBoth(sent, routed string) bool {
+	return t.escaped.match(sent) || t.plain.match(sent) && (routed == sent || t.plain.match(routed))
 }
 
 func (t *pathTest) keys() []key {

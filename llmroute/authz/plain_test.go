@@ -74,7 +74,7 @@ func (p *plain) oneOf(r *request, policy *Policy, key string, values []string, e
 			count++ // the joined value
 		}
 	case key == "path" && every:
-		count = 2
+		count = endpointReading
 	case key == "path":
 		count = pathReadings
 	case key == "destination.port" && !every:
@@ -120,6 +120,9 @@ func (p *plain) value(r *request, policy *Policy, key, value string, number int)
 		}
 		if strings.Contains(value, "%") {
 			reading = paths[sentReading]
+			if number == mergedSentReading || number == mergedRoutedReading {
+				reading = paths[mergedSentReading]
+			}
 		}
 		if strings.Contains(value, "{") {
 			value = regexp.QuoteMeta(value)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 )
 
 // TestDenyOfPrincipalsIsAsWideAsItsText holds for random tokens that DENY matches
@@ -21,7 +23,7 @@ func TestDenyOfPrincipalsIsAsWideAsItsText(t *testing.T) {
 	}
 	narrower := 0
 	for range 20_000 {
-		token := &Token{Issuer: text(1 + g.IntN(4)), Subject: text(1 + g.IntN(4))}
+		token := &jwt.Token{Issuer: text(1 + g.IntN(4)), Subject: text(1 + g.IntN(4))}
 		joined := token.Issuer + "/" + token.Subject
 		cut := g.IntN(len(joined) + 1)
 		value := []string{joined, "*", joined[:cut] + "*", "*" + joined[cut:], text(2) + "*", "*" + text(2), text(4)}[g.IntN(7)]

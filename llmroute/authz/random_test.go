@@ -22,7 +22,7 @@ var words = map[string][]string{
 	"destination.port":       {"80", "443", "8080"},
 	"method":                 {"GET", "POST", "P*", "*T", "*"},
 	"host":                   {"a.com", "b.a.com", "*.a.com", "a.*", "a.com:80", "*:80", "*", "B.com", "b.*"},
-	"path":                   {"/", "/a", "/a/b", "/a*", "/a/*", "*/b", "*", "/{*}", "/a/{*}", "/a/{**}", "/{**}/b", "/{*}/b", "/a%2Fb", "/a%2F*"},
+	"path":                   {"/", "/a", "/a/b", "/a*", "/a/*", "*/b", "*", "/{*}", "/a/{*}", "/a/{**}", "/{**}/b", "/{*}/b", "/a%2Fb", "/a%2F*", "/v1/embeddings", "/v1/chat/*"},
 	"connection.sni":         {"a.com", "*.com", "*", "b*"},
 	"source.principal":       {"td/ns/prod/sa/x", "td/*", "*/sa/y", "*"},
 	"source.namespace":       {"prod", "test", "p*", "*t", "*", "p*d"},
@@ -169,7 +169,7 @@ func (g random) request() *policycases.Request {
 	c := &policycases.Request{
 		Method: pick("GET", "POST", "PUT"),
 		Host:   &host, Local: &local,
-		Target:  pick("/", "/a", "/a/b", "/a%2Fb", "/x/../a", "/%61", "/a//b", "/b", "http://a.com/a", "/c%2F..%2Fa", "/a%20b"),
+		Target:  pick("/", "/a", "/a/b", "/a%2Fb", "/x/../a", "/%61", "/a//b", "//a", "/%2Fa%2F%2fb", "///a%2Fb", "//", "/embeddings", "//embeddings", "/%2Fv1//embeddings", "/b", "http://a.com/a", "/c%2F..%2Fa", "/a%20b"),
 		Peer:    pick("10.0.0.1", "10.0.0.3", "192.0.2.1", "2001:db8::1", "@"),
 		Port:    []int{80, 443, 9000}[g.IntN(3)],
 		SNI:     pick("", "a.com", "B.com"),
@@ -196,6 +196,24 @@ func (g random) request() *policycases.Request {
 // passes says whether a request passes, and that the plain way says the same.
 func passes(t *testing.T, config *Config, c *policycases.Request) bool {
 	t.Helper()
+	passed := passesAs(t, config, c, false)
+	if !passesAs(t, config, c, true) {
+		return passed
+	}
+	// With slashes merged, a request passes only if it does as it is and with single slashes.
+	merged := *c
+	if c.Target[0] == '/' { // else it names the host as well
+		merged.Target = mergedSentPath(c.HTTP(t, "").URL)
+	}
+	if !passed || !passesAs(t, config, &merged, false) {
+		t.Fatalf("passes with slashes merged only\nrequest %+v\n%s", *c, dump(config))
+	}
+	return passed
+}
+
+// passesAs is passes for a path that is, or is not, also read with single slashes.
+func passesAs(t *testing.T, config *Config, c *policycases.Request, merges bool) bool {
+	t.Helper()
 	p, problems := compilePolicies(config)
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -203,7 +221,7 @@ func passes(t *testing.T, config *Config, c *policycases.Request) bool {
 	r, ports, token := c.HTTP(t, ""), []int{c.GatewayPort(), 8080}, tokenOf(c.Token)
 	req := p.request(r, ports...)
 	defer req.release()
-	req.token = token
+	req.token, req.mergesSlashes = token, merges
 	d := p.decide(req, zap.NewNop())
 	if want := (&plain{config}).passes(req); want != (d.Refusal == nil) {
 		t.Fatalf("passes is %v, the plain way %v\nrequest %+v\n%s", d.Refusal == nil, want, *c, dump(config))
@@ -240,7 +258,7 @@ func TestRandomPolicies(t *testing.T) {
 				other.Policies[i], other.Policies[j] = other.Policies[j], other.Policies[i]
 			})
 			if passes(t, &other, c) != ok {
-				t.Fatalf("another order, another answer\n%s", dump(config))
+				t.Fatalf("another order, another response\n%s", dump(config))
 			}
 
 			// No ALLOW undoes a DENY.

@@ -4,12 +4,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 )
 
 // request is a request as policies see it. What they look at is found out when
@@ -19,8 +21,9 @@ type request struct {
 	providers      Providers
 	ports          []int
 	portArray      [1]int
-	token          *Token
+	token          *jwt.Token
 	trustedProxies int
+	mergesSlashes  bool // the path is also read with single slashes
 
 	// Which readings of what has several, such as a repeated header, must be among
 	// the values of a list: any, or every one. DENY, CUSTOM and AUDIT match on any
@@ -139,24 +142,49 @@ func (r *request) header(name string) []string {
 // stay in the first and are decoded in the second, and where the gateway has
 // another name for the endpoint that it will call. Istio compares the first only.
 const (
-	sentReading     = iota // as sent, normalized as Istio does
-	routedReading          // with all escapes decoded
-	endpointReading        // the endpoint that will be called
+	sentReading           = iota // as sent, normalized as Istio does
+	mergedSentReading            // as sent, with single slashes if these are to be merged
+	routedReading                // with all escapes decoded
+	mergedRoutedReading          // decoded, with single slashes if these are to be merged
+	endpointReading              // the endpoint that will be called
+	mergedEndpointReading        // the one of the path with single slashes
 	pathReadings
 )
 
 // readPaths are the readings of the path.
 func (r *request) readPaths() *[pathReadings]string {
 	if r.first(attrPath) {
-		r.paths = [...]string{sentPath(r.URL), routedPath(r.URL), r.endpoint()}
+		sent, routed := sentPath(r.URL), routedPath(r.URL)
+		endpoint := r.endpoint()
+		r.paths = [...]string{sent, sent, routed, routed, endpoint, endpoint}
+		if r.mergesSlashes {
+			merged := mergedSentPath(r.URL)
+			u := &url.URL{Path: mergedRoutedPath(r.URL), RawPath: merged}
+			r.paths[mergedSentReading], r.paths[mergedRoutedReading], r.paths[mergedEndpointReading] = merged, u.Path, r.endpointOf(u)
+		}
 	}
 	return &r.paths
 }
 
+// reading is a path, with escapes, and the endpoint of it.
+type reading struct{ path, endpoint string }
+
+// merged is the reading of the path as sent with single slashes, if it differs and these are
+// to be merged.
+func (r *request) merged() []reading {
+	paths := r.readPaths()
+	if paths[mergedSentReading] == paths[sentReading] {
+		return nil
+	}
+	return []reading{{paths[mergedSentReading], paths[mergedEndpointReading]}}
+}
+
 // endpoint is the endpoint that will be called, as OpenAI's API spells it, such as
 // /v1/embeddings. It is empty if the path is no endpoint.
-func (r *request) endpoint() string {
-	e := llmprovider.EndpointOf(r.Method, r.URL)
+func (r *request) endpoint() string { return r.endpointOf(r.URL) }
+
+func (r *request) endpointOf(u *url.URL) string {
+	e := llmprovider.EndpointOf(r.Method, u)
 	if e.Own != "" && (r.providers == nil || !r.providers.Has(e)) {
 		return ""
 	}

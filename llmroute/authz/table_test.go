@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/integration/policycases"
+	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 )
 
 // policyOf makes a policy of the spec of an AuthorizationPolicy.
@@ -57,7 +58,7 @@ func snakeCase(value any) any {
 	return value
 }
 
-func tokenOf(claims map[string]any) *Token {
+func tokenOf(claims map[string]any) *jwt.Token {
 	if claims == nil {
 		return nil
 	}
@@ -65,7 +66,7 @@ func tokenOf(claims map[string]any) *Token {
 		s, _ := claims[name].(string)
 		return s
 	}
-	token := &Token{Issuer: text("iss"), Subject: text("sub"), Presenter: text("azp"), Claims: claims}
+	token := &jwt.Token{Issuer: text("iss"), Subject: text("sub"), Presenter: text("azp"), Claims: claims}
 	switch aud := claims["aud"].(type) {
 	case string:
 		token.Audiences = []string{aud}

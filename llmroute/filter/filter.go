@@ -1,6 +1,6 @@
 // Package filter is the seam between the attempt loop of llmroute and what looks at
-// requests before they are sent and at responses before clients get them: limits and
-// guards. A filter holds wherever the gateway serves LLM requests: at sites, at Gateways'
+// requests before they are sent and at responses before clients get them: guards,
+// prompts and limits. A filter holds wherever the gateway serves LLM requests: at sites, at Gateways'
 // ports and in sidecars.
 //
 // Of the gateway it imports llmprovider. Begin with Filter, then Step.
@@ -51,12 +51,44 @@ type Retargeter interface {
 	Next(ctx context.Context, to *Target, o *Outcome) *llmprovider.Error
 }
 
+// Responder is implemented by steps that may have the response to a request. Then no
+// provider is asked, and filters that would begin later do not see the request.
+type Responder interface {
+	// Response is called once, after Begin. It returns nil if a provider is to be asked.
+	// The header that it returns is the caller's; the body is not changed.
+	Response() *Response
+}
+
+// Response is a response of status 200 that no provider has to give.
+type Response struct {
+	Header http.Header
+	// Stream reports whether Body is a stream of events.
+	Stream bool
+	Body   []byte
+}
+
 // Target is where an attempt goes.
 type Target struct {
 	// Provider is the provider's name, and Model what it is asked for.
 	Provider, Model string
 	// Cost is that of Call, for this target.
 	Cost func(u *llmprovider.Usage) (c Cost, ok bool)
+	// Sent is that of Call, for this target.
+	Sent *Sent
+}
+
+// Sent is what the response of a target depends on, beside the request.
+type Sent struct {
+	// Config is a digest of the provider's configuration, and of the settings of it that
+	// are used.
+	Config [32]byte
+	// Stream reports whether the provider is asked for a stream.
+	Stream bool
+	// Strict reports whether a request that cannot be translated without loss is refused.
+	Strict bool
+	// Forwards reports whether the provider gets a client's header of that name, in
+	// canonical form.
+	Forwards func(name string) bool
 }
 
 // Call is a request as filters see it. It is not changed while filters look at it,
@@ -76,10 +108,19 @@ type Call struct {
 
 	// Client is who is calling.
 	Client Client
-	// Rule is the name of the rule that matched, or empty.
-	Rule string
+	// Rule is the name of the rule that matched, or empty, and Table that of the table
+	// that it is of, if it is of one.
+	Rule, Table string
+	// Route is the object of a source that the rule comes from; zero for one of the
+	// configuration.
+	Route Object
+	// Gateway is the table of the Gateway that the request came in by, as
+	// namespace/name; empty at sites that route by none, and in sidecars.
+	Gateway string
 	// Guards are the names of the guards that the rule names.
 	Guards []string
+	// Prompts are the names of the prompts that the rule names.
+	Prompts []string
 	// LogFields are added to the access log, if a filter appends some. They must not hold
 	// the client's text.
 	LogFields []zap.Field
@@ -87,6 +128,9 @@ type Call struct {
 	Provider, Model string
 	// Stream reports whether the provider is asked for a stream.
 	Stream bool
+	// Sent is what the response of Provider depends on, beside the request; nil unless the
+	// rule has a cache.
+	Sent *Sent
 	// Workload and Namespace are those that the gateway acts for, in a sidecar, or is
 	// itself.
 	Workload, Namespace string
@@ -96,10 +140,16 @@ type Call struct {
 	Cost func(u *llmprovider.Usage) (c Cost, ok bool)
 }
 
+// Object names an object of a source.
+type Object struct{ Kind, Namespace, Name string }
+
 // Client is who is calling, as far as the gateway has found out.
 type Client struct {
 	// Name is that of the virtual key; empty without one.
 	Name string
+	// Realm is where Name is known: the file or the Secret that the key stands in. Other
+	// realms may know others by the same name.
+	Realm string
 	// Limit is the name of the definition of limits that the key's line names; empty
 	// for none.
 	Limit string

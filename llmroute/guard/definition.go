@@ -3,7 +3,9 @@
 // finds. A guard sees every text in whatever API, form and escapes it is written, and
 // refuses what it cannot read.
 //
-// It imports llmprovider, its neighbour filter and internal/jsonscan. It does not use the
+// It imports llmprovider, llmprovider/upstream, which knows the addresses that webhooks of
+// objects must not be at, its neighbour filter, detect, which finds patterns, and
+// internal/jsonscan. It does not use the
 // readers of package dialect: these read what can be translated, and a guard has to see
 // the rest as well. Begin with Definition and Filter; reader is what finds the texts,
 // response has guards look at a response, stream and lane do so event by event, and
@@ -14,8 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
 // Definition is one guard.
@@ -28,19 +31,22 @@ type Definition struct {
 	// brackets in its place, such as `[EMAIL]`. Nothing else changes. Default: nothing.
 	Mask []Pattern `json:"mask,omitempty"`
 
-	// A service that is asked about the texts, once nothing of Deny is in them, and with
-	// what Mask finds masked. Default: none.
+	// A service that is asked about the texts, after Deny has matched nothing in them, and
+	// with what Mask finds masked. Default: none.
 	Webhook *Webhook `json:"webhook,omitempty"`
 
 	// A provider that is asked to moderate the texts, in place of Webhook. Default: none.
 	Moderation *Moderation `json:"moderation,omitempty"`
+
+	// A model that is asked for a verdict about the texts, in place of Webhook. Default: none.
+	Judge *Judge `json:"judge,omitempty"`
 
 	// Whose text in requests is looked at: `system` (also the developer's, and instructions), `user`,
 	// `assistant`, `tool` (results of tools) and `other` (definitions of tools, metadata
 	// and all else). Default: all.
 	Roles []string `json:"roles,omitempty"`
 
-	// What becomes of a request or a response with something that cannot be read as text,
+	// What happens to a request or a response with something that cannot be read as text,
 	// such as an image, a file, a form, token numbers or a part of an unknown type: with
 	// `closed` it is denied, with `open` that passes and is counted. Default: `closed`.
 	Unreadable string `json:"unreadable,omitempty"`
@@ -54,8 +60,8 @@ type Definition struct {
 	// How the guard looks at responses. Default: it does not.
 	OnResponse *OnResponse `json:"on_response,omitempty"`
 
-	// Whether what is masked in the request is put back where the response has its mask,
-	// which is numbered then, such as `[EMAIL_1]`. Default: no.
+	// Whether text that was masked in the request is restored where the response contains
+	// its mask. Masks are then numbered, such as `[EMAIL_1]`. Default: no.
 	Restore bool `json:"restore,omitempty"`
 
 	// The status of a denied request or response, from 400 to 499. Default: 403.
@@ -70,9 +76,9 @@ type Definition struct {
 // until the guard has seen all of it.
 type OnResponse struct {
 	// How streams are looked at. With `window`, events are held until Window bytes of text
-	// have come after theirs, so that nothing up to that length is passed before it was
-	// seen whole. With `whole`, the client gets nothing before the stream has ended. With
-	// `off`, streams are not looked at. Required.
+	// have come after theirs, so that a text up to that length is seen whole before any of
+	// it is passed on. With `whole`, the client gets nothing before the stream has ended.
+	// With `off`, streams are not looked at. Required.
 	Stream string `json:"stream"`
 
 	// The bytes of text that `window` holds back, from 16 to 65536.
@@ -121,10 +127,10 @@ const defaultStatus = 403
 // categoryForm is what a category may look like: it stands in JSON without escapes.
 var categoryForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 
-// check reports what is wrong with the definition, if anything.
-func (d *Definition) check() error {
-	if len(d.Deny) == 0 && len(d.Mask) == 0 && d.Webhook == nil && d.Moderation == nil && d.Unreadable == "" {
-		return errors.New("it looks for nothing; write a deny, a mask, a webhook or a moderation line, or unreadable closed to deny only what cannot be read")
+// Check reports what is wrong with the definition, if anything. It reads no files.
+func (d *Definition) Check() error {
+	if len(d.Deny) == 0 && len(d.Mask) == 0 && d.services() == 0 && d.Unreadable == "" {
+		return errors.New("it looks for nothing; write a deny, a mask, a webhook, a moderation or a judge line, or unreadable closed to deny only what cannot be read")
 	}
 	for _, p := range d.Deny {
 		if _, err := p.compile(); err != nil {
@@ -167,11 +173,16 @@ func (d *Definition) check() error {
 		if err := d.Moderation.check(); err != nil {
 			return err
 		}
-		if d.Webhook != nil {
-			return errors.New("a guard asks one service; give webhook and moderation a guard each")
+	}
+	if d.Judge != nil {
+		if err := d.Judge.check(); err != nil {
+			return err
 		}
 	}
-	if (d.Webhook != nil || d.Moderation != nil) && d.OnResponse != nil && d.OnResponse.Stream == StreamWindow {
+	if d.services() > 1 {
+		return errors.New("a guard asks one service; give webhook, moderation and judge a guard each")
+	}
+	if d.services() > 0 && d.OnResponse != nil && d.OnResponse.Stream == StreamWindow {
 		return errors.New("a service is asked about a response once, when all of it has come; write on_response whole or off")
 	}
 	if d.Restore && (len(d.Mask) == 0 || d.Log || !d.looksAtRequests()) {
@@ -183,32 +194,34 @@ func (d *Definition) check() error {
 	return nil
 }
 
+// services returns how many services the guard asks.
+func (d *Definition) services() int {
+	n := 0
+	for _, has := range []bool{d.Webhook != nil, d.Moderation != nil, d.Judge != nil} {
+		if has {
+			n++
+		}
+	}
+	return n
+}
+
 func (d *Definition) looksAtRequests() bool { return d.OnRequest || d.OnResponse == nil }
 
 // compile returns what finds the pattern.
-func (p *Pattern) compile() (*detector, error) {
+func (p *Pattern) compile() (*detect.Detector, error) {
 	switch {
 	case p.Builtin != "" && (p.Regex != "" || p.As != ""):
 		return nil, errors.New("a built-in pattern takes no regular expression and no word of its own; write one of both")
 	case p.Builtin != "":
-		i := slices.IndexFunc(builtins, func(d *detector) bool { return d.category == p.Builtin })
-		if i < 0 {
-			return nil, fmt.Errorf("there is no built-in pattern %q; there are: %s; or write: regex PATTERN", p.Builtin, strings.Join(builtinNames(), ", "))
+		d := detect.Builtin(p.Builtin)
+		if d == nil {
+			return nil, fmt.Errorf("there is no built-in pattern %q; there are: %s; or write: regex PATTERN", p.Builtin, strings.Join(detect.BuiltinNames(), ", "))
 		}
-		return builtins[i], nil
+		return d, nil
 	case p.Regex == "":
 		return nil, errors.New("the pattern is empty; name a built-in one, or write: regex PATTERN")
 	case p.As != "" && !categoryForm.MatchString(p.As):
 		return nil, errors.New("the word for what a regular expression finds has letters, digits, _ and -, and at most 32 of them")
 	}
-	return newRegex(p)
-}
-
-// builtinNames returns the names of the built-in patterns.
-func builtinNames() []string {
-	names := make([]string, len(builtins))
-	for i, d := range builtins {
-		names[i] = d.category
-	}
-	return names
+	return detect.Regex(p.Regex, p.As)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -20,13 +21,14 @@ type Filter struct {
 	everything []*guard
 	logger     *zap.Logger
 	count      func(guard, direction string, action Action, category string)
+	ask        Ask
 }
 
-// New returns the filter for the guards of these names. count is called with each thing
+// New returns the filter for the guards of these names, which Check has seen. count is called with each thing
 // that a guard does about a request or its response: direction is `request` or `response`. ask asks
-// providers for guards with a Moderation.
+// providers for guards with a Moderation or a Judge.
 func New(definitions map[string]*Definition, logger *zap.Logger, count func(guard, direction string, action Action, category string), ask Ask) (*Filter, error) {
-	f := &Filter{guards: make(map[string]*guard, len(definitions)), logger: logger, count: count}
+	f := &Filter{guards: make(map[string]*guard, len(definitions)), logger: logger, count: count, ask: ask}
 	for _, name := range slices.Sorted(maps.Keys(definitions)) {
 		g, err := newGuard(name, definitions[name], ask)
 		if err != nil {
@@ -40,8 +42,55 @@ func New(definitions map[string]*Definition, logger *zap.Logger, count func(guar
 	return f, nil
 }
 
+// With returns a filter that has these guards beside those of f. Guards that last has with
+// the same name and an equal definition are taken over, with their connections. failed are
+// those that cannot be used; a request that names one is refused.
+func (f *Filter) With(definitions map[string]*Definition, last *Filter) (next *Filter, failed map[string]error) {
+	all := *f
+	all.guards = maps.Clone(f.guards)
+	for name, d := range definitions {
+		if g := last.guards[name]; g != nil && reflect.DeepEqual(g.Definition, d) {
+			all.guards[name] = g
+			continue
+		}
+		g, err := newGuard(name, d, f.ask)
+		if err != nil {
+			if failed == nil {
+				failed = make(map[string]error)
+			}
+			failed[name] = err
+			continue
+		}
+		all.guards[name] = g
+	}
+	return &all, failed
+}
+
 // Everything reports whether some guard looks at all requests.
 func (f *Filter) Everything() bool { return len(f.everything) > 0 }
+
+// View is a guard as the status page shows it.
+type View struct {
+	Name string `json:"name"`
+	// Requests and Responses report whether it looks at them, Everything whether at those of
+	// all rules.
+	Requests   bool `json:"requests,omitempty"`
+	Responses  bool `json:"responses,omitempty"`
+	Everything bool `json:"everything,omitempty"`
+}
+
+// View returns the guards in the order of their names. f may be nil, which has none.
+func (f *Filter) View() []View {
+	if f == nil {
+		return nil
+	}
+	var out []View
+	for _, name := range slices.Sorted(maps.Keys(f.guards)) {
+		g := f.guards[name]
+		out = append(out, View{Name: name, Requests: g.looksAtRequests(), Responses: g.OnResponse != nil, Everything: g.Everything})
+	}
+	return out
+}
 
 // Names returns the guards' names.
 func (f *Filter) Names() []string { return slices.Sorted(maps.Keys(f.guards)) }
@@ -53,12 +102,13 @@ func (f *Filter) Begin(_ context.Context, c *filter.Call) (filter.Step, *llmprov
 	if refused != nil {
 		return nil, refused
 	}
+	stored := c.Inbound.Endpoint.Operation == llmprovider.StoredResponse
 	acts := &acts{f: f, call: c}
 	run := run{acts: acts, text: texts.Get().(*text)}
 	defer run.text.release()
 	var responding []*guard
 	for _, g := range guards {
-		if g.looksAtRequests() {
+		if g.looksAtRequests() && !stored { // which has no text
 			if refused := run.look(g); refused != nil {
 				acts.end()
 				return nil, refused
@@ -83,10 +133,10 @@ func (f *Filter) guardsOf(c *filter.Call) ([]*guard, *llmprovider.Error) {
 	guards := slices.Clone(f.everything)
 	for _, name := range c.Guards {
 		g := f.guards[name]
-		if g == nil { // the rule was checked against the guards when both were loaded
+		if g == nil { // its definition cannot be used
 			return nil, &llmprovider.Error{
 				Status: 503, Type: llmprovider.TypeServer, Code: "guard_unavailable",
-				Message: fmt.Sprintf("the guard %s, which the rule of this request names, is not configured", name),
+				Message: fmt.Sprintf("the guard %s, which is to look at this request, cannot be used; its findings tell the gateway's operator why", name),
 			}
 		}
 		if !slices.Contains(guards, g) {

@@ -21,29 +21,42 @@ func (g *guard) spans(t *text, skip func(start, end int) bool) (found []span, ca
 		n := len(found)
 		t.each(d, func(start, end int) bool {
 			if skip == nil || !skip(start, end) {
-				found = append(found, span{start: start, end: end, category: d.category})
+				found = append(found, span{start: start, end: end, category: d.Category})
 			}
 			return true
 		})
 		if len(found) > n {
-			categories = append(categories, d.category)
+			categories = append(categories, d.Category)
 		}
 	}
-	if len(found) < 2 {
-		return found, categories
+	return inOrder(found), categories
+}
+
+// inOrder returns the spans in order and without overlaps: of those that overlap, the first
+// grows over the others.
+func inOrder(all []span) []span {
+	if len(all) < 2 {
+		return all
 	}
-	slices.SortStableFunc(found, func(a, b span) int {
+	slices.SortStableFunc(all, func(a, b span) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end))
 	})
-	out := found[:1]
-	for _, s := range found[1:] {
+	out := all[:1]
+	for _, s := range all[1:] {
 		if last := &out[len(out)-1]; s.start < last.end {
 			last.end = max(last.end, s.end)
 			continue
 		}
 		out = append(out, s)
 	}
-	return out, categories
+	return out
+}
+
+// overlaps reports whether the part from start to end has anything of the spans, which are
+// in order and without overlaps.
+func overlaps(all []span, start, end int) bool {
+	i, _ := slices.BinarySearchFunc(all, start, func(s span, at int) int { return cmp.Compare(s.end, at+1) })
+	return i < len(all) && all[i].start < end
 }
 
 // masks returns what of the body is to be replaced, in order and without overlaps, and

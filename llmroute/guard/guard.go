@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
 // Action is what a guard did about a request or a response.
@@ -41,7 +42,7 @@ const (
 type guard struct {
 	*Definition
 	name       string
-	deny, mask []*detector
+	deny, mask []*detect.Detector
 	service    service // that decides elsewhere, nil without one
 	decides    string  // the category of what it decides
 	open       bool    // what it fails to decide about passes
@@ -53,7 +54,7 @@ func Check(name string, d *Definition) error {
 	if !categoryForm.MatchString(name) {
 		return fmt.Errorf("%q is not the name of a guard; write letters, digits, _ and -, at most 32", name)
 	}
-	if err := d.check(); err != nil {
+	if err := d.Check(); err != nil {
 		return fmt.Errorf("guard %s: %w", name, err)
 	}
 	return nil
@@ -63,8 +64,8 @@ func newGuard(name string, d *Definition, ask Ask) (*guard, error) {
 	if d == nil {
 		return nil, fmt.Errorf("guard %s: it is null; write what it looks for", name)
 	}
-	if err := Check(name, d); err != nil {
-		return nil, err
+	if err := d.Check(); err != nil {
+		return nil, fmt.Errorf("guard %s: %w", name, err)
 	}
 	g := &guard{Definition: d, name: name}
 	g.seen, _ = rolesOf(d.Roles) // checked above
@@ -73,6 +74,12 @@ func newGuard(name string, d *Definition, ask Ask) (*guard, error) {
 		g.service, g.decides, g.open = newWebhook(d.Webhook), categoryWebhook, d.Webhook.OnFailure == FailureOpen
 	case d.Moderation != nil:
 		g.service, g.decides, g.open = newModerator(d.Moderation, ask), categoryModeration, d.Moderation.OnFailure == FailureOpen
+	case d.Judge != nil:
+		j, err := newJudge(d.Judge, ask)
+		if err != nil {
+			return nil, fmt.Errorf("guard %s: %w", name, err)
+		}
+		g.service, g.decides, g.open = j, categoryJudge, d.Judge.OnFailure == FailureOpen
 	}
 	for i := range d.Deny {
 		found, _ := d.Deny[i].compile()
@@ -95,7 +102,7 @@ func (g *guard) denies(t *text, skip func(start, end int) bool) string {
 			return !found
 		})
 		if found {
-			return d.category
+			return d.Category
 		}
 	}
 	return ""
@@ -184,7 +191,7 @@ func (g *guard) refusal(of direction, category, what string) *llmprovider.Error 
 	switch {
 	case category == categoryTooLong:
 		err.Message = fmt.Sprintf("guard %s denies the %s (%s): it is longer than the %d MiB that guards look at", g.name, of, category, maxHeld>>20)
-	case category == categoryWebhook, category == categoryModeration:
+	case category == categoryWebhook, category == categoryModeration, category == categoryJudge:
 		err.Message = fmt.Sprintf("guard %s denies the %s: its %s does not let it pass", g.name, of, category)
 	case what != "":
 		err.Message = fmt.Sprintf("guard %s denies the %s (%s): it has %s, which cannot be read as text%s", g.name, of, category, what, advice)

@@ -27,6 +27,9 @@ type lane struct {
 	deltas   []*delta // of events that are held
 	asked    bool     // it is in the question that is being put together
 
+	come *int // how much text has come of all lanes of the choice
+	last int  // what that was with the last of this one
+
 	json  bool // the text is JSON, which is looked at when it has come whole
 	scan  jsonScan
 	begun int // where the JSON begins that has not ended
@@ -52,7 +55,7 @@ func (l *lane) len() int { return l.base + len(l.b) }
 func (s *stream) add(key laneKey, isJSON bool, value []byte) {
 	l := s.lanes[key]
 	if l == nil {
-		l = &lane{json: isJSON, part: s.reader.partNo}
+		l = &lane{json: isJSON, part: s.reader.partNo, come: s.comeOf()}
 		s.lanes[key] = l
 	}
 	if l.part != s.reader.partNo {
@@ -63,11 +66,32 @@ func (s *stream) add(key laneKey, isJSON bool, value []byte) {
 	d := &delta{lane: l, event: s.event, start: l.len(), src: at + 1, srcEnd: at + len(value) - 1}
 	l.b = jsonscan.AppendUnescaped(l.b, value[1:len(value)-1])
 	d.end = l.len()
+	*l.come += d.end - d.start
+	l.last = *l.come
 	if l.json {
 		l.ended = max(l.ended, l.scan.feed(l.b[d.start-l.base:], d.start))
 	}
 	l.deltas = append(l.deltas, d)
 	s.event.deltas = append(s.event.deltas, d)
+}
+
+// comeOf returns the count of the text of the choice that is being read. In APIs with one
+// response it is the same for all its items.
+func (s *stream) comeOf() *int {
+	choice := 0
+	if s.reader.lane != nil {
+		choice = s.reader.choiceNo
+	}
+	if s.come[choice] == nil {
+		s.come[choice] = new(int)
+	}
+	return s.come[choice]
+}
+
+// ended reports whether the lane is taken to have ended since others of its choice have
+// brought as much text as is held back, such as the response after the reasoning.
+func (s *stream) ended(l *lane) bool {
+	return s.hold >= 0 && !l.json && *l.come-l.last > s.hold+margin
 }
 
 // due reports whether guards are to look at the lane now.
@@ -126,13 +150,13 @@ func (s *stream) look(l *lane, last bool) error {
 	for _, d := range l.deltas {
 		d.cuts = d.cuts[:0]
 	}
-	cut := l.cut
+	cut, cutter := l.cut, cutter{stream: s, lane: l}
 	for _, f := range found {
 		start, end := l.base+f.start, l.base+f.end
 		if start < l.released && start < l.cut {
 			f.word = "" // an event that was passed on has it
 		}
-		if s.cut(l, start, end, f.word); f.start < limit {
+		if cutter.cut(start, end, f.word); f.start < limit {
 			cut = max(cut, end)
 		}
 	}
@@ -180,24 +204,36 @@ func (s *stream) lookAtJSON(l *lane, last bool) error {
 	if refused != nil {
 		return refused
 	}
+	cutter := cutter{stream: s, lane: l}
 	for _, c := range t.cuts(doc, found) {
-		s.cut(l, l.begun+c.start, l.begun+c.end, c.with)
+		cutter.cut(l.begun+c.start, l.begun+c.end, c.with)
 	}
 	l.begun, l.safe = end, max(l.safe, end)
 	return nil
 }
 
-// cut replaces a part of the lane's text in the events that bring it: the first has the
-// word.
-func (s *stream) cut(l *lane, start, end int, word string) {
-	i, _ := slices.BinarySearchFunc(l.deltas, start, func(d *delta, at int) int { return d.end - (at + 1) })
-	for ; i < len(l.deltas) && l.deltas[i].start < end; i++ {
-		d := l.deltas[i]
+// cutter replaces parts of a lane's text in the events that bring it. Asked for one part
+// after the other, it takes one pass over each string, however many they are.
+type cutter struct {
+	stream *stream
+	lane   *lane
+	delta  *delta // that the cursor is in
+	cursor cursor
+}
+
+// cut replaces a part of the text: the first event that brings it has the word.
+func (c *cutter) cut(start, end int, word string) {
+	deltas := c.lane.deltas
+	i, _ := slices.BinarySearchFunc(deltas, start, func(d *delta, at int) int { return d.end - (at + 1) })
+	for ; i < len(deltas) && deltas[i].start < end; i++ {
+		d := deltas[i]
 		if d.start == d.end {
 			continue
 		}
-		c := cursor{text: d.event.data(s.buf)[d.src:d.srcEnd]}
-		from, to := c.find(max(start, d.start)-d.start, min(end, d.end)-d.start)
+		if c.delta != d {
+			c.delta, c.cursor = d, c.cursor.to(d.event.data(c.stream.buf)[d.src:d.srcEnd])
+		}
+		from, to := c.cursor.find(max(start, d.start)-d.start, min(end, d.end)-d.start)
 		d.cuts = append(d.cuts, cut{d.src + from, d.src + to, escaped(word)})
 		word = ""
 	}
@@ -219,7 +255,7 @@ func (l *lane) release(d *delta, keep int) {
 	if l.json {
 		from = min(from, l.begun)
 	}
-	if drop := from - l.base; drop > 4096 || l.json && drop > 0 {
+	if drop := from - l.base; drop > 4096 && drop > len(l.b)/4 { // or what is kept is moved again and again
 		for drop > 0 && drop < len(l.b) && l.b[drop]&0xc0 == 0x80 {
 			drop--
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
 // leaves adds each string and number in value, names of members included, as a text by
@@ -45,8 +46,8 @@ func eachLeaf(value []byte, f func(leaf []byte)) {
 			}
 			i++
 			f(value[start:i])
-		case c == '-' || isDigit(c):
-			for i++; i < len(value) && (isDigit(value[i]) || bytes.IndexByte([]byte(".eE+-"), value[i]) >= 0); i++ {
+		case c == '-' || detect.IsDigit(c):
+			for i++; i < len(value) && (detect.IsDigit(value[i]) || bytes.IndexByte([]byte(".eE+-"), value[i]) >= 0); i++ {
 			}
 			f(value[start:i])
 		default:
@@ -115,7 +116,7 @@ func isData(inner []byte) bool {
 // isBase64 reports whether a text has only what base64 has.
 func isBase64(inner []byte) bool {
 	for _, c := range inner {
-		if !isLetter(c) && !isDigit(c) && c != '+' && c != '/' && c != '=' && c != '-' && c != '_' {
+		if !detect.IsLetter(c) && !detect.IsDigit(c) && c != '+' && c != '/' && c != '=' && c != '-' && c != '_' {
 			return false
 		}
 	}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
 	"slices"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -24,7 +21,7 @@ type Moderation struct {
 	// How long the provider may take for one request or response. Default: 2s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// What becomes of a request or a response about which the provider does not decide in
+	// What happens to a request or a response about which the provider does not decide in
 	// time: with `closed` it is refused with status 503, with `open` it passes. Default:
 	// `closed`.
 	OnFailure string `json:"on_failure,omitempty"`
@@ -35,31 +32,21 @@ type Moderation struct {
 type Ask func(ctx context.Context, provider, path string, body []byte, limit int64) (status int, said []byte, err error)
 
 func (m *Moderation) check() error {
-	switch {
-	case m.Provider == "" || m.Model == "":
+	if m.Provider == "" || m.Model == "" {
 		return errors.New("moderation needs a provider and a model; write: moderation PROVIDER model MODEL")
-	case m.Timeout < 0:
-		return errors.New("moderation: the timeout is below zero; write how long the provider may take")
-	case m.OnFailure != "" && m.OnFailure != FailureClosed && m.OnFailure != FailureOpen:
-		return fmt.Errorf("moderation: on_failure is %q; write %s or %s", m.OnFailure, FailureClosed, FailureOpen)
 	}
-	return nil
+	return checkService("moderation", m.Timeout, m.OnFailure)
 }
 
 // moderator is a Moderation in use.
 type moderator struct {
 	*Moderation
-	send    Ask
-	timeout time.Duration
-	asking  chan struct{}
+	asker
+	send Ask
 }
 
 func newModerator(m *Moderation, ask Ask) *moderator {
-	out := &moderator{Moderation: m, send: ask, timeout: time.Duration(m.Timeout), asking: make(chan struct{}, maxAsking)}
-	if out.timeout == 0 {
-		out.timeout = defaultTimeout
-	}
-	return out
+	return &moderator{m, newAsker(m.Timeout), ask}
 }
 
 // moderationCategories are those that OpenAI documents. What other servers call theirs is
@@ -71,28 +58,15 @@ var moderationCategories = []string{
 
 // ask implements service.
 func (m *moderator) ask(ctx context.Context, q *question) (*verdict, error) {
-	select {
-	case m.asking <- struct{}{}:
-		defer func() { <-m.asking }()
-	default:
-		return nil, fmt.Errorf("%d requests are being asked about already", maxAsking)
-	}
-	ctx, cancel := context.WithTimeout(ctx, m.timeout)
-	defer cancel()
 	input := make([]string, 0, len(q.messages))
 	for _, message := range q.messages {
 		if message.Content != "" {
 			input = append(input, message.Content)
 		}
 	}
-	status, said, err := m.send(ctx, m.Provider, "/v1/moderations", encoded(map[string]any{"model": m.Model, "input": input}), maxAsked)
-	switch {
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("the provider said nothing within %v", m.timeout)
-	case err != nil:
+	said, err := m.askProvider(ctx, m.send, m.Provider, "/v1/moderations", map[string]any{"model": m.Model, "input": input})
+	if err != nil {
 		return nil, err
-	case status != http.StatusOK:
-		return nil, fmt.Errorf("the provider said status %d", status)
 	}
 	var answer struct {
 		Results []struct {

@@ -3,6 +3,7 @@ package guard
 import (
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
 // reader finds the texts of a request. It knows where the APIs have conversations, and
@@ -124,7 +125,7 @@ func (r *reader) numbers(value []byte) {
 		return
 	}
 	for one := range jsonscan.Elements(value) {
-		if one[0] == '[' || one[0] == '-' || isDigit(one[0]) {
+		if one[0] == '[' || one[0] == '-' || detect.IsDigit(one[0]) {
 			r.unreadable(roleUser, "tokens")
 			return
 		}
@@ -331,8 +332,10 @@ func memberName(dst, quoted []byte) []byte {
 		case c == 0xe2 && i+2 < len(inner) && inner[i+1] == 0x84 && inner[i+2] == 0xaa: // the sign for kelvin
 			dst = append(dst, 'k')
 			i += 2
+		case 'A' <= c && c <= 'Z':
+			dst = append(dst, c+'a'-'A')
 		default:
-			dst = append(dst, lowered[c])
+			dst = append(dst, c)
 		}
 	}
 	return dst

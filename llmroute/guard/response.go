@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
 // maxHeld bounds what is held of a response while guards look at it, in bytes. A longer
@@ -39,12 +40,7 @@ func (s *step) End(*filter.Outcome) { s.end() }
 func (s *step) find(guards []*guard, kept *kept, t *text, skipDeny, skipMask func(start, end int) bool) (all []span, refused *llmprovider.Error) {
 	hidden := func(skip func(int, int) bool) func(int, int) bool {
 		return func(start, end int) bool {
-			for i := range all {
-				if start < all[i].end && all[i].start < end {
-					return true
-				}
-			}
-			return skip != nil && skip(start, end)
+			return overlaps(all, start, end) || skip != nil && skip(start, end)
 		}
 	}
 	for _, g := range guards {
@@ -62,16 +58,20 @@ func (s *step) find(guards []*guard, kept *kept, t *text, skipDeny, skipMask fun
 		for i := range found {
 			found[i].word = mask(found[i].category)
 		}
-		all = append(all, found...)
+		all = inOrder(append(all, found...))
 	}
 	if !kept.empty() {
+		var back []span
 		skip := hidden(skipMask)
-		t.each(&detector{perhaps: func(t *text) bool { return bytes.IndexByte(t.b, '[') >= 0 }, each: kept.each}, func(start, end int) bool {
-			if !skip(start, end) {
-				all = append(all, span{start: start, end: end, word: kept.values[string(t.b[start:end])]})
-			}
-			return true
-		})
+		if bytes.IndexByte(t.b, '[') >= 0 {
+			t.each(&detect.Detector{Each: kept.each}, func(start, end int) bool {
+				if !skip(start, end) {
+					back = append(back, span{start: start, end: end, word: kept.values[string(t.b[start:end])]})
+				}
+				return true
+			})
+		}
+		all = inOrder(append(all, back...))
 	}
 	return all, nil
 }
@@ -198,11 +198,10 @@ func (r *response) ErrorEvent(err *llmprovider.Error) []byte {
 		shaped.API = r.endpoint.API
 		return append(append([]byte{'['}, shaped.JSON()...), ']')
 	}
-	event := r.Reader.ErrorEvent(err)
-	if len(event) == 0 && r.stream != nil { // the provider's stream has ended, and the client's has not
-		event = err.EventOf(r.endpoint.Operation, r.endpoint.API, r.stream[len(r.stream)-1].events)
+	if r.stream != nil { // the reader may repeat what was held back
+		return err.EventOf(r.endpoint.Operation, r.endpoint.API, r.stream[len(r.stream)-1].events)
 	}
-	return event
+	return r.Reader.ErrorEvent(err)
 }
 
 // unread has the guards decide about a body that is no text.

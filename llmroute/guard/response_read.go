@@ -2,6 +2,7 @@ package guard
 
 import (
 	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
 // readResponse reads the texts of a document of a response, or of an event of a stream.
@@ -146,7 +147,7 @@ func isMachine(value []byte) bool {
 		return false
 	}
 	for _, c := range inner {
-		if !isLetter(c) && !isDigit(c) && c != '-' && c != '_' && c != '.' && c != ':' && c != '/' {
+		if !detect.IsLetter(c) && !detect.IsDigit(c) && c != '-' && c != '_' && c != '.' && c != ':' && c != '/' {
 			return false
 		}
 	}

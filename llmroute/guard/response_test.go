@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
 	"github.com/caddy-llm/gateway/llmroute/filter"
 )
 
@@ -33,7 +34,7 @@ func respond(t testing.TB, d *Definition, request, contentType string, pieces ..
 	if refused != nil {
 		t.Fatalf("the request is refused: %v", refused)
 	}
-	reader := llmprovider.PlainReader()
+	reader := tap.Plain()
 	if step != nil {
 		reader = step.Reader(reader)
 	}
@@ -424,7 +425,7 @@ func TestWindowHoldsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		step, _ := f.Begin(context.Background(), &filter.Call{Inbound: inbound(t, chatPath, noRequest), Guards: []string{"g"}})
-		reader := step.Reader(llmprovider.PlainReader())
+		reader := step.Reader(tap.Plain())
 		reader.Head(&llmprovider.Head{Status: 200, Header: http.Header{}, Stream: true})
 		var out strings.Builder
 		pass := func(p []byte) error { out.Write(p); return nil }
@@ -626,7 +627,7 @@ func BenchmarkWindow(b *testing.B) {
 		b.Fatal(err)
 	}
 	step, _ := f.Begin(context.Background(), &filter.Call{Inbound: inbound(b, chatPath, noRequest), Guards: []string{"g"}})
-	reader := step.Reader(llmprovider.PlainReader())
+	reader := step.Reader(tap.Plain())
 	reader.Head(&llmprovider.Head{Status: 200, Header: http.Header{}, Stream: true})
 	event := []byte(`data: {"id":"chatcmpl-123","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}]}` + "\n\n")
 	b.ReportAllocs()

@@ -20,8 +20,8 @@ const (
 	roleAny = roleSystem | roleUser | roleAssistant | roleTool | roleOther
 )
 
-// roles are the names of the roles, for options and errors.
-var roles = []string{"system", "user", "assistant", "tool", "other"}
+// Roles are the names of the roles, for options and errors.
+var Roles = []string{"system", "user", "assistant", "tool", "other"}
 
 // rolesOf is the set of the roles of these names, all without any.
 func rolesOf(names []string) (role, error) {
@@ -30,9 +30,9 @@ func rolesOf(names []string) (role, error) {
 	}
 	set := role(0)
 	for _, name := range names {
-		i := slices.Index(roles, name)
+		i := slices.Index(Roles, name)
 		if i < 0 {
-			return 0, fmt.Errorf("there is no role %q; the roles are: %s", name, strings.Join(roles, ", "))
+			return 0, fmt.Errorf("there is no role %q; the roles are: %s", name, strings.Join(Roles, ", "))
 		}
 		set |= 1 << i
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -38,7 +40,68 @@ type verdict struct {
 const (
 	categoryWebhook    = "webhook"
 	categoryModeration = "moderation"
+	categoryJudge      = "judge"
 )
+
+// checkService reports what is wrong with the settings that services have in common, if
+// anything.
+func checkService(service string, timeout caddy.Duration, onFailure string) error {
+	switch {
+	case timeout < 0:
+		return fmt.Errorf("%s: the timeout is below zero; write how long it may take to decide", service)
+	case onFailure != "" && onFailure != FailureClosed && onFailure != FailureOpen:
+		return fmt.Errorf("%s: on_failure is %q; write %s or %s", service, onFailure, FailureClosed, FailureOpen)
+	}
+	return nil
+}
+
+// asker bounds what a service is asked: how long it may take, and how much at a time.
+type asker struct {
+	timeout time.Duration
+	asking  chan struct{}
+}
+
+// newAsker takes the configured timeout, 0 for the default.
+func newAsker(timeout caddy.Duration) asker {
+	a := asker{time.Duration(timeout), make(chan struct{}, maxAsking)}
+	if a.timeout == 0 {
+		a.timeout = defaultTimeout
+	}
+	return a
+}
+
+// begin begins to ask. end is called when the service has decided.
+func (a *asker) begin(ctx context.Context) (_ context.Context, end func(), _ error) {
+	select {
+	case a.asking <- struct{}{}:
+	default:
+		return nil, nil, fmt.Errorf("%d requests are being asked about already", maxAsking)
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	return ctx, func() {
+		cancel()
+		<-a.asking
+	}, nil
+}
+
+// askProvider asks a provider that is the service, and returns what it says with status 200.
+func (a *asker) askProvider(ctx context.Context, send Ask, provider, path string, question any) ([]byte, error) {
+	ctx, end, err := a.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	status, said, err := send(ctx, provider, path, encoded(question), maxAsked)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("the provider said nothing within %v", a.timeout)
+	case err != nil:
+		return nil, err
+	case status != http.StatusOK:
+		return nil, fmt.Errorf("the provider said status %d", status)
+	}
+	return said, nil
+}
 
 // asks reports whether the guard asks a service.
 func (g *guard) asks() bool { return g.service != nil }

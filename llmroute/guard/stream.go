@@ -26,8 +26,9 @@ type stream struct {
 	held   []*event
 	events int // that were passed on with data
 	lanes  map[laneKey]*lane
-	event  *event // that is being read
-	reader reader // of what events have beside the texts of lanes
+	come   map[int]*int // how much text has come, by choice
+	event  *event       // that is being read
+	reader reader       // of what events have beside the texts of lanes
 	leaves text
 }
 
@@ -46,7 +47,7 @@ type event struct {
 const maxLanes = 4096
 
 func newStream(s *step, stage *stage, pass func([]byte) error) *stream {
-	st := &stream{step: s, stage: stage, pass: pass, lanes: make(map[laneKey]*lane), stride: 1}
+	st := &stream{step: s, stage: stage, pass: pass, lanes: make(map[laneKey]*lane), come: make(map[int]*int), stride: 1}
 	for _, g := range stage.guards {
 		if g.OnResponse.Stream != StreamWindow {
 			st.hold = -1
@@ -55,7 +56,7 @@ func newStream(s *step, stage *stage, pass func([]byte) error) *stream {
 		st.hold = max(st.hold, g.OnResponse.Window+margin)
 	}
 	if st.hold > 0 {
-		st.stride = min(max(st.hold/4, 16), 256)
+		st.stride = min(max(st.hold/4, 16), max(st.hold/16, 256))
 		if stage.kept != nil {
 			st.hold = max(st.hold, stage.kept.longest+margin)
 		}
@@ -96,7 +97,12 @@ func (s *stream) take(p []byte) error {
 		if refused := s.tooLong(s.stage.guards); refused != nil {
 			return refused
 		}
-		return s.lookAtAll()
+		if err := s.lookAtAll(); err != nil || len(s.buf) <= maxHeld {
+			return err
+		}
+		rest := s.buf // of one event, which goes on unseen
+		s.buf, s.next, s.line, s.seen = nil, 0, 0, 0
+		return s.pass(rest)
 	}
 	return s.release()
 }
@@ -253,7 +259,8 @@ func (s *stream) askAboutAll() error {
 		if replaced != nil {
 			if was := string(l.b[l.safe-l.base:]); was != replaced[i] {
 				from, to, with := difference(was, replaced[i])
-				s.cut(l, l.safe+from, l.safe+to, with)
+				cutter := cutter{stream: s, lane: l}
+				cutter.cut(l.safe+from, l.safe+to, with)
 			}
 		}
 		l.safe, l.asked = l.len(), false
@@ -263,24 +270,25 @@ func (s *stream) askAboutAll() error {
 
 // release passes on the events whose texts were seen.
 func (s *stream) release() error {
-	n, changed := 0, false
-	for ; n < len(s.held); n++ {
-		e := s.held[n]
-		if e.text != nil {
-			break
-		}
-		for _, d := range e.deltas {
-			if d.end > d.lane.safe {
+	n := 0
+	for ; n < len(s.held) && s.held[n].text == nil; n++ {
+		for _, d := range s.held[n].deltas {
+			if d.end <= d.lane.safe {
+				continue
+			}
+			if !s.ended(d.lane) {
 				goto passed
 			}
-			changed = changed || len(d.cuts) > 0
+			if err := s.look(d.lane, true); err != nil {
+				return err
+			}
 		}
-		changed = changed || len(e.cuts) > 0
 	}
 passed:
 	if n == 0 {
 		return nil
 	}
+	changed := slices.ContainsFunc(s.held[:n], (*event).isCut)
 	end := s.held[n-1].end
 	out := s.buf[:end]
 	if changed {
@@ -308,6 +316,11 @@ passed:
 		e.start, e.end, e.dataStart, e.dataEnd = e.start-end, e.end-end, e.dataStart-end, e.dataEnd-end
 	}
 	return nil
+}
+
+// isCut reports whether something of the event is replaced.
+func (e *event) isCut() bool {
+	return len(e.cuts) > 0 || slices.ContainsFunc(e.deltas, func(d *delta) bool { return len(d.cuts) > 0 })
 }
 
 // appendTo appends the event with its cuts made.

@@ -46,6 +46,7 @@ func (s *stream) read(e *event, data []byte) (last bool, err error) {
 			return false, refused
 		}
 		clear(s.lanes)
+		clear(s.come)
 	}
 	if err := s.lookAtLeaves(e, data); err != nil {
 		return false, err

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // Webhook is a service that a guard asks about texts, in a published format.
@@ -30,13 +32,21 @@ type Webhook struct {
 	// How long the service may take for one request or response. Default: 2s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// What becomes of a request or a response about which the service gives no answer in
-	// time, or none of its format: with `closed` it is refused with status 503, with
-	// `open` it passes. Default: `closed`.
+	// What happens to a request or a response about which the service gives no response in
+	// time, or not in its format: with `closed` it is refused with status 503, with `open`
+	// it passes. Default: `closed`.
 	OnFailure string `json:"on_failure,omitempty"`
 
 	// The client's headers that the service gets. Default: none.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
+
+	// FixedHeaders are further headers that the service gets, credentials among them.
+	// Sources set it, which read the values themselves.
+	FixedHeaders map[string]string `json:"-"`
+
+	// Guarded refuses connections to what upstream.Internal knows, whatever the host's name
+	// stands for. Sources set it, whose writers may not configure the gateway.
+	Guarded bool `json:"-"`
 }
 
 // The formats of webhooks.
@@ -74,26 +84,21 @@ func (w *Webhook) check() error {
 		return errors.New("webhook: the URL has a user; credentials do not belong into it, forward a header instead")
 	case w.Format != FormatAgentgateway && w.Format != FormatLiteLLM:
 		return fmt.Errorf("webhook: the format is %q; write format %s or %s", w.Format, FormatAgentgateway, FormatLiteLLM)
-	case w.Timeout < 0:
-		return errors.New("webhook: the timeout is below zero; write how long the service may take")
-	case w.OnFailure != "" && w.OnFailure != FailureClosed && w.OnFailure != FailureOpen:
-		return fmt.Errorf("webhook: on_failure is %q; write %s or %s", w.OnFailure, FailureClosed, FailureOpen)
 	}
-	return nil
+	return checkService("webhook", w.Timeout, w.OnFailure)
 }
 
 // webhook is a Webhook in use.
 type webhook struct {
 	*Webhook
+	asker
 	urls      map[direction]string
-	timeout   time.Duration
 	transport http.RoundTripper
-	asking    chan struct{}
 }
 
 func newWebhook(w *Webhook) *webhook {
 	u, _ := url.Parse(w.URL) // was checked
-	h := &webhook{Webhook: w, urls: make(map[direction]string), timeout: time.Duration(w.Timeout), asking: make(chan struct{}, maxAsking)}
+	h := &webhook{Webhook: w, asker: newAsker(w.Timeout), urls: make(map[direction]string)}
 	for _, of := range []direction{onRequest, onResponse} {
 		to := *u
 		to.Path, to.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
@@ -109,11 +114,12 @@ func newWebhook(w *Webhook) *webhook {
 		}
 		h.urls[of] = to.String()
 	}
-	if h.timeout == 0 {
-		h.timeout = defaultTimeout
+	dial := (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	if w.Guarded {
+		dial = upstream.GuardDial(dial)
 	}
 	h.transport = &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		DialContext:            dial,
 		MaxIdleConnsPerHost:    64,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
@@ -124,14 +130,11 @@ func newWebhook(w *Webhook) *webhook {
 
 // ask implements service.
 func (h *webhook) ask(ctx context.Context, q *question) (*verdict, error) {
-	select {
-	case h.asking <- struct{}{}:
-		defer func() { <-h.asking }()
-	default:
-		return nil, fmt.Errorf("%d requests are being asked about already", maxAsking)
+	ctx, end, err := h.begin(ctx)
+	if err != nil {
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.timeout)
-	defer cancel()
+	defer end()
 	var body []byte
 	var read func([]byte, *question) (*verdict, error)
 	if h.Format == FormatLiteLLM {
@@ -148,7 +151,13 @@ func (h *webhook) ask(ctx context.Context, q *question) (*verdict, error) {
 			req.Header[http.CanonicalHeaderKey(name)] = values
 		}
 	}
+	for name, value := range h.FixedHeaders {
+		req.Header.Set(name, value)
+	}
 	req.Header.Set("Content-Type", "application/json")
+	if h.Guarded {
+		upstream.RefuseAdmin(req.Header)
+	}
 	res, err := h.transport.RoundTrip(req) // which follows no redirects
 	if err != nil {
 		if ctx.Err() != nil {

@@ -175,10 +175,10 @@ func (h *hold) take(now time.Time) {
 func (h *hold) stand(now time.Time, n *numbers) {
 	m := h.c.m
 	h.Standing = Standing{
-		Limit: h.l.Name, Unit: m.unit, Window: m.name, Length: m.window.every, Amount: n.burst, Remaining: max(h.c.available(n), 0),
+		Limit: h.l.Name, Unit: m.unit, Window: m.name, Length: m.window.Every, Amount: n.burst, Rate: n.amount, Remaining: max(h.c.available(n), 0),
 		Reset: h.c.resetsIn(now, n), Budget: m.budget,
 	}
-	if m.window.calendar() {
+	if m.window.Calendar() {
 		h.Length = time.Duration(h.c.end-h.c.start) * time.Second
 	}
 }

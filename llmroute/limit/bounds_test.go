@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/tuple"
 )
 
 // TestManyKeys holds a meter to its bound: further keys are counted together, and
@@ -50,7 +52,7 @@ func TestCombinations(t *testing.T) {
 	for _, x := range values {
 		for _, y := range values {
 			for _, z := range values {
-				text := string(appendValue(appendValue(appendValue(nil, x), y), z))
+				text := string(tuple.Append(tuple.Append(tuple.Append(nil, x), y), z))
 				if other, ok := seen[text]; ok {
 					t.Fatalf("%q %q %q is %s", x, y, z, other)
 				}
@@ -62,10 +64,10 @@ func TestCombinations(t *testing.T) {
 			}
 		}
 	}
-	if got := show([]Key{KeyClient, KeyProvider}, string(appendValue(appendValue(nil, "alice"), "p"))); got != "client=alice provider=p" {
+	if got := show([]Key{KeyClient, KeyProvider}, string(tuple.Append(tuple.Append(nil, "alice"), "p"))); got != "client=alice provider=p" {
 		t.Errorf("got %q", got)
 	}
-	if got := show([]Key{KeyClient}, string(appendValue(nil, "https://issuer/alice"))); strings.Contains(got, "alice") {
+	if got := show([]Key{KeyClient}, string(tuple.Append(nil, "https://issuer/alice"))); strings.Contains(got, "alice") {
 		t.Errorf("a principal is shown as %q", got)
 	}
 }

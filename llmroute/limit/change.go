@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/tuple"
 )
 
 // Change is what an operator changes of a limit's counters.
@@ -123,7 +125,7 @@ func (l *compiled) combination(values map[string]string) ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("the key lacks %q; the limit has: %s", string(k), l.keyNames())
 		}
-		out = appendValue(out, value)
+		out = tuple.Append(out, value)
 	}
 	if len(values) != len(l.Key) {
 		for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -158,7 +160,7 @@ func (e *Engine) changeMeter(m *meter, combination []byte, one bool, ed edit) (c
 	}
 	var shards []*shard
 	for _, s := range m.shards {
-		if !one || s == m.shardOf(&counter{hash: hashOf(string(combination))}) {
+		if !one || s == m.shardOf(&counter{hash: tuple.HashOf(string(combination))}) {
 			shards = append(shards, s)
 		}
 	}

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/health"
+	"github.com/caddy-llm/gateway/llmroute/limit/tuple"
 )
 
 // Storage is the part of certmagic.Storage, which is Caddy's, that checkpoints use.
@@ -26,8 +29,6 @@ const (
 	writeTimeout = 5 * time.Second
 	// gather is how long what is not urgent waits for more of it.
 	gather = 100 * time.Millisecond
-	// pause is how long storage is left alone after it failed.
-	pause = time.Second
 	// shardsOfKeyed is how many parts the counters of a keyed meter are stored in.
 	shardsOfKeyed = 64
 )
@@ -36,11 +37,11 @@ const (
 type shard struct {
 	m       *meter
 	key     string
-	members map[keyHash]*counter // guarded by meter.mu
+	members map[tuple.Hash]*counter // guarded by meter.mu
 
 	// dormant is what an earlier process used and nobody asked for since; nil as
 	// long as storage was not read. Only the writer has it.
-	dormant map[keyHash]record
+	dormant map[tuple.Hash]record
 	failed  atomic.Bool // at the last try
 
 	asked, written int // how often a write was asked for, and of these, before the last one; guarded by checkpoint.mu
@@ -53,7 +54,7 @@ func (m *meter) makeShards() {
 	}
 	for i := range n {
 		m.shards = append(m.shards, &shard{
-			m: m, members: make(map[keyHash]*counter),
+			m: m, members: make(map[tuple.Hash]*counter),
 			key: "llm/limits/" + m.limit + "/" + hex.EncodeToString(m.sum[:8]) + "-" + strconv.Itoa(i) + ".json",
 		})
 	}
@@ -64,8 +65,7 @@ func (m *meter) shardOf(c *counter) *shard { return m.shards[int(c.hash[0])%len(
 // checkpoint writes what may be used before it is used, in blocks, from one
 // goroutine that runs while there is something to write.
 type checkpoint struct {
-	now    func() time.Time
-	errors atomic.Int64
+	now func() time.Time
 
 	writing sync.Mutex // held while a shard is written
 
@@ -77,8 +77,7 @@ type checkpoint struct {
 	urgent  chan struct{} // closed when somebody waits for the next batch
 	waited  bool
 	running bool
-	broken  bool
-	retryAt time.Time
+	health.State
 }
 
 // batch is closed when it was written, or could not be.
@@ -109,7 +108,7 @@ func (k *checkpoint) useFirst(s Storage, logger *zap.Logger) {
 func (k *checkpoint) ask(c *counter, urgent bool) *batch {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.broken && k.now().Before(k.retryAt) {
+	if k.Paused(k.now()) {
 		return nil
 	}
 	s := c.m.shardOf(c)
@@ -135,8 +134,8 @@ func (k *checkpoint) run() {
 			return
 		}
 		urgent, wait := k.urgent, gather
-		if k.broken {
-			wait = pause
+		if k.Broken {
+			wait = health.Pause
 		}
 		k.mu.Unlock()
 		timer := time.NewTimer(wait)
@@ -211,18 +210,11 @@ func (k *checkpoint) writeNow(s *shard) error {
 func (k *checkpoint) report(err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err == nil {
-		if k.broken {
-			k.broken = false
-			k.logger.Info("limits are stored again")
-		}
-		return
-	}
-	k.errors.Add(1)
-	k.retryAt = k.now().Add(pause)
-	if !k.broken {
-		k.broken = true
-		k.logger.Error("limits cannot be stored; on_store_failure of each limit says what happens to requests until they can", zap.Error(err))
+	switch k.Note(err, k.now()) {
+	case health.Failed:
+		k.logger.Error("limit counters cannot be stored; on_store_failure of each limit applies until they can", zap.Error(err))
+	case health.Recovered:
+		k.logger.Info("limit counters are stored again")
 	}
 }
 
@@ -237,7 +229,7 @@ func (k *checkpoint) load(ctx context.Context, s *shard, storage Storage) error 
 	}
 	data, err := storage.Load(ctx, s.key)
 	if errors.Is(err, fs.ErrNotExist) {
-		s.dormant = make(map[keyHash]record)
+		s.dormant = make(map[tuple.Hash]record)
 		return nil
 	}
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/period"
 )
 
 // TestRestartGivesNothingBack lives through many lives of a process, each ended at a
@@ -243,7 +245,7 @@ func FuzzParseShard(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, window := range []window{{period: periodMonth, zone: time.UTC}, {every: time.Hour}} {
+		for _, window := range []period.Window{{Period: period.Month, Zone: time.UTC}, {Every: time.Hour}} {
 			m := &meter{unit: UnitTokens, window: window}
 			now, n := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC), &numbers{100, 100}
 			for _, r := range records {

@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/estimate"
+	"github.com/caddy-llm/gateway/llmroute/limit/period"
 )
 
 const (
@@ -18,10 +21,10 @@ const (
 
 	// maxName bounds a limit's name, which stands in headers, metrics and addresses.
 	maxName = 64
+	// maxObjectName bounds that of a limit with a Scope: a namespace, a name and which of the object's limits.
+	maxObjectName = 63 + 1 + 100 + 16
 	// maxConcurrent bounds Definition.Concurrent.
 	maxConcurrent = 1 << 30
-	// maxOutputTokens bounds what is believed of a request's maximum of output.
-	maxOutputTokens = 1 << 30
 )
 
 // Config is the limits of a gateway.
@@ -34,25 +37,24 @@ type Config struct {
 	Limits []*Definition `json:"limits,omitempty"`
 }
 
-// Definition is a limit: how much may be used in a time, and by whom.
+// Definition is a limit: how much may be used in a period, and by whom.
 type Definition struct {
 	// The limit's name, which clients and operators see: letters, digits, `-`, `_`
 	// and `.`. What was spent is kept under it, also through reloads.
 	Name string `json:"name"`
 
-	// What is counted apart: `client` (the name of the virtual key, else the
-	// verified token's issuer and subject), `workload`, `namespace`, `provider`,
-	// `model`, `rule`, `ip`, `header NAME` and `claim NAME`. With several, each
-	// combination has a counter of its own. A request without the value counts under
-	// the empty value. Default: one counter for all requests.
+	// What is counted separately: `client` (the name of the virtual key, else the verified
+	// token's issuer and subject), `workload`, `namespace`, `provider`, `model`, `rule`,
+	// `ip`, `header NAME` and `claim NAME`. With several, each combination has a counter of
+	// its own. A request without the value counts under the empty value. Default: one
+	// counter for all requests.
 	Key []Key `json:"key,omitempty"`
 
 	// Whether a request without one of the values is refused with a 403. Default:
 	// false.
 	Require bool `json:"require,omitempty"`
 
-	// How much of what, in which time. Each is a counter of its own, and all must
-	// have room.
+	// How much of what, in which period. Each has its own counter, and all must have room.
 	Amounts []Amount `json:"amounts,omitempty"`
 
 	// The most requests that may be open at once. Default: any number.
@@ -96,17 +98,20 @@ type Definition struct {
 	// is an amount of `cost`, else `share`.
 	OnStoreFailure string `json:"on_store_failure,omitempty"`
 
-	// Whether the limit only counts, and says in logs and metrics what it would have
+	// Whether the limit only counts, and reports in logs and metrics what it would have
 	// refused. Default: false.
 	Shadow bool `json:"shadow,omitempty"`
 
-	// Whether the limit is for those clients only whose line in the file of virtual
-	// keys names it. It then holds in place of the limits that are keyed by client.
-	// Default: false.
+	// Whether the limit is only for clients whose line in the virtual keys file names it. It
+	// then replaces the limits that are keyed by client. Default: false.
 	Tier bool `json:"tier,omitempty"`
+
+	// Scope is what a limit of a source's object may be about; nil for one of the
+	// configuration.
+	Scope *Scope `json:"-"`
 }
 
-// Amount is how much may be used in a time.
+// Amount is how much may be used in a period.
 type Amount struct {
 	// What is counted: `requests`, `tokens`, `input_tokens`, `output_tokens` or
 	// `cost`.
@@ -138,7 +143,7 @@ func (c *Config) Check() error {
 			return fmt.Errorf("limit %s: %w", d.Name, err)
 		}
 		if seen[d.Name] {
-			return fmt.Errorf("limit %s is defined twice; give each limit a name of its own", d.Name)
+			return fmt.Errorf("limit %s is defined twice; give each limit a different name", d.Name)
 		}
 		seen[d.Name] = true
 	}
@@ -148,7 +153,7 @@ func (c *Config) Check() error {
 // Check reports what is wrong with the limit, if anything. It brings the names of
 // headers into their canonical form.
 func (d *Definition) Check() error {
-	if len(d.Name) > maxName || !validName.MatchString(d.Name) {
+	if len(d.Name) > maxName && d.Scope == nil || len(d.Name) > maxObjectName || !validName.MatchString(d.Name) {
 		return fmt.Errorf("the name is not usable; write up to %d letters, digits, -, _ and ., with a letter or digit first", maxName)
 	}
 	if len(d.Amounts) == 0 && d.Concurrent == 0 {
@@ -157,8 +162,8 @@ func (d *Definition) Check() error {
 	if d.Concurrent < 0 || d.Concurrent > maxConcurrent {
 		return fmt.Errorf("concurrent is %d; write a number from 1 to %d", d.Concurrent, maxConcurrent)
 	}
-	if d.MaxOutput < 0 || d.MaxOutput > maxOutputTokens {
-		return fmt.Errorf("max_output is %d; write a number of tokens from 1 to %d", d.MaxOutput, maxOutputTokens)
+	if d.MaxOutput < 0 || d.MaxOutput > estimate.MaxOutput {
+		return fmt.Errorf("max_output is %d; write a number of tokens from 1 to %d", d.MaxOutput, estimate.MaxOutput)
 	}
 	for i, k := range d.Key {
 		k, err := ParseKey(string(k))
@@ -240,11 +245,11 @@ func (a *Amount) Check() error {
 
 // parse returns the window, the amount in the smallest parts of its unit, and the
 // size of the bucket.
-func (a *Amount) parse() (w window, amount, burst int64, err error) {
+func (a *Amount) parse() (w period.Window, amount, burst int64, err error) {
 	if !slices.Contains(Units, a.Unit) {
 		return w, 0, 0, fmt.Errorf("unknown unit %q; expected one of %s", string(a.Unit), joinUnits())
 	}
-	if w, err = parseWindow(a.Window, a.Timezone); err != nil {
+	if w, err = period.Parse(a.Window, a.Timezone); err != nil {
 		return w, 0, 0, fmt.Errorf("%s: %w", a.Unit, err)
 	}
 	if amount, err = a.Unit.readAmount(string(a.Amount)); err != nil {
@@ -252,7 +257,7 @@ func (a *Amount) parse() (w window, amount, burst int64, err error) {
 	}
 	burst = amount
 	if a.Burst != "" {
-		if w.calendar() {
+		if w.Calendar() {
 			return w, 0, 0, fmt.Errorf("%s: a calendar window has no burst; leave it out, or write a duration such as 24h", a.Unit)
 		}
 		if burst, err = a.Unit.readAmount(string(a.Burst)); err != nil {

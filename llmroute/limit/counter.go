@@ -5,6 +5,9 @@ import (
 	"math/bits"
 	"sync"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/period"
+	"github.com/caddy-llm/gateway/llmroute/limit/tuple"
 )
 
 // unlimited is the lease of a counter that no store is asked for.
@@ -15,7 +18,7 @@ const unlimited = math.MaxInt64 / 2
 type counter struct {
 	m           *meter
 	combination string
-	hash        keyHash
+	hash        tuple.Hash
 
 	mu   sync.Mutex
 	dead bool   // evicted; nothing refers to it any more
@@ -42,7 +45,7 @@ type counter struct {
 func (c *counter) advance(now time.Time, n *numbers) {
 	switch {
 	case c.m.unit == UnitConcurrent:
-	case c.m.window.calendar():
+	case c.m.window.Calendar():
 		c.turn(now)
 	default:
 		c.refill(now, n)
@@ -89,7 +92,7 @@ func (c *counter) refill(now time.Time, n *numbers) {
 	hi, lo := bits.Mul64(uint64(since), uint64(n.amount))
 	lo, carry := bits.Add64(lo, uint64(c.rest), 0)
 	hi += carry
-	every := uint64(c.m.window.every)
+	every := uint64(c.m.window.Every)
 	c.at = now
 	if hi >= every {
 		c.level, c.rest = n.burst, 0
@@ -202,16 +205,16 @@ func (c *counter) resetsIn(now time.Time, n *numbers) time.Duration {
 	switch {
 	case c.m.unit == UnitConcurrent:
 		return 0
-	case c.m.window.calendar():
+	case c.m.window.Calendar():
 		return max(time.Unix(c.end, 0).Sub(now), 0)
 	}
-	return untilRefilled(n.burst-c.level, n.amount, c.m.window.every)
+	return period.UntilRefilled(n.burst-c.level, n.amount, c.m.window.Every)
 }
 
 // roomIn returns when there is room for the amount, if nothing else is taken.
 func (c *counter) roomIn(amount int64, now time.Time, n *numbers) time.Duration {
 	if c.m.bucket() {
-		return untilRefilled(amount-c.level, n.amount, c.m.window.every)
+		return period.UntilRefilled(amount-c.level, n.amount, c.m.window.Every)
 	}
 	return c.resetsIn(now, n)
 }

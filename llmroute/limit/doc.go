@@ -2,9 +2,9 @@
 // more: requests, tokens and money in a time, and open requests. It does not handle
 // HTTP: package limithttp tells it what a request needs and what became of it.
 //
-// It imports Caddy and zap, and of the gateway internal/jsonscan, with which it reads
-// what a request's body says of its size. Begin with Definition, which is the
-// configuration; then Engine, Set.Reserve and Reservation.End, which are the life of a
+// It imports Caddy and zap, and of the gateway the leaves below it: estimate, which reads
+// what a request's body says of its size, grant, which is what stores implement, health, period
+// and tuple. Begin with Definition, which is the configuration; then Engine, Set.Reserve and Reservation.End, which are the life of a
 // request; then counter, and checkpoint or sharing.
 //
 // # How it holds
@@ -19,7 +19,7 @@
 // and a lease is stored as used before it is given. So whenever a process ends, the
 // next one finds at least what was used.
 //
-// Several processes share limits through a Shared store: it grants each a lease, in
+// Several processes share limits through a grant.Store: it grants each a lease, in
 // cumulative numbers, of which all together are never more than the limit. A process
 // lowers its own number before the store's, believes only the reply to its newest call,
 // and the store makes no call that is older than the last one: so calls may be lost, late

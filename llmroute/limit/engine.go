@@ -10,15 +10,21 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/estimate"
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
+	"github.com/caddy-llm/gateway/llmroute/limit/period"
 )
 
 // Engine holds what was used of all limits of the process. It outlives
 // configurations: each has a Set of it.
 type Engine struct {
+	// Ratios are what was learned of the tokens of models.
+	Ratios estimate.Ratios
+
 	now        func() time.Time
 	checkpoint *checkpoint
 	pool       sync.Pool // of *Reservation
-	ratios     ratios
 
 	mu     sync.Mutex
 	sets   []*Set // that were compiled and not closed, in order
@@ -72,7 +78,7 @@ type Set struct {
 
 	numbers map[*meter]numbers
 	storage Storage
-	shared  Shared
+	shared  grant.Store
 	sharing *sharing // nil if every process counts for itself
 	logger  *zap.Logger
 }
@@ -98,7 +104,7 @@ func (l *compiled) retargets() bool { return l.perTarget || l.costs }
 // Compile returns the set of limits that the configuration defines. What was used
 // of limits that the engine knows stays used. The configuration must have passed
 // Check. The store is nil if every process counts for itself. Close gives the set back.
-func (e *Engine) Compile(c *Config, store Shared) *Set {
+func (e *Engine) Compile(c *Config, store grant.Store) *Set {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := &Set{e: e, numbers: make(map[*meter]numbers), shared: store, logger: zap.NewNop()}
@@ -113,7 +119,7 @@ func (e *Engine) Compile(c *Config, store Shared) *Set {
 	for i, d := range c.Limits {
 		l := &compiled{
 			Definition: d, index: i, costs: d.Costs(), byClient: slices.Contains(d.Key, KeyClient), onFailure: d.OnStoreFailure, maxOutput: d.MaxOutput,
-			perTarget: len(d.Providers) > 0 || len(d.Models) > 0 || slices.Contains(d.Key, KeyProvider) || slices.Contains(d.Key, KeyModel),
+			perTarget: len(d.Providers) > 0 || len(d.Models) > 0 || slices.Contains(d.Key, KeyProvider) || slices.Contains(d.Key, KeyModel) || d.Scope.perTarget(),
 		}
 		l.strict = d.Estimate == EstimateStrict || d.Estimate == "" && l.costs
 		if l.maxOutput == 0 {
@@ -138,7 +144,7 @@ func (e *Engine) Compile(c *Config, store Shared) *Set {
 			l.meters = append(l.meters, e.meter(s, d, d.Amounts[j].Unit, w, numbers{amount, burst}))
 		}
 		if d.Concurrent > 0 {
-			l.meters = append(l.meters, e.meter(s, d, UnitConcurrent, window{}, numbers{d.Concurrent, d.Concurrent}))
+			l.meters = append(l.meters, e.meter(s, d, UnitConcurrent, period.Window{}, numbers{d.Concurrent, d.Concurrent}))
 		}
 		s.limits = append(s.limits, l)
 	}
@@ -147,23 +153,30 @@ func (e *Engine) Compile(c *Config, store Shared) *Set {
 
 // meter returns the meter for an amount. If it is known, its numbers stay until the set
 // is activated.
-func (e *Engine) meter(s *Set, d *Definition, unit Unit, w window, n numbers) *meter {
+func (e *Engine) meter(s *Set, d *Definition, unit Unit, w period.Window, n numbers) *meter {
 	keys := make([]string, len(d.Key))
 	for i, k := range d.Key {
 		keys[i] = string(k)
 	}
+	sharing := s.sharing
+	if d.Scope != nil && d.Scope.Local {
+		sharing = nil
+	}
+	if sharing != nil && s.shared.Traits().CountsUp {
+		w = w.Fixed()
+	}
 	id := strings.Join([]string{d.Name, strings.Join(keys, "\x1f"), string(unit), windowName(unit, w)}, "\x1e")
 	sum, known := sha256.Sum256([]byte(id)), id
-	if s.sharing != nil {
+	if sharing != nil {
 		known += "\x1e" + s.shared.ID()
 	}
 	m := e.meters[known]
 	if m == nil {
 		e.order++
 		m = &meter{
-			id: known, sum: sum, sharing: s.sharing, limit: d.Name, keys: slices.Clone(d.Key), unit: unit, window: w, name: w.short(), order: e.order, counters: make(map[string]*counter),
-			budget: unit == UnitCost || unit != UnitConcurrent && w.budget(),
-			stored: s.sharing != nil || unit != UnitConcurrent && (w.calendar() || unit == UnitCost || w.every >= storedWindow),
+			id: known, sum: sum, sharing: sharing, limit: d.Name, keys: slices.Clone(d.Key), unit: unit, window: w, name: w.Short(), order: e.order, counters: make(map[string]*counter),
+			budget: unit == UnitCost || unit != UnitConcurrent && w.Budget(),
+			stored: sharing != nil || s.sharing == nil && unit != UnitConcurrent && (w.Calendar() || unit == UnitCost || w.Every >= storedWindow),
 		}
 		m.numbers.Store(&n)
 		switch {
@@ -218,7 +231,7 @@ func (s *Set) activate() {
 // ones are full again soon.
 const storedWindow = time.Hour
 
-func windowName(unit Unit, w window) string {
+func windowName(unit Unit, w period.Window) string {
 	if unit == UnitConcurrent {
 		return ""
 	}

@@ -2,11 +2,12 @@ package limit
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net/textproto"
 	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/tuple"
 )
 
 // Key is one of the things that a limit counts apart.
@@ -26,10 +27,6 @@ const (
 const (
 	headerKey = "header "
 	claimKey  = "claim "
-
-	// maxValue bounds a key's value in memory, in bytes; longer ones are counted
-	// under their hash.
-	maxValue = 128
 )
 
 // KeyKinds are the words a key may begin with, for errors.
@@ -84,29 +81,6 @@ func (k Key) named(value string) bool {
 	return false
 }
 
-// appendValue appends a value to the text of a combination, so that no two
-// combinations have the same text.
-func appendValue(to []byte, value string) []byte {
-	if len(value) > maxValue {
-		sum := sha256.Sum256([]byte(value))
-		to = append(to, 0xff) // no length of a value begins so
-		return append(to, sum[:]...)
-	}
-	to = binary.AppendUvarint(to, uint64(len(value))) // one or two bytes, of which the first is below 0xff
-	return append(to, value...)
-}
-
-// keyHash is what a combination of values is stored under.
-type keyHash [16]byte
-
-// hashOf returns the hash of a combination's text.
-func hashOf(combination string) keyHash {
-	sum := sha256.Sum256([]byte("llm limit\x00" + combination))
-	return keyHash(sum[:16])
-}
-
-func (h keyHash) String() string { return hex.EncodeToString(h[:]) }
-
 // show returns the combination as operators see it: names from the configuration
 // as they are, others as the beginning of a hash, since they may be a client's text.
 func show(keys []Key, combination string) string {
@@ -115,7 +89,7 @@ func show(keys []Key, combination string) string {
 	for i, k := range keys {
 		var value string
 		var hashed bool
-		value, hashed, rest = nextValue(rest)
+		value, hashed, rest = tuple.Next(rest)
 		if i > 0 {
 			out = append(out, ' ')
 		}
@@ -131,17 +105,4 @@ func show(keys []Key, combination string) string {
 		}
 	}
 	return string(out)
-}
-
-// nextValue splits off the first value of a combination; hashed reports whether it
-// is a long value's hash.
-func nextValue(b []byte) (value string, hashed bool, rest []byte) {
-	if len(b) > sha256.Size && b[0] == 0xff {
-		return string(b[1 : 1+sha256.Size]), true, b[1+sha256.Size:]
-	}
-	n, size := binary.Uvarint(b)
-	if size <= 0 || uint64(len(b)-size) < n {
-		return "", false, nil
-	}
-	return string(b[size : size+int(n)]), false, b[size+int(n):]
 }

@@ -4,6 +4,10 @@ import (
 	"encoding/hex"
 	"strconv"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
+	"github.com/caddy-llm/gateway/llmroute/limit/period"
+	"github.com/caddy-llm/gateway/llmroute/limit/tuple"
 )
 
 // lease is what a shared store has granted to a counter of this gateway. What is left of
@@ -32,10 +36,10 @@ type mark struct {
 	more  bool // more was wanted
 }
 
-// quantum is how many units of the counter one unit of the store is: with it, all that
+// quantum is how many units of a counter one unit of the store is: with it, all that
 // can be configured is below 2^53.
-func (m *meter) quantum() int64 {
-	if m.unit == UnitCost {
+func (u Unit) quantum() int64 {
+	if u == UnitCost {
 		return 1000
 	}
 	return 1
@@ -51,18 +55,18 @@ func ceil(n, q int64) int64 {
 // maxShared bounds numbers in the store.
 const maxShared = 1 << 52
 
-func (m *meter) sort() Sort {
+func (m *meter) sort() grant.Sort {
 	switch {
 	case m.unit == UnitConcurrent:
-		return SortSlots
+		return grant.SortSlots
 	case m.bucket():
-		return SortBucket
+		return grant.SortBucket
 	}
-	return SortWindow
+	return grant.SortWindow
 }
 
 // storeKey is the key of a combination's counter in the shared store.
-func (m *meter) storeKey(start int64, h keyHash) string {
+func (m *meter) storeKey(start int64, h tuple.Hash) string {
 	return m.storePrefix(start) + h.String()
 }
 
@@ -72,16 +76,17 @@ func (m *meter) storePrefix(start int64) string {
 
 // call returns what is to be asked of the store. It gives back what is not used: first
 // here, then there. No reply to an earlier call is believed any more.
-func (c *counter) call(seq uint64, s *sharing) (Call, mark) {
+func (c *counter) call(seq uint64, s *sharing) (grant.Call, mark) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now, n, m := s.now(), c.m.numbers.Load(), c.m
 	c.advance(now, n)
-	q := m.quantum()
-	if m.unit == UnitConcurrent && now.Sub(c.contact) >= DeadAfter/2 && c.left > 0 {
+	q := m.unit.quantum()
+	if m.unit == UnitConcurrent && now.Sub(c.contact) >= grant.DeadAfter/2 && c.left > 0 {
 		c.granted, c.left = c.granted-c.left, 0 // the store may have given it to others
 	}
-	call := m.storeCall(OpRaise, c.start, c.hash, n, now)
+	call := m.storeCall(grant.OpRaise, c.start, c.hash, n, now)
+	call.Of.Parts, call.Of.Combination = len(m.keys), c.combination
 	call.Holder, call.Seq, call.Gen = c.holder, seq, c.lease.gen
 	more := int64(0)
 	switch {
@@ -90,7 +95,7 @@ func (c *counter) call(seq uint64, s *sharing) (Call, mark) {
 	case c.unused && c.left >= q:
 		back := c.left / q * q
 		c.granted, c.left = c.granted-back, c.left-back
-		call.Op = OpLower
+		call.Op = grant.OpLower
 	}
 	claim := c.granted + max(-c.left, 0)
 	call.Base, call.Claim, call.Target = c.granted/q, ceil(claim, q), ceil(c.granted+more, q)
@@ -106,36 +111,38 @@ func (c *counter) call(seq uint64, s *sharing) (Call, mark) {
 }
 
 // storeCall is a call without what concerns a holder.
-func (m *meter) storeCall(op Op, start int64, h keyHash, n *numbers, now time.Time) Call {
-	q := m.quantum()
-	call := Call{
-		Op: op, Sort: m.sort(), Key: m.storeKey(start, h), Every: m.window.every,
+func (m *meter) storeCall(op grant.Op, start int64, h tuple.Hash, n *numbers, now time.Time) grant.Call {
+	q := m.unit.quantum()
+	call := grant.Call{
+		Op: op, Sort: m.sort(), Key: m.storeKey(start, h), Every: m.window.Every,
 		Amount: min(n.amount/q, maxShared), Burst: max(min(n.burst/q, maxShared), 1),
+		Of: grant.Counted{Limit: m.limit, Unit: string(m.unit), Window: m.name, Start: start, Hash: h.String()},
 	}
 	switch call.Sort {
-	case SortWindow:
+	case grant.SortWindow:
 		_, end := m.bounds(now)
 		call.Keep = time.Unix(end, 0).Sub(now) + 24*time.Hour
-	case SortBucket:
+		call.Of.Length = time.Duration(end-start) * time.Second
+	case grant.SortBucket:
 		call.Keep = m.refillTime(n)*2 + time.Minute // a new one would be full as well
-	case SortSlots:
-		call.Keep = 2 * DeadAfter
+	case grant.SortSlots:
+		call.Keep = 2 * grant.DeadAfter
 	}
 	return call
 }
 
 // refillTime is how long an empty bucket takes until it is full, at most.
 func (m *meter) refillTime(n *numbers) time.Duration {
-	return time.Duration(min(float64(m.window.every)*max(float64(n.burst)/float64(n.amount), 1), float64(2*maxWindow)))
+	return time.Duration(min(float64(m.window.Every)*max(float64(n.burst)/float64(n.amount), 1), float64(2*period.Max)))
 }
 
 // reply takes what the store said. The caller holds c.mu.
-func (c *counter) reply(call *Call, m mark, r *Reply, now time.Time) {
+func (c *counter) reply(call *grant.Call, m mark, r *grant.Reply, now time.Time) {
 	c.unreachable, c.since = false, time.Time{}
 	if m.gen != c.gen || m.start != c.start {
 		return // the window has ended
 	}
-	q := c.m.quantum()
+	q := c.m.unit.quantum()
 	c.contact, c.restored = now, true
 	if r.Gen != call.Gen { // it was reset elsewhere
 		c.renew(r.Gen)
@@ -177,7 +184,7 @@ func (c *counter) unshared(now time.Time, n *numbers) int64 {
 	if c.since.IsZero() {
 		c.since, c.share = now, min(burst, s.share(max(c.level, 0)))
 	}
-	if gained := gain(now.Sub(c.since), s.share(n.amount), c.m.window.every); gained > 0 {
+	if gained := gain(now.Sub(c.since), s.share(n.amount), c.m.window.Every); gained > 0 {
 		c.since, c.share = now, min(c.share+gained, burst)
 	}
 	return c.share + max(c.left, 0)

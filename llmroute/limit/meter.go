@@ -5,6 +5,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/period"
+	"github.com/caddy-llm/gateway/llmroute/limit/tuple"
 )
 
 // meter counts one amount of one limit, for each combination of its key's values.
@@ -15,7 +18,7 @@ type meter struct {
 	limit   string
 	keys    []Key
 	unit    Unit
-	window  window
+	window  period.Window
 	name    string // of the window, as clients see it
 	order   uint64 // in which counters are locked
 	stored  bool   // what is used is kept through restarts, or shared: it is leased before
@@ -50,7 +53,7 @@ const maxCounters = 1 << 16
 // sweepEvery bounds how often idle counters are looked for when there is no room.
 const sweepEvery = time.Second
 
-func (m *meter) bucket() bool { return m.unit != UnitConcurrent && !m.window.calendar() }
+func (m *meter) bucket() bool { return m.unit != UnitConcurrent && !m.window.Calendar() }
 
 // bounds returns the running window of the calendar.
 func (m *meter) bounds(now time.Time) (start, end int64) {
@@ -58,7 +61,7 @@ func (m *meter) bounds(now time.Time) (start, end int64) {
 	if b := m.current.Load(); b != nil && s >= b.start && s < b.end {
 		return b.start, b.end
 	}
-	from, to := m.window.bounds(now)
+	from, to := m.window.Bounds(now)
 	b := &bounds{from.Unix(), to.Unix()}
 	m.current.Store(b)
 	return b.start, b.end
@@ -93,8 +96,8 @@ func (m *meter) find(combination []byte, now time.Time) *counter {
 
 func (m *meter) newCounter(combination string, now time.Time) *counter {
 	n := m.numbers.Load()
-	c := &counter{m: m, combination: combination, hash: hashOf(combination), level: n.burst, at: now, left: unlimited, restored: true}
-	if m.window.calendar() {
+	c := &counter{m: m, combination: combination, hash: tuple.HashOf(combination), level: n.burst, at: now, left: unlimited, restored: true}
+	if m.window.Calendar() {
 		c.start, c.end = m.bounds(now)
 	}
 	switch {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/period"
 )
 
 // world is a small instance of a limit that outlives its processes: one counter, the
@@ -102,7 +104,7 @@ func (v model) next(w world, m *meter, n *numbers) map[string]world {
 
 // search returns the most that is used in any order of steps.
 func (v model) search() (most int64, states int) {
-	m := &meter{unit: UnitTokens, window: window{period: periodMonth, zone: time.UTC}}
+	m := &meter{unit: UnitTokens, window: period.Window{Period: period.Month, Zone: time.UTC}}
 	n := &numbers{modelLimit, modelLimit}
 	m.numbers.Store(n)
 	m.current.Store(&bounds{0, 1 << 40})

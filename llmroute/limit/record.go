@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math/bits"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/tuple"
 )
 
 // record is what one counter may have used, as it is stored. It is written before
@@ -32,7 +34,7 @@ type shardFile struct {
 const shardVersion = 1
 
 // parseShard reads what Storage has. The meter must be the one that wrote it.
-func parseShard(data []byte, meter string) (map[keyHash]record, error) {
+func parseShard(data []byte, meter string) (map[tuple.Hash]record, error) {
 	var f shardFile
 	d := json.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(&f); err != nil {
@@ -44,9 +46,9 @@ func parseShard(data []byte, meter string) (map[keyHash]record, error) {
 	if f.Version != shardVersion || f.Meter != meter {
 		return nil, errors.New("it was written for another limit, or by another version")
 	}
-	out := make(map[keyHash]record, len(f.Counters))
+	out := make(map[tuple.Hash]record, len(f.Counters))
 	for i, r := range f.Counters {
-		var h keyHash
+		var h tuple.Hash
 		if n, err := hex.Decode(h[:], []byte(r.Key)); err != nil || n != len(h) || len(r.Key) != 2*len(h) {
 			return nil, fmt.Errorf("counter %d: the key is no hash", i+1)
 		}
@@ -89,7 +91,7 @@ func (r record) level(m *meter, now time.Time, n *numbers) int64 {
 		return r.Units
 	}
 	hi, lo := bits.Mul64(uint64(since), uint64(n.amount))
-	every := uint64(m.window.every)
+	every := uint64(m.window.Every)
 	if hi >= every {
 		return n.burst
 	}

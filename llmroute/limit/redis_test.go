@@ -7,8 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,44 +15,12 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-llm/gateway/integration/redisserver"
+	"github.com/caddy-llm/gateway/internal/redisclient"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
 	"github.com/caddy-llm/gateway/llmroute/limit/redisstore"
 )
-
-// redis is a server of the test's own.
-func redis(t *testing.T, args ...string) (url string, p *os.Process) {
-	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("redis-server not found; install Debian's package redis-server")
-		}
-		t.Skip("redis-server not found; install Debian's package redis-server")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	cmd := exec.Command(program, append([]string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, args...)...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for range 200 {
-		if c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
-			c.Close()
-			return fmt.Sprintf("redis://127.0.0.1:%d/0", port), cmd.Process
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatal("redis-server does not listen")
-	return "", nil
-}
 
 // ask sends a command to the server in its inline form.
 func ask(t *testing.T, url, password, command string) {
@@ -85,10 +51,10 @@ func open(t *testing.T, s *redisstore.Store) *redisstore.Store {
 }
 
 // anyCall is a call as gateways may make it, and some that they would not.
-func anyCall(rng *rand.Rand, sort limit.Sort, key string, holders int, seq uint64) limit.Call {
+func anyCall(rng *rand.Rand, sort grant.Sort, key string, holders int, seq uint64) grant.Call {
 	n := func(n int64) int64 { return rng.Int64N(n + 1) }
-	c := limit.Call{
-		Op: []limit.Op{limit.OpRaise, limit.OpRaise, limit.OpRaise, limit.OpLower, limit.OpCredit, limit.OpReset}[rng.IntN(5+rng.IntN(2))], Sort: sort, Key: key,
+	c := grant.Call{
+		Op: []grant.Op{grant.OpRaise, grant.OpRaise, grant.OpRaise, grant.OpLower, grant.OpCredit, grant.OpReset}[rng.IntN(5+rng.IntN(2))], Sort: sort, Key: key,
 		Holder: fmt.Sprint("h", rng.IntN(holders)), Seq: seq, Base: n(8), Target: n(30), Known: n(60), Amount: 50 + n(3)*10, Burst: 50, Every: 8000 * time.Hour, Keep: time.Minute,
 	}
 	if rng.IntN(4) == 0 && seq > 4 {
@@ -107,11 +73,11 @@ func anyCall(rng *rand.Rand, sort limit.Sort, key string, holders int, seq uint6
 
 // TestScript holds the script to the model of the store: a call after the other.
 func TestScript(t *testing.T) {
-	url, _ := redis(t)
-	s := open(t, &redisstore.Store{URL: url})
+	url := redisserver.New(t).URL()
+	s := open(t, &redisstore.Store{Server: redisclient.Server{URL: url}})
 	rng := rand.New(rand.NewPCG(1, 5))
 	for round := range 40 {
-		for _, sort := range []limit.Sort{limit.SortWindow, limit.SortBucket, limit.SortSlots} {
+		for _, sort := range []grant.Sort{grant.SortWindow, grant.SortBucket, grant.SortSlots} {
 			model := limit.NewStoreModel(func() time.Time { return time.Unix(1000, 0) })
 			key := fmt.Sprint("a", round, sort)
 			gen := int64(0)
@@ -121,7 +87,7 @@ func TestScript(t *testing.T) {
 				if rng.IntN(3) > 0 {
 					c.Gen = gen
 				}
-				got, want := s.Do(t.Context(), []limit.Call{c})[0], model.One(&c)
+				got, want := s.Do(t.Context(), []grant.Call{c})[0], model.One(&c)
 				past = append(past, fmt.Sprintf("%+v: %+v", c, want))
 				if got != want {
 					t.Fatalf("the script says %+v after\n%s", got, strings.Join(past, "\n"))
@@ -136,8 +102,8 @@ func TestScript(t *testing.T) {
 // each has its place between its beginning and its end, that the model gives the same
 // replies to.
 func TestScriptIsLinearizable(t *testing.T) {
-	url, _ := redis(t)
-	s := open(t, &redisstore.Store{URL: url})
+	url := redisserver.New(t).URL()
+	s := open(t, &redisstore.Store{Server: redisclient.Server{URL: url}})
 	for round := range 60 {
 		var clock atomic.Int64
 		var history [16]event
@@ -147,9 +113,9 @@ func TestScriptIsLinearizable(t *testing.T) {
 				rng := rand.New(rand.NewPCG(uint64(round), uint64(g)))
 				for i := range 4 {
 					e := &history[g*4+i]
-					e.call = anyCall(rng, limit.SortWindow, fmt.Sprint("l", round), 2, uint64(i*4+g+1))
+					e.call = anyCall(rng, grant.SortWindow, fmt.Sprint("l", round), 2, uint64(i*4+g+1))
 					e.began = clock.Add(1)
-					e.reply = s.Do(context.Background(), []limit.Call{e.call})[0]
+					e.reply = s.Do(context.Background(), []grant.Call{e.call})[0]
 					e.ended = clock.Add(1)
 				}
 			})
@@ -162,8 +128,8 @@ func TestScriptIsLinearizable(t *testing.T) {
 }
 
 type event struct {
-	call         limit.Call
-	reply        limit.Reply
+	call         grant.Call
+	reply        grant.Reply
 	began, ended int64
 }
 
@@ -197,16 +163,16 @@ func linearizable(history []event, store *limit.StoreModel, done uint, seen map[
 // TestScriptBucket has a bucket refill by the server's clock: what is granted in a time is
 // what it held and gained, whatever the steps.
 func TestScriptBucket(t *testing.T) {
-	url, _ := redis(t)
-	s := open(t, &redisstore.Store{URL: url})
+	url := redisserver.New(t).URL()
+	s := open(t, &redisstore.Store{Server: redisclient.Server{URL: url}})
 	began := time.Now()
 	granted, seq := int64(0), uint64(0)
 	var first, last time.Time
 	for time.Since(began) < 700*time.Millisecond {
 		seq++
 		last = time.Now()
-		r := s.Do(t.Context(), []limit.Call{{
-			Op: limit.OpRaise, Sort: limit.SortBucket, Key: "b", Holder: "h", Seq: seq, Base: granted, Claim: granted, Target: granted + 100_000, Amount: 60_000, Burst: 5000, Every: time.Minute, Keep: time.Minute,
+		r := s.Do(t.Context(), []grant.Call{{
+			Op: grant.OpRaise, Sort: grant.SortBucket, Key: "b", Holder: "h", Seq: seq, Base: granted, Claim: granted, Target: granted + 100_000, Amount: 60_000, Burst: 5000, Every: time.Minute, Keep: time.Minute,
 		}})[0]
 		if r.Err != nil {
 			t.Fatal(r.Err)
@@ -224,16 +190,16 @@ func TestScriptBucket(t *testing.T) {
 // TestScriptForgetsDeadSlots holds that open requests of a gateway that was not heard of
 // do not count for ever. The server's clock cannot be moved, so its memory is.
 func TestScriptForgetsDeadSlots(t *testing.T) {
-	url, _ := redis(t)
-	s := open(t, &redisstore.Store{URL: url})
-	slots := func(holder string, seq uint64) limit.Reply {
-		return s.Do(t.Context(), []limit.Call{{Op: limit.OpRaise, Sort: limit.SortSlots, Key: "s", Holder: holder, Seq: seq, Target: 3, Amount: 4, Burst: 4, Keep: time.Minute}})[0]
+	url := redisserver.New(t).URL()
+	s := open(t, &redisstore.Store{Server: redisclient.Server{URL: url}})
+	slots := func(holder string, seq uint64) grant.Reply {
+		return s.Do(t.Context(), []grant.Call{{Op: grant.OpRaise, Sort: grant.SortSlots, Key: "s", Holder: holder, Seq: seq, Target: 3, Amount: 4, Burst: 4, Keep: time.Minute}})[0]
 	}
 	slots("dead", 1)
 	if r := slots("alive", 1); r.Granted != 1 || r.Total != 4 {
 		t.Errorf("got %+v", r)
 	}
-	long := time.Now().Add(-limit.DeadAfter - time.Second).UnixMicro()
+	long := time.Now().Add(-grant.DeadAfter - time.Second).UnixMicro()
 	ask(t, url, "", fmt.Sprintf("HSET llm:s h:dead \"3 1 %d\"", long))
 	if r := slots("alive", 2); r.Granted != 3 || r.Total != 3 {
 		t.Errorf("the slots of the dead still count: %+v", r)
@@ -243,8 +209,8 @@ func TestScriptForgetsDeadSlots(t *testing.T) {
 // TestRedisComesAndGoes has a store without its server, then with it, and then with one
 // that has forgotten its scripts and its data.
 func TestRedisComesAndGoes(t *testing.T) {
-	s := open(t, &redisstore.Store{URL: "redis://127.0.0.1:1/0"})
-	call := []limit.Call{{Op: limit.OpRaise, Sort: limit.SortWindow, Key: "k", Holder: "h", Seq: 1, Target: 5, Amount: 9, Burst: 9, Keep: time.Minute}}
+	s := open(t, &redisstore.Store{Server: redisclient.Server{URL: "redis://127.0.0.1:1/0"}})
+	call := []grant.Call{{Op: grant.OpRaise, Sort: grant.SortWindow, Key: "k", Holder: "h", Seq: 1, Target: 5, Amount: 9, Burst: 9, Keep: time.Minute}}
 	if r := s.Do(t.Context(), call); r[0].Err == nil {
 		t.Errorf("without a server: %+v", r)
 	}
@@ -254,9 +220,9 @@ func TestRedisComesAndGoes(t *testing.T) {
 	if _, err := s.Keys(t.Context(), "k"); err == nil {
 		t.Error("there are keys without a server")
 	}
-	url, _ := redis(t, "--requirepass", "secret")
+	url := redisserver.New(t, "--requirepass", "secret").URL()
 	t.Setenv("REDIS_PASSWORD", "wrong")
-	s = open(t, &redisstore.Store{URL: url, Password: "{env.REDIS_PASSWORD}", KeyPrefix: "x"})
+	s = open(t, &redisstore.Store{Server: redisclient.Server{URL: url, Password: "{env.REDIS_PASSWORD}", KeyPrefix: "x"}})
 	if r := s.Do(t.Context(), call); r[0].Err == nil || strings.Contains(r[0].Err.Error(), "secret") {
 		t.Errorf("with a wrong password: %+v", r)
 	}
@@ -292,21 +258,21 @@ func TestRedisComesAndGoes(t *testing.T) {
 // TestForeignKeys has keys in the store that no gateway has written: each concerns itself
 // alone.
 func TestForeignKeys(t *testing.T) {
-	url, _ := redis(t)
-	s := open(t, &redisstore.Store{URL: url})
+	url := redisserver.New(t).URL()
+	s := open(t, &redisstore.Store{Server: redisclient.Server{URL: url}})
 	ask(t, url, "", "SET llm:text any")
 	ask(t, url, "", "RPUSH llm:list any")
 	ask(t, url, "", "HSET llm:hash gen any total 5")
 	ask(t, url, "", "HSET llm:holder h:h any")
 	ask(t, url, "", "HSET llm:other any any")
-	for _, sort := range []limit.Sort{limit.SortWindow, limit.SortBucket, limit.SortSlots} {
-		var calls []limit.Call
+	for _, sort := range []grant.Sort{grant.SortWindow, grant.SortBucket, grant.SortSlots} {
+		var calls []grant.Call
 		for _, key := range []string{"text", "list", "hash", "holder", "other"} {
-			calls = append(calls, limit.Call{Op: limit.OpRaise, Sort: sort, Key: key, Holder: "h", Seq: 1, Target: 5, Amount: 9, Burst: 9, Every: time.Hour, Keep: time.Minute})
+			calls = append(calls, grant.Call{Op: grant.OpRaise, Sort: sort, Key: key, Holder: "h", Seq: 1, Target: 5, Amount: 9, Burst: 9, Every: time.Hour, Keep: time.Minute})
 		}
 		replies := s.Do(t.Context(), calls)
 		for i, r := range replies[:3] {
-			if !errors.Is(r.Err, limit.ErrForeign) || !strings.Contains(r.Err.Error(), "llm:"+calls[i].Key) {
+			if !errors.Is(r.Err, grant.ErrCounter) || !strings.Contains(r.Err.Error(), "llm:"+calls[i].Key) {
 				t.Errorf("%s of %s: %+v", sort, calls[i].Key, r)
 			}
 		}
@@ -321,7 +287,7 @@ func TestForeignKeys(t *testing.T) {
 	}
 	ask(t, url, "", "SET llm:gateways any")
 	for _, gone := range []bool{false, true} {
-		if _, err := s.Gateways(t.Context(), "g", gone); !errors.Is(err, limit.ErrForeign) {
+		if _, err := s.Gateways(t.Context(), "g", gone); !errors.Is(err, grant.ErrCounter) {
 			t.Errorf("gateways: %v", err)
 		}
 	}
@@ -333,10 +299,19 @@ func TestRedisConfiguration(t *testing.T) {
 		"": "URL", "127.0.0.1:6379": "URL", "http://db": "URL", "redis://": "URL", "redis://db/x": "URL", "redis://db/0/1": "URL", "redis://db:x/0": "URL",
 		"redis://u:hunter2@db/0": "password", "redis://db/0?addr=other:1": "parameters",
 	} {
-		s := &redisstore.Store{URL: url}
+		s := &redisstore.Store{Server: redisclient.Server{URL: url}}
 		err := s.Check()
 		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) || err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", url, err)
+		}
+	}
+	for address, good := range map[string]bool{
+		"redis-0.redis": true, "redis-0.redis:26380": true, "192.0.2.1": true, "[2001:db8::1]:26379": true, "2001:db8::1": true, "[2001:db8::1]": true, "my_sentinel": true,
+		"": false, ":26379": false, "a:": false, "a:0": false, "a:x": false, "a:65536": false, "redis://a": false, "a/0": false, "u@a": false, "a:1:2": false, "a b": false, "[a]:1": true, "{env.SENTINEL}": false,
+	} {
+		s := &redisstore.Store{Server: redisclient.Server{URL: "redis://main/0", Sentinels: []string{"good", address}}}
+		if err := s.Check(); (err == nil) != good {
+			t.Errorf("Sentinel %q: %v", address, err)
 		}
 	}
 }

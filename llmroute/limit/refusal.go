@@ -37,8 +37,9 @@ type Standing struct {
 	Length time.Duration // of the window, about, for a period of the calendar
 
 	// Amount is what may be used in the window, or how much the bucket holds.
-	// Remaining is what is left of it now, never below 0.
-	Amount, Remaining int64
+	// Remaining is what is left of it now, never below 0. Rate is what comes back to a
+	// bucket in the window, else Amount.
+	Amount, Remaining, Rate int64
 	// Reset is how long it takes until all of the amount may be used again.
 	Reset time.Duration
 	// Budget reports whether the window is so long, or the unit such, that trying

@@ -1,6 +1,10 @@
 package limit
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/estimate"
+)
 
 // Subject is what a limit asks about a request.
 type Subject interface {
@@ -17,6 +21,11 @@ type Request struct {
 	Subject
 
 	Rule, Provider, Model string
+
+	// Route is the object that the rule comes from, and Gateway the one that the request
+	// came in by, as namespace/name; empty if there is none.
+	Route   Object
+	Gateway string
 
 	// Tier is the limit that the client's virtual key names, empty for none.
 	Tier string
@@ -87,7 +96,7 @@ func (r *Request) maxOutput(l *compiled) int64 {
 		return 0
 	}
 	if r.Output > 0 {
-		return min(r.Output, maxOutputTokens)
+		return min(r.Output, estimate.MaxOutput)
 	}
 	return l.maxOutput * max(r.Choices, 1)
 }
@@ -113,6 +122,8 @@ func (l *compiled) applies(r *Request, tiered bool) bool {
 	case l.Tier && r.Tier != l.Name, tiered && l.byClient && r.Tier != l.Name:
 		return false
 	case len(l.Rules) > 0 && !contains(l.Rules, r.Rule), len(l.Providers) > 0 && !contains(l.Providers, r.Provider):
+		return false
+	case l.Scope != nil && !l.Scope.takes(r):
 		return false
 	case len(l.Models) > 0 && !anyMatches(l.Models, r.Model):
 		return false

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"slices"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/tuple"
 )
 
 // hold is what a request has reserved of one counter.
@@ -37,6 +39,7 @@ type Reservation struct {
 	step   int64
 	retry  int64 // from which output on to try again
 	sent   bool
+	tiered bool   // at the admission, the client's tier held in place of limits keyed by client
 	shadow string // the first limit that would have refused, but only counts
 	room   [12]hold
 }
@@ -111,9 +114,13 @@ func (r *Reservation) count(refused *Refusal) {
 func (r *Reservation) collect(retarget bool) *Refusal {
 	now := r.set.e.now()
 	from := len(r.holds)
-	tiered := r.req.Tier != "" && r.set.has(r.req.Tier)
+	tiered := r.req.Tier != "" && r.set.hasTier(&r.req)
+	untiered := retarget && r.tiered && !tiered // the tier is not about this target, so what it stood for holds
+	if !retarget {
+		r.tiered = tiered
+	}
 	for _, l := range r.set.limits {
-		if retarget && !l.retargets() || !l.applies(&r.req, tiered) {
+		if retarget && !l.retargets() && (!untiered || !l.byClient) || !l.applies(&r.req, tiered) {
 			continue
 		}
 		if last := l.state.lastMatch.Load(); last != now.Unix() {
@@ -134,7 +141,7 @@ func (r *Reservation) collect(retarget bool) *Refusal {
 			if value == "" {
 				missing = k
 			}
-			combination = appendValue(combination, value)
+			combination = tuple.Append(combination, value)
 		}
 		if l.Require && missing != "" {
 			if l.Shadow {
@@ -160,10 +167,12 @@ func (s *Set) perTarget() bool {
 	return false
 }
 
-func (s *Set) has(name string) bool {
+// hasTier reports whether there is the limit that the client's virtual key names, and is
+// about the request.
+func (s *Set) hasTier(r *Request) bool {
 	for _, l := range s.limits {
-		if l.Name == name {
-			return true
+		if l.Name == r.Tier {
+			return l.applies(r, true)
 		}
 	}
 	return false

@@ -170,3 +170,6 @@ func used(t testing.TB, s *Set, limit string, i int) string {
 	}
 	return string(v.Fullest[0].Used)
 }
+
+// NewTestEngine returns an engine of its own with that time, for tests with real stores.
+func NewTestEngine(now func() time.Time) *Engine { return newEngine(now) }

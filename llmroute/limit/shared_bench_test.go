@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
 )
 
 // slow is a store with a way to it.
@@ -13,7 +15,7 @@ type slow struct {
 	trip time.Duration
 }
 
-func (s slow) Do(ctx context.Context, calls []Call) []Reply {
+func (s slow) Do(ctx context.Context, calls []grant.Call) []grant.Reply {
 	time.Sleep(s.trip)
 	return s.StoreModel.Do(ctx, calls)
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"strings"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
+	"github.com/caddy-llm/gateway/llmroute/limit/tuple"
 )
 
 // changeTimeout bounds a change of the counters in a shared store.
@@ -21,24 +24,24 @@ func (s *sharing) change(m *meter, combination []byte, one bool, ed edit) (count
 	s.mu.Unlock()
 	now, n := s.now(), m.numbers.Load()
 	start := int64(0)
-	if m.window.calendar() {
+	if m.window.Calendar() {
 		start, _ = m.bounds(now)
 	}
 	prefix := m.storePrefix(start)
-	keys := []string{m.storeKey(start, hashOf(string(combination)))}
+	keys := []string{m.storeKey(start, tuple.HashOf(string(combination)))}
 	if !one && len(m.keys) > 0 {
 		if keys, err = store.Keys(ctx, prefix); err != nil {
 			return 0, err
 		}
 	}
-	calls := make([]Call, len(keys))
+	calls := make([]grant.Call, len(keys))
 	for i, key := range keys {
-		calls[i] = m.storeCall(OpReset, start, keyHash{}, n, now)
+		calls[i] = m.storeCall(grant.OpReset, start, tuple.Hash{}, n, now)
 		if calls[i].Key = key; !ed.reset {
-			calls[i].Op, calls[i].Target = OpCredit, ed.credit/m.quantum()
+			calls[i].Op, calls[i].Target = grant.OpCredit, ed.credit/m.unit.quantum()
 		}
 	}
-	done := make(map[string]*Reply, len(keys))
+	done := make(map[string]*grant.Reply, len(keys))
 	replies := store.Do(ctx, calls)
 	for i := range replies {
 		if err = errors.Join(err, replies[i].Err); replies[i].Err == nil {

@@ -3,6 +3,9 @@ package limit
 import (
 	"testing"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
+	"github.com/caddy-llm/gateway/llmroute/limit/period"
 )
 
 // sharedWorld is a small instance of a shared limit: two gateways with a counter each, the
@@ -17,6 +20,43 @@ type sharedWorld struct {
 	used                int64
 	over                int64
 	crashed             bool
+}
+
+// worldKey is a world in small numbers: worlds are equal if their keys are. As the key of a map it
+// is far cheaper than the world, which has texts and interfaces.
+type worldKey [72]int8
+
+// key returns the world's key. What all calls have in common is not in it.
+func (w *sharedWorld) key() (k worldKey) {
+	n := 0
+	put := func(values ...int64) {
+		for _, v := range values {
+			if k[n] = int8(v); int64(k[n]) != v {
+				panic("a number of the model is too large for its key")
+			}
+			n++
+		}
+	}
+	bit := func(b bool) int64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	put(w.total, w.known, w.fresh, bit(w.lost), w.used, w.over, bit(w.crashed))
+	for _, h := range w.holders {
+		put(bit(h.holds), h.granted, int64(h.seq))
+	}
+	for _, r := range w.replicas {
+		put(r.state.spent, r.state.reserved, r.state.left, r.state.granted, r.state.others, int64(r.state.seq), r.open, bit(r.waits), bit(r.gone))
+	}
+	for i := range w.calls {
+		c := &w.calls[i]
+		call := &c.call
+		put(bit(c.there), bit(c.made), int64(c.replica), bit(call.Op == grant.OpLower), int64(call.Seq), call.Gen, call.Base, call.Claim, call.Target, call.Least, call.Known,
+			int64(c.mark.gen), c.mark.start, bit(c.mark.more), c.reply.Granted, c.reply.Total, c.reply.Gen, bit(c.reply.Err != nil))
+	}
+	return k
 }
 
 type sharedHolder struct {
@@ -41,9 +81,9 @@ type counterState struct {
 type sharedCall struct {
 	there, made bool
 	replica     int
-	call        Call
+	call        grant.Call
 	mark        mark
-	reply       Reply
+	reply       grant.Reply
 }
 
 const (
@@ -73,7 +113,7 @@ func (st *counterState) take(c *counter) {
 }
 
 // one has the store make a call.
-func (w *sharedWorld) one(call *Call, store *StoreModel) Reply {
+func (w *sharedWorld) one(call *grant.Call, store *StoreModel) grant.Reply {
 	c := counterModel{total: w.total, lost: w.lost, known: w.known, fresh: w.fresh, holders: map[string]holderModel{}}
 	for i, h := range w.holders {
 		if h.holds {
@@ -182,24 +222,24 @@ func (v sharedModel) next(w sharedWorld, m *meter, s *sharing, store *StoreModel
 
 // search returns the most that is used beyond overruns, in any order of steps; it ends
 // when that is enough.
-func (v sharedModel) search(enough int64, states int) (most int64, seen map[sharedWorld]bool) {
+func (v sharedModel) search(enough int64, states int) (most int64, seen map[worldKey]bool) {
 	at := time.Unix(modelStart, 0)
 	now := func() time.Time { return at }
-	s := newSharing(now, nil)
+	s := newSharing(now, NewStoreModel(time.Now))
 	s.gateways.Store(1)
-	m := &meter{unit: UnitRequests, window: window{period: periodMonth, zone: time.UTC}, limit: "a", sharing: s, stored: true}
+	m := &meter{unit: UnitRequests, window: period.Window{Period: period.Month, Zone: time.UTC}, limit: "a", sharing: s, stored: true}
 	m.numbers.Store(&numbers{sharedLimit, sharedLimit})
 	m.current.Store(&bounds{0, 1 << 40})
 	store := NewStoreModel(now)
 	first := sharedWorld{}
-	seen = map[sharedWorld]bool{first: true}
+	seen = map[worldKey]bool{first.key(): true}
 	todo := []sharedWorld{first}
 	for len(todo) > 0 && most < enough && len(seen) < states { // the shortest ways first
 		w := todo[0]
 		todo = todo[1:]
 		v.next(w, m, s, store, func(after sharedWorld) {
-			if !seen[after] {
-				seen[after] = true
+			if k := after.key(); !seen[k] {
+				seen[k] = true
 				most = max(most, after.used-after.over)
 				todo = append(todo, after)
 			}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
 )
 
 // network is the way to a shared store: it loses calls and replies, delays calls until
@@ -16,23 +18,23 @@ import (
 type network struct {
 	*StoreModel
 	rng  *rand.Rand
-	bad  bool   // it does all that
-	cut  bool   // nothing passes
-	late []Call // calls whose replies nobody waits for any more
+	bad  bool         // it does all that
+	cut  bool         // nothing passes
+	late []grant.Call // calls whose replies nobody waits for any more
 
 	before  func() // a round of calls, if not nil
 	foreign string // the end of a key that is unusable, and that of the gateways then is too
 }
 
-func (n *network) Do(_ context.Context, calls []Call) []Reply {
+func (n *network) Do(_ context.Context, calls []grant.Call) []grant.Reply {
 	if n.before != nil {
 		n.before()
 	}
-	replies := make([]Reply, len(calls))
+	replies := make([]grant.Reply, len(calls))
 	for i := range calls {
 		switch {
 		case n.foreign != "" && strings.HasSuffix(calls[i].Key, n.foreign):
-			replies[i].Err = fmt.Errorf("a key: %w", ErrForeign)
+			replies[i].Err = fmt.Errorf("a key: %w", grant.ErrCounter)
 			continue
 		case n.cut || n.bad && n.rng.IntN(6) == 0: // the call is lost, for now
 			n.late = append(n.late, calls[i])
@@ -44,7 +46,7 @@ func (n *network) Do(_ context.Context, calls []Call) []Reply {
 		}
 		replies[i] = n.One(&calls[i])
 		if n.bad && n.rng.IntN(6) == 0 { // the reply is lost
-			replies[i] = Reply{Err: errLost}
+			replies[i] = grant.Reply{Err: errLost}
 		}
 		if n.bad && n.rng.IntN(6) == 0 { // and the call comes again
 			n.late = append(n.late, calls[i])
@@ -67,7 +69,7 @@ func (n *network) Gateways(ctx context.Context, id string, gone bool) (int, erro
 	case n.cut:
 		return 0, errLost
 	case n.foreign != "":
-		return 0, ErrForeign
+		return 0, grant.ErrCounter
 	}
 	return n.StoreModel.Gateways(ctx, id, gone)
 }

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
+	"github.com/caddy-llm/gateway/llmroute/limit/health"
 )
 
 const (
@@ -23,7 +26,7 @@ const (
 	fresh = 250 * time.Millisecond
 	// beatEvery is how often the store is told that this gateway is there.
 	beatEvery = 5 * time.Second
-	// warnEvery is how often it is logged that a key is unusable.
+	// warnEvery is how often it is logged that a counter is unusable.
 	warnEvery = time.Minute
 )
 
@@ -33,41 +36,45 @@ type sharing struct {
 	now      func() time.Time
 	gateway  string // which is this one
 	serial   atomic.Uint64
-	errors   atomic.Int64
 	gateways atomic.Int64 // how many there are, 0 if that was never known
+	countsUp bool         // as Traits says
 
 	calling sync.Mutex // held while calls are made
 
-	mu      sync.Mutex
-	store   Shared
-	logger  *zap.Logger
-	seq     uint64
-	dirty   map[*counter]bool
-	next    *batch
-	meters  map[*meter]bool
-	broken  bool
-	retryAt time.Time
-	beatAt  time.Time
-	warned  time.Time // of a key that is unusable
-	refs    int       // guarded by Engine.mu
-	wake    chan struct{}
-	stop    chan struct{} // nil as long as nothing runs
+	mu     sync.Mutex
+	store  grant.Store
+	logger *zap.Logger
+	seq    uint64
+	dirty  map[*counter]bool
+	next   *batch
+	meters map[*meter]bool
+	health.State
+	beatAt time.Time
+	warned time.Time // of a counter that is unusable
+	refs   int       // guarded by Engine.mu
+	wake   chan struct{}
+	stop   chan struct{} // nil as long as nothing runs
 }
 
-func newSharing(now func() time.Time, s Shared) *sharing {
+func newSharing(now func() time.Time, s grant.Store) *sharing {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // it never fails
-	return &sharing{
+	sh := &sharing{
 		now: now, store: s, gateway: hex.EncodeToString(id[:]), logger: zap.NewNop(), dirty: make(map[*counter]bool), next: &batch{make(chan struct{})},
-		meters: make(map[*meter]bool), wake: make(chan struct{}, 1),
+		meters: make(map[*meter]bool), wake: make(chan struct{}, 1), countsUp: s.Traits().CountsUp,
 	}
+	sh.gateways.Store(int64(s.Traits().Gateways))
+	return sh
 }
 
 // use sets the store, of a configuration that is in force now, and begins.
-func (s *sharing) use(store Shared, logger *zap.Logger) {
+func (s *sharing) use(store grant.Store, logger *zap.Logger) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.store, s.logger = store, logger
+	if n := store.Traits().Gateways; n > 0 {
+		s.gateways.Store(int64(n))
+	}
 	if s.stop == nil {
 		s.stop = make(chan struct{})
 		go s.run(s.stop)
@@ -80,7 +87,7 @@ func (s *sharing) ask(c *counter) *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dirty[c] = true
-	if s.broken && s.now().Before(s.retryAt) {
+	if s.Paused(s.now()) {
 		return nil
 	}
 	select {
@@ -114,16 +121,16 @@ func (s *sharing) tick() {
 	for m := range s.meters {
 		meters = append(meters, m)
 	}
-	beat := !now.Before(s.beatAt)
+	beat := !now.Before(s.beatAt) && s.store.Traits().Gateways == 0
 	s.mu.Unlock()
 	if beat {
 		s.beat(now)
 	}
 	for _, m := range meters {
 		m.each(now, func(c *counter, _ *numbers) {
-			unused := now.Sub(c.touched) >= giveBackAfter
+			unused := !s.countsUp && now.Sub(c.touched) >= giveBackAfter
 			switch {
-			case c.left < 0, m.unit == UnitConcurrent && c.granted > 0 && now.Sub(c.contact) >= DeadAfter/3:
+			case c.left < 0, m.unit == UnitConcurrent && c.granted > 0 && now.Sub(c.contact) >= grant.DeadAfter/3:
 			case c.left > 0 && unused:
 				c.unused = true
 			default:
@@ -152,8 +159,8 @@ func (s *sharing) beat(now time.Time) {
 	switch {
 	case err == nil:
 		s.gateways.Store(int64(max(n, 1)))
-	case errors.Is(err, ErrForeign):
-		s.foreign(err)
+	case errors.Is(err, grant.ErrCounter):
+		s.unusable(err)
 		err = nil
 	}
 	s.report(err)
@@ -178,7 +185,7 @@ func (s *sharing) flush() {
 		return
 	}
 	s.next = &batch{make(chan struct{})}
-	if s.broken && s.now().Before(s.retryAt) {
+	if s.Paused(s.now()) {
 		s.mu.Unlock()
 		close(b.done) // of who asked while the round before failed: they decide without the store
 		return
@@ -190,7 +197,7 @@ func (s *sharing) flush() {
 	defer close(b.done)
 
 	counters := make([]*counter, 0, len(dirty))
-	calls := make([]Call, 0, len(dirty))
+	calls := make([]grant.Call, 0, len(dirty))
 	marks := make([]mark, 0, len(dirty))
 	for c := range dirty {
 		seq++
@@ -203,7 +210,7 @@ func (s *sharing) flush() {
 	var failed error
 	now := s.now()
 	for i, c := range counters {
-		reply := Reply{Err: errNoReply}
+		reply := grant.Reply{Err: errNoReply}
 		if i < len(replies) {
 			reply = replies[i]
 		}
@@ -211,8 +218,8 @@ func (s *sharing) flush() {
 		switch {
 		case reply.Err == nil:
 			c.reply(&calls[i], marks[i], &reply, now)
-		case errors.Is(reply.Err, ErrForeign):
-			s.foreign(reply.Err)
+		case errors.Is(reply.Err, grant.ErrCounter):
+			s.unusable(reply.Err)
 			c.unreachable = true
 		default:
 			failed = reply.Err
@@ -230,14 +237,14 @@ func (s *sharing) flush() {
 	s.report(failed)
 }
 
-// foreign logs what keys hold that cannot be used, now and then.
-func (s *sharing) foreign(err error) {
-	s.errors.Add(1)
+// unusable logs which counters are unusable, now and then.
+func (s *sharing) unusable(err error) {
+	s.Errors.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now := s.now(); now.Sub(s.warned) >= warnEvery {
 		s.warned = now
-		s.logger.Error("key in the store of limits is unusable; on_store_failure of its limit decides", zap.Error(err))
+		s.logger.Error("limit counter in the store is unusable; on_store_failure of its limit applies", zap.Error(err))
 	}
 }
 
@@ -245,18 +252,11 @@ func (s *sharing) foreign(err error) {
 func (s *sharing) report(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err == nil {
-		if s.broken {
-			s.broken = false
-			s.logger.Info("store of limits works again")
-		}
-		return
-	}
-	s.errors.Add(1)
-	s.retryAt = s.now().Add(pause)
-	if !s.broken {
-		s.broken = true
-		s.logger.Error("store of limits unavailable; leases are spent, then on_store_failure of each limit decides", zap.Error(err))
+	switch s.Note(err, s.now()) {
+	case health.Failed:
+		s.logger.Error("limit store unavailable; leases are used up, then on_store_failure of each limit applies", zap.Error(err))
+	case health.Recovered:
+		s.logger.Info("limit store available again")
 	}
 }
 
@@ -264,7 +264,7 @@ func (s *sharing) report(err error) {
 func (s *sharing) down() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.broken
+	return s.Broken
 }
 
 // share returns this gateway's part of a limit's number.
@@ -283,7 +283,7 @@ func (s *sharing) remove(m *meter) {
 	delete(s.meters, m)
 	s.mu.Unlock()
 	m.each(s.now(), func(c *counter, _ *numbers) {
-		if c.left == 0 {
+		if c.left == 0 || s.countsUp && c.left > 0 {
 			return
 		}
 		c.unused = c.left > 0
@@ -294,7 +294,7 @@ func (s *sharing) remove(m *meter) {
 }
 
 // closeStore closes the store of a set that is closed, which no call uses any more.
-func (s *sharing) closeStore(store Shared) {
+func (s *sharing) closeStore(store grant.Store) {
 	s.calling.Lock()
 	defer s.calling.Unlock()
 	store.Close()
@@ -315,7 +315,7 @@ func (s *sharing) close() {
 	defer s.calling.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	if !s.down() {
+	if !s.down() && store.Traits().Gateways == 0 {
 		_, _ = store.Gateways(ctx, s.gateway, true) // or it is forgotten after a while
 	}
 }

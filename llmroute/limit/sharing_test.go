@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
 )
 
 // spendAt is a whole request at one gateway.
@@ -235,7 +237,7 @@ func TestSharedSlots(t *testing.T) {
 	}
 	f.each = f.each[1:] // the first gateway dies with its requests
 	for range 4 {
-		f.clock.add(DeadAfter / 3)
+		f.clock.add(grant.DeadAfter / 3)
 		f.round()
 	}
 	if got := open(0, 9); len(got)+len(third) != 6 {

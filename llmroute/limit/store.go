@@ -3,9 +3,12 @@ package limit
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
 )
 
 func init() {
@@ -21,10 +24,10 @@ type Store interface {
 	// Storage is where budgets are kept through restarts, nil if they are in Shared.
 	Storage(ctx caddy.Context) Storage
 	// Shared is what several gateways use at once, nil if each counts for itself.
-	Shared() Shared
+	Shared() grant.Store
 }
 
-// LoadStore loads the configured store.
+// LoadStore loads the configured store. It is an error if that cannot hold the limits.
 func (c *Config) LoadStore(ctx caddy.Context) (Store, error) {
 	if c.StoreRaw == nil {
 		return new(Memory), nil
@@ -33,7 +36,26 @@ func (c *Config) LoadStore(ctx caddy.Context) (Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loading the store: %w", err)
 	}
-	return module.(Store), nil
+	store := module.(Store)
+	return store, Holds(store, c.Limits)
+}
+
+// Holds reports whether a store can hold the limits; the error names the first that it
+// cannot. What each process counts for itself never gets there.
+func Holds(s Store, limits []*Definition) error {
+	r, ok := s.(Restricted)
+	if !ok {
+		return nil
+	}
+	return r.Holds(slices.DeleteFunc(slices.Clone(limits), func(d *Definition) bool { return d.Scope != nil && d.Scope.Local }))
+}
+
+// Restricted is a Store that cannot hold every limit.
+type Restricted interface {
+	Store
+	// Holds returns an error that names the first limit that the store cannot hold, and says
+	// what to write in its place. The limits have passed Check.
+	Holds(limits []*Definition) error
 }
 
 // Memory counts in this process, and exactly. Limits of money, and those of an hour
@@ -52,7 +74,7 @@ func (*Memory) CaddyModule() caddy.ModuleInfo {
 func (*Memory) Storage(ctx caddy.Context) Storage { return ctx.Storage() }
 
 // Shared implements Store: each process counts for itself.
-func (*Memory) Shared() Shared { return nil }
+func (*Memory) Shared() grant.Store { return nil }
 
 // UnmarshalCaddyfile reads: store memory
 func (*Memory) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/grant"
 )
 
 // StoreModel is a shared store as its interface says, without a network. The script of
@@ -44,6 +46,8 @@ func NewStoreModel(now func() time.Time) *StoreModel {
 
 func (s *StoreModel) ID() string { return "model" }
 
+func (s *StoreModel) Traits() grant.Traits { return grant.Traits{} }
+
 func (s *StoreModel) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,8 +75,8 @@ func (s *StoreModel) Keys(_ context.Context, prefix string) ([]string, error) {
 	return keys, nil
 }
 
-func (s *StoreModel) Do(_ context.Context, calls []Call) []Reply {
-	replies := make([]Reply, len(calls))
+func (s *StoreModel) Do(_ context.Context, calls []grant.Call) []grant.Reply {
+	replies := make([]grant.Reply, len(calls))
 	for i := range calls {
 		replies[i] = s.One(&calls[i])
 	}
@@ -111,9 +115,9 @@ func (s *StoreModel) String() string {
 	return b.String()
 }
 
-func (c *counterModel) used(sort Sort) int64 {
+func (c *counterModel) used(sort grant.Sort) int64 {
 	switch {
-	case sort == SortBucket:
+	case sort == grant.SortBucket:
 		return c.level
 	case c.lost:
 		return max(c.total, c.known+c.fresh)
@@ -122,7 +126,7 @@ func (c *counterModel) used(sort Sort) int64 {
 }
 
 // One makes one call.
-func (s *StoreModel) One(call *Call) Reply {
+func (s *StoreModel) One(call *grant.Call) grant.Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.Now()
@@ -131,15 +135,15 @@ func (s *StoreModel) One(call *Call) Reply {
 		c.holders = maps.Clone(c.holders)
 	}
 	gen := c.gen
-	if !known || call.Op == OpReset || call.Gen > c.gen {
+	if !known || call.Op == grant.OpReset || call.Gen > c.gen {
 		gen = max(gen, call.Gen)
-		if call.Op == OpReset {
+		if call.Op == grant.OpReset {
 			gen++
 		}
 		c = counterModel{gen: gen, holders: make(map[string]holderModel), level: call.Burst, at: now, burst: call.Burst}
 	}
 	switch call.Sort {
-	case SortBucket:
+	case grant.SortBucket:
 		if c.level > call.Burst && call.Burst < c.burst {
 			c.level, c.rest = call.Burst, 0
 		}
@@ -155,10 +159,10 @@ func (s *StoreModel) One(call *Call) Reply {
 		if now.After(c.at) {
 			c.at = now
 		}
-	case SortSlots:
+	case grant.SortSlots:
 		c.total = 0
 		for name, h := range c.holders {
-			if now.Sub(h.heard) > DeadAfter && name != call.Holder {
+			if now.Sub(h.heard) > grant.DeadAfter && name != call.Holder {
 				delete(c.holders, name)
 			} else {
 				c.total += h.granted
@@ -166,14 +170,14 @@ func (s *StoreModel) One(call *Call) Reply {
 		}
 	}
 	h, holds := c.holders[call.Holder]
-	grant := func(n int64) {
+	give := func(n int64) {
 		more := n - h.granted
 		h.granted = n
 		c.total += more
 		if c.lost {
 			c.fresh += more
 		}
-		if call.Sort == SortBucket {
+		if call.Sort == grant.SortBucket {
 			before := c.level
 			c.level -= more
 			if more < 0 {
@@ -182,50 +186,50 @@ func (s *StoreModel) One(call *Call) Reply {
 		}
 	}
 	switch {
-	case call.Op == OpReset:
-	case call.Op == OpCredit && call.Sort == SortBucket:
+	case call.Op == grant.OpReset:
+	case call.Op == grant.OpCredit && call.Sort == grant.SortBucket:
 		c.level += call.Target
-	case call.Op == OpCredit:
+	case call.Op == grant.OpCredit:
 		c.total -= call.Target
 		if c.lost {
 			c.fresh -= call.Target
 		}
 	case call.Gen < c.gen:
-		return Reply{Total: c.used(call.Sort), Gen: c.gen}
+		return grant.Reply{Total: c.used(call.Sort), Gen: c.gen}
 	case holds && call.Seq <= h.seq:
-		return Reply{Granted: h.granted, Total: c.used(call.Sort), Gen: c.gen}
+		return grant.Reply{Granted: h.granted, Total: c.used(call.Sort), Gen: c.gen}
 	default:
 		if !holds && call.Base > 0 {
 			h.granted = call.Base
-			if call.Sort == SortBucket {
+			if call.Sort == grant.SortBucket {
 				c.level = min(c.level, call.Known)
 			} else {
 				c.total += call.Base
 			}
-			if call.Sort == SortWindow {
+			if call.Sort == grant.SortWindow {
 				c.known, c.lost = max(c.known, call.Known-(call.Claim-call.Base)), true
 			}
 		}
 		if call.Claim > h.granted {
-			grant(call.Claim)
+			give(call.Claim)
 		}
 		room := max(c.level, 0)
-		if call.Sort != SortBucket {
+		if call.Sort != grant.SortBucket {
 			room = max(call.Amount-c.used(call.Sort), 0)
 		}
 		switch {
-		case call.Op == OpLower && call.Target < h.granted:
-			grant(call.Target)
-		case call.Op == OpRaise && call.Target > h.granted && h.granted+room >= call.Least:
-			grant(h.granted + min(call.Target-h.granted, room))
+		case call.Op == grant.OpLower && call.Target < h.granted:
+			give(call.Target)
+		case call.Op == grant.OpRaise && call.Target > h.granted && h.granted+room >= call.Least:
+			give(h.granted + min(call.Target-h.granted, room))
 		}
 		h.seq, h.heard = call.Seq, now
 		c.holders[call.Holder] = h
 	}
-	if s.counters[call.Key] = c; call.Op == OpLower && call.Sort == SortWindow && c.total == 0 && !c.lost && c.gen == 0 {
+	if s.counters[call.Key] = c; call.Op == grant.OpLower && call.Sort == grant.SortWindow && c.total == 0 && !c.lost && c.gen == 0 {
 		delete(s.counters, call.Key)
 	}
-	return Reply{Granted: h.granted, Total: c.used(call.Sort), Gen: c.gen}
+	return grant.Reply{Granted: h.granted, Total: c.used(call.Sort), Gen: c.gen}
 }
 
 var errLost = errors.New("no reply came")

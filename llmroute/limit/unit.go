@@ -52,6 +52,13 @@ func (u Unit) readAmount(text string) (int64, error) {
 	return 0, fmt.Errorf("the amount is %q; expected a whole number from 1 to %d", text, int64(maxUnits))
 }
 
+// CheckAmount reports whether a text is an amount of the unit: above 0, and at most what
+// can be counted.
+func (u Unit) CheckAmount(text string) bool {
+	_, err := u.parseAmount(text)
+	return err == nil
+}
+
 func (u Unit) parseAmount(text string) (int64, error) {
 	whole, fraction, dotted := strings.Cut(text, ".")
 	if dotted && (u != UnitCost || fraction == "") || len(fraction) > decimals || !isDigits(whole) || dotted && !isDigits(fraction) {

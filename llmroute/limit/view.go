@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
+
+	"github.com/caddy-llm/gateway/llmroute/limit/period"
 )
 
 // fullest is how many counters a view shows of an amount.
@@ -109,8 +111,8 @@ func (m *meter) view(now time.Time) AmountView {
 	v := AmountView{
 		Unit: m.unit, Amount: number(n.amount), Spent: number(m.spent.Load()), Reserved: number(m.reserved.Load()), Overrun: number(m.overrun.Load()),
 	}
-	if v.Window = m.name; m.window.calendar() {
-		v.Timezone = m.window.zone.String()
+	if v.Window = m.name; m.window.Calendar() && m.window.Period != period.Fixed {
+		v.Timezone = m.window.Zone.String()
 	}
 	if n.burst != n.amount {
 		v.Burst = number(n.burst)
@@ -215,9 +217,9 @@ func (m *meter) stats(now time.Time) AmountStats {
 func (e *Engine) StoreErrors() int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n := e.checkpoint.errors.Load()
+	n := e.checkpoint.Errors.Load()
 	for _, s := range e.shared {
-		n += s.errors.Load()
+		n += s.Errors.Load()
 	}
 	return n
 }
@@ -233,5 +235,5 @@ func (e *Engine) StoreDown() bool {
 	}
 	e.checkpoint.mu.Lock()
 	defer e.checkpoint.mu.Unlock()
-	return e.checkpoint.broken
+	return e.checkpoint.Broken
 }

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// shape holds what differs between the answers of chat completions and
+// shape holds what differs between the responses of chat completions and
 // those of the older completions.
 type shape struct {
 	id            string // what ids begin with
-	object, chunk string // the types of an answer and of a chunk
+	object, chunk string // the types of a response and of a chunk
 
-	beforeText, afterText   string // around the text in an answer's choice
+	beforeText, afterText   string // around the text in a response's choice
 	beforeDelta, afterDelta string // around a part of it in a chunk's choice
 	first, last             string // whole choices of the first and the last chunk
 	origin                  string // who answered

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// apiError is an answer in the shape of OpenAI's errors.
+// apiError is a response in the shape of OpenAI's errors.
 type apiError struct {
 	status     int
 	message    string

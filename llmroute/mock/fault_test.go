@@ -101,7 +101,7 @@ func TestMockFaultsAreSpreadEvenly(t *testing.T) {
 					t.Fatal(w.Code, w.Header(), w.Body)
 				}
 			} else if w.Header().Get("Retry-After") != "" {
-				t.Fatal("Retry-After on a good answer")
+				t.Fatal("Retry-After on a good response")
 			}
 		}
 		if faults != tc.want {

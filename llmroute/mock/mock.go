@@ -22,7 +22,7 @@ func init() {
 const (
 	defaultModel = "mock-model"
 	defaultReply = "Hello from the mock provider of this gateway. " +
-		"It gives every prompt this same answer; route to a real provider to reach a model."
+		"It gives every prompt this same response; route to a real provider to reach a model."
 	defaultChunks = 8
 
 	// A configuration beyond these would be a typing mistake or would hold
@@ -34,37 +34,36 @@ const (
 	wholeText = 1_000_000
 )
 
-// Handler answers like a small OpenAI-compatible provider: chat completions,
-// completions, responses, embeddings, moderations and the list of models,
-// streaming included, under any path prefix. It needs no key and reaches no
-// network, which makes it the provider of the quickstart, the upstream of load
-// tests, and a source of faults for drills.
+// Handler responds like a small OpenAI-compatible provider: chat completions,
+// completions, responses, embeddings, moderations and the list of models, streaming
+// included, under any path prefix. It needs no key and reaches no network, which makes
+// it the provider of the quickstart, the upstream of load tests, and a source of faults
+// for drills.
 //
-// Answers never repeat anything of the prompt. A request with `tools` whose
-// last message comes from the user is answered with one call of the tool that
-// `tool_choice` names, else of the first function, with the arguments `{}`.
-// The mock is the last handler of its route: what it does not know is a 404 in
-// OpenAI's shape.
+// Responses never repeat anything of the prompt. A request with `tools` whose last
+// message comes from the user gets one call of the tool that `tool_choice` names, else
+// of the first function, with the arguments `{}`. The mock is the last handler of its
+// route: what it does not know is a 404 in OpenAI's shape.
 type Handler struct {
-	// The model named in the answer when the request names none, and the one
+	// The model named in the response when the request names none, and the one
 	// `GET …/models` lists. Default: `mock-model`.
 	Model string `json:"model,omitempty"`
 
-	// The text of every answer. Default: a sentence that says where it comes
+	// The text of every response. Default: a sentence that says where it comes
 	// from. Placeholders are not expanded.
 	Reply string `json:"reply,omitempty"`
 
-	// Answer with a text of this many bytes instead of `reply`. At most 64 MiB.
-	// Default: 0, which means `reply`.
+	// Respond with a text of this many bytes instead of `reply`. At most 64 MiB. Default: 0,
+	// which means `reply`.
 	ReplySize int `json:"reply_size,omitempty"`
 
 	// How long to wait, once the request has been read, before the first byte
-	// of any answer, errors included. Default: 0.
+	// of any response, errors included. Default: 0.
 	Latency caddy.Duration `json:"latency,omitempty"`
 
-	// The most requests that are answered at a time; others wait. `GET …/metrics` says
-	// how many there are of both, in the words of vLLM's metrics. Default: 0, which
-	// means no bound.
+	// The most requests that are served at a time; others wait. `GET …/metrics` reports how
+	// many are served and how many wait, as vLLM's metrics do. Default: 0, which means no
+	// bound.
 	Concurrency int `json:"concurrency,omitempty"`
 
 	// Into how many content chunks a streamed text is cut. When the text has
@@ -75,8 +74,8 @@ type Handler struct {
 	// How long to wait between two content chunks of a stream. Default: 0.
 	ChunkInterval caddy.Duration `json:"chunk_interval,omitempty"`
 
-	// Answer with this status, 400 to 599, and an error in OpenAI's shape.
-	// Default: 0, which means no such faults.
+	// Respond with this status, 400 to 599, and an error in OpenAI's shape. Default: 0,
+	// which means no such faults.
 	Status int `json:"status,omitempty"`
 
 	// The share of the requests that get `status`, above 0 and at most 1. The
@@ -90,8 +89,8 @@ type Handler struct {
 
 	// Cut the connection of every stream after this many events (all of them
 	// count, the first one with the role as well); 0 cuts it after the header.
-	// A stream that ends sooner, or an answer without streaming, is not
-	// touched. Unset, streams end as they should.
+	// A stream that ends sooner, or a response that is not streamed, is not affected. Unset,
+	// streams end as they should.
 	AbortAfter *int `json:"abort_after,omitempty"`
 
 	// The prompt tokens to report. Unset, an estimate from the size of the
@@ -99,13 +98,13 @@ type Handler struct {
 	PromptTokens *int `json:"prompt_tokens,omitempty"`
 
 	// The completion tokens to report. Unset, an estimate from the size of the
-	// answer: one for each four bytes.
+	// response: one for each four bytes.
 	CompletionTokens *int `json:"completion_tokens,omitempty"`
 
 	// The key that requests must carry as `Authorization: Bearer <key>`; others
 	// get a 401. Placeholders such as `{env.MOCK_KEY}` are resolved once, when
 	// the configuration is loaded. The mock guards nothing, so a made-up literal
-	// will do; never put a real key here. Unset, every request is welcome.
+	// will do; never put a real key here. Unset, every request is accepted.
 	APIKey string `json:"api_key,omitempty"`
 
 	queue      queue
@@ -135,7 +134,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision checks the options, fills in the defaults, and builds once all
-// that answers have in common.
+// that responses have in common.
 func (m *Handler) Provision(caddy.Context) error {
 	if err := m.check(); err != nil {
 		return fmt.Errorf("llm_mock: %w", err)

@@ -155,14 +155,14 @@ func TestMockAnswers(t *testing.T) {
 				t.Errorf("content length is %d, the body has %d bytes", got, len(body))
 			}
 			if strings.Contains(body, "secret") {
-				t.Errorf("the prompt is in the answer: %s", body)
+				t.Errorf("the prompt is in the response: %s", body)
 			}
 			for path, want := range tc.want {
 				if got := gjson.Get(body, path).Raw; got != want {
 					t.Errorf("%s is %s, want %s", path, got, want)
 				}
 			}
-			// What has an id has one of its own in each answer, and a time.
+			// What has an id has one of its own in each response, and a time.
 			again := call(t, m, "POST", tc.path, tc.body).Body.String()
 			if id := gjson.Get(body, "id"); id.Exists() && id.Str == gjson.Get(again, "id").Str {
 				t.Errorf("id %s is used twice", id.Str)

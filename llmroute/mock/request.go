@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// What is repeated in answers, the model in every chunk, must be short for
+	// What is repeated in responses, the model in every chunk, must be short for
 	// answers to stay small. In bytes.
 	maxModel = 256
 	maxTool  = 256
@@ -21,7 +21,7 @@ const (
 	maxInputs = 2048 // OpenAI's own limit
 )
 
-// request is what a request tells that its answer depends on. It holds
+// request is what a request tells that its response depends on. It holds
 // nothing of the request's body.
 type request struct {
 	model      string // a JSON string
@@ -33,7 +33,7 @@ type request struct {
 	tool       string // the function to call, a JSON string; empty: answer with text
 }
 
-// parseRequest reads the body of a POST. The answer's model is defaultModel, a
+// parseRequest reads the body of a POST. The response's model is defaultModel, a
 // JSON string, where the request names none.
 func parseRequest(body []byte, endpoint endpoint, defaultModel string) (request, *apiError) {
 	req := request{model: defaultModel}

@@ -109,11 +109,11 @@ func FuzzMockRequest(f *testing.F) {
 		case w.Code != 200 && w.Code != 400:
 			t.Fatalf("status %d for %q", w.Code, body)
 		case !utf8.Valid(w.Body.Bytes()):
-			t.Fatalf("the answer to %q is not UTF-8: %q", body, w.Body)
+			t.Fatalf("the response to %q is not UTF-8: %q", body, w.Body)
 		case w.Header().Get("Content-Type") == "text/event-stream":
 			eventsOf(t, w.Body.String())
 		case !json.Valid(w.Body.Bytes()):
-			t.Fatalf("the answer to %q is not JSON: %s", body, w.Body)
+			t.Fatalf("the response to %q is not JSON: %s", body, w.Body)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 // stream writes server-sent events, each flushed on its own. Whatever
 // keeps a stream from its regular end (the client has left, abort_after) leaves
 // its methods as http.ErrAbortHandler, so that nobody takes what was sent for
-// the whole answer.
+// the whole response.
 type stream struct {
 	ctx      context.Context
 	w        http.ResponseWriter

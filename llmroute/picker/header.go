@@ -2,13 +2,14 @@ package picker
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
 )
 
 // requestHeaders are what a picker is told of a request: no credential is among it.
@@ -20,7 +21,7 @@ func requestHeaders(r *http.Request) []*core.HeaderValue {
 	add(":authority", r.Host)
 	add(":scheme", r.URL.Scheme)
 	for name, values := range r.Header {
-		if llmprovider.IsHiddenHeader(name) {
+		if headername.IsHidden(name) {
 			continue
 		}
 		for _, value := range values {
@@ -37,7 +38,7 @@ func responseHeaders(res *http.Response) []*core.HeaderValue {
 	out := make([]*core.HeaderValue, 0, len(res.Header)+1)
 	out = append(out, &core.HeaderValue{Key: ":status", RawValue: []byte(statusText(res.StatusCode))})
 	for name, values := range res.Header {
-		if llmprovider.IsHiddenHeader(name) {
+		if headername.IsHidden(name) {
 			continue
 		}
 		for _, value := range values {
@@ -77,6 +78,7 @@ func mutate(header http.Header, m *extproc.HeaderMutation) {
 		switch {
 		case option.GetAppendAction() == core.HeaderValueOption_ADD_IF_ABSENT && len(header[name]) > 0 && !set[name]:
 			continue
+		case set[name] && slices.Contains(header[name], value): // set, and sent back as well
 		case appends || set[name]:
 			header[name] = append(header[name][:len(header[name]):len(header[name])], value)
 		default:
@@ -89,8 +91,9 @@ func mutate(header http.Header, m *extproc.HeaderMutation) {
 	}
 }
 
-// changeable reports whether a picker may change a header, its name in canonical form.
+// changeable reports whether a picker may change a header, its name in canonical form. With
+// Sec-Fetch-Mode the gateway has Caddy's admin endpoint refuse requests.
 func changeable(name string) bool {
-	return httpguts.ValidHeaderFieldName(name) && !llmprovider.IsMessageHeader(name) && !llmprovider.IsHiddenHeader(name) &&
-		!strings.EqualFold(name, destinationHeader)
+	return httpguts.ValidHeaderFieldName(name) && !headername.IsMessage(name) && !headername.IsHidden(name) &&
+		name != "Sec-Fetch-Mode" && !strings.EqualFold(name, destinationHeader)
 }

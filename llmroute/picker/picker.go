@@ -41,14 +41,14 @@ type Picker struct {
 
 	// What happens to requests while the picker cannot be reached, fails, or picks
 	// nothing of the pool: with `FailOpen` the gateway chooses itself, with `FailClose`
-	// they are answered with 503. Default: `FailClose`.
+	// they get a 503. Default: `FailClose`.
 	FailureMode string `json:"failure_mode,omitempty"`
 
 	// Connects without TLS. Default: with TLS.
 	Plaintext bool `json:"plaintext,omitempty"`
 
-	// Whom the picker's certificate must be signed by. Default: it is not verified, as
-	// pickers make one for themselves.
+	// Who must have signed the picker's certificate. Default: it is not verified, since
+	// pickers sign their own.
 	CARaw json.RawMessage `json:"ca,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
 	// The name in the picker's certificate. Default: the host of the address.
@@ -69,7 +69,7 @@ func (Picker) CaddyModule() caddy.ModuleInfo {
 // connections are shared by all pools with the same picker, and survive configurations.
 var connections = caddy.NewUsagePool()
 
-// Provision checks the configuration. It contacts nobody.
+// Provision checks the configuration. It makes no connections.
 func (p *Picker) Provision(ctx caddy.Context) error {
 	host, _, err := net.SplitHostPort(p.Address)
 	if err != nil || host == "" || strings.ContainsAny(p.Address, "/ ") {

@@ -430,14 +430,14 @@ func refusalOf(r *extproc.ImmediateResponse) *llmprovider.PickerRefusal {
 func (s *session) Endpoints() []string { return s.endpoints }
 
 // Prepare implements llmprovider.PickerSession.
-func (s *session) Prepare(r *http.Request) (body bool) {
+func (s *session) Prepare(header http.Header) []byte {
 	for _, m := range s.mutations {
-		mutate(r.Header, m)
+		mutate(header, m)
 	}
-	if s.streamed {
-		llmprovider.ReplaceBody(r, s.body)
+	if s.streamed && s.body == nil {
+		return []byte{}
 	}
-	return s.streamed
+	return s.body
 }
 
 // Close implements llmprovider.PickerSession.

@@ -48,8 +48,8 @@ func (p *Pool) ask() {
 	p.mu.Unlock()
 	switch {
 	case err != nil && before == "":
-		p.options.Logger.Error("endpoints of the pool cannot be looked up; the last known ones stay in use", zap.Error(err))
+		p.options.Logger.Error("pool endpoints cannot be looked up; keeping the last known ones", zap.Error(err))
 	case err == nil && before != "":
-		p.options.Logger.Info("endpoints of the pool can be looked up again")
+		p.options.Logger.Info("pool endpoints can be looked up again")
 	}
 }

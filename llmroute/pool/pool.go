@@ -51,7 +51,7 @@ type Pool struct {
 	problem string // of the source, empty while it works
 }
 
-// New returns a pool. It contacts nobody before Start.
+// New returns a pool. It makes no connections before Start.
 func New(registry *Registry, options Options) *Pool {
 	p := &Pool{registry: registry, options: options, known: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -103,7 +103,7 @@ func (p *Pool) Set(addresses []string) {
 		return
 	}
 	if len(addresses) > maxEndpoints {
-		p.options.Logger.Error("pool has too many endpoints; the rest is left out", zap.Int("endpoints", len(addresses)), zap.Int("most", maxEndpoints))
+		p.options.Logger.Error("pool has too many endpoints; ignoring the rest", zap.Int("endpoints", len(addresses)), zap.Int("most", maxEndpoints))
 		addresses = addresses[:maxEndpoints]
 	}
 	old := p.current.Load()
@@ -122,7 +122,7 @@ func (p *Pool) Set(addresses []string) {
 	for _, e := range old.endpoints {
 		p.registry.drop(e)
 	}
-	p.options.Logger.Info("endpoints of the pool changed", zap.Int("endpoints", len(endpoints)), zap.Int("before", len(old.endpoints)))
+	p.options.Logger.Info("pool endpoints changed", zap.Int("endpoints", len(endpoints)), zap.Int("before", len(old.endpoints)))
 }
 
 // PickerFailed notes that the pool's endpoint picker made no choice for a request.

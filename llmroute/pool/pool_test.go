@@ -108,11 +108,11 @@ func TestCoolDown(t *testing.T) {
 	}
 	e.Succeeded(now.Add(-time.Hour))
 	if !e.cooling(ticks(now)) {
-		t.Error("an answer to an old request ends the cool-down")
+		t.Error("a response to an old request ends the cool-down")
 	}
 	e.Succeeded(now)
 	if e.cooling(ticks(now)) {
-		t.Error("an answer does not end the cool-down")
+		t.Error("a response does not end the cool-down")
 	}
 	if got := e.Failed(now, now.Add(1), 10*time.Second); got != 10*time.Second {
 		t.Errorf("asked for 10 s: %s", got)

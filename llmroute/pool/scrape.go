@@ -14,13 +14,13 @@ import (
 const (
 	// scrapeEvery is how often endpoints are asked while the pool is used.
 	scrapeEvery = time.Second
-	// scrapeTimeout bounds one answer.
+	// scrapeTimeout bounds one response.
 	scrapeTimeout = 2 * time.Second
 	// scrapeIdle is for how long after its last request a pool is still scraped.
 	scrapeIdle = 15 * time.Second
 	// scrapeAtOnce is how many endpoints are asked at a time.
 	scrapeAtOnce = 8
-	// maxScrape is how much of an answer is read, in bytes.
+	// maxScrape is how much of a response is read, in bytes.
 	maxScrape = 4 << 20
 	// maxUnread is the longest pause, in rounds, between the questions to an endpoint
 	// that gives no values.

@@ -192,7 +192,7 @@ func BenchmarkScrape(b *testing.B) {
 		}
 		b.ReportMetric(float64((cpuTime()-began).Nanoseconds())/float64(n), "cpu-ns/op")
 		if p.registry.unread.Load() > 0 {
-			b.Error("some answers were not read")
+			b.Error("some responses were not read")
 		}
 	})
 }

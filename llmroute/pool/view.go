@@ -18,8 +18,8 @@ type View struct {
 	Choices map[string]int64 `json:"choices"`
 	// Retries are those of them after another endpoint had failed.
 	Retries int64 `json:"retries"`
-	// Scrapes are the questions for an endpoint's metrics so far that brought values,
-	// Unread those that brought none.
+	// Scrapes are the reads of endpoints' metrics so far that returned values, Unread those
+	// that returned none.
 	Scrapes int64 `json:"scrapes"`
 	Unread  int64 `json:"unread"`
 	// PickerFailures are the requests so far for which the endpoint picker made no choice.
@@ -32,8 +32,7 @@ type View struct {
 type EndpointView struct {
 	Address  string `json:"address"`
 	InFlight int64  `json:"in_flight"`
-	// Chosen and Failed are the requests so far that were sent there, and that came to
-	// nothing.
+	// Chosen are the requests so far that were sent there, Failed those of them that failed.
 	Chosen int64 `json:"chosen"`
 	Failed int64 `json:"failed"`
 	// CoolingSeconds is for how much longer other endpoints are preferred.

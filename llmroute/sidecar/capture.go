@@ -30,14 +30,14 @@ type capture struct {
 // portRange is one port, or several in a row.
 type portRange struct{ first, last uint16 }
 
-// CheckPorts tells what is wrong with a port, or a range of ports, that is to be
+// CheckPorts reports what is wrong with a port, or a range of ports, that is to be
 // captured for a gateway at another one, if anything.
 func CheckPorts(text string, gateway uint16) error {
 	_, err := parsePortRange(text, gateway)
 	return err
 }
 
-// CheckRange tells what is wrong with a range of addresses, if anything.
+// CheckRange reports what is wrong with a range of addresses, if anything.
 func CheckRange(text string) error {
 	_, err := parsePrefix(text)
 	return err

@@ -1,6 +1,6 @@
 // Command sidecar is Caddy with what a sidecar needs whose configuration is in
 // files: the gateway's modules but for the Kubernetes source, endpoint pickers and the
-// shared store of limits, and of Caddy's own those that they stand on. It has two thirds
+// shared stores of limits, and of Caddy's own those that they stand on. It has two thirds
 // of the size of the whole one, takes
 // less memory, and knows the same commands of the gateway.
 //
@@ -24,13 +24,16 @@ import (
 
 	_ "github.com/caddy-llm/gateway/caddyfile"
 	"github.com/caddy-llm/gateway/internal/version"
-	_ "github.com/caddy-llm/gateway/k8ssource"
+	_ "github.com/caddy-llm/gateway/k8ssource/files"
 	_ "github.com/caddy-llm/gateway/k8ssource/inject"
+	_ "github.com/caddy-llm/gateway/k8ssource/manifests"
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai"
 	_ "github.com/caddy-llm/gateway/llmprovider/vertex"
 	_ "github.com/caddy-llm/gateway/llmroute"
+	_ "github.com/caddy-llm/gateway/llmroute/cache/asmstore"
+	_ "github.com/caddy-llm/gateway/llmroute/limit/tokenstore"
 	_ "github.com/caddy-llm/gateway/llmroute/mock"
 	_ "github.com/caddy-llm/gateway/llmroute/sidecar"
 )

@@ -1,4 +1,4 @@
-// Package badobjects holds LLMProviders, LLMRoutes and policies that are wrong, and
+// Package badobjects holds LLMProviders, LLMRoutes, LLMLimits, LLMPolicies and policies that are wrong, and
 // what is said of each, by whatever reads it: one table for all of them, so that the
 // reason is the same text everywhere.
 package badobjects
@@ -27,7 +27,7 @@ type Object struct {
 	// Name says in a few words what is wrong.
 	Name string `json:"name"`
 
-	// Kind is LLMProvider, LLMRoute, AuthorizationPolicy or RequestAuthentication.
+	// Kind is LLMProvider, LLMRoute, LLMLimit, LLMPolicy, AuthorizationPolicy or RequestAuthentication.
 	Kind string `json:"kind"`
 
 	// Spec is the object's.
@@ -79,10 +79,15 @@ func (o *Object) Manifest(t testing.TB) string {
 }
 
 // Ours reports whether the object's kind is the gateway's own.
-func (o *Object) Ours() bool { return o.Kind == "LLMProvider" || o.Kind == "LLMRoute" }
+func (o *Object) Ours() bool {
+	return o.Kind == "LLMProvider" || o.Kind == "LLMRoute" || o.Kind == "LLMLimit" || o.Kind == "LLMPolicy"
+}
 
 func (o *Object) apiVersion() string {
-	if o.Ours() {
+	switch {
+	case o.Kind == "LLMLimit", o.Kind == "LLMPolicy":
+		return "caddy-llm.github.io/v1alpha1"
+	case o.Ours():
 		return "istio.alibabacloud.com/v1beta1"
 	}
 	return "security.istio.io/v1beta1"

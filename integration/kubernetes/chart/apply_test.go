@@ -79,7 +79,7 @@ func TestInstallUpgradeUninstall(t *testing.T) {
 	if got := get(c, ns, "deployment/edge", ".spec.replicas"); got != "2" {
 		t.Errorf("%q replicas", got)
 	}
-	if r := c.Kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/llmproviders.istio.alibabacloud.com", "crd/llmroutes.istio.alibabacloud.com"); r.Code != 0 {
+	if r := c.Kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/llmproviders.istio.alibabacloud.com", "crd/llmroutes.istio.alibabacloud.com", "crd/llmlimits.caddy-llm.github.io", "crd/llmpolicies.caddy-llm.github.io"); r.Code != 0 {
 		t.Errorf("the CRDs: %s", r.Stderr)
 	}
 

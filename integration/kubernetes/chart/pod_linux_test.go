@@ -274,7 +274,7 @@ func (p *pod) environment(c *cluster.Cluster, namespace string) []string {
 	return env
 }
 
-// probe returns the status of an answer of the status listener, 0 without one.
+// probe returns the status of a response of the status listener, 0 without one.
 func (p *pod) probe(path string) int {
 	res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", p.ports["status"], path))
 	if err != nil {

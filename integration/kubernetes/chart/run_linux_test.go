@@ -125,7 +125,7 @@ func (d *deployment) post(rest string) (*http.Response, error) {
 }
 
 // waitFor sends requests until one is answered with the status, and returns the
-// body of that answer.
+// body of that response.
 func (d *deployment) waitFor(status int) string {
 	d.t.Helper()
 	var body []byte

@@ -60,6 +60,22 @@ func (c *Cluster) InstallInferenceCRDs() {
 	c.InstallCRDs(filepath.Join(dir, "config", "crd", "bases", "inference.networking.k8s.io_inferencepools.yaml"))
 }
 
+// gatewayAPI is the module with the CRDs of Gateway API.
+const gatewayAPI = "sigs.k8s.io/gateway-api@v1.6.3"
+
+// InstallGatewayAPICRDs is InstallCRDs with those of Gateway API that the gateway reads, as
+// published in the standard channel.
+func (c *Cluster) InstallGatewayAPICRDs() {
+	c.t.Helper()
+	dir, err := moduleDir(gatewayAPI)
+	if err != nil {
+		c.t.Fatalf("finding the CRDs of Gateway API: %v", err)
+	}
+	for _, resource := range []string{"gatewayclasses", "gateways", "httproutes", "referencegrants"} {
+		c.InstallCRDs(filepath.Join(dir, "config", "crd", "standard", "gateway.networking.k8s.io_"+resource+".yaml"))
+	}
+}
+
 // moduleDir is where a module was downloaded to: one that ../lab requires, or one with its
 // version.
 func moduleDir(module string) (string, error) {

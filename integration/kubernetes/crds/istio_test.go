@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/cluster"
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -18,7 +19,7 @@ import (
 // Istio's definition, in each version.
 func TestGatewayFields(t *testing.T) {
 	want := make(map[string]node)
-	goFields(want, "spec", reflect.TypeFor[k8ssource.GatewaySpec]())
+	goFields(want, "spec", reflect.TypeFor[object.GatewaySpec]())
 	for version, got := range gatewayFields(t) {
 		if missing := difference(got, want); len(missing) > 0 {
 			t.Errorf("%s: Gateway has no field for %v", version, missing)
@@ -79,7 +80,7 @@ func expectFinding(t *testing.T, version, path string, value any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects, err := k8ssource.DecodeObject(data)
+	objects, err := object.DecodeObject(data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func TestExplain(t *testing.T) {
 		"llmprovider":           "LLMProvider is an account at an LLM API that gateways and sidecars send requests to.",
 		"llmprovider.spec.host": "The provider's DNS name, which clients may call and `providerHost` refers to. It belongs to one provider per workload. Required without a pool.",
 		"llmp.spec.configs.defaultConfig.openAIConfig.apiKey": "The API key, as it is. Placeholders are not filled in. At most 4096 bytes.",
-		"llmprovider.spec.timeouts.idle":                      "How long the provider may be silent inside an answer. Default: `5m`.",
+		"llmprovider.spec.timeouts.idle":                      "How long the provider may be silent inside a response. Default: `5m`.",
 		"llmprovider.status.workload":                         "The workload whose gateway wrote the conditions, as `namespace/workload`.",
 		"llmroute":                                            "LLMRoute sends requests for a host to providers.",
 		"llmroute.spec.rules.matches.headers.regex":           "An RE2 expression for the whole value. At most 4096 bytes.",

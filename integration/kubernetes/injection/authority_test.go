@@ -123,7 +123,7 @@ func TestRights(t *testing.T) {
 	verbs("clusterrole/"+webhook, "mutatingwebhookconfigurations", `"list", "watch"`)
 	g := w.start() // it becomes ready all the same: other requests are served
 	g.WaitLog(`a Role in namespace istio-system needs the rule {apiGroups: [\"\"], resources: [secrets], resourceNames: [`+caSecret+`], verbs: [list, watch]}`, patience)
-	g.WaitLog("the webhook of the injection is not ready", patience)
+	g.WaitLog("injection webhook not ready", patience)
 	verbs("role/llm-gateway", "secrets", `"list", "watch", "update"`)
 	g.WaitLog("resources: [mutatingwebhookconfigurations], resourceNames: ["+webhook+"], verbs: [patch]}", patience)
 	verbs("clusterrole/"+webhook, "mutatingwebhookconfigurations", `"list", "watch", "patch"`)

@@ -122,7 +122,7 @@ func (w *world) start() *replica {
 // leads reports whether the replica keeps the authority.
 func (r *replica) leads() bool {
 	for _, line := range r.Logs() {
-		if strings.HasPrefix(line.Message, "this gateway keeps the certificate authority") {
+		if strings.HasPrefix(line.Message, "became leader for the webhook's certificate authority") {
 			return true
 		}
 	}

@@ -47,7 +47,7 @@ spec:
 `, "-n", namespace)
 
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	var models sync.Map // that answers had, each of which is a change
+	var models sync.Map // that responses had, each of which is a change
 	post := func() error {
 		req, err := http.NewRequest(http.MethodPost, s.url, strings.NewReader(`{"messages":[{"role":"user","content":"hello"}]}`))
 		if err != nil {
@@ -123,6 +123,6 @@ spec:
 	seen := 0
 	models.Range(func(_, _ any) bool { seen++; return true })
 	if seen < 4 {
-		t.Errorf("only %d models were seen in answers: the changes did not take effect", seen)
+		t.Errorf("only %d models were seen in responses: the changes did not take effect", seen)
 	}
 }

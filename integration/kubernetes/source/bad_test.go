@@ -22,7 +22,7 @@ spec:
   scope: Namespaced
   names: {kind: %[2]s, plural: %[1]s, singular: %[3]s}
   versions:
-  - name: v1beta1
+  - name: %[5]s
     served: true
     storage: true
     subresources: {status: {}}
@@ -35,12 +35,12 @@ func TestBadObjectsTable(t *testing.T) {
 	c := cluster.Start(t)
 	dir := t.TempDir()
 	const ours, istios = "istio.alibabacloud.com", "security.istio.io"
-	for _, names := range [][3]string{
-		{"LLMProvider", "llmproviders", ours}, {"LLMRoute", "llmroutes", ours},
-		{"AuthorizationPolicy", "authorizationpolicies", istios}, {"RequestAuthentication", "requestauthentications", istios},
+	for _, names := range [][4]string{
+		{"LLMProvider", "llmproviders", ours, "v1beta1"}, {"LLMRoute", "llmroutes", ours, "v1beta1"}, {"LLMLimit", "llmlimits", "caddy-llm.github.io", "v1alpha1"}, {"LLMPolicy", "llmpolicies", "caddy-llm.github.io", "v1alpha1"},
+		{"AuthorizationPolicy", "authorizationpolicies", istios, "v1beta1"}, {"RequestAuthentication", "requestauthentications", istios, "v1beta1"},
 	} {
 		kind, plural := names[0], names[1]
-		text := fmt.Sprintf(lax, plural, kind, strings.ToLower(kind), names[2])
+		text := fmt.Sprintf(lax, plural, kind, strings.ToLower(kind), names[2], names[3])
 		if err := os.WriteFile(filepath.Join(dir, plural+".yaml"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/cluster"
-	"github.com/caddy-llm/gateway/k8ssource"
-	source "github.com/caddy-llm/gateway/k8ssource/cluster"
+	apiserver "github.com/caddy-llm/gateway/k8ssource/cluster"
+	"github.com/caddy-llm/gateway/k8ssource/source"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai" // the kind of the providers
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -25,7 +25,7 @@ func TestNothingIsLeft(t *testing.T) {
 	kubeconfig := c.Kubeconfig(c.AdminToken)
 	before := 0
 	for round := range 3 {
-		k := &source.Kubernetes{Kubeconfig: kubeconfig, SourceOptions: k8ssource.SourceOptions{Namespace: ns, Labels: map[string]string{"app": "gw"}, Workload: "gw"}}
+		k := &apiserver.Kubernetes{Kubeconfig: kubeconfig, Settings: source.Settings{Namespace: ns, Labels: map[string]string{"app": "gw"}, Workload: "gw"}}
 		if err := k.Provision(caddy.Context{}); err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ kind: Role
 metadata: {name: own}
 rules:
 - {apiGroups: [istio.alibabacloud.com], resources: [llmproviders, llmroutes], verbs: [list, watch]}
+- {apiGroups: [caddy-llm.github.io], resources: [llmlimits, llmpolicies], verbs: [list, watch]}
 - {apiGroups: [""], resources: [services], verbs: [list, watch]}
 `, "-n", w.ns)
 	w.Kubectl("create", "rolebinding", "own", "-n", w.ns, "--role=own", "--serviceaccount="+w.ns+":gw")
@@ -47,7 +48,7 @@ func TestNamespaces(t *testing.T) {
 		}
 		n := 0
 		for _, line := range g.Logs() {
-			if strings.HasPrefix(line.Logger, "llm.sources") && (line.Level == "warn" || line.Level == "error") && !strings.Contains(line.Raw, "goes on without Gateways") {
+			if strings.HasPrefix(line.Logger, "llm.sources") && (line.Level == "warn" || line.Level == "error") && !strings.Contains(line.Raw, "Gateways disabled") {
 				n++
 				t.Log(line.Raw)
 			}
@@ -59,7 +60,7 @@ func TestNamespaces(t *testing.T) {
 		// Once Gateways may be read, the policies that hold at them must be too.
 		w.Kubectl("create", "role", "gateways", "-n", w.ns, "--verb=list,watch", "--resource=gateways.networking.istio.io")
 		w.Kubectl("create", "rolebinding", "gateways", "-n", w.ns, "--role=gateways", "--serviceaccount="+w.ns+":gw")
-		g.WaitLog("may not read the policies for the Gateways, and waits until it may")
+		g.WaitLog("no permission to read policies for the Gateways; waiting for it")
 		w.Kubectl("create", "role", "policies", "-n", w.ns, "--verb=list,watch", "--resource=authorizationpolicies.security.istio.io,requestauthentications.security.istio.io")
 		w.Kubectl("create", "rolebinding", "policies", "-n", w.ns, "--role=policies", "--serviceaccount="+w.ns+":gw")
 		w.apply(providerObject("later", "later."+w.host, "model: later"))
@@ -78,6 +79,7 @@ kind: Role
 metadata: {name: shared}
 rules:
 - {apiGroups: [istio.alibabacloud.com], resources: [llmproviders, llmroutes], verbs: [list, watch]}
+- {apiGroups: [caddy-llm.github.io], resources: [llmlimits, llmpolicies], verbs: [list, watch]}
 - {apiGroups: [""], resources: [services], verbs: [list, watch]}
 `, "-n", shared)
 		c.Kubectl("create", "rolebinding", "shared", "-n", shared, "--role=shared", "--serviceaccount="+w.ns+":gw")
@@ -87,7 +89,7 @@ rules:
 			return a.status == 502, fmt.Sprint(a.status, a.body)
 		})
 		for _, line := range g.Logs() {
-			if strings.Contains(line.Raw, "goes on without") {
+			if strings.Contains(line.Raw, "Gateways disabled") {
 				t.Errorf("what is not wanted is not missed: %s", line.Raw)
 			}
 		}
@@ -112,6 +114,7 @@ kind: Role
 metadata: {name: gw}
 rules:
 - {apiGroups: [istio.alibabacloud.com], resources: [llmproviders, llmroutes], verbs: [list, watch]}
+- {apiGroups: [caddy-llm.github.io], resources: [llmlimits, llmpolicies], verbs: [list, watch]}
 - {apiGroups: [""], resources: [services, secrets], verbs: [list, watch]}
 `
 	c.Apply(reading, "-n", unwritten)
@@ -123,8 +126,8 @@ rules:
 		c.Kubectl("create", "rolebinding", "gw", "-n", ns, "--role=gw", "--serviceaccount="+w.ns+":gw")
 	}
 	g := w.start(settings{kubeconfig: kubeconfig, root: unwritten, options: "gateways off\nnamespaces . " + unwritten})
-	g.WaitLog("may not write the status of objects; a Role in namespace " + unwritten + " needs the rule {apiGroups: [istio.alibabacloud.com], resources: [llmproviders/status], verbs: [patch]}")
-	g.WaitLog("cannot write events about objects; a Role in namespace " + unwritten + " needs the rule {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}")
+	g.WaitLog("a Role in namespace " + unwritten + " needs the rule {apiGroups: [istio.alibabacloud.com], resources: [llmproviders/status], verbs: [patch]}")
+	g.WaitLog("a Role in namespace " + unwritten + " needs the rule {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}")
 	w.awaits("llmprovider", "good", "Programmed", "True Programmed 1")
 	w.awaits("llmprovider", "bad", "Accepted", "False SecretNotFound 1")
 	until(t, "event", func() (bool, string) {
@@ -133,7 +136,7 @@ rules:
 	})
 	complaints := 0
 	for _, line := range g.Logs() {
-		if strings.Contains(line.Message, "may not write the status") || strings.Contains(line.Message, "cannot write events") {
+		if strings.Contains(line.Message, "no permission to write object status") || strings.Contains(line.Message, "cannot write events") {
 			complaints++
 		}
 	}

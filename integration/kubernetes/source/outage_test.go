@@ -24,7 +24,7 @@ func TestAPIServerGone(t *testing.T) {
 
 	mark := g.LogMark()
 	c.StopAPIServer()
-	g.WaitLogSince(mark, "the API server cannot be reached", patience)
+	g.WaitLogSince(mark, "API server unreachable", patience)
 	for range 20 {
 		if a := g.post(w.host); a.status != 200 {
 			t.Fatalf("without the API server: %d %s", a.status, a.body)
@@ -66,12 +66,12 @@ func TestAPIServerGone(t *testing.T) {
 	}
 	lost := 0
 	for _, line := range g.Logs() {
-		if strings.Contains(line.Message, "cannot be reached") {
+		if strings.Contains(line.Message, "API server unreachable") {
 			lost++
 		}
 	}
 	if lost > 2 {
-		t.Errorf("the log says %d times that the API server cannot be reached", lost)
+		t.Errorf("the log says %d times that the API server is unreachable", lost)
 	}
 }
 
@@ -112,7 +112,7 @@ spec:
 	w.Kubectl("delete", "crd", "llmroutes.istio.alibabacloud.com")
 	g.answers("route."+w.host, 404, "")
 	g.answers(w.host, 200, "m")
-	g.WaitLog("the kind is no longer served")
+	g.WaitLog("kind is no longer served")
 	c.InstallCRDs(crds)
 	w.apply(routeObject("r", "route."+w.host, w.host))
 	g.answers("route."+w.host, 200, "m")

@@ -174,7 +174,7 @@ func TestPoliciesUnderLoad(t *testing.T) {
 		<-done
 	}
 	if asked.Load() < 100 || passed.Load() != 0 || failed.Load() != 0 || e.provider.Count() != 0 {
-		t.Errorf("of %d requests %d passed and %d had another answer; the provider got %d", asked.Load(), passed.Load(), failed.Load(), e.provider.Count())
+		t.Errorf("of %d requests %d passed and %d had another response; the provider got %d", asked.Load(), passed.Load(), failed.Load(), e.provider.Count())
 	}
 	t.Logf("30 versions of a policy, %d requests", asked.Load())
 }

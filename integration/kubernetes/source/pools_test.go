@@ -157,7 +157,7 @@ func TestMissingRightToPods(t *testing.T) {
 	g := w.start(settings{kubeconfig: w.Kubeconfig(w.Token(w.ns, "gw"))})
 	g.answers(w.host, 200, "m")
 	g.answers(host, 503, "")
-	g.WaitLog("InferencePools are not used: no permission to read them")
+	g.WaitLog("objects of these kinds are ignored: no permission to read them")
 	name := "pools-" + w.ns
 	w.Kubectl("create", "clusterrole", name, "--verb=list,watch", "--resource=inferencepools.inference.networking.k8s.io")
 	w.Kubectl("create", "clusterrolebinding", name, "--clusterrole="+name, "--serviceaccount="+w.ns+":gw")

@@ -95,8 +95,8 @@ func TestMissingRights(t *testing.T) {
 	}
 	w.mayReadObjects()
 	g.answers(w.host, 200, "m")
-	g.WaitLog("nothing is written to the cluster, such as the status of objects: a Role in namespace " + w.ns)
-	g.WaitLog("may read the objects now")
+	g.WaitLog("a Role in namespace " + w.ns + " needs the rules {apiGroups: [coordination.k8s.io]")
+	g.WaitLog("permission to read objects granted")
 }
 
 // mayReadObjects lets the ServiceAccount gw read the objects, but for Secrets and
@@ -108,6 +108,7 @@ kind: ClusterRole
 metadata: {name: ` + name + `}
 rules:
 - {apiGroups: [istio.alibabacloud.com], resources: [llmproviders, llmroutes], verbs: [list, watch]}
+- {apiGroups: [caddy-llm.github.io], resources: [llmlimits, llmpolicies], verbs: [list, watch]}
 - {apiGroups: [networking.istio.io], resources: [gateways], verbs: [list, watch]}
 - {apiGroups: [security.istio.io], resources: [authorizationpolicies, requestauthentications], verbs: [list, watch]}
 - {apiGroups: [""], resources: [services], verbs: [list, watch]}

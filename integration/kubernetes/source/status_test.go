@@ -83,7 +83,7 @@ func TestBadObjects(t *testing.T) {
 // snapshotLines are the log lines about a new configuration.
 func snapshotLines(g *running) (out []string) {
 	for _, line := range g.Logs() {
-		if line.Message == "configuration from the source is in use" {
+		if line.Message == "configuration from the source applied" {
 			out = append(out, line.Raw)
 		}
 	}
@@ -93,7 +93,7 @@ func snapshotLines(g *running) (out []string) {
 // leads reports whether a gateway is the one that writes.
 func leads(g *running) bool {
 	for _, line := range g.Logs() {
-		if strings.HasPrefix(line.Message, "this gateway writes the status") {
+		if strings.HasPrefix(line.Message, "writing object status") {
 			return true
 		}
 	}

@@ -59,6 +59,11 @@ type LLMProviderList struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.host) || self.host.contains(':') || self.host.matches('^((25[0-5]|(2[0-4]|1?[0-9])?[0-9])([.]|$)){4}$') || !self.host.matches('(^|[.])([0-9]+|0[xX][^.]*)$')`,message="the host is neither a DNS name nor an IP address",fieldPath=.host
 // +kubebuilder:validation:XValidation:rule=`!has(self.path) || self.path == "" || self.path.matches('^/([^\\x00-\\x20\\x7f%?#]|%[0-9a-fA-F]{2})*([?][^\\x00-\\x20\\x7f#]*)?$')`,message="this is not a URL path; write one such as /v1/chat/completions",messageExpression=`'the path' + (!self.path.startsWith('/') ? ' does not begin with a slash' : self.path.contains('#') ? ' has a fragment, which is never sent; leave it out' : ' is not a URL path') + '; write one such as /v1/chat/completions'`,fieldPath=.path
 // +kubebuilder:validation:XValidation:rule=`!has(self.scheme) || self.scheme in ["", 'https', 'http']`,message="this is not supported; write https or http",fieldPath=.scheme
+// +kubebuilder:validation:XValidation:rule=`!has(self.path) || self.path == "" || !has(self.configs) || !has(self.configs.defaultConfig) || !has(self.configs.defaultConfig.azureConfig) || !has(self.configs.defaultConfig.azureConfig.apiVersion) || self.configs.defaultConfig.azureConfig.apiVersion == ""`,message="path and api_version are both set: with an API version, requests go to the path of a deployment; remove one of them",fieldPath=.configs.defaultConfig.azureConfig
+// +kubebuilder:validation:XValidation:rule=`!has(self.apis) || size(self.apis) == 0 || !has(self.configs) || !((has(self.configs.defaultConfig) && has(self.configs.defaultConfig.anthropicConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].anthropicConfig))) || (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.geminiConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].geminiConfig))) || (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.vertexConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].vertexConfig))))`,message="providers of this kind have no further APIs; leave it out",fieldPath=.apis
+// +kubebuilder:validation:XValidation:rule=`!has(self.apis) || !self.apis.exists(api, has(api.name) && api.name in ['responses', 'chat']) || !has(self.configs) || !(has(self.configs.defaultConfig) && has(self.configs.defaultConfig.azureConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].azureConfig)))`,message="providers of this kind support these further APIs: messages; leave out all others",fieldPath=.apis
+// +kubebuilder:validation:XValidation:rule=`!has(self.apis) || !self.apis.exists(api, has(api.name) && api.name == 'chat') || has(self.configs) && ((has(self.configs.defaultConfig) && has(self.configs.defaultConfig.anthropicConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].anthropicConfig))) || (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.azureConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].azureConfig))) || (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.bedrockConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].bedrockConfig))) || (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.geminiConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].geminiConfig))) || (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.vertexConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].vertexConfig))))`,message="providers of this kind support these further APIs: messages, responses; leave out all others",fieldPath=.apis
+// +kubebuilder:validation:XValidation:rule=`!has(self.apis) || !self.apis.exists(api, !has(api.path) || api.path == "") || !has(self.path) || self.path == "" || self.path.matches('^[^?]*/chat/completions/?([?]|$)') || has(self.configs) && (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.bedrockConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].bedrockConfig)))`,message="spec.path does not end in /chat/completions, so the path of an API without one cannot be derived; write its path",fieldPath=.apis
 type LLMProviderSpec struct {
 	// The vendor whose habits requests are translated for, where a client speaks another
 	// API than the provider, such as `deepseek`; `none` for no habits. Default: by host.
@@ -124,18 +129,19 @@ type LLMProviderSpec struct {
 
 // ProviderAPI is a further API of a provider.
 //
-// +kubebuilder:validation:XValidation:rule=`has(self.name)`,message="a name is required; write messages or responses",fieldPath=.name
-// +kubebuilder:validation:XValidation:rule=`!has(self.name) || self.name in ['messages', 'responses']`,message="there is no API of this name; write messages or responses",fieldPath=.name
+// +kubebuilder:validation:XValidation:rule=`has(self.name)`,message="a name is required; write messages, responses or chat",fieldPath=.name
+// +kubebuilder:validation:XValidation:rule=`!has(self.name) || self.name in ['messages', 'responses', 'chat']`,message="there is no API of this name; write messages, responses or chat",fieldPath=.name
 // +kubebuilder:validation:XValidation:rule=`!has(self.path) || self.path == "" || self.path.matches('^/([^\\x00-\\x20\\x7f%?#]|%[0-9a-fA-F]{2})*([?][^\\x00-\\x20\\x7f#]*)?$')`,message="this is not a URL path; write one such as /anthropic/v1/messages",fieldPath=.path
 // +kubebuilder:validation:XValidation:rule=`!has(self.keyHeader) || self.keyHeader == "" || self.keyHeader.lowerAscii() in ['x-api-key', 'authorization']`,message="the key is sent as x-api-key or as Authorization; write one of them, or leave it out",fieldPath=.keyHeader
 type ProviderAPI struct {
-	// The API: `messages`, which is Anthropic's, or `responses`. Required.
+	// The API: `messages`, which is Anthropic's, `responses`, or, at Bedrock, `chat`.
+	// Those that a kind may have are those of its Caddyfile. Required.
 	//
 	// +kubebuilder:validation:MaxLength=128
 	Name string `json:"name,omitempty"`
 
 	// The path of its endpoint, such as `/anthropic/v1/messages`. Default: beside the
-	// provider's `path`.
+	// provider's `path`; at Bedrock and at Azure's Foundry, where these have it.
 	//
 	// +kubebuilder:validation:MaxLength=4096
 	Path string `json:"path,omitempty"`
@@ -171,6 +177,11 @@ type WorkloadSelector struct {
 // provider.
 //
 // +kubebuilder:validation:XValidation:rule=`((has(self.defaultConfig) && has(self.defaultConfig.anthropicConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].anthropicConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.azureConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].azureConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.bedrockConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].bedrockConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.geminiConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].geminiConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.openAIConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].openAIConfig))) ? 1 : 0) + ((has(self.defaultConfig) && has(self.defaultConfig.vertexConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].vertexConfig))) ? 1 : 0) <= 1`,message="there are settings for providers of different kinds; keep those of one kind, and create an object for each other"
+// +kubebuilder:validation:XValidation:rule=`!has(self.routeSpecificConfigs) || self.routeSpecificConfigs.all(name, !has(self.routeSpecificConfigs[name].azureConfig) || (!has(self.routeSpecificConfigs[name].azureConfig.apiVersion) || self.routeSpecificConfigs[name].azureConfig.apiVersion == "") && !has(self.routeSpecificConfigs[name].azureConfig.entra))`,message="a rule's azureConfig has settings of the provider itself (apiVersion, entra); they hold for all requests to a provider; write them into defaultConfig",fieldPath=.routeSpecificConfigs
+// +kubebuilder:validation:XValidation:rule=`!has(self.routeSpecificConfigs) || self.routeSpecificConfigs.all(name, !has(self.routeSpecificConfigs[name].vertexConfig) || (!has(self.routeSpecificConfigs[name].vertexConfig.project) || self.routeSpecificConfigs[name].vertexConfig.project == "") && (!has(self.routeSpecificConfigs[name].vertexConfig.location) || self.routeSpecificConfigs[name].vertexConfig.location == "") && (!has(self.routeSpecificConfigs[name].vertexConfig.quotaProject) || self.routeSpecificConfigs[name].vertexConfig.quotaProject == "") && !has(self.routeSpecificConfigs[name].vertexConfig.credentialsSecretRef))`,message="a rule's vertexConfig has settings of the provider itself (project, location, quotaProject, credentialsSecretRef); they hold for all requests to a provider; write them into defaultConfig",fieldPath=.routeSpecificConfigs
+// +kubebuilder:validation:XValidation:rule=`!has(self.routeSpecificConfigs) || self.routeSpecificConfigs.all(name, !has(self.routeSpecificConfigs[name].bedrockConfig) || (!has(self.routeSpecificConfigs[name].bedrockConfig.region) || self.routeSpecificConfigs[name].bedrockConfig.region == "") && (!has(self.routeSpecificConfigs[name].bedrockConfig.roleArn) || self.routeSpecificConfigs[name].bedrockConfig.roleArn == "") && (!has(self.routeSpecificConfigs[name].bedrockConfig.accessKeyID) || self.routeSpecificConfigs[name].bedrockConfig.accessKeyID == "") && !has(self.routeSpecificConfigs[name].bedrockConfig.secretAccessKeySecretRef))`,message="a rule's bedrockConfig has settings of the provider itself (region, roleArn, accessKeyID, secretAccessKeySecretRef); they hold for all requests to a provider; write them into defaultConfig",fieldPath=.routeSpecificConfigs
+// +kubebuilder:validation:XValidation:rule=`!(has(self.defaultConfig) && has(self.defaultConfig.bedrockConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].bedrockConfig))) || has(self.defaultConfig) && has(self.defaultConfig.bedrockConfig) && has(self.defaultConfig.bedrockConfig.region) && self.defaultConfig.bedrockConfig.region != ""`,message="region is required; write one such as eu-central-1",fieldPath=.defaultConfig.bedrockConfig
+// +kubebuilder:validation:XValidation:rule=`!(has(self.defaultConfig) && has(self.defaultConfig.vertexConfig) || has(self.routeSpecificConfigs) && self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].vertexConfig))) || has(self.defaultConfig) && has(self.defaultConfig.vertexConfig) && (has(self.defaultConfig.vertexConfig.project) && self.defaultConfig.vertexConfig.project != "" || (has(self.defaultConfig.vertexConfig.apiKeySecretRef) || has(self.defaultConfig.vertexConfig.apiKey) && !self.defaultConfig.vertexConfig.apiKey.matches("^\\s*$")) && (!has(self.routeSpecificConfigs) || !self.routeSpecificConfigs.exists(name, has(self.routeSpecificConfigs[name].vertexConfig) && has(self.routeSpecificConfigs[name].vertexConfig.apiKey) && self.routeSpecificConfigs[name].vertexConfig.apiKey.matches("^\\s*$"))))`,message="project is required; write a project ID, or set api_key",fieldPath=.defaultConfig.vertexConfig
 type ProviderConfigs struct {
 	// For every request.
 	DefaultConfig *ProviderConfig `json:"defaultConfig,omitempty"`
@@ -213,7 +224,7 @@ type KindConfig struct {
 	// The model to ask for, whatever the client asked for.
 	Model *string `json:"model,omitempty"`
 
-	// Whether to stream the answer, whatever the client asked for.
+	// Whether to stream the response, whatever the client asked for.
 	Stream *bool `json:"stream,omitempty"`
 
 	// The API key, as it is.
@@ -243,7 +254,7 @@ type OpenAIConfig struct {
 	// The model to ask for, whatever the client asked for.
 	Model *string `json:"model,omitempty"`
 
-	// Whether to stream the answer, whatever the client asked for.
+	// Whether to stream the response, whatever the client asked for.
 	Stream *bool `json:"stream,omitempty"`
 
 	// The API key, as it is. Placeholders are not filled in. At most 4096 bytes.
@@ -267,7 +278,7 @@ type AnthropicConfig struct {
 	// The model to ask for, whatever the client asked for.
 	Model *string `json:"model,omitempty"`
 
-	// Whether to stream the answer, whatever the client asked for.
+	// Whether to stream the response, whatever the client asked for.
 	Stream *bool `json:"stream,omitempty"`
 
 	// The API key, as it is. Placeholders are not filled in. At most 4096 bytes.
@@ -313,8 +324,8 @@ type ProviderTLS struct {
 	// The name in the provider's certificate. Default: `host`.
 	ServerName Host `json:"serverName,omitempty"`
 
-	// Whether to accept any certificate. Only for tests: whoever is between the
-	// gateway and the provider can read the key.
+	// Whether to accept any certificate. Only for tests: anyone between the gateway and the
+	// provider can read the key.
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
 }
 
@@ -327,10 +338,10 @@ type ProviderTimeouts struct {
 	// How long connecting may take, TLS included. Default: `3s`.
 	Connect Duration `json:"connect,omitempty"`
 
-	// How long the provider may take to begin its answer. Default: `10m`.
+	// How long the provider may take to begin its response. Default: `10m`.
 	FirstByte Duration `json:"firstByte,omitempty"`
 
-	// How long the provider may be silent inside an answer. Default: `5m`.
+	// How long the provider may be silent inside a response. Default: `5m`.
 	Idle Duration `json:"idle,omitempty"`
 }
 

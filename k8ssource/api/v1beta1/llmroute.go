@@ -63,7 +63,7 @@ type LLMRouteSpec struct {
 	Gateways []string `json:"gateways,omitempty"`
 
 	// The rules, of which the first that matches is used. A request that none
-	// matches is answered with 404. Required, at most 1024.
+	// matches gets a 404. Required, at most 1024.
 	//
 	// +kubebuilder:validation:MaxItems=1024
 	Rules []LLMRouteRule `json:"rules,omitempty"`

@@ -8,14 +8,16 @@ package v1beta1
 // +kubebuilder:validation:XValidation:rule=`!has(self.apiKey) || !has(self.apiKeySecretRef)`,message="apiKey and apiKeySecretRef are both set; keep one of them"
 // +kubebuilder:validation:XValidation:rule=`!has(self.apiKey) || !self.apiKey.matches('(?s){{.*}}|[$]{.*}|^\\s*<.*>\\s*$|{([$]|(env|file|vars|http|system)[.])[^{}]*}') && self.apiKey.matches('^\\s*[^\\x00- \\x7f]*\\s*$')`,message="this is no API key; write the API key itself, or name a Secret with apiKeySecretRef",messageExpression=`(self.apiKey.matches('(?s){{.*}}') ? 'this is a template nobody has filled in ({{…}}), and placeholders are not expanded in objects' : self.apiKey.matches('(?s)[$]{.*}') ? 'this is a template nobody has filled in (${…}), and placeholders are not expanded in objects' : self.apiKey.matches('(?s)^\\s*<.*>\\s*$') ? 'this is a template nobody has filled in (<…>), and placeholders are not expanded in objects' : self.apiKey.matches('{([$]|(env|file|vars|http|system)[.])[^{}]*}') ? 'this is a template nobody has filled in ({…}), and placeholders are not expanded in objects' : 'the key has a space or a control character inside') + '; write the API key itself, or name a Secret with apiKeySecretRef'`,fieldPath=.apiKey
 // +kubebuilder:validation:XValidation:rule=`!has(self.secretAccessKeySecretRef) || has(self.secretAccessKeySecretRef.key) && self.secretAccessKeySecretRef.key != ""`,message="a key is required; write under which one the Secret has the value",fieldPath=.secretAccessKeySecretRef.key
-// +kubebuilder:validation:XValidation:rule=`!has(self.region) || self.region.matches('^[a-z0-9-]*$')`,message="region is none; write one such as eu-central-1"
+// +kubebuilder:validation:XValidation:rule=`!has(self.region) || self.region.matches('^([a-z]+(-[a-z]+)+-[0-9]+)?$')`,message="region is not an AWS region; write one such as eu-central-1"
 // +kubebuilder:validation:XValidation:rule=`(has(self.accessKeyID) && self.accessKeyID != "") == has(self.secretAccessKeySecretRef)`,message="an access key has an ID and a secret; write both, or neither"
 // +kubebuilder:validation:XValidation:rule=`!has(self.apiKeySecretRef) || has(self.apiKeySecretRef.key) && self.apiKeySecretRef.key != ""`,message="a key is required; write under which one the Secret has the value",fieldPath=.apiKeySecretRef.key
+// +kubebuilder:validation:XValidation:rule=`!has(self.roleArn) || self.roleArn == "" || self.roleArn.startsWith('arn:') && self.roleArn.contains(':role/') && !self.roleArn.matches('[ \\t\\r\\n]')`,message="role_arn is not a role ARN; write one such as arn:aws:iam::123456789012:role/llm-gateway"
+// +kubebuilder:validation:XValidation:rule=`!has(self.accessKeyID) || self.accessKeyID.matches('^[a-zA-Z0-9-]*$')`,message="accessKeyID is not an access key ID; write it as AWS shows it"
 type BedrockConfig struct {
 	// The model to ask for, whatever the client asked for.
 	Model *string `json:"model,omitempty"`
 
-	// Whether to stream the answer, whatever the client asked for.
+	// Whether to stream the response, whatever the client asked for.
 	Stream *bool `json:"stream,omitempty"`
 
 	// The API key, as it is. Placeholders are not filled in. At most 4096 bytes.

@@ -10,7 +10,7 @@ type GeminiConfig struct {
 	// The model to ask for, whatever the client asked for.
 	Model *string `json:"model,omitempty"`
 
-	// Whether to stream the answer, whatever the client asked for.
+	// Whether to stream the response, whatever the client asked for.
 	Stream *bool `json:"stream,omitempty"`
 
 	// The API key, as it is. Placeholders are not filled in. At most 4096 bytes.

@@ -8,14 +8,15 @@ package v1beta1
 // +kubebuilder:validation:XValidation:rule=`!has(self.apiKey) || !has(self.apiKeySecretRef)`,message="apiKey and apiKeySecretRef are both set; keep one of them"
 // +kubebuilder:validation:XValidation:rule=`!has(self.apiKey) || !self.apiKey.matches('(?s){{.*}}|[$]{.*}|^\\s*<.*>\\s*$|{([$]|(env|file|vars|http|system)[.])[^{}]*}') && self.apiKey.matches('^\\s*[^\\x00- \\x7f]*\\s*$')`,message="this is no API key; write the API key itself, or name a Secret with apiKeySecretRef",messageExpression=`(self.apiKey.matches('(?s){{.*}}') ? 'this is a template nobody has filled in ({{…}}), and placeholders are not expanded in objects' : self.apiKey.matches('(?s)[$]{.*}') ? 'this is a template nobody has filled in (${…}), and placeholders are not expanded in objects' : self.apiKey.matches('(?s)^\\s*<.*>\\s*$') ? 'this is a template nobody has filled in (<…>), and placeholders are not expanded in objects' : self.apiKey.matches('{([$]|(env|file|vars|http|system)[.])[^{}]*}') ? 'this is a template nobody has filled in ({…}), and placeholders are not expanded in objects' : 'the key has a space or a control character inside') + '; write the API key itself, or name a Secret with apiKeySecretRef'`,fieldPath=.apiKey
 // +kubebuilder:validation:XValidation:rule=`!has(self.credentialsSecretRef) || has(self.credentialsSecretRef.key) && self.credentialsSecretRef.key != ""`,message="a key is required; write under which one the Secret has the value",fieldPath=.credentialsSecretRef.key
-// +kubebuilder:validation:XValidation:rule=`!has(self.project) || self.project.matches('^[a-zA-Z0-9_.:-]*$')`,message="project is not the ID of a project; write one such as my-project"
-// +kubebuilder:validation:XValidation:rule=`!has(self.location) || self.location.matches('^[a-z0-9-]*$')`,message="location is none; write one such as europe-west4, or global"
+// +kubebuilder:validation:XValidation:rule=`!has(self.project) || self.project.matches('^([a-zA-Z0-9_:-][a-zA-Z0-9_.:-]*)?$')`,message="project is not a project ID; write one such as my-project"
+// +kubebuilder:validation:XValidation:rule=`!has(self.location) || self.location.matches('^[a-z0-9-]*$')`,message="location is not a Google Cloud location; write one such as europe-west4, or global"
 // +kubebuilder:validation:XValidation:rule=`!has(self.apiKeySecretRef) || has(self.apiKeySecretRef.key) && self.apiKeySecretRef.key != ""`,message="a key is required; write under which one the Secret has the value",fieldPath=.apiKeySecretRef.key
+// +kubebuilder:validation:XValidation:rule=`!has(self.quotaProject) || self.quotaProject.matches('^[a-zA-Z0-9_.:-]*$')`,message="quota_project is not a project ID; write one such as my-project"
 type VertexConfig struct {
 	// The model to ask for, whatever the client asked for.
 	Model *string `json:"model,omitempty"`
 
-	// Whether to stream the answer, whatever the client asked for.
+	// Whether to stream the response, whatever the client asked for.
 	Stream *bool `json:"stream,omitempty"`
 
 	// The API key, as it is. Placeholders are not filled in. At most 4096 bytes.

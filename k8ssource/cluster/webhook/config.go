@@ -22,7 +22,7 @@ const (
 
 // Config makes the gateway serve a mutating admission webhook that injects the
 // sidecar into new pods, for a MutatingWebhookConfiguration that is in the cluster.
-// Of the workload's gateways all answer, each with a certificate of its own from a
+// All of the workload's gateways serve it, each with its own certificate from a
 // certificate authority that they share in a Secret. One of them makes it, renews it,
 // and keeps `caBundle` in the MutatingWebhookConfiguration up to date.
 type Config struct {
@@ -32,7 +32,7 @@ type Config struct {
 
 	// The file with what the sidecars are like, as `caddy llm inject` takes it: YAML,
 	// of which `image` is required. It is read again when it changes; a mistake in a
-	// new version is logged, and the last good one stays in use. Required.
+	// new version is logged, and the last valid one stays in use. Required.
 	Options string `json:"options,omitempty"`
 
 	// Where to listen, over TLS. Default: `:15017`.

@@ -30,7 +30,7 @@ func serveReviews(t *testing.T, in *intake, http2 bool) *httptest.Server {
 }
 
 // begin sends a review but for what it ends with, until the test ends, and returns
-// where its answer comes.
+// where its response comes.
 func begin(t *testing.T, s *httptest.Server, sent string) <-chan string {
 	t.Helper()
 	r, w := io.Pipe()

@@ -36,7 +36,7 @@ const (
 // Lead keeps the authority in its Secret and in the caBundle, until ctx is done. One
 // of the workload's gateways must do it.
 func (w *Webhook) Lead(ctx context.Context) {
-	w.logger().Info("this gateway keeps the certificate authority of the webhook from now on", zap.String("secret", w.options.Namespace+"/"+w.config.Secret),
+	w.logger().Info("became leader for the webhook's certificate authority", zap.String("secret", w.options.Namespace+"/"+w.config.Secret),
 		zap.String("webhook", w.config.Webhook))
 	failing := ""
 	for {
@@ -45,7 +45,7 @@ func (w *Webhook) Lead(ctx context.Context) {
 			pause = failurePause
 			if text := err.Error(); text != failing {
 				failing = text
-				w.logger().Error("cannot keep the certificate authority of the webhook; it is tried again", zap.Error(err))
+				w.logger().Error("cannot maintain the webhook's certificate authority; retrying", zap.Error(err))
 			}
 		} else {
 			failing = ""
@@ -85,7 +85,7 @@ func (w *Webhook) keep(ctx context.Context) error {
 	if secret != nil && len(secret.Data[secretBundle])+len(secret.Data[secretKeys]) > 0 {
 		var err error
 		if current, err = parseAuthority(secret.Data[secretBundle], secret.Data[secretKeys]); err != nil {
-			w.logger().Warn("the Secret of the webhook's certificate authority cannot be used, and is made anew", zap.String("secret", w.options.Namespace+"/"+w.config.Secret), zap.Error(err))
+			w.logger().Warn("the Secret of the webhook's certificate authority is unusable; recreating it", zap.String("secret", w.options.Namespace+"/"+w.config.Secret), zap.Error(err))
 		}
 	}
 	next, err := current.renewed(w.times, w.now(), inBundle)
@@ -136,7 +136,7 @@ func (w *Webhook) writeSecret(ctx context.Context, old *corev1.Secret, a authori
 	if err != nil {
 		return fmt.Errorf("writing the Secret %s/%s: %w", w.options.Namespace, w.config.Secret, err)
 	}
-	w.logger().Info("wrote the certificate authority of the webhook", zap.Int("roots", len(a)), zap.Time("expires", a.signing().certificate.NotAfter))
+	w.logger().Info("wrote the webhook's certificate authority", zap.Int("roots", len(a)), zap.Time("expires", a.signing().certificate.NotAfter))
 	return nil
 }
 
@@ -167,6 +167,6 @@ func (w *Webhook) writeBundle(ctx context.Context, configuration *admission.Muta
 	case err != nil:
 		return fmt.Errorf("writing the caBundle of %s: %w", configuration.Name, err)
 	}
-	w.logger().Info("wrote the caBundle of the webhook", zap.String("webhook", configuration.Name), zap.Int("webhooks", len(hooks)))
+	w.logger().Info("wrote the webhook's caBundle", zap.String("webhook", configuration.Name), zap.Int("webhooks", len(hooks)))
 	return nil
 }

@@ -54,7 +54,7 @@ func (f *optionsFile) get() *inject.Options {
 		f.failing = ""
 	case f.failing != err.Error():
 		f.failing = err.Error()
-		f.logger().Error("the file of the injection's options cannot be used; its last good version stays in use", zap.Error(err))
+		f.logger().Error("injection options file is invalid; keeping the last valid version", zap.Error(err))
 	}
 	return f.options
 }
@@ -82,7 +82,7 @@ func (f *optionsFile) read() error {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	if f.options != nil {
-		f.logger().Info("the injection's options changed", zap.String("file", f.path))
+		f.logger().Info("injection options changed", zap.String("file", f.path))
 	}
 	f.options, f.content = options, content
 	return nil

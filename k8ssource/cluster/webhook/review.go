@@ -46,7 +46,7 @@ func (w *Webhook) answer(rw http.ResponseWriter, r *http.Request, in *intake, na
 	var request *admission.AdmissionRequest
 	if err == nil {
 		if !in.enter(r.Context()) {
-			return // nobody waits for the answer any more
+			return // nobody waits for the response any more
 		}
 		defer in.leave()
 		if request, err = parseReview(data); err != nil {
@@ -60,7 +60,7 @@ func (w *Webhook) answer(rw http.ResponseWriter, r *http.Request, in *intake, na
 			rw.Header().Set("Retry-After", "1") // API servers do
 		}
 		metricPods.WithLabelValues(resultFailed, reason).Inc()
-		w.logger().Warn("a request is not answered with a review", zap.Int("status", status), zap.String("error", cut(err.Error(), maxLoggedText)), zap.String("remote", r.RemoteAddr))
+		w.logger().Warn("rejected an admission request", zap.Int("status", status), zap.String("error", cut(err.Error(), maxLoggedText)), zap.String("remote", r.RemoteAddr))
 		http.Error(rw, err.Error(), status)
 		return
 	}
@@ -111,7 +111,7 @@ func (w *Webhook) review(request *admission.AdmissionRequest, namespaceLabels ma
 	fields := []zap.Field{zap.String("namespace", cut(request.Namespace, maxLoggedName)), zap.String("pod", cut(podName(request), maxLoggedName)), zap.Bool("dry_run", request.DryRun != nil && *request.DryRun)}
 	if err != nil {
 		metricPods.WithLabelValues(resultRefused, "InvalidPod").Inc()
-		w.logger().Warn("a pod that should have the sidecar cannot have it", append(fields, zap.String("error", cut(err.Error(), maxLoggedText)))...)
+		w.logger().Warn("cannot inject the sidecar into a pod", append(fields, zap.String("error", cut(err.Error(), maxLoggedText)))...)
 		return &admission.AdmissionResponse{Result: &metav1.Status{
 			Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid, Message: "the LLM gateway's sidecar cannot be added: " + err.Error(),
 		}}
@@ -120,20 +120,20 @@ func (w *Webhook) review(request *admission.AdmissionRequest, namespaceLabels ma
 	response := &admission.AdmissionResponse{Allowed: true}
 	if !decision.Inject {
 		metricPods.WithLabelValues(resultSkipped, decision.Reason).Inc()
-		w.logger().Debug("a pod is left as it is", fields...)
+		w.logger().Debug("no sidecar injected into a pod", fields...)
 		if decision.Reason == inject.ReasonHostNetwork || decision.Reason == inject.ReasonWindows { // somebody opted in, and may wonder
 			response.Warnings = []string{"there is no LLM gateway's sidecar: " + decision.Message}
 		}
 		return response
 	}
 	metricPods.WithLabelValues(resultInjected, decision.Reason).Inc()
-	w.logger().Info("a pod gets the sidecar", fields...)
+	w.logger().Info("sidecar injected into a pod", fields...)
 	kind := admission.PatchTypeJSONPatch
 	response.Patch, response.PatchType = operations, &kind
 	return response
 }
 
-// Why a request is not answered with a review.
+// Why an admission request was rejected.
 const (
 	reasonInvalidRequest = "InvalidRequest"
 	reasonBusy           = "Busy"

@@ -147,7 +147,7 @@ func TestOptionsThatChange(t *testing.T) {
 	}
 }
 
-// FuzzReview holds that whatever is sent gets an answer: an HTTP status, or a review
+// FuzzReview holds that whatever is sent gets a response: an HTTP status, or a review
 // for the same request.
 func FuzzReview(f *testing.F) {
 	f.Add(reviewOf("default", "CREATE", "Pod", `{"metadata": {"labels": {"sidecar.llm-gateway/inject": "true"}}, "spec": {"containers": [{"name": "app"}]}}`))

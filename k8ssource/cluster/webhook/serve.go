@@ -18,7 +18,7 @@ import (
 
 const (
 	// readTime is how long a handshake, and what comes before the body of a request,
-	// may take. API servers wait for an answer for 30 seconds at most.
+	// may take. API servers wait for a response for 30 seconds at most.
 	readTime = 30 * time.Second
 	// handshakeWait is how long a handshake waits for the first certificate.
 	handshakeWait = 5 * time.Second
@@ -64,7 +64,7 @@ func (w *Webhook) serve(ctx context.Context) error {
 	waitAtExit()
 	serving.Go(func() {
 		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
-			w.logger().Error("the webhook no longer listens", zap.Error(err))
+			w.logger().Error("webhook stopped listening", zap.Error(err))
 		}
 	})
 	serving.Go(func() {
@@ -75,7 +75,7 @@ func (w *Webhook) serve(ctx context.Context) error {
 			_ = server.Close()
 		}
 	})
-	w.logger().Info("listening for API servers", zap.String("address", w.config.Listen), zap.String("webhook", w.config.Webhook))
+	w.logger().Info("webhook listening", zap.String("address", w.config.Listen), zap.String("webhook", w.config.Webhook))
 	return nil
 }
 

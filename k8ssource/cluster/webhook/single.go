@@ -93,9 +93,9 @@ func (s *single[T]) observe(ctx context.Context, err error) {
 	s.mu.Unlock()
 	switch {
 	case now && !before:
-		s.logger().Error("may not read what the webhook needs; "+s.needs, zap.String("object", s.what), zap.Error(err))
+		s.logger().Error("no permission to read an object that the webhook needs", zap.String("object", s.what), zap.String("fix", s.needs), zap.Error(err))
 	case before && err == nil:
-		s.logger().Info("may read what the webhook needs now", zap.String("object", s.what))
+		s.logger().Info("permission to read an object that the webhook needs granted", zap.String("object", s.what))
 	}
 }
 

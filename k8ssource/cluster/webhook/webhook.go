@@ -27,7 +27,7 @@ type Options struct {
 	Logger func() *zap.Logger
 }
 
-// Webhook answers API servers. It ends with the context it was started with.
+// Webhook serves API servers. It ends with the context it was started with.
 type Webhook struct {
 	config  *Config
 	options Options
@@ -99,7 +99,7 @@ func (w *Webhook) changed() {
 	configuration, known := w.configuration.get()
 	if known {
 		if configuration == nil && !w.missing {
-			w.logger().Warn("there is no MutatingWebhookConfiguration of that name; nobody asks the gateway before it is created", zap.String("webhook", w.config.Webhook))
+			w.logger().Warn("MutatingWebhookConfiguration not found; no sidecars are injected until it is created", zap.String("webhook", w.config.Webhook))
 		}
 		w.missing = configuration == nil
 	}
@@ -115,7 +115,7 @@ func (w *Webhook) changed() {
 	}
 	metricExpiry.Set(float64(expires.Unix()))
 	w.readyOnce.Do(func() {
-		w.logger().Info("the webhook is ready", zap.Strings("hosts", hosts))
+		w.logger().Info("webhook ready", zap.Strings("hosts", hosts))
 		close(w.ready)
 	})
 }

@@ -13,6 +13,7 @@ var API = &dialect.API{
 	RequestIDHeader:   "X-Request-Id",
 	Path:              path,
 	Paths:             paths,
+	CallID:            "messages[].tool_calls[].id",
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
 	NewResponseReader: newResponseReader,

@@ -15,7 +15,7 @@ type conversation struct {
 	last  map[string]string          // the id of the last call of a function, by its name
 }
 
-// message is one message as it stands in the request.
+// message is one message as it is in the request.
 type message struct {
 	role, name, callID                                          string
 	nameJSON, content, refusal, toolCalls, functionCall         dialect.JSON

@@ -10,7 +10,7 @@ type objectEnd struct {
 	escaped  bool
 }
 
-// take takes the next piece as it stands between the quotes of a JSON string.
+// take takes the next piece as it is between the quotes of a JSON string.
 func (o *objectEnd) take(inner []byte) {
 	var room [256]byte
 	for _, c := range jsonscan.AppendUnescaped(room[:0], inner) {

@@ -4,6 +4,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
 )
 
 // newResponseReader implements dialect.API.
@@ -70,7 +71,7 @@ func (r *wholeReader) Close(emit func(*dialect.Event) error) error {
 		r.Fail(dialect.Malformed("choices"))
 		return r.Err
 	}
-	r.usage.ReadUsage(jsonscan.Get(doc, "usage"))
+	tap.ReadUsage(&r.usage, jsonscan.Get(doc, "usage"))
 	r.Usage(&r.usage)
 	r.End()
 	return r.Err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
 )
 
 // streamReader reads a stream of chunks.
@@ -121,7 +122,7 @@ func (r *streamReader) chunk(_, data []byte) error {
 		return r.Err
 	}
 	if usage != nil {
-		r.usage.ReadUsage(usage)
+		tap.ReadUsage(&r.usage, usage)
 	}
 	for choice := range jsonscan.Elements(choices) {
 		if !r.started { // Azure's first chunk has no choice
@@ -247,6 +248,6 @@ func (r *streamReader) endChoice(n int, raw dialect.JSON) {
 		r.openCall(n, f)
 		r.closePart(n)
 	}
-	r.usage.ReadUsage(jsonscan.Get(raw, "usage")) // Moonshot, where the stream's usage was not asked for
+	tap.ReadUsage(&r.usage, jsonscan.Get(raw, "usage")) // Moonshot, where the stream's usage was not asked for
 	r.finish(n, raw, c.refused, c.calls)
 }

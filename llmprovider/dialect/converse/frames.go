@@ -32,7 +32,7 @@ func (s *Frames) Read(p []byte, f func(kind, name string, payload []byte) error)
 	for len(rest) >= 4 {
 		size := int(binary.BigEndian.Uint32(rest))
 		if size < 16 || size > maxFrame {
-			return fmt.Errorf("a frame of %d bytes is none of an event stream", size)
+			return fmt.Errorf("a frame of %d bytes is not valid in an event stream", size)
 		}
 		if len(rest) < size {
 			break
@@ -76,7 +76,7 @@ func (s *Frames) frame(frame []byte, f func(kind, name string, payload []byte) e
 		}
 	}
 	if name == "" {
-		return errors.New("a frame without a name is none of this API")
+		return errors.New("a frame without an event type is not valid in this API")
 	}
 	err = f(kind, name, m.Payload)
 	if cap(s.payload) > 64<<10 {

@@ -27,6 +27,14 @@ func TestRequests(t *testing.T) {
 		{"OpenAI to Cohere", embeddings.OpenAI, embeddings.Cohere, "cohere.embed-english-v3", two, "/model/cohere.embed-english-v3/invoke",
 			`{"input_type":"search_document","embedding_types":["float"],"texts":["a","b\n"]}`, "dimensions user"},
 		{"OpenAI to Titan", embeddings.OpenAI, embeddings.Titan, "amazon.titan-embed-text-v2:0", `{"input":"a","dimensions":256}`, "/model/amazon.titan-embed-text-v2%3A0/invoke", `{"inputText":"a","dimensions":256}`, ""},
+		{"OpenAI to Titan's images", embeddings.OpenAI, embeddings.Titan, "amazon.titan-embed-image-v1", `{"input":"a","dimensions":256}`, "/model/amazon.titan-embed-image-v1/invoke", `{"inputText":"a","embeddingConfig":{"outputEmbeddingLength":256}}`, ""},
+		{"OpenAI to Titan's first", embeddings.OpenAI, embeddings.Titan, "amazon.titan-embed-text-v1", `{"input":["a"],"dimensions":256}`, "/model/amazon.titan-embed-text-v1/invoke", `{"inputText":"a"}`, "dimensions"},
+		{"OpenAI to Vertex", embeddings.OpenAI, embeddings.Predict, "text-embedding-005", two, "/models/text-embedding-005:predict", `{"instances":[{"content":"a"},{"content":"b\n"}],"parameters":{"outputDimensionality":8}}`, "user"},
+		{"Google to Vertex", embeddings.Gemini, embeddings.Predict, "e", `{"content":{"parts":[{"text":"a"}]},"taskType":"CLUSTERING","x":1}`, "/models/e:predict", `{"instances":[{"content":"a","task_type":"CLUSTERING"}]}`, "other"},
+		{"Vertex's settings to Vertex", embeddings.Gemini, embeddings.Predict, "e", `{"content":{"parts":[{"text":"a"}]},"embedContentConfig":{"taskType":"CLUSTERING","outputDimensionality":8}}`, "/models/e:predict", `{"instances":[{"content":"a","task_type":"CLUSTERING"}],"parameters":{"outputDimensionality":8}}`, ""},
+		{"OpenAI to embedContent", embeddings.OpenAI, embeddings.EmbedContent, "e", `{"input":["a"],"dimensions":8}`, "/models/e:embedContent", `{"content":{"parts":[{"text":"a"}]},"embedContentConfig":{"outputDimensionality":8}}`, ""},
+		{"a batch of one to embedContent", embeddings.Gemini, embeddings.EmbedContent, "e", `{"requests":[{"content":{"parts":[{"text":"a"}]}}]}`, "/models/e:embedContent", `{"content":{"parts":[{"text":"a"}]}}`, ""},
+		{"several to embedContent", embeddings.OpenAI, embeddings.EmbedContent, "e", two, "", "input cannot be translated", ""},
 		{"several to Titan", embeddings.OpenAI, embeddings.Titan, "m", two, "", "input cannot be translated", ""},
 		{"tokens", embeddings.OpenAI, embeddings.Gemini, "m", `{"input":[[1,2]]}`, "", "input cannot be translated", ""},
 		{"nothing", embeddings.OpenAI, embeddings.Gemini, "m", `{"input":[]}`, "", "input must be", ""},
@@ -97,6 +105,80 @@ func TestResponses(t *testing.T) {
 	}
 }
 
+// provided is a response of each API with vectors of two numbers.
+func provided(api *dialect.API, vectors []string) string {
+	each := func(before, after string) string {
+		var out []string
+		for _, v := range vectors {
+			out = append(out, before+v+after)
+		}
+		return strings.Join(out, ",")
+	}
+	switch api {
+	case embeddings.OpenAI:
+		return `{"data":[` + each(`{"embedding":`, `}`) + `],"usage":{"prompt_tokens":6}}`
+	case embeddings.Gemini:
+		return `{"embeddings":[` + each(`{"values":`, `}`) + `],"usageMetadata":{"promptTokenCount":6}}`
+	case embeddings.Predict:
+		return `{"predictions":[` + each(`{"embeddings":{"values":`, `,"statistics":{"truncated":false,"token_count":`+map[int]string{1: "6", 2: "3.0", 3: "2"}[len(vectors)]+`}}}`) + `],"metadata":{"billableCharacterCount":9}}`
+	case embeddings.EmbedContent:
+		return `{"embedding":{"values":` + vectors[0] + `},"usageMetadata":{"promptTokenCount":6}}`
+	case embeddings.Titan:
+		return `{"embedding":` + vectors[0] + `,"inputTextTokenCount":6}`
+	}
+	return `{"embeddings":{"float":[` + each("", "") + `]},"response_type":"embeddings_by_type"}` // with the count in a header
+}
+
+// TestEveryLane asks every API for vectors, for every client: what comes is what the
+// provider gave, with its tokens.
+func TestEveryLane(t *testing.T) {
+	all := []string{"[0.5,1]", "[-1e-3,2]", "[0,0]"}
+	for _, to := range embeddings.All {
+		for n := 1; n <= len(all); n++ {
+			if n > 1 && (to == embeddings.Titan || to == embeddings.EmbedContent) {
+				continue
+			}
+			vectors := all[:n]
+			for _, client := range embeddings.All[:2] {
+				text := `{"input":["t"` + strings.Repeat(`,"t"`, n-1) + `],"encoding_format":"float"}`
+				want := `"embedding":` + vectors[n-1]
+				if client == embeddings.Gemini {
+					one := `{"content":{"parts":[{"text":"t"}]}}`
+					text, want = `{"requests":[`+one+strings.Repeat(","+one, n-1)+`]}`, `{"values":`+vectors[n-1]+`}`
+				}
+				r, refused := dialect.Read(client, []byte(text), dialect.Call{})
+				if refused != nil {
+					t.Fatal(refused)
+				}
+				if _, refused := dialect.Translate(r, to, dialect.Target{Model: "m"}); refused != nil {
+					t.Errorf("%s to %s: %v", client.Name, to.Name, refused)
+				}
+				response := dialect.NewResponse(to, client, dialect.ResponseOptions{Request: r})
+				header := http.Header{"Content-Type": {"application/json"}}
+				if to == embeddings.Cohere || to == embeddings.Titan {
+					header.Set("X-Amzn-Bedrock-Input-Token-Count", "6")
+				}
+				head := llmprovider.Head{Status: http.StatusOK, Header: header}
+				response.Head(&head)
+				var out strings.Builder
+				pass := func(p []byte) error { out.Write(p); return nil }
+				if err := response.Write([]byte(provided(to, vectors)), pass); err != nil {
+					t.Fatal(err)
+				}
+				if err := response.Finish(pass); err != nil {
+					t.Fatal(err)
+				}
+				if u := response.Usage(); !u.Known || u.PromptTokens != 6 || head.Status != http.StatusOK || !strings.Contains(out.String(), want) || strings.Count(out.String(), vectors[0]) != 1 {
+					t.Errorf("%s to %s, %d: %d %s %+v", client.Name, to.Name, n, head.Status, out.String(), u)
+				}
+				if client == embeddings.OpenAI && !strings.Contains(out.String(), `"usage":{"prompt_tokens":6,"total_tokens":6}`) {
+					t.Errorf("%s: %s", to.Name, out.String())
+				}
+			}
+		}
+	}
+}
+
 // Whatever comes, nothing panics and what goes out is JSON.
 func FuzzEmbeddings(f *testing.F) {
 	for _, seed := range []string{
@@ -105,7 +187,7 @@ func FuzzEmbeddings(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	all := []*dialect.API{embeddings.OpenAI, embeddings.Gemini, embeddings.Titan, embeddings.Cohere}
+	all := embeddings.All
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, client := range all[:2] {
 			if json.Valid(body) {

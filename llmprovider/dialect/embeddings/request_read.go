@@ -69,14 +69,59 @@ func readGemini(r *dialect.Request, body []byte, call dialect.Call) *llmprovider
 }
 
 // readContent reads one request for an embedding. Those of a batch must agree in
-// everything but their content, since other APIs have one setting for all.
+// everything but their content, since other APIs have one setting for all. Vertex AI has
+// the settings in an object of their own.
 func readContent(r *dialect.Request, request dialect.JSON, again bool) *llmprovider.Error {
+	var text, dimensions, task dialect.JSON
+	members := func(object dialect.JSON) *llmprovider.Error {
+		for name, v := range jsonscan.Members(object) {
+			if jsonscan.IsNull(v) {
+				continue
+			}
+			switch string(dialect.CamelName(name)) {
+			case "model", "embedContentConfig":
+			case "content":
+				var refused *llmprovider.Error
+				if text, refused = readText(r, v); refused != nil {
+					return refused
+				}
+			case "outputDimensionality":
+				dimensions = v
+			case "taskType":
+				task = v
+			case "title":
+				r.Loss.Drop(dialect.CDocumentName)
+			default:
+				r.Loss.Drop(dialect.Other)
+			}
+		}
+		return nil
+	}
+	if refused := members(request); refused != nil {
+		return refused
+	}
+	if refused := members(dialect.GetCamel(request, "embedContentConfig")); refused != nil {
+		return refused
+	}
+	if text == nil {
+		return dialect.Invalid("content.parts", "an array of parts with a text")
+	}
 	e := r.Embed
+	if again && (!bytes.Equal(dimensions, e.Dimensions) || !bytes.Equal(task, e.Task)) {
+		return r.Refuse(dialect.CDimensions, "it has one number of dimensions and one task for all of a batch")
+	}
+	e.Dimensions, e.Task = dimensions, task
+	e.Inputs = append(e.Inputs, text)
+	return nil
+}
+
+// readText returns the text of a content, a JSON string, or nil if it has none.
+func readText(r *dialect.Request, content dialect.JSON) (dialect.JSON, *llmprovider.Error) {
 	text := []byte{'"'}
-	for part := range jsonscan.Elements(dialect.GetCamel(dialect.GetCamel(request, "content"), "parts")) {
+	for part := range jsonscan.Elements(dialect.GetCamel(content, "parts")) {
 		value := dialect.GetCamel(part, "text")
 		if !jsonscan.IsString(value) {
-			return r.Refuse(dialect.CText, "it takes texts alone")
+			return nil, r.Refuse(dialect.CText, "it takes texts alone")
 		}
 		if len(text) > 1 {
 			text = append(text, `\n`...)
@@ -84,16 +129,7 @@ func readContent(r *dialect.Request, request dialect.JSON, again bool) *llmprovi
 		text = append(text, jsonscan.Inner(value)...)
 	}
 	if len(text) == 1 {
-		return dialect.Invalid("content.parts", "an array of parts with a text")
+		return nil, nil
 	}
-	dimensions, task := dialect.GetCamel(request, "outputDimensionality"), dialect.GetCamel(request, "taskType")
-	if again && (!bytes.Equal(dimensions, e.Dimensions) || !bytes.Equal(task, e.Task)) {
-		return r.Refuse(dialect.CDimensions, "it has one number of dimensions and one task for all of a batch")
-	}
-	e.Dimensions, e.Task = dimensions, task
-	if dialect.GetCamel(request, "title") != nil {
-		r.Loss.Drop(dialect.CDocumentName)
-	}
-	e.Inputs = append(e.Inputs, append(text, '"'))
-	return nil
+	return append(text, '"'), nil
 }

@@ -42,24 +42,77 @@ func writeGemini(r *dialect.Request, target dialect.Target) ([]byte, *llmprovide
 	return w.Finish(), nil
 }
 
+// writePredict implements dialect.API.
+func writePredict(r *dialect.Request, target dialect.Target) ([]byte, *llmprovider.Error) {
+	if err := target.NeedModel(); err != nil {
+		return nil, err
+	}
+	w := dialect.NewRequestWriter(r, target)
+	w.Drop(dialect.CUser, r.Settings.User)
+	w.Out = append(w.Out, `"instances":[`...)
+	for i, input := range r.Embed.Inputs {
+		w.Comma(i)
+		w.Write(`{"content":`, input, "")
+		w.Member("task_type", r.Embed.Task)
+		w.Out = append(w.Out, '}')
+	}
+	w.Out = append(w.Out, ']')
+	if r.Embed.Dimensions != nil {
+		w.Write(`,"parameters":{"outputDimensionality":`, r.Embed.Dimensions, `}`)
+	}
+	return w.Finish(), nil
+}
+
+// writeEmbedContent implements dialect.API.
+func writeEmbedContent(r *dialect.Request, target dialect.Target) ([]byte, *llmprovider.Error) {
+	if err := target.NeedModel(); err != nil {
+		return nil, err
+	}
+	if err := oneInput(r); err != nil {
+		return nil, err
+	}
+	w := dialect.NewRequestWriter(r, target)
+	w.Drop(dialect.CUser, r.Settings.User)
+	w.Write(`"content":{"parts":[{"text":`, r.Embed.Inputs[0], `}]}`)
+	if r.Embed.Dimensions != nil || r.Embed.Task != nil {
+		w.Begin("embedContentConfig")
+		w.Out = append(w.Out, '{')
+		w.Member("outputDimensionality", r.Embed.Dimensions)
+		w.Member("taskType", r.Embed.Task)
+		w.Out = append(w.Out, '}')
+	}
+	return w.Finish(), nil
+}
+
 // writeTitan implements dialect.API.
 func writeTitan(r *dialect.Request, target dialect.Target) ([]byte, *llmprovider.Error) {
 	if err := target.NeedModel(); err != nil {
 		return nil, err
 	}
-	if len(r.Embed.Inputs) > 1 {
-		return nil, r.Refuse(dialect.CText, "it takes one text in a request; send them one by one")
+	if err := oneInput(r); err != nil {
+		return nil, err
 	}
 	w := dialect.NewRequestWriter(r, target)
 	w.Drop(dialect.CUser, r.Settings.User)
 	w.Drop(dialect.CTask, r.Embed.Task)
 	w.Member("inputText", r.Embed.Inputs[0])
-	if strings.Contains(target.Model, "titan-embed-text-v1") { // of one size
-		w.Drop(dialect.CDimensions, r.Embed.Dimensions)
-	} else {
-		w.Member("dimensions", r.Embed.Dimensions)
+	switch size := r.Embed.Dimensions; {
+	case strings.Contains(target.Model, "titan-embed-text-v1"), strings.Contains(target.Model, "titan-embed-g1"): // of one size
+		w.Drop(dialect.CDimensions, size)
+	case size != nil && strings.Contains(target.Model, "titan-embed-image"):
+		w.Write(`,"embeddingConfig":{"outputEmbeddingLength":`, size, `}`)
+	default:
+		w.Member("dimensions", size)
 	}
 	return w.Finish(), nil
+}
+
+// oneInput refuses requests with several inputs for APIs that take one.
+func oneInput(r *dialect.Request) *llmprovider.Error {
+	if len(r.Embed.Inputs) > 1 {
+		return r.Refuse(dialect.CText, "it takes one text in a request; send them one by one")
+	}
+	return nil
 }
 
 // cohereTasks are Google's tasks in Cohere's words.

@@ -1,6 +1,7 @@
 package embeddings
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
@@ -20,7 +21,11 @@ type reader struct {
 
 // newReader returns what makes readers of an API.
 func newReader(read func(*reader, dialect.JSON)) func(dialect.ResponseOptions) dialect.ResponseReader {
-	return func(o dialect.ResponseOptions) dialect.ResponseReader { return &reader{read: read, want: o.Inputs} }
+	return func(o dialect.ResponseOptions) dialect.ResponseReader {
+		r := &reader{read: read, want: o.Inputs}
+		r.usage.Known, r.usage.PromptTokens = o.InputTokens > 0, o.InputTokens
+		return r
+	}
 }
 
 // Close implements dialect.ResponseReader.
@@ -82,6 +87,33 @@ func readGeminiVectors(r *reader, doc dialect.JSON) {
 		n++
 	}
 	r.count(dialect.GetCamel(dialect.GetCamel(doc, "usageMetadata"), "promptTokenCount"))
+}
+
+func readContentVector(r *reader, doc dialect.JSON) {
+	r.vector(0, dialect.GetCamel(dialect.GetCamel(doc, "embedding"), "values"))
+	r.count(dialect.GetCamel(dialect.GetCamel(doc, "usageMetadata"), "promptTokenCount"))
+}
+
+func readPredictions(r *reader, doc dialect.JSON) {
+	n, total, all := 0, int64(0), true
+	for item := range jsonscan.Elements(jsonscan.Get(doc, "predictions")) {
+		embedding := dialect.GetCamel(item, "embeddings")
+		r.vector(n, dialect.GetCamel(embedding, "values"))
+		tokens, ok := dialect.Count(wholeNumber(dialect.GetCamel(dialect.GetCamel(embedding, "statistics"), "tokenCount")))
+		n, total, all = n+1, total+tokens, all && ok
+	}
+	if all {
+		r.usage.Known, r.usage.PromptTokens = true, total
+	}
+}
+
+// wholeNumber returns a number without a fraction of zeros, which Google's numbers of no
+// type may have.
+func wholeNumber(n dialect.JSON) dialect.JSON {
+	if whole, fraction, ok := bytes.Cut(n, []byte(".")); ok && len(bytes.Trim(fraction, "0")) == 0 {
+		return whole
+	}
+	return n
 }
 
 func readTitan(r *reader, doc dialect.JSON) {

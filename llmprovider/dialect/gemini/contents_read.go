@@ -12,10 +12,11 @@ import (
 // reader is what is known of a conversation while it is read.
 type reader struct {
 	r    *dialect.Request
-	open []*dialect.ToolUse // the calls without a result yet, in their order
+	open openCalls
 
-	contents int  // that were read
-	inResult bool // what is read stands inside a result
+	joined   *dialect.Thought // whose text is the reader's own
+	contents int              // that were read
+	inResult bool             // what is read stands inside a result
 }
 
 func (c *reader) readContents(contents dialect.JSON) *llmprovider.Error {
@@ -77,12 +78,34 @@ func (c *reader) readParts(content dialect.JSON) ([]dialect.Part, *llmprovider.E
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, p)
+		if len(out) == 0 || !c.joins(&out[len(out)-1], &p) {
+			out = append(out, p)
+		}
 	}
 	if empty && out == nil {
 		out = []dialect.Part{{Kind: dialect.Text, Text: []byte(`""`)}}
 	}
 	return out, nil
+}
+
+// joins adds a part of reasoning to the one before it, and reports whether it belongs to
+// that: streams have one in pieces, with the signature in the last.
+func (c *reader) joins(before, p *dialect.Part) bool {
+	if before.Kind != dialect.Reasoning || p.Kind != dialect.Reasoning {
+		return false
+	}
+	a, b := before.Thought, p.Thought
+	if a.Text == nil || !a.Signature.Empty() || !b.Data.Empty() {
+		return false
+	}
+	if b.Text != nil {
+		if c.joined != a { // its text stands in the request so far
+			c.joined, a.Text = a, bytes.Clone(a.Text)
+		}
+		a.Text = append(append(a.Text[:len(a.Text)-1], jsonscan.Inner(b.Text)...), '"')
+	}
+	a.Signature, before.Signature = b.Signature, p.Signature
+	return true
 }
 
 // isEmpty reports whether a part has nothing in it. Streams end with an empty text, and
@@ -117,7 +140,7 @@ func (c *reader) readPart(raw dialect.JSON, n int) (dialect.Part, *llmprovider.E
 		case "thought":
 			thought = dialect.IsTrue(v)
 		case "thoughtSignature":
-			p.Signature = dialect.ReadCarrier(v, Vendor)
+			p.Signature = dialect.ReadBinary(v, Vendor)
 		case "inlineData":
 			data := dialect.CamelString(v, "data")
 			if data == nil {
@@ -156,8 +179,11 @@ func (c *reader) readPart(raw dialect.JSON, n int) (dialect.Part, *llmprovider.E
 		}
 	}
 	switch {
-	case p.Kind == 0 && !p.Signature.Empty(): // state alone
-		p.Kind, p.Thought = dialect.Reasoning, &dialect.Thought{Data: p.Signature}
+	case p.Kind == 0 && !p.Signature.Empty(), p.Kind == dialect.Text && thought && p.Signature.Sealed: // state alone
+		p.Kind, p.Text, p.Thought = dialect.Reasoning, nil, &dialect.Thought{Data: p.Signature}
+		if !p.Signature.Sealed && !p.Signature.From(Vendor) {
+			p.Thought = &dialect.Thought{Signature: p.Signature}
+		}
 	case p.Kind == 0:
 		return p, dialect.Invalid("contents[].parts[]", "a part with its content")
 	case p.Kind == dialect.Text && thought:
@@ -207,21 +233,14 @@ func (c *reader) readCall(p *dialect.Part, v dialect.JSON, n int) {
 		call.Arguments.Object = args
 	}
 	p.Kind, p.Call = dialect.ToolCall, call
-	c.open = append(c.open, call)
+	c.open.add(call)
 }
 
 // readResult finds the call that a result belongs to: by its id, or else the first
 // one of that name without a result.
 func (c *reader) readResult(p *dialect.Part, v dialect.JSON) *llmprovider.Error {
 	id, function := jsonscan.Text(dialect.GetCamel(v, "id")), jsonscan.Text(dialect.GetCamel(v, "name"))
-	var call *dialect.ToolUse
-	for i, open := range c.open {
-		if id != "" && open.ID == id || id == "" && open.Name == function {
-			call = open
-			c.open = append(c.open[:i:i], c.open[i+1:]...)
-			break
-		}
-	}
+	call := c.open.take(id, function)
 	if call == nil {
 		return dialect.Invalid("contents[].parts[].functionResponse.name", "the name of a function that was called before")
 	}

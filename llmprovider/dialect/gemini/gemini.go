@@ -23,6 +23,7 @@ var API = &dialect.API{
 	SignedParts:       true,
 	Arrays:            true,
 	Paths:             paths,
+	CallID:            "contents[].parts[].functionCall.id",
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
 	NewResponseReader: newResponseReader,

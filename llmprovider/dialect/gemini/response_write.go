@@ -35,7 +35,7 @@ type responseWriter struct {
 type call struct {
 	id, name string
 	custom   bool
-	args     []byte // as it stands between the quotes of a JSON string
+	args     []byte // as it is between the quotes of a JSON string
 	sig      []byte
 }
 
@@ -51,7 +51,7 @@ func (w *responseWriter) begin(e *dialect.Event) {
 	c := w.choice(e.Choice)
 	*c = call{id: e.ID, name: e.Name, custom: e.Custom, args: c.args[:0], sig: c.sig[:0]}
 	if !e.Signature.Empty() {
-		c.sig = e.Signature.Append(c.sig, Vendor)
+		c.sig = e.Signature.AppendBinary(c.sig, Vendor)
 	}
 }
 
@@ -83,7 +83,7 @@ func appendText(dst []byte, kind dialect.Kind, text []byte, signature dialect.Ca
 	}
 	if !signature.Empty() {
 		dst = append(dst, `,"thoughtSignature":`...)
-		dst = signature.Append(dst, Vendor)
+		dst = signature.AppendBinary(dst, Vendor)
 	}
 	return append(dst, '}')
 }
@@ -176,7 +176,7 @@ func (w *streamWriter) Append(dst []byte, e *dialect.Event) []byte {
 		w.begin(e)
 		if e.Part == dialect.Reasoning && !e.Data.Empty() {
 			dst = w.candidate(dst)
-			return w.endCandidate(appendText(dst, dialect.Reasoning, nil, e.Data), e.Choice)
+			return w.endCandidate(appendText(dst, dialect.Reasoning, nil, e.Data.Seal()), e.Choice)
 		}
 	case dialect.Delta:
 		c := w.choice(e.Choice)
@@ -259,7 +259,7 @@ func (w *wholeWriter) Append(dst []byte, e *dialect.Event) []byte {
 		w.first = dialect.Event{ID: e.ID, Model: e.Model}
 	case dialect.Open:
 		w.begin(e)
-		c.text, c.sig = c.text[:0], e.Data.Clone()
+		c.text, c.sig = c.text[:0], e.Data.Clone().Seal()
 	case dialect.Delta:
 		if e.Part == dialect.ToolCall {
 			open := w.choice(e.Choice)

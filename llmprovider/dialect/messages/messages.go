@@ -22,6 +22,7 @@ var API = &dialect.API{
 	CountMember:       "input_tokens",
 	CountHead:         "{",
 	Paths:             paths,
+	CallID:            "messages[].content[].id",
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
 	NewResponseReader: newResponseReader,

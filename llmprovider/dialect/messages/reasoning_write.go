@@ -34,7 +34,7 @@ func (w *requestWriter) thinkingBudget(limit int) int {
 	switch {
 	case budget == 0:
 		return 0
-	case w.R.Choice.Mode == dialect.ChoiceAny || w.R.Choice.Mode == dialect.ChoiceNamed: // excluded by the API
+	case w.R.Choice.Mode == dialect.ChoiceAny, w.R.Choice.Mode == dialect.ChoiceNamed, w.lostThought(): // excluded by the API
 		w.R.Loss.Drop(dialect.CEffort)
 		return 0
 	}
@@ -49,6 +49,31 @@ func (w *requestWriter) thinkingBudget(limit int) int {
 		}
 	}
 	return budget
+}
+
+// lostThought reports whether the results of calls come back without the reasoning that
+// led to the calls, as clients do that keep no state. A model that thinks with a budget is
+// then not asked to: the API wants the turn with the calls to begin with reasoning
+// (https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking). Of a row of calls
+// and results, only the first has it.
+func (w *requestWriter) lostThought() bool {
+	called := false
+	for i := len(w.R.Turns) - 1; i >= 0; i-- {
+		t := &w.R.Turns[i]
+		results := false
+		for j := range t.Parts {
+			p := &t.Parts[j]
+			if p.Kind == dialect.Reasoning && (p.Thought.Data.From(Vendor) || p.Thought.Signature.From(Vendor)) {
+				return false
+			}
+			called = called || p.Kind == dialect.ToolCall
+			results = results || p.Kind == dialect.ToolResult
+		}
+		if t.Role == dialect.User && !results {
+			break // what the calls are for
+		}
+	}
+	return called
 }
 
 func (w *requestWriter) thinking(budget int) {

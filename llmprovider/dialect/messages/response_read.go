@@ -140,7 +140,7 @@ func (r *wholeReader) readBlock(block dialect.JSON) {
 			e.Text = jsonscan.AppendEscaped(nil, input)
 		}
 	default:
-		return // a block that nobody asked for
+		return // a block that was not asked for
 	}
 	open.Part = e.Part
 	r.Send(open)

@@ -22,7 +22,16 @@ func (c *reader) readMessages(messages dialect.JSON) *llmprovider.Error {
 	}
 	for m := range jsonscan.Elements(messages) {
 		var t dialect.Turn
-		switch string(jsonscan.Plain(jsonscan.Get(m, "role"))) {
+		var role, content dialect.JSON
+		for name, v := range jsonscan.Members(m) { // once: most of a request is in them
+			switch {
+			case role == nil && jsonscan.NameIs(name, "role"):
+				role = v
+			case content == nil && jsonscan.NameIs(name, "content"):
+				content = v
+			}
+		}
+		switch string(jsonscan.Plain(role)) {
 		case "user":
 			t.Role = dialect.User
 		case "assistant":
@@ -33,7 +42,7 @@ func (c *reader) readMessages(messages dialect.JSON) *llmprovider.Error {
 			return dialect.Invalid("messages[].role", "user, assistant or system")
 		}
 		var err *llmprovider.Error
-		if t.Parts, err = c.readContent(jsonscan.Get(m, "content"), "messages[].content"); err != nil {
+		if t.Parts, err = c.readContent(content, "messages[].content"); err != nil {
 			return err
 		}
 		if t.Role == dialect.Assistant {
@@ -69,7 +78,7 @@ func (c *reader) readContent(content dialect.JSON, field string) ([]dialect.Part
 	return parts, nil
 }
 
-// block is a content block as it stands in the request.
+// block is a content block as it is in the request.
 type block struct {
 	kind                                               []byte
 	text, source, citations, thinking, signature, data dialect.JSON

@@ -143,7 +143,7 @@ func (c *inputReader) readReasoning(item dialect.JSON) {
 	if text == nil {
 		text, t.Summary = joined(jsonscan.Get(item, "summary")), true
 	}
-	if t.Text = text; text != nil {
+	if t.Text = text; !state.Sealed && (text != nil || !state.From(Vendor)) {
 		t.Signature = state
 	} else {
 		t.Data = state

@@ -28,11 +28,8 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 		if target.Stream {
 			w.Out = append(w.Out, `,"stream":true`...)
 		}
-		w.Out = append(w.Out, `,"store":false,"include":["reasoning.encrypted_content"`...)
-		if dialect.IsTrue(r.Settings.LogProbs) {
-			w.Out = append(w.Out, `,"message.output_text.logprobs"`...)
-		}
-		w.Out = append(w.Out, ']')
+		w.Out = append(w.Out, `,"store":false`...)
+		w.include()
 		if err := w.settings(); err != nil {
 			return nil, err
 		}
@@ -44,6 +41,20 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 		return nil, err
 	}
 	return w.Finish(), nil
+}
+
+// include names what a response has besides. A model that does not reason rejects a
+// request for its reasoning.
+func (w *requestWriter) include() {
+	reasons, logProbs := w.Target.Profile.Reasoning != "none", dialect.IsTrue(w.R.Settings.LogProbs)
+	switch {
+	case reasons && logProbs:
+		w.Out = append(w.Out, `,"include":["reasoning.encrypted_content","message.output_text.logprobs"]`...)
+	case reasons:
+		w.Out = append(w.Out, `,"include":["reasoning.encrypted_content"]`...)
+	case logProbs:
+		w.Out = append(w.Out, `,"include":["message.output_text.logprobs"]`...)
+	}
 }
 
 func (w *requestWriter) settings() *llmprovider.Error {
@@ -85,6 +96,10 @@ func (w *requestWriter) reasoning() {
 	effort, _ := w.ProfileEffort(w.Effort())
 	asked, _ := w.Thinks()
 	if effort == "" && !asked {
+		return
+	}
+	if w.Target.Profile.Reasoning == "none" {
+		w.R.Loss.Drop(dialect.CEffort)
 		return
 	}
 	w.Out = append(w.Out, `,"reasoning":{`...)

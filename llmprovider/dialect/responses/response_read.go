@@ -6,6 +6,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
 )
 
 // newResponseReader implements dialect.API.
@@ -50,7 +51,7 @@ func (r *responseReader) finish(response dialect.JSON) {
 		return
 	}
 	r.Send(e)
-	r.usage.ReadUsage(jsonscan.Get(response, "usage"))
+	tap.ReadUsage(&r.usage, jsonscan.Get(response, "usage"))
 	r.Usage(&r.usage)
 	r.End()
 }

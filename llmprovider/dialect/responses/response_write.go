@@ -98,7 +98,7 @@ func (w *responseWriter) begin(e *dialect.Event) {
 	}
 	i.id = prefix + w.id + "_" + strconv.Itoa(w.count)
 	if !e.Data.Empty() {
-		i.state = e.Data.Append(i.state, Vendor)
+		i.state = e.Data.Seal().Append(i.state, Vendor)
 	}
 }
 

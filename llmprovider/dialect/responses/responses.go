@@ -18,6 +18,7 @@ var API = &dialect.API{
 	CountMember:       "input_tokens",
 	CountHead:         `{"object":"response.input_tokens",`,
 	Paths:             paths,
+	CallID:            "input[].call_id",
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
 	NewResponseReader: newResponseReader,

@@ -8,6 +8,7 @@ package limithttp
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,11 +18,13 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/limit/estimate"
 )
 
 // Filter admits requests that all limits have room for.
 type Filter struct {
 	set      *limit.Set
+	store    limit.Store
 	engine   *limit.Engine
 	matchers []caddyhttp.MatcherSets // by the index of the limit, nil for none
 	cost     bool                    // some limit is one of money
@@ -41,7 +44,8 @@ func New(ctx caddy.Context, c *limit.Config, e *limit.Engine) (*Filter, error) {
 		if len(d.MatcherSetsRaw) == 0 {
 			continue
 		}
-		loaded, err := ctx.LoadModule(d, "MatcherSetsRaw")
+		loading := *d // which loses them by it, and the set is to know that there are some
+		loaded, err := ctx.LoadModule(&loading, "MatcherSetsRaw")
 		if err == nil {
 			err = f.matchers[i].FromInterface(loaded)
 		}
@@ -53,7 +57,7 @@ func New(ctx caddy.Context, c *limit.Config, e *limit.Engine) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.set = e.Compile(c, store.Shared())
+	f.store, f.set = store, e.Compile(c, store.Shared())
 	f.cost = f.set.HasCost()
 	f.set.Use(store.Storage(ctx), f.logger)
 	return f, nil
@@ -61,6 +65,12 @@ func New(ctx caddy.Context, c *limit.Config, e *limit.Engine) (*Filter, error) {
 
 // Set is the limits.
 func (f *Filter) Set() *limit.Set { return f.set }
+
+// Holds reports whether the configured store can hold the limits; the error says what it
+// cannot.
+func (f *Filter) Holds(limits []*limit.Definition) error {
+	return limit.Holds(f.store, limits)
+}
 
 // Close gives the limits back. Requests in flight still settle.
 func (f *Filter) Close() { f.set.Close() }
@@ -74,7 +84,7 @@ func (f *Filter) Begin(ctx context.Context, c *filter.Call) (filter.Step, *llmpr
 	if s.r != nil {
 		return s, refused
 	}
-	if refused != nil && s.refused.OfTarget {
+	if s.refused != nil && s.refused.OfTarget {
 		return s, refused
 	}
 	return nil, refused
@@ -84,16 +94,20 @@ func (f *Filter) Begin(ctx context.Context, c *filter.Call) (filter.Step, *llmpr
 func (s *step) request() *limit.Request {
 	c, f, t := s.call, s.f, &s.target
 	req := limit.Request{
-		Subject: &s.subject, Rule: c.Rule, Provider: t.Provider, Model: t.Model, Tier: c.Client.Limit, Stream: c.Stream,
+		Subject: &s.subject, Rule: c.Rule, Route: limit.Object(c.Route), Gateway: c.Gateway, Provider: t.Provider, Model: t.Model, Tier: c.Client.Limit, Stream: c.Stream,
 		Output: s.prompt.Output, Choices: s.prompt.Choices,
 	}
-	if f.cost {
+	switch {
+	case !f.cost:
+	case c.Inbound.Endpoint.Operation == llmprovider.StoredResponse:
+		req.Price = new(limit.Price) // it was paid for when it was made
+	default:
 		req.Price = priceOf(t.Cost)
 	}
 	if req.NoOutput = !hasOutput(c.Inbound.Endpoint.Operation); req.NoOutput {
 		req.Stream = false
 	}
-	req.Typical, req.Strict = f.engine.Estimate(s.prompt, t.Model)
+	req.Typical, req.Strict = f.engine.Ratios.Estimate(s.prompt, t.Model)
 	return &req
 }
 
@@ -106,8 +120,11 @@ func (s *step) reserve(ctx context.Context) *llmprovider.Error {
 		s.writeHeaders()
 		s.log()
 	}
+	var unwatched *llmprovider.Error
 	if refused == nil && s.subject.err == nil && r.Any() {
-		return nil
+		if unwatched = s.background(r); unwatched == nil {
+			return nil
+		}
 	}
 	r.End()
 	s.r = nil
@@ -118,22 +135,41 @@ func (s *step) reserve(ctx context.Context) *llmprovider.Error {
 	case refused != nil:
 		return s.errorOf(refused)
 	}
-	return nil
+	return unwatched
+}
+
+// background returns the error for a request whose usage would not be known when its
+// response ends, if a limit counts that.
+func (s *step) background(r *limit.Reservation) *llmprovider.Error {
+	if !s.call.Inbound.Background() {
+		return nil
+	}
+	least, counts := r.Least(limit.UnitTokens, limit.UnitInput, limit.UnitOutput, limit.UnitCost)
+	if !counts {
+		return nil
+	}
+	return &llmprovider.Error{
+		Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: codeBackground, Param: "background",
+		Message: fmt.Sprintf("what a response in the background uses cannot be held to the limit %q; send the request without background, with \"stream\": true for a long one", least.Limit),
+	}
 }
 
 // promptOf reads what the request's body tells of what it will use.
-func promptOf(c *filter.Call) limit.Prompt {
-	if c.Inbound.IsJSON() {
-		return limit.ReadPrompt(c.Inbound.Body())
+func promptOf(c *filter.Call) estimate.Prompt {
+	switch {
+	case c.Inbound.IsJSON():
+		return estimate.Read(c.Inbound.Body())
+	case c.Inbound.Endpoint.Operation == llmprovider.StoredResponse:
+		return estimate.Prompt{Choices: 1}
 	}
-	return limit.Prompt{Size: int64(len(c.Inbound.Body())), Media: 1, Choices: 1} // a form with a file
+	return estimate.Prompt{Size: int64(len(c.Inbound.Body())), Media: 1, Choices: 1} // a form with a file
 }
 
 // hasOutput reports whether responses of the operation have output tokens.
 func hasOutput(o llmprovider.Operation) bool {
 	switch o {
 	case llmprovider.Embeddings, llmprovider.Rerank, llmprovider.Moderations, llmprovider.Tokenize, llmprovider.Score, llmprovider.Classify,
-		llmprovider.Pooling, llmprovider.CountTokens:
+		llmprovider.Pooling, llmprovider.CountTokens, llmprovider.StoredResponse:
 		return false
 	}
 	return true

@@ -20,6 +20,7 @@ const (
 	codeUnavailable = "limits_unavailable"
 	codeNoPrice     = "no_price"
 	codeNoKey       = "limit_key_missing"
+	codeBackground  = "background_unlimited"
 )
 
 // noRetry keeps SDKs from trying again: openai-node, openai-python, openai-go and
@@ -49,7 +50,10 @@ func (s *step) errorOf(r *limit.Refusal) *llmprovider.Error {
 		e.Type, e.Code = codeBudget, codeBudget
 	}
 	unit := s.unitName(r.Unit)
-	what := fmt.Sprintf("%s %s per %s", r.Unit.Format(r.Amount), unit, r.Window)
+	what := fmt.Sprintf("%s %s per %s", r.Unit.Format(r.Rate), unit, r.Window)
+	if r.Rate != r.Amount {
+		what += fmt.Sprintf(", at most %s at once,", r.Unit.Format(r.Amount))
+	}
 	switch {
 	case r.Reason == limit.ReasonTooLarge:
 		e.Header["X-Should-Retry"] = noRetry

@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/limit/estimate"
 )
 
 // step is one request that limits apply to.
@@ -17,7 +18,7 @@ type step struct {
 	f        *Filter
 	call     *filter.Call
 	subject  subject
-	prompt   limit.Prompt
+	prompt   estimate.Prompt
 	target   filter.Target      // that the request is sent to
 	r        *limit.Reservation // nil as long as no target has room
 	refused  *limit.Refusal     // of the last try
@@ -27,7 +28,7 @@ type step struct {
 	cost     uint64            // of these
 	headers  []string          // that were written
 	logged   *logged
-	produced limit.Produced
+	produced estimate.Produced
 	begun    bool // a response that is no error has
 	stream   bool // and is a stream
 }
@@ -132,7 +133,7 @@ func (s *step) charge(o *filter.Outcome, failed bool) {
 		u.Output = s.produced.Tokens()
 	}
 	if how == limit.Metered {
-		s.f.engine.Learn(s.prompt, o.Model, u.Input)
+		s.f.engine.Ratios.Learn(s.prompt, o.Model, u.Input)
 	}
 	s.r.Charge(how, u)
 }

@@ -28,7 +28,7 @@ func (s *subject) Value(k limit.Key) string {
 		}
 		if c.Client.Principal == "" {
 			s.f.nobody.Do(func() {
-				s.f.logger.Warn("limit keyed by client met a request without one; such requests are counted together. Put llm_keys or llm_authz before llm_route, or write require after the key")
+				s.f.logger.Warn("limit keyed by client got a request without one; such requests share one counter. Put llm_keys or llm_authz before llm_route, or write require after the key")
 			})
 		}
 		return c.Client.Principal
@@ -54,7 +54,7 @@ func (s *subject) Value(k limit.Key) string {
 		return ""
 	case c.Client.Claim == nil:
 		s.f.noToken.Do(func() {
-			s.f.logger.Warn("limit keyed by claim met a request without a verified token; such requests are counted together. Put llm_authz before llm_route, or write require after the key")
+			s.f.logger.Warn("limit keyed by claim got a request without a verified token; such requests share one counter. Put llm_authz before llm_route, or write require after the key")
 		})
 		return ""
 	}
@@ -83,7 +83,7 @@ func (s *subject) Matches(i int) bool {
 func (s *subject) refusal() *llmprovider.Error {
 	return &llmprovider.Error{
 		Status: http.StatusInternalServerError, Type: llmprovider.TypeServer, Code: "matcher_failed",
-		Message: "the gateway could not decide which limits hold for the request; its operator finds the reason in the log", Cause: s.err,
+		Message: "the gateway could not decide which limits hold for the request; its operator can find the reason in the log", Cause: s.err,
 	}
 }
 

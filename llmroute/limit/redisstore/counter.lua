@@ -1,4 +1,4 @@
--- One move on one counter: see limit.Call and limit.Reply for what the numbers mean.
+-- One move on one counter: see grant.Call and grant.Reply for what the numbers mean.
 --
 -- A counter is a hash: gen, its generation; total, the units granted to all holders;
 -- h:HOLDER, "granted seq time" of each. Of a bucket, level is what it holds, and rest

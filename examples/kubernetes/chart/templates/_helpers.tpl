@@ -79,6 +79,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 		{{- if .Values.accessLog }}
 		access_log
 		{{- end }}
+		{{- with .Values.limits }}
+		limits {
+{{ regexReplaceAll "(?m)^(.)" (trim .) "\t\t\t${1}" }}
+		}
+		{{- end }}
 	}
 	{{- with .Values.globalOptions }}
 {{ regexReplaceAll "(?m)^(.)" (trim .) "\t${1}" }}

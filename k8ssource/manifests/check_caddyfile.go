@@ -1,0 +1,134 @@
+package manifests
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+)
+
+// reasonNeverUsed is that of a definition that no rule uses.
+const reasonNeverUsed = "NeverUsed"
+
+// isCaddyfile reports whether a path is that of a Caddyfile, by its name as Caddy's own commands
+// do.
+func isCaddyfile(path string) bool {
+	name := filepath.Base(path)
+	return strings.HasPrefix(name, "Caddyfile") || strings.HasSuffix(name, ".caddyfile")
+}
+
+// definitions are what an llm app defines for rules to use.
+type definitions struct {
+	Guards map[string]struct {
+		Everything bool `json:"everything"`
+	} `json:"guards"`
+	Prompts map[string]any  `json:"prompts"`
+	Cache   json.RawMessage `json:"cache"`
+	Source  json.RawMessage `json:"source"`
+}
+
+// usedBy are the names of the rules that use a definition, by its kind and name.
+type usedBy map[[2]string][]string
+
+func (u usedBy) add(kind, name, rule string) {
+	at := [2]string{kind, name}
+	if !slices.Contains(u[at], rule) {
+		u[at] = append(u[at], rule)
+	}
+}
+
+// find adds what the rules of all llm_route handlers in a configuration use.
+func (u usedBy) find(config any) {
+	switch v := config.(type) {
+	case []any:
+		for _, each := range v {
+			u.find(each)
+		}
+	case map[string]any:
+		for _, each := range v {
+			u.find(each)
+		}
+		rules, _ := v["rules"].([]any)
+		if v["handler"] != "llm_route" {
+			return
+		}
+		for _, each := range rules {
+			rule, _ := each.(map[string]any)
+			name, _ := rule["name"].(string)
+			if name = "rule " + name; name == "rule " {
+				name = "a rule without a name"
+			}
+			for _, kind := range []string{"guards", "prompts"} {
+				list, _ := rule[kind].([]any)
+				for _, used := range list {
+					u.add(kind, fmt.Sprint(used), name)
+				}
+			}
+			if rule["cache"] != nil {
+				u.add("cache", "", name)
+			}
+		}
+	}
+}
+
+// checkCaddyfile says of each guard and prompt, and of the cache, that a Caddyfile defines, which
+// rules use it. One that no rule uses is an error, after all is said.
+func checkCaddyfile(out io.Writer, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading a Caddyfile: %w", err)
+	}
+	adapter := caddyconfig.GetAdapter("caddyfile")
+	if adapter == nil {
+		return errors.New("this build cannot read Caddyfiles; check the file with a build that can")
+	}
+	data, _, err := adapter.Adapt(text, map[string]any{"filename": path})
+	if err != nil {
+		return err
+	}
+	var config struct {
+		Apps struct {
+			LLM definitions `json:"llm"`
+		} `json:"apps"`
+	}
+	var all any
+	if err := errors.Join(json.Unmarshal(data, &config), json.Unmarshal(data, &all)); err != nil {
+		return fmt.Errorf("%s: reading the configuration: %w", path, err)
+	}
+	used := make(usedBy)
+	used.find(all)
+	app, unused := &config.Apps.LLM, 0
+	say := func(what, does string, rules []string, never string) {
+		if len(rules) == 0 {
+			unused++
+			fmt.Fprintf(out, "%s: %s: warning: %s: %s\n", path, what, reasonNeverUsed, never)
+			return
+		}
+		slices.Sort(rules)
+		fmt.Fprintf(out, "%s: %s: %s %s\n", path, what, does, strings.Join(rules, ", "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(app.Guards)) {
+		rules := used[[2]string{"guards", name}]
+		if app.Guards[name].Everything {
+			rules = []string{"everything"}
+		}
+		say("guard "+name, "looks at requests by", rules, "no rule names it, so it looks at no requests; write guards "+name+" in a rule, or everything in the guard")
+	}
+	for _, name := range slices.Sorted(maps.Keys(app.Prompts)) {
+		say("prompt "+name, "is added to requests by", used[[2]string{"prompts", name}], "no rule names it, so it is added to no requests; write prompt "+name+" in a rule")
+	}
+	if rules := used[[2]string{"cache", ""}]; app.Cache != nil && (len(rules) > 0 || app.Source == nil) { // objects of a source may use it
+		say("cache", "keeps responses to requests by", rules, "no rule uses it, so it keeps no responses; write cache in a rule")
+	}
+	if unused > 0 {
+		return fmt.Errorf("%s: definitions that are never used: %d", path, unused)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package guard
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/tap"
+	"github.com/caddy-llm/gateway/llmroute/filter"
+)
+
+// TestManyMatchesOfAResponse has many matches come in all ways in which a response may bring
+// them. Work that grows with the square of their number takes minutes.
+func TestManyMatchesOfAResponse(t *testing.T) {
+	const n = 100_000
+	masks := strings.Repeat("[EMAIL_1] a@b.cc ", n)
+	for name, response := range map[string]struct {
+		contentType string
+		pieces      []string
+	}{
+		"document":           {"application/json", []string{`{"choices":[{"message":{"content":"` + masks + `"}}]}`}},
+		"one event":          {eventStream, []string{chatChunk(`"` + masks + `"`), "data: [DONE]\n\n"}},
+		"arguments, one":     {eventStream, []string{argumentsChunk(`{\"a\":\"` + masks + `\"}`), "data: [DONE]\n\n"}},
+		"many events":        {eventStream, append(repeated(chatChunk(`"[EMAIL_1] a@b.cc "`), n/4), "data: [DONE]\n\n")},
+		"arguments, in many": {eventStream, append(repeated(argumentsChunk(`{\"a\":\"[EMAIL_1] a@b.cc`+strings.Repeat(" ", 120)), n/2), "data: [DONE]\n\n")},
+	} {
+		for _, how := range []OnResponse{{Stream: StreamWhole}, {Stream: StreamWindow, Window: MaxWindow}} {
+			t.Run(name+", "+how.Stream, func(t *testing.T) {
+				began := time.Now()
+				got, refused, _ := respond(t, &Definition{Mask: []Pattern{{Builtin: "email"}}, Restore: true, OnRequest: true, OnResponse: &how},
+					`{"messages":[{"role":"user","content":"me@example.org"}]}`, response.contentType, response.pieces...)
+				if refused != nil {
+					t.Fatal(refused)
+				}
+				if strings.Contains(got, "a@b.cc") || strings.Contains(got, "EMAIL_1") || !strings.Contains(got, "me@example.org") {
+					t.Error("the response is not masked, or what was masked is not put back")
+				}
+				if took := time.Since(began); took > 12*time.Second {
+					t.Errorf("it took %v", took)
+				} else {
+					t.Log(took)
+				}
+			})
+		}
+	}
+}
+
+func repeated(piece string, n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = piece
+	}
+	return out
+}
+
+func argumentsChunk(piece string) string {
+	return `data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"` + piece + `"}}]}}]}` + "\n\n"
+}
+
+// TestEndlessEvent holds that a guard which only logs does not keep an event for ever that
+// is longer than it looks at.
+func TestEndlessEvent(t *testing.T) {
+	f, err := New(map[string]*Definition{"g": {Deny: []Pattern{{Regex: "zebra"}}, Log: true, OnResponse: &OnResponse{Stream: StreamWhole}}}, zap.NewNop(),
+		func(string, string, Action, string) {}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step, _ := f.Begin(context.Background(), &filter.Call{Inbound: inbound(t, chatPath, noRequest), Guards: []string{"g"}})
+	reader := step.Reader(tap.Plain())
+	reader.Head(&llmprovider.Head{Status: 200, Header: http.Header{}, Stream: true})
+	passed, sent := 0, 0
+	pass := func(p []byte) error { passed += len(p); return nil }
+	for _, piece := range append([]string{`data: {"a":"`}, append(repeated(strings.Repeat("x", 1<<20), 3*maxHeld>>20), `"}`+"\n\n", chatChunk(`"more"`), "data: [DONE]\n\n")...) {
+		if err := reader.Write([]byte(piece), pass); err != nil {
+			t.Fatal(err)
+		}
+		if sent += len(piece); sent-passed > maxHeld+len(piece) {
+			t.Fatalf("%d bytes are held", sent-passed)
+		}
+	}
+	if err := reader.Finish(pass); err != nil || passed != sent {
+		t.Errorf("%d of %d bytes: %v", passed, sent, err)
+	}
+}

@@ -1,0 +1,96 @@
+package llmroute
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// TestWarningsOfLimits holds which limits are reported at the start since they cannot work as they are written.
+func TestWarningsOfLimits(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	keys := writeKeys(t, keyLine("alice", aliceKey))
+	const (
+		countsBy = "limit counts by what no authentication supplies"
+		noModel  = "limit names a model that no request is sent with"
+		noPrice  = "limit of cost names a model without a price"
+		byKeys   = `llm_keys {"file":%q}`
+		byTokens = `llm_authz {"jwt":[{"issuer":"i","jwks_uri":"http://127.0.0.1:1/keys"}]}`
+		byName   = `llm_authz {"policies":[{"name":"a","action":"ALLOW"}]}`
+		fixed    = `"config":{"model":"m-1"}`
+		cost     = `"amounts":[{"unit":"cost","amount":1,"window":"day"}]`
+		count    = `"concurrent":1`
+	)
+	for _, test := range []struct {
+		limit, provider, rule, handlers, app string
+		want                                 []string
+	}{
+		{limit: `"key":["client"],` + count, want: []string{countsBy + " client"}},
+		{limit: `"key":["client","claim team","claim a.b"],` + count, handlers: fmt.Sprintf(byKeys, keys), want: []string{countsBy + " claim a.b", countsBy + " claim team"}},
+		{limit: `"key":["client","claim team"],` + count, handlers: byTokens},
+		{limit: `"key":["client"],` + count, handlers: byName, want: []string{countsBy + " client"}},
+		{limit: `"key":["client"],` + count, app: fmt.Sprintf(`,"keys":{"file":%q}`, keys)},
+		{limit: `"key":["ip","header A","provider","model","rule"],` + count},
+		{limit: `"key":["workload","namespace"],` + count, want: []string{"limit counts by what the gateway does not know namespace", "limit counts by what the gateway does not know workload"}},
+		{limit: `"key":["workload"],` + count, app: `,"identity":{"workload":"w"}`},
+		{limit: `"models":["n*"],"rules":["nowhere"],` + count, provider: fixed, want: []string{"limit names a rule that does not exist nowhere"}},
+		{limit: `"rules":["here","nowhere"],` + count, want: []string{"limit names a rule that does not exist nowhere"}},
+		{limit: `"models":["m-*","m-1","n*"],` + count, provider: fixed, want: []string{noModel + " n*"}},
+		{limit: `"models":["m-1","m-2"],` + count, provider: fixed, rule: `"model":"m-2"`, want: []string{noModel + " m-1"}},
+		{limit: `"models":["n*"],` + count},
+		{limit: `"models":["n*"],"providers":["p"],` + count, provider: fixed, want: []string{noModel + " n*"}},
+		{limit: `"models":["m1","n*","n1"],` + cost, app: "prices", want: []string{noPrice + " n1"}},
+		{limit: `"models":["n1"],` + count, app: "prices"},
+	} {
+		app := limited(t, `{"name":"l",`+test.limit+`}`, "p", u.provider(test.provider))
+		if test.app == "prices" {
+			app = priced(t, app)
+		} else {
+			app = strings.TrimSuffix(app, "}") + test.app + "}"
+		}
+		ctx, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}, AppsRaw: caddy.ModuleMap{"llm": json.RawMessage(app)}})
+		if err != nil {
+			t.Fatalf("%s: %v", test.limit, err)
+		}
+		rule := ""
+		if test.rule != "" {
+			rule = "," + test.rule
+		}
+		handlers := []string{`llm_route {"rules":[{"name":"here","backends":[{"provider":"p"` + rule + `}]}]}`}
+		if test.handlers != "" {
+			handlers = append(handlers, test.handlers)
+		}
+		for _, h := range handlers {
+			name, config, _ := strings.Cut(h, " ")
+			if _, err := ctx.LoadModuleByID("http.handlers."+name, json.RawMessage(config)); err != nil {
+				t.Fatalf("%s: %v", h, err)
+			}
+		}
+		module, err := ctx.App("llm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := module.(*App)
+		a.snapshot() // as Start does
+		warned := slices.Sorted(maps.Keys(a.limits.warned))
+		if len(warned) != len(test.want) {
+			t.Errorf("%s with %s %s: warnings %q, want %q", test.limit, filepath.Base(test.handlers), test.provider, warned, test.want)
+			continue
+		}
+		for i, want := range test.want {
+			at := strings.LastIndex(want, " ")
+			if strings.Contains(want, "claim ") {
+				at = strings.LastIndex(want, " claim")
+			}
+			if !strings.HasPrefix(warned[i], want[:at]) || !strings.HasSuffix(warned[i], want[at:]) {
+				t.Errorf("%s: warning %q, want %q", test.limit, warned[i], want)
+			}
+		}
+	}
+}

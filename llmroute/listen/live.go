@@ -1,0 +1,114 @@
+package listen
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/internal/host"
+)
+
+// MeshTable is the table of what sources say for no gateway in particular.
+const MeshTable = "mesh"
+
+// Live is a listener in a snapshot.
+type Live struct {
+	*Listener
+	host.Index[Server]
+
+	// The ports that clients know the servers of a host by, first that of the server
+	// which takes requests. There are several if servers with different ports share
+	// the address and have the same host.
+	ports host.Index[[]int]
+
+	// Whether policies hold for requests to it: those of a sidecar are its own
+	// application's.
+	Governs bool
+}
+
+// NewLive returns a listener without servers.
+func NewLive(l *Listener) *Live {
+	own := *l
+	own.Servers = nil
+	return &Live{Listener: &own, Index: host.NewIndex[Server](len(l.Servers)), ports: host.NewIndex[[]int](len(l.Servers))}
+}
+
+// Expect adds names of headers that routes match by.
+func (l *Live) Expect(headers []string) { l.Headers = union(l.Headers, headers) }
+
+// AddServer adds a server. port is that of its listener as clients know it, 0 for
+// that of the address. governed reports whether the source's policies hold for a
+// table; nil for none.
+func (l *Live) AddServer(server *Server, port int, governed func(table string) bool) {
+	l.Servers = append(l.Servers, server)
+	l.Governs = l.Governs || server.Gateway != "" && server.Gateway != MeshTable || governed != nil && governed(server.Table)
+	port = cmp.Or(server.Port, port, addressPort(l.Address))
+	for _, name := range server.Hosts {
+		l.Add(name, server)
+		if port == 0 {
+			continue
+		}
+		ports := l.ports.Get(name)
+		if ports == nil {
+			ports = new([]int)
+			l.ports.Add(name, ports)
+		}
+		if !slices.Contains(*ports, port) {
+			*ports = append(*ports, port)
+		}
+	}
+}
+
+// PortsOf returns the ports that clients know the servers of a request's host by,
+// none if that is the port which the request came in at.
+func (l *Live) PortsOf(sent string) []int {
+	if ports := l.ports.Find(sent); ports != nil {
+		return *ports
+	}
+	if l.Port != 0 {
+		return []int{l.Port}
+	}
+	return nil
+}
+
+// addressPort returns the port of an address, 0 if it has none or several.
+func addressPort(address string) int {
+	a, err := caddy.ParseNetworkAddress(address)
+	if err != nil || a.IsUnixNetwork() || a.PortRangeSize() != 1 {
+		return 0
+	}
+	return int(a.StartPort)
+}
+
+// PortsOf returns the ports that policies compare for a request to a host at one of
+// the listeners. port is the one that the client calls: that of a server as clients
+// know it, or else that of an address. Where nothing listens, it is the only one.
+func PortsOf(listeners []*Listener, host string, port int) []int {
+	address := ""
+	for _, l := range listeners {
+		for _, server := range l.Servers {
+			if address == "" && cmp.Or(server.Port, l.Port) == port {
+				address = l.Address
+			}
+		}
+	}
+	var live *Live
+	for _, l := range listeners {
+		if l.Address != address && (address != "" || addressPort(l.Address) != port) {
+			continue
+		}
+		if live == nil {
+			live = NewLive(l)
+		}
+		for _, server := range l.Servers {
+			live.AddServer(server, l.Port, nil)
+		}
+	}
+	if live != nil {
+		if ports := live.PortsOf(host); ports != nil {
+			return ports
+		}
+	}
+	return []int{port}
+}

@@ -1,0 +1,61 @@
+package llmroute
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-llm/gateway/llmroute/prompt"
+)
+
+// provisionPrompts makes a filter of the prompts of the configuration.
+func (a *App) provisionPrompts() error {
+	for _, name := range slices.Sorted(maps.Keys(a.Prompts)) {
+		if err := prompt.Check(name, a.Prompts[name]); err != nil {
+			return err
+		}
+	}
+	var err error
+	a.prompts, err = prompt.New(a.Prompts)
+	return err
+}
+
+// promptsWith returns the filter for the prompts of the configuration and those of a state,
+// which may be nil. It is that of old where nothing changed.
+func (a *App) promptsWith(old *snapshot, state *State) *prompt.Filter {
+	if state == nil || len(state.Prompts) == 0 {
+		return a.prompts
+	}
+	if old != nil && old.state != nil && reflect.DeepEqual(old.state.Prompts, state.Prompts) {
+		return old.chains.prompts
+	}
+	f, failed := a.prompts.With(state.Prompts)
+	for _, name := range slices.Sorted(maps.Keys(failed)) {
+		a.logger.Error("prompt unusable; its requests get 503", zap.String("prompt", name), zap.Error(failed[name]))
+	}
+	return f
+}
+
+// checkFilters reports whether a rule names guards or prompts that do not exist, and gives
+// it the cache that it wants.
+func (a *App) checkFilters(rule *Rule) error {
+	if err := a.checkGuards(rule); err != nil {
+		return err
+	}
+	if rule.Cache != nil {
+		rule.cache = a.cacheOf(rule)
+	}
+	return a.prompts.CheckNames(rule.Prompts)
+}
+
+// warnOfPrompts logs which prompts no rule names, once all handlers are known.
+func (a *App) warnOfPrompts() {
+	used := a.namedByRules(func(r *Rule) []string { return r.Prompts })
+	for _, name := range slices.Sorted(maps.Keys(a.Prompts)) {
+		if !used[name] {
+			a.logger.Warn("prompt is unused: no rule names it; add prompt NAME to a rule", zap.String("prompt", name))
+		}
+	}
+}

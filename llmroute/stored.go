@@ -1,0 +1,106 @@
+package llmroute
+
+import (
+	"hash/maphash"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+)
+
+// checkStored returns the error for a request that refers to what a provider has stored
+// and could be sent to another one, or nil. The request's body has been read.
+func (x *exchange) checkStored() *llmprovider.Error {
+	if !x.severalProviders() {
+		return nil
+	}
+	what, param := "stored responses are", ""
+	if x.in.Endpoint.Operation != llmprovider.StoredResponse {
+		if param = x.in.StoredState(); param == "" {
+			return nil
+		}
+		what = param + " is"
+	}
+	return &llmprovider.Error{
+		Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "stored_state_of_several_providers", Param: param,
+		Message: what + " kept by the provider that made the response, and the gateway has several providers for this request; " +
+			"send the whole conversation instead, or have the gateway's operator make a rule with one provider for it",
+	}
+}
+
+// guardStored has all guards look at a stored response that are for the provider by rules of
+// the request's host: which of them it was made by is not known, and those that match by
+// model would not take a request that names none.
+func (x *exchange) guardStored() {
+	rules, targets, _ := x.lookup() // it had no error a moment ago
+	guards := x.rule.Guards
+	for i, rule := range rules {
+		if !slices.ContainsFunc(targets[i], func(t target) bool { return t.provider == x.targets[0].provider }) {
+			continue
+		}
+		for _, name := range rule.Guards {
+			if !slices.Contains(guards, name) {
+				guards = append(guards[:len(guards):len(guards)], name)
+			}
+		}
+	}
+	if len(guards) > len(x.rule.Guards) {
+		rule := *x.rule
+		rule.Guards = guards
+		x.rule = &rule
+	}
+}
+
+// severalProviders reports whether the rule has backends of more than one provider.
+func (x *exchange) severalProviders() bool {
+	for i := range x.targets {
+		if x.targets[i].provider != x.targets[0].provider {
+			return true
+		}
+	}
+	return false
+}
+
+// usageOfStored reports whether the usage of a stored response is still to be counted:
+// that of others was when they were made. Of a response that was made in the background
+// it is told whenever it is fetched, and is counted once.
+func (x *exchange) usageOfStored(u *llmprovider.Usage) bool {
+	id, _, _ := strings.Cut(strings.TrimPrefix(x.in.Endpoint.Suffix, llmprovider.ResponsesSuffix+"/"), "/")
+	return u.Known && u.Background && x.provider.state.fetched.add(id)
+}
+
+// maxFetched bounds how many IDs of fetched responses are remembered.
+const maxFetched = 4096
+
+// fetchedIDs remembers the responses that were fetched last.
+type fetchedIDs struct {
+	mu   sync.Mutex
+	seed maphash.Seed
+	has  map[uint64]struct{}
+	ring []uint64
+	next int
+}
+
+// add remembers a response, and reports whether it was not remembered before.
+func (f *fetchedIDs) add(response string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.has == nil {
+		f.seed, f.has = maphash.MakeSeed(), make(map[uint64]struct{})
+	}
+	id := maphash.String(f.seed, response)
+	if _, old := f.has[id]; old {
+		return false
+	}
+	f.has[id] = struct{}{}
+	if len(f.ring) < maxFetched {
+		f.ring = append(f.ring, id)
+		return true
+	}
+	delete(f.has, f.ring[f.next])
+	f.ring[f.next] = id
+	f.next = (f.next + 1) % maxFetched
+	return true
+}
