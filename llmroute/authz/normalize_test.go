@@ -179,6 +179,8 @@ func FuzzTexts(f *testing.F) {
 func FuzzRequestPrincipal(f *testing.F) {
 	f.Add("iss/sub", "iss", "sub")
 	f.Add("https://iss/*", "https://iss", "s")
+	f.Add("https:/*", "https://iss", "s")
+	f.Add("/*", "/", "0")
 	f.Add("*/s", "i", "s")
 	f.Add("*", "i", "")
 	f.Fuzz(func(t *testing.T, value, issuer, subject string) {

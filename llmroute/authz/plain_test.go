@@ -215,8 +215,12 @@ func principalMatches(value, issuer, subject string, every bool) bool {
 		return true
 	case isSuffix && !every:
 		return strings.HasSuffix(joined, end)
+	case isPrefix && !every:
+		return strings.HasPrefix(joined, begin)
 	case isSuffix && !strings.Contains(end, "/"):
 		return strings.HasSuffix(subject, end)
+	case isPrefix && begin == issuer:
+		return true
 	case isPrefix && !isSuffix && !strings.Contains(strings.Replace(begin, "://", "", 1), "/"):
 		return strings.HasPrefix(issuer, begin) || strings.HasPrefix(joined, begin) && begin[:len(begin)-len(strings.TrimPrefix(begin, issuer))] == issuer
 	case !isPrefix && !isSuffix:
