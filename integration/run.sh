@@ -180,6 +180,9 @@ step_integration() {
   go test -count=1 -p=1 -timeout 30m $(packages /integration | grep -v /integration/kubernetes) "${flags[@]}"
   # The benchmark still works, and gets the responses it should.
   go run ./integration/bench -quick -binary "$LLM_TEST_BINARY" -cases 'c16|c64'
+  # Stores are Valkey servers, too.
+  REDIS_SERVER=valkey-server go test -count=1 -p=1 -timeout 30m -run 'Redis|Script|^TestStore$|Purges|Shared|StoppedGivesBack' \
+    ./llmroute/limit ./llmroute/cache/redisstore ./integration/limits ./integration/cache "${flags[@]}"
   # Sidecars are built smaller, too, without the Kubernetes source.
   go build -o "$tmp/sidecar" ./cmd/caddy/sidecar
   LLM_TEST_BINARY=$tmp/sidecar go test -count=1 -timeout 30m -skip '^TestFromTheCluster$' ./integration/sidecar "${flags[@]}"

@@ -1,13 +1,17 @@
-// Package redisserver runs Redis servers for tests.
+// Package redisserver runs Redis servers for tests, or Valkey's: the program that
+// REDIS_SERVER names, redis-server by default.
 package redisserver
 
 import (
+	"cmp"
 	"net"
 	"os"
 	"os/exec"
 	"testing"
 	"time"
 )
+
+var program = cmp.Or(os.Getenv("REDIS_SERVER"), "redis-server")
 
 // Server is a server of the test's own, at a free port. It keeps that port and its data, as far as it stores
 // any, when it is started again.
@@ -30,8 +34,8 @@ func New(t testing.TB, args ...string) *Server {
 // start starts a server with the arguments for an address.
 func start(t testing.TB, args func(host, port string) []string) *Server {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		const missing = "redis-server not found; install Debian's package redis-server"
+	if _, err := exec.LookPath(program); err != nil {
+		missing := program + " not found; install Debian's package " + program
 		if os.Getenv("CI") != "" {
 			t.Fatal(missing)
 		}
@@ -58,7 +62,7 @@ func (s *Server) URL() string { return "redis://" + s.Address + "/0" }
 // Start starts the server, for the first time or after Kill.
 func (s *Server) Start() {
 	s.t.Helper()
-	s.cmd = exec.Command("redis-server", s.args...)
+	s.cmd = exec.Command(program, s.args...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -69,7 +73,7 @@ func (s *Server) Start() {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	s.t.Fatal("redis-server does not listen")
+	s.t.Fatal(program + " does not listen")
 }
 
 // Kill ends the server at once. It may have ended before.
