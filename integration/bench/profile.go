@@ -15,10 +15,9 @@ func profileAll(ctx context.Context, s *site, cases []benchCase, o *options) err
 	if err := os.MkdirAll(o.profile, 0o750); err != nil {
 		return err
 	}
-	seconds := max(int(o.duration.Seconds()), 5)
 	for _, c := range cases {
 		for _, g := range []*side{s.plain, s.route} {
-			if err := g.profile(ctx, c, o.profile, seconds); err != nil {
+			if err := g.profile(ctx, c, filepath.Join(o.profile, g.name)+"-", profileSeconds(o)); err != nil {
 				return fmt.Errorf("profiling %s, %s: %w", g.name, c.name(), err)
 			}
 		}
@@ -26,7 +25,10 @@ func profileAll(ctx context.Context, s *site, cases []benchCase, o *options) err
 	return nil
 }
 
-func (g *side) profile(ctx context.Context, c benchCase, dir string, seconds int) error {
+func profileSeconds(o *options) int { return max(int(o.duration.Seconds()), 5) }
+
+// profile writes the profiles of one side and case to files whose paths begin so.
+func (g *side) profile(ctx context.Context, c benchCase, begin string, seconds int) error {
 	l, err := g.connect(ctx, c)
 	if err != nil {
 		return err
@@ -43,8 +45,8 @@ func (g *side) profile(ctx context.Context, c benchCase, dir string, seconds int
 		go func() {
 			data, err := g.admin(ctx, fmt.Sprintf("/debug/pprof/%s?seconds=%d", path, seconds))
 			if err == nil {
-				name := strings.ReplaceAll(strings.ReplaceAll(c.name(), ",", ""), " ", "-") + "-" + g.name + "-" + kind + ".pprof"
-				err = os.WriteFile(filepath.Join(dir, name), data, 0o600)
+				name := strings.ReplaceAll(strings.ReplaceAll(c.name(), ",", ""), " ", "-") + "-" + kind + ".pprof"
+				err = os.WriteFile(begin+name, data, 0o600)
 			}
 			written <- err
 		}()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -197,6 +199,16 @@ func measureLanes(ctx context.Context, s *site, dir string, o *options, w io.Wri
 	if others := s.busy().others(then, runtime.NumCPU(), time.Since(began).Seconds()); others > .1 {
 		fmt.Fprintf(&b, "\nOther processes had %.0f %% of the machine's CPU time: these times are less certain than on an idle one.\n", others*100)
 	}
-	_, err = io.WriteString(w, b.String())
-	return err
+	if _, err = io.WriteString(w, b.String()); err != nil || o.profile == "" {
+		return err
+	}
+	if err := os.MkdirAll(o.profile, 0o750); err != nil {
+		return err
+	}
+	for _, m := range all {
+		if err := m.translated.profile(ctx, m.benchCase, filepath.Join(o.profile, strings.ReplaceAll(m.lane.name(), " ", "-")+"-"), profileSeconds(o)); err != nil {
+			return fmt.Errorf("profiling %s, %s: %w", m.lane.name(), m.benchCase.name(), err)
+		}
+	}
+	return nil
 }

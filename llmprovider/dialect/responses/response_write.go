@@ -29,16 +29,25 @@ var echoes = []struct{ name, absent string }{
 // echoed returns the members that the response repeats. It copies them: the request's
 // memory is given back before the response is written.
 func echoed(r *dialect.Request) []byte {
-	var out []byte
-	for _, e := range echoes {
-		value := dialect.JSON(e.absent)
-		if r != nil {
-			if v := jsonscan.Get(r.Source, e.name); v != nil && !jsonscan.IsNull(v) {
-				value = v
+	values, size := make([][]byte, len(echoes)), 64
+	if r != nil {
+		for key, value := range jsonscan.Members(r.Source) {
+			for i, e := range echoes {
+				if jsonscan.NameIs(key, e.name) && !jsonscan.IsNull(value) {
+					values[i] = value
+					size += len(value)
+				}
 			}
 		}
+	}
+	out := make([]byte, 0, size+32*len(echoes))
+	for i, e := range echoes {
 		out = append(out, `,"`+e.name+`":`...)
-		out = append(out, value...)
+		if values[i] != nil {
+			out = append(out, values[i]...)
+		} else {
+			out = append(out, e.absent...)
+		}
 	}
 	return append(out, `,"store":false,"background":false`...)
 }
