@@ -35,7 +35,8 @@ var allowed = map[string][]string{
 	"llmroute/httproute":     {"internal/hopbyhop", "internal/host", "llmprovider", "llmprovider/headername"},
 	"llmroute/authz":         {"internal/", "llmprovider", "llmprovider/upstream", "llmprovider/headername", "llmroute/authz/jwt"},
 	"llmroute/authz/jwt":     {"internal/", "llmprovider/upstream", "llmprovider/headername"},
-	"llmroute/guard":         {"internal/jsonscan", "llmprovider", "llmprovider/upstream", "llmroute/filter", "llmroute/guard/detect"},
+	"llmroute/guard":         {"internal/jsonscan", "llmprovider", "llmroute/filter", "llmroute/guard/decide", "llmroute/guard/detect"},
+	"llmroute/guard/decide":  {"internal/jsonscan", "llmprovider/upstream"},
 	"llmroute/guard/detect":  {},
 	"llmroute/limit":         {"llmroute/limit/estimate", "llmroute/limit/grant", "llmroute/limit/health", "llmroute/limit/period", "llmroute/limit/tuple"},
 	"llmroute/limit/":        {"internal/options", "internal/redisclient", "internal/service", "llmprovider", "llmroute/filter", "llmroute/limit", "llmroute/limit/countup", "llmroute/limit/estimate", "llmroute/limit/grant"}, // how limits look in a protocol, and stores
@@ -51,7 +52,7 @@ var allowed = map[string][]string{
 	"llmroute/listen":        {"internal/host", "llmprovider", "llmroute/capture"},
 	"llmroute/virtualkey":    {"internal/livefile", "llmprovider", "llmroute/authz", "llmroute/authz/jwt", "llmroute/matcher", "llmroute/meter"},
 	"llmroute/sidecar":       {"internal/options", "llmroute"},
-	"k8ssource":              {"internal/", "k8ssource/api/", "llmprovider", "llmprovider/upstream", "llmprovider/headername", "llmprovider/kind", "k8ssource/gatewayapi", "k8ssource/object", "llmroute", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/guard", "llmroute/guard/detect", "llmroute/httproute", "llmroute/limit", "llmroute/limit/period", "llmroute/listen", "llmroute/matcher", "llmroute/prompt", "llmroute/virtualkey"},
+	"k8ssource":              {"internal/", "k8ssource/api/", "llmprovider", "llmprovider/upstream", "llmprovider/headername", "llmprovider/kind", "k8ssource/gatewayapi", "k8ssource/object", "llmroute", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/guard", "llmroute/guard/decide", "llmroute/guard/detect", "llmroute/httproute", "llmroute/limit", "llmroute/limit/period", "llmroute/listen", "llmroute/matcher", "llmroute/prompt", "llmroute/virtualkey"},
 	"k8ssource/object":       {"internal/", "k8ssource/api/", "k8ssource/gatewayapi", "llmprovider/kind", "llmprovider/upstream"},
 	"k8ssource/gatewayapi":   {"internal/host"},
 	"k8ssource/source":       {"internal/options", "k8ssource", "llmroute", "llmroute/capture", "llmroute/listen"},

@@ -27,6 +27,7 @@ import (
 	_ "github.com/caddy-llm/gateway/llmroute/cache/asmstore"
 	_ "github.com/caddy-llm/gateway/llmroute/cache/redisstore"
 	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	_ "github.com/caddy-llm/gateway/llmroute/limit/redisstore"
 	_ "github.com/caddy-llm/gateway/llmroute/limit/rlsstore"
@@ -150,9 +151,9 @@ func TestGoldenForEveryOption(t *testing.T) {
 		"limits":     limitsOptions(new(limit.Config)),
 		"limit":      limitOptions(new(limit.Definition)),
 		"guard":      guardOptions(new(guard.Definition)),
-		"webhook":    webhookOptions(new(guard.Webhook)),
-		"moderation": moderationOptions(new(guard.Moderation)),
-		"judge":      judgeOptions(new(guard.Judge)),
+		"webhook":    webhookOptions(new(decide.Webhook)),
+		"moderation": moderationOptions(new(decide.Moderation)),
+		"judge":      judgeOptions(new(decide.Judge)),
 		"prompt":     promptOptions(new(prompt.Definition)),
 		"cache":      cacheOptions(new(cache.Config)),
 		"rule_cache": ruleCacheOptions(new(cache.Rule)),

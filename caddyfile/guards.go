@@ -6,6 +6,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 )
 
 // parseGuard reads:
@@ -94,15 +95,15 @@ func parseWebhook(d *caddyfile.Dispenser, def *guard.Definition) error {
 	if len(args) != 1 {
 		return d.Errf("webhook takes one URL; expected: webhook URL { format agentgateway }")
 	}
-	def.Webhook = &guard.Webhook{URL: args[0]}
+	def.Webhook = &decide.Webhook{URL: args[0]}
 	return options.Parse(d, "webhook", webhookOptions(def.Webhook))
 }
 
-func webhookOptions(w *guard.Webhook) []options.Option {
+func webhookOptions(w *decide.Webhook) []options.Option {
 	return []options.Option{
-		{Name: "format", Parse: options.Value(&w.Format, "agentgateway or litellm", options.OneOf(guard.FormatAgentgateway, guard.FormatLiteLLM))},
+		{Name: "format", Parse: options.Value(&w.Format, "agentgateway or litellm", options.OneOf(decide.FormatAgentgateway, decide.FormatLiteLLM))},
 		{Name: "timeout", Parse: options.Value(&w.Timeout, "a duration such as 2s", options.Duration)},
-		{Name: "on_failure", Parse: options.Value(&w.OnFailure, "closed or open", options.OneOf(guard.FailureClosed, guard.FailureOpen))},
+		{Name: "on_failure", Parse: options.Value(&w.OnFailure, "closed or open", options.OneOf(decide.FailureClosed, decide.FailureOpen))},
 		{Name: "forward_headers", Parse: texts(&w.ForwardHeaders)},
 	}
 }
@@ -116,14 +117,14 @@ func parseModeration(d *caddyfile.Dispenser, def *guard.Definition) error {
 	if len(args) != 3 || args[1] != "model" {
 		return d.Errf("moderation takes a provider and a model; expected: moderation PROVIDER model MODEL")
 	}
-	def.Moderation = &guard.Moderation{Provider: args[0], Model: args[2]}
+	def.Moderation = &decide.Moderation{Provider: args[0], Model: args[2]}
 	return options.Parse(d, "moderation", moderationOptions(def.Moderation))
 }
 
-func moderationOptions(m *guard.Moderation) []options.Option {
+func moderationOptions(m *decide.Moderation) []options.Option {
 	return []options.Option{
 		{Name: "timeout", Parse: options.Value(&m.Timeout, "a duration such as 2s", options.Duration)},
-		{Name: "on_failure", Parse: options.Value(&m.OnFailure, "closed or open", options.OneOf(guard.FailureClosed, guard.FailureOpen))},
+		{Name: "on_failure", Parse: options.Value(&m.OnFailure, "closed or open", options.OneOf(decide.FailureClosed, decide.FailureOpen))},
 	}
 }
 
@@ -135,19 +136,19 @@ func parseJudge(d *caddyfile.Dispenser, def *guard.Definition) error {
 	args := d.RemainingArgs()
 	switch {
 	case len(args) == 3 && args[1] == "prompt_file":
-		def.Judge = &guard.Judge{Provider: args[0], PromptFile: args[2]}
+		def.Judge = &decide.Judge{Provider: args[0], PromptFile: args[2]}
 	case len(args) == 5 && args[1] == "model" && args[3] == "prompt_file":
-		def.Judge = &guard.Judge{Provider: args[0], Model: args[2], PromptFile: args[4]}
+		def.Judge = &decide.Judge{Provider: args[0], Model: args[2], PromptFile: args[4]}
 	default:
 		return d.Errf("judge takes a provider, a model unless the provider names one, and a file; expected: judge PROVIDER [model MODEL] prompt_file FILE")
 	}
 	return options.Parse(d, "judge", judgeOptions(def.Judge))
 }
 
-func judgeOptions(j *guard.Judge) []options.Option {
+func judgeOptions(j *decide.Judge) []options.Option {
 	return []options.Option{
 		{Name: "timeout", Parse: options.Value(&j.Timeout, "a duration such as 2s", options.Duration)},
-		{Name: "on_failure", Parse: options.Value(&j.OnFailure, "closed or open", options.OneOf(guard.FailureClosed, guard.FailureOpen))},
+		{Name: "on_failure", Parse: options.Value(&j.OnFailure, "closed or open", options.OneOf(decide.FailureClosed, decide.FailureOpen))},
 	}
 }
 

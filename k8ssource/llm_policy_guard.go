@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
@@ -84,7 +85,7 @@ func (b *llmPolicyBuilder) guard(path string, g *v1alpha1.Guard) *guard.Definiti
 	if m := g.Moderation; m != nil {
 		services++
 		path := path + ".moderation"
-		out.Moderation = &guard.Moderation{Provider: b.provider(path, m.Provider, true), Model: m.Model, Timeout: b.timeout(path, m.Timeout), OnFailure: b.word(path+".onFailure", string(m.OnFailure))}
+		out.Moderation = &decide.Moderation{Provider: b.provider(path, m.Provider, true), Model: m.Model, Timeout: b.timeout(path, m.Timeout), OnFailure: b.word(path+".onFailure", string(m.OnFailure))}
 		b.model(path, m.Model)
 		if m.Model == "" {
 			b.wrong("%s.model: a model is required; write the one that decides", path)
@@ -246,7 +247,7 @@ func (t *translation) namesModel(key string) bool {
 	return true // one of a pool, which is added later
 }
 
-func (b *llmPolicyBuilder) judge(path string, j *v1alpha1.GuardJudge) *guard.Judge {
+func (b *llmPolicyBuilder) judge(path string, j *v1alpha1.GuardJudge) *decide.Judge {
 	b.model(path, j.Model)
 	switch {
 	case strings.TrimSpace(j.Prompt) == "":
@@ -254,7 +255,7 @@ func (b *llmPolicyBuilder) judge(path string, j *v1alpha1.GuardJudge) *guard.Jud
 	case len(j.Prompt) > object.MaxPromptText:
 		b.wrong("%s.prompt: "+object.TooLong, path, object.MaxPromptText)
 	}
-	return &guard.Judge{
+	return &decide.Judge{
 		Provider: b.provider(path, j.Provider, j.Model != ""), Model: j.Model, Prompt: j.Prompt,
 		Timeout: b.timeout(path, j.Timeout), OnFailure: b.word(path+".onFailure", string(j.OnFailure)),
 	}

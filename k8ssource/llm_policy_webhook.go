@@ -13,12 +13,12 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/headername"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
-	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 )
 
 // webhook fills in a service. Its URL may hold a token, and is not repeated.
-func (b *llmPolicyBuilder) webhook(path string, w *v1alpha1.GuardWebhook) *guard.Webhook {
-	out := &guard.Webhook{
+func (b *llmPolicyBuilder) webhook(path string, w *v1alpha1.GuardWebhook) *decide.Webhook {
+	out := &decide.Webhook{
 		URL: w.URL, Format: w.Format, Timeout: b.timeout(path, w.Timeout), OnFailure: b.word(path+".onFailure", string(w.OnFailure)),
 		ForwardHeaders: w.ForwardHeaders, Guarded: !b.t.options.AllowAnyHost,
 	}
@@ -32,7 +32,7 @@ func (b *llmPolicyBuilder) webhook(path string, w *v1alpha1.GuardWebhook) *guard
 			b.fault(object.ReasonHostNotAllowed, "%s.url: this is %s, which manifests may not name; write the service's own address", path, what)
 		}
 	}
-	if w.Format != guard.FormatAgentgateway && w.Format != guard.FormatLiteLLM {
+	if w.Format != decide.FormatAgentgateway && w.Format != decide.FormatLiteLLM {
 		b.wrong("%s.format: this format is unknown; write agentgateway or litellm", path)
 	}
 	if len(w.ForwardHeaders) > object.MaxForwarded {
@@ -56,7 +56,7 @@ func (b *llmPolicyBuilder) webhook(path string, w *v1alpha1.GuardWebhook) *guard
 	return out
 }
 
-func (b *llmPolicyBuilder) secretHeader(path string, h *v1alpha1.SecretHeader, to *guard.Webhook) {
+func (b *llmPolicyBuilder) secretHeader(path string, h *v1alpha1.SecretHeader, to *decide.Webhook) {
 	switch {
 	case !httpguts.ValidHeaderFieldName(h.Name), writtenByGateway(http.CanonicalHeaderKey(h.Name)):
 		b.wrong("%s.name: this is not a header name, or one that the gateway writes itself", path)

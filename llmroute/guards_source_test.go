@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
 )
 
@@ -175,7 +176,7 @@ func TestGuardAsksProviderOfSource(t *testing.T) {
 		s := liveState(u, "a.example", "m", "k")
 		s.Providers = append(s.Providers, liveState(moderator, "m.example", "m", "secret").Providers...)
 		s.Tables["mesh"][0].Rules[0].Guards = []string{"ns/p/g"}
-		s.Guards = map[string]*guard.Definition{"ns/p/g": {Moderation: &guard.Moderation{Provider: provider, Model: "omni"}}}
+		s.Guards = map[string]*guard.Definition{"ns/p/g": {Moderation: &decide.Moderation{Provider: provider, Model: "omni"}}}
 		return s
 	}
 	g, feed := newLive(t, state("ns/m.example"))

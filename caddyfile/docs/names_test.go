@@ -25,6 +25,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/cache"
 	cacheredis "github.com/caddy-llm/gateway/llmroute/cache/redisstore"
 	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 	"github.com/caddy-llm/gateway/llmroute/httproute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/limit/rlsstore"
@@ -108,7 +109,7 @@ func TestJSONFields(t *testing.T) {
 		"llm_route.md":    {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[matcher.HeaderValue](), reflect.TypeFor[httproute.Handler](), reflect.TypeFor[httproute.Service](), reflect.TypeFor[httproute.Redirect]()},
 		"budgets.md":      {reflect.TypeFor[limit.Config](), reflect.TypeFor[limit.Definition](), reflect.TypeFor[limit.Amount]()},
 		"limit_stores.md": {reflect.TypeFor[rlsstore.Service](), reflect.TypeFor[tokenstore.Store]()},
-		"guards.md":       {reflect.TypeFor[guard.Definition](), reflect.TypeFor[guard.Pattern](), reflect.TypeFor[guard.Webhook](), reflect.TypeFor[guard.Moderation](), reflect.TypeFor[guard.OnResponse]()},
+		"guards.md":       {reflect.TypeFor[guard.Definition](), reflect.TypeFor[guard.Pattern](), reflect.TypeFor[decide.Webhook](), reflect.TypeFor[decide.Moderation](), reflect.TypeFor[guard.OnResponse]()},
 		"cache.md":        {reflect.TypeFor[cache.Config](), reflect.TypeFor[cache.Rule](), reflect.TypeFor[cache.Memory](), reflect.TypeFor[cacheredis.Store](), reflect.TypeFor[cache.Tags]()},
 		"prompts.md":      {reflect.TypeFor[prompt.Definition](), reflect.TypeFor[prompt.Message]()},
 		"llm_model.md":    {reflect.TypeFor[llmroute.ModelMatcher]()},

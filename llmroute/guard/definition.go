@@ -3,13 +3,12 @@
 // finds. A guard sees every text in whatever API, form and escapes it is written, and
 // refuses what it cannot read.
 //
-// It imports llmprovider, llmprovider/upstream, which knows the addresses that webhooks of
-// objects must not be at, its neighbour filter, detect, which finds patterns, and
-// internal/jsonscan. It does not use the
+// It imports llmprovider, its neighbour filter, detect, which finds patterns, decide, which
+// asks services, and internal/jsonscan. It does not use the
 // readers of package dialect: these read what can be translated, and a guard has to see
 // the rest as well. Begin with Definition and Filter; reader is what finds the texts,
 // response has guards look at a response, stream and lane do so event by event, and
-// service asks a webhook.
+// service has services asked.
 package guard
 
 import (
@@ -18,6 +17,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
@@ -33,13 +33,13 @@ type Definition struct {
 
 	// A service that is asked about the texts, after Deny has matched nothing in them, and
 	// with what Mask finds masked. Default: none.
-	Webhook *Webhook `json:"webhook,omitempty"`
+	Webhook *decide.Webhook `json:"webhook,omitempty"`
 
 	// A provider that is asked to moderate the texts, in place of Webhook. Default: none.
-	Moderation *Moderation `json:"moderation,omitempty"`
+	Moderation *decide.Moderation `json:"moderation,omitempty"`
 
 	// A model that is asked for a verdict about the texts, in place of Webhook. Default: none.
-	Judge *Judge `json:"judge,omitempty"`
+	Judge *decide.Judge `json:"judge,omitempty"`
 
 	// Whose text in requests is looked at: `system` (also the developer's, and instructions), `user`,
 	// `assistant`, `tool` (results of tools) and `other` (definitions of tools, metadata
@@ -165,17 +165,17 @@ func (d *Definition) Check() error {
 		}
 	}
 	if d.Webhook != nil {
-		if err := d.Webhook.check(); err != nil {
+		if err := d.Webhook.Check(); err != nil {
 			return err
 		}
 	}
 	if d.Moderation != nil {
-		if err := d.Moderation.check(); err != nil {
+		if err := d.Moderation.Check(); err != nil {
 			return err
 		}
 	}
 	if d.Judge != nil {
-		if err := d.Judge.check(); err != nil {
+		if err := d.Judge.Check(); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 )
 
 // Filter has guards look at requests and responses: those that look at everything, and those that the
@@ -21,13 +22,13 @@ type Filter struct {
 	everything []*guard
 	logger     *zap.Logger
 	count      func(guard, direction string, action Action, category string)
-	ask        Ask
+	ask        decide.Ask
 }
 
 // New returns the filter for the guards of these names, which Check has seen. count is called with each thing
 // that a guard does about a request or its response: direction is `request` or `response`. ask asks
 // providers for guards with a Moderation or a Judge.
-func New(definitions map[string]*Definition, logger *zap.Logger, count func(guard, direction string, action Action, category string), ask Ask) (*Filter, error) {
+func New(definitions map[string]*Definition, logger *zap.Logger, count func(guard, direction string, action Action, category string), ask decide.Ask) (*Filter, error) {
 	f := &Filter{guards: make(map[string]*guard, len(definitions)), logger: logger, count: count, ask: ask}
 	for _, name := range slices.Sorted(maps.Keys(definitions)) {
 		g, err := newGuard(name, definitions[name], ask)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
@@ -31,11 +32,11 @@ const (
 )
 
 // direction is what a guard looks at.
-type direction string
+type direction = decide.Direction
 
 const (
-	onRequest  direction = "request"
-	onResponse direction = "response"
+	onRequest  = decide.OnRequest
+	onResponse = decide.OnResponse
 )
 
 // guard is a definition that is ready for use.
@@ -43,9 +44,9 @@ type guard struct {
 	*Definition
 	name       string
 	deny, mask []*detect.Detector
-	service    service // that decides elsewhere, nil without one
-	decides    string  // the category of what it decides
-	open       bool    // what it fails to decide about passes
+	service    decide.Service // that decides elsewhere, nil without one
+	decides    string         // the category of what it decides
+	open       bool           // what it fails to decide about passes
 	seen       role
 }
 
@@ -60,7 +61,7 @@ func Check(name string, d *Definition) error {
 	return nil
 }
 
-func newGuard(name string, d *Definition, ask Ask) (*guard, error) {
+func newGuard(name string, d *Definition, ask decide.Ask) (*guard, error) {
 	if d == nil {
 		return nil, fmt.Errorf("guard %s: it is null; write what it looks for", name)
 	}
@@ -71,15 +72,15 @@ func newGuard(name string, d *Definition, ask Ask) (*guard, error) {
 	g.seen, _ = rolesOf(d.Roles) // checked above
 	switch {
 	case d.Webhook != nil:
-		g.service, g.decides, g.open = newWebhook(d.Webhook), categoryWebhook, d.Webhook.OnFailure == FailureOpen
+		g.service, g.decides, g.open = decide.NewWebhook(d.Webhook), categoryWebhook, d.Webhook.OnFailure == decide.FailureOpen
 	case d.Moderation != nil:
-		g.service, g.decides, g.open = newModerator(d.Moderation, ask), categoryModeration, d.Moderation.OnFailure == FailureOpen
+		g.service, g.decides, g.open = decide.NewModerator(d.Moderation, ask), categoryModeration, d.Moderation.OnFailure == decide.FailureOpen
 	case d.Judge != nil:
-		j, err := newJudge(d.Judge, ask)
+		j, err := decide.NewJudge(d.Judge, ask)
 		if err != nil {
 			return nil, fmt.Errorf("guard %s: %w", name, err)
 		}
-		g.service, g.decides, g.open = j, categoryJudge, d.Judge.OnFailure == FailureOpen
+		g.service, g.decides, g.open = j, categoryJudge, d.Judge.OnFailure == decide.FailureOpen
 	}
 	for i := range d.Deny {
 		found, _ := d.Deny[i].compile()

@@ -4,37 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 )
-
-// service decides about texts elsewhere.
-type service interface {
-	// ask returns what the service says. An error says that it failed, and has nothing of
-	// the texts.
-	ask(ctx context.Context, q *question) (*verdict, error)
-}
-
-// question is what a service is asked.
-type question struct {
-	of       direction
-	messages []message
-	header   http.Header // the client's
-	client   string      // its name
-}
-
-// verdict is what a service says.
-type verdict struct {
-	denied bool
-	status int // of the refusal, 0 for the guard's
-	// category is what is found, empty if the service does not say.
-	category string
-	texts    []string // in place of the messages' contents; nil to leave them
-}
 
 // The categories of what services decide, and of their failures.
 const (
@@ -43,73 +18,13 @@ const (
 	categoryJudge      = "judge"
 )
 
-// checkService reports what is wrong with the settings that services have in common, if
-// anything.
-func checkService(service string, timeout caddy.Duration, onFailure string) error {
-	switch {
-	case timeout < 0:
-		return fmt.Errorf("%s: the timeout is below zero; write how long it may take to decide", service)
-	case onFailure != "" && onFailure != FailureClosed && onFailure != FailureOpen:
-		return fmt.Errorf("%s: on_failure is %q; write %s or %s", service, onFailure, FailureClosed, FailureOpen)
-	}
-	return nil
-}
-
-// asker bounds what a service is asked: how long it may take, and how much at a time.
-type asker struct {
-	timeout time.Duration
-	asking  chan struct{}
-}
-
-// newAsker takes the configured timeout, 0 for the default.
-func newAsker(timeout caddy.Duration) asker {
-	a := asker{time.Duration(timeout), make(chan struct{}, maxAsking)}
-	if a.timeout == 0 {
-		a.timeout = defaultTimeout
-	}
-	return a
-}
-
-// begin begins to ask. end is called when the service has decided.
-func (a *asker) begin(ctx context.Context) (_ context.Context, end func(), _ error) {
-	select {
-	case a.asking <- struct{}{}:
-	default:
-		return nil, nil, fmt.Errorf("%d requests are being asked about already", maxAsking)
-	}
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	return ctx, func() {
-		cancel()
-		<-a.asking
-	}, nil
-}
-
-// askProvider asks a provider that is the service, and returns what it says with status 200.
-func (a *asker) askProvider(ctx context.Context, send Ask, provider, path string, question any) ([]byte, error) {
-	ctx, end, err := a.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	status, said, err := send(ctx, provider, path, encoded(question), maxAsked)
-	switch {
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("the provider said nothing within %v", a.timeout)
-	case err != nil:
-		return nil, err
-	case status != http.StatusOK:
-		return nil, fmt.Errorf("the provider said status %d", status)
-	}
-	return said, nil
-}
-
 // asks reports whether the guard asks a service.
 func (g *guard) asks() bool { return g.service != nil }
 
 // messages are the text's groups as services are asked about them.
-func (t *text) messages() (out []message) {
+func (t *text) messages() (out []decide.Message) {
 	for _, g := range t.groups {
-		out = append(out, message{g.role.name(), string(t.b[t.pieces[g.first].start:t.pieces[g.last].end])})
+		out = append(out, decide.Message{Role: g.role.name(), Content: string(t.b[t.pieces[g.first].start:t.pieces[g.last].end])})
 	}
 	return out
 }
@@ -129,7 +44,7 @@ func (r role) name() string {
 
 // ask has the guard's service decide about messages, and returns what is to stand in their
 // place, nil if that is what they are.
-func (a *acts) ask(of direction, g *guard, messages []message) ([]string, *llmprovider.Error) {
+func (a *acts) ask(of direction, g *guard, messages []decide.Message) ([]string, *llmprovider.Error) {
 	size := 0
 	for _, m := range messages {
 		size += len(m.Content)
@@ -137,36 +52,36 @@ func (a *acts) ask(of direction, g *guard, messages []message) ([]string, *llmpr
 	if size == 0 {
 		return nil, nil
 	}
-	q := &question{of: of, messages: messages, client: a.call.Client.Name}
+	q := &decide.Question{Of: of, Messages: messages, Client: a.call.Client.Name}
 	ctx := context.Background()
 	if a.call.Request != nil {
-		q.header, ctx = a.call.Request.Header, a.call.Request.Context()
+		q.Header, ctx = a.call.Request.Header, a.call.Request.Context()
 	}
-	var v *verdict
-	err := fmt.Errorf("the texts are longer than %d MiB", maxAsked>>20)
-	if size <= maxAsked {
-		v, err = g.service.ask(ctx, q)
+	var v *decide.Verdict
+	err := fmt.Errorf("the texts are longer than %d MiB", decide.MaxAsked>>20)
+	if size <= decide.MaxAsked {
+		v, err = g.service.Ask(ctx, q)
 	}
 	if err != nil {
 		return nil, a.failed(of, g, err)
 	}
-	if v.category == "" {
-		v.category = g.decides
+	if v.Category == "" {
+		v.Category = g.decides
 	}
 	switch {
-	case v.denied && a.note(of, g, Denied, v.category):
-		refused := g.refusal(of, v.category, "")
-		if v.status >= 400 && v.status <= 599 {
-			refused.Status = v.status
+	case v.Denied && a.note(of, g, Denied, v.Category):
+		refused := g.refusal(of, v.Category, "")
+		if v.Status >= 400 && v.Status <= 599 {
+			refused.Status = v.Status
 		}
 		return nil, refused
-	case v.denied, v.texts == nil:
+	case v.Denied, v.Texts == nil:
 		return nil, nil
 	}
-	for i, text := range v.texts {
+	for i, text := range v.Texts {
 		if text != messages[i].Content {
-			if a.note(of, g, Masked, v.category) {
-				return v.texts, nil
+			if a.note(of, g, Masked, v.Category) {
+				return v.Texts, nil
 			}
 			break
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 )
 
 // stream holds the events of a stream back until guards have seen their text together
@@ -227,7 +228,7 @@ func (s *stream) lookAtAll() error {
 
 // askAboutAll asks the guard's service about all that is held.
 func (s *stream) askAboutAll() error {
-	var messages []message
+	var messages []decide.Message
 	var lanes []*lane
 	for _, e := range s.held {
 		if e.text != nil {
@@ -241,7 +242,7 @@ func (s *stream) askAboutAll() error {
 		}
 	}
 	for _, l := range lanes {
-		messages = append(messages, message{roleAssistant.name(), string(l.b[l.safe-l.base:])})
+		messages = append(messages, decide.Message{Role: roleAssistant.name(), Content: string(l.b[l.safe-l.base:])})
 	}
 	replaced, refused := s.ask(onResponse, s.stage.guards[0], messages)
 	if refused != nil {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 )
 
 // agentgatewayService is a service in agentgateway's published format: it refuses texts
@@ -102,15 +103,15 @@ func liteLLMService(t *testing.T) http.Handler {
 // forms.
 func TestWebhooks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 10))
-	for format, handler := range map[string]http.Handler{FormatAgentgateway: agentgatewayService(t), FormatLiteLLM: liteLLMService(t)} {
+	for format, handler := range map[string]http.Handler{decide.FormatAgentgateway: agentgatewayService(t), decide.FormatLiteLLM: liteLLMService(t)} {
 		s := httptest.NewServer(handler)
 		defer s.Close()
 		url := s.URL + "/guard"
-		if format == FormatLiteLLM {
+		if format == decide.FormatLiteLLM {
 			url = s.URL
 		}
 		d := &Definition{
-			Webhook: &Webhook{URL: url, Format: format, Timeout: caddy.Duration(20 * time.Second)}, Mask: []Pattern{{Regex: "sec..t", As: "word"}},
+			Webhook: &decide.Webhook{URL: url, Format: format, Timeout: caddy.Duration(20 * time.Second)}, Mask: []Pattern{{Regex: "sec..t", As: "word"}},
 			OnRequest: true, OnResponse: &OnResponse{Stream: StreamWhole}, Unreadable: UnreadableOpen,
 		}
 		for path, list := range places {
@@ -121,7 +122,7 @@ func TestWebhooks(t *testing.T) {
 					t.Errorf("%s, %s: %s became %s (%v, %v)", format, path, place, after, refused, counted)
 				}
 				status := 403
-				if format == FormatAgentgateway {
+				if format == decide.FormatAgentgateway {
 					status = 418
 				}
 				if _, refused, _ = guarded(t, d, path, in(place, "a zebra", every)); refused == nil || refused.Status != status || refused.Code != "content_policy" || strings.Contains(refused.Message, "zebra") {
@@ -194,31 +195,31 @@ func TestWebhookFails(t *testing.T) {
 		"too few texts":       says(200, `{"action":{"body":{"messages":[],"choices":[]}}}`),
 		"a body of its own":   says(200, `{"action":{"body":7}}`),
 		"texts left out":      says(200, `{"action":"GUARDRAIL_INTERVENED"}`),
-		"longer than allowed": says(200, `{"action":{"reason":"`+strings.Repeat("x", maxAsked)+`"}}`),
+		"longer than allowed": says(200, `{"action":{"reason":"`+strings.Repeat("x", decide.MaxAsked)+`"}}`),
 		"an end":              func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		s := httptest.NewServer(handler)
-		for _, format := range []string{FormatAgentgateway, FormatLiteLLM} {
-			for _, open := range []string{"", FailureClosed, FailureOpen} {
-				d := &Definition{Webhook: &Webhook{URL: s.URL, Format: format, Timeout: caddy.Duration(150 * time.Millisecond), OnFailure: open}}
+		for _, format := range []string{decide.FormatAgentgateway, decide.FormatLiteLLM} {
+			for _, open := range []string{"", decide.FailureClosed, decide.FailureOpen} {
+				d := &Definition{Webhook: &decide.Webhook{URL: s.URL, Format: format, Timeout: caddy.Duration(150 * time.Millisecond), OnFailure: open}}
 				const body = `{"messages":[{"role":"user","content":"a"}]}`
 				after, refused, counted := guarded(t, d, chatPath, body)
-				if after != body || strings.Join(counted, ",") != "fail webhook" || (open == FailureOpen) != (refused == nil) || refused != nil && (refused.Status != 503 || refused.Code != "guard_unavailable") {
+				if after != body || strings.Join(counted, ",") != "fail webhook" || (open == decide.FailureOpen) != (refused == nil) || refused != nil && (refused.Status != 503 || refused.Code != "guard_unavailable") {
 					t.Errorf("%s, %s, %q: %v, %v", name, format, open, refused, counted)
 				}
 			}
 		}
 		s.Close()
 	}
-	d := &Definition{Webhook: &Webhook{URL: "http://127.0.0.1:1", Format: FormatLiteLLM}, OnResponse: &OnResponse{Stream: StreamWhole}}
+	d := &Definition{Webhook: &decide.Webhook{URL: "http://127.0.0.1:1", Format: decide.FormatLiteLLM}, OnResponse: &OnResponse{Stream: StreamWhole}}
 	for contentType, body := range map[string]string{"application/json": `{"choices":[{"message":{"content":"a"}}]}`, eventStream: chatChunk(`"a"`)} {
 		if got, refused, counted := respond(t, d, noRequest, contentType, body); refused == nil || refused.Status != 503 || got != "" || strings.Join(counted, ",") != "fail webhook" {
 			t.Errorf("%v, %v, %s", refused, counted, got)
 		}
 	}
 	// What is longer than a service may be asked about is a failure too.
-	if _, refused, _ := guarded(t, &Definition{Webhook: &Webhook{URL: "http://127.0.0.1:1", Format: FormatLiteLLM}}, chatPath,
-		`{"messages":[{"role":"user","content":"`+strings.Repeat("a ", maxAsked)+`"}]}`); refused == nil || refused.Status != 503 {
+	if _, refused, _ := guarded(t, &Definition{Webhook: &decide.Webhook{URL: "http://127.0.0.1:1", Format: decide.FormatLiteLLM}}, chatPath,
+		`{"messages":[{"role":"user","content":"`+strings.Repeat("a ", decide.MaxAsked)+`"}]}`); refused == nil || refused.Status != 503 {
 		t.Errorf("too long: %v", refused)
 	}
 }
@@ -234,7 +235,7 @@ func TestWebhookHeaders(t *testing.T) {
 		_, _ = io.WriteString(w, `{"action":"NONE"}`)
 	}))
 	defer s.Close()
-	f, err := New(map[string]*Definition{"g": {Webhook: &Webhook{URL: s.URL, Format: FormatLiteLLM, ForwardHeaders: []string{"x-team"}}}}, zap.NewNop(), func(string, string, Action, string) {}, nil)
+	f, err := New(map[string]*Definition{"g": {Webhook: &decide.Webhook{URL: s.URL, Format: decide.FormatLiteLLM, ForwardHeaders: []string{"x-team"}}}}, zap.NewNop(), func(string, string, Action, string) {}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

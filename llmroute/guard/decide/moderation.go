@@ -1,4 +1,4 @@
-package guard
+package decide
 
 import (
 	"context"
@@ -27,11 +27,7 @@ type Moderation struct {
 	OnFailure string `json:"on_failure,omitempty"`
 }
 
-// Ask sends a request of the gateway's own to a provider's endpoint, and returns the status
-// and at most limit bytes of the response.
-type Ask func(ctx context.Context, provider, path string, body []byte, limit int64) (status int, said []byte, err error)
-
-func (m *Moderation) check() error {
+func (m *Moderation) Check() error {
 	if m.Provider == "" || m.Model == "" {
 		return errors.New("moderation needs a provider and a model; write: moderation PROVIDER model MODEL")
 	}
@@ -45,7 +41,7 @@ type moderator struct {
 	send Ask
 }
 
-func newModerator(m *Moderation, ask Ask) *moderator {
+func NewModerator(m *Moderation, ask Ask) Service {
 	return &moderator{m, newAsker(m.Timeout), ask}
 }
 
@@ -56,10 +52,10 @@ var moderationCategories = []string{
 	"self-harm/intent", "sexual", "sexual/minors", "violence", "violence/graphic",
 }
 
-// ask implements service.
-func (m *moderator) ask(ctx context.Context, q *question) (*verdict, error) {
-	input := make([]string, 0, len(q.messages))
-	for _, message := range q.messages {
+// Ask implements Service.
+func (m *moderator) Ask(ctx context.Context, q *Question) (*Verdict, error) {
+	input := make([]string, 0, len(q.Messages))
+	for _, message := range q.Messages {
 		if message.Content != "" {
 			input = append(input, message.Content)
 		}
@@ -77,24 +73,21 @@ func (m *moderator) ask(ctx context.Context, q *question) (*verdict, error) {
 	if json.Unmarshal(said, &answer) != nil || len(answer.Results) != len(input) {
 		return nil, errNonsense
 	}
-	v := &verdict{}
+	v := &Verdict{}
 	for _, r := range answer.Results {
 		if r.Flagged == nil {
 			return nil, errNonsense
 		}
-		if !*r.Flagged || v.denied {
+		if !*r.Flagged || v.Denied {
 			continue
 		}
-		v.denied = true
+		v.Denied = true
 		if i := slices.IndexFunc(moderationCategories, func(name string) bool { return r.Categories[name] }); i >= 0 {
-			v.category = moderationCategories[i]
+			v.Category = moderationCategories[i]
 		}
 	}
 	return v, nil
 }
 
 // Interface guards
-var (
-	_ service = (*moderator)(nil)
-	_ service = (*webhook)(nil)
-)
+var _ Service = (*moderator)(nil)

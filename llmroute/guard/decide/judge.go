@@ -1,4 +1,4 @@
-package guard
+package decide
 
 import (
 	"bytes"
@@ -49,7 +49,7 @@ const (
 		`{"result": "allow"} or {"result": "deny"}.`
 )
 
-func (j *Judge) check() error {
+func (j *Judge) Check() error {
 	if j.Provider == "" || j.PromptFile == "" && j.Prompt == "" {
 		return errors.New("judge needs a provider and a file that says what to deny; write: judge PROVIDER prompt_file FILE")
 	}
@@ -64,7 +64,7 @@ type judge struct {
 	send   Ask
 }
 
-func newJudge(j *Judge, ask Ask) (*judge, error) {
+func NewJudge(j *Judge, ask Ask) (Service, error) {
 	prompt := []byte(j.Prompt)
 	if j.PromptFile != "" {
 		var err error
@@ -81,11 +81,11 @@ func newJudge(j *Judge, ask Ask) (*judge, error) {
 	return &judge{j, newAsker(j.Timeout), strings.ToValidUTF8(strings.TrimSpace(string(prompt)), "\uFFFD") + judgeFrame, ask}, nil
 }
 
-// ask implements service. The texts are in JSON, so that none can pass for the frame of
+// Ask implements Service. The texts are in JSON, so that none can pass for the frame of
 // another.
-func (j *judge) ask(ctx context.Context, q *question) (*verdict, error) {
-	body := map[string]any{"messages": []message{
-		{"system", j.prompt}, {"user", strings.TrimSpace(string(encoded(q.messages)))},
+func (j *judge) Ask(ctx context.Context, q *Question) (*Verdict, error) {
+	body := map[string]any{"messages": []Message{
+		{"system", j.prompt}, {"user", strings.TrimSpace(string(encoded(q.Messages)))},
 	}}
 	if j.Model != "" {
 		body["model"] = j.Model
@@ -99,7 +99,7 @@ func (j *judge) ask(ctx context.Context, q *question) (*verdict, error) {
 
 // readJudgement reads a chat completion with a verdict. Its reason may repeat the text, and
 // is told nobody.
-func readJudgement(said []byte) (*verdict, error) {
+func readJudgement(said []byte) (*Verdict, error) {
 	var completion struct {
 		Choices []struct {
 			Message struct {
@@ -122,12 +122,12 @@ func readJudgement(said []byte) (*verdict, error) {
 	}
 	switch is.Result {
 	case "allow":
-		return &verdict{}, nil
+		return &Verdict{}, nil
 	case "deny":
-		return &verdict{denied: true}, nil
+		return &Verdict{Denied: true}, nil
 	}
 	return nil, errNonsense
 }
 
 // Interface guards
-var _ service = (*judge)(nil)
+var _ Service = (*judge)(nil)

@@ -1,4 +1,4 @@
-package guard
+package decide
 
 import (
 	"bytes"
@@ -55,27 +55,11 @@ const (
 	FormatLiteLLM      = "litellm"
 )
 
-// The words for what becomes of a request if a service fails.
-const (
-	FailureClosed = "closed"
-	FailureOpen   = "open"
-)
+const liteLLMPath = "/beta/litellm_basic_guardrail_api"
 
-const (
-	// defaultTimeout is how long a service may take.
-	defaultTimeout = 2 * time.Second
-	// maxAsked bounds the texts that a service is asked about at once, and what it says,
-	// in bytes.
-	maxAsked = 4 << 20
-	// maxAsking bounds how many requests a guard asks its service about at a time.
-	maxAsking = 256
-
-	liteLLMPath = "/beta/litellm_basic_guardrail_api"
-)
-
-// check reports what is wrong with the webhook, if anything. The errors do not repeat the
+// Check reports what is wrong with the webhook, if anything. The errors do not repeat the
 // URL, which may have a token in it.
-func (w *Webhook) check() error {
+func (w *Webhook) Check() error {
 	u, err := url.Parse(w.URL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
@@ -92,14 +76,14 @@ func (w *Webhook) check() error {
 type webhook struct {
 	*Webhook
 	asker
-	urls      map[direction]string
+	urls      map[Direction]string
 	transport http.RoundTripper
 }
 
-func newWebhook(w *Webhook) *webhook {
+func NewWebhook(w *Webhook) Service {
 	u, _ := url.Parse(w.URL) // was checked
-	h := &webhook{Webhook: w, asker: newAsker(w.Timeout), urls: make(map[direction]string)}
-	for _, of := range []direction{onRequest, onResponse} {
+	h := &webhook{Webhook: w, asker: newAsker(w.Timeout), urls: make(map[Direction]string)}
+	for _, of := range []Direction{OnRequest, OnResponse} {
 		to := *u
 		to.Path, to.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
 		suffix := "/" + string(of)
@@ -128,26 +112,26 @@ func newWebhook(w *Webhook) *webhook {
 	return h
 }
 
-// ask implements service.
-func (h *webhook) ask(ctx context.Context, q *question) (*verdict, error) {
+// Ask implements Service.
+func (h *webhook) Ask(ctx context.Context, q *Question) (*Verdict, error) {
 	ctx, end, err := h.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
 	var body []byte
-	var read func([]byte, *question) (*verdict, error)
+	var read func([]byte, *Question) (*Verdict, error)
 	if h.Format == FormatLiteLLM {
 		body, read = h.liteLLM(q), readLiteLLM
 	} else {
 		body, read = q.agentgateway(), readAgentgateway
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.urls[q.of], bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.urls[q.Of], bytes.NewReader(body))
 	if err != nil {
 		return nil, errors.New("the request to the service cannot be made")
 	}
 	for _, name := range h.ForwardHeaders {
-		if values := q.header.Values(name); len(values) > 0 {
+		if values := q.Header.Values(name); len(values) > 0 {
 			req.Header[http.CanonicalHeaderKey(name)] = values
 		}
 	}
@@ -166,14 +150,14 @@ func (h *webhook) ask(ctx context.Context, q *question) (*verdict, error) {
 		return nil, errors.New("the service cannot be reached")
 	}
 	defer res.Body.Close()
-	said, err := io.ReadAll(io.LimitReader(res.Body, maxAsked+1))
+	said, err := io.ReadAll(io.LimitReader(res.Body, MaxAsked+1))
 	switch {
 	case err != nil:
 		return nil, errors.New("the service broke off")
 	case res.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("the service said status %d", res.StatusCode)
-	case len(said) > maxAsked:
-		return nil, fmt.Errorf("the service said more than %d MiB", maxAsked>>20)
+	case len(said) > MaxAsked:
+		return nil, fmt.Errorf("the service said more than %d MiB", MaxAsked>>20)
 	}
 	return read(said, q)
 }
@@ -200,3 +184,6 @@ func encoded(v any) []byte {
 	_ = e.Encode(v) // of strings
 	return out.Bytes()
 }
+
+// Interface guards
+var _ Service = (*webhook)(nil)

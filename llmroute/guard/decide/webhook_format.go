@@ -1,4 +1,4 @@
-package guard
+package decide
 
 import (
 	"bytes"
@@ -9,23 +9,17 @@ import (
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 )
 
-// message is a text as services are asked about it.
-type message struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
-}
-
 // agentgateway is the question in the format of agentgateway and kgateway:
 // https://agentgateway.dev/docs/kubernetes/latest/llm/guardrails/webhook/.
-func (q *question) agentgateway() []byte {
-	if q.of == onRequest {
-		return encoded(map[string]any{"body": map[string]any{"messages": q.messages}})
+func (q *Question) agentgateway() []byte {
+	if q.Of == OnRequest {
+		return encoded(map[string]any{"body": map[string]any{"messages": q.Messages}})
 	}
 	type choice struct {
-		Message message `json:"message"`
+		Message Message `json:"message"`
 	}
-	choices := make([]choice, len(q.messages))
-	for i, m := range q.messages {
+	choices := make([]choice, len(q.Messages))
+	for i, m := range q.Messages {
 		choices[i].Message = m
 	}
 	return encoded(map[string]any{"body": map[string]any{"choices": choices}})
@@ -35,7 +29,7 @@ var errNonsense = errors.New("the service did not answer in its format")
 
 // readAgentgateway reads what a service says. What it wants is told by the members: a body
 // that is text refuses, one that is an object replaces the texts, none lets pass.
-func readAgentgateway(said []byte, q *question) (*verdict, error) {
+func readAgentgateway(said []byte, q *Question) (*Verdict, error) {
 	var answer struct {
 		Action *struct {
 			Body       json.RawMessage `json:"body"`
@@ -49,32 +43,32 @@ func readAgentgateway(said []byte, q *question) (*verdict, error) {
 	switch {
 	case len(body) == 0 || jsonscan.IsNull(body):
 		if answer.Action.StatusCode >= http.StatusBadRequest {
-			return &verdict{denied: true, status: answer.Action.StatusCode}, nil
+			return &Verdict{Denied: true, Status: answer.Action.StatusCode}, nil
 		}
-		return &verdict{}, nil
+		return &Verdict{}, nil
 	case body[0] == '"':
-		return &verdict{denied: true, status: answer.Action.StatusCode}, nil
+		return &Verdict{Denied: true, Status: answer.Action.StatusCode}, nil
 	}
 	var masked struct {
-		Messages []message `json:"messages"`
+		Messages []Message `json:"messages"`
 		Choices  []struct {
-			Message message `json:"message"`
+			Message Message `json:"message"`
 		} `json:"choices"`
 	}
 	if json.Unmarshal(body, &masked) != nil {
 		return nil, errNonsense
 	}
-	if q.of == onResponse {
+	if q.Of == OnResponse {
 		masked.Messages = nil
 		for _, c := range masked.Choices {
 			masked.Messages = append(masked.Messages, c.Message)
 		}
 	}
-	v := &verdict{}
+	v := &Verdict{}
 	for _, m := range masked.Messages {
-		v.texts = append(v.texts, m.Content)
+		v.Texts = append(v.Texts, m.Content)
 	}
-	if len(v.texts) != len(q.messages) {
+	if len(v.Texts) != len(q.Messages) {
 		return nil, errNonsense // it is not known what is to be replaced by what
 	}
 	return v, nil
@@ -82,25 +76,25 @@ func readAgentgateway(said []byte, q *question) (*verdict, error) {
 
 // liteLLM is the question in the format of LiteLLM's generic guardrail API:
 // https://docs.litellm.ai/docs/adding_provider/generic_guardrail_api.
-func (h *webhook) liteLLM(q *question) []byte {
-	texts := make([]string, len(q.messages))
-	for i, m := range q.messages {
+func (h *webhook) liteLLM(q *Question) []byte {
+	texts := make([]string, len(q.Messages))
+	for i, m := range q.Messages {
 		texts[i] = m.Content
 	}
 	body := map[string]any{
-		"texts": texts, "images": []string{}, "tools": []string{}, "tool_calls": []string{}, "structured_messages": q.messages,
-		"request_data":    map[string]any{"user_api_key_alias": q.client},
-		"request_headers": h.headers(q.header), "input_type": string(q.of),
+		"texts": texts, "images": []string{}, "tools": []string{}, "tool_calls": []string{}, "structured_messages": q.Messages,
+		"request_data":    map[string]any{"user_api_key_alias": q.Client},
+		"request_headers": h.headers(q.Header), "input_type": string(q.Of),
 		"additional_provider_specific_params": map[string]any{},
 	}
-	if q.of == onResponse {
+	if q.Of == OnResponse {
 		delete(body, "structured_messages")
 	}
 	return encoded(body)
 }
 
 // readLiteLLM reads what a service says.
-func readLiteLLM(said []byte, q *question) (*verdict, error) {
+func readLiteLLM(said []byte, q *Question) (*Verdict, error) {
 	var answer struct {
 		Action string   `json:"action"`
 		Texts  []string `json:"texts"`
@@ -110,12 +104,12 @@ func readLiteLLM(said []byte, q *question) (*verdict, error) {
 	}
 	switch answer.Action {
 	case "NONE":
-		return &verdict{}, nil
+		return &Verdict{}, nil
 	case "BLOCKED":
-		return &verdict{denied: true}, nil
+		return &Verdict{Denied: true}, nil
 	case "GUARDRAIL_INTERVENED":
-		if len(answer.Texts) == len(q.messages) {
-			return &verdict{texts: answer.Texts}, nil
+		if len(answer.Texts) == len(q.Messages) {
+			return &Verdict{Texts: answer.Texts}, nil
 		}
 	}
 	return nil, errNonsense
