@@ -31,11 +31,11 @@ func TestPoliciesAsObjects(t *testing.T) {
 					continue // refused for its token, whatever policies say
 				}
 				count++
-				if d := decide(t, c, straight); (d.Refusal == nil) != c.Allowed {
+				if d := decidedBy(t, c, straight); (d.Refusal == nil) != c.Allowed {
 					t.Errorf("%s: allowed is %v (%s), want %v", c.Name, d.Refusal == nil, d.Reason, c.Allowed)
 				}
 				want, said := group.AllowedInversely(c)
-				if d := decide(t, c, inverse); said && (d.Refusal == nil) != want {
+				if d := decidedBy(t, c, inverse); said && (d.Refusal == nil) != want {
 					t.Errorf("%s, with ALLOW and DENY exchanged: allowed is %v (%s), want %v", c.Name, d.Refusal == nil, d.Reason, want)
 				}
 			}
@@ -90,8 +90,8 @@ func policySet(t *testing.T, g *policycases.Group, inverted bool) *authz.Set {
 	return set
 }
 
-// decide makes the request and asks the set.
-func decide(t *testing.T, c *policycases.Request, set *authz.Set) authz.Decision {
+// decidedBy makes the request and asks the set.
+func decidedBy(t *testing.T, c *policycases.Request, set *authz.Set) authz.Decision {
 	t.Helper()
 	token := ""
 	if c.Token != nil {
