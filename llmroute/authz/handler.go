@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -138,7 +139,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		logError(r, refused.Code)
 		return refused.Write(w)
 	}
-	d := h.set.Authorize(w.Header(), r, h.providers)
+	decide := h.set.Authorize
+	if strings.Contains(r.URL.Path, "//") { // what follows may read several slashes as one
+		decide = h.set.AuthorizeMerged
+	}
+	d := decide(w.Header(), r, h.providers)
 	if d.Refusal != nil {
 		logError(r, ErrorCode, d.LogFields()...)
 		if h.recorder != nil {

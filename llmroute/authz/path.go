@@ -6,10 +6,11 @@ import (
 )
 
 // pathTest tests a path. A value that has an escape itself, such as /a%2Fb, is
-// compared with the path as it was sent only, see request.path.
+// compared with the path as it was sent only, see request.path, and, where any reading counts,
+// as canonical with canonicalReading.
 type pathTest struct {
-	attribute      *attribute
-	plain, escaped paths
+	attribute                 *attribute
+	plain, escaped, canonical paths
 }
 
 // paths are values of a path.
@@ -19,19 +20,25 @@ type paths struct {
 }
 
 func (t *pathTest) add(value string) error {
-	to := &t.plain
-	if strings.Contains(value, "%") {
-		to = &t.escaped
+	if !strings.Contains(value, "%") {
+		return t.plain.addValue(value)
 	}
+	if err := t.escaped.addValue(value); err != nil {
+		return err
+	}
+	return t.canonical.addValue(canonicalValue(value))
+}
+
+func (p *paths) addValue(value string) error {
 	if strings.ContainsAny(value, "{}") {
 		template, err := newTemplate(value)
 		if err != nil {
 			return err
 		}
-		to.templates = append(to.templates, template)
+		p.templates = append(p.templates, template)
 		return nil
 	}
-	to.add(value)
+	p.add(value)
 	return nil
 }
 
@@ -46,7 +53,10 @@ func (t *pathTest) match(r *request) bool {
 	if t.escaped.match(readings[sentReading]) || r.mergesSlashes && t.escaped.match(readings[mergedSentReading]) {
 		return true
 	}
-	for i, reading := range readings {
+	if t.canonical.match(readings[canonicalReading]) || r.mergesSlashes && t.canonical.match(readings[mergedCanonicalReading]) {
+		return true
+	}
+	for i, reading := range readings[:canonicalReading] {
 		if (i == 0 || reading != readings[i-1]) && reading != "" && t.plain.match(reading) {
 			return true
 		}
@@ -64,8 +74,8 @@ func (t *pathTest) keys() []key {
 	if t.plain.present || t.escaped.present {
 		return nil
 	}
-	keys := append(t.plain.keys(t.attribute), t.escaped.keys(t.attribute)...)
-	for _, template := range slices.Concat(t.plain.templates, t.escaped.templates) {
+	keys := slices.Concat(t.plain.keys(t.attribute), t.escaped.keys(t.attribute), t.canonical.keys(t.attribute))
+	for _, template := range slices.Concat(t.plain.templates, t.escaped.templates, t.canonical.templates) {
 		keys = append(keys, key{attribute: t.attribute, form: textPrefix, text: template.begin()})
 	}
 	return keys

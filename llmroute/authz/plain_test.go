@@ -118,7 +118,12 @@ func (p *plain) value(r *request, policy *Policy, key, value string, number int)
 		if reading == "" {
 			return false
 		}
-		if strings.Contains(value, "%") {
+		if number >= canonicalReading {
+			if !strings.Contains(value, "%") {
+				return false
+			}
+			value = canonicalValue(value)
+		} else if strings.Contains(value, "%") {
 			reading = paths[sentReading]
 			if number == mergedSentReading || number == mergedRoutedReading {
 				reading = paths[mergedSentReading]

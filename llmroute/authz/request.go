@@ -142,12 +142,14 @@ func (r *request) header(name string) []string {
 // stay in the first and are decoded in the second, and where the gateway has
 // another name for the endpoint that it will call. Istio compares the first only.
 const (
-	sentReading           = iota // as sent, normalized as Istio does
-	mergedSentReading            // as sent, with single slashes if these are to be merged
-	routedReading                // with all escapes decoded
-	mergedRoutedReading          // decoded, with single slashes if these are to be merged
-	endpointReading              // the endpoint that will be called
-	mergedEndpointReading        // the one of the path with single slashes
+	sentReading            = iota // as sent, normalized as Istio does
+	mergedSentReading             // as sent, with single slashes if these are to be merged
+	routedReading                 // with all escapes decoded
+	mergedRoutedReading           // decoded, with single slashes if these are to be merged
+	endpointReading               // the endpoint that will be called
+	mergedEndpointReading         // the one of the path with single slashes
+	canonicalReading              // as sent, with each character escaped in one way, for values with escapes
+	mergedCanonicalReading        // so too, with single slashes
 	pathReadings
 )
 
@@ -156,11 +158,13 @@ func (r *request) readPaths() *[pathReadings]string {
 	if r.first(attrPath) {
 		sent, routed := sentPath(r.URL), routedPath(r.URL)
 		endpoint := r.endpoint()
-		r.paths = [...]string{sent, sent, routed, routed, endpoint, endpoint}
+		canonical := canonicalPath(sent)
+		r.paths = [...]string{sent, sent, routed, routed, endpoint, endpoint, canonical, canonical}
 		if r.mergesSlashes {
 			merged := mergedSentPath(r.URL)
 			u := &url.URL{Path: mergedRoutedPath(r.URL), RawPath: merged}
 			r.paths[mergedSentReading], r.paths[mergedRoutedReading], r.paths[mergedEndpointReading] = merged, u.Path, r.endpointOf(u)
+			r.paths[mergedCanonicalReading] = canonicalPath(merged)
 		}
 	}
 	return &r.paths
