@@ -288,6 +288,7 @@ func (a *App) Cleanup() error {
 		return nil
 	}
 	a.closed = true
+	a.warnOfUnstarted()
 	if s := a.current.Load(); s != nil {
 		s.life.release()
 	}

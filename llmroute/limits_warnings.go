@@ -11,6 +11,13 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/limit"
 )
 
+// Reasons of warnings about limits.
+const (
+	ReasonNeverMatches = "NeverMatches" // it names what no request has
+	ReasonNoPrice      = "NoPrice"      // it counts money, and a model has no price
+	ReasonNotSupplied  = "NotSupplied"  // it counts by what requests do not have
+)
+
 // authenticators are what of the configuration may say who clients are. They are noted while
 // handlers are provisioned.
 type authenticators struct {
@@ -41,32 +48,54 @@ func (a *App) supplies(k limit.Key, s *snapshot) bool {
 	return true
 }
 
+// LimitWarning says what a limit of the configuration cannot do as it is written.
+type LimitWarning struct {
+	Limit   string   // its name
+	Reason  string   // NeverMatches, NoPrice or NotSupplied
+	Message string   // what is wrong, in words that do not depend on the configuration
+	Kind    string   // what it is wrong with: key, model, provider or rule
+	Name    string   // which of these
+	Known   []string // those that exist, sorted; nil if that does not matter
+}
+
 // warnOfLimits logs which of the configuration's limits cannot work as they are written, or
 // match nothing in a snapshot. What was logged once is not logged again.
 func (a *App) warnOfLimits(s *snapshot) {
-	if a.limits == nil || len(a.limits.config.Limits) == 0 || a.source != nil && s.state == nil {
-		return // what there is to match is not known yet
-	}
-	warn := func(message string, d *limit.Definition, fields ...zap.Field) {
-		text := message + " " + d.Name + " " + fields[0].String
-		if !a.limits.warned[text] {
-			a.limits.warned[text] = true
-			a.logger.Warn(message, append(fields, zap.String("limit", d.Name))...)
+	for _, w := range a.limitWarnings(s) {
+		text := w.Message + " " + w.Limit + " " + w.Name
+		if a.limits.warned[text] {
+			continue
 		}
+		a.limits.warned[text] = true
+		fields := []zap.Field{zap.String(w.Kind, w.Name), zap.String("limit", w.Limit)}
+		if w.Known != nil {
+			fields = append(fields, zap.String(w.Kind+"s", strings.Join(w.Known, ", ")))
+		}
+		a.logger.Warn(w.Message, fields...)
+	}
+}
+
+// limitWarnings returns which of the configuration's limits cannot work as they are written, or
+// match nothing in a snapshot.
+func (a *App) limitWarnings(s *snapshot) (out []LimitWarning) {
+	if a.limits == nil || len(a.limits.config.Limits) == 0 || a.source != nil && s.state == nil {
+		return nil // what there is to match is not known yet
 	}
 	rules := make(map[string]bool)
 	for r := range a.rulesOf(s) {
-		rules[r.Name] = true
+		if r.Name != "" {
+			rules[r.Name] = true
+		}
 	}
 	for _, d := range a.limits.config.Limits {
 		for _, name := range d.Rules {
 			if !rules[name] {
-				warn("limit names a rule that does not exist", d, zap.String("rule", name), zap.String("rules", strings.Join(slices.Sorted(maps.Keys(rules)), ", ")))
+				out = append(out, LimitWarning{d.Name, ReasonNeverMatches, "limit names a rule that does not exist", "rule", name, slices.Sorted(maps.Keys(rules))})
 			}
 		}
 		for _, name := range d.Providers {
 			if s.providers[name] == nil {
-				warn("limit names a provider that does not exist", d, zap.String("provider", name), zap.String("providers", strings.Join(slices.Sorted(maps.Keys(s.providers)), ", ")))
+				out = append(out, LimitWarning{d.Name, ReasonNeverMatches, "limit names a provider that does not exist", "provider", name, slices.Sorted(maps.Keys(s.providers))})
 			}
 		}
 		for _, k := range d.Key {
@@ -74,37 +103,41 @@ func (a *App) warnOfLimits(s *snapshot) {
 			switch {
 			case a.supplies(k, s):
 			case k == limit.KeyClient || claim:
-				warn("limit counts by what no authentication supplies, so all requests count together; put llm_keys or llm_authz before llm_route, for claims llm_authz with jwt", d, zap.String("key", string(k)))
+				out = append(out, LimitWarning{d.Name, ReasonNotSupplied, "limit counts by what no authentication supplies, so all requests count together; put llm_keys or llm_authz before llm_route, for claims llm_authz with jwt", "key", string(k), nil})
 			default:
-				warn("limit counts by what the gateway does not know; set it in the llm app", d, zap.String("key", string(k)))
+				out = append(out, LimitWarning{d.Name, ReasonNotSupplied, "limit counts by what the gateway does not know; set it in the llm app", "key", string(k), nil})
 			}
 		}
-		a.warnOfModels(s, d, warn)
+		out = append(out, a.modelWarnings(s, d)...)
 	}
+	return out
 }
 
-// warnOfModels warns of models that no request is sent with, and of those without a price
-// under a limit of money.
-func (a *App) warnOfModels(s *snapshot, d *limit.Definition, warn func(string, *limit.Definition, ...zap.Field)) {
-	if len(d.Models) == 0 {
-		return
-	}
-	if fixed, chosen := a.modelsFor(s, d); !chosen && len(fixed) > 0 {
+// modelWarnings returns which models of a limit no request is sent with, and for which models a
+// limit of cost has no price.
+func (a *App) modelWarnings(s *snapshot, d *limit.Definition) (out []LimitWarning) {
+	fixed, chosen := a.modelsFor(s, d)
+	if !chosen && len(fixed) > 0 {
 		for _, pattern := range d.Models {
 			if !slices.ContainsFunc(fixed, func(model string) bool { return limit.Matches(pattern, model) }) {
-				warn("limit names a model that no request is sent with", d, zap.String("model", pattern), zap.String("models", strings.Join(fixed, ", ")))
+				out = append(out, LimitWarning{d.Name, ReasonNeverMatches, "limit names a model that no request is sent with", "model", pattern, fixed})
 			}
 		}
 	}
 	if !d.Costs() || a.prices == nil {
-		return
+		return out
+	}
+	sent := d.Models
+	if len(sent) == 0 && !chosen {
+		sent = fixed
 	}
 	table := a.prices.Get()
-	for _, model := range d.Models {
+	for _, model := range sent {
 		if !strings.Contains(model, "*") && !table.Knows(model, time.Now()) {
-			warn("limit of cost names a model without a price, whose requests are refused; add the price", d, zap.String("model", model))
+			out = append(out, LimitWarning{d.Name, ReasonNoPrice, "limit of cost has no price for a model, whose requests are refused; add the price", "model", model, nil})
 		}
 	}
+	return out
 }
 
 // modelsFor returns the models that the configuration has requests sent with that the limit may be

@@ -12,14 +12,15 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// TestWarningsOfLimits holds which limits are reported at the start since they cannot work as they are written.
+// TestWarningsOfLimits holds which limits are reported at the start since they cannot work as they are written, and
+// that CheckLimits reports the same.
 func TestWarningsOfLimits(t *testing.T) {
 	u := newUpstream(t, answers("x"))
 	keys := writeKeys(t, keyLine("alice", aliceKey))
 	const (
 		countsBy = "limit counts by what no authentication supplies"
 		noModel  = "limit names a model that no request is sent with"
-		noPrice  = "limit of cost names a model without a price"
+		noPrice  = "limit of cost has no price for a model"
 		byKeys   = `llm_keys {"file":%q}`
 		byTokens = `llm_authz {"jwt":[{"issuer":"i","jwks_uri":"http://127.0.0.1:1/keys"}]}`
 		byName   = `llm_authz {"policies":[{"name":"a","action":"ALLOW"}]}`
@@ -47,6 +48,9 @@ func TestWarningsOfLimits(t *testing.T) {
 		{limit: `"models":["n*"],"providers":["p"],` + count, provider: fixed, want: []string{noModel + " n*"}},
 		{limit: `"models":["m1","n*","n1"],` + cost, app: "prices", want: []string{noPrice + " n1"}},
 		{limit: `"models":["n1"],` + count, app: "prices"},
+		{limit: cost, app: "prices"},
+		{limit: cost, app: "prices", provider: `"config":{"model":"n1"}`, want: []string{noPrice + " n1"}},
+		{limit: cost, app: "prices", provider: fixed},
 	} {
 		app := limited(t, `{"name":"l",`+test.limit+`}`, "p", u.provider(test.provider))
 		if test.app == "prices" {
@@ -62,6 +66,7 @@ func TestWarningsOfLimits(t *testing.T) {
 		if test.rule != "" {
 			rule = "," + test.rule
 		}
+		var unstarted []map[string]any
 		handlers := []string{`llm_route {"rules":[{"name":"here","backends":[{"provider":"p"` + rule + `}]}]}`}
 		if test.handlers != "" {
 			handlers = append(handlers, test.handlers)
@@ -71,6 +76,11 @@ func TestWarningsOfLimits(t *testing.T) {
 			if _, err := ctx.LoadModuleByID("http.handlers."+name, json.RawMessage(config)); err != nil {
 				t.Fatalf("%s: %v", h, err)
 			}
+			handler := map[string]any{"handler": name}
+			if err := json.Unmarshal([]byte(config), &handler); err != nil {
+				t.Fatal(err)
+			}
+			unstarted = append(unstarted, handler)
 		}
 		module, err := ctx.App("llm")
 		if err != nil {
@@ -79,6 +89,14 @@ func TestWarningsOfLimits(t *testing.T) {
 		a := module.(*App)
 		a.snapshot() // as Start does
 		warned := slices.Sorted(maps.Keys(a.limits.warned))
+		var checked []string
+		found, err := CheckLimits(json.RawMessage(app), unstarted)
+		for _, w := range found {
+			checked = append(checked, w.Message+" "+w.Limit+" "+w.Name)
+		}
+		if slices.Sort(checked); err != nil || !slices.Equal(checked, warned) {
+			t.Errorf("%s: without a start, warnings %q, %v, want those of the start: %q", test.limit, checked, err, warned)
+		}
 		if len(warned) != len(test.want) {
 			t.Errorf("%s with %s %s: warnings %q, want %q", test.limit, filepath.Base(test.handlers), test.provider, warned, test.want)
 			continue
@@ -91,6 +109,40 @@ func TestWarningsOfLimits(t *testing.T) {
 			if !strings.HasPrefix(warned[i], want[:at]) || !strings.HasSuffix(warned[i], want[at:]) {
 				t.Errorf("%s: warning %q, want %q", test.limit, warned[i], want)
 			}
+		}
+	}
+}
+
+// TestCheckLimits holds what is not looked at, and with which faults limits cannot be checked.
+func TestCheckLimits(t *testing.T) {
+	const rules = `"limits":[{"name":"l","rules":["nowhere"],"concurrent":1}]`
+	for _, test := range []struct {
+		app, handler string
+		warnings     int
+		fails        string
+	}{
+		{app: `{}`},
+		{app: `{"limits":{` + rules + `}}`, warnings: 1},
+		{app: `{"limits":{` + rules + `},"source":{"source":"files"}}`},
+		{app: `{"limits":{"store":{"store":"none"},` + rules + `},"guards":{"g":{"none":1}},"keys":{"file":"none"}}`, warnings: 1},
+		{app: `{"limits":{` + rules + `}}`, handler: `{"handler":"llm_route","rules":[{"name":"nowhere","guards":["g"],"match":[{"none":{}}]}]}`},
+		{app: `{"limits":{` + rules + `},"routes":{"t":[{"hosts":["*"],"rules":[{"name":"nowhere"}]}]}}`},
+		{app: `{"limits":{` + rules + `}}`, handler: `{"handler":"llm_route","rules":1}`, fails: "reading llm_route"},
+		{app: `{"limits":{` + rules + `},"routes":1}`, fails: "cannot unmarshal number"},
+		{app: `{"limits":{"limits":[{"name":"l","amounts":[{"unit":"cost","amount":1,"window":"day"}]}]}}`, fails: "the gateway knows no prices"},
+		{app: `{"limits":{"limits":[{"name":"l","providers":["p"],"concurrent":1}]}}`, fails: "there is no provider \"p\""},
+	} {
+		var handlers []map[string]any
+		if test.handler != "" {
+			handler := make(map[string]any)
+			if err := json.Unmarshal([]byte(test.handler), &handler); err != nil {
+				t.Fatal(err)
+			}
+			handlers = append(handlers, handler)
+		}
+		got, err := CheckLimits(json.RawMessage(test.app), handlers)
+		if len(got) != test.warnings || (err != nil) != (test.fails != "") || err != nil && !strings.Contains(err.Error(), test.fails) {
+			t.Errorf("%s with %s: %v, %v", test.app, test.handler, got, err)
 		}
 	}
 }

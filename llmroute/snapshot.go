@@ -103,15 +103,7 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 	for name, p := range a.static {
 		next.add(name, p)
 	}
-	for _, handler := range a.handlers {
-		next.static = append(next.static, next.resolve(handler.Rules))
-	}
-	entries := make(map[string][]*routeEntry)
-	for name, routes := range a.Routes {
-		for _, route := range routes {
-			entries[name] = append(entries[name], &routeEntry{Route: route, targets: next.resolve(route.Rules)})
-		}
-	}
+	entries := a.resolveRules(next)
 	a.addListeners(next, a.Listeners)
 	if state != nil {
 		a.addListeners(next, state.Listeners)
@@ -128,6 +120,20 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 	}
 	next.chains = newChains(a.guardsWith(old, state), a.promptsWith(old, state), next.limits.filterOf())
 	return next
+}
+
+// resolveRules adds the rules of the configuration's handlers, and returns its routes by table.
+func (a *App) resolveRules(s *snapshot) map[string][]*routeEntry {
+	for _, handler := range a.handlers {
+		s.static = append(s.static, s.resolve(handler.Rules))
+	}
+	entries := make(map[string][]*routeEntry)
+	for name, routes := range a.Routes {
+		for _, route := range routes {
+			entries[name] = append(entries[name], &routeEntry{Route: route, targets: s.resolve(route.Rules)})
+		}
+	}
+	return entries
 }
 
 // addLive adds what the source supplies.

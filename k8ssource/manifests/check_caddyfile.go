@@ -44,20 +44,12 @@ func (u usedBy) add(kind, name, rule string) {
 	}
 }
 
-// find adds what the rules of all llm_route handlers in a configuration use.
-func (u usedBy) find(config any) {
-	switch v := config.(type) {
-	case []any:
-		for _, each := range v {
-			u.find(each)
-		}
-	case map[string]any:
-		for _, each := range v {
-			u.find(each)
-		}
-		rules, _ := v["rules"].([]any)
-		if v["handler"] != "llm_route" {
-			return
+// find adds what the rules of llm_route handlers use.
+func (u usedBy) find(handlers []map[string]any) {
+	for _, h := range handlers {
+		rules, _ := h["rules"].([]any)
+		if h["handler"] != "llm_route" {
+			continue
 		}
 		for _, each := range rules {
 			rule, _ := each.(map[string]any)
@@ -78,8 +70,27 @@ func (u usedBy) find(config any) {
 	}
 }
 
+// handlersIn returns the HTTP handlers in a configuration, wherever they are.
+func handlersIn(config any) (out []map[string]any) {
+	switch v := config.(type) {
+	case []any:
+		for _, each := range v {
+			out = append(out, handlersIn(each)...)
+		}
+	case map[string]any:
+		for _, each := range v {
+			out = append(out, handlersIn(each)...)
+		}
+		if v["handler"] != nil {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // checkCaddyfile says of each guard and prompt, and of the cache, that a Caddyfile defines, which
-// rules use it. One that no rule uses is an error, after all is said.
+// rules use it, and what its limits cannot do. What no rule uses and what a limit cannot do are
+// errors, after all is said.
 func checkCaddyfile(out io.Writer, path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -95,16 +106,28 @@ func checkCaddyfile(out io.Writer, path string) error {
 	}
 	var config struct {
 		Apps struct {
-			LLM definitions `json:"llm"`
+			LLM json.RawMessage `json:"llm"`
 		} `json:"apps"`
 	}
 	var all any
 	if err := errors.Join(json.Unmarshal(data, &config), json.Unmarshal(data, &all)); err != nil {
 		return fmt.Errorf("%s: reading the configuration: %w", path, err)
 	}
+	if len(config.Apps.LLM) == 0 {
+		return nil
+	}
+	handlers := handlersIn(all)
+	return errors.Join(checkUsed(out, path, config.Apps.LLM, handlers), checkLimits(out, path, text, config.Apps.LLM, handlers))
+}
+
+// checkUsed says which rules use the definitions of an llm app.
+func checkUsed(out io.Writer, path string, llm json.RawMessage, handlers []map[string]any) error {
+	app, unused := new(definitions), 0
+	if err := json.Unmarshal(llm, app); err != nil {
+		return fmt.Errorf("%s: reading the configuration: %w", path, err)
+	}
 	used := make(usedBy)
-	used.find(all)
-	app, unused := &config.Apps.LLM, 0
+	used.find(handlers)
 	say := func(what, does string, rules []string, never string) {
 		if len(rules) == 0 {
 			unused++

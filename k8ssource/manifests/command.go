@@ -37,7 +37,9 @@ file and line. No cluster is needed, and nobody is contacted. If anything is wro
 with any object, the exit status is 1.
 
 Of a Caddyfile, whose name begins with Caddyfile or ends in .caddyfile, it tells which
-rules use its guards, its prompts and its cache, and which of them none uses.
+rules use its guards, its prompts and its cache, which of them none uses, and what its
+limits cannot do: rules and models that match nothing, models without a price, keys that
+no authentication supplies.
 
 With --request, it also tells whether a gateway would let that request pass, and
 which policy and rule decide. A token in a --header is verified where its keys are
