@@ -192,10 +192,11 @@ func chunk(delta, finish string) string {
 const done = "data: [DONE]\n\n"
 
 var (
-	toEvery     = []*dialect.API{chat.API, responses.API, messages.API, gemini.API}
-	startOfOne  = typed(`{"type":"message_start","message":{"id":"msg_1","content":[],"usage":{"input_tokens":43,"output_tokens":1}}}`)
-	textOfOne   = typed(`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`) + typed(`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}`) + typed(`{"type":"content_block_stop","index":0}`)
-	parallelUse = typed(`{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t1","name":"f","input":{}}}`) + typed(`{"type":"content_block_stop","index":1}`) +
+	toEvery      = []*dialect.API{chat.API, responses.API, messages.API, gemini.API}
+	startOfOne   = typed(`{"type":"message_start","message":{"id":"msg_1","content":[],"usage":{"input_tokens":43,"output_tokens":1}}}`)
+	textOfOne    = typed(`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`) + typed(`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}`) + typed(`{"type":"content_block_stop","index":0}`)
+	thoughtOfOne = typed(`{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}`) + typed(`{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"t"}}`) + typed(`{"type":"content_block_stop","index":0}`)
+	parallelUse  = typed(`{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"t1","name":"f","input":{}}}`) + typed(`{"type":"content_block_stop","index":1}`) +
 		typed(`{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"t2","name":"g","input":{}}}`) + typed(`{"type":"content_block_stop","index":2}`)
 	endOfOne  = typed(`{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":61,"output_tokens":9,"cache_read_input_tokens":5,"cache_creation_input_tokens":2}}`) + typed(`{"type":"message_stop"}`)
 	itemOfOne = typed(`{"type":"response.created","response":{"id":"resp_1"}}`) + typed(`{"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","call_id":"c1","name":"f","arguments":""}}`)
@@ -232,6 +233,9 @@ var responseCases = []responseCase{
 	{number: 50, name: "Ollama's calls at once", from: chat.API, to: append(toAnthropic, responses.API), stream: true, in: chunk(`"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{\"a\":1}"}}]`, "null") + chunk(`"tool_calls":[{"index":0,"id":"c2","function":{"name":"f","arguments":"{\"a\":2}"}}]`, "stop") + done, has: []string{`"c1"`, `{\"a\":1}`, `"c2"`, `{\"a\":2}`}, lacks: []string{`}{`}},
 	{number: 51, name: "two beginnings", from: messages.API, to: toAnthropic, stream: true, in: startOfOne + startOfOne + textOfOne + endOfOne, once: `msg_1"`},
 	{number: 53, name: "the order of events", from: chat.API, to: toResponses, stream: true, in: chunk(`"content":"a"`, "stop") + done, has: []string{"event: response.created", "event: response.in_progress", "event: response.output_item.added", "event: response.content_part.added", "event: response.output_text.delta", "event: response.output_text.done", "event: response.content_part.done", "event: response.output_item.done", "event: response.completed"}},
+	{number: 53, name: "the part of raw reasoning", from: messages.API, to: toResponses, stream: true, in: startOfOne + thoughtOfOne + endOfOne, has: []string{
+		`{"type":"response.content_part.added","sequence_number":3,"item_id":"rs_1_0","output_index":0,"content_index":0,"part":{"type":"reasoning_text","text":""}}`, `{"type":"response.reasoning_text.delta","sequence_number":4,`,
+		`{"type":"response.content_part.done","sequence_number":6,"item_id":"rs_1_0","output_index":0,"content_index":0,"part":{"type":"reasoning_text","text":"t"}}`}},
 	{number: 54, name: "the ids at the end", from: chat.API, to: toResponses, stream: true, in: chunk(`"content":"a"`, "null") + chunk(`"tool_calls":[{"index":0,"id":"c1","function":{"name":"f","arguments":"{}"}}]`, "tool_calls") + done, has: []string{`"item_id":"msg_x_0"`, `"item_id":"fc_x_1"`, `"output":[{"id":"msg_x_0"`, `,{"id":"fc_x_1"`}},
 	{number: 55, name: "the end of a stream", from: chat.API, to: []*dialect.API{messages.API, responses.API, gemini.API}, stream: true, in: chunk(`"content":"a"`, "stop") + done, lacks: []string{"[DONE]"}},
 	{number: 56, name: "Azure's first and last chunks", from: chat.API, to: toAnthropic, stream: true, in: event("", `{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}`) + chunk(`"content":"a"`, "stop") + event("", `{"choices":[{"index":0,"finish_reason":null,"content_filter_offsets":{}}]}`) + done, has: []string{`"stop_reason":"end_turn"`, "message_stop"}},

@@ -124,7 +124,7 @@ func (i *item) appendItem(dst []byte, status string) []byte {
 		}
 		dst = append(dst, ']')
 		if done && !i.summary && len(i.text) > 0 {
-			dst = append(append(append(dst, `,"content":[{"type":"reasoning_text","text":"`...), i.text...), `"}]`...)
+			dst = append(i.appendPart(append(dst, `,"content":[`...), i.text), ']')
 		}
 		if done && len(i.state) > 0 {
 			dst = append(append(dst, `,"encrypted_content":`...), i.state...)
@@ -160,10 +160,14 @@ func (i *item) appendItem(dst []byte, status string) []byte {
 	return append(dst, `]}`...)
 }
 
-// appendPart appends the part of a message that has the text.
+// appendPart appends the part of a message, or of raw reasoning, that has the text.
 func (i *item) appendPart(dst, text []byte) []byte {
-	if i.part == dialect.Refusal {
+	switch i.part {
+	case dialect.Refusal:
 		dst = append(append(dst, `{"type":"refusal","refusal":"`...), text...)
+		return append(dst, `"}`...)
+	case dialect.Reasoning:
+		dst = append(append(dst, `{"type":"reasoning_text","text":"`...), text...)
 		return append(dst, `"}`...)
 	}
 	dst = append(append(dst, `{"type":"output_text","text":"`...), text...)

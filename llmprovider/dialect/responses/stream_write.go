@@ -120,6 +120,11 @@ func (w *streamWriter) delta(dst []byte, e *dialect.Event) []byte {
 		}
 		dst = append(w.item(dst, "response.reasoning_summary_text.delta"), `,"summary_index":0`...)
 	case i.part == dialect.Reasoning:
+		if !i.inStream {
+			i.inStream = true
+			dst = append(w.item(dst, "response.content_part.added"), `,"content_index":0,"part":`...)
+			dst = end(i.appendPart(dst, nil))
+		}
 		dst = append(w.item(dst, "response.reasoning_text.delta"), `,"content_index":0`...)
 	case i.part == dialect.ToolCall && i.custom:
 		dst = w.item(dst, "response.custom_tool_call_input.delta")
@@ -145,8 +150,10 @@ func (w *streamWriter) closeItem(dst []byte) []byte {
 			dst = end(append(append(dst, i.text...), `"}`...))
 		}
 	case i.part == dialect.Reasoning:
-		if len(i.text) > 0 {
+		if i.inStream {
 			dst = w.text(append(w.item(dst, "response.reasoning_text.done"), `,"content_index":0`...), "text")
+			dst = append(w.item(dst, "response.content_part.done"), `,"content_index":0,"part":`...)
+			dst = end(i.appendPart(dst, i.text))
 		}
 	case i.part == dialect.ToolCall && i.custom:
 		dst = w.text(w.item(dst, "response.custom_tool_call_input.done"), "input")
