@@ -43,28 +43,29 @@ const State = "c3RhdGUgb2YgdGhlIG1vZGVs"
 
 // Call is a call of a tool.
 type Call struct {
-	ID, Name  string
-	Arguments string // a JSON object
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"` // a JSON object
 }
 
 // Turn is what the model says.
 type Turn struct {
-	Reasoning string
-	Text      string
-	Calls     []Call
+	Reasoning string `json:"reasoning"`
+	Text      string `json:"text"`
+	Calls     []Call `json:"calls"`
 }
 
 // Request is what the model is asked.
 type Request struct {
-	Stream  bool
-	System  string
-	User    string // the texts of all user turns
-	Images  []string
-	Tools   map[string]json.RawMessage // schemas, by name
-	Format  json.RawMessage            // the schema of the response, if there is one
-	Calls   []Call                     // of earlier turns
-	Results map[string]string          // by the call's ID
-	States  []string                   // of earlier reasoning
+	Stream  bool                       `json:"stream"`
+	System  string                     `json:"system"`
+	User    string                     `json:"user"` // the texts of all user turns
+	Images  []string                   `json:"images"`
+	Tools   map[string]json.RawMessage `json:"tools"`   // schemas, by name
+	Format  json.RawMessage            `json:"format"`  // the schema of the response, if there is one
+	Calls   []Call                     `json:"calls"`   // of earlier turns
+	Results map[string]string          `json:"results"` // by the call's ID
+	States  []string                   `json:"states"`  // of earlier reasoning
 }
 
 // Reply is the provider's response.
@@ -98,6 +99,7 @@ func (a API) Fail(status int, text string) fakeprovider.Reply {
 	name := map[API]map[int]string{
 		Messages: {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error", 500: "api_error", 503: "overloaded_error"},
 		Gemini:   {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"},
+		Converse: {400: "ValidationException", 401: "UnrecognizedClientException", 403: "AccessDeniedException", 404: "ResourceNotFoundException", 429: "ThrottlingException", 500: "InternalServerException", 503: "ServiceUnavailableException"},
 	}[a][status]
 	type object map[string]any
 	switch a {
@@ -111,7 +113,11 @@ func (a API) Fail(status int, text string) fakeprovider.Reply {
 		body = object{"error": object{"message": text, "type": "an_error", "param": nil, "code": nil}}
 	}
 	document, _ := json.Marshal(body) // what is above always marshals
-	return fakeprovider.JSON(status, string(document))
+	reply := fakeprovider.JSON(status, string(document))
+	if a == Converse {
+		reply.Header.Set("X-Amzn-Errortype", name)
+	}
+	return reply
 }
 
 // Count is the response to a request for the number of tokens.

@@ -2,21 +2,24 @@ package sdk
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/anthropics/anthropic-sdk-go"
 	anthropicoption "github.com/anthropics/anthropic-sdk-go/option"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime/types"
+	"github.com/aws/smithy-go/auth/bearer"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/responses"
 
+	"github.com/caddy-llm/gateway/integration/fakemodel"
 	"github.com/caddy-llm/gateway/integration/fakeprovider"
 	"github.com/caddy-llm/gateway/integration/gateway"
 )
@@ -41,31 +44,42 @@ http://:{{.Port}} {
 }
 `
 
-// awsFrame writes a message of Amazon's event stream as its documentation has it:
-// https://docs.aws.amazon.com/transcribe/latest/dg/event-stream.html.
-func awsFrame(kind, name, payload string) string {
-	header := func(name, value string) string {
-		return string(rune(len(name))) + name + "\x07" + string([]byte{byte(len(value) >> 8), byte(len(value))}) + value
-	}
-	headers := header(":message-type", kind) + header(":"+kind+"-type", name)
-	out := binary.BigEndian.AppendUint32(nil, uint32(16+len(headers)+len(payload)))
-	out = binary.BigEndian.AppendUint32(out, uint32(len(headers)))
-	out = binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out))
-	out = append(out, headers+payload...)
-	return string(binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out)))
-}
-
 // awsStream has the events of a stream of Anthropic's in frames.
 func awsStream(events string, more ...string) fakeprovider.Reply {
 	reply := fakeprovider.Reply{Header: http.Header{"Content-Type": {"application/vnd.amazon.eventstream"}, "X-Amzn-Bedrock-Content-Type": {"application/json"}}}
 	for _, e := range fakeprovider.Events([]byte(events)) {
 		_, data, _ := strings.Cut(string(e.Raw), "data: ")
-		reply.Steps = append(reply.Steps, fakeprovider.Send(awsFrame("event", "chunk", `{"bytes":"`+base64.StdEncoding.EncodeToString([]byte(strings.TrimSpace(data)))+`","p":"abc"}`)))
+		reply.Steps = append(reply.Steps, fakeprovider.Send(fakemodel.Frame("event", "chunk", `{"bytes":"`+base64.StdEncoding.EncodeToString([]byte(strings.TrimSpace(data)))+`","p":"abc"}`)))
 	}
 	for _, frame := range more {
 		reply.Steps = append(reply.Steps, fakeprovider.Send(frame))
 	}
 	return reply
+}
+
+// TestBedrockFrames holds that the frames are what AWS's own reader takes.
+func TestBedrockFrames(t *testing.T) {
+	s := fakeprovider.New(t)
+	s.Script(fakeprovider.Always(awsStream(messageStream, fakemodel.Frame("exception", "throttlingException", `{"message":"Too many requests"}`))))
+	client := bedrockruntime.New(bedrockruntime.Options{
+		Region: "eu-central-1", BaseEndpoint: aws.String(s.URL()), HTTPClient: s.Client(),
+		BearerAuthTokenProvider: bearer.StaticTokenProvider{Token: bearer.Token{Value: sdkKey}}, AuthSchemePreference: []string{"httpBearerAuth"},
+	})
+	res, err := client.InvokeModelWithResponseStream(t.Context(), &bedrockruntime.InvokeModelWithResponseStreamInput{ModelId: aws.String("m"), Body: []byte("{}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, events := res.GetStream(), 0
+	for event := range stream.Events() {
+		if chunk, ok := event.(*types.ResponseStreamMemberChunk); !ok || !json.Valid(chunk.Value.Bytes) {
+			t.Errorf("%T %v", event, event)
+		}
+		events++
+	}
+	var throttled *types.ThrottlingException
+	if want := len(fakeprovider.Events([]byte(messageStream))); events != want || !errors.As(stream.Err(), &throttled) {
+		t.Errorf("%d events, want %d, and %v", events, want, stream.Err())
+	}
 }
 
 func TestBedrock(t *testing.T) {
@@ -116,7 +130,7 @@ func TestBedrock(t *testing.T) {
 	}
 
 	// An exception in the stream, and an error of AWS's, are errors of the SDK's API.
-	s.Script(fakeprovider.Always(awsStream(strings.SplitAfter(messageStream, "\n\n")[0], awsFrame("exception", "throttlingException", `{"message":"Too many requests"}`))))
+	s.Script(fakeprovider.Always(awsStream(strings.SplitAfter(messageStream, "\n\n")[0], fakemodel.Frame("exception", "throttlingException", `{"message":"Too many requests"}`))))
 	stream = claude.Messages.NewStreaming(t.Context(), tideQuestion(model))
 	for stream.Next() {
 	}
