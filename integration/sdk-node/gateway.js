@@ -14,9 +14,9 @@ import { startProvider } from './provider.js';
 export const sdkKey = 'sk-of-the-sdk-3f9a17';
 export const providerKey = 'sk-of-the-provider-c45d02';
 
-// The SDK takes its settings from the environment otherwise.
+// The SDKs take their settings from the environment otherwise.
 for (const name of Object.keys(process.env)) {
-  if (/^(OPENAI|ANTHROPIC)_/.test(name)) delete process.env[name];
+  if (/^(OPENAI|ANTHROPIC|GOOGLE|GEMINI)_/.test(name)) delete process.env[name];
 }
 
 // freePort returns a port below those the kernel gives to outgoing connections,
@@ -37,8 +37,8 @@ export async function freePort() {
 }
 
 // startGateway runs a Caddyfile until the test ends. Files are put into its
-// working directory first.
-export async function startGateway(t, caddyfile, { files = {} } = {}) {
+// working directory first, and variables into its environment.
+export async function startGateway(t, caddyfile, { files = {}, variables = {} } = {}) {
   if (!existsSync(binary)) throw new Error(`${binary} is missing: run npm test, which builds it, or set LLM_TEST_BINARY`);
   const dir = mkdtempSync(path.join(os.tmpdir(), 'gateway-'));
   mkdirSync(path.join(dir, 'home'));
@@ -47,7 +47,7 @@ export async function startGateway(t, caddyfile, { files = {} } = {}) {
   const ready = net.createServer().listen(0, '127.0.0.1');
   await once(ready, 'listening');
   const args = ['run', '--pingback', `127.0.0.1:${ready.address().port}`, '--config', 'Caddyfile', '--adapter', 'caddyfile'];
-  const env = { PATH: process.env.PATH, HOME: path.join(dir, 'home'), PROVIDER_KEY: providerKey };
+  const env = { PATH: process.env.PATH, HOME: path.join(dir, 'home'), PROVIDER_KEY: providerKey, ...variables };
   const child = spawn(binary, args, { cwd: dir, env, stdio: ['pipe', 'pipe', 'pipe'] });
   const gone = once(child, 'exit');
   let log = '';

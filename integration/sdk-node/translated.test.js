@@ -7,10 +7,6 @@ import { GoogleGenAI } from '@google/genai';
 import { providerKey, sdkKey, site } from './gateway.js';
 import { die, fixture, json, stream } from './provider.js';
 
-for (const name of Object.keys(process.env)) {
-  if (/^(ANTHROPIC|GOOGLE|GEMINI)_/.test(name)) delete process.env[name];
-}
-
 const limit = { timeout: 60_000 }; // what hangs fails
 const route = 'llm_route {\n\t\trule all {\n\t\t\tto main\n\t\t}\n\t}';
 const ask = { model: 'claude-sonnet-5', max_tokens: 1000, messages: [{ role: 'user', content: 'When does it turn? 潮水 <&>' }] };
