@@ -25,14 +25,16 @@ var allowed = map[string][]string{
 	"llmprovider/vertex":     {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/cloud", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/google", "llmprovider/kind", "llmprovider/translate"},
 	"llmprovider/translate":  {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/":           {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/cloud", "llmprovider/kind", "llmprovider/translate"}, // kinds
-	"llmroute":               {"internal/", "llmprovider", "llmprovider/tap", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmroute/accesslog", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/cooldown", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/limit", "llmroute/limit/", "llmroute/listen", "llmroute/matcher", "llmroute/meter", "llmroute/modellist", "llmroute/pool", "llmroute/price", "llmroute/prompt", "llmroute/receive", "llmroute/selection", "llmroute/virtualkey"},
+	"llmroute":               {"internal/", "llmprovider", "llmprovider/tap", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmroute/accesslog", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/cooldown", "llmroute/crosssite", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/inbound", "llmroute/limit", "llmroute/limit/", "llmroute/listen", "llmroute/matcher", "llmroute/meter", "llmroute/modellist", "llmroute/pool", "llmroute/price", "llmroute/prompt", "llmroute/receive", "llmroute/selection", "llmroute/virtualkey"},
 	"llmroute/accesslog":     {"llmprovider", "llmprovider/headername"},
 	"llmroute/cache":         {"internal/jsonscan", "internal/options", "llmprovider", "llmprovider/tap", "llmroute/filter"},
 	"llmroute/cache/":        {"internal/options", "internal/redisclient", "internal/service", "llmroute/cache", "llmroute/cache/sealed"}, // stores, and what they are given
 	"llmroute/capture":       {"internal/host", "internal/options", "llmprovider"},
 	"llmroute/cooldown":      {},
+	"llmroute/crosssite":     {"internal/host", "llmprovider", "llmroute/virtualkey"},
 	"llmroute/filter":        {"llmprovider"},
 	"llmroute/httproute":     {"internal/hopbyhop", "internal/host", "llmprovider", "llmprovider/headername"},
+	"llmroute/inbound":       {"llmprovider", "llmroute/authz", "llmroute/matcher", "llmroute/meter", "llmroute/virtualkey"},
 	"llmroute/authz":         {"internal/", "llmprovider", "llmprovider/upstream", "llmprovider/headername", "llmroute/authz/jwt"},
 	"llmroute/authz/jwt":     {"internal/", "llmprovider/upstream", "llmprovider/headername"},
 	"llmroute/guard":         {"internal/jsonscan", "llmprovider", "llmroute/filter", "llmroute/guard/decide", "llmroute/guard/detect"},

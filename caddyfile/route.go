@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/crosssite"
 )
 
 func init() {
@@ -170,7 +171,7 @@ func origins(dst *[]string) func(*caddyfile.Dispenser) error {
 			return d.Errf("allowed_origins takes the origins of web pages, such as https://app.example.com; got nothing")
 		}
 		for _, entry := range entries {
-			if err := llmroute.CheckOrigin(entry); err != nil {
+			if err := crosssite.CheckOrigin(entry); err != nil {
 				return d.WrapErr(err)
 			}
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/cache"
 	"github.com/caddy-llm/gateway/llmroute/capture"
 	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/inbound"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/meter"
@@ -168,7 +169,7 @@ type App struct {
 	prices         *livefile.File[*price.Table] // nil without one
 	open           openRequests
 	outbound       *capture.Outbound
-	bodies         *budget
+	bodies         *inbound.Budget
 	status         *listen.Running
 	hasPage        bool // somewhere
 	gateways       listen.Listeners
@@ -221,8 +222,8 @@ func (a *App) Validate() error {
 
 // Start starts the source and the listeners.
 func (a *App) Start() error {
-	a.bodies.set(a.MaxBodies)
-	a.bodies.metrics.Store(a.metrics)
+	a.bodies.Set(a.MaxBodies)
+	a.bodies.Metrics.Store(a.metrics)
 	if a.runner != nil {
 		if err := a.runner.start(a, a.source); err != nil {
 			return fmt.Errorf("starting the source: %w", err)
@@ -303,7 +304,7 @@ func (a *App) Cleanup() error {
 		if err := capture.ReleaseOutbound(); err != nil {
 			return err
 		}
-		if err := releaseBudget(); err != nil {
+		if err := inbound.ReleaseBudget(); err != nil {
 			return err
 		}
 	}

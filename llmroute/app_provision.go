@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/capture"
+	"github.com/caddy-llm/gateway/llmroute/inbound"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/price"
@@ -62,8 +63,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("getting the %s app: %w", name, err)
 		}
 	}
-	a.outbound, a.bodies = capture.AcquireOutbound(), acquireBudget()
-	if err := ctx.GetMetricsRegistry().Register(a.metrics.Gateway(func() bool { return a.unready() == "" }, &a.bodies.all)); err != nil {
+	a.outbound, a.bodies = capture.AcquireOutbound(), inbound.AcquireBudget()
+	if err := ctx.GetMetricsRegistry().Register(a.metrics.Gateway(func() bool { return a.unready() == "" }, &a.bodies.All)); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	raw := maps.Clone(a.ProvidersRaw) // which loading empties

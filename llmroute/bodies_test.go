@@ -15,16 +15,18 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-llm/gateway/llmroute/inbound"
 )
 
 // heldBodies waits until no body is held.
 func heldBodies(t *testing.T) {
 	t.Helper()
-	b := acquireBudget()
-	defer func() { _ = releaseBudget() }()
-	for end := time.Now().Add(10 * time.Second); b.all.Held() != 0 || b.strangers.Held() != 0; time.Sleep(time.Millisecond) {
+	b := inbound.AcquireBudget()
+	defer func() { _ = inbound.ReleaseBudget() }()
+	for end := time.Now().Add(10 * time.Second); b.All.Held() != 0 || b.Strangers.Held() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%d and %d bytes of bodies are held", b.all.Held(), b.strangers.Held())
+			t.Fatalf("%d and %d bytes of bodies are held", b.All.Held(), b.Strangers.Held())
 		}
 	}
 }
@@ -43,7 +45,7 @@ func TestMaxBodies(t *testing.T) {
 	if err := g.app.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { g.app.bodies.set(0) }) // it is the process's
+	t.Cleanup(func() { g.app.bodies.Set(0) }) // it is the process's
 	body := `{"messages":[],"x":"` + strings.Repeat("x", 400_000) + `"}`
 	var wait sync.WaitGroup
 	for range 2 {

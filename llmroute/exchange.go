@@ -15,7 +15,9 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
+	"github.com/caddy-llm/gateway/llmroute/crosssite"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/inbound"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/pool"
@@ -37,7 +39,7 @@ type exchange struct {
 	refused   *llmprovider.Error // because the request cannot be read in one way
 	governs   bool               // policies of the source hold for the request
 	client    *virtualkey.Client // known by its virtual key, or nil
-	shared    bool               // matchers can find this exchange
+	shared    inbound.Held       // what matchers can find of this exchange
 	crossSite bool               // a page of another site sent the request without asking
 	traced    *meter.Traced      // its spans, or nil
 	filters   []filter.Filter    // that look at the request, in their order
@@ -84,7 +86,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	}
 	x.attempt = &x.first
 	x.refused = llmprovider.Prepare(r)
-	x.crossSite = isCrossSite(r, h.origins)
+	x.crossSite = crosssite.Sent(r, h.origins)
 	x.governs = x.snap.authz != nil && x.snap.governed(x.table)
 	return x
 }
@@ -94,7 +96,7 @@ func (x *exchange) serve() error {
 	// A page may send what it likes to a Service, which spends no key of a provider's.
 	mayBeHandled := x.mayBeHandled()
 	if x.crossSite && !mayBeHandled {
-		return x.refuse(errCrossSite(x.r))
+		return x.refuse(crosssite.Refusal(x.r))
 	}
 	if x.token == nil {
 		x.token = authz.TokenOf(x.r)
@@ -113,10 +115,10 @@ func (x *exchange) serve() error {
 		case found:
 			return x.serveHandler()
 		case x.crossSite:
-			return x.refuse(errCrossSite(x.r))
+			return x.refuse(crosssite.Refusal(x.r))
 		}
 	}
-	if x.in = takeShared(x.r); x.in != nil {
+	if x.in = inbound.Take(x.r); x.in != nil {
 		x.in.Header = x.r.Header // which may be another one since, without what must not be passed on
 	} else {
 		var refused *llmprovider.Error
@@ -134,7 +136,7 @@ func (x *exchange) serve() error {
 	if x.in.Endpoint.Operation == llmprovider.ListModels {
 		return x.serveModels()
 	}
-	x.in.Budget = &x.h.app.bodies.all
+	x.in.Budget = &x.h.app.bodies.All
 	refused := x.route()
 	if refused != nil && refused.Status == http.StatusNotFound && x.in.Endpoint == (llmprovider.Endpoint{}) && x.findPassing() {
 		return x.passOn()

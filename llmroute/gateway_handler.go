@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/accesslog"
+	"github.com/caddy-llm/gateway/llmroute/crosssite"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
@@ -43,7 +44,7 @@ func (g *gatewayHandler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	var err error
-	if g.route.origins, err = parseOrigins(g.route.app.AllowedOrigins); err != nil {
+	if g.route.origins, err = crosssite.ParseOrigins(g.route.app.AllowedOrigins); err != nil {
 		return err
 	}
 	g.route.keys = g.route.app.Keys

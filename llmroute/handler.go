@@ -11,6 +11,8 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/accesslog"
+	"github.com/caddy-llm/gateway/llmroute/crosssite"
+	"github.com/caddy-llm/gateway/llmroute/inbound"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
@@ -88,7 +90,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.app, h.logger = app.(*App), ctx.Logger()
 	accesslog.Warn(ctx, h.logger)
-	if h.origins, err = parseOrigins(h.AllowedOrigins); err != nil {
+	if h.origins, err = crosssite.ParseOrigins(h.AllowedOrigins); err != nil {
 		return err
 	}
 	if h.MaxBody == 0 {
@@ -260,9 +262,9 @@ func (x *exchange) firstMatch(rules []*Rule, targets [][]target) *llmprovider.Er
 
 // matches reports whether the rule is the one for the request.
 func (x *exchange) matches(rule *Rule) (bool, error) {
-	if rule.readsModel && !x.shared {
-		x.shared = true
-		caddyhttp.SetVar(x.r.Context(), inboundVar, x)
+	if rule.readsModel && x.shared.In == nil {
+		x.shared = inbound.Held{In: x.in, Max: x.maxBody}
+		x.shared.Share(x.r)
 	}
 	return rule.matcherSets.AnyMatchWithError(x.r)
 }

@@ -171,7 +171,7 @@ func (x *exchange) describe(rt ruleTargets, name string) (m modellist.Model, own
 // of models, of which it may have none.
 func (r *Rule) takes(model string) bool {
 	for _, m := range r.models {
-		if m.has(model) {
+		if m.Has(model) {
 			return true
 		}
 	}

@@ -320,17 +320,17 @@ func TestPickersBodyCounts(t *testing.T) {
 			is.From, is.To, want = "y", "replaced", strings.Repeat("x", 1000)+"replaced"
 		}
 		picker.Is(is)
-		before := g.app.bodies.all.Held()
+		before := g.app.bodies.All.Held()
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			g.ask(t, http.MethodPost, "/x", body)
 		}()
 		<-arrived
-		for end := time.Now().Add(5 * time.Second); g.app.bodies.all.Held() != before && time.Now().Before(end); {
+		for end := time.Now().Add(5 * time.Second); g.app.bodies.All.Held() != before && time.Now().Before(end); {
 			time.Sleep(5 * time.Millisecond)
 		}
-		if held := g.app.bodies.all.Held(); held != before {
+		if held := g.app.bodies.All.Held(); held != before {
 			t.Errorf("echo %t: %d bytes are held while the response lasts, %d before", echo, held, before)
 		}
 		goOn <- struct{}{}
@@ -339,9 +339,9 @@ func TestPickersBodyCounts(t *testing.T) {
 			t.Errorf("echo %t: the endpoint got %d bytes, want %d", echo, len(got.body), len(want))
 		}
 	}
-	limit := g.app.bodies.all.Limit()
-	t.Cleanup(func() { g.app.bodies.all.SetLimit(limit) })
-	g.app.bodies.all.SetLimit(1500) // room for the client's body alone
+	limit := g.app.bodies.All.Limit()
+	t.Cleanup(func() { g.app.bodies.All.SetLimit(limit) })
+	g.app.bodies.All.SetLimit(1500) // room for the client's body alone
 	if res, text := g.ask(t, http.MethodPost, "/x", body); res.StatusCode != http.StatusRequestEntityTooLarge || len(u.requests) > 0 {
 		t.Errorf("over max_bodies: %d %s", res.StatusCode, text)
 	}

@@ -137,9 +137,9 @@ func TestPickerRewrites(t *testing.T) {
 func TestPickerRewritesWithinBudget(t *testing.T) {
 	p := newPickedPool(t, "FailClose", "")
 	p.picker.Is(fakepicker.Behaviour{Endpoints: p.at(2), Echo: true, EchoHeaders: true, From: `"m"`, To: `"m-adapter-7"`})
-	before := p.app.bodies.all.Limit()
-	t.Cleanup(func() { p.app.bodies.all.SetLimit(before) })
-	p.app.bodies.all.SetLimit(megabytes * 3 / 2) // room for the client's body alone
+	before := p.app.bodies.All.Limit()
+	t.Cleanup(func() { p.app.bodies.All.SetLimit(before) })
+	p.app.bodies.All.SetLimit(megabytes * 3 / 2) // room for the client's body alone
 	if res, text := p.post(t, largeChat); res.StatusCode < 400 || p.endpoints[2].count() != 0 {
 		t.Errorf("%d %.100s", res.StatusCode, text)
 	}

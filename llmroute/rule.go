@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmroute/cache"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/inbound"
 	"github.com/caddy-llm/gateway/llmroute/selection"
 )
 
@@ -89,9 +90,9 @@ type Rule struct {
 	matcherSets caddyhttp.MatcherSets
 	handler     caddyhttp.MiddlewareHandler // in place of backends, or nil
 	policy      selection.Policy
-	models      []*ModelMatcher // of all matcher sets, for the list of models
-	readsModel  bool            // a matcher may ask for the request's model
-	matchedBy   []string        // the names of the matchers
+	models      []*inbound.ModelMatcher // of all matcher sets, for the list of models
+	readsModel  bool                    // a matcher may ask for the request's model
+	matchedBy   []string                // the names of the matchers
 }
 
 // Object names an object of a source, such as a route. It is zero for what is in Caddy's
@@ -155,7 +156,7 @@ func (r *Rule) Provision(ctx caddy.Context) error {
 	}
 	for _, set := range r.matcherSets {
 		for _, m := range set {
-			if m, ok := m.(*ModelMatcher); ok {
+			if m, ok := m.(*inbound.ModelMatcher); ok {
 				r.models = append(r.models, m)
 			}
 		}

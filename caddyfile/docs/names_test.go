@@ -27,6 +27,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 	"github.com/caddy-llm/gateway/llmroute/httproute"
+	"github.com/caddy-llm/gateway/llmroute/inbound"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/limit/rlsstore"
 	"github.com/caddy-llm/gateway/llmroute/limit/tokenstore"
@@ -112,7 +113,7 @@ func TestJSONFields(t *testing.T) {
 		"guards.md":       {reflect.TypeFor[guard.Definition](), reflect.TypeFor[guard.Pattern](), reflect.TypeFor[decide.Webhook](), reflect.TypeFor[decide.Moderation](), reflect.TypeFor[guard.OnResponse]()},
 		"cache.md":        {reflect.TypeFor[cache.Config](), reflect.TypeFor[cache.Rule](), reflect.TypeFor[cache.Memory](), reflect.TypeFor[cacheredis.Store](), reflect.TypeFor[cache.Tags]()},
 		"prompts.md":      {reflect.TypeFor[prompt.Definition](), reflect.TypeFor[prompt.Message]()},
-		"llm_model.md":    {reflect.TypeFor[llmroute.ModelMatcher]()},
+		"llm_model.md":    {reflect.TypeFor[inbound.ModelMatcher]()},
 		"llm_keys.md":     {reflect.TypeFor[virtualkey.Keys]()},
 		"llm_authz.md": {
 			reflect.TypeFor[authz.Config](), reflect.TypeFor[authz.Policy](), reflect.TypeFor[authz.Rule](), reflect.TypeFor[authz.Source](), reflect.TypeFor[authz.Operation](),

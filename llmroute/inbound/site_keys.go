@@ -1,4 +1,4 @@
-package llmroute
+package inbound
 
 import (
 	"net/http"

@@ -1,4 +1,4 @@
-package llmroute
+package inbound
 
 import (
 	"context"
@@ -34,7 +34,7 @@ type ModelMatcher struct {
 	// `gpt-4*` or `*-mini`.
 	Models []string `json:"models,omitempty"`
 
-	bodies *budget
+	bodies *Budget
 	site   *siteKeys
 }
 
@@ -65,7 +65,7 @@ func (m *ModelMatcher) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Provision sets up the matcher.
 func (m *ModelMatcher) Provision(caddy.Context) error {
-	m.bodies, m.site = acquireBudget(), new(siteKeys)
+	m.bodies, m.site = AcquireBudget(), new(siteKeys)
 	return nil
 }
 
@@ -74,7 +74,7 @@ func (m *ModelMatcher) Cleanup() error {
 	if m.bodies == nil {
 		return nil
 	}
-	return releaseBudget()
+	return ReleaseBudget()
 }
 
 // Validate checks the configuration.
@@ -102,11 +102,11 @@ func (m *ModelMatcher) MatchWithError(r *http.Request) (bool, error) {
 	if in.Endpoint.Operation == llmprovider.ListModels {
 		return true, nil // the list is filtered by name afterwards
 	}
-	return in.Model != "" && m.has(in.Model), nil
+	return in.Model != "" && m.Has(in.Model), nil
 }
 
-// has reports whether one of the names matches.
-func (m *ModelMatcher) has(model string) bool {
+// Has reports whether one of the names matches.
+func (m *ModelMatcher) Has(model string) bool {
 	for _, pattern := range m.Models {
 		if matcher.Wildcard(pattern, model) {
 			return true
@@ -117,6 +117,17 @@ func (m *ModelMatcher) has(model string) bool {
 
 // inboundVar is the request variable that holds what is known of its body.
 const inboundVar = "llm.inbound"
+
+// Held is the request of a handler that has it read once for its own matchers.
+type Held struct {
+	In *llmprovider.Inbound
+	// Max is the largest body that is taken, in bytes.
+	Max int64
+}
+
+// Share has matchers of the model read the request by the handler's own reading. The error of a
+// body is then the handler's to write.
+func (h *Held) Share(r *http.Request) { caddyhttp.SetVar(r.Context(), inboundVar, h) }
 
 // sharedInbound is a request read outside of llm_route, with the body that was
 // put in place of the one read.
@@ -129,14 +140,14 @@ type sharedInbound struct {
 // that names a model.
 func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error) {
 	switch v := caddyhttp.GetVar(r.Context(), inboundVar).(type) {
-	case *exchange: // inside llm_route, which writes the error itself
-		if v.in.Endpoint.Operation == llmprovider.ListModels {
-			return v.in, nil
+	case *Held: // inside llm_route, which writes the error itself
+		if v.In.Endpoint.Operation == llmprovider.ListModels {
+			return v.In, nil
 		}
-		if err := v.in.Read(r, v.maxBody); err != nil {
+		if err := v.In.Read(r, v.Max); err != nil {
 			return nil, err
 		}
-		return v.in, nil
+		return v.In, nil
 	case *sharedInbound:
 		if any(v.body) == any(r.Body) {
 			if v.in.Read(r, llmprovider.DefaultMaxBody) != nil { // as it was found before
@@ -152,13 +163,13 @@ func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error
 	if refused != nil || in.Endpoint.Operation == llmprovider.StoredResponse {
 		return nil, nil //nolint:nilerr // it names no model; what is wrong with it is for its handler to say
 	}
-	in.Budget = &m.bodies.all
+	in.Budget = &m.bodies.All
 	if !isKnown(r) {
 		switch locked, known := m.site.check(r, m); {
 		case locked && !known:
 			return nil, m.refused(virtualkey.ErrNoKey(r.URL.Path, false))
 		case !known:
-			in.Budget = &m.bodies.strangers
+			in.Budget = &m.bodies.Strangers
 		}
 	}
 	err := in.Read(r, llmprovider.DefaultMaxBody)
@@ -181,7 +192,7 @@ func (m *ModelMatcher) readInbound(r *http.Request) (*llmprovider.Inbound, error
 
 // refused counts an error of the matcher and returns it as Caddy's.
 func (m *ModelMatcher) refused(err *llmprovider.Error) error {
-	if metrics := m.bodies.metrics.Load(); metrics != nil {
+	if metrics := m.bodies.Metrics.Load(); metrics != nil {
 		metrics.CountRefusal(err.Code)
 	}
 	return caddyhttp.Error(err.Status, err)
@@ -200,9 +211,9 @@ func isKnown(r *http.Request) bool {
 	return id != ""
 }
 
-// takeShared returns the request as a matcher outside has read it, if its body
+// Take returns the request as a matcher outside has read it, if its body
 // is still the one that the matcher left.
-func takeShared(r *http.Request) *llmprovider.Inbound {
+func Take(r *http.Request) *llmprovider.Inbound {
 	v, ok := caddyhttp.GetVar(r.Context(), inboundVar).(*sharedInbound)
 	if !ok || any(v.body) != any(r.Body) {
 		return nil

@@ -1,4 +1,9 @@
-package llmroute
+// Package crosssite finds requests that a web page of another origin sent without asking first:
+// such a page could spend the gateway's keys by its visitors' browsers.
+//
+// It imports internal/host, llmprovider, and virtualkey, which knows where clients send keys.
+// Begin with Sent.
+package crosssite
 
 import (
 	"fmt"
@@ -41,7 +46,8 @@ func parseOrigin(origin string) (string, error) {
 	return origin, nil
 }
 
-func parseOrigins(entries []string) ([]string, error) {
+// ParseOrigins returns the entries of allowed_origins as browsers write them.
+func ParseOrigins(entries []string) ([]string, error) {
 	origins := make([]string, 0, len(entries))
 	for _, entry := range entries {
 		origin, err := parseOrigin(entry)
@@ -63,7 +69,7 @@ func defaultPort(scheme string) string {
 	return ""
 }
 
-// isCrossSite reports whether a request comes from a web page of another origin
+// Sent reports whether a request comes from a web page of another origin
 // that is not allowed, and was sent without asking first: a page can have any
 // visitor send such a request, to a gateway that only the visitor can reach, and
 // have it spend the gateway's keys. Programs other than browsers send neither of
@@ -72,7 +78,7 @@ func defaultPort(scheme string) string {
 // A browser asks first, by a preflight, where a page sends JSON as such or a key of
 // its own (https://fetch.spec.whatwg.org/#http-cors-protocol). Then the server has
 // agreed, and the request is not refused here.
-func isCrossSite(r *http.Request, allowed []string) bool {
+func Sent(r *http.Request, allowed []string) bool {
 	sites, origins := r.Header["Sec-Fetch-Site"], r.Header["Origin"]
 	if len(sites) == 0 && len(origins) == 0 || r.Method == http.MethodOptions {
 		return false
@@ -126,7 +132,8 @@ func isAllowed(origins, allowed []string) bool {
 	return len(origins) == 1 && slices.Contains(allowed, origins[0])
 }
 
-func errCrossSite(r *http.Request) *llmprovider.Error {
+// Refusal is the error for such a request.
+func Refusal(r *http.Request) *llmprovider.Error {
 	page := "a web page"
 	if origin := r.Header.Get("Origin"); origin != "" {
 		page = fmt.Sprintf("a web page of %q", llmprovider.Bounded(origin))

@@ -1,4 +1,11 @@
-package llmroute
+// Package inbound holds the bodies of clients' requests: the bound on all that are held at once,
+// and the matcher llm_model, which reads a body before the request has a route, and leaves it to
+// those who come after.
+//
+// Of the gateway it imports llmprovider, authz and virtualkey, by which clients are known, matcher
+// for names with a wildcard, and meter, which counts what is refused. Begin with Budget, then
+// ModelMatcher.
+package inbound
 
 import (
 	"math"
@@ -28,38 +35,43 @@ const (
 // the configuration that they began with.
 var budgets = caddy.NewUsagePool()
 
-// budget bounds the request bodies that are held.
-type budget struct {
-	all       llmprovider.Budget
-	strangers llmprovider.Budget            // for what a matcher reads of the unknown, within all
-	metrics   atomic.Pointer[meter.Metrics] // to count refusals by, nil without an llm app
+// Budget bounds the request bodies that are held.
+type Budget struct {
+	// All is for all of them.
+	All llmprovider.Budget
+	// Strangers is for what a matcher reads of the unknown, within All.
+	Strangers llmprovider.Budget
+	// Metrics are to count refusals by, nil without an llm app.
+	Metrics atomic.Pointer[meter.Metrics]
 }
 
-func acquireBudget() *budget {
+// AcquireBudget returns the process's budget. Each call is paired with one of ReleaseBudget.
+func AcquireBudget() *Budget {
 	value, _, _ := budgets.LoadOrNew("", func() (caddy.Destructor, error) {
-		b := new(budget)
-		b.strangers.Within = &b.all
-		b.set(0)
+		b := new(Budget)
+		b.Strangers.Within = &b.All
+		b.Set(0)
 		return b, nil
 	})
-	return value.(*budget)
+	return value.(*Budget)
 }
 
-func releaseBudget() error {
+// ReleaseBudget gives back what AcquireBudget returned.
+func ReleaseBudget() error {
 	_, err := budgets.Delete("")
 	return err
 }
 
 // Destruct implements caddy.Destructor. Bodies that are held go on.
-func (b *budget) Destruct() error { return nil }
+func (b *Budget) Destruct() error { return nil }
 
-// set sets the bound in bytes, 0 for the default.
-func (b *budget) set(n int64) {
+// Set sets the bound in bytes, 0 for the default.
+func (b *Budget) Set(n int64) {
 	if n == 0 {
 		n = memoryLimit() / bodiesShare
 	}
-	b.all.SetLimit(n)
-	b.strangers.SetLimit(n / strangersShare)
+	b.All.SetLimit(n)
+	b.Strangers.SetLimit(n / strangersShare)
 }
 
 // memoryLimit is how much memory the process may use: GOMEMLIMIT, which Caddy's
@@ -75,4 +87,4 @@ func memoryLimit() int64 {
 }
 
 // Interface guards
-var _ caddy.Destructor = (*budget)(nil)
+var _ caddy.Destructor = (*Budget)(nil)
