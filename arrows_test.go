@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"llmprovider/vertex":     {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/cloud", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/google", "llmprovider/kind", "llmprovider/translate"},
 	"llmprovider/translate":  {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/":           {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/cloud", "llmprovider/kind", "llmprovider/translate"}, // kinds
-	"llmroute":               {"internal/", "llmprovider", "llmprovider/tap", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmroute/accesslog", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/cooldown", "llmroute/crosssite", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/inbound", "llmroute/limit", "llmroute/limit/", "llmroute/listen", "llmroute/matcher", "llmroute/meter", "llmroute/modellist", "llmroute/pool", "llmroute/price", "llmroute/prompt", "llmroute/receive", "llmroute/selection", "llmroute/virtualkey"},
+	"llmroute":               {"internal/", "llmprovider", "llmprovider/tap", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmroute/accesslog", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/cooldown", "llmroute/crosssite", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/inbound", "llmroute/limit", "llmroute/limit/", "llmroute/listen", "llmroute/matcher", "llmroute/meter", "llmroute/modellist", "llmroute/pool", "llmroute/price", "llmroute/prompt", "llmroute/receive", "llmroute/selection", "llmroute/spec", "llmroute/status", "llmroute/virtualkey"},
 	"llmroute/accesslog":     {"llmprovider", "llmprovider/headername"},
 	"llmroute/cache":         {"internal/jsonscan", "internal/options", "llmprovider", "llmprovider/tap", "llmroute/filter"},
 	"llmroute/cache/":        {"internal/options", "internal/redisclient", "internal/service", "llmroute/cache", "llmroute/cache/sealed"}, // stores, and what they are given
@@ -49,6 +49,8 @@ var allowed = map[string][]string{
 	"llmroute/pool":          {"internal/jsonscan"},
 	"llmroute/receive":       {"llmprovider", "llmprovider/tap"},
 	"llmroute/selection":     {},
+	"llmroute/spec":          {},
+	"llmroute/status":        {"internal/host", "internal/version", "llmprovider", "llmroute/authz", "llmroute/cache", "llmroute/guard", "llmroute/httproute", "llmroute/limit", "llmroute/listen", "llmroute/meter", "llmroute/pool", "llmroute/spec"},
 	"llmroute/prompt":        {"internal/jsonscan", "llmprovider", "llmroute/filter"},
 	"llmroute/meter":         {"internal/version", "llmprovider", "llmroute/authz", "llmroute/cache", "llmroute/cooldown", "llmroute/guard", "llmroute/httproute", "llmroute/limit", "llmroute/pool", "llmroute/price"},
 	"llmroute/listen":        {"internal/host", "llmprovider", "llmroute/capture"},

@@ -3,7 +3,7 @@ package caddyfile
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
 // hostNames returns the parser of an option with the names of hosts.
@@ -14,7 +14,7 @@ func hostNames(dst *[]string) func(*caddyfile.Dispenser) error {
 			return d.Errf("%s takes the names of hosts, such as status.example.com", name)
 		}
 		for _, host := range args {
-			if err := llmroute.CheckHostName(host); err != nil {
+			if err := status.CheckHostName(host); err != nil {
 				return d.Errf("%s: %w", name, err)
 			}
 		}

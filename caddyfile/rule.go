@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // ruleBlock is a rule while it is read.
@@ -70,7 +71,7 @@ func (r *ruleBlock) check(at *caddyfile.Dispenser) error {
 	if len(r.Backends) == 0 {
 		return at.Errf("%s has nowhere to go; write at least one line: to PROVIDER", r.label())
 	}
-	if err := llmroute.CheckWeights(r.Backends); err != nil {
+	if err := spec.CheckWeights(r.Backends); err != nil {
 		return at.Errf("%s: %w", r.label(), err)
 	}
 	return nil

@@ -5,7 +5,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-llm/gateway/internal/options"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
 func init() {
@@ -26,7 +26,7 @@ func statusDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error
 	if h.NextArg() {
 		return nil, h.Errf("llm_status takes no argument but a matcher (*, /path or @name), got %s", options.Quoted(h.Val()))
 	}
-	handler := new(llmroute.StatusHandler)
+	handler := new(status.Handler)
 	err := options.Parse(h.Dispenser, "llm_status", []options.Option{
 		{Name: "page", Parse: options.Presence(&handler.Page)},
 		{Name: "hosts", Parse: hostNames(&handler.Hosts)},

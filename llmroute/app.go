@@ -28,6 +28,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/price"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/status"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -208,7 +209,7 @@ func (a *App) Validate() error {
 		return errors.New("max_bodies is negative; write a number of bytes")
 	}
 	for _, host := range a.StatusHosts {
-		if err := CheckHostName(host); err != nil {
+		if err := status.CheckHostName(host); err != nil {
 			return fmt.Errorf("status_hosts: %w", err)
 		}
 	}

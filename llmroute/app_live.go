@@ -89,11 +89,11 @@ func (a *App) ready() bool {
 	return !caddy.Exiting() && (a.runner == nil || a.snapshot().state != nil)
 }
 
-// unready says why the gateway cannot serve, or nothing if it can: the source has
+// Unready says why the gateway cannot serve, or nothing if it can: the source has
 // been heard, if there is one, what the configuration wants to listen on is listened
 // on, and the process is not about to exit. A Gateway whose port is not free does not
 // count: whoever may write one could stop all pods by it.
-func (a *App) unready() string {
+func (a *App) Unready() string {
 	switch {
 	case caddy.Exiting():
 		return "shutting down"

@@ -64,7 +64,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 	}
 	a.outbound, a.bodies = capture.AcquireOutbound(), inbound.AcquireBudget()
-	if err := ctx.GetMetricsRegistry().Register(a.metrics.Gateway(func() bool { return a.unready() == "" }, &a.bodies.All)); err != nil {
+	if err := ctx.GetMetricsRegistry().Register(a.metrics.Gateway(func() bool { return a.Unready() == "" }, &a.bodies.All)); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	raw := maps.Clone(a.ProvidersRaw) // which loading empties

@@ -146,7 +146,7 @@ func (x *exchange) candidates(out []selection.Candidate, now time.Time, skipCool
 		case t.Priority > lowest:
 			continue
 		}
-		out = append(out, selection.Candidate{Provider: t.name, Weight: t.weight(), InFlight: t.state.InFlight.Load(), Index: i})
+		out = append(out, selection.Candidate{Provider: t.name, Weight: t.Share(), InFlight: t.state.InFlight.Load(), Index: i})
 	}
 	return out
 }

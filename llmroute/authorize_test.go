@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
 // gatewayState is a state whose routes are a Gateway's, with policies.
@@ -46,7 +47,7 @@ func TestPoliciesHoldForAGatewaysTable(t *testing.T) {
 	if len(u.requests) != 0 {
 		t.Errorf("the provider got %d requests", len(u.requests))
 	}
-	view := g.app.View().Authorization
+	view := status.ViewOf(g.app).Authorization
 	if view == nil || len(view.Policies) != 1 || view.Policies[0].Name != "ns/block" || len(view.Denied) != 1 {
 		t.Fatalf("the admin endpoint shows %+v", view)
 	}
@@ -59,7 +60,7 @@ func TestPoliciesHoldForAGatewaysTable(t *testing.T) {
 		t.Errorf("after the policy changed: %d %s", res.StatusCode, body)
 	}
 	feed.report(liveState(u, "a.example", "m", "k"))
-	if view := g.app.View().Authorization; view == nil || len(view.Policies) != 0 || len(view.Denied) != 1 {
+	if view := status.ViewOf(g.app).Authorization; view == nil || len(view.Policies) != 0 || len(view.Denied) != 1 {
 		t.Errorf("when there are no policies any more, the admin endpoint shows %+v, want the denial and no policy", view)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
 // guarded is the JSON of an app with these guards.
@@ -167,10 +168,10 @@ func TestGuardsOnTheStatusPage(t *testing.T) {
 	for _, body := range []string{`{"messages":[{"role":"user","content":"zebra"}]}`, `{"messages":[{"role":"user","content":"hi"}]}`, `{"messages":[{"role":"user","content":"a zebra"}]}`} {
 		g.post(t, body)
 	}
-	all, some := g.app.statusView("").Guards, g.app.statusView("mask").Guards
-	want := []GuardStatus{
-		{guard.View{Name: deny, Requests: true, Everything: true}, map[guard.Action]uint64{guard.Denied: 2}},
-		{guard.View{Name: mask, Responses: true}, nil},
+	all, some := status.PageOf(g.app, "").Guards, status.PageOf(g.app, "mask").Guards
+	want := []status.GuardRow{
+		{View: guard.View{Name: deny, Requests: true, Everything: true}, Acts: map[guard.Action]uint64{guard.Denied: 2}},
+		{View: guard.View{Name: mask, Responses: true}},
 	}
 	if all.All != 2 || !reflect.DeepEqual(all.Rows, want) || some.All != 2 || len(some.Rows) != 1 {
 		t.Errorf("got %+v and %+v", all, some)

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
 // serviceState is a state whose Gateway has a Service at / and a provider at /v1, with policies.
@@ -76,7 +77,7 @@ func TestServiceBesideAProvider(t *testing.T) {
 	if status := g.raw(t, http.MethodPost, "/v1/chat/completions", "Sec-Fetch-Site: cross-site", "Content-Length: 0"); status != "403" {
 		t.Errorf("a page of another site that asks the provider: %s", status)
 	}
-	view := g.app.View()
+	view := status.ViewOf(g.app)
 	for _, r := range view.Routes {
 		if r.Table == "ns/gw" && (len(r.Rules) != 2 || len(r.Rules[1].Targets) != 1 || r.Rules[1].Targets[0].Name != "app/web:80") {
 			t.Errorf("the admin endpoint shows %+v", r)

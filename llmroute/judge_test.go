@@ -90,7 +90,7 @@ func TestUsageWithoutChoicesCounts(t *testing.T) {
 	if res, body := g.post(t, chat); res.StatusCode != 200 || !strings.Contains(body, "second") {
 		t.Fatalf("got %d %s", res.StatusCode, body)
 	}
-	_, body := fetch(t, statusOf(g.app), "GET", "localhost", "/status.json?filter="+a)
+	_, body := fetch(t, statusOf(t, g.app), "GET", "localhost", "/status.json?filter="+a)
 	if !strings.Contains(body, `"prompt_tokens":7`) {
 		t.Errorf("the status is %s", body)
 	}

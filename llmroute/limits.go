@@ -198,15 +198,3 @@ func (a *App) checkLimits(c *limit.Config) error {
 	}
 	return nil
 }
-
-// limitsStatus is where the limits stand, for the status page.
-func (a *App) limitsStatus(filter string) ViewList[limit.View] {
-	var matching []limit.View
-	all := a.limitSet().View()
-	for _, v := range all {
-		if matchesFilter(filter, v.Name) {
-			matching = append(matching, v)
-		}
-	}
-	return cut(matching, len(all))
-}

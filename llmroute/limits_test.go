@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
 // limited is the JSON of an app with these limits, whose storage is the test's own.
@@ -387,7 +388,7 @@ func TestLimitsOnTheAdminEndpoint(t *testing.T) {
 	g.post(t, chat, "X-Team", "a")
 	do := func(method, path, body string) (int, string) {
 		w := httptest.NewRecorder()
-		err := g.app.serveLimits(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+		err := status.ServeLimits(g.app, w, httptest.NewRequest(method, path, strings.NewReader(body)))
 		var api caddy.APIError
 		if errors.As(err, &api) {
 			return api.HTTPStatus, api.Err.Error()
@@ -479,7 +480,7 @@ func TestLimitsOnTheStatusPage(t *testing.T) {
 	g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"requests","amount":4,"window":"720h"}]},{"name":"other-%[1]s","concurrent":1}`, name), p, u.provider("")),
 		fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
 	g.post(t, chat)
-	all, some := g.app.statusView("").Limits, g.app.statusView("other-").Limits
+	all, some := status.PageOf(g.app, "").Limits, status.PageOf(g.app, "other-").Limits
 	if all.All != 2 || len(all.Rows) != 2 || all.Rows[0].Amounts[0].Fullest[0].Share != 0.25 || some.Matching != 1 || some.All != 2 {
 		t.Errorf("got %+v and %+v", all, some)
 	}

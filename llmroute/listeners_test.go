@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
 func freeAddress(t *testing.T) string {
@@ -74,7 +76,7 @@ func TestListenerLeavesTheStatusListenerAlone(t *testing.T) {
 		_ = app.Stop()
 		_ = app.Cleanup()
 	}()
-	if v := app.View(); len(v.Listeners) != 1 || !strings.Contains(v.Listeners[0].Problem, "the status listener has "+address) {
+	if v := status.ViewOf(app); len(v.Listeners) != 1 || !strings.Contains(v.Listeners[0].Problem, "the status listener has "+address) {
 		t.Errorf("the view says %+v", v.Listeners)
 	}
 	for range 20 {

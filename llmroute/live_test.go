@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
 func init() { caddy.RegisterModule(new(testSource)) }
@@ -157,11 +158,11 @@ func TestFindingsAreCounted(t *testing.T) {
 func TestSnapshotsAreNumberedThroughReloads(t *testing.T) {
 	u := newUpstream(t, answers("x"))
 	first, feed := newLive(t, liveState(u, "a.example", "m", "k"))
-	before := first.app.View().Snapshot
+	before := status.ViewOf(first.app).Snapshot
 	feed.report(liveState(u, "b.example", "m", "k"))
-	changed := first.app.View().Snapshot
+	changed := status.ViewOf(first.app).Snapshot
 	second, _ := newLive(t, liveState(u, "a.example", "m", "k"))
-	if after := second.app.View().Snapshot; before == 0 || changed <= before || after <= changed {
+	if after := status.ViewOf(second.app).Snapshot; before == 0 || changed <= before || after <= changed {
 		t.Errorf("the numbers are %d, after a change %d, of the next configuration %d", before, changed, after)
 	}
 }

@@ -183,12 +183,3 @@ func errNoEndpoint(p *provider) *llmprovider.Error {
 func (t *target) usableNow(now time.Time) bool {
 	return t.pool == nil || !t.pool.Empty() && !t.pool.Cooling(now)
 }
-
-// poolView is what is known of the provider's pool, nil without one.
-func (p *provider) poolView(now time.Time, rows int) *pool.View {
-	if p.pool == nil {
-		return nil
-	}
-	v := p.pool.View(now, rows)
-	return &v
-}

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/inbound"
 	"github.com/caddy-llm/gateway/llmroute/selection"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TranslationStrict is the translation of a rule that refuses what cannot be translated
@@ -35,7 +36,7 @@ type Rule struct {
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
 	// Where matching requests go.
-	Backends []*Backend `json:"backends,omitempty"`
+	Backends []*spec.Backend `json:"backends,omitempty"`
 
 	// What serves matching requests in place of backends: one of Caddy's HTTP handlers, such
 	// as `llm_http_route`. It gets any request, even one that is not an LLM request, unless
@@ -100,39 +101,7 @@ type Rule struct {
 type Object = filter.Object
 
 // Backend is one of the places a rule sends requests to.
-type Backend struct {
-	// The provider's name.
-	Provider string `json:"provider,omitempty"`
-
-	// The model to ask for. It goes before the provider's own settings, so that one
-	// provider can be there twice, with two models. Default: what the provider's
-	// settings say.
-	Model string `json:"model,omitempty"`
-
-	// The share of requests, in relation to the other backends' weights. 0
-	// means never. Default: all backends have equal shares.
-	Weight *int `json:"weight,omitempty"`
-
-	// Backends with a higher number are used only when none with a lower one
-	// can be. Default: 0.
-	Priority int `json:"priority,omitempty"`
-
-	// Whether the provider's settings for rules of this rule's name are left out, and
-	// its default ones are used: sources set it for another owner's rule of the same name.
-	// Default: no.
-	DefaultSettings bool `json:"default_settings,omitempty"`
-
-	// Why a source found that this backend cannot be used. Requests that need
-	// it get a 503.
-	Unusable string `json:"unusable,omitempty"`
-}
-
-func (b *Backend) weight() uint32 {
-	if b.Weight == nil {
-		return 1
-	}
-	return uint32(*b.Weight)
-}
+type Backend = spec.Backend
 
 // Provision loads the rule's matchers and policy.
 func (r *Rule) Provision(ctx caddy.Context) error {
@@ -212,32 +181,7 @@ func (r *Rule) check() error {
 			return fmt.Errorf("cache: %w", err)
 		}
 	}
-	return CheckWeights(r.Backends)
-}
-
-// CheckWeights reports what is wrong with the backends' weights, if anything.
-func CheckWeights(backends []*Backend) error {
-	set, sum := 0, 0
-	for _, b := range backends {
-		if b.Weight == nil {
-			continue
-		}
-		set++
-		if *b.Weight < 0 || *b.Weight > 1<<30 {
-			return fmt.Errorf("weight %d of %s is out of range; write 0 or more", *b.Weight, b.Provider)
-		}
-		sum += *b.Weight
-	}
-	if set == 0 {
-		return nil
-	}
-	if set < len(backends) {
-		return errors.New("some backends have a weight and some have none; give one to all of them, or to none for equal shares")
-	}
-	if sum == 0 {
-		return errors.New("all weights are 0, so no backend could ever be used; give at least one backend a weight above 0")
-	}
-	return nil
+	return spec.CheckWeights(r.Backends)
 }
 
 // Interface guards

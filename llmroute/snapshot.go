@@ -69,7 +69,7 @@ type target struct {
 }
 
 // usable reports whether requests can be sent there at all.
-func (t *target) usable() bool { return t.provider != nil && t.Unusable == "" && t.weight() > 0 }
+func (t *target) usable() bool { return t.provider != nil && t.Unusable == "" && t.Share() > 0 }
 
 // settings are those of the provider that requests of the rule use.
 func (t *target) settings(rule *Rule) llmprovider.Settings {

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -74,13 +75,6 @@ type ListenObserver interface {
 	Listening(failed map[string]bool)
 }
 
-// Identity is the workload that the gateway acts for.
-type Identity struct {
-	Namespace string            `json:"namespace,omitempty"`
-	Workload  string            `json:"workload,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-}
-
 // ProviderSpec is a provider that a source found.
 type ProviderSpec struct {
 	// Name is unique in the state. It has a slash, as in namespace/name, so
@@ -99,18 +93,10 @@ type ProviderSpec struct {
 }
 
 // Finding is something wrong with one object.
-type Finding struct {
-	// Object is its kind, namespace and name.
-	Object string `json:"object"`
-	// Origin is where the object is.
-	Origin string `json:"origin,omitempty"`
-	// Reason is a word in CamelCase, as in a Kubernetes condition.
-	Reason string `json:"reason"`
-	// Message says what is wrong and what to write instead.
-	Message string `json:"message"`
-	// Used is true if the object is used all the same.
-	Used bool `json:"used,omitempty"`
-}
+type Finding = spec.Finding
+
+// Identity is the workload that the gateway acts for.
+type Identity = spec.Identity
 
 // Route is one entry of a table: the rules for requests to its hosts.
 type Route struct {

@@ -34,6 +34,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/matcher"
 	"github.com/caddy-llm/gateway/llmroute/mock"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/status"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -122,7 +123,7 @@ func TestJSONFields(t *testing.T) {
 		},
 		"pools.md":             {reflect.TypeFor[upstream.Pool]()},
 		"llm_mock.md":          {reflect.TypeFor[mock.Handler]()},
-		"admin_api.md":         {reflect.TypeFor[llmroute.View](), reflect.TypeFor[llmroute.ProviderView](), reflect.TypeFor[llmroute.RouteView](), reflect.TypeFor[llmroute.RuleView]()},
+		"admin_api.md":         {reflect.TypeFor[status.View](), reflect.TypeFor[status.ProviderView](), reflect.TypeFor[status.RouteView](), reflect.TypeFor[status.RuleView]()},
 		"source_kubernetes.md": {reflect.TypeFor[cluster.Kubernetes](), reflect.TypeFor[source.Settings]()},
 		"sidecar_injection.md": {reflect.TypeFor[inject.Options](), reflect.TypeFor[inject.Resources]()},
 		"webhook.md":           {reflect.TypeFor[webhook.Config]()},
@@ -173,7 +174,7 @@ func TestNames(t *testing.T) {
 		{"sidecar_injection.md", "flags of the injection", "k8ssource/inject/command.go", `flags\.\w+\((?:&given\.\w+, )?"([\w-]+)"`, "--"},
 		{"sidecar_injection.md", "reasons of the injection", "k8ssource/inject/decide.go", `Reason\w+ += "(\w+)"`, ""},
 		{"sidecar_injection.md", "annotations", "k8ssource/inject/overrides.go", `(?m)^\t"(\w+)": +func`, ""},
-		{"llm_status.md", "paths", "llmroute/status.go", `case "(/\w+)":`, ""},
+		{"llm_status.md", "paths", "llmroute/status/handler.go", `case "(/\w+)":`, ""},
 		{"source_files.md", "reasons", "k8ssource/object/fault.go", `Reason\w+ += "(\w+)"`, ""},
 	} {
 		t.Run(test.what, func(t *testing.T) {

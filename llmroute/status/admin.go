@@ -1,9 +1,9 @@
-package llmroute
+package status
 
 import (
-	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/httproute"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/pool"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func init() {
@@ -52,7 +53,7 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, app.View())
+	return writeJSON(w, ViewOf(app))
 }
 
 // View is the live state of the gateway. It holds no key.
@@ -65,7 +66,7 @@ type View struct {
 	Providers    []ProviderView `json:"providers"`
 	Routes       []RouteView    `json:"routes"`
 	Listeners    []ListenerView `json:"listeners,omitempty"`
-	Findings     []Finding      `json:"findings,omitempty"`
+	Findings     []spec.Finding `json:"findings,omitempty"`
 
 	// Authorization is nil if all requests to Gateways may pass and llm_authz has
 	// refused none.
@@ -108,67 +109,45 @@ type RouteView struct {
 // RuleView is a rule in a View.
 type RuleView struct {
 	Name     string             `json:"name,omitempty"`
-	Backends []*Backend         `json:"backends"`
+	Backends []*spec.Backend    `json:"backends"`
 	Targets  []httproute.Target `json:"targets,omitempty"` // of a rule with a handler
 	Missing  []string           `json:"missing,omitempty"` // providers that there are none of
 }
 
-// View returns the live state.
-func (a *App) View() View {
-	s := a.snapshot()
-	v := View{Version: version.Gateway(), Ready: a.unready() == "", Snapshot: s.number, Since: s.made, OpenRequests: a.open.count(), Providers: []ProviderView{}, Routes: []RouteView{}}
-	names := make([]string, 0, len(s.providers))
-	for name := range s.providers {
-		names = append(names, name)
+// ViewOf returns the live state.
+func ViewOf(app App) View {
+	g := app.Gateway()
+	v := View{
+		Version: version.Gateway(), Ready: g.Unready == "", Snapshot: g.Number, Since: g.Made, OpenRequests: g.OpenRequests, Providers: []ProviderView{}, Routes: []RouteView{},
+		Listeners: g.Listeners, Findings: g.Findings, Authorization: g.Authorization,
 	}
 	now := time.Now()
-	for _, name := range sorted(names) {
-		p := s.providers[name]
+	for i := range g.Providers {
+		p := &g.Providers[i]
 		pv := ProviderView{
-			Name: name, Host: p.host, Origin: p.origin, KeyFrom: p.CredentialRef(""), Models: p.ConfiguredModels(), InFlight: p.state.InFlight.Load(),
+			Name: p.Name, Host: p.Host, Origin: p.Origin, KeyFrom: p.CredentialRef(""), Models: p.ConfiguredModels(), InFlight: p.State.InFlight.Load(),
+			Pool: p.poolView(now, maxAdminEndpoints),
 		}
-		pv.Pool = p.poolView(now, maxAdminEndpoints)
-		if until := p.state.Pauses.Until(now); !until.IsZero() {
+		if until := p.State.Pauses.Until(now); !until.IsZero() {
 			pv.CoolingUntil = &until
 		}
 		v.Providers = append(v.Providers, pv)
 	}
-	for i, h := range a.handlers {
-		v.Routes = append(v.Routes, RouteView{Origin: "llm_route", Rules: rulesView(h.Rules, s.static[i])})
+	slices.SortFunc(v.Providers, func(a, b ProviderView) int { return strings.Compare(a.Name, b.Name) })
+	for _, r := range g.Routes {
+		v.Routes = append(v.Routes, RouteView{Table: r.Table, Hosts: r.Hosts, Origin: r.Origin, Unusable: r.Unusable, Rules: rulesView(r.Rules())})
 	}
-	tables := make([]string, 0, len(s.tables))
-	for name := range s.tables {
-		tables = append(tables, name)
-	}
-	for _, name := range sorted(tables) {
-		for _, e := range s.tables[name].entries {
-			v.Routes = append(v.Routes, RouteView{Table: name, Hosts: e.Hosts, Origin: e.Origin, Unusable: e.Unusable, Rules: rulesView(e.Rules, e.targets)})
-		}
-	}
-	for _, address := range slices.Sorted(maps.Keys(s.listeners)) {
-		v.Listeners = append(v.Listeners, ListenerView{s.listeners[address].Listener, a.gateways.Problem(address)})
-	}
-	if s.state != nil {
-		v.Findings = s.state.Findings
-	}
-	var policies *authz.Config
-	if s.state != nil {
-		policies = s.state.Authorization
-	}
-	v.Authorization = a.denials.View(policies)
 	return v
 }
 
-func rulesView(rules []*Rule, targets [][]target) []RuleView {
+func rulesView(rules []Rule) []RuleView {
 	out := make([]RuleView, 0, len(rules))
-	for i, rule := range rules {
-		rv := RuleView{Name: rule.Name, Backends: rule.Backends, Targets: rule.handlerTargets()}
-		if rv.Backends == nil {
-			rv.Backends = []*Backend{}
-		}
-		for j := range targets[i] {
-			if targets[i][j].provider == nil {
-				rv.Missing = append(rv.Missing, rule.Backends[j].Provider)
+	for _, rule := range rules {
+		rv := RuleView{Name: rule.Name, Backends: []*spec.Backend{}, Targets: rule.Targets}
+		for _, b := range rule.Backends {
+			rv.Backends = append(rv.Backends, b.Backend)
+			if b.Missing {
+				rv.Missing = append(rv.Missing, b.Provider)
 			}
 		}
 		out = append(out, rv)

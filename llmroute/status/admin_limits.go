@@ -1,4 +1,4 @@
-package llmroute
+package status
 
 import (
 	"encoding/json"
@@ -24,12 +24,12 @@ func serveLimits(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return app.serveLimits(w, r)
+	return ServeLimits(app, w, r)
 }
 
-// serveLimits serves where limits stand, and changes what was used of them.
-func (a *App) serveLimits(w http.ResponseWriter, r *http.Request) error {
-	set := a.limitSet()
+// ServeLimits serves where limits stand, and changes what was used of them.
+func ServeLimits(app App, w http.ResponseWriter, r *http.Request) error {
+	set := app.Gateway().Limits
 	if set == nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration has no limits; define some with llm { limits { ... } }, or as LLMLimit objects")}
 	}
@@ -95,10 +95,10 @@ func writeJSON(w http.ResponseWriter, v any) error {
 }
 
 // activeApp is the app of the running configuration.
-func activeApp() (*App, error) {
+func activeApp() (App, error) {
 	app, err := caddy.ActiveContext().AppIfConfigured("llm")
 	if err != nil {
 		return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("the running configuration has no llm app: %w", err)}
 	}
-	return app.(*App), nil
+	return app.(App), nil
 }

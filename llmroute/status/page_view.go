@@ -1,7 +1,6 @@
-package llmroute
+package status
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -9,21 +8,22 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/pool"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const (
-	// maxViewRows is the most rows of each list in a StatusView.
+	// maxViewRows is the most rows of each list in a Page.
 	maxViewRows = 50
 	// maxViewParts is the most hosts, rules, backends and models in one row.
 	maxViewParts = 10
 )
 
-// StatusView is what the status page shows: figures of the last five minutes
+// Page is what the status page shows: figures of the last five minutes
 // and since the process began, the providers, routes and findings of the
 // snapshot in use, and the requests that are being served. It has no key, no
 // text of prompts and responses, no header, no address of a client, and no more
 // than 50 rows in each list.
-type StatusView struct {
+type Page struct {
 	Now     time.Time `json:"now"`
 	Started time.Time `json:"started"` // when counting began
 	Version string    `json:"version"` // of the gateway, as in llm_build_info
@@ -48,27 +48,27 @@ type StatusView struct {
 	History       meter.HistoryFigures `json:"history"`
 
 	// OpenRequests and OpenStreams are being served.
-	OpenRequests int                `json:"open_requests"`
-	OpenStreams  int                `json:"open_streams"`
-	Open         ViewList[OpenView] `json:"open"`
+	OpenRequests int           `json:"open_requests"`
+	OpenStreams  int           `json:"open_streams"`
+	Open         List[OpenRow] `json:"open"`
 
-	Providers ViewList[ProviderStatus] `json:"providers"`
-	Routes    ViewList[RouteStatus]    `json:"routes"`
-	Listeners ViewList[ListenerStatus] `json:"listeners"`
-	Findings  ViewList[Finding]        `json:"findings"`
+	Providers List[ProviderRow]  `json:"providers"`
+	Routes    List[RouteRow]     `json:"routes"`
+	Listeners List[ListenerRow]  `json:"listeners"`
+	Findings  List[spec.Finding] `json:"findings"`
 
 	// Limits are where limits stand, since the process began.
-	Limits ViewList[limit.View] `json:"limits"`
+	Limits List[limit.View] `json:"limits"`
 
 	// Guards are what guards did, since the process began.
-	Guards ViewList[GuardStatus] `json:"guards"`
+	Guards List[GuardRow] `json:"guards"`
 
 	// Cache is what the cache does; missing if no rule uses it.
 	Cache *CacheView `json:"cache,omitempty"`
 }
 
-// ViewList is a list that was cut to what a page can show.
-type ViewList[T any] struct {
+// List is a list that was cut to what a page can show.
+type List[T any] struct {
 	Rows []T `json:"rows"`
 	// Matching is how many there are that match the filter, All how many without.
 	Matching int `json:"matching"`
@@ -76,12 +76,12 @@ type ViewList[T any] struct {
 }
 
 // cut makes a list of those that match, in order, from n that there are.
-func cut[T any](matching []T, n int) ViewList[T] {
-	return ViewList[T]{append([]T{}, matching[:min(len(matching), maxViewRows)]...), len(matching), n}
+func cut[T any](matching []T, n int) List[T] {
+	return List[T]{append([]T{}, matching[:min(len(matching), maxViewRows)]...), len(matching), n}
 }
 
-// ProviderStatus is a provider in a StatusView.
-type ProviderStatus struct {
+// ProviderRow is a provider in a Page.
+type ProviderRow struct {
 	Name   string   `json:"name"`
 	Host   string   `json:"host"`
 	Origin string   `json:"origin"`
@@ -98,7 +98,7 @@ type ProviderStatus struct {
 	Pool *pool.View `json:"pool,omitempty"`
 }
 
-// The states of a provider in a StatusView.
+// The states of a provider in a Page.
 const (
 	StateIdle    = "idle"    // no attempt in the last five minutes
 	StateWorking = "working" // no attempt failed
@@ -108,28 +108,28 @@ const (
 	StateNoKey   = "no_key"  // a key that the configuration names is unavailable
 )
 
-// RouteStatus is a route in a StatusView.
-type RouteStatus struct {
-	Table    string      `json:"table,omitempty"`
-	Hosts    []string    `json:"hosts,omitempty"`
-	Origin   string      `json:"origin"`
-	Unusable string      `json:"unusable,omitempty"`
-	Rules    []RouteRule `json:"rules"`
+// RouteRow is a route in a Page.
+type RouteRow struct {
+	Table    string    `json:"table,omitempty"`
+	Hosts    []string  `json:"hosts,omitempty"`
+	Origin   string    `json:"origin"`
+	Unusable string    `json:"unusable,omitempty"`
+	Rules    []RuleRow `json:"rules"`
 	// More is how many hosts and rules were left out.
 	More int `json:"more,omitempty"`
 }
 
-// RouteRule is a rule of a route in a StatusView.
-type RouteRule struct {
+// RuleRow is a rule of a route in a Page.
+type RuleRow struct {
 	Name string `json:"name,omitempty"`
 	// Matchers are the kinds of what the rule matches by, without the values.
-	Matchers []string        `json:"matchers,omitempty"`
-	Backends []BackendStatus `json:"backends"`
-	Attempts int             `json:"attempts"`
+	Matchers []string     `json:"matchers,omitempty"`
+	Backends []BackendRow `json:"backends"`
+	Attempts int          `json:"attempts"`
 }
 
-// BackendStatus is a backend of a rule in a StatusView.
-type BackendStatus struct {
+// BackendRow is a backend of a rule in a Page.
+type BackendRow struct {
 	Provider string `json:"provider"`
 	// Model is the model that the backend names.
 	Model string `json:"model,omitempty"`
@@ -140,8 +140,8 @@ type BackendStatus struct {
 	Unusable string `json:"unusable,omitempty"`
 }
 
-// ListenerStatus is a listener of the gateway's own in a StatusView.
-type ListenerStatus struct {
+// ListenerRow is a listener of the gateway's own in a Page.
+type ListenerRow struct {
 	Address string `json:"address"`
 	TLS     bool   `json:"tls,omitempty"`
 	Servers int    `json:"servers"`
@@ -149,40 +149,36 @@ type ListenerStatus struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// statusView returns what there is to show. filter is in lower case.
-func (a *App) statusView(filter string) *StatusView {
-	now := time.Now()
-	snap, workload, unready := a.snapshot(), a.metrics.Workload(), a.unready()
-	v := &StatusView{
-		Now: now, Version: version.Gateway(), Ready: unready == "", Reason: unready, Namespace: workload.Namespace, Workload: workload.Name,
-		Snapshot: snap.number, Since: snap.made, Currency: a.currency(),
+// PageOf returns what there is to show. filter is in lower case.
+func PageOf(app App, filter string) *Page {
+	now, g := time.Now(), app.Gateway()
+	workload := g.Metrics.Workload()
+	v := &Page{
+		Now: now, Version: version.Gateway(), Ready: g.Unready == "", Reason: g.Unready, Namespace: workload.Namespace, Workload: workload.Name,
+		Snapshot: g.Number, Since: g.Made, Currency: g.Currency,
 	}
-	v.Open, v.OpenStreams = openView(now, filter)
+	v.Open, v.OpenStreams = openRows(g, now, filter)
 	v.OpenRequests = v.Open.All
 
-	a.metrics.Read(now, v.Currency, openCount(), func(r *meter.Reading) {
+	g.Metrics.Read(now, v.Currency, v.OpenRequests, func(r *meter.Reading) {
 		v.Started, v.WindowSeconds, v.Recent, v.Total, v.History = r.Started, r.WindowSeconds, r.Recent, r.Total, r.History
-		v.Providers = a.providersStatus(snap, r, now, filter)
+		v.Providers = providerRows(g, r, now, filter)
 	})
-	v.Routes = a.routesStatus(snap, filter)
-	var listening []ListenerStatus
-	for _, address := range slices.Sorted(maps.Keys(snap.listeners)) {
-		l := snap.listeners[address]
-		listening = append(listening, ListenerStatus{address, l.TLS, len(l.Servers), a.gateways.Problem(address)})
+	v.Routes = routeRows(g, filter)
+	var listening []ListenerRow
+	for _, l := range g.Listeners {
+		listening = append(listening, ListenerRow{l.Address, l.TLS, len(l.Servers), l.Problem})
 	}
 	v.Listeners = cut(listening, len(listening))
-	v.Limits = a.limitsStatus(filter)
-	v.Guards = a.guardsStatus(snap, filter)
-	v.Cache = a.cacheView(filter)
-	v.Findings = ViewList[Finding]{Rows: []Finding{}}
-	if snap.state != nil {
-		v.Findings = findingsStatus(snap.state.Findings, filter)
-	}
+	v.Limits = limitRows(g, filter)
+	v.Guards = guardRows(g, filter)
+	v.Cache = cacheView(g, filter)
+	v.Findings = findingRows(g.Findings, filter)
 	return v
 }
 
-func findingsStatus(all []Finding, filter string) ViewList[Finding] {
-	var matching []Finding
+func findingRows(all []spec.Finding, filter string) List[spec.Finding] {
+	var matching []spec.Finding
 	for _, used := range []bool{false, true} { // the worse ones first
 		for _, f := range all {
 			if f.Used == used && matchesFilter(filter, f.Object, f.Origin, f.Reason, f.Message) {
@@ -193,60 +189,63 @@ func findingsStatus(all []Finding, filter string) ViewList[Finding] {
 	return cut(matching, len(all))
 }
 
-func (a *App) routesStatus(snap *snapshot, filter string) ViewList[RouteStatus] {
-	var matching []RouteStatus
-	all := 0
-	add := func(r RouteStatus, rules []*Rule, targets [][]target) {
-		all++
-		if !matchesFilter(filter, r.Table, r.Origin, r.Unusable) && !matchesFilter(filter, r.Hosts...) &&
-			!slices.ContainsFunc(rules, func(rule *Rule) bool { return rule.matchesFilter(filter) }) {
-			return
+// limitRows are where limits stand.
+func limitRows(g *Gateway, filter string) List[limit.View] {
+	var matching []limit.View
+	all := g.Limits.View()
+	for _, v := range all {
+		if matchesFilter(filter, v.Name) {
+			matching = append(matching, v)
+		}
+	}
+	return cut(matching, len(all))
+}
+
+func routeRows(g *Gateway, filter string) List[RouteRow] {
+	var matching []RouteRow
+	for i := range g.Routes {
+		from := &g.Routes[i]
+		r := RouteRow{Table: from.Table, Hosts: from.Hosts, Origin: from.Origin, Unusable: from.Unusable}
+		if !matchesFilter(filter, r.Table, r.Origin, r.Unusable) && !matchesFilter(filter, r.Hosts...) && !slices.ContainsFunc(from.Rules(), func(rule Rule) bool { return rule.matchesFilter(filter) }) {
+			continue
 		}
 		if len(matching) < maxViewRows { // the rest is only counted
+			rules := from.Rules()
 			r.More = max(0, len(r.Hosts)-maxViewParts) + max(0, len(rules)-maxViewParts)
 			r.Hosts = r.Hosts[:min(len(r.Hosts), maxViewParts)]
-			r.Rules = rulesStatus(rules, targets)
+			r.Rules = ruleRows(rules)
 		}
 		matching = append(matching, r)
 	}
-	for i, h := range a.handlers {
-		add(RouteStatus{Origin: "llm_route"}, h.Rules, snap.static[i])
-	}
-	for _, name := range slices.Sorted(maps.Keys(snap.tables)) {
-		for _, e := range snap.tables[name].entries {
-			add(RouteStatus{Table: name, Hosts: e.Hosts, Origin: e.Origin, Unusable: e.Unusable}, e.Rules, e.targets)
-		}
-	}
-	return cut(matching, all)
+	return cut(matching, len(g.Routes))
 }
 
 func (r *Rule) matchesFilter(filter string) bool {
-	return matchesFilter(filter, r.Name) || slices.ContainsFunc(r.Backends, func(b *Backend) bool { return matchesFilter(filter, b.Provider) })
+	return matchesFilter(filter, r.Name) || slices.ContainsFunc(r.Backends, func(b Backend) bool { return matchesFilter(filter, b.Provider) })
 }
 
-func rulesStatus(rules []*Rule, targets [][]target) []RouteRule {
-	out := make([]RouteRule, 0, min(len(rules), maxViewParts))
-	for i, rule := range rules[:min(len(rules), maxViewParts)] {
-		r := RouteRule{Name: rule.Name, Matchers: rule.matchedBy, Attempts: max(rule.Attempts, 1), Backends: []BackendStatus{}}
+func ruleRows(rules []Rule) []RuleRow {
+	out := make([]RuleRow, 0, min(len(rules), maxViewParts))
+	for _, rule := range rules[:min(len(rules), maxViewParts)] {
+		r := RuleRow{Name: rule.Name, Matchers: rule.Matchers, Attempts: max(rule.Attempts, 1), Backends: []BackendRow{}}
 		weights := make(map[int]uint64) // by priority
-		for j := range targets[i] {
-			if t := &targets[i][j]; t.usable() {
-				weights[t.Priority] += uint64(t.weight())
+		for _, b := range rule.Backends {
+			if b.Usable {
+				weights[b.Priority] += uint64(b.Share())
 			}
 		}
-		for j := range targets[i][:min(len(targets[i]), maxViewParts)] {
-			t := &targets[i][j]
-			b := BackendStatus{Provider: t.Backend.Provider, Model: t.Model, Priority: t.Priority, Unusable: t.Unusable}
+		for _, from := range rule.Backends[:min(len(rule.Backends), maxViewParts)] {
+			b := BackendRow{Provider: from.Provider, Model: from.Model, Priority: from.Priority, Unusable: from.Unusable}
 			switch {
-			case t.usable():
-				b.Share = float64(t.weight()) / float64(weights[t.Priority])
-			case t.provider == nil && b.Unusable == "":
+			case from.Usable:
+				b.Share = float64(from.Share()) / float64(weights[from.Priority])
+			case from.Missing && b.Unusable == "":
 				b.Unusable = "there is no such provider"
 			}
 			r.Backends = append(r.Backends, b)
 		}
-		for _, t := range rule.handlerTargets() {
-			r.Backends = append(r.Backends, BackendStatus{Provider: t.Name, Share: t.Share, Unusable: t.Problem})
+		for _, t := range rule.Targets {
+			r.Backends = append(r.Backends, BackendRow{Provider: t.Name, Share: t.Share, Unusable: t.Problem})
 		}
 		out = append(out, r)
 	}

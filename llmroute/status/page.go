@@ -1,4 +1,4 @@
-package llmroute
+package status
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
-// maxFilter is the longest filter of a StatusView, in bytes.
+// maxFilter is the longest filter of a Page, in bytes.
 const maxFilter = 200
 
 //go:embed status_page.html
@@ -46,7 +46,7 @@ func sourceHash(element string) string {
 
 // servePage answers requests for the page and for its data. served is false if
 // the request is for something else.
-func (s *StatusHandler) servePage(w http.ResponseWriter, r *http.Request) (served bool, err error) {
+func (s *Handler) servePage(w http.ResponseWriter, r *http.Request) (served bool, err error) {
 	path := r.URL.Path
 	if !s.Page || path != "/" && path != "/status.json" || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false, nil
@@ -72,7 +72,7 @@ func (s *StatusHandler) servePage(w http.ResponseWriter, r *http.Request) (serve
 	if len(filter) > maxFilter {
 		return true, plain(w, http.StatusBadRequest, fmt.Sprintf("the filter is too long; write at most %d bytes", maxFilter))
 	}
-	data, err := json.Marshal(s.app.statusView(strings.ToLower(strings.TrimSpace(filter))))
+	data, err := json.Marshal(PageOf(s.app, strings.ToLower(strings.TrimSpace(filter))))
 	if err != nil {
 		return true, fmt.Errorf("encoding the status: %w", err)
 	}
@@ -92,7 +92,7 @@ func CheckHostName(host string) error {
 // hostAllowed reports whether the page may be asked for by that name. A page of
 // another site can give its own name to this machine's address and would then
 // be let read the responses (DNS rebinding), but it cannot do without a name.
-func (s *StatusHandler) hostAllowed(sent string) bool {
+func (s *Handler) hostAllowed(sent string) bool {
 	if len(s.Hosts) == 0 {
 		return true
 	}

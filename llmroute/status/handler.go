@@ -1,4 +1,4 @@
-package llmroute
+package status
 
 import (
 	"fmt"
@@ -10,16 +10,16 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(StatusHandler{})
+	caddy.RegisterModule(Handler{})
 }
 
-// StatusHandler serves what an orchestrator and a monitoring system ask of the
+// Handler serves what an orchestrator and a monitoring system ask of the
 // gateway: `/healthz`, 200 as long as the process works; `/readyz`, 200 when it
 // has a configuration, listens where that says, and is not about to exit, else 503
 // with the reason; and `/metrics` in the format of Prometheus. With `page` it also
 // serves people: at `/` a page that shows the traffic, the providers and the routes,
 // and its data at `/status.json`. The app's status listener uses it; a site may too.
-type StatusHandler struct {
+type Handler struct {
 	// Whether the page and its data are served. Default: no; the app's status
 	// listener has its own option `status_page`.
 	Page bool `json:"page,omitempty"`
@@ -28,46 +28,44 @@ type StatusHandler struct {
 	// addresses always may. Default: any name.
 	Hosts []string `json:"hosts,omitempty"`
 
-	app     *App
+	app     App
 	metrics http.Handler
 }
 
 // CaddyModule returns the Caddy module information.
-func (StatusHandler) CaddyModule() caddy.ModuleInfo {
+func (Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "http.handlers.llm_status",
-		New: func() caddy.Module { return new(StatusHandler) },
+		New: func() caddy.Module { return new(Handler) },
 	}
 }
 
 // Provision sets up the handler.
-func (s *StatusHandler) Provision(ctx caddy.Context) error {
+func (s *Handler) Provision(ctx caddy.Context) error {
 	app, err := ctx.App("llm")
 	if err != nil {
 		return fmt.Errorf("getting the llm app: %w", err)
 	}
-	s.app = app.(*App)
+	s.app = app.(App)
 	for _, host := range s.Hosts {
 		if err := CheckHostName(host); err != nil {
 			return fmt.Errorf("hosts: %w", err)
 		}
 	}
 	if s.Page {
-		s.app.hasPage = true
+		s.app.KeepHistory()
 	}
-	// The app's registry is the configuration's; a listener of the gateway's
-	// own has a context with a registry apart.
-	s.metrics = promhttp.HandlerFor(s.app.ctx.GetMetricsRegistry(), promhttp.HandlerOpts{})
+	s.metrics = promhttp.HandlerFor(s.app.Registry(), promhttp.HandlerOpts{})
 	return nil
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
-func (s *StatusHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+func (s *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	switch r.URL.Path {
 	case "/healthz":
 		return plain(w, http.StatusOK, "ok")
 	case "/readyz":
-		if reason := s.app.unready(); reason != "" {
+		if reason := s.app.Unready(); reason != "" {
 			return plain(w, http.StatusServiceUnavailable, reason)
 		}
 		return plain(w, http.StatusOK, "ok")
@@ -90,6 +88,6 @@ func plain(w http.ResponseWriter, status int, text string) error {
 
 // Interface guards
 var (
-	_ caddy.Provisioner           = (*StatusHandler)(nil)
-	_ caddyhttp.MiddlewareHandler = (*StatusHandler)(nil)
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 )

@@ -1,4 +1,4 @@
-package llmroute
+package status
 
 import (
 	"errors"
@@ -24,35 +24,32 @@ type CacheView struct {
 	// Use is how full it is.
 	Use cache.Use `json:"use"`
 	// Rules is what was done for each rule, since the process began.
-	Rules ViewList[cache.RuleView] `json:"rules"`
+	Rules List[cache.RuleView] `json:"rules"`
 }
 
 // cacheView returns the cache for rules that match the filter; nil if no rule uses it.
-func (a *App) cacheView(filter string) *CacheView {
-	if !a.caches.Load() {
+func cacheView(g *Gateway, filter string) *CacheView {
+	if g.Cache == nil {
 		return nil
 	}
 	var matching []cache.RuleView
-	all := a.metrics.CacheStats().Rules()
+	all := g.Metrics.CacheStats().Rules()
 	for _, r := range all {
 		if matchesFilter(filter, r.Rule) {
 			matching = append(matching, r)
 		}
 	}
-	return &CacheView{Store: a.cache.StoreName(), Down: a.cache.StoreDown(), Use: a.cache.Use(), Rules: cut(matching, len(all))}
+	return &CacheView{Store: g.Cache.StoreName(), Down: g.Cache.StoreDown(), Use: g.Cache.Use(), Rules: cut(matching, len(all))}
 }
 
+// serveCache serves what the cache does, and removes responses from it.
 func serveCache(w http.ResponseWriter, r *http.Request) error {
 	app, err := activeApp()
 	if err != nil {
 		return err
 	}
-	return app.serveCache(w, r)
-}
-
-// serveCache serves what the cache does, and removes responses from it.
-func (a *App) serveCache(w http.ResponseWriter, r *http.Request) error {
-	if !a.caches.Load() {
+	g := app.Gateway()
+	if g.Cache == nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration has no cache; use one with cache in a rule")}
 	}
 	switch strings.TrimSuffix(r.URL.Path, "/") {
@@ -60,7 +57,7 @@ func (a *App) serveCache(w http.ResponseWriter, r *http.Request) error {
 		if r.Method != http.MethodGet {
 			return errMethod(r, http.MethodGet)
 		}
-		return writeJSON(w, a.cacheView(""))
+		return writeJSON(w, cacheView(g, ""))
 	case cachePurgePath:
 		if r.Method != http.MethodPost {
 			return errMethod(r, http.MethodPost)
@@ -69,10 +66,10 @@ func (a *App) serveCache(w http.ResponseWriter, r *http.Request) error {
 		if err := readBody(r, &tags, "the body does not say what to remove; expected JSON such as {\"client\": \"alice\", \"model\": \"gpt-5\", \"rule\": \"default\"}, of which each may be left out"); err != nil {
 			return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
 		}
-		removed, err := a.cache.Purge(r.Context(), tags)
+		removed, err := g.Cache.Purge(r.Context(), tags)
 		switch {
 		case errors.Is(err, cache.ErrCannotPurge):
-			return caddy.APIError{HTTPStatus: http.StatusNotImplemented, Err: fmt.Errorf("store %s: %w", a.cache.StoreName(), err)}
+			return caddy.APIError{HTTPStatus: http.StatusNotImplemented, Err: fmt.Errorf("store %s: %w", g.Cache.StoreName(), err)}
 		case err != nil:
 			return caddy.APIError{HTTPStatus: http.StatusInternalServerError, Err: fmt.Errorf("%d responses were removed, and others may be left; try again when the store works: %w", removed, err)}
 		}
