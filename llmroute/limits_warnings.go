@@ -116,8 +116,8 @@ func (a *App) limitWarnings(s *snapshot) (out []LimitWarning) {
 // modelWarnings returns which models of a limit no request is sent with, and for which models a
 // limit of cost has no price.
 func (a *App) modelWarnings(s *snapshot, d *limit.Definition) (out []LimitWarning) {
-	fixed, chosen := a.modelsFor(s, d)
-	if !chosen && len(fixed) > 0 {
+	fixed := a.modelsFor(s, d)
+	if len(fixed) > 0 {
 		for _, pattern := range d.Models {
 			if !slices.ContainsFunc(fixed, func(model string) bool { return limit.Matches(pattern, model) }) {
 				out = append(out, LimitWarning{d.Name, ReasonNeverMatches, "limit names a model that no request is sent with", "model", pattern, fixed})
@@ -128,7 +128,7 @@ func (a *App) modelWarnings(s *snapshot, d *limit.Definition) (out []LimitWarnin
 		return out
 	}
 	sent := d.Models
-	if len(sent) == 0 && !chosen {
+	if len(sent) == 0 {
 		sent = fixed
 	}
 	table := a.prices.Get()
@@ -141,8 +141,8 @@ func (a *App) modelWarnings(s *snapshot, d *limit.Definition) (out []LimitWarnin
 }
 
 // modelsFor returns the models that the configuration has requests sent with that the limit may be
-// about, and reports whether clients choose the model of some.
-func (a *App) modelsFor(s *snapshot, d *limit.Definition) (fixed []string, chosen bool) {
+// about, sorted; none if clients choose the model of some.
+func (a *App) modelsFor(s *snapshot, d *limit.Definition) []string {
 	models := make(map[string]bool)
 	for rule, targets := range a.rulesOf(s) {
 		if len(d.Rules) > 0 && !slices.Contains(d.Rules, rule.Name) {
@@ -155,12 +155,12 @@ func (a *App) modelsFor(s *snapshot, d *limit.Definition) (fixed []string, chose
 			}
 			model, isFixed := t.RequestModel(modelsProbe, t.settings(rule))
 			if !isFixed {
-				return nil, true
+				return nil
 			}
 			models[model] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(models)), false
+	return slices.Sorted(maps.Keys(models))
 }
 
 // rulesOf yields the rules of a snapshot, each with its targets: those of sites and of tables, and

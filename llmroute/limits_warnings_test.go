@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // TestWarningsOfLimits holds which limits are reported at the start since they cannot work as they are written, and
@@ -48,11 +50,13 @@ func TestWarningsOfLimits(t *testing.T) {
 		{limit: `"models":["n*"],"providers":["p"],` + count, provider: fixed, want: []string{noModel + " n*"}},
 		{limit: `"models":["m1","n*","n1"],` + cost, app: "prices", want: []string{noPrice + " n1"}},
 		{limit: `"models":["n1"],` + count, app: "prices"},
+		{limit: `"models":["n*"],"providers":["p"],` + count, provider: fixed, rule: `"weight":1},{"provider":"q","weight":1`, want: []string{noModel + " n*"}},
+		{limit: `"models":["n*"],` + count, provider: fixed, rule: `"weight":1},{"provider":"q","weight":1`},
 		{limit: cost, app: "prices"},
 		{limit: cost, app: "prices", provider: `"config":{"model":"n1"}`, want: []string{noPrice + " n1"}},
 		{limit: cost, app: "prices", provider: fixed},
 	} {
-		app := limited(t, `{"name":"l",`+test.limit+`}`, "p", u.provider(test.provider))
+		app := limited(t, `{"name":"l",`+test.limit+`}`, "p", u.provider(test.provider), "q", u.provider(""))
 		if test.app == "prices" {
 			app = priced(t, app)
 		} else {
@@ -87,7 +91,13 @@ func TestWarningsOfLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := module.(*App)
+		core, logged := observer.New(zap.WarnLevel)
+		a.logger = zap.New(core)
 		a.snapshot() // as Start does
+		a.warnOfLimits(a.configured())
+		if logged.Len() != len(test.want) {
+			t.Errorf("%s: logged %d warnings, want each once: %d", test.limit, logged.Len(), len(test.want))
+		}
 		warned := slices.Sorted(maps.Keys(a.limits.warned))
 		var checked []string
 		found, err := CheckLimits(json.RawMessage(app), unstarted)
@@ -126,6 +136,7 @@ func TestCheckLimits(t *testing.T) {
 		{app: `{"limits":{` + rules + `},"source":{"source":"files"}}`},
 		{app: `{"limits":{"store":{"store":"none"},` + rules + `},"guards":{"g":{"none":1}},"keys":{"file":"none"}}`, warnings: 1},
 		{app: `{"limits":{` + rules + `}}`, handler: `{"handler":"llm_route","rules":[{"name":"nowhere","guards":["g"],"match":[{"none":{}}]}]}`},
+		{app: `{"limits":{` + rules + `}}`, handler: `{"handler":"llm_route","rules":[{"name":"here"},{}]}`, warnings: 1},
 		{app: `{"limits":{` + rules + `},"routes":{"t":[{"hosts":["*"],"rules":[{"name":"nowhere"}]}]}}`},
 		{app: `{"limits":{` + rules + `}}`, handler: `{"handler":"llm_route","rules":1}`, fails: "reading llm_route"},
 		{app: `{"limits":{` + rules + `},"routes":1}`, fails: "cannot unmarshal number"},
@@ -141,6 +152,9 @@ func TestCheckLimits(t *testing.T) {
 			handlers = append(handlers, handler)
 		}
 		got, err := CheckLimits(json.RawMessage(test.app), handlers)
+		if len(got) > 0 && slices.Contains(got[0].Known, "") {
+			t.Errorf("%s with %s: of rules that exist, it names %q", test.app, test.handler, got[0].Known)
+		}
 		if len(got) != test.warnings || (err != nil) != (test.fails != "") || err != nil && !strings.Contains(err.Error(), test.fails) {
 			t.Errorf("%s with %s: %v, %v", test.app, test.handler, got, err)
 		}

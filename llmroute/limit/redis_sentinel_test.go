@@ -67,18 +67,19 @@ func TestRedisSentinels(t *testing.T) {
 // password.
 func TestRedisSentinelErrors(t *testing.T) {
 	primary := redisserver.New(t)
-	sentinel := redisserver.NewSentinels(t, 1, "main", primary, "requirepass hunter2")[0].Address
+	sentinel := redisserver.NewSentinels(t, 1, "main", primary, "requirepass hunter2", "user watcher on >hunter4 ~* &* +@all")[0].Address
 	for name, test := range map[string]struct {
-		url, address, password, want string
+		url, address, username, password, want string
 	}{
-		"works":          {"redis://main/0", sentinel, "hunter2", ""},
-		"default port":   {"redis://main/0", "127.0.0.1", "hunter2", "127.0.0.1:26379"},
-		"not there":      {"redis://main/0", "127.0.0.1:1", "hunter2", "asking sentinels for the primary main, and connecting to it: dial tcp 127.0.0.1:1"},
-		"another name":   {"redis://other/0", sentinel, "hunter2", "No such master with that name"},
-		"wrong password": {"redis://main/0", sentinel, "hunter3", "WRONGPASS"},
-		"none":           {"redis://main/0", sentinel, "", "NOAUTH"},
+		"works":          {"redis://main/0", sentinel, "", "hunter2", ""},
+		"default port":   {"redis://main/0", "127.0.0.1", "", "hunter2", "127.0.0.1:26379"},
+		"not there":      {"redis://main/0", "127.0.0.1:1", "", "hunter2", "asking sentinels for the primary main, and connecting to it: dial tcp 127.0.0.1:1"},
+		"another name":   {"redis://other/0", sentinel, "", "hunter2", "No such master with that name"},
+		"wrong password": {"redis://main/0", sentinel, "", "hunter3", "WRONGPASS"},
+		"user":           {"redis://main/0", sentinel, "watcher", "hunter4", ""},
+		"none":           {"redis://main/0", sentinel, "", "", "NOAUTH"},
 	} {
-		s := open(t, &redisstore.Store{Server: redisclient.Server{URL: test.url, Sentinels: []string{test.address}, SentinelPassword: test.password}})
+		s := open(t, &redisstore.Store{Server: redisclient.Server{URL: test.url, Sentinels: []string{test.address}, SentinelUsername: test.username, SentinelPassword: test.password}})
 		_, err := take(s, 1, 0)
 		if fmt.Sprint(err) == "<nil>" && test.want == "" {
 			continue

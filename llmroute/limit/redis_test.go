@@ -314,4 +314,19 @@ func TestRedisConfiguration(t *testing.T) {
 			t.Errorf("Sentinel %q: %v", address, err)
 		}
 	}
+	for want, server := range map[string]*redisclient.Server{
+		"in place of a host": {URL: "redis://main:6379/0", Sentinels: []string{"good"}},
+		"are for sentinels;": {URL: "redis://main/0", SentinelPassword: "hunter2"},
+		"are for sentinels":  {URL: "redis://main/0", SentinelUsername: "hunter2"},
+	} {
+		if err := server.Check(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("want %q: %v", want, err)
+		}
+	}
+	id := func(sentinel string) string {
+		return (&redisstore.Store{Server: redisclient.Server{URL: "redis://main/0", Sentinels: []string{sentinel}}}).ID()
+	}
+	if id("a") == id("b") || id("a") != id("a") {
+		t.Errorf("stores with Sentinels are %q and %q", id("a"), id("b"))
+	}
 }
