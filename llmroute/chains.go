@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit/limithttp"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 // chains are the filters of a snapshot's requests, in their order, by what looks at a
@@ -34,13 +35,16 @@ func newChains(guards *guard.Filter, prompts *prompt.Filter, limits *limithttp.F
 	}
 }
 
-// of returns the filters that look at a request of the rule, which may be nil, and of the
-// targets, in their order. What a rule or a provider names is looked up by the filters: a
-// name without a definition refuses the request.
-func (c *chains) of(rule *Rule, targets []target) []filter.Filter {
+// of returns the filters that look at a request of the rule and the client, which may be nil,
+// and of the targets, in their order. What a rule, a client or a provider names is looked up by
+// the filters: a name without a definition refuses the request.
+func (c *chains) of(rule *Rule, client *virtualkey.Client, targets []target) []filter.Filter {
 	guards, prompts := c.guards.Everything(), false
 	if rule != nil {
 		guards, prompts = guards || len(rule.Guards) > 0, len(rule.Prompts) > 0
+	}
+	if client != nil {
+		guards, prompts = guards || len(client.Guards) > 0, prompts || len(client.Prompts) > 0
 	}
 	for i := range targets {
 		if p := targets[i].provider; p != nil {
@@ -75,29 +79,41 @@ func (c *chains) caching(cache *cache.Filter, guards, prompts bool) []filter.Fil
 	return append(append(list, cache), c.all...)
 }
 
-// guardsOf returns the names of the guards that look at a request: the rule's, and those of
-// every provider that it may be sent to, since a request is looked at once, before the first
-// attempt.
-func guardsOf(rule *Rule, targets []target) []string {
-	return withProviders(rule.Guards, targets, func(p *provider) []string { return p.guards })
+// guardsOf returns the names of the guards that look at a request: the rule's, those of the
+// client, which may be nil, and those of every provider that it may be sent to, since a request
+// is looked at once, before the first attempt.
+func guardsOf(rule *Rule, client *virtualkey.Client, targets []target) []string {
+	names := rule.Guards
+	if client != nil {
+		names = with(names, client.Guards)
+	}
+	return withProviders(names, targets, func(p *provider) []string { return p.guards })
 }
 
 // promptsOf is guardsOf for prompts.
-func promptsOf(rule *Rule, targets []target) []string {
-	return withProviders(rule.Prompts, targets, func(p *provider) []string { return p.prompts })
+func promptsOf(rule *Rule, client *virtualkey.Client, targets []target) []string {
+	names := rule.Prompts
+	if client != nil {
+		names = with(names, client.Prompts)
+	}
+	return withProviders(names, targets, func(p *provider) []string { return p.prompts })
 }
 
 // withProviders returns the names and those of the targets' providers, each once.
 func withProviders(names []string, targets []target, of func(*provider) []string) []string {
 	for i := range targets {
-		p := targets[i].provider
-		if p == nil {
-			continue
+		if p := targets[i].provider; p != nil {
+			names = with(names, of(p))
 		}
-		for _, name := range of(p) {
-			if !slices.Contains(names, name) {
-				names = append(names[:len(names):len(names)], name)
-			}
+	}
+	return names
+}
+
+// with returns the names and more of them, each once. It changes neither list.
+func with(names, more []string) []string {
+	for _, name := range more {
+		if !slices.Contains(names, name) {
+			names = append(names[:len(names):len(names)], name)
 		}
 	}
 	return names

@@ -147,7 +147,7 @@ func (x *exchange) serve() error {
 	if refused == nil && x.in.Endpoint.Operation == llmprovider.StoredResponse {
 		x.guardStored()
 	}
-	x.filters = x.snap.chains.of(x.rule, x.targets)
+	x.filters = x.snap.chains.of(x.rule, x.client, x.targets)
 	x.holdTargets()
 	x.leaveSnapshot()
 	if refused != nil {

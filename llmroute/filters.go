@@ -45,7 +45,7 @@ func (x *exchange) call() *filter.Call {
 	workload := x.h.app.metrics.Workload()
 	c := &filter.Call{
 		Request: x.r, Inbound: x.in, Header: x.w.Header(), Time: x.Began, Rule: x.rule.Name, Route: x.rule.Object, Gateway: x.gateway, Provider: t.name,
-		Guards: guardsOf(x.rule, x.targets), Prompts: promptsOf(x.rule, x.targets),
+		Guards: guardsOf(x.rule, x.client, x.targets), Prompts: promptsOf(x.rule, x.client, x.targets),
 		Model: model, Stream: x.streamOf(t), Workload: workload.Name, Namespace: workload.Namespace,
 	}
 	if x.client != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/tap"
 	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 // provisionGuards makes a filter of the guards of the configuration.
@@ -146,19 +147,31 @@ func (a *App) checkGuards(rule *Rule) error {
 	return nil
 }
 
-// warnOfGuards logs which guards no rule names, once all handlers are known.
+// warnOfGuards logs which guards no rule and no virtual key names, once all handlers are known.
 func (a *App) warnOfGuards() {
-	used := a.namedByRules(func(r *Rule) []string { return r.Guards })
+	used := a.named(func(r *Rule) []string { return r.Guards }, func(c *virtualkey.Client) []string { return c.Guards })
 	for _, name := range slices.Sorted(maps.Keys(a.Guards)) {
-		if !used[name] && !a.Guards[name].Everything {
-			a.logger.Warn("guard is unused: no rule names it; add guards NAME to a rule, or everything to the guard", zap.String("guard", name))
+		if used != nil && !used[name] && !a.Guards[name].Everything {
+			a.logger.Warn("guard is unused: no rule names it; add guards NAME to a rule or to the line of a virtual key, or everything to the guard", zap.String("guard", name))
 		}
 	}
 }
 
-// namedByRules returns which names the rules of the configuration have.
-func (a *App) namedByRules(of func(*Rule) []string) map[string]bool {
+// named returns which names the rules of the configuration and the lines of virtual keys
+// have; nil if these are in a Secret, which is read later.
+func (a *App) named(of func(*Rule) []string, ofClient func(*virtualkey.Client) []string) map[string]bool {
+	if a.Keys != nil && a.Keys.Secret != "" {
+		return nil
+	}
 	named := make(map[string]bool)
+	for _, known := range a.authenticators.known {
+		table := known()
+		for client := range table.Clients() {
+			for _, name := range ofClient(client) {
+				named[name] = true
+			}
+		}
+	}
 	a.eachRule(func(r *Rule) {
 		for _, name := range of(r) {
 			named[name] = true

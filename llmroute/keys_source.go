@@ -25,7 +25,11 @@ func (a *App) provisionKeys(ctx caddy.Context) error {
 	case k == nil:
 		return nil
 	case k.Secret == "":
-		return k.Provision(ctx)
+		if err := k.Provision(ctx); err != nil {
+			return err
+		}
+		a.authenticators.known = append(a.authenticators.known, k.Known)
+		return nil
 	}
 	if err := k.CheckSecret(); err != nil {
 		return err
@@ -36,8 +40,11 @@ func (a *App) provisionKeys(ctx caddy.Context) error {
 	return nil
 }
 
-// UsesKeys notes that virtual keys may say who clients are.
-func (a *App) UsesKeys() { a.authenticators.keys = true }
+// UsesKeys implements virtualkey.User.
+func (a *App) UsesKeys(known func() virtualkey.Table) {
+	a.authenticators.keys = true
+	a.authenticators.known = append(a.authenticators.known, known)
+}
 
 // admitted finds who is calling at a port of a Gateway or a sidecar's, as Keys.Admit does.
 func (x *exchange) admitted(k *virtualkey.Keys) (*virtualkey.Client, *llmprovider.Error) {

@@ -68,7 +68,7 @@ func CheckLimits(app json.RawMessage, handlers []map[string]any) ([]LimitWarning
 func (a *App) noteHandler(h map[string]any) error {
 	switch h["handler"] {
 	case "llm_keys":
-		a.UsesKeys()
+		a.authenticators.keys = true
 	case "llm_authz":
 		if issuers, _ := h["jwt"].([]any); len(issuers) > 0 {
 			a.VerifiesTokens()

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 // Reasons of warnings about limits.
@@ -21,8 +22,9 @@ const (
 // authenticators are what of the configuration may say who clients are. They are noted while
 // handlers are provisioned.
 type authenticators struct {
-	keys   bool // virtual keys
-	tokens bool // verified tokens
+	keys   bool                      // virtual keys
+	known  []func() virtualkey.Table // these
+	tokens bool                      // verified tokens
 }
 
 // VerifiesTokens notes that an llm_authz verifies tokens, whose claims limits may count by.

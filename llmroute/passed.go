@@ -44,7 +44,7 @@ func (x *exchange) findPassing() bool {
 
 // watched reports whether something must be known of a request that only an LLM request says.
 func (x *exchange) watched(rule *Rule, targets []target) bool {
-	return len(x.snap.chains.of(rule, targets)) > 0 || x.client != nil && len(x.client.Models) > 0
+	return len(x.snap.chains.of(rule, x.client, targets)) > 0 || x.client != nil && len(x.client.Models) > 0
 }
 
 // passOn sends the request to one of the rule's pools.

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
 // provisionPrompts makes a filter of the prompts of the configuration.
@@ -50,12 +51,12 @@ func (a *App) checkFilters(rule *Rule) error {
 	return a.prompts.CheckNames(rule.Prompts)
 }
 
-// warnOfPrompts logs which prompts no rule names, once all handlers are known.
+// warnOfPrompts logs which prompts no rule and no virtual key names, once all handlers are known.
 func (a *App) warnOfPrompts() {
-	used := a.namedByRules(func(r *Rule) []string { return r.Prompts })
+	used := a.named(func(r *Rule) []string { return r.Prompts }, func(c *virtualkey.Client) []string { return c.Prompts })
 	for _, name := range slices.Sorted(maps.Keys(a.Prompts)) {
-		if !used[name] {
-			a.logger.Warn("prompt is unused: no rule names it; add prompt NAME to a rule", zap.String("prompt", name))
+		if used != nil && !used[name] {
+			a.logger.Warn("prompt is unused: no rule names it; add prompt NAME to a rule or to the line of a virtual key", zap.String("prompt", name))
 		}
 	}
 }

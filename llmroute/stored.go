@@ -40,11 +40,7 @@ func (x *exchange) guardStored() {
 		if !slices.ContainsFunc(targets[i], func(t target) bool { return t.provider == x.targets[0].provider }) {
 			continue
 		}
-		for _, name := range rule.Guards {
-			if !slices.Contains(guards, name) {
-				guards = append(guards[:len(guards):len(guards)], name)
-			}
-		}
+		guards = with(guards, rule.Guards)
 	}
 	if len(guards) > len(x.rule.Guards) {
 		rule := *x.rule

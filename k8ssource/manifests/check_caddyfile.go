@@ -32,6 +32,7 @@ type definitions struct {
 	Prompts map[string]any  `json:"prompts"`
 	Cache   json.RawMessage `json:"cache"`
 	Source  json.RawMessage `json:"source"`
+	Keys    json.RawMessage `json:"keys"`
 }
 
 // usedBy are the names of the rules that use a definition, by its kind and name.
@@ -48,6 +49,9 @@ func (u usedBy) add(kind, name, rule string) {
 func (u usedBy) find(handlers []map[string]any) {
 	for _, h := range handlers {
 		rules, _ := h["rules"].([]any)
+		if h["handler"] == "llm_keys" {
+			u.add("keys", "", "")
+		}
 		if h["handler"] != "llm_route" {
 			continue
 		}
@@ -137,15 +141,26 @@ func checkUsed(out io.Writer, path string, llm json.RawMessage, handlers []map[s
 		slices.Sort(rules)
 		fmt.Fprintf(out, "%s: %s: %s %s\n", path, what, does, strings.Join(rules, ", "))
 	}
+	var ofKeys []string // may use what no rule names; their files change without the Caddyfile
+	if app.Keys != nil || used[[2]string{"keys", ""}] != nil {
+		ofKeys = []string{"virtual keys, if their lines name it"}
+	}
 	for _, name := range slices.Sorted(maps.Keys(app.Guards)) {
 		rules := used[[2]string{"guards", name}]
-		if app.Guards[name].Everything {
+		switch {
+		case app.Guards[name].Everything:
 			rules = []string{"everything"}
+		case rules == nil:
+			rules = ofKeys
 		}
 		say("guard "+name, "looks at requests by", rules, "no rule names it, so it looks at no requests; write guards "+name+" in a rule, or everything in the guard")
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.Prompts)) {
-		say("prompt "+name, "is added to requests by", used[[2]string{"prompts", name}], "no rule names it, so it is added to no requests; write prompt "+name+" in a rule")
+		rules := used[[2]string{"prompts", name}]
+		if rules == nil {
+			rules = ofKeys
+		}
+		say("prompt "+name, "is added to requests by", rules, "no rule names it, so it is added to no requests; write prompt "+name+" in a rule")
 	}
 	if rules := used[[2]string{"cache", ""}]; app.Cache != nil && (len(rules) > 0 || app.Source == nil) { // objects of a source may use it
 		say("cache", "keeps responses to requests by", rules, "no rule uses it, so it keeps no responses; write cache in a rule")

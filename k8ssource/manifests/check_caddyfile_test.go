@@ -38,6 +38,8 @@ func TestCheckCaddyfile(t *testing.T) {
 			"F: guard a: warning: NeverUsed: no rule names it, so it looks at no requests; write guards a in a rule, or everything in the guard\nF: guard b: looks at requests by rule one\n" +
 				"F: prompt p: warning: NeverUsed: no rule names it, so it is added to no requests; write prompt p in a rule\nF: cache: warning: NeverUsed: no rule uses it, so it keeps no responses; write cache in a rule\n",
 			"F: definitions that are never used: 3"},
+		{"perhaps of keys", `{"guards":{"a":{}},"prompts":{"p":{}}}`, `{"handler":"llm_keys","file":"keys"}`,
+			"F: guard a: looks at requests by virtual keys, if their lines name it\nF: prompt p: is added to requests by virtual keys, if their lines name it\n", ""},
 		{"of another handler", `{"guards":{"a":{}}}`, `{"handler":"other","rules":[{"guards":["a"]}]}`, "F: guard a: warning: NeverUsed: no rule names it, so it looks at no requests; write guards a in a rule, or everything in the guard\n", "F: definitions that are never used: 1"},
 		{"a source may use the cache", `{"cache":{},"source":{"source":"files"}}`, route(`{}`), "", ""},
 	} {

@@ -117,9 +117,10 @@ type Call struct {
 	// Gateway is the table of the Gateway that the request came in by, as
 	// namespace/name; empty at sites that route by none, and in sidecars.
 	Gateway string
-	// Guards are the names of the guards that the rule names.
+	// Guards are the names of the guards that the rule, the client's virtual key and the
+	// providers name.
 	Guards []string
-	// Prompts are the names of the prompts that the rule names.
+	// Prompts are the names of the prompts that they name.
 	Prompts []string
 	// LogFields are added to the access log, if a filter appends some. They must not hold
 	// the client's text.

@@ -21,6 +21,9 @@ type Client struct {
 	// Limit is the name of the limit that holds for the client in place of those that
 	// are keyed by client; empty for none.
 	Limit string
+	// Guards and Prompts are the names of those that look at the client's requests and are
+	// added to them, after those of the rule.
+	Guards, Prompts []string
 
 	Realm string // the file or the Secret that the key stands in
 }

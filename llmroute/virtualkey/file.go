@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,8 +23,11 @@ const (
 
 	hashPrefix = "sha256:"
 
-	// limitWord stands before the name of a client's limit.
-	limitWord = "limit"
+	// limitWord stands before the name of a client's limit, guardsWord and promptWord before
+	// the names of its guards and prompts, with commas between them.
+	limitWord  = "limit"
+	guardsWord = "guards"
+	promptWord = "prompt"
 )
 
 // keysFile is a file of clients and the hashes of their keys.
@@ -114,19 +118,64 @@ func parseKeyLine(line string) (hash keyHash, client *Client, err error) {
 	if hash == emptyKey {
 		return hash, nil, errors.New("the hash is that of an empty key; pass the key to caddy llm hash-key again, or let it generate one")
 	}
-	client = &Client{Name: fields[0], Models: fields[2:]}
-	if n := len(fields); n > 3 && fields[n-2] == limitWord {
-		client.Models, client.Limit = fields[2:n-2], fields[n-1]
+	client = &Client{Name: fields[0]}
+	if client.Models, err = client.parseOptions(fields[2:]); err != nil {
+		return hash, nil, err
 	}
 	for _, model := range client.Models {
 		switch {
 		case strings.HasPrefix(model, hashPrefix):
 			return hash, nil, errors.New("there is a second hash; expected one a line: write another line with the same name")
 		case model == limitWord:
-			return hash, nil, errors.New("limit is not followed by one name at the end of the line; expected NAME HASH [MODEL...] [limit LIMIT]")
+			return hash, nil, errors.New("limit is not followed by one name at the end of the line; expected " + lineForm)
+		case model == guardsWord, model == promptWord:
+			return hash, nil, errors.New("guards or prompt is not followed by names at the end of the line; expected " + lineForm)
 		case strings.Contains(model, ","):
 			return hash, nil, errors.New("there is a comma in a model's name; expected models separated by spaces")
 		}
 	}
 	return hash, client, nil
+}
+
+// lineForm is what a line looks like.
+const lineForm = "NAME HASH [MODEL...] [limit LIMIT] [guards GUARD,...] [prompt PROMPT,...]"
+
+// parseOptions takes the words that end a line, each with what follows it, and returns the
+// models before them.
+func (c *Client) parseOptions(fields []string) (models []string, err error) {
+	for n := len(fields); n >= 2; n -= 2 {
+		value := fields[n-1]
+		switch fields[n-2] {
+		case limitWord:
+			if c.Limit != "" {
+				return nil, errors.New("there are two limits; name one")
+			}
+			c.Limit = value
+		case guardsWord:
+			err = parseNames(&c.Guards, value)
+		case promptWord:
+			err = parseNames(&c.Prompts, value)
+		default:
+			return fields[:n], nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		fields = fields[:n-2]
+	}
+	return fields, nil
+}
+
+// parseNames reads names with commas between them.
+func parseNames(to *[]string, value string) error {
+	if *to != nil {
+		return errors.New("guards or prompt is there twice; write all names after one, with commas between them")
+	}
+	for name := range strings.SplitSeq(value, ",") {
+		if name == "" || slices.Contains(*to, name) {
+			return errors.New("the names after guards or prompt have one that is empty or there twice; write them with commas and without spaces")
+		}
+		*to = append(*to, name)
+	}
+	return nil
 }

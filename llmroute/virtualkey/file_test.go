@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,17 @@ func TestParseKeys(t *testing.T) {
 		{"models and a limit", "alice " + hash + " gpt-4* limit gold # of sales", "alice gpt-4* limit gold"},
 		{"a limit alone", "alice " + hash + " limit gold", "alice limit gold"},
 
+		{"guards and prompts", "alice " + hash + " gpt-4* guards pii,policy prompt house", "alice gpt-4* guards pii,policy prompt house"},
+		{"all of them in another order", "alice " + hash + " prompt a,b guards c limit gold", "alice limit gold guards c prompt a,b"},
+		{"a limit of that name", "alice " + hash + " limit limit", "alice limit limit"},
+
+		{"guards without names", "alice " + hash + " guards", ":1: guards or prompt is not followed by names"},
+		{"guards before models", "alice " + hash + " guards pii gpt-4*", ":1: guards or prompt is not followed by names"},
+		{"guards with spaces", "alice " + hash + " guards pii, policy", ":1: guards or prompt is not followed by names"},
+		{"guards with an empty name", "alice " + hash + " guards pii,", ":1: the names after guards or prompt have one that is empty"},
+		{"a guard twice", "alice " + hash + " guards pii,pii", ":1: the names after guards or prompt have one that is empty or there twice"},
+		{"guards twice", "alice " + hash + " guards pii guards policy", ":1: guards or prompt is there twice"},
+		{"two limits", "alice " + hash + " limit gold limit silver", ":1: there are two limits"},
 		{"a limit without its name", "alice " + hash + " gpt-4* limit", ":1: limit is not followed by one name"},
 		{"a limit before models", "alice " + hash + " limit gold gpt-4*", ":1: limit is not followed by one name"},
 		{"a name alone", "alice", ":1: the hash is missing; expected NAME HASH [MODEL...]"},
@@ -66,9 +78,7 @@ func TestParseKeys(t *testing.T) {
 			got := ""
 			if c := table.find(aliceKey); c != nil {
 				got = strings.Join(append([]string{c.Name}, c.Models...), " ")
-				if c.Limit != "" {
-					got += " limit " + c.Limit
-				}
+				got = strings.Join(append([]string{got}, optionsOf(c)...), " ")
 			}
 			if got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
@@ -81,6 +91,22 @@ func TestParseKeys(t *testing.T) {
 var mistakenKeys = []string{
 	"alice", "alice " + aliceKey, hashPrefix, "\xff", "a\x00 b", "alice sha256:x", "alice sha256:" + strings.Repeat("é", 32), keyLine("alice", ""),
 	keyLine("alice", aliceKey) + keyLine("bob", aliceKey), keyLine(strings.Repeat("n", 200), aliceKey), keyLine("alice", aliceKey, hashPrefix), keyLine("alice", aliceKey, "a,b"), keyLine("alice", aliceKey, "limit"),
+	keyLine("alice", aliceKey, "guards"), keyLine("alice", aliceKey, "guards", "a,"), keyLine("alice", aliceKey, "prompt", "a", "prompt", "b"),
+	keyLine("alice", aliceKey, "limit", "a", "limit", "b"),
+}
+
+// optionsOf are the words that end a client's line.
+func optionsOf(c *Client) (fields []string) {
+	if c.Limit != "" {
+		fields = append(fields, limitWord, c.Limit)
+	}
+	if c.Guards != nil {
+		fields = append(fields, guardsWord, strings.Join(c.Guards, ","))
+	}
+	if c.Prompts != nil {
+		fields = append(fields, promptWord, strings.Join(c.Prompts, ","))
+	}
+	return fields
 }
 
 func FuzzParseKeys(f *testing.F) {
@@ -95,7 +121,7 @@ func FuzzParseKeys(f *testing.F) {
 		kinds[kind(err)] = true
 		f.Add([]byte(text))
 	}
-	f.Add([]byte("# clients\r\n\r\n" + keyLine("alice", aliceKey, "gpt-4*", "limit", "gold", "#all") + keyLine("bob", bobKey)))
+	f.Add([]byte("# clients\r\n\r\n" + keyLine("alice", aliceKey, "gpt-4*", "limit", "gold", "guards", "a,b", "prompt", "c", "#all") + keyLine("bob", bobKey)))
 	f.Add([]byte("\ufeff" + keyLine("alice", aliceKey)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		table, err := parseKeys("keys", data)
@@ -112,9 +138,7 @@ func FuzzParseKeys(f *testing.F) {
 				t.Fatalf("client %q: %v", c.Name, err)
 			}
 			fields := append([]string{c.Name, hashPrefix + hex.EncodeToString(hash[:])}, c.Models...)
-			if c.Limit != "" {
-				fields = append(fields, limitWord, c.Limit)
-			}
+			fields = append(fields, optionsOf(c)...)
 			again.WriteString(strings.Join(fields, " ") + "\n")
 		}
 		table2, err := parseKeys("keys", again.Bytes())
@@ -122,7 +146,7 @@ func FuzzParseKeys(f *testing.F) {
 			t.Fatalf("read again: %d of %d clients, %v", len(table2), len(table), err)
 		}
 		for hash, c := range table {
-			if c2 := table2[hash]; c2.Name != c.Name || c2.Limit != c.Limit || strings.Join(c2.Models, " ") != strings.Join(c.Models, " ") {
+			if c2 := table2[hash]; c2.Name != c.Name || !slices.Equal(optionsOf(c2), optionsOf(c)) || strings.Join(c2.Models, " ") != strings.Join(c.Models, " ") {
 				t.Fatalf("read again: %+v, was %+v", c2, c)
 			}
 		}

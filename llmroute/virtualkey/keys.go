@@ -63,14 +63,17 @@ type Keys struct {
 	// and the models it may use, separated by spaces. In model names a `*`
 	// stands for any text; a line without models allows all of them. The word `limit`
 	// and the name of a limit may end the line: that limit then holds for the client in
-	// place of those that are keyed by client. Several
+	// place of those that are keyed by client. So may `guards` and `prompt`, each with names
+	// that have commas between them: these guards look at the client's requests, and these
+	// prompts are added to them, after those of the rule. A name without a definition in the
+	// llm app refuses the client's requests. Several
 	// lines may have the same name, so that a new key can be handed out before
 	// the old one is removed. Text from a `#` to the end of the line is a
 	// comment.
 	//
-	//	# NAME HASH [MODEL...] [limit LIMIT]
+	//	# NAME HASH [MODEL...] [limit LIMIT] [guards GUARD,...] [prompt PROMPT,...]
 	//	alice sha256:8d7c…  gpt-4o* qwen-turbo
-	//	bob   sha256:1f02…  limit gold
+	//	bob   sha256:1f02…  limit gold guards pii,policy
 	//
 	// The command `caddy llm hash-key` makes keys and their hashes. With a file without
 	// clients, no request passes.
@@ -128,19 +131,21 @@ func (k *Keys) Provision(ctx caddy.Context) error {
 	if k.metrics, err = meter.Acquire(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
+	if k.keys, err = openKeysFile(path, k.logger); err != nil {
+		return err
+	}
 	if app, err := ctx.AppIfConfigured("llm"); err == nil {
 		if user, ok := app.(User); ok {
-			user.UsesKeys()
+			user.UsesKeys(k.Known)
 		}
 	} else if !errors.Is(err, caddy.ErrNotConfigured) {
 		return fmt.Errorf("getting the llm app: %w", err)
 	}
-	k.keys, err = openKeysFile(path, k.logger)
-	return err
+	return nil
 }
 
-// User is the llm app, which is told that keys may say who clients are.
-type User interface{ UsesKeys() }
+// User is the llm app, which is told that keys may say who clients are, and which are known.
+type User interface{ UsesKeys(known func() Table) }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {

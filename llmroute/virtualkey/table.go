@@ -1,5 +1,10 @@
 package virtualkey
 
+import (
+	"iter"
+	"maps"
+)
+
 // Table holds clients and the hashes of their keys. It is immutable.
 type Table struct{ clients clientTable }
 
@@ -15,3 +20,6 @@ func Parse(place, text string) (*Table, error) {
 
 // Len is the number of keys.
 func (t *Table) Len() int { return len(t.clients) }
+
+// Clients are those of all keys.
+func (t *Table) Clients() iter.Seq[*Client] { return maps.Values(t.clients) }
