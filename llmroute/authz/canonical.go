@@ -19,17 +19,14 @@ func canonicalPath(path string) string {
 	var b strings.Builder
 	b.WriteString(path[:i])
 	for i < len(path) {
-		c, escaped := decodeEscape(path[i:])
-		if escaped = escaped && path[i] == '%'; escaped {
-			i += 3
-		} else {
-			c = path[i]
-			i++
+		c, asIs := path[i], isPathChar(path[i]) || path[i] == '%' // of no escape
+		n := 1
+		if escaped, ok := decodeEscape(path[i:]); ok && c == '%' {
+			c, asIs, n = escaped, isPathChar(escaped) && escaped != '/', 3
 		}
-		switch {
-		case isPathChar(c) && !(escaped && c == '/'), c == '%' && !escaped:
+		if i += n; asIs {
 			b.WriteByte(c)
-		default:
+		} else {
 			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}

@@ -49,6 +49,7 @@ const (
 		`{"result": "allow"} or {"result": "deny"}.`
 )
 
+// Check reports what is wrong with the judge, if anything. It does not read the file.
 func (j *Judge) Check() error {
 	if j.Provider == "" || j.PromptFile == "" && j.Prompt == "" {
 		return errors.New("judge needs a provider and a file that says what to deny; write: judge PROVIDER prompt_file FILE")
@@ -64,6 +65,7 @@ type judge struct {
 	send   Ask
 }
 
+// NewJudge returns the service that has a judge, which Check has seen, decide. It reads the file.
 func NewJudge(j *Judge, ask Ask) (Service, error) {
 	prompt := []byte(j.Prompt)
 	if j.PromptFile != "" {

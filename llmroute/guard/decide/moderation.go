@@ -27,6 +27,7 @@ type Moderation struct {
 	OnFailure string `json:"on_failure,omitempty"`
 }
 
+// Check reports what is wrong with the moderation, if anything.
 func (m *Moderation) Check() error {
 	if m.Provider == "" || m.Model == "" {
 		return errors.New("moderation needs a provider and a model; write: moderation PROVIDER model MODEL")
@@ -41,6 +42,7 @@ type moderator struct {
 	send Ask
 }
 
+// NewModerator returns the service that has a moderation, which Check has seen, decide.
 func NewModerator(m *Moderation, ask Ask) Service {
 	return &moderator{m, newAsker(m.Timeout), ask}
 }

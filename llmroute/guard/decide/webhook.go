@@ -80,6 +80,7 @@ type webhook struct {
 	transport http.RoundTripper
 }
 
+// NewWebhook returns the service at a webhook, which Check has seen.
 func NewWebhook(w *Webhook) Service {
 	u, _ := url.Parse(w.URL) // was checked
 	h := &webhook{Webhook: w, asker: newAsker(w.Timeout), urls: make(map[Direction]string)}
