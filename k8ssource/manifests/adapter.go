@@ -22,13 +22,13 @@ func init() {
 }
 
 const (
-	// EnvPortMap is the environment variable with the adapter's port_map, as in
+	// envPortMap is the environment variable with the adapter's port_map, as in
 	// 80:8080,443:8443.
-	EnvPortMap = "LLM_PORT_MAP"
+	envPortMap = "LLM_PORT_MAP"
 
-	// EnvSelectorsFrom is the environment variable with the adapter's selectors_from,
+	// envSelectorsFrom is the environment variable with the adapter's selectors_from,
 	// as in platform,shared.
-	EnvSelectorsFrom = "LLM_SELECTORS_FROM"
+	envSelectorsFrom = "LLM_SELECTORS_FROM"
 
 	// meshListen is where the adapter's configurations listen for the routes of
 	// sidecars.
@@ -93,16 +93,16 @@ func sourceFromEnvironment(lookup func(string) (string, bool)) (*source.Settings
 	if err := settings.FromEnvironment(lookup); err != nil {
 		return nil, err
 	}
-	if text, _ := lookup(EnvSelectorsFrom); text != "" {
+	if text, _ := lookup(envSelectorsFrom); text != "" {
 		settings.SelectorsFrom = strings.Split(text, ",")
 		if err := settings.Validate(); err != nil {
-			return nil, fmt.Errorf("%s: %w", EnvSelectorsFrom, err)
+			return nil, fmt.Errorf("%s: %w", envSelectorsFrom, err)
 		}
 	}
-	if text, _ := lookup(EnvPortMap); text != "" {
+	if text, _ := lookup(envPortMap); text != "" {
 		ports, err := source.ParsePortMap(strings.Split(text, ","))
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", EnvPortMap, err)
+			return nil, fmt.Errorf("%s: %w", envPortMap, err)
 		}
 		settings.PortMap = ports
 	}

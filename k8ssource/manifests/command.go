@@ -110,7 +110,7 @@ func manifestCommand(cmd *cobra.Command, run func(cmd *cobra.Command, objects *o
 	root := flags.String("root-namespace", "", "The namespace whose objects apply to all workloads (default "+k8ssource.DefaultRootNamespace+")")
 	ports := flags.String("port-map", "", "Ports to listen on in place of those that Gateways name, as in 80:8080,443:8443")
 	selectors := flags.String("selectors-from", "", "Namespaces whose LLMProviders may select workloads of others, as in a,b (default none)")
-	given := map[string]*string{source.EnvNamespace: namespace, source.EnvLabels: labels, source.EnvWorkload: workload, EnvPortMap: ports, EnvSelectorsFrom: selectors}
+	given := map[string]*string{source.EnvNamespace: namespace, source.EnvLabels: labels, source.EnvWorkload: workload, envPortMap: ports, envSelectorsFrom: selectors}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		settings, err := sourceFromEnvironment(func(name string) (string, bool) {
 			if value := given[name]; value != nil && *value != "" {

@@ -23,7 +23,7 @@ func (o *Outcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	case o.Failure != nil:
 		enc.AddString("llm_error", o.Failure.Code)
 	case o.Erred:
-		enc.AddString("llm_error", ErrorInside)
+		enc.AddString("llm_error", errorInside)
 	}
 	if o.Denial != nil {
 		for _, field := range o.Denial.LogFields() {

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// ErrorInside is what a response is counted and logged as in which the provider
+	// errorInside is what a response is counted and logged as in which the provider
 	// reports an error after it has begun.
-	ErrorInside = "provider_error"
-	// ErrorClientGone is what a request is counted as whose client left.
-	ErrorClientGone = "client_gone"
+	errorInside = "provider_error"
+	// errorClientGone is what a request is counted as whose client left.
+	errorClientGone = "client_gone"
 )
 
 // Outcome is what became of a request: so far, or in the end. Metrics, prices, traces and
@@ -58,11 +58,11 @@ type Outcome struct {
 func (o *Outcome) ErrorType() string {
 	switch {
 	case o.Gone:
-		return ErrorClientGone
+		return errorClientGone
 	case o.Failure != nil:
 		return o.Failure.Code
 	case o.Erred:
-		return ErrorInside
+		return errorInside
 	case o.Status >= 400:
 		return StatusText(o.Status)
 	}

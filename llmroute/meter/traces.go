@@ -253,7 +253,7 @@ func setFailure(span trace.Span, errorType string) {
 		return
 	}
 	span.SetAttributes(attrErrorType.String(errorType))
-	if errorType != ErrorClientGone {
+	if errorType != errorClientGone {
 		span.SetStatus(codes.Error, "")
 	}
 }

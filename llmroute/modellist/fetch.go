@@ -113,7 +113,7 @@ func (a *asked) list(ctx context.Context, u *url.URL) error {
 		if err != nil {
 			return err
 		}
-		models, next, err := Read(body)
+		models, next, err := read(body)
 		if err != nil {
 			return err
 		}

@@ -15,8 +15,8 @@ import (
 // Vertex AI's, and Bedrock's two.
 var modelMembers = []string{"data", "models", "publisherModels", "modelSummaries", "inferenceProfileSummaries"}
 
-// Next is how the next page of a list is asked for.
-type Next struct{ Parameter, Token string }
+// nextToken is how the next page of a list is asked for.
+type nextToken struct{ Parameter, Token string }
 
 // Max is how many models of a list are read.
 const Max = 10_000
@@ -24,9 +24,9 @@ const Max = 10_000
 // maxPageToken bounds what names a page, in bytes; AWS's own limit is 2,048.
 const maxPageToken = 4096
 
-// Read reads a provider's list of models in any API, or the models alone, which are
+// read reads a provider's list of models in any API, or the models alone, which are
 // objects or their names: at most Max. next is nil on the last page.
-func Read(body []byte) (models []Model, next *Next, err error) {
+func read(body []byte) (models []Model, next *nextToken, err error) {
 	if !json.Valid(body) {
 		return nil, nil, errors.New("the list is not valid JSON")
 	}
@@ -59,8 +59,8 @@ func Read(body []byte) (models []Model, next *Next, err error) {
 }
 
 // nextPage reads how the page after this one is asked for.
-func nextPage(list gjson.Result) (*Next, error) {
-	next := &Next{}
+func nextPage(list gjson.Result) (*nextToken, error) {
+	next := &nextToken{}
 	switch {
 	case list.Get("nextPageToken").Str != "": // Google's
 		next.Parameter, next.Token = "pageToken", list.Get("nextPageToken").Str

@@ -20,7 +20,7 @@ func TestModelsAreNamedAsTheyAreCalled(t *testing.T) {
 		`{"publisherModels":[{"name":"publishers/meta/models/llama","versionId":"20260101"}]}`:                                                                                                                                                                  "meta/llama",
 		`{"publisherModels":[]}`: "",
 	} {
-		models, next, err := Read([]byte(list))
+		models, next, err := read([]byte(list))
 		var names []string
 		for _, m := range models {
 			names = append(names, m.ID)
@@ -41,7 +41,7 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		models, next, err := Read(body)
+		models, next, err := read(body)
 		if err != nil && (models != nil || next != nil) || next != nil && (next.Token == "" || next.Parameter == "") {
 			t.Errorf("%v, %v, %v", models, next, err)
 		}
