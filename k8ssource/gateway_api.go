@@ -55,7 +55,7 @@ func (t *translation) readGatewayAPI() *apiGateways {
 		reasons: make(map[*gatewayapi.HTTPRoute]routeReasons), origins: make(map[*gatewayapi.HTTPRoute]object.Origin), refused: make(map[*gatewayapi.HTTPRoute]string),
 	}
 	gateways := make(map[*gatewayapi.Gateway]*object.Item[gatewayapi.Gateway])
-	if t.options.MeshListen == "" || !t.known { // without an identity every object applies
+	if t.options.MeshListen == "" || !t.workload.Known { // without an identity every object applies
 		for _, item := range t.objects.NamespaceObjects {
 			a.objects.Namespaces[item.Object.Name] = item.Object.Labels
 		}

@@ -72,10 +72,10 @@ func (b *gatewayBuilder) credential(name string) *object.Item[object.Secret] {
 
 // credentialNamespaces are those where a Gateway's Secrets are looked for, in order.
 func credentialNamespaces(t *translation, g *object.Gateway) []string {
-	if !t.known || t.identity.Namespace == g.Namespace {
+	if !t.workload.Known || t.workload.Identity.Namespace == g.Namespace {
 		return []string{g.Namespace}
 	}
-	return []string{t.identity.Namespace, g.Namespace}
+	return []string{t.workload.Identity.Namespace, g.Namespace}
 }
 
 // credentialNamespaces are the same for people.

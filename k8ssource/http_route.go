@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -24,7 +25,7 @@ func (t *translation) translateHTTPRoutes() {
 	var places []place
 	for _, r := range t.api.attached.Routes { // the oldest first
 		var all []placed
-		var headers []matchedHeader
+		var headers []header.Matched
 		if reason := t.api.refused[r.HTTPRoute]; reason != "" {
 			all = refusedRules(reason)
 		} else {
@@ -105,7 +106,7 @@ func (t *translation) warnHTTP(r *gatewayapi.HTTPRoute, reason, format string, a
 
 // httpRules are the rules of a route, one for each of their matches, and the headers that
 // they match by.
-func (t *translation) httpRules(r *gatewayapi.HTTPRoute) (out []placed, headers []matchedHeader) {
+func (t *translation) httpRules(r *gatewayapi.HTTPRoute) (out []placed, headers []header.Matched) {
 	for i := range r.Spec.Rules {
 		spec := &r.Spec.Rules[i]
 		path := fmt.Sprintf("spec.rules[%d]", i)
@@ -128,8 +129,8 @@ func (t *translation) httpRules(r *gatewayapi.HTTPRoute) (out []placed, headers 
 			} else if !models {
 				rule.HandlerRaw = t.httpHandler(r, path, spec, m)
 			}
-			for k, header := range m.Headers {
-				headers = append(headers, matchedHeader{fmt.Sprintf("%s.matches[%d].headers[%d]", path, j, k), strings.ToLower(header.Name)})
+			for k, h := range m.Headers {
+				headers = append(headers, header.Matched{Path: fmt.Sprintf("%s.matches[%d].headers[%d]", path, j, k), Name: strings.ToLower(h.Name)})
 			}
 			if len(matchers) > 0 {
 				rule.MatcherSetsRaw = append(rule.MatcherSetsRaw, matchers)

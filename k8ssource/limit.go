@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
-	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 )
@@ -144,7 +144,7 @@ func (b *limitBuilder) targets() {
 	b.bound("spec.targetRefs", len(refs), object.MaxTargetRefs)
 	b.out.Scope = new(limit.Scope)
 	if len(refs) == 0 {
-		if b.object.Namespace == b.t.options.RootNamespace {
+		if b.object.Namespace == b.t.workload.RootNamespace {
 			b.out.Scope.Everything = true
 		} else {
 			b.out.Scope.Namespace = b.object.Namespace
@@ -179,7 +179,7 @@ func (b *limitBuilder) key() {
 			continue
 		}
 		if name, ok := k.Header(); ok {
-			b.faults = append(b.faults, (&matchedHeader{fmt.Sprintf("spec.key[%d]", i), name}).unlessExpected()...)
+			b.faults = append(b.faults, (&header.Matched{Path: fmt.Sprintf("spec.key[%d]", i), Name: name}).UnlessExpected()...)
 		}
 		twice = twice || slices.Contains(b.out.Key, k)
 		b.out.Key = append(b.out.Key, k)
@@ -227,21 +227,23 @@ func (b *limitBuilder) providers() {
 func (b *limitBuilder) matches() {
 	list := b.object.Spec.Matches
 	b.bound("spec.matches", len(list), object.MaxMatches)
-	route := &routeBuilder{t: b.t, object: new(v1beta1.LLMRoute)}
 	everything := false
 	var sets []caddy.ModuleMap
+	var matched []header.Matched
+	before := len(b.faults)
 	for i, m := range list {
-		set := route.headers(fmt.Sprintf("spec.matches[%d].headers", i), m.Headers)
-		everything = everything || set == nil
-		sets = append(sets, set)
+		made := header.New(fmt.Sprintf("spec.matches[%d].headers", i), m.Headers)
+		everything = everything || made.Matcher == nil
+		sets = append(sets, made.Matcher)
+		matched = append(matched, made.Matched...)
+		b.faults = append(b.faults, made.Faults...)
 	}
-	b.faults = append(b.faults, route.faults...)
 	if !everything {
 		b.out.MatcherSetsRaw = sets
 	}
-	if object.Refusal(route.faults) == "" {
-		for _, h := range route.matched {
-			b.faults = append(b.faults, h.unlessExpected()...)
+	if object.Refusal(b.faults[before:]) == "" {
+		for _, h := range matched {
+			b.faults = append(b.faults, h.UnlessExpected()...)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func (b *limitBuilder) reportUnmet() {
 // reportModels reports the models that no request is sent with. A gateway that knows its workload does not know what
 // other workloads' requests are sent with.
 func (b *limitBuilder) reportModels() {
-	if b.t.known || len(b.out.Models) == 0 {
+	if b.t.workload.Known || len(b.out.Models) == 0 {
 		return
 	}
 	fixed, chosen := b.t.modelsFor(b.out)
@@ -57,7 +57,7 @@ func (b *limitBuilder) reportModels() {
 	}
 	for i, pattern := range b.out.Models {
 		if !slices.ContainsFunc(fixed, func(model string) bool { return limit.Matches(pattern, model) }) {
-			b.warn(ReasonNeverMatches, "spec.models[%d]: no request is sent with such a model, since routes and providers set others; name one of those", i)
+			b.warn(object.ReasonNeverMatches, "spec.models[%d]: no request is sent with such a model, since routes and providers set others; name one of those", i)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/matcher"
@@ -49,7 +50,7 @@ func (t *translation) translateLimiters(kind string, items []*object.Item[object
 // limits reports whether a rate limiter is for the workload.
 func (t *translation) limits(l *object.RateLimiter) bool {
 	labels := l.Spec.WorkloadSelector.Labels
-	return !t.known || t.maySelect(l.Namespace) && object.HasLabels(t.identity.Labels, labels)
+	return !t.workload.Known || t.workload.MaySelect(l.Namespace) && object.HasLabels(t.workload.Identity.Labels, labels)
 }
 
 func (b *limiterBuilder) fault(format string, args ...any) {
@@ -153,7 +154,7 @@ func (b *limiterBuilder) hosts(path string, c *object.LimiterConfig) []matcher.H
 		for _, host := range []string{full, full + ".svc", full + object.ClusterSuffix} {
 			exact(host)
 		}
-		if b.t.isHome(namespace) {
+		if b.t.workload.IsHome(namespace) {
 			exact(name[0])
 		}
 	}
@@ -201,7 +202,7 @@ func (b *limiterBuilder) headers(path string, route *object.LimiterRoute) (value
 				continue
 			}
 		}
-		b.faults = append(b.faults, (&matchedHeader{path + ".name", name}).unlessExpected()...)
+		b.faults = append(b.faults, (&header.Matched{Path: path + ".name", Name: name}).UnlessExpected()...)
 		one := map[string]matcher.HeaderValue{name: value}
 		_, twice := values[name]
 		switch {

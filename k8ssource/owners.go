@@ -27,7 +27,7 @@ func (t *translation) claimHosts(items []*object.Item[v1beta1.LLMProvider]) {
 	}
 	slices.SortFunc(applying, func(a, b *object.Item[v1beta1.LLMProvider]) int {
 		return cmp.Or(
-			trueFirst(t.isHome(a.Object.Namespace), t.isHome(b.Object.Namespace)),
+			trueFirst(t.workload.IsHome(a.Object.Namespace), t.workload.IsHome(b.Object.Namespace)),
 			trueFirst(hasSelector(&a.Object), hasSelector(&b.Object)),
 			object.Compare(&a.Object, &b.Object),
 		)
@@ -99,17 +99,10 @@ func trueFirst(a, b bool) int {
 	return 1
 }
 
-// isHome reports whether objects of a namespace come before those of others: it is
-// the workload's own, or the root namespace. Of a workload that is not known, any
-// namespace may be its own.
-func (t *translation) isHome(namespace string) bool {
-	return !t.known || namespace == t.options.RootNamespace || namespace == t.identity.Namespace
-}
-
 // providerAdvantage says why a precedes b.
 func (t *translation) providerAdvantage(a, b *v1beta1.LLMProvider) string {
 	switch {
-	case t.isHome(a.Namespace) && !t.isHome(b.Namespace):
+	case t.workload.IsHome(a.Namespace) && !t.workload.IsHome(b.Namespace):
 		return "is in the workload's own namespace or the root namespace, and this one is not"
 	case hasSelector(a) && !hasSelector(b):
 		return "has a workloadSelector, and this one has none"
@@ -137,20 +130,14 @@ func hasSelector(p *v1beta1.LLMProvider) bool {
 func (t *translation) applies(item *object.Item[v1beta1.LLMProvider]) bool {
 	p := &item.Object
 	switch {
-	case !t.known:
+	case !t.workload.Known:
 		return true
 	case slices.ContainsFunc(item.Faults, func(f object.Fault) bool { return object.IsWithin(f, "spec.workloadSelector") }):
-		return t.maySelect(p.Namespace)
+		return t.workload.MaySelect(p.Namespace)
 	case hasSelector(p):
-		return t.maySelect(p.Namespace) && object.HasLabels(t.identity.Labels, p.Spec.WorkloadSelector.Labels)
+		return t.workload.MaySelect(p.Namespace) && object.HasLabels(t.workload.Identity.Labels, p.Spec.WorkloadSelector.Labels)
 	}
-	return t.isHome(p.Namespace)
-}
-
-// maySelect reports whether selectors of objects in a namespace may select the
-// workload.
-func (t *translation) maySelect(namespace string) bool {
-	return t.isHome(namespace) || slices.Contains(t.options.SelectorsFrom, namespace)
+	return t.workload.IsHome(p.Namespace)
 }
 
 // elsewhereBecause says why a provider does not apply to the workload.
@@ -159,7 +146,7 @@ func (t *translation) elsewhereBecause(p *v1beta1.LLMProvider) string {
 	switch {
 	case !hasSelector(p):
 		return name + "it has no workloadSelector and is not in the workload's namespace or the root namespace, so it is for other workloads"
-	case !t.maySelect(p.Namespace) && object.HasLabels(t.identity.Labels, p.Spec.WorkloadSelector.Labels):
+	case !t.workload.MaySelect(p.Namespace) && object.HasLabels(t.workload.Identity.Labels, p.Spec.WorkloadSelector.Labels):
 		return name + "its workloadSelector selects workloads of its own namespace only; create it in the workload's namespace or the root namespace, or name its namespace in the source's option selectors_from"
 	}
 	return name + "its workloadSelector is for other workloads"
@@ -169,7 +156,7 @@ func (t *translation) elsewhereBecause(p *v1beta1.LLMProvider) string {
 // hold for the rules of a route: a route of another tenant does not get them by the
 // name alone.
 func (t *translation) settingsApply(p *v1beta1.LLMProvider, route *v1beta1.LLMRoute) bool {
-	return route.Namespace == p.Namespace || route.Namespace == t.options.RootNamespace
+	return route.Namespace == p.Namespace || route.Namespace == t.workload.RootNamespace
 }
 
 // translateProviders sets up the providers that own a host.

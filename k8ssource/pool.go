@@ -313,5 +313,5 @@ func (t *translation) poolReferences(used map[string]bool) []object.Reference {
 // the route may use it: pools of its own namespace, or all if it is in the root namespace.
 func (t *translation) permittedPool(route *v1beta1.LLMRoute, ref *v1beta1.ObjectRef) (key string, permitted bool) {
 	namespace := cmp.Or(ref.Namespace, route.Namespace)
-	return namespace + "/" + ref.Name, namespace == route.Namespace || route.Namespace == t.options.RootNamespace
+	return namespace + "/" + ref.Name, namespace == route.Namespace || route.Namespace == t.workload.RootNamespace
 }

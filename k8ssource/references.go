@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -36,7 +37,7 @@ func References(objects *object.Set, identity llmroute.Identity, options Options
 			out = append(out, llmPolicyReferences(&item.Object)...)
 		}
 	}
-	out = append(out, t.meshReference()...)
+	out = append(out, authorization.MeshReference(t.objects.Policies, t.workload)...)
 	out = append(out, t.keysReference()...)
 	slices.SortFunc(out, func(a, b object.Reference) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Labels, b.Labels))

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -22,7 +23,7 @@ type routeBuilder struct {
 	faults []object.Fault
 	pools  []string // that it refers to, by namespace/name
 
-	matched []matchedHeader
+	matched []header.Matched
 }
 
 // builtRule is a rule with where it applies.
@@ -276,5 +277,5 @@ func (t *translation) serves(table string) bool {
 
 // selects reports whether a Gateway selects the workload.
 func (t *translation) selects(g *object.Gateway) bool {
-	return !t.known || object.HasLabels(t.identity.Labels, g.Spec.Selector)
+	return !t.workload.Known || object.HasLabels(t.workload.Identity.Labels, g.Spec.Selector)
 }

@@ -20,7 +20,7 @@ func (b *routeBuilder) hosts(table string) []string {
 	full := name + "." + namespace
 	out := []string{full, full + ".svc", full + object.ClusterSuffix}
 	// In another namespace the short name is another Service's.
-	if table == MeshTable && b.t.known && b.t.identity.Namespace != namespace {
+	if table == MeshTable && b.t.workload.Known && b.t.workload.Identity.Namespace != namespace {
 		return out
 	}
 	return append([]string{name}, out...)

@@ -1,18 +1,15 @@
 package k8ssource
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
-	"github.com/caddy-llm/gateway/llmroute/matcher"
 )
 
 // builtMatch is one entry of a rule's matches.
@@ -83,12 +80,12 @@ func (b *routeBuilder) settings(path string, rule *v1beta1.LLMRouteRule, backend
 }
 
 func (b *routeBuilder) match(path string, match *v1beta1.LLMRouteMatch) builtMatch {
-	out := builtMatch{matcher: b.headers(path+".headers", match.Headers), workload: object.HasLabels(b.t.identity.Labels, match.SourceLabels)}
+	out := builtMatch{matcher: b.headers(path+".headers", match.Headers), workload: object.HasLabels(b.t.workload.Identity.Labels, match.SourceLabels)}
 	switch {
 	case len(match.Gateways) > 0:
 		b.checkGateways(path+".gateways", match.Gateways)
 		out.tables = b.gateways(match.Gateways)
-	case len(match.SourceLabels) > 0 && !b.t.known:
+	case len(match.SourceLabels) > 0 && !b.t.workload.Known:
 		b.warn(object.ReasonUnknownIdentity, "%s.sourceLabels: not compared, because the labels of the workload are not known; give the source the option labels", path)
 		out.workload = true
 	}
@@ -97,64 +94,10 @@ func (b *routeBuilder) match(path string, match *v1beta1.LLMRouteMatch) builtMat
 
 // headers makes the matcher for an entry's headers.
 func (b *routeBuilder) headers(path string, headers map[string]v1beta1.StringMatch) caddy.ModuleMap {
-	if len(headers) == 0 {
-		return nil
-	}
-	if len(headers) > object.MaxHeaders {
-		b.fault(object.ReasonInvalidMatch, "%s: "+object.TooMany, path, object.MaxHeaders)
-	}
-	values := make(map[string]matcher.HeaderValue, len(headers))
-	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		path := path + "[" + object.ShownName(name) + "]"
-		lower := strings.ToLower(name)
-		_, twice := values[lower]
-		switch {
-		case strings.HasPrefix(name, "@"):
-			b.fault(object.ReasonInvalidMatch, "%s: claims of a token are not matched; write the name of a header", path)
-		case strings.HasPrefix(name, ":"):
-			b.fault(object.ReasonInvalidMatch, "%s: this is not a header name; write host for the request's host", path)
-		case !object.IsHeaderName(name):
-			b.fault(object.ReasonInvalidMatch, "%s: this is not a header name", path)
-		case twice:
-			b.fault(object.ReasonInvalidMatch, "%s: the header is named twice, written in two ways; keep one of them", path)
-		}
-		b.matched = append(b.matched, matchedHeader{path, lower})
-		values[lower] = b.headerValue(path, lower, headers[name])
-		if why := neverMatches(lower, headers[name]); why != "" {
-			b.warn(ReasonNeverMatches, "%s: %s", path, why)
-		}
-	}
-	raw, err := json.Marshal(values)
-	if err != nil {
-		b.fault(object.ReasonInvalidMatch, "%s: %s", path, err)
-	}
-	return caddy.ModuleMap{"llm_header": raw}
-}
-
-func (b *routeBuilder) headerValue(path, name string, match v1beta1.StringMatch) matcher.HeaderValue {
-	set := 0
-	for _, field := range []*string{match.Exact, match.Prefix, match.Regex} {
-		if field != nil {
-			set++
-		}
-	}
-	switch {
-	case set > 1:
-		b.fault(object.ReasonInvalidMatch, "%s: more than one of exact, prefix and regex is set; keep one of them", path)
-	case set == 0 || match.Regex != nil && *match.Regex == "*":
-		return matcher.HeaderValue{Present: true}
-	case match.Regex != nil && len(*match.Regex) > object.MaxRegex:
-		b.fault(object.ReasonInvalidMatch, "%s.regex: "+object.TooLong, path, object.MaxRegex)
-	case match.Regex != nil:
-		if _, err := matcher.CompileFullMatch(*match.Regex, name == "host"); err != nil {
-			b.fault(object.ReasonInvalidMatch, "%s.regex: %s", path, err)
-		}
-	case match.Exact != nil && name == "host":
-		// The port in a request's host does not matter, so neither does one here.
-		host := object.WithoutPort(*match.Exact)
-		return matcher.HeaderValue{Exact: &host}
-	}
-	return matcher.HeaderValue{Exact: match.Exact, Prefix: match.Prefix, Regex: match.Regex}
+	m := header.New(path, headers)
+	b.matched = append(b.matched, m.Matched...)
+	b.faults = append(b.faults, m.Faults...)
+	return m.Matcher
 }
 
 // backends looks up where a rule sends requests.

@@ -11,7 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/workload"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/capture"
@@ -110,7 +112,13 @@ func (t *translation) run() *llmroute.State {
 	t.translateGateways(gateways)
 	t.api = t.readGatewayAPI()
 	t.listenForGatewayAPI()
-	t.readAuthorization()
+	t.authorization = authorization.Read(&authorization.Input{
+		Policies:        inOrder(latest(t, object.KindAuthorizationPolicy, objects.Policies)),
+		Authentications: inOrder(latest(t, object.KindRequestAuthentication, objects.Authentications)),
+		ConfigMaps:      objects.ConfigMaps, Namespaces: objects.Namespaces,
+		Workload: t.workload, Findings: &t.findings,
+		AllowAnyHost: t.options.AllowAnyHost, Unused: t.options.MeshListen != "" && len(t.bound) == 0,
+	}, t.before.authorization)
 	t.readLLMPolicies(latest(t, object.KindLLMPolicy, objects.LLMPolicies))
 	t.translateRoutes(latest(t, object.KindLLMRoute, objects.Routes))
 	t.translateHTTPRoutes()
@@ -123,7 +131,8 @@ func (t *translation) run() *llmroute.State {
 	t.addImplicitRoutes()
 	t.cacheByProviders()
 	t.reportTemplates(latest(t, object.KindLLMPolicy, objects.LLMPolicies))
-	t.authorize()
+	t.state.Authorization = t.authorization.Config()
+	t.after.authorization = t.authorization.Built
 	t.readKeys()
 	t.translateLimits(latest(t, object.KindLLMLimit, objects.Limits))
 	t.translateLimiters(object.KindLocalRateLimiter, latest(t, object.KindLocalRateLimiter, objects.LocalLimiters))
@@ -140,8 +149,7 @@ func (t *translation) run() *llmroute.State {
 // translation is the work of one Translate.
 type translation struct {
 	objects  *object.Set
-	identity llmroute.Identity
-	known    bool // the identity
+	workload *workload.Workload
 	options  Options
 
 	secrets object.Secrets
@@ -168,12 +176,12 @@ type translation struct {
 	// kinds are the kinds of providers by their fields in configs.
 	kinds map[string]string
 
-	authorization authorization
+	authorization *authorization.Applied
 
 	policies llmPolicies
 
 	state    *llmroute.State
-	findings []object.Finding
+	findings object.Findings
 
 	// before is what can be taken over, and after what a later one can take over.
 	before *Translator
@@ -189,8 +197,11 @@ type ownedProvider struct {
 
 func newTranslation(objects *object.Set, identity llmroute.Identity, options Options) *translation {
 	t := &translation{
-		objects: objects, identity: identity, options: options,
-		known:    identity.Namespace != "" || len(identity.Labels) > 0,
+		objects: objects, options: options,
+		workload: &workload.Workload{
+			Identity: identity, Known: identity.Namespace != "" || len(identity.Labels) > 0,
+			RootNamespace: options.RootNamespace, SelectorsFrom: options.SelectorsFrom,
+		},
 		secrets:  make(object.Secrets, len(objects.Secrets)),
 		services: make(map[string]*object.Service, len(objects.Services)),
 		gateways: make(map[string]*object.Item[object.Gateway], len(objects.Gateways)),
@@ -206,14 +217,14 @@ func newTranslation(objects *object.Set, identity llmroute.Identity, options Opt
 		after: Translator{
 			providers: make(map[*object.Item[v1beta1.LLMProvider]]*builtProvider, len(objects.Providers)), routes: make(map[*object.Item[v1beta1.LLMRoute]]*builtRoute, len(objects.Routes)),
 			certificates: make(map[builtCertificate]*listen.Certificate), served: make(map[servedCertificate]*listen.Certificate),
-			policies: make(map[*object.Item[object.AuthorizationPolicy]]*builtPolicy, len(objects.Policies)), authentications: make(map[*object.Item[object.RequestAuthentication]]*builtAuthentication, len(objects.Authentications)),
 		},
 	}
-	if t.known && t.identity.Namespace == "" {
-		t.identity.Namespace = object.DefaultNamespace
+	if t.workload.Known && t.workload.Identity.Namespace == "" {
+		t.workload.Identity.Namespace = object.DefaultNamespace
 	}
 	if t.options.RootNamespace == "" {
 		t.options.RootNamespace = DefaultRootNamespace
+		t.workload.RootNamespace = DefaultRootNamespace
 	}
 	for _, s := range objects.Secrets {
 		t.secrets[object.Key(&s.Object)] = s
@@ -254,11 +265,17 @@ func latest[T any, P object.Pointer[T]](t *translation, kind string, items []*ob
 	return out
 }
 
+// inOrder sorts objects by namespace and name.
+func inOrder[T any, P object.Pointer[T]](items []*object.Item[T]) []*object.Item[T] {
+	return slices.SortedFunc(slices.Values(items), func(a, b *object.Item[T]) int {
+		x, y := metav1.Object(P(&a.Object)), metav1.Object(P(&b.Object))
+		return cmp.Or(strings.Compare(x.GetNamespace(), y.GetNamespace()), strings.Compare(x.GetName(), y.GetName()))
+	})
+}
+
 // report adds what is wrong with an object to the findings.
 func (t *translation) report(o object.Origin, faults []object.Fault) {
-	for _, f := range faults {
-		t.findings = append(t.findings, object.Finding{Origin: o, Fault: f})
-	}
+	t.findings.Report(o, faults)
 }
 
 // objectOf names an object as rules do.

@@ -11,10 +11,10 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
-	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 )
@@ -33,9 +33,7 @@ type Translator struct {
 	// served are the last good certificates of servers.
 	served map[servedCertificate]*listen.Certificate
 
-	policies        map[*object.Item[object.AuthorizationPolicy]]*builtPolicy
-	authentications map[*object.Item[object.RequestAuthentication]]*builtAuthentication
-	authorization   *authz.Config // of the last time, nil without one
+	authorization *authorization.Built // of the last time, nil before
 
 	keys *builtKeys // nil without any
 
@@ -94,7 +92,7 @@ type environment struct {
 // sameWorkload reports whether the translation is for the same workload, with the
 // same options.
 func (e *environment) sameWorkload(t *translation) bool {
-	return reflect.DeepEqual(e.identity, t.identity) && reflect.DeepEqual(e.options, t.options)
+	return reflect.DeepEqual(e.identity, t.workload.Identity) && reflect.DeepEqual(e.options, t.options)
 }
 
 func (e *environment) equal(other *environment) bool {
@@ -164,7 +162,7 @@ func (t *translation) sameEnvironment() bool {
 		p := &owner.item.Object
 		owners[host] = object.Key(p) + " " + owner.unusable + " " + strings.Join(slices.Sorted(maps.Keys(ruleConfigs(p))), "\n")
 	}
-	t.after.environment = &environment{t.identity, t.options, t.gateways, t.services, t.others, owners, t.poolStates(), t.api.items, t.policies}
+	t.after.environment = &environment{t.workload.Identity, t.options, t.gateways, t.services, t.others, owners, t.poolStates(), t.api.items, t.policies}
 	return t.before.environment != nil && t.before.environment.equal(t.after.environment)
 }
 

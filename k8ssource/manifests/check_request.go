@@ -23,7 +23,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/internal/options"
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute"
@@ -228,7 +228,7 @@ func (e *explanation) decide(r *http.Request, ports []int) {
 		if rule.JWKS == "" {
 			unfetched = append(unfetched, object.Bounded(rule.Issuer))
 			copied := *rule
-			copied.JWKS, copied.JWKSURI = k8ssource.NoKeys, ""
+			copied.JWKS, copied.JWKSURI = authorization.NoKeys, ""
 			rule = &copied
 		}
 		rest.JWT = append(rest.JWT, rule)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
@@ -27,7 +27,7 @@ func (d *describer) policy(key string) string {
 		}
 		effect := policyEffect(p)
 		if p.Action != authz.Allow && slices.ContainsFunc(d.state.Findings, func(f llmroute.Finding) bool {
-			return f.Object == object.KindAuthorizationPolicy+" "+key && strings.HasPrefix(f.Message, "spec.rules[") && f.Reason != k8ssource.ReasonNeverMatches
+			return f.Object == object.KindAuthorizationPolicy+" "+key && strings.HasPrefix(f.Message, "spec.rules[") && f.Reason != object.ReasonNeverMatches
 		}) {
 			effect += ", and more as long as there are warnings"
 		}
@@ -172,7 +172,7 @@ func tokenEffect(r *jwt.Rule) string {
 	switch {
 	case r.Issuer == "":
 		return "accepts no tokens, since there is no issuer"
-	case r.JWKS == k8ssource.NoKeys:
+	case r.JWKS == authorization.NoKeys:
 		return "refuses tokens of " + object.ShownURL(r.Issuer)
 	case r.JWKS != "":
 		effect += " with the keys in it"

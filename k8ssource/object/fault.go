@@ -64,6 +64,20 @@ const (
 	ReasonExtensionProviderRefused  = "ExtensionProviderRefused"
 )
 
+// The reasons of findings about what has no effect, as it is written.
+const (
+	// ReasonNeverReached is that of a rule before which others match all that it
+	// matches.
+	ReasonNeverReached = "NeverReached"
+	// ReasonNeverMatches is that of a match that no request can have, or whose words
+	// mean something else than they seem to.
+	ReasonNeverMatches = "NeverMatches"
+	// ReasonDuplicateName is that of a rule with the name of another one.
+	ReasonDuplicateName = "DuplicateName"
+	// ReasonUnusedSettings is that of settings for rules that nobody has.
+	ReasonUnusedSettings = "UnusedSettings"
+)
+
 // Faultf makes a fault that keeps its object from being used.
 func Faultf(reason, format string, args ...any) *Fault {
 	return &Fault{Reason: reason, Message: fmt.Sprintf(format, args...)}

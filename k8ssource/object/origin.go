@@ -58,3 +58,13 @@ type Finding struct {
 	Origin
 	Fault
 }
+
+// Findings collects what is wrong with objects.
+type Findings []Finding
+
+// Report adds what is wrong with an object.
+func (f *Findings) Report(o Origin, faults []Fault) {
+	for _, fault := range faults {
+		*f = append(*f, Finding{Origin: o, Fault: fault})
+	}
+}

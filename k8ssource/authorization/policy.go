@@ -1,4 +1,4 @@
-package k8ssource
+package authorization
 
 import (
 	"slices"
@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
@@ -35,7 +36,7 @@ type builtPolicy struct {
 
 // policyHeader is a header that a condition of a policy is about.
 type policyHeader struct {
-	matchedHeader
+	header.Matched
 	rule, condition int
 }
 

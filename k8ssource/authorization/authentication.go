@@ -1,4 +1,4 @@
-package k8ssource
+package authorization
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/authz"
@@ -31,7 +32,7 @@ type authenticationBuilder struct {
 type builtAuthentication struct {
 	rules   []*jwt.Rule
 	faults  []object.Fault
-	headers []matchedHeader // that may carry a token
+	headers []header.Matched // that may carry a token
 }
 
 // guarded is for objects whose writers may not have the gateway ask every address.
@@ -66,7 +67,7 @@ func buildAuthentication(item *object.Item[object.RequestAuthentication], guarde
 		}
 		out.rules = append(out.rules, rule)
 		for j, h := range in.FromHeaders {
-			out.headers = append(out.headers, matchedHeader{fmt.Sprintf("%s.fromHeaders[%d].name", path, j), strings.ToLower(h.Name)})
+			out.headers = append(out.headers, header.Matched{Path: fmt.Sprintf("%s.fromHeaders[%d].name", path, j), Name: strings.ToLower(h.Name)})
 		}
 	}
 	for i := range b.faults {

@@ -1,4 +1,4 @@
-package k8ssource
+package authorization
 
 import (
 	"encoding/json"

@@ -1,10 +1,11 @@
-package k8ssource
+package authorization
 
 import (
 	"fmt"
 	"regexp"
 	"strings"
 
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
@@ -43,7 +44,7 @@ func (b *policyBuilder) rule(i int, rule *object.PolicyRule) *authz.Rule {
 			condition = &authz.Condition{Key: when.Key, Values: values(when.Values), NotValues: values(when.NotValues)}
 		}
 		if name, ok := headerOf(condition.Key); ok {
-			b.headers = append(b.headers, policyHeader{matchedHeader{fmt.Sprintf("%s.when[%d].key", path, j), name}, i, j})
+			b.headers = append(b.headers, policyHeader{header.Matched{Path: fmt.Sprintf("%s.when[%d].key", path, j), Name: name}, i, j})
 		}
 		out.When = append(out.When, condition)
 	}
@@ -102,4 +103,25 @@ func policyPath(path string) string {
 // camel is a path with its fields' names as Kubernetes writes them.
 func camel(path string) string {
 	return snake.ReplaceAllStringFunc(path, func(s string) string { return strings.ToUpper(s[1:]) })
+}
+
+// claimsWithDots reports conditions about a claim whose name has dots, as paths are
+// written elsewhere: they are looked up as they are. Names that are URLs have dots.
+func claimsWithDots(policy *object.AuthorizationPolicy) (out []object.Fault) {
+	for i, rule := range policy.Spec.Rules {
+		if rule == nil {
+			continue
+		}
+		for j, when := range rule.When {
+			if when == nil {
+				continue
+			}
+			name, ok := strings.CutPrefix(when.Key, "request.auth.claims[")
+			if ok && strings.Contains(name, ".") && !strings.ContainsAny(name, "/:") {
+				out = append(out, object.Fault{Reason: object.ReasonNeverMatches, Used: true, Message: fmt.Sprintf(
+					"spec.rules[%d].when[%d].key: this is a claim whose name has a dot, and not one inside of another; for that write request.auth.claims[OUTER][INNER]", i, j)})
+			}
+		}
+	}
+	return out
 }

@@ -1,33 +1,34 @@
-package k8ssource
+package authorization
 
 import (
 	"slices"
 	"strings"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/workload"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
 // readMesh reads the mesh's configuration.
-func (t *translation) readMesh() *mesh {
+func (in *Input) readMesh() *mesh {
 	var item *object.Item[object.ConfigMap]
-	for _, c := range t.objects.ConfigMaps {
-		if c.Object.Namespace == t.options.RootNamespace && c.Object.Name == meshName {
+	for _, c := range in.ConfigMaps {
+		if c.Object.Namespace == in.Workload.RootNamespace && c.Object.Name == meshName {
 			item = c
 		}
 	}
-	return readMesh(item, object.KindConfigMap+" "+t.options.RootNamespace+"/"+meshName)
+	return readMesh(item, object.KindConfigMap+" "+in.Workload.RootNamespace+"/"+meshName)
 }
 
 // askMesh adds to the configuration whom a policy asks, and has the policy fail closed
 // where it needs what is not known of the mesh.
-func (t *translation) askMesh(p *appliedPolicy, config *authz.Config) {
-	m := t.authorization.mesh
+func (a *Applied) askMesh(p *appliedPolicy, config *authz.Config) {
+	m := a.mesh
 	m.needed = m.needed || p.needsMesh()
 	if p.policy.Action == authz.Custom {
 		service, fault := m.extAuthz(p.policy.Provider)
 		if fault != nil {
-			t.report(p.Origin, []object.Fault{*fault})
+			a.in.Findings.Report(p.Origin, []object.Fault{*fault})
 		} else {
 			if config.ExtAuthz == nil {
 				config.ExtAuthz = make(map[string]*authz.ExtAuthz)
@@ -42,12 +43,12 @@ func (t *translation) askMesh(p *appliedPolicy, config *authz.Config) {
 	for i, rule := range p.builtPolicy.policy.Rules {
 		if usesRemoteIP(rule) {
 			lost = true
-			p.spoil(i, withoutRemoteIP)
+			p.failClosed(i, withoutRemoteIP)
 		}
 	}
 	if lost {
 		f := object.Warningf(object.ReasonInvalidMesh, "spec.rules: remoteIpBlocks and remote.ip cannot be compared, because %s cannot be read; see there%s", m.name, p.meanwhile())
-		t.report(p.Origin, []object.Fault{*f})
+		a.in.Findings.Report(p.Origin, []object.Fault{*f})
 	}
 }
 
@@ -88,8 +89,8 @@ func (p *builtPolicy) meanwhile() string {
 }
 
 // reportMesh reports what is wrong with the mesh's configuration, if anyone needs it.
-func (t *translation) reportMesh() {
-	m := t.authorization.mesh
+func (a *Applied) reportMesh() {
+	m := a.mesh
 	if !m.needed || len(m.faults) == 0 {
 		return
 	}
@@ -97,16 +98,16 @@ func (t *translation) reportMesh() {
 	if m.item != nil {
 		o = object.OriginOf(object.KindConfigMap, m.item)
 	}
-	t.report(o, m.faults)
+	a.in.Findings.Report(o, m.faults)
 }
 
-// meshReference is the ConfigMap with the mesh's configuration, if a policy for the
+// MeshReference is the ConfigMap with the mesh's configuration, if a policy for the
 // workload needs it.
-func (t *translation) meshReference() []object.Reference {
-	for _, item := range t.objects.Policies {
+func MeshReference(policies []*object.Item[object.AuthorizationPolicy], w *workload.Workload) []object.Reference {
+	for _, item := range policies {
 		scope := scopeOfPolicy(item)
-		if t.isFor(scope) && !scope.targeted && mayNeedMesh(&item.Object) {
-			return []object.Reference{{Kind: object.KindConfigMap, Namespace: t.options.RootNamespace, Name: meshName}}
+		if scope.isFor(w) && !scope.targeted && mayNeedMesh(&item.Object) {
+			return []object.Reference{{Kind: object.KindConfigMap, Namespace: w.RootNamespace, Name: meshName}}
 		}
 	}
 	return nil

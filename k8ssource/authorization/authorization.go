@@ -1,23 +1,44 @@
-package k8ssource
+package authorization
 
 import (
-	"cmp"
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/workload"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 )
 
-// authorization is what requests are held to, while it is worked out.
-type authorization struct {
+// Applied is what requests are held to, while it is worked out.
+type Applied struct {
+	in            *Input
+	before, Built *Built
+
 	policies        []*appliedPolicy
 	authentications []*appliedAuthentication
 	mesh            *mesh
+}
+
+// Input is what requests' authorization is worked out from.
+type Input struct {
+	Policies        []*object.Item[object.AuthorizationPolicy]   // one of each name
+	Authentications []*object.Item[object.RequestAuthentication] // one of each name
+	ConfigMaps      []*object.Item[object.ConfigMap]
+	Namespaces      map[string]bool // that objects are in
+	Workload        *workload.Workload
+	Findings        *object.Findings // which is added to
+
+	AllowAnyHost bool // token rules may name any address
+	Unused       bool // no requests are held to policies
+}
+
+// Built is what was made of single objects, which a later translation takes over
+// where they are the same.
+type Built struct {
+	policies        map[*object.Item[object.AuthorizationPolicy]]*builtPolicy
+	authentications map[*object.Item[object.RequestAuthentication]]*builtAuthentication
+	config          *authz.Config // nil without any
 }
 
 // appliedPolicy is an AuthorizationPolicy for the workload.
@@ -54,13 +75,13 @@ func scopeOfAuthentication(i *object.Item[object.RequestAuthentication]) policyS
 
 // isFor reports whether a policy is for the workload. If it cannot be read for whom it
 // is, it is for this one.
-func (t *translation) isFor(s policyScope) bool {
+func (s *policyScope) isFor(w *workload.Workload) bool {
 	switch {
-	case !t.known:
+	case !w.Known:
 		return true
-	case !s.unplaced && object.IsNamespace(s.namespace) && s.namespace != t.options.RootNamespace && s.namespace != t.identity.Namespace:
+	case !s.unplaced && object.IsNamespace(s.namespace) && s.namespace != w.RootNamespace && s.namespace != w.Identity.Namespace:
 		return false
-	case s.selector == nil || object.HasLabels(t.identity.Labels, s.selector.MatchLabels):
+	case s.selector == nil || object.HasLabels(w.Identity.Labels, s.selector.MatchLabels):
 		return true
 	}
 	return len(s.faults) >= object.MaxFaults || slices.ContainsFunc(s.faults, func(f object.Fault) bool {
@@ -71,29 +92,29 @@ func (t *translation) isFor(s policyScope) bool {
 // strandedFault says that a policy is in a namespace of which the files have nothing
 // else, so that the name is most likely misspelt. It returns nothing for others, and
 // where no policies hold.
-func (t *translation) strandedFault(file, namespace string) []object.Fault {
-	if file == "" || t.objects.Namespaces[namespace] || namespace == t.options.RootNamespace || namespace == t.identity.Namespace || t.options.MeshListen != "" && len(t.bound) == 0 {
+func (in *Input) strandedFault(file, namespace string) []object.Fault {
+	if file == "" || in.Namespaces[namespace] || namespace == in.Workload.RootNamespace || namespace == in.Workload.Identity.Namespace || in.Unused {
 		return nil
 	}
 	return []object.Fault{*object.Faultf(object.ReasonOtherNamespace, "metadata.namespace: nothing else in the files is in this namespace, which is neither the workload's (%s) nor the root namespace (%s), so that the object holds for no request here; "+
-		"write one of these, or give the object with the files of its own workload", object.ShownName(t.identity.Namespace), object.ShownName(t.options.RootNamespace))}
+		"write one of these, or give the object with the files of its own workload", object.ShownName(in.Workload.Identity.Namespace), object.ShownName(in.Workload.RootNamespace))}
 }
 
 // misspeltFault says that a selector is for other workloads by a typing error: each of
 // its labels is one of the workload's, or differs from one in a letter. It returns nothing
 // for others.
-func (t *translation) misspeltFault(s policyScope) []object.Fault {
-	if s.selector == nil || s.namespace != t.options.RootNamespace && s.namespace != t.identity.Namespace {
+func (s *policyScope) misspeltFault(w *workload.Workload) []object.Fault {
+	if s.selector == nil || s.namespace != w.RootNamespace && s.namespace != w.Identity.Namespace {
 		return nil
 	}
 	misspelt := ""
 	for _, name := range slices.Sorted(maps.Keys(s.selector.MatchLabels)) {
 		value := s.selector.MatchLabels[name]
-		if own, there := t.identity.Labels[name]; there && own == value {
+		if own, there := w.Identity.Labels[name]; there && own == value {
 			continue
 		}
 		near := false
-		for own, ownValue := range t.identity.Labels {
+		for own, ownValue := range w.Identity.Labels {
 			near = near || (name == own || object.IsTypingError(name, own)) && (value == ownValue || object.IsTypingError(value, ownValue))
 		}
 		if !near {
@@ -104,7 +125,7 @@ func (t *translation) misspeltFault(s policyScope) []object.Fault {
 	if misspelt == "" {
 		return nil
 	}
-	return []object.Fault{*object.Faultf(ReasonNeverMatches, "spec.selector.matchLabels[%s]: the workload has almost this label, and the object holds for no request here; write the label as the workload has it", object.ShownName(misspelt))}
+	return []object.Fault{*object.Faultf(object.ReasonNeverMatches, "spec.selector.matchLabels[%s]: the workload has almost this label, and the object holds for no request here; write the label as the workload has it", object.ShownName(misspelt))}
 }
 
 // targetFault says that a policy for objects of the Gateway API is for no workload
@@ -113,74 +134,73 @@ func targetFault() []object.Fault {
 	return []object.Fault{*object.Faultf(object.ReasonUnsupportedTarget, "spec.targetRefs: they name objects of the Gateway API, which this gateway does not serve, and the object holds for no request here; write selector.matchLabels to select workloads")}
 }
 
-// readAuthorization takes in the policies for the workload. What depends on
-// listeners follows in translateRoutes.
-func (t *translation) readAuthorization() {
-	a := &t.authorization
-	a.mesh = t.readMesh()
-	for _, item := range inOrder(latest(t, object.KindAuthorizationPolicy, t.objects.Policies)) {
+// Read takes in the policies for the workload. before is what the last time was
+// made, nil without any. What depends on listeners follows in expectHeaders.
+func Read(in *Input, before *Built) *Applied {
+	if before == nil {
+		before = new(Built)
+	}
+	a := &Applied{in: in, before: before, Built: &Built{
+		policies:        make(map[*object.Item[object.AuthorizationPolicy]]*builtPolicy, len(in.Policies)),
+		authentications: make(map[*object.Item[object.RequestAuthentication]]*builtAuthentication, len(in.Authentications)),
+	}}
+	a.mesh = in.readMesh()
+	for _, item := range in.Policies {
 		scope, o := scopeOfPolicy(item), object.OriginOf(object.KindAuthorizationPolicy, item)
 		switch {
-		case !t.isFor(scope):
-			t.report(o, append(t.strandedFault(item.File, scope.namespace), t.misspeltFault(scope)...))
+		case !scope.isFor(in.Workload):
+			in.Findings.Report(o, append(in.strandedFault(item.File, scope.namespace), scope.misspeltFault(in.Workload)...))
 		case scope.targeted:
-			t.report(o, targetFault())
+			in.Findings.Report(o, targetFault())
 		default:
-			built := t.before.policies[item]
+			built := before.policies[item]
 			if built == nil {
 				built = buildPolicy(item)
 			}
-			t.after.policies[item] = built
-			t.report(o, built.faults)
+			a.Built.policies[item] = built
+			in.Findings.Report(o, built.faults)
 			a.policies = append(a.policies, &appliedPolicy{built, o, built.policy})
 		}
 	}
-	for _, item := range inOrder(latest(t, object.KindRequestAuthentication, t.objects.Authentications)) {
+	for _, item := range in.Authentications {
 		scope, o := scopeOfAuthentication(item), object.OriginOf(object.KindRequestAuthentication, item)
 		switch {
-		case !t.isFor(scope):
-			t.report(o, append(t.strandedFault(item.File, scope.namespace), t.misspeltFault(scope)...))
+		case !scope.isFor(in.Workload):
+			in.Findings.Report(o, append(in.strandedFault(item.File, scope.namespace), scope.misspeltFault(in.Workload)...))
 		case scope.targeted:
-			t.report(o, targetFault())
+			in.Findings.Report(o, targetFault())
 		default:
-			built := t.before.authentications[item]
+			built := before.authentications[item]
 			if built == nil {
-				built = buildAuthentication(item, !t.options.AllowAnyHost)
+				built = buildAuthentication(item, !in.AllowAnyHost)
 			}
-			t.after.authentications[item] = built
-			t.report(o, built.faults)
+			a.Built.authentications[item] = built
+			in.Findings.Report(o, built.faults)
 			a.authentications = append(a.authentications, &appliedAuthentication{built, o})
 		}
 	}
+	return a
 }
 
-// inOrder sorts objects by namespace and name.
-func inOrder[T any, P object.Pointer[T]](items []*object.Item[T]) []*object.Item[T] {
-	return slices.SortedFunc(slices.Values(items), func(a, b *object.Item[T]) int {
-		x, y := metav1.Object(P(&a.Object)), metav1.Object(P(&b.Object))
-		return cmp.Or(strings.Compare(x.GetNamespace(), y.GetNamespace()), strings.Compare(x.GetName(), y.GetName()))
-	})
-}
-
-// authorize puts together what requests are held to, if there is anything.
-func (t *translation) authorize() {
-	a := &t.authorization
+// Config puts together what requests are held to, nil if there is nothing.
+func (a *Applied) Config() *authz.Config {
 	if len(a.policies)+len(a.authentications) == 0 {
-		return
+		return nil
 	}
 	config := &authz.Config{TrustedProxies: a.mesh.proxies}
 	for _, applied := range a.authentications {
 		config.JWT = append(config.JWT, applied.rules...)
 	}
 	for _, applied := range a.policies {
-		t.askMesh(applied, config)
+		a.askMesh(applied, config)
 		config.Policies = append(config.Policies, applied.policy)
 	}
-	t.reportMesh()
-	if last := t.before.authorization; reflect.DeepEqual(last, config) {
+	a.reportMesh()
+	if last := a.before.config; reflect.DeepEqual(last, config) {
 		config = last
 	}
-	t.after.authorization, t.state.Authorization = config, config
+	a.Built.config = config
+	return config
 }
 
 // change is a copy of the policy that may be changed, with the rules.
@@ -193,10 +213,10 @@ func (p *appliedPolicy) change() *authz.Policy {
 	return p.policy
 }
 
-// spoil has a rule of the policy fail closed for a part that can never be compared:
+// failClosed has a rule of the policy fail closed for a part that can never be compared:
 // of ALLOW it is left out, and else the part. without takes the part out of a rule
 // that may be changed.
-func (p *appliedPolicy) spoil(rule int, without func(*authz.Rule)) {
+func (p *appliedPolicy) failClosed(rule int, without func(*authz.Rule)) {
 	rules := p.change().Rules
 	switch {
 	case p.policy.Action == authz.Allow || p.policy.Action == "":
