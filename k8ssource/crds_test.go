@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 )
 
@@ -124,7 +125,7 @@ func TestHeadersOfTheGateway(t *testing.T) {
 		"connection", "proxy-connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect", "host", "cdn-loop",
 		"content-length", "content-type", "content-encoding", "accept-encoding", "proxy-authorization",
 	} {
-		if !writtenByGateway(http.CanonicalHeaderKey(name)) {
+		if !header.WrittenByGateway(http.CanonicalHeaderKey(name)) {
 			t.Errorf("%s may be set", name)
 		}
 		if !strings.Contains(text, "'"+name+"'") {

@@ -1,8 +1,9 @@
 // Package k8ssource turns Kubernetes objects into the gateway's configuration (Translate), and says
 // what became of each object (Outcomes).
 //
-// It may import object, which has the objects as they were read, gatewayapi, and those packages of
-// llmprovider and llmroute whose configuration it makes. What reads objects is above it: the sources
+// It may import object, which has the objects as they were read, the rooms that translate a part of
+// them (provider, authorization, and header and workload, which these share), gatewayapi, and those
+// packages of llmprovider and llmroute whose configuration it makes. What reads objects is above it: the sources
 // files and cluster, with source for what they share, and manifests for the adapter and the commands.
 //
 // Start with translate.go: its run lists the steps, each in a file of its name.

@@ -171,7 +171,7 @@ func (b *llmPolicyBuilder) timeout(path string, text v1beta1.Duration) caddy.Dur
 		return 0
 	}
 	d, err := time.ParseDuration(string(text))
-	if err != nil || d <= 0 || d > maxTimeout {
+	if err != nil || d <= 0 || d > object.MaxTimeout {
 		b.wrong("%s.timeout: this is not a duration above zero and up to 24h; write one such as 2s", path)
 	}
 	return caddy.Duration(d)

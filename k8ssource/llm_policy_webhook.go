@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/headername"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
@@ -58,7 +59,7 @@ func (b *llmPolicyBuilder) webhook(path string, w *v1alpha1.GuardWebhook) *decid
 
 func (b *llmPolicyBuilder) secretHeader(path string, h *v1alpha1.SecretHeader, to *decide.Webhook) {
 	switch {
-	case !httpguts.ValidHeaderFieldName(h.Name), writtenByGateway(http.CanonicalHeaderKey(h.Name)):
+	case !httpguts.ValidHeaderFieldName(h.Name), header.WrittenByGateway(http.CanonicalHeaderKey(h.Name)):
 		b.wrong("%s.name: this is not a header name, or one that the gateway writes itself", path)
 		return
 	case h.SecretRef == nil || h.SecretRef.Key == "":

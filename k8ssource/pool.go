@@ -8,18 +8,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmprovider/kind"
+	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/llmroute"
-)
-
-const (
-	maxPoolPorts  = 8
-	maxPoolLabels = 64
 )
 
 // usedPool is an InferencePool, and what requests to it are sent with.
@@ -48,12 +40,12 @@ func (t *translation) readPools(items []*object.Item[object.InferencePool]) {
 	for _, item := range items {
 		faults := item.Faults
 		if len(faults) == 0 {
-			faults = checkPool(&item.Object)
+			faults = provider.CheckPool(&item.Object)
 		}
 		used := &usedPool{item: item}
 		if object.Refusal(faults) == "" {
 			var fault *object.Fault
-			if used.picker, fault = t.pickerOf(&item.Object); fault != nil {
+			if used.picker, fault = provider.Picker(&item.Object, t.services, t.options.EndpointPicker); fault != nil {
 				faults = append(faults[:len(faults):len(faults)], *fault)
 			}
 		}
@@ -61,27 +53,6 @@ func (t *translation) readPools(items []*object.Item[object.InferencePool]) {
 		t.report(object.OriginOf(object.KindInferencePool, item), faults)
 		t.pools[object.Key(&item.Object)] = used
 	}
-}
-
-// checkPool reports what is wrong with a pool, which an API server would have refused.
-func checkPool(p *object.InferencePool) []object.Fault {
-	spec := &p.Spec
-	seen := make(map[int32]bool)
-	for i, port := range spec.TargetPorts {
-		if port.Number < 1 || port.Number > 65535 || seen[port.Number] {
-			return []object.Fault{*object.Faultf(object.ReasonInvalidField, "spec.targetPorts[%d].number: this is no port, or is there twice; write 1 to 65535", i)}
-		}
-		seen[port.Number] = true
-	}
-	switch {
-	case len(spec.Selector.MatchLabels) == 0 || len(spec.Selector.MatchLabels) > maxPoolLabels:
-		return []object.Fault{*object.Faultf(object.ReasonInvalidField, "spec.selector.matchLabels: write 1 to %d labels of the pods", maxPoolLabels)}
-	case len(spec.TargetPorts) == 0 || len(spec.TargetPorts) > maxPoolPorts:
-		return []object.Fault{*object.Faultf(object.ReasonInvalidField, "spec.targetPorts: write 1 to %d ports of the pods", maxPoolPorts)}
-	case spec.AppProtocol != "" && spec.AppProtocol != "http" && spec.AppProtocol != object.ProtocolH2C:
-		return []object.Fault{*object.Faultf(object.ReasonInvalidField, "spec.appProtocol: this is not supported; write http or %s", object.ProtocolH2C)}
-	}
-	return nil
 }
 
 // claimPool makes an LLMProvider that of its pool, unless another one is.
@@ -117,34 +88,12 @@ func (t *translation) addPools() {
 			spec.Endpoints = endpoints
 			t.state.Providers = append(t.state.Providers, &spec)
 		case p.owner == nil && p.referred:
-			if provider := t.defaultProvider(&p.item.Object, p.picker); provider != nil {
+			if config := provider.ForPool(&p.item.Object, p.picker, t.options.AllowAnyHost); config != nil {
 				t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{
-					Name: p.provider(), Origin: object.OriginOf(object.KindInferencePool, p.item).Stable(), Provider: provider, Endpoints: endpoints,
+					Name: p.provider(), Origin: object.OriginOf(object.KindInferencePool, p.item).Stable(), Provider: config, Endpoints: endpoints,
 				})
 			}
 		}
-	}
-}
-
-// defaultProvider is what requests to a pool are sent with that no LLMProvider is for:
-// plain HTTP, the default path, no key and the client's model.
-func (t *translation) defaultProvider(p *object.InferencePool, picker string) llmprovider.Provider {
-	module, err := kind.New(kind.Default)
-	if err != nil { // a build without it, for which the pool has no provider
-		return nil
-	}
-	out := module.(llmprovider.Provider)
-	base, _ := kind.BaseOf(out)
-	base.Host, base.Scheme, base.Guarded = p.Name, "http", !t.options.AllowAnyHost
-	base.Pool = fedPool(picker)
-	setPoolProtocol(base, p)
-	return out
-}
-
-// setPoolProtocol has HTTP/2 spoken without TLS to a pool that says so.
-func setPoolProtocol(base *kind.Base, p *object.InferencePool) {
-	if p.Spec.AppProtocol == object.ProtocolH2C {
-		base.Transport = &reverseproxy.HTTPTransport{Versions: []string{"h2c", "2"}}
 	}
 }
 
@@ -264,27 +213,6 @@ func (t *translation) poolOf(p *v1beta1.LLMProvider) *object.Item[object.Inferen
 	return nil
 }
 
-// pool sets up a provider that names a pool instead of a host.
-func (b *providerBuilder) pool() {
-	spec := &b.object.Spec
-	switch {
-	case spec.Pool.Name == "":
-		b.fault(object.ReasonInvalidField, "spec.pool.name: there is none; write the name of an InferencePool of the object's namespace")
-	case spec.Host != "":
-		b.fault(object.ReasonInvalidField, "spec.pool: host and pool are both set; keep one of them")
-	case spec.Port != 0:
-		b.fault(object.ReasonInvalidField, "spec.port: a pool's endpoints have the ports of the InferencePool; leave it out")
-	}
-	b.base.Host = spec.Pool.Name
-	if b.base.Scheme == "" {
-		b.base.Scheme = "http"
-	}
-	b.base.Pool = fedPool(b.t.pickerFor(b.object))
-	if item := b.t.poolOf(b.object); item != nil && b.base.Scheme == "http" {
-		setPoolProtocol(b.base, &item.Object)
-	}
-}
-
 // poolReferences are what the pools that have an LLMProvider, or that a route may use and
 // refers to, refer to, and the LLMProviders for them.
 func (t *translation) poolReferences(used map[string]bool) []object.Reference {
@@ -303,7 +231,7 @@ func (t *translation) poolReferences(used map[string]bool) []object.Reference {
 			out = append(out, object.Reference{Kind: object.KindService, Namespace: p.item.Object.Namespace, Name: ref.Name})
 		}
 		if p.owner != nil {
-			out = append(out, providerReferences(&p.owner.item.Object)...)
+			out = append(out, provider.References(&p.owner.item.Object)...)
 		}
 	}
 	return out
@@ -314,4 +242,16 @@ func (t *translation) poolReferences(used map[string]bool) []object.Reference {
 func (t *translation) permittedPool(route *v1beta1.LLMRoute, ref *v1beta1.ObjectRef) (key string, permitted bool) {
 	namespace := cmp.Or(ref.Namespace, route.Namespace)
 	return namespace + "/" + ref.Name, namespace == route.Namespace || route.Namespace == t.workload.RootNamespace
+}
+
+// pickerFor is the configuration of the endpoint picker of the pool that an LLMProvider
+// names, empty without one.
+func (t *translation) pickerFor(p *v1beta1.LLMProvider) string {
+	if p.Spec.Pool == nil {
+		return ""
+	}
+	if used := t.pools[p.Namespace+"/"+p.Spec.Pool.Name]; used != nil {
+		return used.picker
+	}
+	return ""
 }

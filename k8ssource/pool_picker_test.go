@@ -15,6 +15,7 @@ import (
 
 // TestPickers holds what becomes of endpointPickerRef, for both failure modes.
 func TestPickers(t *testing.T) {
+	const failOpen, failClose = "FailOpen", "FailClose"
 	const objects = `apiVersion: inference.networking.k8s.io/v1
 kind: InferencePool
 metadata: {name: p, namespace: ns}

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -18,7 +18,7 @@ func References(objects *object.Set, identity llmroute.Identity, options Options
 	t.claimHosts(latest(t, object.KindLLMProvider, objects.Providers))
 	var out []object.Reference
 	for _, owner := range t.owners {
-		out = append(out, providerReferences(&owner.item.Object)...)
+		out = append(out, provider.References(&owner.item.Object)...)
 	}
 	t.api = t.readGatewayAPI()
 	certificates, pools := t.gatewayAPIReferences()
@@ -43,34 +43,6 @@ func References(objects *object.Set, identity llmroute.Identity, options Options
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Labels, b.Labels))
 	})
 	return slices.Compact(out)
-}
-
-// providerReferences are the Secrets that the provider refers to, all in its namespace.
-func providerReferences(p *v1beta1.LLMProvider) []object.Reference {
-	var out []object.Reference
-	add := func(ref *v1beta1.SecretKeyRef) {
-		if ref != nil && object.IsName(ref.Name) {
-			out = append(out, object.Reference{Kind: object.KindSecret, Namespace: p.Namespace, Name: ref.Name})
-		}
-	}
-	addConfig := func(c *v1beta1.ProviderConfig) {
-		for _, settings := range kindConfigs(c) {
-			add(settings.APIKeySecretRef)
-			for _, ref := range settings.Secrets {
-				add(ref)
-			}
-		}
-	}
-	if p.Spec.TLS != nil {
-		add(p.Spec.TLS.CASecretRef)
-	}
-	if configs := p.Spec.Configs; configs != nil {
-		addConfig(configs.DefaultConfig)
-		for _, c := range configs.RouteSpecificConfigs {
-			addConfig(&c)
-		}
-	}
-	return out
 }
 
 // gatewayReferences are the Secrets of a Gateway's certificates, in these namespaces.

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/k8ssource/workload"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
@@ -49,7 +50,7 @@ type Options struct {
 	AllowAnyHost bool
 
 	// EndpointPicker is how endpoint pickers are connected to. Nil for the defaults.
-	EndpointPicker *PickerOptions
+	EndpointPicker *provider.PickerOptions
 
 	// GatewayNetworks are where each Gateway of Gateway API gets an address of its own to
 	// listen on. Without any, all listen on all addresses.

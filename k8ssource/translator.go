@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/listen"
@@ -132,14 +133,17 @@ func (t *translation) builtProvider(item *object.Item[v1beta1.LLMProvider]) *bui
 	built := t.before.providers[item]
 	pool := t.poolOf(&item.Object)
 	if built == nil || !t.sameSecrets(built.secrets) || built.pool != pool || built.picker != t.pickerFor(&item.Object) {
-		b := &providerBuilder{t: t, object: &item.Object, secrets: make(map[string]*object.Item[object.Secret])}
-		b.build()
-		built = &builtProvider{faults: item.Faults, secrets: b.secrets, pool: pool, picker: t.pickerFor(&item.Object)}
+		picker := t.pickerFor(&item.Object)
+		made := provider.Build(&item.Object, &provider.Input{
+			Secrets: t.secrets, Kinds: t.kinds, Pool: pool, Picker: picker,
+			AllowAnyHost: t.options.AllowAnyHost, AmbientCredentials: t.options.AmbientCredentials,
+		})
+		built = &builtProvider{faults: item.Faults, secrets: made.Secrets, pool: pool, picker: picker}
 		if len(item.Faults) == 0 {
 			// What does not fit its type is missing, and not wrong again.
-			built.faults = b.faults
+			built.faults = made.Faults
 		}
-		built.spec = &llmroute.ProviderSpec{Name: object.Key(&item.Object), Origin: object.OriginOf(object.KindLLMProvider, item).Stable(), Provider: b.out}
+		built.spec = &llmroute.ProviderSpec{Name: object.Key(&item.Object), Origin: object.OriginOf(object.KindLLMProvider, item).Stable(), Provider: made.Config}
 	}
 	t.after.providers[item] = built
 	return built

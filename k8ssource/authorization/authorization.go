@@ -135,7 +135,7 @@ func targetFault() []object.Fault {
 }
 
 // Read takes in the policies for the workload. before is what the last time was
-// made, nil without any. What depends on listeners follows in expectHeaders.
+// made, nil without any. What depends on listeners follows in ExpectHeaders.
 func Read(in *Input, before *Built) *Applied {
 	if before == nil {
 		before = new(Built)

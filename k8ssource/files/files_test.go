@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
@@ -542,7 +543,7 @@ func TestFilesCaddyfile(t *testing.T) {
 		Settings: source.Settings{
 			Namespace: "istio-system", Labels: map[string]string{"istio": "ingressgateway", "app": "gw", "empty": ""}, Workload: "gw", RootNamespace: "root", SelectorsFrom: []string{"a", "b"}, AmbientCredentials: []string{"c", "d"},
 			PortMap: map[int]int{80: 8080, 443: 8443}, GatewayNetworks: []string{"192.0.2.8/29", "2001:db8::1"}, MeshListen: ":15001", AllowAnyHost: true,
-			EndpointPicker: &k8ssource.PickerOptions{Plaintext: true, Timeout: caddy.Duration(5 * time.Minute)},
+			EndpointPicker: &provider.PickerOptions{Plaintext: true, Timeout: caddy.Duration(5 * time.Minute)},
 		},
 	}
 	if !reflect.DeepEqual(f, want) {

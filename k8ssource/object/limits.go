@@ -28,6 +28,7 @@ const (
 	MaxLimiterName = 100        // bytes, of an object of the documented system's kinds
 	MaxQuota       = 1000000000 // requests
 	MaxInterval    = 366 * 24 * time.Hour
+	MaxTimeout     = 24 * time.Hour // of providers and of guards' services
 	MaxTargetRefs  = 16
 	MaxLimitKeys   = 8   // of a limit
 	MaxLimitKey    = 256 // bytes

@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/caddytls" // the module file of trust_pool
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/provider"
 )
 
 func TestPickerOptions(t *testing.T) {
@@ -20,7 +20,7 @@ func TestPickerOptions(t *testing.T) {
 		if _, err := o.CaddyfileOption(d, "endpoint_picker", nil); err != nil {
 			t.Errorf("%s: %v", block, err)
 		}
-		if (block == "") != reflect.DeepEqual(o.EndpointPicker, new(k8ssource.PickerOptions)) {
+		if (block == "") != reflect.DeepEqual(o.EndpointPicker, new(provider.PickerOptions)) {
 			t.Errorf("%s is not read", block)
 		}
 	}
@@ -34,7 +34,7 @@ func TestPickerOptions(t *testing.T) {
 			t.Errorf("%s: %v, want %q", block, err, says)
 		}
 	}
-	if err := (&Settings{EndpointPicker: &k8ssource.PickerOptions{Timeout: caddy.Duration(-1)}}).Validate(); err == nil {
+	if err := (&Settings{EndpointPicker: &provider.PickerOptions{Timeout: caddy.Duration(-1)}}).Validate(); err == nil {
 		t.Error("a negative timeout is no mistake")
 	}
 }

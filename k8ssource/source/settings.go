@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/capture"
 	"github.com/caddy-llm/gateway/llmroute/listen"
@@ -72,7 +73,7 @@ type Settings struct {
 
 	// How the endpoint pickers of InferencePools are connected to. Default: with TLS,
 	// without verifying their certificates.
-	EndpointPicker *k8ssource.PickerOptions `json:"endpoint_picker,omitempty"`
+	EndpointPicker *provider.PickerOptions `json:"endpoint_picker,omitempty"`
 
 	keysSecret string
 	configured *llmroute.LimitsConfig
@@ -201,7 +202,7 @@ func (o *Settings) CaddyfileOption(d *caddyfile.Dispenser, option string, args [
 		if len(args) > 0 {
 			return true, d.Err("endpoint_picker takes no value; write its options in a block")
 		}
-		o.EndpointPicker = new(k8ssource.PickerOptions)
+		o.EndpointPicker = new(provider.PickerOptions)
 		return true, o.EndpointPicker.UnmarshalCaddyfile(d)
 	case option == "allow_any_host":
 		if len(args) > 0 {

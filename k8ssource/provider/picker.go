@@ -1,4 +1,4 @@
-package k8ssource
+package provider
 
 import (
 	"encoding/json"
@@ -7,9 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
 // pickerModule is the module that asks the endpoint pickers of InferencePools. A build may
@@ -34,9 +32,9 @@ type pickerConfig struct {
 	Timeout     caddy.Duration  `json:"timeout,omitempty"`
 }
 
-// pickerOf returns the configuration of a pool's endpoint picker, empty if the gateway is to
+// Picker returns the configuration of a pool's endpoint picker, empty if the gateway is to
 // choose. With a fault there is none, and only with failureMode FailOpen is the pool used.
-func (t *translation) pickerOf(p *object.InferencePool) (config string, fault *object.Fault) {
+func Picker(p *object.InferencePool, services map[string]*object.Service, options *PickerOptions) (config string, fault *object.Fault) {
 	ref := p.Spec.EndpointPickerRef
 	if ref == nil {
 		return "", nil
@@ -60,7 +58,7 @@ func (t *translation) pickerOf(p *object.InferencePool) (config string, fault *o
 	case ref.Port == nil || ref.Port.Number < 1 || ref.Port.Number > 65535:
 		return wrong(".port.number: this is no port; write one of the Service's")
 	}
-	service := t.services[p.Namespace+"/"+ref.Name]
+	service := services[p.Namespace+"/"+ref.Name]
 	switch {
 	case service == nil:
 		return wrong(".name: there is no Service of this name in the pool's namespace; create it, or correct the name")
@@ -79,7 +77,6 @@ func (t *translation) pickerOf(p *object.InferencePool) (config string, fault *o
 		host = ip
 	}
 	out.Address = net.JoinHostPort(host, strconv.Itoa(int(ref.Port.Number)))
-	options := t.options.EndpointPicker
 	if options == nil {
 		options = new(PickerOptions)
 	}
@@ -94,25 +91,4 @@ func (t *translation) pickerOf(p *object.InferencePool) (config string, fault *o
 		return wrong(": " + err.Error())
 	}
 	return string(data), nil
-}
-
-// pickerFor is the configuration of the endpoint picker of the pool that an LLMProvider
-// names, empty without one.
-func (t *translation) pickerFor(p *v1beta1.LLMProvider) string {
-	if p.Spec.Pool == nil {
-		return ""
-	}
-	if used := t.pools[p.Namespace+"/"+p.Spec.Pool.Name]; used != nil {
-		return used.picker
-	}
-	return ""
-}
-
-// fedPool is a pool with endpoints of this source.
-func fedPool(picker string) *upstream.Pool {
-	out := &upstream.Pool{Fed: true}
-	if picker != "" {
-		out.PickerRaw = json.RawMessage(picker)
-	}
-	return out
 }

@@ -1,4 +1,4 @@
-package k8ssource
+package provider
 
 import (
 	"strings"
@@ -13,13 +13,43 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
-// maxTimeout bounds a provider's time limits.
-const maxTimeout = 24 * time.Hour
+// Input is what an LLMProvider is built from, beside the object itself.
+type Input struct {
+	Secrets object.Secrets
+	// Kinds are the kinds of providers by their fields in spec.configs.
+	Kinds map[string]string
+	// Pool is the InferencePool that the object is for, nil without one, and Picker the
+	// configuration of its endpoint picker, empty without one.
+	Pool   *object.Item[object.InferencePool]
+	Picker string
 
-// providerBuilder turns one LLMProvider into a configuration, and collects what
+	// AllowAnyHost lets the provider be at addresses that are refused otherwise.
+	AllowAnyHost bool
+	// AmbientCredentials are the namespaces whose objects may be sent the gateway's own
+	// credentials of a cloud.
+	AmbientCredentials []string
+}
+
+// Built is what was made of an LLMProvider. The configuration is complete only if no
+// fault refuses it.
+type Built struct {
+	Config llmprovider.Provider
+	Faults []object.Fault
+	// Secrets are the Secrets that were looked for, nil where there was none.
+	Secrets map[string]*object.Item[object.Secret]
+}
+
+// Build makes the configuration that an LLMProvider describes.
+func Build(p *v1beta1.LLMProvider, in *Input) *Built {
+	b := &builder{in: in, object: p, secrets: make(map[string]*object.Item[object.Secret])}
+	b.build()
+	return &Built{b.out, b.faults, b.secrets}
+}
+
+// builder turns one LLMProvider into a configuration, and collects what
 // is wrong with it.
-type providerBuilder struct {
-	t      *translation
+type builder struct {
+	in     *Input
 	object *v1beta1.LLMProvider
 	out    llmprovider.Provider
 	base   *kind.Base // of out
@@ -34,7 +64,7 @@ type providerBuilder struct {
 
 // build fills in the configuration that the object describes. It is complete only
 // if no fault refuses it.
-func (b *providerBuilder) build() {
+func (b *builder) build() {
 	b.kind()
 	b.address()
 	b.tls()
@@ -45,11 +75,11 @@ func (b *providerBuilder) build() {
 	b.ownSettings()
 }
 
-func (b *providerBuilder) fault(reason, format string, args ...any) {
+func (b *builder) fault(reason, format string, args ...any) {
 	b.faults = append(b.faults, *object.Faultf(reason, format, args...))
 }
 
-func (b *providerBuilder) address() {
+func (b *builder) address() {
 	spec := &b.object.Spec
 	b.base.Host = object.CanonicalHost(string(spec.Host))
 	if err := object.CheckHost(string(spec.Host)); err != nil && spec.Pool == nil {
@@ -80,7 +110,7 @@ func (b *providerBuilder) address() {
 	if spec.Pool != nil {
 		b.pool()
 	}
-	if !b.t.options.AllowAnyHost {
+	if !b.in.AllowAnyHost {
 		b.base.Guarded = true
 		if what := upstream.InternalHost(b.base.Host, b.base.Port); what != "" {
 			b.fault(object.ReasonHostNotAllowed, "spec.host: this is %s, which manifests may not name; write the provider's own address", what)
@@ -88,7 +118,7 @@ func (b *providerBuilder) address() {
 	}
 }
 
-func (b *providerBuilder) timeouts() {
+func (b *builder) timeouts() {
 	limits := b.object.Spec.Timeouts
 	if limits == nil {
 		return
@@ -106,7 +136,7 @@ func (b *providerBuilder) timeouts() {
 			continue
 		}
 		d, err := time.ParseDuration(string(limit.value))
-		if err != nil || d <= 0 || d > maxTimeout {
+		if err != nil || d <= 0 || d > object.MaxTimeout {
 			b.fault(object.ReasonInvalidField, "spec.timeouts.%s: this is not a duration above zero and up to 24h; write one such as 30s or 10m", limit.name)
 			continue
 		}

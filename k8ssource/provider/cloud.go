@@ -1,4 +1,4 @@
-package k8ssource
+package provider
 
 import (
 	"encoding/json"
@@ -60,7 +60,7 @@ func textOptions(own map[string]string) map[string]json.RawMessage {
 }
 
 // secretOptions sets those of the kind's own settings that are in Secrets.
-func (b *providerBuilder) secretOptions(path string, refs map[string]*v1beta1.SecretKeyRef) {
+func (b *builder) secretOptions(path string, refs map[string]*v1beta1.SecretKeyRef) {
 	for _, name := range slices.Sorted(maps.Keys(refs)) {
 		to, ok := b.traits.ManifestOptions[name].(**upstream.Secret)
 		if !ok {
@@ -82,7 +82,7 @@ func (b *providerBuilder) secretOptions(path string, refs map[string]*v1beta1.Se
 
 // ownSettings reports what is wrong with the kind's own settings, and with a credential
 // that is not the object's own.
-func (b *providerBuilder) ownSettings() {
+func (b *builder) ownSettings() {
 	if b.out == nil || len(b.faults) > 0 && object.Refusal(b.faults) != "" {
 		return
 	}
@@ -99,7 +99,7 @@ func (b *providerBuilder) ownSettings() {
 	}
 	hosts := b.out.(kind.Kind).Traits().AmbientHosts // which may depend on the settings
 	switch base := b.base; {
-	case !slices.Contains(b.t.options.AmbientCredentials, b.object.Namespace):
+	case !slices.Contains(b.in.AmbientCredentials, b.object.Namespace):
 		b.fault(object.ReasonNoCredentials, "%s: there are no credentials here, and those of the gateway itself are not for objects of namespace %s; name a Secret with them, or have the gateway's operator name the namespace in the source's option ambient_credentials",
 			field, b.object.Namespace)
 	case base.Pool != nil:

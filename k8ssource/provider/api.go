@@ -1,4 +1,4 @@
-package k8ssource
+package provider
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 )
 
 // apis fills in the further APIs of the provider.
-func (b *providerBuilder) apis() {
+func (b *builder) apis() {
 	list := b.object.Spec.APIs
 	if len(list) > object.MaxAPIs {
 		b.fault(object.ReasonInvalidField, "spec.apis: "+object.TooMany, object.MaxAPIs)

@@ -1,4 +1,4 @@
-package k8ssource
+package provider
 
 import (
 	"strings"
@@ -11,7 +11,7 @@ import (
 )
 
 // key checks an API key. remedy says where to write it.
-func (b *providerBuilder) key(path, value, remedy string) *upstream.Secret {
+func (b *builder) key(path, value, remedy string) *upstream.Secret {
 	value = strings.TrimSpace(value)
 	switch {
 	case object.TemplateForm(value) != "":
@@ -29,8 +29,8 @@ func (b *providerBuilder) key(path, value, remedy string) *upstream.Secret {
 }
 
 // secretValue reads a value of a Secret in the object's own namespace.
-func (b *providerBuilder) secretValue(path string, ref *v1beta1.SecretKeyRef, defaultKey string) (string, bool) {
-	value, secret, faults := b.t.secrets.Value(b.object.Namespace, path, ref, defaultKey)
+func (b *builder) secretValue(path string, ref *v1beta1.SecretKeyRef, defaultKey string) (string, bool) {
+	value, secret, faults := b.in.Secrets.Value(b.object.Namespace, path, ref, defaultKey)
 	b.secrets[b.object.Namespace+"/"+ref.Name] = secret
 	b.faults = append(b.faults, faults...)
 	return value, object.Refusal(faults) == ""

@@ -1,4 +1,4 @@
-package k8ssource
+package provider
 
 import (
 	"crypto/x509"
@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/headername"
 )
@@ -23,7 +24,7 @@ import (
 // cert-manager and Istio use.
 const defaultCAKey = "ca.crt"
 
-func (b *providerBuilder) tls() {
+func (b *builder) tls() {
 	settings := b.object.Spec.TLS
 	if settings == nil {
 		return
@@ -78,17 +79,7 @@ func caPool(text string) (json.RawMessage, error) {
 	return json.Marshal(pool)
 }
 
-// writtenByGateway reports whether no object may set a header: one of the
-// connection, or one that follows from the request itself.
-func writtenByGateway(canonical string) bool {
-	switch canonical {
-	case "Content-Type", "Content-Encoding", "Proxy-Authorization":
-		return true
-	}
-	return headername.IsOwn(canonical)
-}
-
-func (b *providerBuilder) headers() {
+func (b *builder) headers() {
 	if len(b.object.Spec.Headers) > object.MaxAdded {
 		b.fault(object.ReasonInvalidField, "spec.headers: "+object.TooMany, object.MaxAdded)
 	}
@@ -100,7 +91,7 @@ func (b *providerBuilder) headers() {
 		switch {
 		case !httpguts.ValidHeaderFieldName(name):
 			b.fault(object.ReasonInvalidField, "%s: this is not a header name", path)
-		case writtenByGateway(canonical):
+		case header.WrittenByGateway(canonical):
 			b.fault(object.ReasonInvalidField, "%s: the gateway writes this header itself; leave it out", path)
 		case seen[canonical]:
 			b.fault(object.ReasonInvalidField, "%s: the header is set twice, its name written in two ways; keep one of them", path)
@@ -121,7 +112,7 @@ func (b *providerBuilder) headers() {
 }
 
 // hasKey reports whether any of the object's settings has a key.
-func (b *providerBuilder) hasKey() bool {
+func (b *builder) hasKey() bool {
 	configs := b.object.Spec.Configs
 	if configs == nil {
 		return false

@@ -1,4 +1,4 @@
-package k8ssource
+package provider
 
 import (
 	"encoding/json"
@@ -46,7 +46,7 @@ func kindConfigs(c *v1beta1.ProviderConfig) map[string]v1beta1.KindConfig {
 }
 
 // kind finds out of what kind the provider is: the one whose settings it has.
-func (b *providerBuilder) kind() {
+func (b *builder) kind() {
 	fields := make(map[string]bool)
 	if configs := b.object.Spec.Configs; configs != nil {
 		for field := range kindConfigs(configs.DefaultConfig) {
@@ -66,7 +66,7 @@ func (b *providerBuilder) kind() {
 		field = found[0]
 		b.fault(object.ReasonInvalidField, "spec.configs: there are settings for providers of different kinds; keep those of one kind, and create an object for each other")
 	}
-	module, err := kind.New(b.t.kinds[field])
+	module, err := kind.New(b.in.Kinds[field])
 	k, ok := module.(kind.Kind)
 	if err != nil || !ok {
 		b.base = new(kind.Base) // for what is to be said of the rest
@@ -79,7 +79,7 @@ func (b *providerBuilder) kind() {
 }
 
 // configs fills in the default settings and those of rules.
-func (b *providerBuilder) configs() {
+func (b *builder) configs() {
 	configs := b.object.Spec.Configs
 	if configs == nil {
 		return
@@ -115,7 +115,7 @@ func (b *providerBuilder) configs() {
 }
 
 // options sets the kind's own settings.
-func (b *providerBuilder) options(path string, options map[string]json.RawMessage) {
+func (b *builder) options(path string, options map[string]json.RawMessage) {
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		to, ok := b.traits.ManifestOptions[name]
 		if !ok {
@@ -127,7 +127,7 @@ func (b *providerBuilder) options(path string, options map[string]json.RawMessag
 	}
 }
 
-func (b *providerBuilder) modelConfig(path string, c *v1beta1.KindConfig) kind.Config {
+func (b *builder) modelConfig(path string, c *v1beta1.KindConfig) kind.Config {
 	out := kind.Config{Model: c.Model, Stream: c.Stream}
 	switch {
 	case c.MaxTokens == nil:
