@@ -86,7 +86,7 @@ func (t *translation) readLLMPolicies(items []*object.Item[v1alpha1.LLMPolicy]) 
 		for i, at := range attachments(&item.Object) {
 			to := t.policies[at]
 			if to.cache != nil && names.cache != nil && to.cache.Policy != names.cache.Policy {
-				faults = append(faults, *object.Warningf(object.ReasonConflict, "spec.cache: not used for %s, since LLMPolicy %s has a cache for the same; take it out of one of them", targetPath(i), object.ShownName(to.cache.Policy)))
+				faults = append(faults, *object.Warningf(object.ReasonConflict, "spec.cache: not used for %s, since LLMPolicy %s has a cache for the same; take it out of one of them", object.TargetPath(i), object.ShownName(to.cache.Policy)))
 			}
 			to.add(names)
 			t.policies[at] = to
@@ -135,9 +135,9 @@ func checkTargets(refs []v1alpha1.PolicyTargetRef) (faults []object.Fault) {
 		fault("spec.targetRefs: "+object.TooMany, object.MaxTargetRefs)
 	}
 	for i := range refs {
-		faults = append(faults, checkTarget(i, &refs[i].TargetRef)...)
-		if kind := refs[i].Kind; refs[i].SectionName != "" && kind != object.KindLLMRoute && targetGroups[kind] != nil {
-			fault("%s.sectionName: only an LLMRoute has sections, which are its rules; leave it out", targetPath(i))
+		faults = append(faults, object.CheckTarget(i, &refs[i].TargetRef)...)
+		if kind := refs[i].Kind; refs[i].SectionName != "" && kind != object.KindLLMRoute && object.IsTargetKind(kind) {
+			fault("%s.sectionName: only an LLMRoute has sections, which are its rules; leave it out", object.TargetPath(i))
 		}
 	}
 	return faults
@@ -150,9 +150,11 @@ func (t *translation) missingTargets(p *v1alpha1.LLMPolicy) (faults []object.Fau
 		if targetKind(ref.Kind) != ref.Kind || !object.IsName(ref.Name) {
 			continue // reported elsewhere
 		}
-		f := t.missingTarget(i, p.Namespace, &ref.TargetRef)
-		if f == nil && ref.Kind == object.KindLLMRoute && ref.SectionName != "" && !t.hasRule(p.Namespace+"/"+ref.Name, ref.SectionName) {
-			f = object.Warningf(object.ReasonTargetNotFound, "%s.sectionName: the LLMRoute has no rule of that name; name one that it has", targetPath(i))
+		var f *object.Fault
+		if !t.hasTarget(ref.Kind, p.Namespace+"/"+ref.Name) {
+			f = object.MissingTarget(i, p.Namespace, &ref.TargetRef)
+		} else if ref.Kind == object.KindLLMRoute && ref.SectionName != "" && !t.hasRule(p.Namespace+"/"+ref.Name, ref.SectionName) {
+			f = object.Warningf(object.ReasonTargetNotFound, "%s.sectionName: the LLMRoute has no rule of that name; name one that it has", object.TargetPath(i))
 		}
 		if f != nil {
 			faults = append(faults, *f)

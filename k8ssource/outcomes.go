@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/limits"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
@@ -62,9 +63,9 @@ func Outcomes(objects *object.Set, state *llmroute.State, options Options, unbou
 	}
 	for _, item := range objects.Limits {
 		o := object.OriginOf(object.KindLLMLimit, item)
-		i := slices.IndexFunc(state.Limits, func(d *limit.Definition) bool { return d.Name == LimitName(item.Object.Namespace, item.Object.Name) })
+		i := slices.IndexFunc(state.Limits, func(d *limit.Definition) bool { return d.Name == limits.Name(item.Object.Namespace, item.Object.Name) })
 		// One that is refused, or that names nothing that is there, is nobody else's to report.
-		applies, missing := i < 0 || LimitsAny(state, state.Limits[i].Scope), unreachable{}
+		applies, missing := i < 0 || limits.InUse(state, state.Limits[i].Scope), unreachable{}
 		if !applies && slices.ContainsFunc(findings[o.Object], func(f llmroute.Finding) bool { return f.Reason == object.ReasonTargetNotFound }) {
 			applies, missing = true, unreachable{object.ReasonTargetNotFound, "none of the objects that the limit names is there"}
 		}

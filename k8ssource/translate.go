@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/authorization"
+	"github.com/caddy-llm/gateway/k8ssource/limits"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/k8ssource/workload"
@@ -135,9 +136,7 @@ func (t *translation) run() *llmroute.State {
 	t.state.Authorization = t.authorization.Config()
 	t.after.authorization = t.authorization.Built
 	t.readKeys()
-	t.translateLimits(latest(t, object.KindLLMLimit, objects.Limits))
-	t.translateLimiters(object.KindLocalRateLimiter, latest(t, object.KindLocalRateLimiter, objects.LocalLimiters))
-	t.translateLimiters(object.KindGlobalRateLimiter, latest(t, object.KindGlobalRateLimiter, objects.GlobalLimiters))
+	t.translateLimits()
 	slices.SortStableFunc(t.findings, func(a, b object.Finding) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Object, b.Object))
 	})
@@ -145,6 +144,18 @@ func (t *translation) run() *llmroute.State {
 		t.state.Findings = append(t.state.Findings, llmroute.Finding{Object: f.Object, Origin: f.Place, Reason: f.Reason, Message: f.Message, Used: f.Used})
 	}
 	return t.state
+}
+
+// translateLimits adds the limits, which need to know the providers and routes.
+func (t *translation) translateLimits() {
+	made := &limits.Translation{
+		Objects: t.objects, Workload: t.workload, State: t.state, Findings: &t.findings,
+		Configured: t.options.Configured, HasTarget: t.hasTarget, Before: t.before.limits,
+	}
+	made.Add(latest(t, object.KindLLMLimit, t.objects.Limits))
+	made.AddLimiters(object.KindLocalRateLimiter, latest(t, object.KindLocalRateLimiter, t.objects.LocalLimiters))
+	made.AddLimiters(object.KindGlobalRateLimiter, latest(t, object.KindGlobalRateLimiter, t.objects.GlobalLimiters))
+	t.after.limits = made.Good
 }
 
 // translation is the work of one Translate.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/limits"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
@@ -51,7 +52,7 @@ func describe(objects *object.Set, state *llmroute.State) []description {
 		d.add(object.OriginOf(object.KindLLMPolicy, item), d.llmPolicy(&item.Object))
 	}
 	for _, item := range objects.Limits {
-		d.add(object.OriginOf(object.KindLLMLimit, item), d.limit(k8ssource.LimitName(item.Object.Namespace, item.Object.Name)))
+		d.add(object.OriginOf(object.KindLLMLimit, item), d.limit(limits.Name(item.Object.Namespace, item.Object.Name)))
 	}
 	for _, item := range objects.Gateways {
 		d.add(object.OriginOf(object.KindGateway, item), d.gateway(object.Key(&item.Object)))

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/limits"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 )
@@ -13,7 +13,7 @@ import (
 // limit says how much a limit lets whom use of what.
 func (d *describer) limit(name string) string {
 	i := slices.IndexFunc(d.state.Limits, func(l *limit.Definition) bool { return l.Name == name })
-	if i < 0 || !k8ssource.LimitsAny(d.state, d.state.Limits[i].Scope) {
+	if i < 0 || !limits.InUse(d.state, d.state.Limits[i].Scope) {
 		return otherWorkloads
 	}
 	l := d.state.Limits[i]

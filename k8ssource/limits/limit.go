@@ -1,4 +1,4 @@
-package k8ssource
+package limits
 
 import (
 	"fmt"
@@ -10,23 +10,41 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
 	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/workload"
+	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 )
 
+// Translation adds limits to a state that has its providers and routes.
+type Translation struct {
+	Objects  *object.Set
+	Workload *workload.Workload
+	State    *llmroute.State
+	Findings *object.Findings // which is added to
+	// Configured is what limits need to know of the configuration; nil if it is not known.
+	Configured *llmroute.LimitsConfig
+	// HasTarget reports whether there is an object that a reference may be to.
+	HasTarget func(kind, key string) bool
+
+	// Before are the last good limits of a translation before this one, by kind, namespace
+	// and name, and Good those that a later one can take over.
+	Before, Good map[string][]*limit.Definition
+}
+
 // limitBuilder turns one LLMLimit into a definition, and collects what is wrong with it.
 type limitBuilder struct {
-	t      *translation
+	t      *Translation
 	object *v1alpha1.LLMLimit
 	out    *limit.Definition
 	faults []object.Fault
 }
 
-// LimitName is the name of an object's limit, by which it is known to clients and in
+// Name is the name of an object's limit, by which it is known to clients and in
 // metrics. A namespace has no dot.
-func LimitName(namespace, name string) string { return namespace + "." + name }
+func Name(namespace, name string) string { return namespace + "." + name }
 
-// translateLimits adds the limits of the LLMLimits to the state.
-func (t *translation) translateLimits(items []*object.Item[v1alpha1.LLMLimit]) {
+// Add adds the limits of the LLMLimits to the state.
+func (t *Translation) Add(items []*object.Item[v1alpha1.LLMLimit]) {
 	for _, item := range slices.SortedFunc(slices.Values(items), func(a, b *object.Item[v1alpha1.LLMLimit]) int {
 		return strings.Compare(object.Key(&a.Object), object.Key(&b.Object))
 	}) {
@@ -43,34 +61,34 @@ func (t *translation) translateLimits(items []*object.Item[v1alpha1.LLMLimit]) {
 
 // useLimits adds the limits of an object to the state, or those that it had before if it
 // is refused.
-func (t *translation) useLimits(o object.Origin, key string, faults []object.Fault, made []*limit.Definition) {
+func (t *Translation) useLimits(o object.Origin, key string, faults []object.Fault, made []*limit.Definition) {
 	if object.Refusal(faults) == "" {
 		faults = append(faults, t.unheld(made)...)
 	}
 	if object.Refusal(faults) != "" {
-		made = t.before.limits[key]
+		made = t.Before[key]
 		faults = stillLimited(faults, made)
 	}
-	t.report(o, faults)
+	t.Findings.Report(o, faults)
 	if len(made) == 0 {
 		return
 	}
-	if t.after.limits == nil {
-		t.after.limits = make(map[string][]*limit.Definition)
+	if t.Good == nil {
+		t.Good = make(map[string][]*limit.Definition)
 	}
-	t.after.limits[key] = made
-	t.state.Limits = append(t.state.Limits, made...)
+	t.Good[key] = made
+	t.State.Limits = append(t.State.Limits, made...)
 }
 
 // unheld are the faults of limits that cannot hold beside those there are, or not in the
 // configured store.
-func (t *translation) unheld(made []*limit.Definition) (faults []object.Fault) {
+func (t *Translation) unheld(made []*limit.Definition) (faults []object.Fault) {
 	for _, d := range made {
-		if slices.ContainsFunc(t.state.Limits, func(other *limit.Definition) bool { return other.Name == d.Name }) {
+		if slices.ContainsFunc(t.State.Limits, func(other *limit.Definition) bool { return other.Name == d.Name }) {
 			faults = append(faults, *object.Faultf(object.ReasonConflict, "metadata.name: another object has a limit of the name %s, which holds; rename one of them", d.Name))
 		}
 	}
-	if c := t.options.Configured; c != nil && c.Holds != nil {
+	if c := t.Configured; c != nil && c.Holds != nil {
 		if err := c.Holds(made); err != nil {
 			faults = append(faults, *object.Faultf(object.ReasonInvalidField, "spec: %s", err))
 		}
@@ -95,7 +113,7 @@ func stillLimited(faults []object.Fault, used []*limit.Definition) []object.Faul
 func (b *limitBuilder) build() {
 	spec := &b.object.Spec
 	b.out = &limit.Definition{
-		Name: LimitName(b.object.Namespace, b.object.Name), Require: spec.Require, Rules: spec.Rules, Models: spec.Models,
+		Name: Name(b.object.Namespace, b.object.Name), Require: spec.Require, Rules: spec.Rules, Models: spec.Models,
 		Estimate: spec.Estimate, OnExceeded: spec.OnExceeded, OnStoreFailure: spec.OnStoreFailure, Shadow: spec.Shadow, Tier: spec.Tier,
 	}
 	if len(b.object.Name) > object.MaxLimitName {
@@ -144,7 +162,7 @@ func (b *limitBuilder) targets() {
 	b.bound("spec.targetRefs", len(refs), object.MaxTargetRefs)
 	b.out.Scope = new(limit.Scope)
 	if len(refs) == 0 {
-		if b.object.Namespace == b.t.workload.RootNamespace {
+		if b.object.Namespace == b.t.Workload.RootNamespace {
 			b.out.Scope.Everything = true
 		} else {
 			b.out.Scope.Namespace = b.object.Namespace
@@ -153,7 +171,7 @@ func (b *limitBuilder) targets() {
 	}
 	for i := range refs {
 		ref := &refs[i]
-		if faults := checkTarget(i, ref); len(faults) > 0 {
+		if faults := object.CheckTarget(i, ref); len(faults) > 0 {
 			b.faults = append(b.faults, faults...)
 			continue
 		}

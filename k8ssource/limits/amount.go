@@ -1,4 +1,4 @@
-package k8ssource
+package limits
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package k8ssource
+package limits
 
 import (
 	"encoding/json"
@@ -22,15 +22,15 @@ import (
 // limiterBuilder turns an ASMLocalRateLimiter or an ASMGlobalRateLimiter into limits of
 // requests, and collects what is wrong with it.
 type limiterBuilder struct {
-	t      *translation
+	t      *Translation
 	object *object.RateLimiter
 	kind   string
 	out    []*limit.Definition
 	faults []object.Fault
 }
 
-// translateLimiters adds the limits of the rate limiters that select the workload.
-func (t *translation) translateLimiters(kind string, items []*object.Item[object.RateLimiter]) {
+// AddLimiters adds the limits of the rate limiters that select the workload.
+func (t *Translation) AddLimiters(kind string, items []*object.Item[object.RateLimiter]) {
 	for _, item := range slices.SortedFunc(slices.Values(items), func(a, b *object.Item[object.RateLimiter]) int {
 		return strings.Compare(object.Key(&a.Object), object.Key(&b.Object))
 	}) {
@@ -48,9 +48,9 @@ func (t *translation) translateLimiters(kind string, items []*object.Item[object
 }
 
 // limits reports whether a rate limiter is for the workload.
-func (t *translation) limits(l *object.RateLimiter) bool {
+func (t *Translation) limits(l *object.RateLimiter) bool {
 	labels := l.Spec.WorkloadSelector.Labels
-	return !t.workload.Known || t.workload.MaySelect(l.Namespace) && object.HasLabels(t.workload.Identity.Labels, labels)
+	return !t.Workload.Known || t.Workload.MaySelect(l.Namespace) && object.HasLabels(t.Workload.Identity.Labels, labels)
 }
 
 func (b *limiterBuilder) fault(format string, args ...any) {
@@ -94,7 +94,7 @@ func (b *limiterBuilder) config(i int, c *object.LimiterConfig) {
 	hosts := b.hosts(path, c)
 	base, not := b.headers(path+".match.vhost.route", &vhost.Route)
 	add := func(name, path string, l *object.LimiterLimit, not []caddy.ModuleMap) {
-		d := &limit.Definition{Name: LimitName(b.object.Namespace, b.object.Name) + "." + name, Scope: &limit.Scope{AnyGateway: b.object.Spec.IsGateway, Sidecars: !b.object.Spec.IsGateway, Local: b.kind == object.KindLocalRateLimiter}}
+		d := &limit.Definition{Name: Name(b.object.Namespace, b.object.Name) + "." + name, Scope: &limit.Scope{AnyGateway: b.object.Spec.IsGateway, Sidecars: !b.object.Spec.IsGateway, Local: b.kind == object.KindLocalRateLimiter}}
 		if vhost.Route.NameMatch != "" {
 			d.Rules = []string{vhost.Route.NameMatch}
 		}
@@ -154,7 +154,7 @@ func (b *limiterBuilder) hosts(path string, c *object.LimiterConfig) []matcher.H
 		for _, host := range []string{full, full + ".svc", full + object.ClusterSuffix} {
 			exact(host)
 		}
-		if b.t.workload.IsHome(namespace) {
+		if b.t.Workload.IsHome(namespace) {
 			exact(name[0])
 		}
 	}

@@ -1,4 +1,4 @@
-package k8ssource
+package limits
 
 import (
 	"slices"
@@ -15,12 +15,12 @@ import (
 func (b *limitBuilder) reportUnmet() {
 	spec := &b.object.Spec
 	for i := range spec.TargetRefs {
-		if f := b.t.missingTarget(i, b.object.Namespace, &spec.TargetRefs[i]); f != nil {
-			b.faults = append(b.faults, *f)
+		if ref := &spec.TargetRefs[i]; !b.t.HasTarget(ref.Kind, b.object.Namespace+"/"+ref.Name) {
+			b.faults = append(b.faults, *object.MissingTarget(i, b.object.Namespace, ref))
 		}
 	}
 	for i, name := range b.out.Providers {
-		if !slices.ContainsFunc(b.t.objects.Providers, byKey[v1beta1.LLMProvider](name)) {
+		if !slices.ContainsFunc(b.t.Objects.Providers, object.ByKey[v1beta1.LLMProvider](name)) {
 			b.warn(object.ReasonProviderNotFound, "spec.providers[%d]: there is no %s of that name; create it, or name another", i, object.KindLLMProvider)
 		}
 	}
@@ -33,7 +33,7 @@ func (b *limitBuilder) reportUnmet() {
 		}
 	}
 	b.reportModels()
-	configured := b.t.options.Configured
+	configured := b.t.Configured
 	if configured == nil {
 		return
 	}
@@ -48,7 +48,7 @@ func (b *limitBuilder) reportUnmet() {
 // reportModels reports the models that no request is sent with. A gateway that knows its workload does not know what
 // other workloads' requests are sent with.
 func (b *limitBuilder) reportModels() {
-	if b.t.workload.Known || len(b.out.Models) == 0 {
+	if b.t.Workload.Known || len(b.out.Models) == 0 {
 		return
 	}
 	fixed, chosen := b.t.modelsFor(b.out)
@@ -64,12 +64,12 @@ func (b *limitBuilder) reportModels() {
 
 // modelsFor returns the models that routes and providers have the requests sent with that the limit may be about,
 // and reports whether clients choose the model of some.
-func (t *translation) modelsFor(d *limit.Definition) (fixed []string, chosen bool) {
-	bases := make(map[string]*kind.Base, len(t.state.Providers))
-	for _, p := range t.state.Providers {
+func (t *Translation) modelsFor(d *limit.Definition) (fixed []string, chosen bool) {
+	bases := make(map[string]*kind.Base, len(t.State.Providers))
+	for _, p := range t.State.Providers {
 		bases[p.Name], _ = kind.BaseOf(p.Provider)
 	}
-	for _, routes := range t.state.Tables {
+	for _, routes := range t.State.Tables {
 		for _, route := range routes {
 			for _, rule := range route.Rules {
 				if len(d.Rules) > 0 && !slices.Contains(d.Rules, rule.Name) {
@@ -102,14 +102,14 @@ func (t *translation) modelsFor(d *limit.Definition) (fixed []string, chosen boo
 }
 
 // ruleNames are the names of all routes' rules, for whatever workload they are.
-func (t *translation) ruleNames() map[string]bool {
+func (t *Translation) ruleNames() map[string]bool {
 	names := make(map[string]bool)
-	for _, item := range t.objects.Routes {
+	for _, item := range t.Objects.Routes {
 		for i := range item.Object.Spec.Rules {
 			names[item.Object.Spec.Rules[i].Name] = true
 		}
 	}
-	for _, item := range t.objects.HTTPRoutes {
+	for _, item := range t.Objects.HTTPRoutes {
 		for i := range item.Object.Spec.Rules {
 			names[item.Object.Spec.Rules[i].Name] = true
 		}
@@ -117,8 +117,8 @@ func (t *translation) ruleNames() map[string]bool {
 	return names
 }
 
-// LimitsAny reports whether a limit is about requests that the state's workload may serve.
-func LimitsAny(state *llmroute.State, scope *limit.Scope) bool {
+// InUse reports whether a limit is about requests that the state's workload may serve.
+func InUse(state *llmroute.State, scope *limit.Scope) bool {
 	if scope.Everything || slices.ContainsFunc(state.Providers, func(p *llmroute.ProviderSpec) bool { return slices.Contains(scope.Providers, p.Name) }) {
 		return true
 	}
