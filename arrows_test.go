@@ -56,7 +56,7 @@ var allowed = map[string][]string{
 	"llmroute/listen":        {"internal/host", "llmprovider", "llmroute/capture"},
 	"llmroute/virtualkey":    {"internal/livefile", "llmprovider", "llmroute/authz", "llmroute/authz/jwt", "llmroute/matcher", "llmroute/meter"},
 	"llmroute/sidecar":       {"internal/options", "llmroute"},
-	"k8ssource":              {"internal/", "k8ssource/api/", "llmprovider", "llmprovider/upstream", "llmprovider/headername", "llmprovider/kind", "k8ssource/gatewayapi", "k8ssource/object", "llmroute", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/guard", "llmroute/guard/decide", "llmroute/guard/detect", "llmroute/httproute", "llmroute/limit", "llmroute/limit/period", "llmroute/listen", "llmroute/matcher", "llmroute/prompt", "llmroute/virtualkey", "k8ssource/authorization", "k8ssource/header", "k8ssource/workload", "k8ssource/provider", "k8ssource/limits"},
+	"k8ssource":              {"internal/", "k8ssource/api/", "llmprovider", "llmprovider/upstream", "llmprovider/headername", "llmprovider/kind", "k8ssource/gatewayapi", "k8ssource/object", "llmroute", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/guard", "llmroute/guard/decide", "llmroute/guard/detect", "llmroute/httproute", "llmroute/limit", "llmroute/limit/period", "llmroute/listen", "llmroute/matcher", "llmroute/prompt", "llmroute/virtualkey", "k8ssource/authorization", "k8ssource/header", "k8ssource/workload", "k8ssource/provider", "k8ssource/limits", "k8ssource/httprule"},
 	"k8ssource/object":       {"internal/", "k8ssource/api/", "k8ssource/gatewayapi", "llmprovider/kind", "llmprovider/upstream"},
 	"k8ssource/gatewayapi":   {"internal/host"},
 	"k8ssource/source":       {"internal/options", "k8ssource", "llmroute", "llmroute/capture", "llmroute/listen", "k8ssource/provider"},
@@ -70,6 +70,7 @@ var allowed = map[string][]string{
 
 	"k8ssource/authorization": {"k8ssource/header", "k8ssource/object", "k8ssource/workload", "llmprovider/upstream", "llmroute/authz", "llmroute/authz/jwt", "llmroute/listen"},
 	"k8ssource/header":        {"k8ssource/api/", "k8ssource/object", "llmprovider/headername", "llmroute/listen", "llmroute/matcher"},
+	"k8ssource/httprule":      {"k8ssource/gatewayapi", "k8ssource/object", "llmroute/httproute", "llmroute/matcher"},
 	"k8ssource/limits":        {"k8ssource/api/", "k8ssource/header", "k8ssource/object", "k8ssource/workload", "llmprovider/kind", "llmroute", "llmroute/limit", "llmroute/limit/period", "llmroute/listen", "llmroute/matcher"},
 	"k8ssource/provider":      {"internal/options", "k8ssource/api/", "k8ssource/header", "k8ssource/object", "llmprovider", "llmprovider/headername", "llmprovider/kind", "llmprovider/upstream"},
 	"k8ssource/workload":      {"llmroute"},

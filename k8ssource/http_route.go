@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/header"
+	"github.com/caddy-llm/gateway/k8ssource/httprule"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -122,7 +123,7 @@ func (t *translation) httpRules(r *gatewayapi.HTTPRoute) (out []placed, headers 
 		for j := range matches {
 			m := &matches[j]
 			rule := &llmroute.Rule{Object: objectOf(gatewayapi.KindHTTPRoute, r), Name: spec.Name, Backends: backends, PassOther: models && t.poolsAlone(r, spec)}
-			matchers, err := httpMatchers(m)
+			matchers, err := httprule.Matchers(m)
 			if err != nil { // what it is meant for must not go where a broader rule leads
 				t.refuseHTTP(r, "%s.matches[%d].%s; requests that the rest of the entry matches are answered with 503", path, j, err)
 				rule.Backends = []*llmroute.Backend{{Unusable: object.ReasonInvalidField}}

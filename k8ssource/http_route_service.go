@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
+	"github.com/caddy-llm/gateway/k8ssource/httprule"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/httproute"
@@ -48,7 +49,7 @@ func asksModels(spec *gatewayapi.Rule) bool {
 // matches: a redirect, or Services. What cannot be used of it is answered with 500, as the
 // API asks for.
 func (t *translation) httpHandler(r *gatewayapi.HTTPRoute, path string, spec *gatewayapi.Rule, m *gatewayapi.Match) json.RawMessage {
-	out, err := httpFilters(spec.Filters, m)
+	out, err := httprule.Filters(spec.Filters, m)
 	if err != nil {
 		t.refuseHTTP(r, "%s.%s; requests for the rule are answered with 500", path, err)
 		out = new(httproute.Handler)
@@ -94,7 +95,7 @@ func (b *httpRef) service(m *gatewayapi.Match, out *httproute.Service) {
 		b.refuse(gatewayapi.ReasonRefNotPermitted, gatewayapi.ReasonRefNotPermitted, "no ReferenceGrant in its namespace permits this")
 		return
 	}
-	filters, err := httpFilters(b.ref.Filters, m)
+	filters, err := httprule.Filters(b.ref.Filters, m)
 	if err == nil && (filters.Redirect != nil || filters.Rewrite != nil) {
 		err = errors.New("filters: a backend may change headers alone; write the others at the rule")
 	}

@@ -1,4 +1,4 @@
-package k8ssource
+package httprule
 
 import (
 	"cmp"
@@ -15,10 +15,10 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/matcher"
 )
 
-// httpMatchers are the matchers for an entry of an HTTPRoute's matches, none if it matches
+// Matchers are the matchers for an entry of an HTTPRoute's matches, none if it matches
 // everything. The error says what of the entry cannot be used; they are without that,
 // so they match more.
-func httpMatchers(m *gatewayapi.Match) (caddy.ModuleMap, error) {
+func Matchers(m *gatewayapi.Match) (caddy.ModuleMap, error) {
 	out := make(caddy.ModuleMap)
 	var failed error
 	add := func(name string, config any) {
@@ -26,12 +26,12 @@ func httpMatchers(m *gatewayapi.Match) (caddy.ModuleMap, error) {
 		out[name], failed = raw, cmp.Or(failed, err)
 	}
 	rest := new(matcher.HTTPRouteMatcher)
-	path := httpPath(m.Path, rest)
-	query := httpQuery(m.QueryParams, rest)
+	path := setPath(m.Path, rest)
+	query := setQuery(m.QueryParams, rest)
 	if rest.PathExact != "" || rest.PathPrefix != "" || rest.PathRegex != "" || rest.Query != nil {
 		add("llm_http_route", rest)
 	}
-	values, headers := httpHeaders(m.Headers)
+	values, headers := headerValues(m.Headers)
 	if len(values) > 0 {
 		add("llm_header", values)
 	}
@@ -41,8 +41,8 @@ func httpMatchers(m *gatewayapi.Match) (caddy.ModuleMap, error) {
 	return out, cmp.Or(path, headers, query, failed)
 }
 
-// httpPath sets what a path must be.
-func httpPath(path *gatewayapi.Value, to *matcher.HTTPRouteMatcher) error {
+// setPath sets what a path must be.
+func setPath(path *gatewayapi.Value, to *matcher.HTTPRouteMatcher) error {
 	if path == nil {
 		return nil
 	}
@@ -65,10 +65,10 @@ func httpPath(path *gatewayapi.Value, to *matcher.HTTPRouteMatcher) error {
 	return nil
 }
 
-// httpHeaders are what headers must be, by their names in lower case. Of two entries
+// headerValues are what headers must be, by their names in lower case. Of two entries
 // with one name the first counts. The error is of the first one that cannot be used;
 // those that cannot are left out.
-func httpHeaders(list []gatewayapi.Value) (out map[string]*matcher.HeaderValue, unusable error) {
+func headerValues(list []gatewayapi.Value) (out map[string]*matcher.HeaderValue, unusable error) {
 	out = make(map[string]*matcher.HeaderValue)
 	seen := make(map[string]bool)
 	for i, v := range list {
@@ -77,7 +77,7 @@ func httpHeaders(list []gatewayapi.Value) (out map[string]*matcher.HeaderValue, 
 			continue
 		}
 		seen[name] = true
-		isRegex, err := httpValue(&v, name == "host")
+		isRegex, err := checkValue(&v, name == "host")
 		value := new(matcher.HeaderValue)
 		switch {
 		case !object.IsHeaderName(name):
@@ -99,16 +99,16 @@ func httpHeaders(list []gatewayapi.Value) (out map[string]*matcher.HeaderValue, 
 	return out, unusable
 }
 
-// httpQuery sets what query parameters must be, in the same way. Case counts in their
+// setQuery sets what query parameters must be, in the same way. Case counts in their
 // names.
-func httpQuery(list []gatewayapi.Value, to *matcher.HTTPRouteMatcher) (unusable error) {
+func setQuery(list []gatewayapi.Value, to *matcher.HTTPRouteMatcher) (unusable error) {
 	seen := make(map[string]bool)
 	for i, v := range list {
 		if seen[v.Name] {
 			continue
 		}
 		seen[v.Name] = true
-		isRegex, err := httpValue(&v, false)
+		isRegex, err := checkValue(&v, false)
 		value := &matcher.QueryValue{Name: v.Name}
 		switch {
 		case v.Name == "":
@@ -127,8 +127,8 @@ func httpQuery(list []gatewayapi.Value, to *matcher.HTTPRouteMatcher) (unusable 
 	return unusable
 }
 
-// httpValue reports whether a value is an expression, and what is wrong with it.
-func httpValue(v *gatewayapi.Value, ignoreCase bool) (isRegex bool, err error) {
+// checkValue reports whether a value is an expression, and what is wrong with it.
+func checkValue(v *gatewayapi.Value, ignoreCase bool) (isRegex bool, err error) {
 	switch v.Type {
 	case "", "Exact":
 		return false, nil

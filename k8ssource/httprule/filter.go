@@ -1,4 +1,4 @@
-package k8ssource
+package httprule
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/httproute"
 )
 
-// httpFilters are what the filters of a rule ask for. Of one type the first counts, as in
+// Filters are what the filters of a rule ask for. Of one type the first counts, as in
 // the API. The error says which of them cannot be used.
-func httpFilters(list []gatewayapi.Filter, m *gatewayapi.Match) (*httproute.Handler, error) {
+func Filters(list []gatewayapi.Filter, m *gatewayapi.Match) (*httproute.Handler, error) {
 	out := new(httproute.Handler)
 	seen := make(map[string]bool)
 	for i := range list {
@@ -101,7 +101,7 @@ func redirectOf(f *gatewayapi.RedirectFilter, m *gatewayapi.Match) (*httproute.R
 	switch {
 	case f.Scheme != "" && f.Scheme != "http" && f.Scheme != "https":
 		return nil, errors.New(".scheme: this is not supported; write http or https")
-	case f.Port != 0 && checkPort(int(f.Port)) != "":
+	case f.Port < 0 || f.Port > 65535:
 		return nil, errors.New(".port: this is no port; write 1 to 65535")
 	}
 	switch f.StatusCode {
