@@ -19,10 +19,11 @@ var allowed = map[string][]string{
 	"llmprovider/upstream":   {"internal/", "llmprovider", "llmprovider/headername"},
 	"llmprovider/dialect":    {"internal/jsonscan", "llmprovider"},
 	"llmprovider/dialect/":   {"internal/jsonscan", "llmprovider", "llmprovider/dialect", "llmprovider/tap"},
-	"llmprovider/kind":       {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect"},
+	"llmprovider/kind":       {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmprovider/media"},
 	"llmprovider/cloud":      {"internal/jsonscan", "llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/azure":      {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/cloud", "llmprovider/kind", "llmprovider/openai"},
 	"llmprovider/vertex":     {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/cloud", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/google", "llmprovider/kind", "llmprovider/translate"},
+	"llmprovider/media":      {"internal/jsonscan", "llmprovider", "llmprovider/upstream", "llmprovider/dialect"},
 	"llmprovider/translate":  {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/":           {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/cloud", "llmprovider/kind", "llmprovider/translate"}, // kinds
 	"llmroute":               {"internal/", "llmprovider", "llmprovider/tap", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmroute/accesslog", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/cooldown", "llmroute/crosssite", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/inbound", "llmroute/limit", "llmroute/limit/", "llmroute/listen", "llmroute/matcher", "llmroute/meter", "llmroute/modellist", "llmroute/pool", "llmroute/price", "llmroute/prompt", "llmroute/receive", "llmroute/selection", "llmroute/spec", "llmroute/status", "llmroute/virtualkey"},

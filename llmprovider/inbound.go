@@ -48,6 +48,7 @@ type Inbound struct {
 
 	body    *buffer
 	sent    *buffer // what the last attempt sends, if it is not body
+	held    int64   // of Budget, by Hold, in bytes
 	members members
 	isJSON  bool
 	changed bool // the body is not the client's
@@ -180,6 +181,7 @@ func (in *Inbound) Replace(write func(dst []byte) []byte) *Error {
 		}
 	}
 	in.body.release()
+	in.releaseHeld()
 	in.body, in.members, in.changed, in.Meaning = buf, members, true, nil
 	return nil
 }
@@ -188,11 +190,27 @@ func (in *Inbound) Replace(write func(dst []byte) []byte) *Error {
 // attempt sends. Attempts that still send it keep it until they are done.
 func (in *Inbound) Release() {
 	in.Meaning = nil
+	in.releaseHeld()
 	if in.body != nil {
 		in.body.release()
 		in.body = nil
 	}
 	in.releaseSent()
+}
+
+// Hold reserves memory of the budget for what Meaning has beside the body, in bytes, until
+// Meaning is let go of. The error is what the client is to be told where there is none.
+func (in *Inbound) Hold(bytes int64) *Error {
+	if !in.Budget.reserve(bytes) {
+		return errOverloaded()
+	}
+	in.held += bytes
+	return nil
+}
+
+func (in *Inbound) releaseHeld() {
+	in.Budget.release(in.held)
+	in.held = 0
 }
 
 func (in *Inbound) releaseSent() {

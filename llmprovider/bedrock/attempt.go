@@ -40,10 +40,11 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 	case in.Endpoint.Operation == llmprovider.Embeddings:
 		refused = p.embed(in, s, &out)
 	case ofAnthropic(out.Model) && in.Endpoint.Operation != llmprovider.CountTokens:
-		refused = p.message(in, s, &out)
+		refused = p.message(ctx, in, s, &out)
 	default:
 		refused = translate.Request(in, s, &translate.Target{
 			API: converse.API, Base: p.root, MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: vendorOf(out.Model),
+			Fetch: p.MediaFetcher(ctx),
 		}, &out)
 	}
 	if refused != nil {
@@ -83,7 +84,7 @@ var (
 )
 
 // message makes the request for a model of Anthropic's, by InvokeModel.
-func (p *Provider) message(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
+func (p *Provider) message(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
 	suffix, header := "/invoke", plainHeader
 	if out.Stream {
 		suffix, header = "/invoke-with-response-stream", streamHeader
@@ -96,6 +97,7 @@ func (p *Provider) message(in *llmprovider.Inbound, s llmprovider.Settings, out 
 	} else {
 		if refused := translate.Request(in, s, &translate.Target{
 			API: messages.API, URL: to, MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: messages.Vendor,
+			Fetch: p.MediaFetcher(ctx),
 		}, out); refused != nil {
 			return refused
 		}

@@ -72,6 +72,7 @@ func (p *Provider) Traits() kind.Traits {
 		},
 		APIs:          []string{apiChat, apiMessages, apiResponses},
 		Check:         p.check,
+		FetchesMedia:  true,
 		ManifestField: "bedrockConfig",
 		ManifestOptions: map[string]any{
 			"region": &p.Region, "roleArn": &p.RoleARN, "accessKeyID": &p.AccessKeyID, "secretAccessKeySecretRef": &p.SecretAccessKey,

@@ -60,6 +60,9 @@ type Profile struct {
 	SystemTurns bool `yaml:"system_turns"`
 	// NoPrefill reports whether the last turn must not be the assistant's.
 	NoPrefill bool `yaml:"no_prefill"`
+	// NoURLs reports whether images and documents are taken as data alone, and not by
+	// their URLs, in the Messages API.
+	NoURLs bool `yaml:"no_urls"`
 	// NoStrictTools reports whether strict in tools is rejected.
 	NoStrictTools bool `yaml:"no_strict_tools"`
 	// NoSchema reports whether structured output by a schema is unknown.

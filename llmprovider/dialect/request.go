@@ -40,6 +40,9 @@ type Request struct {
 
 	// Loss is what the reader could not place. A writer adds to a copy of it.
 	Loss Loss
+
+	// wanted is what a writer needs the content of, in its copy.
+	wanted []Wanted
 }
 
 // Embed is what a request for embeddings has beside its model.

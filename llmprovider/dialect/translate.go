@@ -17,6 +17,9 @@ type Translation struct {
 	Path, Query string
 	// Loss is what the provider is not told.
 	Loss Loss
+	// Wanted is what is to be fetched before there is a body; see Target.Fetches. Without
+	// repetitions, nil for nothing.
+	Wanted []Wanted
 }
 
 // Read reads a client's request in the API from. The body must be valid JSON, and
@@ -73,7 +76,10 @@ func Translate(r *Request, to *API, target Target) (*Translation, *llmprovider.E
 		err.API = r.API.Errors
 		return nil, err
 	}
-	t := &Translation{Body: body, Loss: copied.Loss}
+	t := &Translation{Body: body, Loss: copied.Loss, Wanted: copied.wanted}
+	if t.Wanted != nil {
+		t.Body = nil
+	}
 	t.Path, t.Query = to.Path(r, &target)
 	return t, nil
 }

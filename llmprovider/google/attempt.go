@@ -29,7 +29,7 @@ func (g *Gemini) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s llmp
 			api = embeddings.Gemini
 		}
 		if refused := translate.Request(in, s, &translate.Target{
-			API: api, Base: g.root, Profile: g.ProfileOf(out.Model), Vendor: gemini.Vendor,
+			API: api, Base: g.root, Profile: g.ProfileOf(out.Model), Vendor: gemini.Vendor, Fetch: g.MediaFetcher(ctx),
 		}, &out); refused != nil {
 			return nil, refused
 		}

@@ -44,6 +44,7 @@ func (Gemini) CaddyModule() caddy.ModuleInfo {
 func (g *Gemini) Traits() kind.Traits {
 	return kind.Traits{
 		Host: geminiHost, Endpoint: "API's version", DefaultPath: geminiPath, KeyHeader: "X-Goog-Api-Key", ManifestField: "geminiConfig",
+		FetchesMedia: true,
 	}
 }
 

@@ -48,6 +48,7 @@ type block struct {
 //		header              <name> <value>
 //		forward_headers     <names...>
 //		profile             <name>|none
+//		fetch_media         [<size>], with kinds that have it
 //		endpoints           <source> [<arguments...>] {
 //			...
 //		}
@@ -121,6 +122,9 @@ func (p *block) options() []Option {
 		list = append(list, Option{Name: "api", Parse: p.parseAPI})
 	}
 	list = append(list, Option{Name: "profile", Parse: options.Value(&p.Profile, "the name of a vendor's profile, or none", options.Text)})
+	if p.traits.FetchesMedia {
+		list = append(list, Option{Name: "fetch_media", Parse: p.parseFetchMedia})
+	}
 	list = append(list, p.traits.Options...)
 	list = append(list, p.poolOptions()...)
 	list = append(list,

@@ -62,6 +62,10 @@ type Traits struct {
 	// APIs are the names of further APIs that a provider of the kind may have.
 	APIs []string
 
+	// FetchesMedia reports whether the kind has the setting fetch_media: its API takes
+	// images and documents as data alone.
+	FetchesMedia bool
+
 	// Options are the kind's own options in a Caddyfile.
 	Options []Option
 
@@ -131,6 +135,11 @@ type Base struct {
 	// table of profiles, such as `deepseek`, or `none`. The table is the gateway's own, or
 	// the file that the app's `profiles` names. Default: by host.
 	Profile string `json:"profile,omitempty"`
+
+	// If set, images and documents that clients of other APIs give as URLs are fetched and
+	// sent as data, with the kinds `gemini`, `vertex` and `bedrock`, whose APIs take no
+	// URLs. Default: such requests are refused.
+	FetchMedia *FetchMedia `json:"fetch_media,omitempty"`
 
 	// Account is the credential of requests for which there is no key, such as that of a
 	// cloud's account. A kind sets it before Provision.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
+	"github.com/caddy-llm/gateway/llmprovider/media"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
 
@@ -19,6 +20,7 @@ type ready struct {
 	rules map[string]*Filled
 
 	habits *dialect.Habits
+	media  *media.Fetcher // nil unless configured
 }
 
 // Filled is a Config laid over its default, in the forms that requests need.
@@ -48,7 +50,10 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 	if err := b.checkAPIs(&t); err != nil {
 		return err
 	}
-	r := new(ready)
+	if err := checkFetchMedia(b.FetchMedia, &t); err != nil {
+		return fmt.Errorf("fetch_media: %w", err)
+	}
+	r := &ready{media: newFetcher(b.FetchMedia)}
 	var err error
 	if r.base, err = b.fill(ctx, &t, &Filled{MaxTokens: dialect.DefaultMaxOutput, Auth: b.Account, xAPIKey: b.Account}, &b.Config); err != nil {
 		return err

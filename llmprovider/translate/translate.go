@@ -7,6 +7,7 @@ package translate
 
 import (
 	"crypto/rand"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -46,6 +47,9 @@ type Target struct {
 	Vendor string
 	// Auth is the credential for the API. Default: the one that the request has already.
 	Auth llmprovider.Authorizer
+	// Fetch fetches what the client gives as URLs where the API takes none; nil where that is
+	// not allowed.
+	Fetch dialect.FetchMedia
 }
 
 // APIOf returns the API in which the client asks, nil where requests to the endpoint are
@@ -90,16 +94,23 @@ func Best(in *llmprovider.Inbound, s llmprovider.Settings, targets []*Target, ou
 	if t := targets[len(targets)-1]; from == nil || !in.IsJSON() || isEmbeddings(from) != isEmbeddings(t.API) {
 		return Unsupported(in.Endpoint, t.API.Name)
 	}
-	request, refused := read(in, from)
+	m, refused := read(in, from)
 	if refused != nil {
 		return refused
 	}
-	t, sent, refused := best(request, s, out, targets)
+	request := m.request
+	t, sent, refused := best(m, s, out, targets)
 	if refused != nil {
 		return refused
 	}
 	if s.Strict {
 		if refused = sent.Loss.Strict(from); refused != nil {
+			refused.API = from.Errors
+			return refused
+		}
+	}
+	if sent.Wanted != nil {
+		if sent, refused = m.fetch(in, s, t, out, sent.Wanted); refused != nil {
 			refused.API = from.Errors
 			return refused
 		}
@@ -130,11 +141,9 @@ func Best(in *llmprovider.Inbound, s llmprovider.Settings, targets []*Target, ou
 
 // best translates a request for the target that keeps most of it. Where all refuse it,
 // the error is that of the last one.
-func best(request *dialect.Request, s llmprovider.Settings, out *llmprovider.Outgoing, targets []*Target) (t *Target, sent *dialect.Translation, refused *llmprovider.Error) {
+func best(m *meaning, s llmprovider.Settings, out *llmprovider.Outgoing, targets []*Target) (t *Target, sent *dialect.Translation, refused *llmprovider.Error) {
 	for _, other := range targets {
-		translation, err := dialect.Translate(request, other.API, dialect.Target{
-			Model: out.Model, Stream: out.Stream, NoStreamOptions: s.WithoutStreamOptions, MaxOutput: other.MaxOutput, Profile: other.Profile, Vendor: other.vendor(),
-		})
+		translation, err := m.write(s, other, out)
 		if err != nil {
 			refused = err
 			continue
@@ -152,6 +161,34 @@ func best(request *dialect.Request, s llmprovider.Settings, out *llmprovider.Out
 	return t, sent, refused
 }
 
+// meaning is what a client's request says, and what was fetched for it, for all attempts.
+type meaning struct {
+	request *dialect.Request
+	fetched map[dialect.Wanted]*dialect.Fetched
+}
+
+// write translates the request for a target.
+func (m *meaning) write(s llmprovider.Settings, t *Target, out *llmprovider.Outgoing) (*dialect.Translation, *llmprovider.Error) {
+	return dialect.Translate(m.request, t.API, dialect.Target{
+		Model: out.Model, Stream: out.Stream, NoStreamOptions: s.WithoutStreamOptions, MaxOutput: t.MaxOutput, Profile: t.Profile, Vendor: t.vendor(),
+		Fetches: t.Fetch != nil, Fetched: m.fetched,
+	})
+}
+
+// fetch fetches what a target's API does not take as URLs, and translates the request with
+// it.
+func (m *meaning) fetch(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *llmprovider.Outgoing, wanted []dialect.Wanted) (*dialect.Translation, *llmprovider.Error) {
+	got, refused := t.Fetch(wanted, in.Hold)
+	if refused != nil {
+		return nil, refused
+	}
+	if m.fetched == nil {
+		m.fetched = make(map[dialect.Wanted]*dialect.Fetched, len(got))
+	}
+	maps.Copy(m.fetched, got)
+	return m.write(s, t, out)
+}
+
 // vendor returns the origin tag of the provider's reasoning.
 func (t *Target) vendor() string {
 	if t.Vendor == "" && t.Profile != nil {
@@ -161,17 +198,19 @@ func (t *Target) vendor() string {
 }
 
 // read returns the client's request as it was read, once for all attempts.
-func read(in *llmprovider.Inbound, from *dialect.API) (*dialect.Request, *llmprovider.Error) {
-	if request, ok := in.Meaning.(*dialect.Request); ok && request.API == from {
-		return request, nil
+func read(in *llmprovider.Inbound, from *dialect.API) (*meaning, *llmprovider.Error) {
+	if m, ok := in.Meaning.(*meaning); ok && m.request.API == from {
+		return m, nil
 	}
 	request, refused := dialect.Read(from, in.Body(), dialect.Call{
 		Model: in.Endpoint.Model, Stream: in.Endpoint.Suffix == llmprovider.StreamSuffix, Count: in.Endpoint.Operation == llmprovider.CountTokens,
 	})
-	if refused == nil {
-		in.Meaning = request
+	if refused != nil {
+		return nil, refused
 	}
-	return request, refused
+	m := &meaning{request: request}
+	in.Meaning = m
+	return m, nil
 }
 
 // Unsupported is the error for an endpoint that a provider does not have and that

@@ -66,9 +66,9 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 	case in.Endpoint.Operation == llmprovider.Embeddings:
 		refused = p.embed(in, s, by, &out)
 	case by == byGoogle:
-		refused = p.generate(in, s, &out)
+		refused = p.generate(ctx, in, s, &out)
 	case by == byAnthropic:
-		refused = p.message(in, s, &out)
+		refused = p.message(ctx, in, s, &out)
 	default:
 		refused = p.chat(in, s, &out)
 	}
@@ -79,13 +79,15 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 }
 
 // generate makes the request for a model of Google's.
-func (p *Provider) generate(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
+func (p *Provider) generate(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
 	base := p.google
 	if !strings.HasPrefix(out.Model, "endpoints/") {
 		base = llmprovider.Below(base, "/publishers/google", "")
 	}
 	if in.Endpoint.API != llmprovider.GeminiAPI {
-		return translate.Request(in, s, &translate.Target{API: gemini.API, Base: base, Profile: p.ProfileOf(out.Model), Vendor: gemini.Vendor}, out)
+		return translate.Request(in, s, &translate.Target{
+			API: gemini.API, Base: base, Profile: p.ProfileOf(out.Model), Vendor: gemini.Vendor, Fetch: p.MediaFetcher(ctx),
+		}, out)
 	}
 	google.Pass(in, out, base)
 	return nil
@@ -122,7 +124,7 @@ const version = `"` + cloud.VersionMember + `":"vertex-2023-10-16"`
 var withoutVersion, withoutBetas = http.Header{"Anthropic-Version": nil}, http.Header{"Anthropic-Version": nil, "Anthropic-Beta": nil}
 
 // message makes the request for a model of Anthropic's.
-func (p *Provider) message(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
+func (p *Provider) message(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
 	if p.Project == "" {
 		return translate.Unsupported(in.Endpoint, gemini.API.Name) // with a key alone
 	}
@@ -143,6 +145,7 @@ func (p *Provider) message(in *llmprovider.Inbound, s llmprovider.Settings, out 
 	if in.Endpoint.API != llmprovider.MessagesAPI {
 		if refused := translate.Request(in, s, &translate.Target{
 			API: messages.API, URL: to, MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: messages.Vendor,
+			Fetch: p.MediaFetcher(ctx),
 		}, out); refused != nil {
 			return refused
 		}

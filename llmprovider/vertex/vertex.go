@@ -85,6 +85,7 @@ func (p *Provider) Traits() kind.Traits {
 			{Name: "quota_project", Parse: options.Value(&p.QuotaProject, "the ID of a project", options.Text)},
 		},
 		Check:         p.check,
+		FetchesMedia:  true,
 		ManifestField: "vertexConfig",
 		ManifestOptions: map[string]any{
 			"project": &p.Project, "location": &p.Location, "quotaProject": &p.QuotaProject, "credentialsSecretRef": &p.Credentials,

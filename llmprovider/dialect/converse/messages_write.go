@@ -212,8 +212,11 @@ var (
 
 // media writes a medium, whose content must be in the request.
 func (w *requestWriter) media(p *dialect.Part) *llmprovider.Error {
-	m := p.Media
+	m, wanted := w.Content(p)
 	w.Drop(dialect.CImageDetail, m.Detail)
+	if wanted {
+		return nil
+	}
 	kind, formats, concept := "image", imageFormats, dialect.CImage
 	switch p.Kind {
 	case dialect.Audio:

@@ -207,6 +207,13 @@ func (w *requestWriter) media(p *dialect.Part) *llmprovider.Error {
 	if m.Title != nil || m.Context != nil {
 		w.R.Loss.Drop(dialect.CDocumentName)
 	}
+	if !isGoogleFile(m.URL) {
+		content, wanted := w.Content(p)
+		if wanted {
+			return nil
+		}
+		m = content
+	}
 	uri := m.FileID
 	if uri == nil && isGoogleFile(m.URL) {
 		uri = m.URL

@@ -167,9 +167,9 @@ func (w *requestWriter) block(p *dialect.Part) (bool, *llmprovider.Error) {
 	case dialect.ToolResult:
 		return true, w.result(p.Result)
 	case dialect.Image:
-		return true, w.image(p.Media)
+		return true, w.image(p)
 	case dialect.Document:
-		return true, w.document(p.Media)
+		return true, w.document(p)
 	case dialect.Audio:
 		return false, w.R.Refuse(dialect.CAudio, "it takes no sound")
 	default:
@@ -257,8 +257,24 @@ func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
 
 var imageTypes = map[string]bool{"image/jpeg": true, "image/png": true, "image/gif": true, "image/webp": true}
 
-func (w *requestWriter) image(m *dialect.Media) *llmprovider.Error {
+// medium returns the medium of a part: where the vendor takes no URLs, with what its URL
+// stands for. wanted is as with dialect.RequestWriter's Content.
+func (w *requestWriter) medium(p *dialect.Part) (m *dialect.Media, wanted bool, err *llmprovider.Error) {
+	if !w.Target.Profile.NoURLs {
+		return p.Media, false, nil
+	}
+	if m, wanted = w.Content(p); m.URL != nil && !wanted {
+		err = w.R.Refuse(dialect.CImageURL, "it does not fetch URLs; send the content in base64")
+	}
+	return m, wanted, err
+}
+
+func (w *requestWriter) image(p *dialect.Part) *llmprovider.Error {
+	m, wanted, err := w.medium(p)
 	w.Drop(dialect.CImageDetail, m.Detail)
+	if wanted || err != nil {
+		return err
+	}
 	w.Out = append(w.Out, `{"type":"image","source":`...)
 	switch {
 	case m.Data != nil:
@@ -290,7 +306,11 @@ func (w *requestWriter) url(url dialect.JSON) {
 	w.Out = append(w.Out, '}')
 }
 
-func (w *requestWriter) document(m *dialect.Media) *llmprovider.Error {
+func (w *requestWriter) document(p *dialect.Part) *llmprovider.Error {
+	m, wanted, err := w.medium(p)
+	if wanted || err != nil {
+		return err
+	}
 	w.Out = append(w.Out, `{"type":"document","source":`...)
 	switch {
 	case m.Text != nil:
