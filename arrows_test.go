@@ -74,7 +74,7 @@ var allowed = map[string][]string{
 	"k8ssource/httprule":      {"k8ssource/gatewayapi", "k8ssource/object", "llmroute/httproute", "llmroute/matcher"},
 	"k8ssource/limits":        {"k8ssource/api/", "k8ssource/header", "k8ssource/object", "k8ssource/workload", "llmprovider/kind", "llmroute", "llmroute/limit", "llmroute/limit/period", "llmroute/listen", "llmroute/matcher"},
 	"k8ssource/provider":      {"internal/options", "k8ssource/api/", "k8ssource/header", "k8ssource/object", "llmprovider", "llmprovider/headername", "llmprovider/kind", "llmprovider/upstream"},
-	"k8ssource/workload":      {"llmroute"},
+	"k8ssource/workload":      {"llmroute/spec"},
 
 	"llmroute/limit/estimate": {"internal/jsonscan"},
 	"llmroute/limit/grant":    {"llmroute/limit/tuple"},

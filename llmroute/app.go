@@ -1,6 +1,6 @@
 // Package llmroute routes requests to LLM providers: the llm app with its live
-// snapshot, the llm_route handler, selection policies, the attempt loop,
-// streaming, and what is counted and logged of them.
+// snapshot, the llm_route handler, the attempt loop and streaming. It tells meter
+// what became of a request, and status what there is to show.
 package llmroute
 
 import (
@@ -243,7 +243,7 @@ func (a *App) Start() error {
 	}
 	serving.Store(a, nil)
 	if a.hasPage {
-		go a.keepHistory()
+		go a.recordHistory()
 	}
 	go a.drainOnExit()
 	if slices.ContainsFunc(a.ownListeners(), (*listen.Listener).IsSidecar) {

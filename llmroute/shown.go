@@ -74,8 +74,8 @@ func (a *App) startStatus() (*listen.Running, error) {
 	return listen.Start(a.ctx, a, "llm_status", &caddyhttp.Server{Listen: []string{a.StatusListen}, Protocols: []string{"h1"}}, settings)
 }
 
-// keepHistory records while the app is in use.
-func (a *App) keepHistory() {
+// recordHistory records while the app is in use.
+func (a *App) recordHistory() {
 	tick := time.NewTicker(time.Second) // often, so that counts fall into the right part
 	defer tick.Stop()
 	for now := time.Now(); ; {

@@ -1,18 +1,18 @@
 // Package workload is the workload that objects are translated for, as far as it is known, and which
 // namespaces' objects may be for it. Every room that looks at objects of several namespaces uses it.
 //
-// It may import llmroute, for the identity alone.
+// It may import llmroute/spec, for the identity alone.
 package workload
 
 import (
 	"slices"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // Workload is what a translation is for.
 type Workload struct {
-	Identity llmroute.Identity
+	Identity spec.Identity
 	// Known is false if the identity says nothing: then every object applies.
 	Known bool
 

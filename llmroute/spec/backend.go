@@ -1,5 +1,6 @@
-// Package spec is what the configuration and the sources say of routes, as everything that reads
-// or shows it needs it: backends of rules, and what is wrong with objects.
+// Package spec is what the configuration and the sources say, as everything that reads or shows
+// it needs it: backends of rules, what is wrong with objects, and the workload that the gateway
+// acts for.
 //
 // It imports nothing of the gateway. Begin with Backend.
 package spec

@@ -206,11 +206,16 @@ func routeRows(g *Gateway, filter string) List[RouteRow] {
 	for i := range g.Routes {
 		from := &g.Routes[i]
 		r := RouteRow{Table: from.Table, Hosts: from.Hosts, Origin: from.Origin, Unusable: from.Unusable}
-		if !matchesFilter(filter, r.Table, r.Origin, r.Unusable) && !matchesFilter(filter, r.Hosts...) && !slices.ContainsFunc(from.Rules(), func(rule Rule) bool { return rule.matchesFilter(filter) }) {
+		shown := len(matching) < maxViewRows // the rest is only counted
+		matches := matchesFilter(filter, r.Table, r.Origin, r.Unusable) || matchesFilter(filter, r.Hosts...)
+		var rules []Rule
+		if !matches || shown {
+			rules = from.Rules()
+		}
+		if !matches && !slices.ContainsFunc(rules, func(rule Rule) bool { return rule.matchesFilter(filter) }) {
 			continue
 		}
-		if len(matching) < maxViewRows { // the rest is only counted
-			rules := from.Rules()
+		if shown {
 			r.More = max(0, len(r.Hosts)-maxViewParts) + max(0, len(rules)-maxViewParts)
 			r.Hosts = r.Hosts[:min(len(r.Hosts), maxViewParts)]
 			r.Rules = ruleRows(rules)

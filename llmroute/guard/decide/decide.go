@@ -2,8 +2,8 @@
 // moderation endpoints of providers, and models that judge. What is done with a verdict is
 // up to guard.
 //
-// It imports llmprovider/upstream, which knows the addresses that webhooks of objects must
-// not name. Begin with Service, then Webhook, Moderation and Judge.
+// It imports internal/jsonscan, and llmprovider/upstream, which knows the addresses that
+// webhooks of objects must not name. Begin with Service, then Webhook, Moderation and Judge.
 package decide
 
 import (
