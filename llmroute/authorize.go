@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
@@ -45,7 +44,7 @@ func (x *exchange) authorize() *authz.Decision {
 // request may get to a server other than a provider, which may read these as one: policies
 // compare paths with all their slashes.
 func (x *exchange) mayMergeSlashes() bool {
-	if !strings.Contains(x.r.URL.Path, "//") {
+	if !authz.HasSlashesInRow(x.r.URL.Path) {
 		return false
 	}
 	rules, _, _ := x.lookup()

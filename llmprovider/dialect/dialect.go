@@ -122,10 +122,11 @@ type Target struct {
 	// Vendor is the provider's origin tag for reasoning; see Carrier. Default: that of
 	// the profile.
 	Vendor string
-	// Fetches reports whether the content of media that the client gives as URLs may be
-	// fetched where the API takes no URLs. Fetched has what was.
-	Fetches bool
-	Fetched map[Wanted]*Fetched
+	// MaxFetched is how much of media that the client gives as URLs may stand in the body
+	// where the API takes no URLs, as it was fetched, in bytes; 0 where nothing may be
+	// fetched. Fetched has what was.
+	MaxFetched int64
+	Fetched    map[Wanted]*Fetched
 }
 
 // ResponseOptions are what the reader and the writer of a response need to know.

@@ -41,8 +41,12 @@ type Request struct {
 	// Loss is what the reader could not place. A writer adds to a copy of it.
 	Loss Loss
 
-	// wanted is what a writer needs the content of, in its copy.
+	// wanted is what a writer needs the content of, in its copy, uses how often the
+	// client gives a medium as a URL that must not be sent, and placed how many bytes of
+	// fetched content it wrote.
 	wanted []Wanted
+	uses   int
+	placed int64
 }
 
 // Embed is what a request for embeddings has beside its model.

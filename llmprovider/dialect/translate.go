@@ -17,7 +17,7 @@ type Translation struct {
 	Path, Query string
 	// Loss is what the provider is not told.
 	Loss Loss
-	// Wanted is what is to be fetched before there is a body; see Target.Fetches. Without
+	// Wanted is what is to be fetched before there is a body; see Target.MaxFetched. Without
 	// repetitions, nil for nothing.
 	Wanted []Wanted
 }
@@ -71,7 +71,11 @@ func Translate(r *Request, to *API, target Target) (*Translation, *llmprovider.E
 		target.Vendor = target.Profile.Vendor
 	}
 	copied := *r // whose loss the writer adds to
+	copied.wanted, copied.uses, copied.placed = nil, 0, 0
 	body, err := write(&copied, to, target)
+	if err == nil {
+		err = copied.checkFetched(&target)
+	}
 	if err != nil {
 		err.API = r.API.Errors
 		return nil, err

@@ -1,7 +1,9 @@
 package dialect
 
 import (
+	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -26,12 +28,24 @@ type Fetched struct {
 	Data []byte
 	// Text is the content of a document that is text, a JSON string.
 	Text JSON
+	// Size is how long the content is, in bytes.
+	Size int64
 }
 
-// FetchMedia fetches what is wanted, all of it or nothing. hold reserves memory for what
-// comes, in bytes, and returns the error for a lack of it. The error is what the client is
-// to be told.
-type FetchMedia func(wanted []Wanted, hold func(bytes int64) *llmprovider.Error) (map[Wanted]*Fetched, *llmprovider.Error)
+// FetchMedia is what fetches media for a request.
+type FetchMedia struct {
+	// MaxSize is how much may stand in the request to a provider, in bytes as fetched. What
+	// the client names several times counts as often.
+	MaxSize int64
+	// Fetch fetches what is wanted, all of it or nothing. hold reserves memory for what
+	// comes, in bytes, and returns the error for a lack of it. The error is what the client
+	// is to be told.
+	Fetch func(wanted []Wanted, hold func(bytes int64) *llmprovider.Error) (map[Wanted]*Fetched, *llmprovider.Error)
+}
+
+// MaxUses is how many URLs of media are fetched for a request, the same one several times
+// included.
+const MaxUses = 20
 
 // Content returns the medium of a part with its content, where the client gives an image or
 // a document as a URL, the API takes none and the content may be fetched. wanted reports
@@ -39,15 +53,17 @@ type FetchMedia func(wanted []Wanted, hold func(bytes int64) *llmprovider.Error)
 // the part does not count.
 func (w *RequestWriter) Content(p *Part) (m *Media, wanted bool) {
 	m = p.Media
-	if m.URL == nil || !w.Target.Fetches || p.Kind != Image && p.Kind != Document {
+	if m.URL == nil || w.Target.MaxFetched == 0 || p.Kind != Image && p.Kind != Document {
 		return m, false
 	}
-	concept := CImageURL
-	if p.Kind == Document {
-		concept = CDocument
+	if w.R.uses++; w.R.uses > MaxUses || w.R.placed > w.Target.MaxFetched {
+		return m, true // Translate returns the error
 	}
-	want := Wanted{URL: jsonscan.Text(m.URL), Kind: p.Kind, Field: w.R.API.field(concept)}
+	want := Wanted{URL: jsonscan.Text(m.URL), Kind: p.Kind, Field: w.R.API.field(urlConcept(p.Kind))}
 	if got := w.Target.Fetched[want]; got != nil {
+		if w.R.placed += got.Size; w.R.placed > w.Target.MaxFetched {
+			return m, true
+		}
 		whole := *m
 		whole.URL, whole.Type, whole.Data, whole.Text = nil, got.Type, got.Data, got.Text
 		return &whole, false
@@ -56,4 +72,28 @@ func (w *RequestWriter) Content(p *Part) (m *Media, wanted bool) {
 		w.R.wanted = append(w.R.wanted, want)
 	}
 	return m, true
+}
+
+func urlConcept(kind Kind) Concept {
+	if kind == Document {
+		return CDocument
+	}
+	return CImageURL
+}
+
+// checkFetched returns the error for more media than may be fetched, if there are.
+func (r *Request) checkFetched(target *Target) *llmprovider.Error {
+	why := ""
+	switch {
+	case r.uses > MaxUses:
+		why = "more than " + strconv.Itoa(MaxUses) + " URLs of images and documents; send some of them in base64"
+	case r.placed > target.MaxFetched:
+		why = "more than " + strconv.FormatInt(target.MaxFetched, 10) + " bytes of images and documents by URL, one that is named twice counting twice; use smaller ones"
+	default:
+		return nil
+	}
+	return &llmprovider.Error{
+		Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "media_not_accepted", Param: r.API.field(CImageURL),
+		Message: "the provider of this model takes no URLs, and the request has " + why,
+	}
 }

@@ -37,14 +37,14 @@ func checkFetchMedia(f *FetchMedia, t *Traits) error {
 
 // MediaFetcher returns what fetches media for an attempt with that context; nil if that is
 // not configured.
-func (b *Base) MediaFetcher(ctx context.Context) dialect.FetchMedia {
+func (b *Base) MediaFetcher(ctx context.Context) *dialect.FetchMedia {
 	f := b.ready.media
 	if f == nil {
 		return nil
 	}
-	return func(wanted []dialect.Wanted, hold func(int64) *llmprovider.Error) (map[dialect.Wanted]*dialect.Fetched, *llmprovider.Error) {
+	return &dialect.FetchMedia{MaxSize: f.MaxSize(), Fetch: func(wanted []dialect.Wanted, hold func(int64) *llmprovider.Error) (map[dialect.Wanted]*dialect.Fetched, *llmprovider.Error) {
 		return f.Fetch(ctx, wanted, hold)
-	}
+	}}
 }
 
 func newFetcher(f *FetchMedia) *media.Fetcher {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
@@ -18,6 +19,7 @@ var (
 	errTooLarge = errors.New("too large")
 	errType     = errors.New("type not accepted")
 	errEmpty    = errors.New("its server returned nothing")
+	errBusy     = errors.New("no turn")
 )
 
 // statusError is the status of a response that is not the content.
@@ -25,6 +27,9 @@ type statusError int
 
 // Error implements error.
 func (e statusError) Error() string { return fmt.Sprintf("its server returned the status %d", int(e)) }
+
+// retryAfter is when a client may try again whose URLs had no turn.
+const retryAfter = time.Second
 
 // explain makes of an error what the client is to be told. ctx is that of the request.
 func (f *Fetcher) explain(ctx context.Context, err error, wanted *dialect.Wanted) *llmprovider.Error {
@@ -37,6 +42,11 @@ func (f *Fetcher) explain(ctx context.Context, err error, wanted *dialect.Wanted
 		return &llmprovider.Error{
 			Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "shutting_down",
 			Message: "the gateway is shutting down; send the request again", Cause: context.Cause(ctx),
+		}
+	case errors.Is(err, errBusy):
+		return &llmprovider.Error{
+			Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "overloaded", RetryAfter: retryAfter,
+			Message: "the gateway is fetching as many images and documents for this provider as it may; try again in a moment, or send the content in base64",
 		}
 	case errors.Is(err, errTooLarge):
 		return notAccepted(wanted, fmt.Sprintf("the content is over the limit of %d bytes for all URLs of a request; use a smaller one", f.maxSize))
@@ -74,8 +84,4 @@ func notAccepted(wanted *dialect.Wanted, why string) *llmprovider.Error {
 		Status: http.StatusBadRequest, Type: llmprovider.TypeInvalidRequest, Code: "media_not_accepted", Param: wanted.Field,
 		Message: wanted.Field + " cannot be sent to the provider of this model: " + why,
 	}
-}
-
-func tooMany(wanted *dialect.Wanted) *llmprovider.Error {
-	return notAccepted(wanted, fmt.Sprintf("the request has more than %d URLs of images and documents; send some of them in base64", maxCount))
 }

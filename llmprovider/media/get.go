@@ -24,7 +24,7 @@ func (f *Fetcher) one(ctx context.Context, wanted *dialect.Wanted, left *allowan
 	case f.slots <- struct{}{}:
 		defer func() { <-f.slots }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, errBusy
 	}
 	u, err := url.Parse(wanted.URL)
 	if err != nil || checkURL(u) != nil {
@@ -75,6 +75,7 @@ func read(res *http.Response, kind dialect.Kind, left *allowance) (*dialect.Fetc
 				return nil, errType
 			}
 		}
+		out.Size += int64(n)
 		if isText(out.Type) {
 			text = append(text, piece[:n]...)
 		} else {
@@ -84,10 +85,13 @@ func read(res *http.Response, kind dialect.Kind, left *allowance) (*dialect.Fetc
 			break
 		}
 	}
-	if isText(out.Type) {
-		return asText(out, text)
+	if !isText(out.Type) {
+		return out, nil
 	}
-	return out, nil
+	if err := left.holdMore(2 * int64(len(text))); err != nil { // both forms are there for a while
+		return nil, err
+	}
+	return asText(out, text)
 }
 
 // fill is io.ReadFull for a body that may break off: io.EOF stands for its end alone.

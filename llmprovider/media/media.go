@@ -20,8 +20,6 @@ import (
 const (
 	// DefaultMaxSize is how much is fetched for one request unless configured, in bytes.
 	DefaultMaxSize = 20 << 20
-	// maxCount is how many URLs are fetched for one request.
-	maxCount = 20
 	// maxTime bounds the fetching for one request, redirects and waiting included.
 	maxTime = 10 * time.Second
 	// atOnce is how many URLs of one request are fetched at a time, and allAtOnce how many
@@ -59,11 +57,12 @@ func newFetcher(maxSize int64, dial upstream.DialFunc) *Fetcher {
 	}
 }
 
-// Fetch is a dialect.FetchMedia with a context that ends it.
+// MaxSize is how much is fetched for one request, in bytes.
+func (f *Fetcher) MaxSize() int64 { return f.maxSize }
+
+// Fetch is that of a dialect.FetchMedia, with a context that ends it. It is for as many URLs as
+// dialect.MaxUses.
 func (f *Fetcher) Fetch(ctx context.Context, wanted []dialect.Wanted, hold func(int64) *llmprovider.Error) (map[dialect.Wanted]*dialect.Fetched, *llmprovider.Error) {
-	if len(wanted) > maxCount {
-		return nil, tooMany(&wanted[0])
-	}
 	client := ctx
 	ctx, cancel := context.WithTimeout(ctx, f.maxTime)
 	defer cancel()
@@ -117,7 +116,18 @@ func (a *allowance) take(n int64) error {
 	if a.left -= n; a.left < 0 {
 		return errTooLarge
 	}
-	if refused := a.hold(encoded(n)); refused != nil {
+	return a.reserve(encoded(n))
+}
+
+// holdMore reserves memory beside that of what was taken, in bytes.
+func (a *allowance) holdMore(n int64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.reserve(n)
+}
+
+func (a *allowance) reserve(n int64) error {
+	if refused := a.hold(n); refused != nil {
 		return refused
 	}
 	return nil

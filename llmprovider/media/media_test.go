@@ -94,6 +94,7 @@ func TestTypes(t *testing.T) {
 		{"", text, document, "text/plain"},
 		{"text/plain", []byte("caf\xe9 of another charset"), document, ""},
 		{"text/plain", []byte("\x00\x01\x02 binary"), document, ""},
+		{"text/plain", append(bytes.Repeat([]byte("a"), 600), bytes.Repeat([]byte{1}, 600)...), document, ""}, // binary further on
 		{"application/zip", []byte("PK\x03\x04 zipped"), document, ""},
 		{"application/javascript", text, document, ""},
 	} {
@@ -275,13 +276,11 @@ func TestBounds(t *testing.T) {
 	if _, refused := f.Fetch(t.Context(), append(both, image(public+"3")), noBound); refused == nil || refused.Code != "media_not_accepted" {
 		t.Errorf("got %v", refused)
 	}
-	many := make([]dialect.Wanted, maxCount+1)
-	for i := range many {
-		many[i] = image(fmt.Sprint(public, i))
+	f.slots, f.maxTime = make(chan struct{}), time.Millisecond // no turn ever
+	if _, refused := f.Fetch(t.Context(), both, noBound); refused == nil || refused.Code != "overloaded" || refused.RetryAfter == 0 {
+		t.Errorf("without a turn: got %v", refused)
 	}
-	if _, refused := f.Fetch(t.Context(), many, noBound); refused == nil || !strings.Contains(refused.Message, "more than 20 URLs") {
-		t.Errorf("got %v", refused)
-	}
+	f.slots, f.maxTime = make(chan struct{}, 2), maxTime
 	none := &llmprovider.Error{Status: http.StatusServiceUnavailable, Code: "overloaded"}
 	if _, refused := f.Fetch(t.Context(), both, func(int64) *llmprovider.Error { return none }); refused != none {
 		t.Errorf("without memory: got %v", refused)
@@ -311,7 +310,7 @@ func TestManyAtOnce(t *testing.T) {
 		for n := range test.requests {
 			wg.Go(func() {
 				var wanted []dialect.Wanted
-				for i := range maxCount / 2 {
+				for i := range dialect.MaxUses / 2 {
 					wanted = append(wanted, image(fmt.Sprintf("http://%s/%d/%d", publicName, n, i)))
 				}
 				if got, refused := f.Fetch(t.Context(), wanted, noBound); refused != nil || len(got) != len(wanted) {

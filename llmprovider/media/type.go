@@ -48,12 +48,16 @@ func mediaType(header string, beginning []byte, kind dialect.Kind) string {
 	return ""
 }
 
+// isControl reports whether a character is one that text does not have. In JSON it would be
+// six.
+func isControl(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\n\f\r", r) }
+
 func isText(media string) bool { return strings.HasPrefix(media, "text/") }
 
 // asText is a content that is text, which is sent as such.
 func asText(out *dialect.Fetched, text []byte) (*dialect.Fetched, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	if !utf8.Valid(text) {
+	if !utf8.Valid(text) || bytes.ContainsFunc(text, isControl) {
 		return nil, errType
 	}
 	out.Text = append(make(dialect.JSON, 0, len(text)+len(text)/16+2), '"')

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,6 +28,55 @@ func inboundOf(t *testing.T, path, body string) *llmprovider.Inbound {
 		t.Fatal(refused)
 	}
 	return in
+}
+
+type fetch = func([]dialect.Wanted, func(int64) *llmprovider.Error) (map[dialect.Wanted]*dialect.Fetched, *llmprovider.Error)
+
+func fetches(f fetch) *dialect.FetchMedia { return &dialect.FetchMedia{MaxSize: 100, Fetch: f} }
+
+// TestMuchMedia holds that what a client names over and over, or too much of, is refused
+// before it is fetched, or before it is written.
+func TestMuchMedia(t *testing.T) {
+	part := func(url string) string { return `{"type":"image_url","image_url":{"url":"` + url + `"}}` }
+	several := func(n int, url func(i int) string) string {
+		var parts []string
+		for i := range n {
+			parts = append(parts, part(url(i)))
+		}
+		return `{"model":"m","messages":[{"role":"user","content":[` + strings.Join(parts, ",") + `]}]}`
+	}
+	same := func(int) string { return "https://a.test/i.png" }
+	other := func(i int) string { return "https://a.test/" + strconv.Itoa(i) }
+	for _, test := range []struct {
+		body    string
+		size    int64
+		fetched int
+		want    string
+	}{
+		{several(dialect.MaxUses, same), 5, 1, ""},
+		{several(dialect.MaxUses, other), 5, dialect.MaxUses, ""},
+		{several(dialect.MaxUses, same), 6, 1, "more than 100 bytes"},
+		{several(dialect.MaxUses+1, same), 1, 0, "more than 20 URLs"},
+		{several(5_000, other), 1, 0, "more than 20 URLs"},
+	} {
+		for _, to := range []*dialect.API{gemini.API, converse.API, messages.API} {
+			fetched := 0
+			in := inboundOf(t, "/v1/chat/completions", test.body)
+			target := &translate.Target{API: to, URL: new(url.URL), Profile: &dialect.Profile{NoURLs: true}, Fetch: fetches(func(wanted []dialect.Wanted, _ func(int64) *llmprovider.Error) (map[dialect.Wanted]*dialect.Fetched, *llmprovider.Error) {
+				out := make(map[dialect.Wanted]*dialect.Fetched)
+				for _, w := range wanted {
+					fetched++
+					out[w] = &dialect.Fetched{Type: "image/png", Data: []byte("AAAA"), Size: test.size}
+				}
+				return out, nil
+			})}
+			out := llmprovider.Outgoing{Model: "m"}
+			refused := translate.Request(in, llmprovider.Settings{}, target, &out)
+			if fetched != test.fetched || (refused == nil) != (test.want == "") || refused != nil && (refused.Code != "media_not_accepted" || !strings.Contains(refused.Message, test.want)) {
+				t.Errorf("%s, %d bytes of body: %d fetched, %v, want %q", to.Name, len(test.body), fetched, refused, test.want)
+			}
+		}
+	}
 }
 
 // TestFetchedMedia holds where media that clients give as URLs stand in the requests to APIs
@@ -56,7 +106,7 @@ func TestFetchedMedia(t *testing.T) {
 		{"/v1/responses", response, messages.API, []string{`{"type":"document","source":{"type":"text","media_type":"text/plain","data":"a \"b\""}`}, 1},
 	} {
 		var asked []dialect.Wanted
-		target := &translate.Target{API: test.to, URL: new(url.URL), Profile: noURLs, Fetch: func(wanted []dialect.Wanted, hold func(int64) *llmprovider.Error) (map[dialect.Wanted]*dialect.Fetched, *llmprovider.Error) {
+		target := &translate.Target{API: test.to, URL: new(url.URL), Profile: noURLs, Fetch: fetches(func(wanted []dialect.Wanted, hold func(int64) *llmprovider.Error) (map[dialect.Wanted]*dialect.Fetched, *llmprovider.Error) {
 			asked = append(asked, wanted...)
 			out := make(map[dialect.Wanted]*dialect.Fetched)
 			for _, w := range wanted {
@@ -68,7 +118,7 @@ func TestFetchedMedia(t *testing.T) {
 				}
 			}
 			return out, hold(10)
-		}}
+		})}
 		name := test.path + " for " + test.to.Name
 		in := inboundOf(t, test.path, test.body)
 		in.Budget = new(llmprovider.Budget)
@@ -122,10 +172,10 @@ func TestMediaThatGoOn(t *testing.T) {
 		{`{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}`, gemini.API},
 	} {
 		in := inboundOf(t, "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":[`+test.body+`]}]}`)
-		target := &translate.Target{API: test.to, URL: new(url.URL), Fetch: func([]dialect.Wanted, func(int64) *llmprovider.Error) (map[dialect.Wanted]*dialect.Fetched, *llmprovider.Error) {
+		target := &translate.Target{API: test.to, URL: new(url.URL), Fetch: fetches(func([]dialect.Wanted, func(int64) *llmprovider.Error) (map[dialect.Wanted]*dialect.Fetched, *llmprovider.Error) {
 			t.Errorf("%s is fetched", test.body)
 			return nil, nil
-		}}
+		})}
 		if refused := translate.Request(in, llmprovider.Settings{}, target, &llmprovider.Outgoing{Model: "m"}); refused != nil {
 			t.Errorf("%s: %v", test.body, refused)
 		}

@@ -49,7 +49,7 @@ type Target struct {
 	Auth llmprovider.Authorizer
 	// Fetch fetches what the client gives as URLs where the API takes none; nil where that is
 	// not allowed.
-	Fetch dialect.FetchMedia
+	Fetch *dialect.FetchMedia
 }
 
 // APIOf returns the API in which the client asks, nil where requests to the endpoint are
@@ -169,16 +169,19 @@ type meaning struct {
 
 // write translates the request for a target.
 func (m *meaning) write(s llmprovider.Settings, t *Target, out *llmprovider.Outgoing) (*dialect.Translation, *llmprovider.Error) {
-	return dialect.Translate(m.request, t.API, dialect.Target{
+	target := dialect.Target{
 		Model: out.Model, Stream: out.Stream, NoStreamOptions: s.WithoutStreamOptions, MaxOutput: t.MaxOutput, Profile: t.Profile, Vendor: t.vendor(),
-		Fetches: t.Fetch != nil, Fetched: m.fetched,
-	})
+	}
+	if t.Fetch != nil {
+		target.MaxFetched, target.Fetched = t.Fetch.MaxSize, m.fetched
+	}
+	return dialect.Translate(m.request, t.API, target)
 }
 
 // fetch fetches what a target's API does not take as URLs, and translates the request with
 // it.
 func (m *meaning) fetch(in *llmprovider.Inbound, s llmprovider.Settings, t *Target, out *llmprovider.Outgoing, wanted []dialect.Wanted) (*dialect.Translation, *llmprovider.Error) {
-	got, refused := t.Fetch(wanted, in.Hold)
+	got, refused := t.Fetch.Fetch(wanted, in.Hold)
 	if refused != nil {
 		return nil, refused
 	}

@@ -55,7 +55,7 @@ func TestPublicDialer(t *testing.T) {
 		if err == nil {
 			conn.Close()
 		}
-		if !errors.Is(err, errNotPublic) {
+		if !errors.Is(err, errNotPublic) && (host != "::1" || err == nil) { // there may be no IPv6
 			t.Errorf("%s: got %v", host, err)
 		}
 	}

@@ -19,7 +19,7 @@ func canonicalPath(path string) string {
 	var b strings.Builder
 	b.WriteString(path[:i])
 	for i < len(path) {
-		c, asIs := path[i], isPathChar(path[i]) || path[i] == '%' // of no escape
+		c, asIs := path[i], isPathChar(path[i])
 		n := 1
 		if escaped, ok := decodeEscape(path[i:]); ok && c == '%' {
 			c, asIs, n = escaped, isPathChar(escaped) && escaped != '/', 3
@@ -51,7 +51,11 @@ func canonicalValue(value string) string {
 		return "*" + canonicalPath(rest)
 	}
 	if rest, ok := strings.CutSuffix(value, "*"); ok {
-		return canonicalPath(rest) + "*"
+		cut := len(rest) // before an escape that only begins there
+		if i := strings.LastIndexByte(rest, '%'); i >= 0 && i >= len(rest)-2 {
+			cut = i
+		}
+		return canonicalPath(rest[:cut]) + strings.ToUpper(rest[cut:]) + "*"
 	}
 	return canonicalPath(value)
 }

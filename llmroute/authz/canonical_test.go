@@ -91,11 +91,26 @@ func TestSiteSlashes(t *testing.T) {
 		t.Fatal(problems)
 	}
 	h := &Handler{set: set, logger: zap.NewNop()}
-	for target, want := range map[string]int{"/admin": 403, "//admin": 403, "/%2Fadmin": 403, "///admin": 403, "/administer": 200, "//administer": 200} {
+	for target, want := range map[string]int{"/admin": 403, "//admin": 403, "/%2Fadmin": 403, "///admin": 403, `/\admin`: 403, "/%5Cadmin": 403, `/\/admin`: 403, "/administer": 200, "//administer": 200} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "http://a.test"+target, nil)
 		if err := h.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })); err != nil || w.Code != want {
 			t.Errorf("%s gets %d %v, want %d", target, w.Code, err, want)
+		}
+	}
+}
+
+// TestCutEscapes holds that DENY matches where a value's escape is cut off or is none.
+func TestCutEscapes(t *testing.T) {
+	for value, target := range map[string]string{"/caf%c*": "/caf%C3%A9", "/caf%*": "/caf%c3%a9", "/100%": "/100%25", "/100%*": "/100%25x", "/a%zz": "/a%25zz"} {
+		set, problems := New(&Config{Policies: []*Policy{{Name: "p", Action: Deny, Rules: []*Rule{{To: []*Operation{{Paths: []string{value}}}}}}}}, zap.NewNop())
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		w := httptest.NewRecorder()
+		h := &Handler{set: set, logger: zap.NewNop()}
+		if err := h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://a.test"+target, nil), nil); err != nil || w.Code != http.StatusForbidden {
+			t.Errorf("DENY %s lets %s pass: %d, %v", value, target, w.Code, err)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -140,7 +139,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return refused.Write(w)
 	}
 	decide := h.set.Authorize
-	if strings.Contains(r.URL.Path, "//") { // what follows may read several slashes as one
+	if HasSlashesInRow(r.URL.Path) { // what follows may read several slashes as one
 		decide = h.set.AuthorizeMerged
 	}
 	d := decide(w.Header(), r, h.providers)

@@ -131,3 +131,16 @@ func resolve(path string) string {
 	}
 	return "/" + strings.Join(out, "/")
 }
+
+// HasSlashesInRow reports whether a decoded path has several slashes in a row, which some
+// servers read as one. A backslash is a slash to policies, and may be one to servers.
+func HasSlashesInRow(path string) bool {
+	for i := 1; i < len(path); i++ {
+		if isSlash(path[i]) && isSlash(path[i-1]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isSlash(c byte) bool { return c == '/' || c == '\\' }
