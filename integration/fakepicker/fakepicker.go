@@ -243,12 +243,16 @@ func (p *picking) take(m *extproc.ProcessingRequest) (done bool, err error) {
 		if !r.RequestBody.EndOfStream {
 			return false, nil
 		}
+		body := p.seen.Body
+		if p.From != "" { // before the choice, after which the body is not waited for long
+			body = bytes.ReplaceAll(body, []byte(p.From), []byte(p.To))
+		}
 		if !p.chosen {
 			if done, err := p.choose(); done || err != nil {
 				return done, err
 			}
 		}
-		return p.EndAfter, p.giveBack()
+		return p.EndAfter, p.giveBack(body)
 	case *extproc.ProcessingRequest_ResponseHeaders:
 		p.seen.Served = m.GetMetadataContext().GetFilterMetadata()["envoy.lb"].GetFields()["x-gateway-destination-endpoint-served"].GetStringValue()
 		mutation := &extproc.HeaderMutation{SetHeaders: options(p.SetResponse)}
@@ -331,17 +335,13 @@ func (p *picking) choose() (done bool, err error) {
 	return false, p.send(m)
 }
 
-// giveBack says what is to become of the body.
-func (p *picking) giveBack() error {
+// giveBack says what is to become of the body, or sends it back like this.
+func (p *picking) giveBack(body []byte) error {
 	switch {
 	case p.Silent || p.Status > 0:
 		return nil
 	case !p.Echo:
 		return p.send(bodyResponse(&extproc.CommonResponse{}))
-	}
-	body := p.seen.Body
-	if p.From != "" {
-		body = bytes.ReplaceAll(body, []byte(p.From), []byte(p.To))
 	}
 	for {
 		n := min(len(body), pieceSize)
