@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"llmprovider/media":      {"internal/jsonscan", "llmprovider", "llmprovider/upstream", "llmprovider/dialect"},
 	"llmprovider/translate":  {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/":           {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/cloud", "llmprovider/kind", "llmprovider/translate"}, // kinds
-	"llmroute":               {"internal/", "llmprovider", "llmprovider/tap", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmroute/accesslog", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/cooldown", "llmroute/crosssite", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/inbound", "llmroute/limit", "llmroute/limit/", "llmroute/listen", "llmroute/matcher", "llmroute/meter", "llmroute/modellist", "llmroute/pool", "llmroute/price", "llmroute/prompt", "llmroute/receive", "llmroute/selection", "llmroute/spec", "llmroute/status", "llmroute/virtualkey"},
+	"llmroute":               {"internal/", "llmprovider", "llmprovider/tap", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmroute/accesslog", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/cooldown", "llmroute/crosssite", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/inbound", "llmroute/known", "llmroute/limit", "llmroute/limit/", "llmroute/listen", "llmroute/matcher", "llmroute/meter", "llmroute/modellist", "llmroute/pool", "llmroute/price", "llmroute/prompt", "llmroute/receive", "llmroute/selection", "llmroute/spec", "llmroute/status", "llmroute/virtualkey"},
 	"llmroute/accesslog":     {"llmprovider", "llmprovider/headername"},
 	"llmroute/cache":         {"internal/jsonscan", "internal/options", "llmprovider", "llmprovider/tap", "llmroute/filter"},
 	"llmroute/cache/":        {"internal/options", "internal/redisclient", "internal/service", "llmroute/cache", "llmroute/cache/sealed"}, // stores, and what they are given
@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"llmroute/filter":        {"llmprovider"},
 	"llmroute/httproute":     {"internal/hopbyhop", "internal/host", "llmprovider", "llmprovider/headername"},
 	"llmroute/inbound":       {"llmprovider", "llmroute/authz", "llmroute/matcher", "llmroute/meter", "llmroute/virtualkey"},
+	"llmroute/known":         {},
 	"llmroute/authz":         {"internal/", "llmprovider", "llmprovider/upstream", "llmprovider/headername", "llmroute/authz/jwt"},
 	"llmroute/authz/jwt":     {"internal/", "llmprovider/upstream", "llmprovider/headername"},
 	"llmroute/guard":         {"internal/jsonscan", "llmprovider", "llmroute/filter", "llmroute/guard/decide", "llmroute/guard/detect"},
@@ -48,7 +49,7 @@ var allowed = map[string][]string{
 	"llmroute/mock":          {"internal/jsonscan"},
 	"llmroute/picker":        {"llmprovider", "llmprovider/headername"},
 	"llmroute/pool":          {"internal/jsonscan"},
-	"llmroute/receive":       {"llmprovider", "llmprovider/tap"},
+	"llmroute/receive":       {"llmprovider", "llmprovider/dialect", "llmprovider/tap"},
 	"llmroute/selection":     {},
 	"llmroute/spec":          {},
 	"llmroute/status":        {"internal/host", "internal/version", "llmprovider", "llmroute/authz", "llmroute/cache", "llmroute/guard", "llmroute/httproute", "llmroute/limit", "llmroute/listen", "llmroute/meter", "llmroute/pool", "llmroute/spec"},

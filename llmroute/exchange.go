@@ -192,7 +192,7 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 	case err.Status == http.StatusLoopDetected:
 		header.Set("X-Should-Retry", "false") // or SDKs ask again, as after other errors from 500
 	case err.Status == http.StatusRequestEntityTooLarge, err.RetryAfter > 0 && x.in != nil && !x.in.Whole():
-		return x.refuseBody(err)
+		return inbound.Refuse(x.w, x.r, err)
 	}
 	if x.in == nil || !x.in.Whole() {
 		llmprovider.CloseIfExpectContinue(x.w, x.r)

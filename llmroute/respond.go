@@ -68,7 +68,7 @@ func (x *exchange) respond(a *attempt) error {
 	x.charge(&x.Usage)
 	if x.Erred = reader.Failed(); x.Erred {
 		if res.StatusCode < 400 { // else the status has told
-			x.cool(a.ctx, errorStatus(reader.Failure()), nil, true)
+			x.cool(a.ctx, receive.ErrorStatus(reader.Failure()), nil, true)
 		}
 		if c := x.h.logger.Check(zapcore.WarnLevel, "provider reported an error inside its response"); c != nil {
 			c.Write(x.logFields()...)

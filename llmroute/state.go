@@ -3,6 +3,7 @@ package llmroute
 import (
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-llm/gateway/llmroute/known"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/modellist"
 )
@@ -16,10 +17,10 @@ type providerState struct {
 	*meter.Provider // what metrics and the status page show of it
 
 	// streamOptions is whether the provider takes stream_options.
-	streamOptions streamOptions
+	streamOptions known.StreamOptions
 
 	// fetched are the stored responses whose usage was counted.
-	fetched fetchedIDs
+	fetched known.Fetched
 
 	// models are those that it lists.
 	models modellist.List

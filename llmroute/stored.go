@@ -1,11 +1,9 @@
 package llmroute
 
 import (
-	"hash/maphash"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 )
@@ -64,39 +62,5 @@ func (x *exchange) severalProviders() bool {
 // it is told whenever it is fetched, and is counted once.
 func (x *exchange) usageOfStored(u *llmprovider.Usage) bool {
 	id, _, _ := strings.Cut(strings.TrimPrefix(x.in.Endpoint.Suffix, llmprovider.ResponsesSuffix+"/"), "/")
-	return u.Known && u.Background && x.provider.state.fetched.add(id)
-}
-
-// maxFetched bounds how many IDs of fetched responses are remembered.
-const maxFetched = 4096
-
-// fetchedIDs remembers the responses that were fetched last.
-type fetchedIDs struct {
-	mu   sync.Mutex
-	seed maphash.Seed
-	has  map[uint64]struct{}
-	ring []uint64
-	next int
-}
-
-// add remembers a response, and reports whether it was not remembered before.
-func (f *fetchedIDs) add(response string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.has == nil {
-		f.seed, f.has = maphash.MakeSeed(), make(map[uint64]struct{})
-	}
-	id := maphash.String(f.seed, response)
-	if _, old := f.has[id]; old {
-		return false
-	}
-	f.has[id] = struct{}{}
-	if len(f.ring) < maxFetched {
-		f.ring = append(f.ring, id)
-		return true
-	}
-	delete(f.has, f.ring[f.next])
-	f.ring[f.next] = id
-	f.next = (f.next + 1) % maxFetched
-	return true
+	return u.Known && u.Background && x.provider.state.fetched.Add(id)
 }

@@ -3,76 +3,23 @@ package llmroute
 import (
 	"bytes"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/llmprovider/tap"
+	"github.com/caddy-llm/gateway/llmroute/known"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
-const (
-	// rejectedExpiry is how long streams of a model are sent without
-	// stream_options once its provider has rejected it.
-	rejectedExpiry = time.Hour
-	// maxRejected bounds the models that this is known of, for each provider.
-	maxRejected = 256
-)
-
-// streamOptions is what is known of a provider's reading of stream_options.
-type streamOptions struct {
-	accepts atomic.Bool  // for some model
-	known   atomic.Int32 // len(rejected)
-
-	mu       sync.Mutex
-	rejected map[string]time.Time // by model
-}
-
-// rejects reports whether the provider rejected it lately for the model.
-func (s *streamOptions) rejects(model string, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at, ok := s.rejected[model]
-	return ok && now.Sub(at) < rejectedExpiry
-}
-
-// reject notes that the provider rejects it for the model. It returns false if
-// that was known.
-func (s *streamOptions) reject(model string, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at, ok := s.rejected[model]; ok && now.Sub(at) < rejectedExpiry {
-		return false
-	}
-	if s.rejected == nil {
-		s.rejected = make(map[string]time.Time)
-	}
-	oldest, since := "", now
-	for model, at := range s.rejected {
-		if now.Sub(at) >= rejectedExpiry {
-			delete(s.rejected, model)
-		} else if !at.After(since) {
-			oldest, since = model, at
-		}
-	}
-	if len(s.rejected) >= maxRejected {
-		delete(s.rejected, oldest)
-	}
-	s.rejected[model] = now
-	s.known.Store(int32(len(s.rejected)))
-	return true
-}
-
 // knowsStreamOptions lets the attempt leave out stream_options if the provider is known
 // to reject it.
 func (x *exchange) knowsStreamOptions() {
-	if known := &x.provider.state.streamOptions; known.known.Load() > 0 {
+	if options := &x.provider.state.streamOptions; options.Any() {
 		model, _ := x.provider.RequestModel(x.in, x.settings)
-		x.settings.WithoutStreamOptions = known.rejects(model, time.Now())
+		x.settings.WithoutStreamOptions = options.Rejects(model, time.Now())
 	}
 }
 
@@ -82,12 +29,10 @@ func (x *exchange) withoutStreamOptions(a *attempt) bool {
 	if a.err != nil || !a.out.AddedStreamOptions {
 		return false
 	}
-	known := &a.provider.state.streamOptions
+	options := &a.provider.state.streamOptions
 	switch {
 	case a.res.StatusCode < http.StatusBadRequest:
-		if !known.accepts.Load() {
-			known.accepts.Store(true)
-		}
+		options.Accept()
 		return false
 	case a.res.StatusCode != http.StatusBadRequest && a.res.StatusCode != http.StatusUnprocessableEntity, x.clientGone():
 		return false
@@ -96,7 +41,7 @@ func (x *exchange) withoutStreamOptions(a *attempt) bool {
 	a.dog.Restart(2*receive.PeekTime, receive.ErrFirstByte) // only so that none of before ends the attempt meanwhile
 	blamed := blamesStreamOptions(a.res)
 	x.waited += time.Since(began)
-	if known.accepts.Load() && !blamed {
+	if options.Accepted() && !blamed {
 		return false // most often the client's own mistake
 	}
 	without := a.settings
@@ -112,9 +57,9 @@ func (x *exchange) withoutStreamOptions(a *attempt) bool {
 	if a.send(); a.err != nil || a.res.StatusCode >= http.StatusBadRequest {
 		return true
 	}
-	if known.reject(again.Model, time.Now()) {
+	if options.Reject(again.Model, time.Now()) {
 		if c := x.h.logger.Check(zapcore.WarnLevel, "provider rejects stream_options; streams of the model are sent without it, and may report no usage"); c != nil {
-			c.Write(append(x.logFields(), zap.Duration("for", rejectedExpiry))...)
+			c.Write(append(x.logFields(), zap.Duration("for", known.RejectedExpiry))...)
 		}
 	}
 	return true

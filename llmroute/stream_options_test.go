@@ -2,13 +2,13 @@ package llmroute
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddy-llm/gateway/llmroute/known"
 	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
@@ -83,13 +83,11 @@ func TestProviderThatRejectsStreamOptions(t *testing.T) {
 			}
 			// It is asked again when that is old.
 			for _, p := range g.app.static {
-				known := &p.state.streamOptions
-				if n := known.known.Load(); n != 1 {
-					t.Errorf("%d models are known to be strict, want 1", n)
+				if options := &p.state.streamOptions; !options.Rejects("strict-1", time.Now()) {
+					t.Error("the model is not known to be strict")
+				} else {
+					options.Reject("another", time.Now().Add(2*known.RejectedExpiry))
 				}
-				known.mu.Lock()
-				known.rejected["strict-1"] = time.Now().Add(-2 * rejectedExpiry)
-				known.mu.Unlock()
 			}
 			if test.text != `{"error":"bad request"}` { // which says nothing, and others work
 				ask(`{"stream":true,"model":"strict-1"}`, 2)
@@ -120,24 +118,6 @@ func TestAnErrorIsPassedOnAfterALookForStreamOptions(t *testing.T) {
 	}
 	if n := u.count(); n != 2 {
 		t.Errorf("the provider was asked %d times, want 2", n)
-	}
-}
-
-func TestRejectedStreamOptionsAreBounded(t *testing.T) {
-	var s streamOptions
-	now := time.Now()
-	for i := range 10 * maxRejected {
-		now = now.Add(time.Millisecond)
-		if !s.reject(fmt.Sprint(i), now) || s.reject(fmt.Sprint(i), now) {
-			t.Fatal("a model is not noted once")
-		}
-	}
-	if len(s.rejected) != maxRejected || !s.rejects(fmt.Sprint(10*maxRejected-1), now) || s.rejects("0", now) {
-		t.Errorf("%d models are kept, or not the latest", len(s.rejected))
-	}
-	s.reject("new", now.Add(rejectedExpiry))
-	if len(s.rejected) != 1 || s.rejects(fmt.Sprint(10*maxRejected-1), now.Add(rejectedExpiry)) {
-		t.Errorf("%d models are kept, want 1", len(s.rejected))
 	}
 }
 

@@ -2,7 +2,8 @@
 // cancels an attempt whose provider is silent for too long, and the beginning of a
 // response is looked at where it decides what becomes of the response.
 //
-// Of the gateway it imports llmprovider, and llmprovider/tap, whose verdicts it returns.
+// Of the gateway it imports llmprovider, llmprovider/dialect, which knows the codes of errors,
+// and llmprovider/tap, whose verdicts it returns.
 // Begin with Watchdog and Peek.
 package receive
 

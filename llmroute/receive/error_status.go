@@ -1,4 +1,4 @@
-package llmroute
+package receive
 
 import (
 	"net/http"
@@ -18,9 +18,9 @@ var moreStatuses = map[string]int{
 	"RateLimitError": 429, "too_many_requests": 429, "Throttling": 429,
 }
 
-// errorStatus returns the status that a provider's error inside a response would have
+// ErrorStatus returns the status that a provider's error inside a response would have
 // had: what it says itself, as a number or by its code or type, else 502.
-func errorStatus(data []byte) int {
+func ErrorStatus(data []byte) int {
 	for _, path := range [...]string{
 		"error.code", "error.status", "error.status_code", "error.http_status", "code", "status", "status_code", "response.error.code",
 	} {

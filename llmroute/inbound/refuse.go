@@ -1,4 +1,4 @@
-package llmroute
+package inbound
 
 import (
 	"io"
@@ -15,19 +15,19 @@ const (
 	lingerSize = 64 << 20
 )
 
-// refuseBody answers a request whose body is too large, and then reads on for a
+// Refuse answers a request whose body is too large, and then reads on for a
 // while. Many clients look for a response only when they have sent all they have,
 // and a connection that is closed with unread data in it is reset: they would
 // see that, and not the response.
-func (x *exchange) refuseBody(refused *llmprovider.Error) error {
-	if x.r.ProtoMajor != 1 {
-		return refused.Write(x.w) // one stream ends, with a way to say so
+func Refuse(w http.ResponseWriter, r *http.Request, refused *llmprovider.Error) error {
+	if r.ProtoMajor != 1 {
+		return refused.Write(w) // one stream ends, with a way to say so
 	}
-	x.w.Header().Set("Connection", "close") // or net/http would read a part of the body before it lets the response out
-	if err := refused.Write(x.w); err != nil || x.r.Header.Get("Expect") != "" {
+	w.Header().Set("Connection", "close") // or net/http would read a part of the body before it lets the response out
+	if err := refused.Write(w); err != nil || r.Header.Get("Expect") != "" {
 		return err // what waits to be asked for a body does not send it
 	}
-	control := http.NewResponseController(x.w)
+	control := http.NewResponseController(w)
 	if control.Flush() != nil {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (x *exchange) refuseBody(refused *llmprovider.Error) error {
 	timer := time.AfterFunc(lingerTime, func() { _ = control.SetReadDeadline(stop) })
 	defer timer.Stop()
 	for left := int64(lingerSize); left > 0 && time.Now().Before(stop); {
-		n, err := io.CopyN(io.Discard, x.r.Body, min(left, 256<<10))
+		n, err := io.CopyN(io.Discard, r.Body, min(left, 256<<10))
 		if err != nil {
 			break
 		}
