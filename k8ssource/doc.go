@@ -2,7 +2,7 @@
 // what became of each object (Outcomes).
 //
 // It may import object, which has the objects as they were read, the rooms that translate a part of
-// them (provider, authorization, httprule and limits, and header and workload, which these share),
+// them (provider, authorization, policy, httprule and limits, and header and workload, which these share),
 // gatewayapi, and those packages of llmprovider and llmroute whose configuration it makes. What reads
 // objects is above it: the sources files and cluster, with source for what they share, and manifests
 // for the adapter and the commands.

@@ -95,5 +95,5 @@ func (t *translation) enter(c *claim) {
 
 // rulesAt are the rules that a claim has for what comes in by a gateway.
 func (t *translation) rulesAt(c *claim, gateway string) []*llmroute.Rule {
-	return t.throughGateways(c.builder.rulesFor(gateway), []string{gateway})
+	return t.policies.ThroughGateways(c.builder.rulesFor(gateway), []string{gateway})
 }

@@ -89,7 +89,7 @@ func (t *translation) placedThrough(list []placed, gateways []string) []placed {
 	for i, p := range list {
 		rules[i] = p.rule
 	}
-	rules = t.throughGateways(rules, gateways)
+	rules = t.policies.ThroughGateways(rules, gateways)
 	out := make([]placed, len(list))
 	for i, p := range list {
 		out[i] = placed{rules[i], p.match}

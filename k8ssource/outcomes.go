@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/limits"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 )
@@ -51,7 +52,7 @@ func Outcomes(objects *object.Set, state *llmroute.State, options Options, unbou
 		applies := slices.ContainsFunc(t.tablesOf(&item.Object), func(table string) bool { return t.serves(table) && (table != MeshTable || !edge || refused) })
 		add(object.KindLLMRoute, &item.Object, o, applies, t.missing(&item.Object, o, ways, edge))
 	}
-	policies := AttachedLLMPolicies(state)
+	policies := policy.InState(state)
 	for _, item := range objects.LLMPolicies {
 		o := object.OriginOf(object.KindLLMPolicy, item)
 		attached, missing := policies[object.Key(&item.Object)], unreachable{}

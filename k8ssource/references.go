@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -34,7 +35,7 @@ func References(objects *object.Set, identity llmroute.Identity, options Options
 	}
 	for _, item := range latest(t, object.KindLLMPolicy, objects.LLMPolicies) {
 		if t.policyApplies(&item.Object) {
-			out = append(out, llmPolicyReferences(&item.Object)...)
+			out = append(out, policy.References(&item.Object)...)
 		}
 	}
 	out = append(out, authorization.MeshReference(t.objects.Policies, t.workload)...)

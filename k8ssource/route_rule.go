@@ -34,8 +34,8 @@ func (m *builtMatch) appliesIn(table string, top bool) bool {
 func (b *routeBuilder) rule(i int, rule *v1beta1.LLMRouteRule) {
 	path := fmt.Sprintf("spec.rules[%d]", i)
 	built := builtRule{rule: &llmroute.Rule{Object: objectOf(object.KindLLMRoute, b.object), Name: rule.Name, Backends: b.backends(path, rule.BackendRefs), Attempts: int(rule.Attempts)}}
-	names := b.t.policiesOf(b.object, rule.Name)
-	built.rule.Guards, built.rule.Prompts, built.rule.Cache = names.guards, names.prompts, names.cache
+	attached := b.t.policies.OfRule(b.object, rule.Name)
+	built.rule.Guards, built.rule.Prompts, built.rule.Cache = attached.Guards, attached.Prompts, attached.Cache
 	if rule.Attempts < 0 {
 		b.fault(object.ReasonInvalidField, "%s.attempts: this is negative; write how many backends may be tried", path)
 	}

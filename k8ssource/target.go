@@ -18,3 +18,10 @@ func (t *translation) hasTarget(kind, key string) bool {
 	}
 	return t.gateways[key] != nil || t.api.items[key] != nil || t.options.MeshListen != ""
 }
+
+// hasRule reports whether an LLMRoute has a rule of the name.
+func (t *translation) hasRule(key, name string) bool {
+	return slices.ContainsFunc(t.objects.Routes, func(item *object.Item[v1beta1.LLMRoute]) bool {
+		return object.Key(&item.Object) == key && slices.ContainsFunc(item.Object.Spec.Rules, func(r v1beta1.LLMRouteRule) bool { return r.Name == name })
+	})
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/limits"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/k8ssource/workload"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
@@ -128,11 +129,11 @@ func (t *translation) run() *llmroute.State {
 	t.after.api = t.api
 	t.addPools()
 	slices.SortFunc(t.state.Providers, func(a, b *llmroute.ProviderSpec) int { return strings.Compare(a.Name, b.Name) })
-	t.toProviders()
+	t.policies.ToProviders(t.state)
 	t.reportUnusedSettings()
 	t.addImplicitRoutes()
-	t.cacheByProviders()
-	t.reportTemplates(latest(t, object.KindLLMPolicy, objects.LLMPolicies))
+	t.policies.CacheByProviders(t.state)
+	policy.ReportTemplates(latest(t, object.KindLLMPolicy, objects.LLMPolicies), t.state, &t.findings)
 	t.state.Authorization = t.authorization.Config()
 	t.after.authorization = t.authorization.Built
 	t.readKeys()
@@ -190,7 +191,7 @@ type translation struct {
 
 	authorization *authorization.Applied
 
-	policies llmPolicies
+	policies policy.Attachments
 
 	state    *llmroute.State
 	findings object.Findings

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
@@ -40,7 +41,7 @@ type Translator struct {
 
 	limits map[string][]*limit.Definition // the last good ones, by kind, namespace and name
 
-	llmPolicies map[*object.Item[v1alpha1.LLMPolicy]]*builtLLMPolicy
+	llmPolicies map[*object.Item[v1alpha1.LLMPolicy]]*policy.Built
 
 	api *apiGateways // of the last time
 
@@ -87,7 +88,7 @@ type environment struct {
 	owners   map[string]string
 	pools    map[string]string
 	api      map[string]*object.Item[gatewayapi.Gateway]
-	policies llmPolicies
+	policies policy.Attachments
 }
 
 // sameWorkload reports whether the translation is for the same workload, with the
@@ -97,7 +98,7 @@ func (e *environment) sameWorkload(t *translation) bool {
 }
 
 func (e *environment) equal(other *environment) bool {
-	return maps.Equal(e.gateways, other.gateways) && maps.EqualFunc(e.services, other.services, func(_, _ *object.Service) bool { return true }) && maps.Equal(e.others, other.others) && maps.Equal(e.owners, other.owners) && maps.Equal(e.pools, other.pools) && maps.Equal(e.api, other.api) && maps.EqualFunc(e.policies, other.policies, attached.equal)
+	return maps.Equal(e.gateways, other.gateways) && maps.EqualFunc(e.services, other.services, func(_, _ *object.Service) bool { return true }) && maps.Equal(e.others, other.others) && maps.Equal(e.owners, other.owners) && maps.Equal(e.pools, other.pools) && maps.Equal(e.api, other.api) && maps.EqualFunc(e.policies, other.policies, policy.Attached.Equal)
 }
 
 // Translate is like the function of that name.
@@ -205,7 +206,7 @@ func (r *builtRoute) entry(table string, gateways []string, origin string, hosts
 	}
 	route := &llmroute.Route{Hosts: hosts, Origin: origin, Unusable: r.unusable}
 	if r.unusable == "" {
-		route.Rules = r.builder.t.throughGateways(r.builder.rulesFor(gateways[0]), gateways)
+		route.Rules = r.builder.t.policies.ThroughGateways(r.builder.rulesFor(gateways[0]), gateways)
 	}
 	r.entries[key] = route
 	return route

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -108,7 +109,7 @@ func TestTranslatorIsTranslate(t *testing.T) {
 		if got.Authorization != nil {
 			authorized++
 		}
-		if len(AttachedLLMPolicies(got)) > 0 {
+		if len(policy.InState(got)) > 0 {
 			guarded++
 		}
 		for _, route := range got.Tables[":81"] {

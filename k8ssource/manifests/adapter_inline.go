@@ -10,7 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/llmprovider/headername"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
@@ -28,7 +28,7 @@ func inline(state *llmroute.State) (*llmroute.App, error) {
 	if len(state.Limits) > 0 {
 		return nil, errors.New("there are LLMLimits, which only a source can have in force; give the adapter the name of a file, as in caddy run --adapter llm-manifests --config FILE")
 	}
-	if len(k8ssource.AttachedLLMPolicies(state)) > 0 {
+	if len(policy.InState(state)) > 0 {
 		return nil, errors.New("there are LLMPolicies, which only a source can have in force; give the adapter the name of a file, as in caddy run --adapter llm-manifests --config FILE")
 	}
 	app := &llmroute.App{

@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/limits"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -27,7 +28,7 @@ type description struct {
 // AuthorizationPolicy and RequestAuthentication what it does in the state that follows from
 // the objects. Those that are not used are left out: the state's findings are about them.
 func describe(objects *object.Set, state *llmroute.State) []description {
-	d := &describer{state: state, refused: make(map[string]bool), listening: make(map[string]bool), tables: map[string]bool{k8ssource.MeshTable: true}, attached: k8ssource.AttachedLLMPolicies(state)}
+	d := &describer{state: state, refused: make(map[string]bool), listening: make(map[string]bool), tables: map[string]bool{k8ssource.MeshTable: true}, attached: policy.InState(state)}
 	for _, item := range objects.Gateways {
 		d.tables[object.Key(&item.Object)] = true
 	}

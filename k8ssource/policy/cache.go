@@ -1,4 +1,4 @@
-package k8ssource
+package policy
 
 import (
 	"slices"
@@ -17,7 +17,7 @@ import (
 var cacheScopes = []string{"", "Client", "Workload", "Route", "Everyone"}
 
 // cache fills in how the policy has responses kept.
-func (b *llmPolicyBuilder) cache(c *v1alpha1.PolicyCache) {
+func (b *builder) cache(c *v1alpha1.PolicyCache) {
 	out := &cache.Rule{Policy: object.Key(b.object), Scope: cache.Scope(strings.ToLower(c.Scope))}
 	if !slices.Contains(cacheScopes, c.Scope) {
 		b.wrong("spec.cache.scope: this is unknown; write Client, Workload, Route or Everyone")
@@ -29,24 +29,24 @@ func (b *llmPolicyBuilder) cache(c *v1alpha1.PolicyCache) {
 		}
 		out.TTL = caddy.Duration(d)
 	}
-	b.out.names.cache = out
+	b.out.Attached.Cache = out
 }
 
-// cacheByProviders has the cache that policies attach to LLMProviders used by the rules whose
+// CacheByProviders has the cache that policies attach to LLMProviders used by the rules whose
 // backends all have one: which of them a request goes to is not known when it is looked up.
 // That of the first is used, and none where a rule has its own.
-func (t *translation) cacheByProviders() {
+func (m Attachments) CacheByProviders(state *llmroute.State) {
 	caches := make(map[string]*cache.Rule)
-	for at, to := range t.policies {
-		if at.kind == object.KindLLMProvider && to.cache != nil {
-			caches[at.key] = to.cache
+	for at, to := range m {
+		if at.Kind == object.KindLLMProvider && to.Cache != nil {
+			caches[at.Key] = to.Cache
 		}
 	}
 	if len(caches) == 0 {
 		return
 	}
 	lacks := func(b *llmroute.Backend) bool { return caches[b.Provider] == nil }
-	for _, routes := range t.state.Tables {
+	for _, routes := range state.Tables {
 		for i, route := range routes {
 			rules := slices.Clone(route.Rules)
 			for j, rule := range rules {

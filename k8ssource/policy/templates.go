@@ -1,4 +1,4 @@
-package k8ssource
+package policy
 
 import (
 	"maps"
@@ -6,30 +6,33 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/prompt"
 )
 
 // template is a template of an LLMPolicy.
 type template struct{ policy, name string }
 
-// reportTemplates reports templates that are not used, since another policy for the same
-// requests has one of that name.
-func (t *translation) reportTemplates(items []*object.Item[v1alpha1.LLMPolicy]) {
-	if len(t.state.Prompts) < 2 {
+// ReportTemplates reports templates of policies that are not used, since another policy for the
+// same requests has one of that name. The state has its providers and routes, with what policies
+// attach to them.
+func ReportTemplates(items []*object.Item[v1alpha1.LLMPolicy], state *llmroute.State, findings *object.Findings) {
+	if len(state.Prompts) < 2 {
 		return
 	}
 	ofProviders := make(map[string][]string)
-	for _, spec := range t.state.Providers {
+	for _, spec := range state.Providers {
 		ofProviders[spec.Name] = spec.Prompts
 	}
 	replaced := make(map[template]string)
-	for _, routes := range t.state.Tables {
+	for _, routes := range state.Tables {
 		for _, route := range routes {
 			for _, rule := range route.Rules {
 				policies := slices.Clone(rule.Prompts)
 				for _, b := range rule.Backends {
 					policies = append(policies, ofProviders[b.Provider]...)
 				}
-				t.findReplaced(policies, replaced)
+				findReplaced(state.Prompts, policies, replaced)
 			}
 		}
 	}
@@ -44,16 +47,16 @@ func (t *translation) reportTemplates(items []*object.Item[v1alpha1.LLMPolicy]) 
 				faults = append(faults, *object.Warningf(object.ReasonConflict, "spec.prompt.templates[%s]: LLMPolicy %s has a template of this name for some of the same requests, and that one is used; give one of them another name", object.ShownName(name), object.ShownName(by)))
 			}
 		}
-		t.report(object.OriginOf(object.KindLLMPolicy, item), faults)
+		findings.Report(object.OriginOf(object.KindLLMPolicy, item), faults)
 	}
 }
 
 // findReplaced adds the templates that are not used where prompts are added in this order:
 // the later one of two is.
-func (t *translation) findReplaced(policies []string, replaced map[template]string) {
+func findReplaced(prompts map[string]*prompt.Definition, policies []string, replaced map[template]string) {
 	used := make(map[string]string)
 	for i, policy := range policies {
-		p := t.state.Prompts[policy]
+		p := prompts[policy]
 		if p == nil || slices.Contains(policies[:i], policy) {
 			continue
 		}

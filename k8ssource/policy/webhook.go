@@ -1,4 +1,4 @@
-package k8ssource
+package policy
 
 import (
 	"fmt"
@@ -18,10 +18,10 @@ import (
 )
 
 // webhook fills in a service. Its URL may hold a token, and is not repeated.
-func (b *llmPolicyBuilder) webhook(path string, w *v1alpha1.GuardWebhook) *decide.Webhook {
+func (b *builder) webhook(path string, w *v1alpha1.GuardWebhook) *decide.Webhook {
 	out := &decide.Webhook{
 		URL: w.URL, Format: w.Format, Timeout: b.timeout(path, w.Timeout), OnFailure: b.word(path+".onFailure", string(w.OnFailure)),
-		ForwardHeaders: w.ForwardHeaders, Guarded: !b.t.options.AllowAnyHost,
+		ForwardHeaders: w.ForwardHeaders, Guarded: !b.in.AllowAnyHost,
 	}
 	u, err := url.Parse(w.URL)
 	switch {
@@ -57,7 +57,7 @@ func (b *llmPolicyBuilder) webhook(path string, w *v1alpha1.GuardWebhook) *decid
 	return out
 }
 
-func (b *llmPolicyBuilder) secretHeader(path string, h *v1alpha1.SecretHeader, to *decide.Webhook) {
+func (b *builder) secretHeader(path string, h *v1alpha1.SecretHeader, to *decide.Webhook) {
 	switch {
 	case !httpguts.ValidHeaderFieldName(h.Name), header.WrittenByGateway(http.CanonicalHeaderKey(h.Name)):
 		b.wrong("%s.name: this is not a header name, or one that the gateway writes itself", path)
@@ -66,9 +66,9 @@ func (b *llmPolicyBuilder) secretHeader(path string, h *v1alpha1.SecretHeader, t
 		b.wrong("%s.secretRef: a Secret is required; write its name and under which key it has the value", path)
 		return
 	}
-	value, secret, faults := b.t.secrets.Value(b.object.Namespace, path+".secretRef", h.SecretRef, "")
-	b.out.faults = append(b.out.faults, faults...)
-	b.out.secrets[b.object.Namespace+"/"+h.SecretRef.Name] = secret
+	value, secret, faults := b.in.Secrets.Value(b.object.Namespace, path+".secretRef", h.SecretRef, "")
+	b.out.Faults = append(b.out.Faults, faults...)
+	b.out.Secrets[b.object.Namespace+"/"+h.SecretRef.Name] = secret
 	if object.Refusal(faults) != "" {
 		return
 	}

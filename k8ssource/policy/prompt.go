@@ -1,4 +1,4 @@
-package k8ssource
+package policy
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 )
 
 // prompt fills in what the policy adds to requests.
-func (b *llmPolicyBuilder) prompt(p *v1alpha1.Prompt) {
+func (b *builder) prompt(p *v1alpha1.Prompt) {
 	out := &prompt.Definition{Prepend: b.messages("spec.prompt.prepend", p.Prepend), Append: b.messages("spec.prompt.append", p.Append)}
 	if len(p.Prepend) == 0 && len(p.Append) == 0 && len(p.Templates) == 0 {
 		b.wrong("spec.prompt: it adds nothing; write prepend, append or templates")
@@ -33,10 +33,10 @@ func (b *llmPolicyBuilder) prompt(p *v1alpha1.Prompt) {
 		}
 		out.Templates[name] = b.messages(path+".messages", p.Templates[name].Messages)
 	}
-	b.out.prompt = out
+	b.out.Prompt = out
 }
 
-func (b *llmPolicyBuilder) messages(path string, list []v1alpha1.PromptMessage) (out []prompt.Message) {
+func (b *builder) messages(path string, list []v1alpha1.PromptMessage) (out []prompt.Message) {
 	if len(list) > object.MaxMessages {
 		b.wrong("%s: "+object.TooMany, path, object.MaxMessages)
 	}

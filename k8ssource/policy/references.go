@@ -1,4 +1,4 @@
-package k8ssource
+package policy
 
 import (
 	"slices"
@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
-// llmPolicyReferences are the Secrets that a policy refers to, all in its namespace.
-func llmPolicyReferences(p *v1alpha1.LLMPolicy) (out []object.Reference) {
+// References are the Secrets that a policy refers to, all in its namespace.
+func References(p *v1alpha1.LLMPolicy) (out []object.Reference) {
 	for i := range p.Spec.Guards {
 		w := p.Spec.Guards[i].Webhook
 		if w == nil {
@@ -25,9 +25,9 @@ func llmPolicyReferences(p *v1alpha1.LLMPolicy) (out []object.Reference) {
 	return out
 }
 
-// AttachedLLMPolicies are the policies that are attached to anything of a state, those that
+// InState are the policies that are attached to anything of a state, those that
 // cannot be used included, by namespace and name.
-func AttachedLLMPolicies(state *llmroute.State) map[string]bool {
+func InState(state *llmroute.State) map[string]bool {
 	out := make(map[string]bool)
 	add := func(lists ...[]string) {
 		for _, name := range slices.Concat(lists...) {
