@@ -62,11 +62,13 @@ const (
 type span struct{ start, end int }
 
 // write takes the next piece of the stream and passes on what may go to the
-// client. The slices given to pass are valid only during the call.
+// client, in one piece: each that is written to a client's connection has a price.
+// The slice given to pass is valid only during the call.
 func (t *eventTap) write(p []byte, pass func([]byte) error) error {
 	if len(p) == 0 {
 		return nil
 	}
+	var out pieces
 	t.lines.comments = t.hide
 	data := p
 	from := 0    // data[from:] is not passed on yet
@@ -100,9 +102,8 @@ func (t *eventTap) write(p []byte, pass func([]byte) error) error {
 					t.fate = t.decide(data[at:comment])
 				}
 				if t.fate == dropped {
-					if err := passTwo(pass, data[min(from, at):at], data[comment:scanned]); err != nil {
-						return err
-					}
+					out.add(data[min(from, at):at])
+					out.add(data[comment:scanned])
 					from = scanned
 				}
 			}
@@ -111,14 +112,10 @@ func (t *eventTap) write(p []byte, pass func([]byte) error) error {
 		t.hidden = !t.readEvent(data[at:scanned])
 		switch {
 		case t.hidden:
-			if err := passSome(pass, data[min(from, at):at]); err != nil {
-				return err
-			}
+			out.add(data[min(from, at):at])
 			from = scanned
 		case t.null.end > 0 && at+t.null.start >= from:
-			if err := passSome(pass, data[from:at+t.null.start]); err != nil {
-				return err
-			}
+			out.add(data[from : at+t.null.start])
 			from = at + t.null.end
 		}
 		at = scanned
@@ -127,13 +124,15 @@ func (t *eventTap) write(p []byte, pass func([]byte) error) error {
 	if t.long != nil || len(rest) > maxHeld {
 		t.readLong(rest)
 		t.held, t.sent = nil, 0
-		return passSome(pass, data[from:])
+		out.add(data[from:])
+		return out.passOn(pass)
 	}
 	through := len(data)
 	if t.hide && t.fate != shown && (t.lines.fields || !t.lines.comment) {
 		through = max(from, at)
 	}
-	err := passSome(pass, data[from:through])
+	out.add(data[from:through])
+	err := out.passOn(pass)
 	t.sent = through - at
 	if len(rest) == 0 && cap(t.held) > maxIdle {
 		t.held = nil
@@ -164,24 +163,13 @@ func (t *eventTap) finish(pass func([]byte) error) error {
 	if !t.readEvent(rest) {
 		return nil
 	}
+	var out pieces
 	if t.null.end > 0 && t.null.start >= sent {
-		return passTwo(pass, rest[sent:t.null.start], rest[t.null.end:])
+		out.add(rest[sent:t.null.start])
+		sent = t.null.end
 	}
-	return passSome(pass, rest[sent:])
-}
-
-func passTwo(pass func([]byte) error, one, other []byte) error {
-	if err := passSome(pass, one); err != nil {
-		return err
-	}
-	return passSome(pass, other)
-}
-
-func passSome(pass func([]byte) error, p []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	return pass(p)
+	out.add(rest[sent:])
+	return out.passOn(pass)
 }
 
 // readEvent reads one event, or the end of a long one, and reports whether the

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -390,6 +391,26 @@ func TestPlainEventsDoNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { _ = tap.write(p, discard) }); n != 0 {
 			t.Errorf("%v allocations for %q, want none", n, stream)
 		}
+	}
+}
+
+// Each piece costs a client's connection a write of its own.
+func TestWhatIsLeftOfAReadIsPassedOnInOnePiece(t *testing.T) {
+	null := event(strings.TrimSuffix(chunkContent, "}") + `,"usage":null}`)
+	tap := eventTap{usage: &usageReader{Usage: llmprovider.Usage{Model: "m"}}, hide: true}
+	var got []string
+	pass := func(p []byte) error {
+		got = append(got, string(p))
+		return nil
+	}
+	for _, read := range []string{null + null + ": ping\n\n" + null[:len(null)-3], null[len(null)-3:] + event(chunkUsage) + event("[DONE]")} {
+		if err := tap.write([]byte(read), pass); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content := event(chunkContent)
+	if want := []string{content + content + ": ping\n\n", content + event("[DONE]")}; !slices.Equal(got, want) {
+		t.Errorf("passed on\n%q\nwant\n%q", got, want)
 	}
 }
 
