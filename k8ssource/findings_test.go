@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/redact"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -115,7 +116,7 @@ func TestBadObjectsHoldNoKeyInFindings(t *testing.T) {
 			},
 		}}}}
 		state := Translate(objects, llmroute.Identity{}, Options{})
-		if text, err := Redacted(state); err != nil || strings.Contains(string(text), "sk-1") {
+		if text, err := redact.State(state); err != nil || strings.Contains(string(text), "sk-1") {
 			t.Errorf("%q: %v\n%s", key, err, text)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-llm/gateway/integration/kubernetes/badobjects"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/redact"
 	_ "github.com/caddy-llm/gateway/llmprovider/anthropic"
 	_ "github.com/caddy-llm/gateway/llmprovider/azure"
 	_ "github.com/caddy-llm/gateway/llmprovider/bedrock"
@@ -50,14 +51,14 @@ func TestTranslate(t *testing.T) {
 			options := Options{AmbientCredentials: []string{"trusted"}}
 			state := Translate(objects, identityOf(t, dir), options)
 			provision(t, state)
-			got, err := Redacted(state)
+			got, err := redact.State(state)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if bytes.Contains(got, []byte("sk-")) {
 				t.Error("the view holds a key")
 			}
-			again, _ := Redacted(Translate(objects, identityOf(t, dir), options))
+			again, _ := redact.State(Translate(objects, identityOf(t, dir), options))
 			if !bytes.Equal(got, again) {
 				t.Error("a second translation differs")
 			}
@@ -196,7 +197,7 @@ func FuzzTranslate(f *testing.F) {
 		for _, identity := range []llmroute.Identity{{}, {Namespace: "default", Labels: map[string]string{"app": "sleep"}}} {
 			state := Translate(objects, identity, Options{})
 			provision(t, state)
-			if _, err := Redacted(state); err != nil {
+			if _, err := redact.State(state); err != nil {
 				t.Fatal(err)
 			}
 		}

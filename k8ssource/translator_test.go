@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/policy"
+	"github.com/caddy-llm/gateway/k8ssource/redact"
 	"github.com/caddy-llm/gateway/llmroute"
 )
 
@@ -102,8 +103,8 @@ func TestTranslatorIsTranslate(t *testing.T) {
 		}
 		got, want := translator.Translate(objects, identity, Options{}), Translate(objects, identity, Options{})
 		if !reflect.DeepEqual(got, want) {
-			a, _ := Redacted(got)
-			b, _ := Redacted(want)
+			a, _ := redact.State(got)
+			b, _ := redact.State(want)
 			t.Fatalf("step %d, %s: got\n%s\nwant\n%s", step, name, a, b)
 		}
 		if got.Authorization != nil {

@@ -15,9 +15,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/provider"
+	"github.com/caddy-llm/gateway/k8ssource/redact"
 	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute"
@@ -56,7 +56,7 @@ func (w *watcher) until(what string, ok func(*llmroute.State) bool) *llmroute.St
 			return s
 		}
 		if time.Now().After(deadline) {
-			view, _ := k8ssource.Redacted(s)
+			view, _ := redact.State(s)
 			w.t.Fatalf("no state with %s; the last is\n%s", what, view)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/files"
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/k8ssource/redact"
 	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmroute"
 )
@@ -159,7 +160,7 @@ func readObjects(namespace string, paths []string) (*object.Set, error) {
 }
 
 func runTranslate(cmd *cobra.Command, _ *object.Set, state *llmroute.State) error {
-	text, err := k8ssource.Redacted(state)
+	text, err := redact.State(state)
 	if err != nil {
 		return err
 	}

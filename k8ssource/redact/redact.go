@@ -1,4 +1,9 @@
-package k8ssource
+// Package redact is a state as it is shown to people: as JSON, without keys and what else may be a
+// credential (State). caddy llm translate prints it, and the golden files of tests are such text.
+//
+// It may import those packages of llmroute and llmprovider that a state is made of, and llmprovider's
+// headername, which knows the headers that hold credentials. It knows no Kubernetes objects.
+package redact
 
 import (
 	"encoding/json"
@@ -54,9 +59,9 @@ type providerView struct {
 	Prompts   []string `json:"prompts,omitempty"`
 }
 
-// Redacted returns the state as JSON, indented and without keys. The same state
+// State returns the state as JSON, indented and without keys. The same state
 // gives the same text.
-func Redacted(state *llmroute.State) ([]byte, error) {
+func State(state *llmroute.State) ([]byte, error) {
 	view := stateView{Identity: state.Identity, Providers: []providerView{}, Tables: state.Tables, Listeners: state.Listeners, Findings: state.Findings, Authorization: redactAuthorization(state.Authorization), Guards: redactGuards(state.Guards), Prompts: state.Prompts}
 	for _, d := range state.Limits {
 		view.Limits = append(view.Limits, limitView{d, d.Scope})
