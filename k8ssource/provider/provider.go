@@ -72,6 +72,7 @@ func (b *builder) build() {
 	b.headers()
 	b.configs()
 	b.apis()
+	b.fetchMedia()
 	b.ownSettings()
 }
 

@@ -23,13 +23,22 @@ type FetchMedia struct {
 // maxMediaSize is the largest MaxSize, in bytes.
 const maxMediaSize = 1 << 30
 
-// checkFetchMedia reports what is wrong with the setting for a kind, if anything.
-func checkFetchMedia(f *FetchMedia, t *Traits) error {
+// Check reports what is wrong with the setting for providers of a kind, if anything: that
+// they have no such setting, or the size. The setting may be nil.
+func (f *FetchMedia) Check(t *Traits) error {
 	switch {
 	case f == nil:
 	case !t.FetchesMedia:
 		return errors.New("providers of this kind are sent URLs, and fetch them themselves; leave it out")
-	case f.MaxSize < 0 || f.MaxSize > maxMediaSize:
+	case f.MaxSize != 0:
+		return CheckMediaSize(f.MaxSize)
+	}
+	return nil
+}
+
+// CheckMediaSize reports what is wrong with the most to fetch for one request, in bytes.
+func CheckMediaSize(n int64) error {
+	if n < 1 || n > maxMediaSize {
 		return errors.New("the size is not one from 1 byte to 1 GiB; write one such as 20971520")
 	}
 	return nil

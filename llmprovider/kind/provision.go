@@ -50,7 +50,7 @@ func (b *Base) Provision(ctx caddy.Context, t Traits) error {
 	if err := b.checkAPIs(&t); err != nil {
 		return err
 	}
-	if err := checkFetchMedia(b.FetchMedia, &t); err != nil {
+	if err := b.FetchMedia.Check(&t); err != nil {
 		return fmt.Errorf("fetch_media: %w", err)
 	}
 	r := &ready{media: newFetcher(b.FetchMedia)}

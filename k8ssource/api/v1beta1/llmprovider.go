@@ -64,6 +64,7 @@ type LLMProviderList struct {
 // +kubebuilder:validation:XValidation:rule=`!has(self.apis) || !self.apis.exists(api, has(api.name) && api.name in ['responses', 'chat']) || !has(self.configs) || !(has(self.configs.defaultConfig) && has(self.configs.defaultConfig.azureConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].azureConfig)))`,message="providers of this kind support these further APIs: messages; leave out all others",fieldPath=.apis
 // +kubebuilder:validation:XValidation:rule=`!has(self.apis) || !self.apis.exists(api, has(api.name) && api.name == 'chat') || has(self.configs) && ((has(self.configs.defaultConfig) && has(self.configs.defaultConfig.anthropicConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].anthropicConfig))) || (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.azureConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].azureConfig))) || (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.bedrockConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].bedrockConfig))) || (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.geminiConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].geminiConfig))) || (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.vertexConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].vertexConfig))))`,message="providers of this kind support these further APIs: messages, responses; leave out all others",fieldPath=.apis
 // +kubebuilder:validation:XValidation:rule=`!has(self.apis) || !self.apis.exists(api, !has(api.path) || api.path == "") || !has(self.path) || self.path == "" || self.path.matches('^[^?]*/chat/completions/?([?]|$)') || has(self.configs) && (has(self.configs.defaultConfig) && has(self.configs.defaultConfig.bedrockConfig) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].bedrockConfig)))`,message="spec.path does not end in /chat/completions, so the path of an API without one cannot be derived; write its path",fieldPath=.apis
+// +kubebuilder:validation:XValidation:rule=`!has(self.fetchMedia) || has(self.configs) && (has(self.configs.defaultConfig) && (has(self.configs.defaultConfig.geminiConfig) || has(self.configs.defaultConfig.vertexConfig) || has(self.configs.defaultConfig.bedrockConfig)) || has(self.configs.routeSpecificConfigs) && self.configs.routeSpecificConfigs.exists(name, has(self.configs.routeSpecificConfigs[name].geminiConfig) || has(self.configs.routeSpecificConfigs[name].vertexConfig) || has(self.configs.routeSpecificConfigs[name].bedrockConfig)))`,message="providers of this kind are sent URLs, and fetch them themselves; leave it out",fieldPath=.fetchMedia
 type LLMProviderSpec struct {
 	// The vendor whose habits requests are translated for, where a client speaks another
 	// API than the provider, such as `deepseek`; `none` for no habits. Default: by host.
@@ -125,6 +126,22 @@ type LLMProviderSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:XValidation:rule=`self.all(api, !has(api.name) || self.exists_one(other, has(other.name) && other.name == api.name))`,message="an API is there twice; keep one of them"
 	APIs []ProviderAPI `json:"apis,omitempty"`
+
+	// Fetches images and documents that clients of other APIs give as URLs, and sends
+	// them as data, with `geminiConfig`, `vertexConfig` and `bedrockConfig`, whose APIs
+	// take no URLs; `{}` for the default size. Default: such requests are refused.
+	FetchMedia *FetchMedia `json:"fetchMedia,omitempty"`
+}
+
+// FetchMedia says how media are fetched that clients give as URLs: from servers with
+// public addresses alone, and only https and http URLs without a port, up to 20 for a
+// request, within 10 seconds. Clients decide which of these servers are called.
+type FetchMedia struct {
+	// The most to fetch for one request, in bytes, up to 1 GiB. Default: 20971520, which
+	// is 20 MiB.
+	//
+	// +kubebuilder:validation:XValidation:rule=`self >= 1 && self <= 1073741824`,message="the size is not one from 1 byte to 1 GiB; write one such as 20971520"
+	MaxSize *int64 `json:"maxSize,omitempty"`
 }
 
 // ProviderAPI is a further API of a provider.
