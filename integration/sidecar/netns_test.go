@@ -123,10 +123,13 @@ func within(ns string, f func() error) error {
 }
 
 // listen listens in the world.
-func (s *site) listen(address string) net.Listener {
+func (s *site) listen(address string) net.Listener { return s.listenIn(s.world, address) }
+
+// listenIn listens in a namespace.
+func (s *site) listenIn(ns, address string) net.Listener {
 	s.t.Helper()
 	var l net.Listener
-	if err := within(s.world, func() (err error) {
+	if err := within(ns, func() (err error) {
 		l, err = net.Listen("tcp", address)
 		return err
 	}); err != nil {

@@ -59,34 +59,43 @@ type pod struct {
 func newPod(t testing.TB, scenario string) *pod {
 	t.Helper()
 	p := &pod{site: newSite(t, names...)}
-	provider := func(address, name string) (s *fakeprovider.Server) {
-		_ = within(p.world, func() error {
-			s = fakeprovider.New(t, fakeprovider.At(address), fakeprovider.Names(name), fakeprovider.Keep(100))
-			return nil
-		})
-		return s
-	}
-	p.dashscope = provider(net.JoinHostPort(worldIP4, "443"), "dashscope.aliyuncs.com")
-	p.moonshot = provider(net.JoinHostPort(worldIP6, "443"), "api.moonshot.cn")
+	p.dashscope = p.server(net.JoinHostPort(worldIP4, "443"), fakeprovider.Names("dashscope.aliyuncs.com"))
+	p.moonshot = p.server(net.JoinHostPort(worldIP6, "443"), fakeprovider.Names("api.moonshot.cn"))
 	p.plain = countConnections(p.listen(net.JoinHostPort(worldIP4, "80")), p.listen(net.JoinHostPort(worldIP6, "80")))
-	dir, err := os.MkdirTemp("", "sidecar") // t.TempDir() is closed to other users
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p.dir = dir
+	p.makeDir(p.dashscope)
 	p.use(scenario)
-	ca, err := os.ReadFile(p.dashscope.CAFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.write("ca.pem", string(ca))
-	if err := errors.Join(os.Chown(p.dir, gatewayUID, gatewayUID), os.Chmod(p.dir, 0o755)); err != nil {
-		t.Fatal(err)
-	}
 	// What leaves the pod for port 80, but for the gateway.
 	p.run(p.inPod("nft", `table inet watch { counter direct {}; chain out { type filter hook postrouting priority 300; oifname "eth0" tcp dport 80 meta skuid != 1337 counter name direct; }; }`))
 	return p
+}
+
+// server is one of the world.
+func (p *pod) server(address string, options ...fakeprovider.Option) (s *fakeprovider.Server) {
+	p.t.Helper()
+	_ = within(p.world, func() error {
+		s = fakeprovider.New(p.t, append(options, fakeprovider.At(address), fakeprovider.Keep(100))...)
+		return nil
+	})
+	return s
+}
+
+// makeDir makes the gateway's folder, with the authority of the world's servers.
+func (p *pod) makeDir(of *fakeprovider.Server) {
+	p.t.Helper()
+	dir, err := os.MkdirTemp("", "sidecar") // t.TempDir() is closed to other users
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p.dir = dir
+	ca, err := os.ReadFile(of.CAFile())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.write("ca.pem", string(ca))
+	if err := errors.Join(os.Chown(dir, gatewayUID, gatewayUID), os.Chmod(dir, 0o755)); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // use makes the manifests of a documented scenario those of the pod.
