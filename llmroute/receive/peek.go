@@ -77,19 +77,20 @@ type PeekedBody struct {
 
 	mu    sync.Mutex
 	more  sync.Cond // something was read, or reading by itself has ended
-	buf   []byte    // what was read
-	off   int       // how much of it was passed on
-	taken bool      // it is being passed on, known or not
-	ended bool      // reading by itself
-	err   error     // how the body ended
+	room  *[PeekSize]byte
+	buf   []byte // of room: what was read
+	off   int    // how much of it was passed on
+	taken bool   // it is being passed on, known or not
+	ended bool   // reading by itself
+	err   error  // how the body ended
 	found tap.Verdict
 }
 
 // Peek reads the body of a stream until judge is certain of it, and for PeekTime at
 // most. err is how the body ended, if it has. The whole body is then to be read from p.
 func Peek(body io.ReadCloser, judge judgement) (v tap.Verdict, p *PeekedBody, err error) {
-	p = &PeekedBody{ReadCloser: body, buf: make([]byte, 0, PeekSize)}
-	p.more.L = &p.mu
+	p = &PeekedBody{ReadCloser: body, room: peekBuffers.Get().(*[PeekSize]byte)}
+	p.buf, p.more.L = p.room[:0], &p.mu
 	timer := time.AfterFunc(PeekTime, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -107,7 +108,8 @@ func Peek(body io.ReadCloser, judge judgement) (v tap.Verdict, p *PeekedBody, er
 	return p.found, p, p.err
 }
 
-// Peeked returns what was read by itself so far.
+// Peeked returns what was read by itself so far. It is to be called before the body is
+// read.
 func (p *PeekedBody) Peeked() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,13 +147,24 @@ func (p *PeekedBody) Read(b []byte) (int, error) {
 	if p.off < len(p.buf) {
 		n := copy(b, p.buf[p.off:])
 		p.off += n
+		p.release()
 		p.mu.Unlock()
 		return n, nil
 	}
+	p.release()
 	err := p.err
 	p.mu.Unlock()
 	if err != nil {
 		return 0, err
 	}
 	return p.ReadCloser.Read(b)
+}
+
+// release gives back the memory of the beginning once all of it was passed on: the
+// stream may stay open for long.
+func (p *PeekedBody) release() {
+	if p.ended && p.off == len(p.buf) && p.room != nil {
+		peekBuffers.Put(p.room)
+		p.room, p.buf, p.off = nil, nil, 0
+	}
 }
