@@ -10,11 +10,6 @@ import { APICallError, generateText, jsonSchema, Output, stepCountIs, streamText
 import { providerKey, sdkKey, site } from './gateway.js';
 import { die, fixture, json, stream } from './provider.js';
 
-globalThis.AI_SDK_LOG_WARNINGS = false;
-for (const name of Object.keys(process.env)) {
-  if (/^AI_GATEWAY_/.test(name)) delete process.env[name];
-}
-
 const limit = { timeout: 60_000 }; // what hangs fails
 const argument = { harbour: 'Cuxhaven', zone: 7 };
 const text = JSON.stringify(argument);

@@ -16,8 +16,9 @@ export const providerKey = 'sk-of-the-provider-c45d02';
 
 // The SDKs take their settings from the environment otherwise.
 for (const name of Object.keys(process.env)) {
-  if (/^(OPENAI|ANTHROPIC|GOOGLE|GEMINI)_/.test(name)) delete process.env[name];
+  if (/^(OPENAI|ANTHROPIC|GOOGLE|GEMINI|AI_GATEWAY)_/.test(name)) delete process.env[name];
 }
+globalThis.AI_SDK_LOG_WARNINGS = false; // Vercel's, of models that it does not know
 
 // freePort returns a port below those the kernel gives to outgoing connections,
 // and below those of the Go tests.

@@ -4,8 +4,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { clients, picture, question, results, schemas, system } from './conversations.js';
-import { freePort, providerKey, sdkKey, startGateway } from './gateway.js';
-import { startModel } from './model.js';
+import { asked, sites, startModel } from './model.js';
 
 const reasoning = 'The tide turns, 潮.';
 const looking = 'I look. 潮 <&> "x"';
@@ -20,7 +19,10 @@ const turn = { reasoning, text: looking, calls };
 test('lanes', { timeout: 300_000 }, async (t) => {
   const model = await startModel(t);
   const apis = Object.keys(model.blocks);
-  const [plain, guarded] = await serve(t, model, apis);
+  const [plain, guarded] = await sites(t, model, { guard: `guard policy {
+			deny regex "six"
+			on_response window 16
+		}`, rules: ['', 'guards policy'] });
   for (const [name, client] of Object.entries(clients)) {
     for (const api of apis) {
       await t.test(`${name} to ${api}`, async (t) => {
@@ -35,43 +37,6 @@ test('lanes', { timeout: 300_000 }, async (t) => {
     }
   }
 });
-
-// serve starts a gateway with two sites for each API of the provider's, the second with a
-// guard on responses, and returns the URLs.
-async function serve(t, model, apis) {
-  const sites = [{}, {}];
-  let caddyfile = `{
-	admin off
-	llm {
-		status_listen off
-		guard policy {
-			deny regex "six"
-			on_response window 16
-		}
-		${Object.values(model.blocks).join('\n')}
-	}
-}
-`;
-  for (const api of apis) {
-    for (const [i, guards] of ['', 'guards policy'].entries()) {
-      const port = await freePort();
-      sites[i][api] = `http://127.0.0.1:${port}`;
-      caddyfile += `http://:${port} {\n\tllm_route {\n\t\trule ${api} {\n\t\t\t${guards}\n\t\t\tto ${api}\n\t\t}\n\t}\n}\n`;
-    }
-  }
-  await startGateway(t, caddyfile, { variables: { [model.keyVariable]: providerKey } });
-  return sites;
-}
-
-// asked is the one request that the model got.
-async function asked(model) {
-  const requests = await model.asked();
-  assert.equal(requests.length, 1);
-  assert.equal(requests[0].error, '');
-  assert.ok(!requests[0].raw.includes(sdkKey), 'the key of the SDK reached the provider');
-  assert.ok(requests[0].raw.includes(providerKey), 'the provider has no key');
-  return requests[0];
-}
 
 async function converse(model, api, client, stream, native) {
   await model.says(api, turn, { text: verdict });
