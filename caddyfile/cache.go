@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/cache"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // parseCache reads the cache of the app:
@@ -51,7 +52,7 @@ func cacheOptions(c *cache.Config) []options.Option {
 //	}
 //
 // The options set the fields of cache.Rule.
-func parseRuleCache(d *caddyfile.Dispenser, rule *llmroute.Rule) error {
+func parseRuleCache(d *caddyfile.Dispenser, rule *spec.Rule) error {
 	if d.NextArg() {
 		return d.Errf("cache takes no argument, got %s; its options go into a block", options.Quoted(d.Val()))
 	}

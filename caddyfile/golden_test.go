@@ -34,6 +34,7 @@ import (
 	_ "github.com/caddy-llm/gateway/llmroute/limit/tokenstore"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
 	"github.com/caddy-llm/gateway/llmroute/selection"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -43,15 +44,15 @@ const goldenSeparator = "----------\n"
 
 // goldenSource stands for a source module, of which this package has none.
 type goldenSource struct {
-	llmroute.Source `json:"-"`
-	Paths           []string `json:"paths,omitempty"`
+	spec.Source `json:"-"`
+	Paths       []string `json:"paths,omitempty"`
 }
 
 func (goldenSource) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "llm.sources.golden", New: func() caddy.Module { return new(goldenSource) }}
 }
 
-// UseKeys implements llmroute.KeysSource.
+// UseKeys implements spec.KeysSource.
 func (*goldenSource) UseKeys(string) {}
 
 func (s *goldenSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {

@@ -15,13 +15,12 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/caddy-llm/gateway/internal/options"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // ruleBlock is a rule while it is read.
 type ruleBlock struct {
-	llmroute.Rule
+	spec.Rule
 	helper    httpcaddyfile.Helper
 	providers *providerNames
 }
@@ -44,7 +43,7 @@ func newRule(r *routeBlock) *ruleBlock {
 //
 // One match line, or block of them, is a set of matchers that must all match;
 // of several sets one must. Each provider has a to line of its own. All options
-// set the fields of llmroute.Rule and llmroute.Backend.
+// set the fields of spec.Rule and spec.Backend.
 func (r *ruleBlock) options() []options.Option {
 	return []options.Option{
 		{Name: "match", Block: true, Parse: r.parseMatch},
@@ -52,7 +51,7 @@ func (r *ruleBlock) options() []options.Option {
 		{Name: "policy", Block: true, Parse: r.parsePolicy},
 		{Name: "attempts", Parse: options.Value(&r.Attempts, "a number of backends, 1 or more", options.Number(1, math.MaxInt32))},
 		{Name: "retry_on", Parse: r.parseRetryOn},
-		{Name: "translation", Parse: options.Value(&r.Translation, llmroute.TranslationStrict, parseTranslation)},
+		{Name: "translation", Parse: options.Value(&r.Translation, spec.TranslationStrict, parseTranslation)},
 		{Name: "guards", Parse: texts(&r.Guards)},
 		{Name: "prompt", Parse: texts(&r.Prompts)},
 		{Name: "cache", Block: true, Parse: func(d *caddyfile.Dispenser) error { return parseRuleCache(d, &r.Rule) }},
@@ -60,7 +59,7 @@ func (r *ruleBlock) options() []options.Option {
 }
 
 func parseTranslation(s string) (string, error) {
-	if s != llmroute.TranslationStrict {
+	if s != spec.TranslationStrict {
 		return "", options.ErrUnexpected
 	}
 	return s, nil
@@ -89,7 +88,7 @@ func (r *ruleBlock) parseTo(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.Errf("to takes the name of a provider; expected: to NAME [model M] [weight N] [priority N]")
 	}
-	b := &llmroute.Backend{Provider: d.Val()}
+	b := &spec.Backend{Provider: d.Val()}
 	if err := r.providers.check(b.Provider); err != nil {
 		return d.WrapErr(err)
 	}

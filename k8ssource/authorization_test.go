@@ -6,13 +6,13 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestPoliciesDoNotVanish holds that a policy that may be meant for the workload is in
 // force or reported, however its apiVersion, kind or namespace is misspelt.
 func TestPoliciesDoNotVanish(t *testing.T) {
-	identity := llmroute.Identity{Namespace: "edge", Labels: map[string]string{"app": "gw"}}
+	identity := spec.Identity{Namespace: "edge", Labels: map[string]string{"app": "gw"}}
 	const good = "apiVersion: security.istio.io/v1"
 	for name, test := range map[string]struct {
 		head, metadata string
@@ -92,7 +92,7 @@ func TestGatewaysDoNotVanish(t *testing.T) {
 // TestMisspeltSelectors holds that a selector that differs from the workload's labels by
 // a typing error is reported, and one for other workloads is not.
 func TestMisspeltSelectors(t *testing.T) {
-	identity := llmroute.Identity{Namespace: "edge", Labels: map[string]string{"istio": "ingressgateway", "app": "gateway", "version": "v1", "track": "stable-2"}}
+	identity := spec.Identity{Namespace: "edge", Labels: map[string]string{"istio": "ingressgateway", "app": "gateway", "version": "v1", "track": "stable-2"}}
 	for selector, reported := range map[string]bool{
 		"{istio: ingresgateway}": true, "{istio: ingressgatewya}": true, "{istio: IngressGateway}": true, "{isito: ingressgateway}": true, "{istio: ingressgateway, app: gatway}": true,
 		"{Istio: ingressgateway}": true, "{istio: egressgateway}": false, "{app: web}": false, "{version: v2}": false, "{track: stable-3}": false, "{istio: ingresgateway, app: web}": false,

@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // The types of the conditions of an LLMProvider or LLMRoute. All but
@@ -56,12 +56,12 @@ const maxConditionMessage = 32 << 10
 // translated with these findings. applies tells that the object is for this
 // workload, so that it is in use unless a finding refuses it. The times of
 // transition are left to the caller, who knows the conditions before.
-func Conditions(findings []llmroute.Finding, applies bool, generation int64) []metav1.Condition {
+func Conditions(findings []spec.Finding, applies bool, generation int64) []metav1.Condition {
 	return conditions(findings, applies, unreachable{}, generation)
 }
 
-func conditions(findings []llmroute.Finding, applies bool, missing unreachable, generation int64) []metav1.Condition {
-	var refusals, warnings, references, conflicts []llmroute.Finding
+func conditions(findings []spec.Finding, applies bool, missing unreachable, generation int64) []metav1.Condition {
+	var refusals, warnings, references, conflicts []spec.Finding
 	for _, f := range findings {
 		if !f.Used {
 			refusals = append(refusals, f)
@@ -108,7 +108,7 @@ func conditions(findings []llmroute.Finding, applies bool, missing unreachable, 
 }
 
 // messages are those of all findings, each on a line of its own.
-func messages(findings []llmroute.Finding) string {
+func messages(findings []spec.Finding) string {
 	lines := make([]string, len(findings))
 	for i, f := range findings {
 		lines[i] = f.Message

@@ -6,15 +6,15 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func TestConditions(t *testing.T) {
-	finding := func(reason string, used bool) llmroute.Finding {
-		return llmroute.Finding{Reason: reason, Message: "about " + reason, Used: used}
+	finding := func(reason string, used bool) spec.Finding {
+		return spec.Finding{Reason: reason, Message: "about " + reason, Used: used}
 	}
 	tests := map[string]struct {
-		findings []llmroute.Finding
+		findings []spec.Finding
 		applies  bool
 		want     string
 	}{
@@ -22,20 +22,20 @@ func TestConditions(t *testing.T) {
 			"Accepted=True(Accepted), ResolvedRefs=True(ResolvedRefs), Programmed=True(Programmed), Conflict=False(NoConflict)"},
 		"for other workloads": {nil, false,
 			"Accepted=True(Accepted), ResolvedRefs=True(ResolvedRefs), Programmed=False(NotSelected: the object is for other workloads), Conflict=False(NoConflict)"},
-		"refused": {[]llmroute.Finding{finding(object.ReasonDroppedHeader, true), finding(object.ReasonInvalidField, false), finding(object.ReasonInvalidKey, false)}, true,
+		"refused": {[]spec.Finding{finding(object.ReasonDroppedHeader, true), finding(object.ReasonInvalidField, false), finding(object.ReasonInvalidKey, false)}, true,
 			"Accepted=False(InvalidField: about DroppedHeader|about InvalidField|about InvalidKey), ResolvedRefs=True(ResolvedRefs), " +
 				"Programmed=False(NotAccepted: the object is not used; the condition Accepted says why), Conflict=False(NoConflict)"},
-		"used with a warning": {[]llmroute.Finding{finding(object.ReasonCatchAllHost, true)}, true,
+		"used with a warning": {[]spec.Finding{finding(object.ReasonCatchAllHost, true)}, true,
 			"Accepted=True(Accepted: about CatchAllHost), ResolvedRefs=True(ResolvedRefs), Programmed=True(Programmed), Conflict=False(NoConflict)"},
-		"Secret missing": {[]llmroute.Finding{finding(object.ReasonSecretNotFound, false)}, true,
+		"Secret missing": {[]spec.Finding{finding(object.ReasonSecretNotFound, false)}, true,
 			"Accepted=False(SecretNotFound: about SecretNotFound), ResolvedRefs=False(SecretNotFound: about SecretNotFound), " +
 				"Programmed=False(NotAccepted: the object is not used; the condition Accepted says why), Conflict=False(NoConflict)"},
-		"backends that cannot be used": {[]llmroute.Finding{finding(object.ReasonProviderNotFound, true), finding(object.ReasonUnsupportedBackend, true), finding(object.ReasonUnknownIdentity, true)}, true,
+		"backends that cannot be used": {[]spec.Finding{finding(object.ReasonProviderNotFound, true), finding(object.ReasonUnsupportedBackend, true), finding(object.ReasonUnknownIdentity, true)}, true,
 			"Accepted=True(Accepted: about UnknownIdentity), ResolvedRefs=False(ProviderNotFound: about ProviderNotFound|about UnsupportedBackend), Programmed=True(Programmed), Conflict=False(NoConflict)"},
-		"host of another": {[]llmroute.Finding{finding(object.ReasonConflict, false)}, true,
+		"host of another": {[]spec.Finding{finding(object.ReasonConflict, false)}, true,
 			"Accepted=False(Conflict: about Conflict), ResolvedRefs=True(ResolvedRefs), " +
 				"Programmed=False(NotAccepted: the object is not used; the condition Accepted says why), Conflict=True(Conflict: about Conflict)"},
-		"host of another in one of its tables": {[]llmroute.Finding{finding(object.ReasonConflict, true)}, true,
+		"host of another in one of its tables": {[]spec.Finding{finding(object.ReasonConflict, true)}, true,
 			"Accepted=True(Accepted), ResolvedRefs=True(ResolvedRefs), Programmed=True(Programmed), Conflict=True(Conflict: about Conflict)"},
 	}
 	for name, test := range tests {
@@ -59,9 +59,9 @@ func TestConditions(t *testing.T) {
 }
 
 func TestConditionsBoundTheirMessages(t *testing.T) {
-	long := make([]llmroute.Finding, 100)
+	long := make([]spec.Finding, 100)
 	for i := range long {
-		long[i] = llmroute.Finding{Reason: object.ReasonInvalidField, Message: strings.Repeat("ä", 300)}
+		long[i] = spec.Finding{Reason: object.ReasonInvalidField, Message: strings.Repeat("ä", 300)}
 	}
 	if got := len(Conditions(long, true, 1)[0].Message); got > maxConditionMessage || got < maxConditionMessage-4 {
 		t.Errorf("%d bytes", got)

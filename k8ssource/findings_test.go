@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/redact"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestBadObjects checks that each bad object is found out, that its host is
@@ -22,7 +22,7 @@ func TestBadObjects(t *testing.T) {
 	line := strings.Count(beside, "\n") + 1
 	for _, bad := range badobjects.All(t) {
 		t.Run(bad.Name, func(t *testing.T) {
-			state := Translate(mustDecode(t, beside+bad.Manifest(t)), llmroute.Identity{Namespace: "default"}, Options{})
+			state := Translate(mustDecode(t, beside+bad.Manifest(t)), spec.Identity{Namespace: "default"}, Options{})
 			provision(t, state)
 			var got []string
 			for _, f := range state.Findings {
@@ -82,7 +82,7 @@ func TestObjectsOverTheLimits(t *testing.T) {
 			"InvalidMatch: spec.rules[0].matches[0].headers[x].regex: may not be more than 4096 bytes"},
 	} {
 		objects := mustDecode(t, fmt.Sprintf("%s---\napiVersion: %s/v1\nkind: %s\nmetadata: {name: a}\nspec: {%s}\n", badobjects.Beside, object.Group, test.kind, test.spec))
-		state := Translate(objects, llmroute.Identity{Namespace: "default"}, Options{})
+		state := Translate(objects, spec.Identity{Namespace: "default"}, Options{})
 		if len(state.Findings) != 1 || state.Findings[0].Reason+": "+state.Findings[0].Message != test.want {
 			t.Errorf("got  %+v\nwant %s", state.Findings, test.want)
 		}
@@ -99,7 +99,7 @@ apiVersion: istio.alibabacloud.com/v1
 kind: LLMProvider
 metadata: {name: a}
 spec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKeySecretRef: {name: bad, key: k}}}}}
-`), llmroute.Identity{Namespace: "default"}, Options{})
+`), spec.Identity{Namespace: "default"}, Options{})
 	const want = "spec.configs.defaultConfig.openAIConfig.apiKeySecretRef: Secret default/bad cannot be used: a value has the wrong form; values under data are in base64, and plain ones stand under stringData"
 	if len(state.Findings) != 1 || state.Findings[0].Reason != object.ReasonInvalidSecret || state.Findings[0].Message != want {
 		t.Errorf("got %+v", state.Findings)
@@ -115,7 +115,7 @@ func TestBadObjectsHoldNoKeyInFindings(t *testing.T) {
 				Configs: &v1beta1.ProviderConfigs{DefaultConfig: &v1beta1.ProviderConfig{OpenAIConfig: &v1beta1.OpenAIConfig{APIKey: &key}}},
 			},
 		}}}}
-		state := Translate(objects, llmroute.Identity{}, Options{})
+		state := Translate(objects, spec.Identity{}, Options{})
 		if text, err := redact.State(state); err != nil || strings.Contains(string(text), "sk-1") {
 			t.Errorf("%q: %v\n%s", key, err, text)
 		}
@@ -124,7 +124,7 @@ func TestBadObjectsHoldNoKeyInFindings(t *testing.T) {
 
 func TestHostsThatOptionsAllow(t *testing.T) {
 	objects := mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: a}\nspec: {host: 169.254.169.254}\n")
-	state := Translate(objects, llmroute.Identity{}, Options{AllowAnyHost: true})
+	state := Translate(objects, spec.Identity{}, Options{AllowAnyHost: true})
 	if len(state.Findings) > 0 || len(state.Providers) != 1 || state.Providers[0].Provider.(*openai.Provider).Guarded {
 		t.Errorf("got %+v", state.Findings)
 	}
@@ -134,7 +134,7 @@ func TestHostsThatOptionsAllow(t *testing.T) {
 // when it is connected to.
 func TestNamesOfInternalAddresses(t *testing.T) {
 	objects := mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: a}\nspec: {host: a.example.com}\n")
-	state := Translate(objects, llmroute.Identity{}, Options{})
+	state := Translate(objects, spec.Identity{}, Options{})
 	if !state.Providers[0].Provider.(*openai.Provider).Guarded {
 		t.Error("a name may stand for any address")
 	}

@@ -12,18 +12,18 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // translated is the state of manifests and the status of the objects of Gateway API.
-func translated(t *testing.T, manifests string, options k8ssource.Options, unbound map[string]bool) (*llmroute.State, []k8ssource.APIStatus) {
+func translated(t *testing.T, manifests string, options k8ssource.Options, unbound map[string]bool) (*spec.State, []k8ssource.APIStatus) {
 	t.Helper()
 	objects, err := object.Decode("a.yaml", []byte(manifests))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var translator k8ssource.Translator
-	state := translator.Translate(objects, llmroute.Identity{}, options)
+	state := translator.Translate(objects, spec.Identity{}, options)
 	return state, translator.GatewayAPI()(unbound)
 }
 
@@ -152,7 +152,7 @@ spec: {gatewayClassName: llm, listeners: [{name: l, port: 8080, protocol: HTTP}]
 	if !slices.Contains(addresses, "192.0.2.9:8080") || !slices.Contains(addresses, "192.0.2.10:8080") {
 		t.Errorf("the listeners are %q", addresses)
 	}
-	if !slices.ContainsFunc(state.Findings, func(f llmroute.Finding) bool {
+	if !slices.ContainsFunc(state.Findings, func(f spec.Finding) bool {
 		return f.Object == "Gateway infra/third" && strings.Contains(f.Message, "gateway_networks")
 	}) {
 		t.Errorf("no finding says that an address is missing: %+v", state.Findings)

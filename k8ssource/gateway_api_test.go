@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const gatewayAPIObjects = `
@@ -58,7 +58,7 @@ func TestHTTPRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	var translator k8ssource.Translator
-	state := translator.Translate(objects, llmroute.Identity{}, k8ssource.Options{})
+	state := translator.Translate(objects, spec.Identity{}, k8ssource.Options{})
 	if len(state.Listeners) != 1 || state.Listeners[0].Address != ":8080" {
 		t.Fatalf("listeners %+v", state.Listeners)
 	}
@@ -107,7 +107,7 @@ func TestHTTPRouteMatchesThatCannotBeUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 		var translator k8ssource.Translator
-		state := translator.Translate(objects, llmroute.Identity{}, k8ssource.Options{})
+		state := translator.Translate(objects, spec.Identity{}, k8ssource.Options{})
 		found := false
 		for _, rule := range state.Tables[state.Listeners[0].Servers[0].Table][0].Rules {
 			if rule.Name != "exact" {
@@ -138,15 +138,15 @@ func TestHTTPRouteMatchesThatCannotBeUsed(t *testing.T) {
 // TestGatewayAPIOfWorkloads holds who serves such Gateways: everything but sidecars, also what
 // listens for the mesh and has no identity, as manifests that are run by the adapter.
 func TestGatewayAPIOfWorkloads(t *testing.T) {
-	known := llmroute.Identity{Namespace: "app"}
+	known := spec.Identity{Namespace: "app"}
 	for _, c := range []struct {
 		name     string
-		identity llmroute.Identity
+		identity spec.Identity
 		mesh     string
 		served   bool
 	}{
 		{"a gateway", known, "", true}, {"a sidecar", known, ":15001", false},
-		{"an adapter", llmroute.Identity{}, ":15001", true}, {"no mesh", llmroute.Identity{}, "", true},
+		{"an adapter", spec.Identity{}, ":15001", true}, {"no mesh", spec.Identity{}, "", true},
 	} {
 		objects, err := object.Decode("a.yaml", []byte(gatewayAPIObjects))
 		if err != nil {
@@ -181,7 +181,7 @@ func TestHTTPRouteHeaders(t *testing.T) {
 			t.Fatal(err)
 		}
 		var translator k8ssource.Translator
-		state := translator.Translate(objects, llmroute.Identity{}, k8ssource.Options{})
+		state := translator.Translate(objects, spec.Identity{}, k8ssource.Options{})
 		if got := strings.Join(state.Listeners[0].Headers, " "); got != want.expected {
 			t.Errorf("%s: the listener expects %q, want %q", headers, got, want.expected)
 		}
@@ -216,7 +216,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := k8ssource.Translate(objects, llmroute.Identity{}, k8ssource.Options{})
+	state := k8ssource.Translate(objects, spec.Identity{}, k8ssource.Options{})
 	led := make(map[string]string)
 	for _, route := range state.Tables[state.Listeners[0].Servers[0].Table] {
 		for _, rule := range route.Rules {

@@ -6,7 +6,7 @@ import (
 
 	hostname "github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // binding is a table that a route is in, with its hosts there.
@@ -94,6 +94,6 @@ func (t *translation) enter(c *claim) {
 }
 
 // rulesAt are the rules that a claim has for what comes in by a gateway.
-func (t *translation) rulesAt(c *claim, gateway string) []*llmroute.Rule {
+func (t *translation) rulesAt(c *claim, gateway string) []*spec.Rule {
 	return t.policies.ThroughGateways(c.builder.rulesFor(gateway), []string{gateway})
 }

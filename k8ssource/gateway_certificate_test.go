@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const secureGateway = `apiVersion: networking.istio.io/v1
@@ -17,7 +17,7 @@ spec: {servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"
 `
 
 // shown is where the certificate comes from that the state's one server shows.
-func shown(state *llmroute.State) string {
+func shown(state *spec.State) string {
 	certificate := state.Listeners[0].Servers[0].Certificate
 	if certificate == nil {
 		return ""
@@ -35,16 +35,16 @@ func TestCredentialOfTheWorkload(t *testing.T) {
 	broken := strings.Replace(in("edge"), "tls.key", "other", 1)
 	for name, test := range map[string]struct {
 		objects  string
-		identity llmroute.Identity
+		identity spec.Identity
 		want     string
 		finding  string
 	}{
-		"the workload's":          {in("edge"), llmroute.Identity{Namespace: "edge"}, `"Secret edge/cert"`, ""},
-		"the Gateway's":           {in("team"), llmroute.Identity{Namespace: "edge"}, `"Secret team/cert"`, ""},
-		"both":                    {in("team") + in("edge"), llmroute.Identity{Namespace: "edge"}, `"Secret edge/cert"`, ""},
-		"another's":               {in("other"), llmroute.Identity{Namespace: "edge"}, "", "there is no Secret of that name in namespace edge or team, so TLS handshakes fail"},
-		"an unknown workload":     {in("edge"), llmroute.Identity{}, "", "in namespace team, so"},
-		"a broken one before one": {broken + in("team"), llmroute.Identity{Namespace: "edge"}, "", "Secret edge/cert has no tls.crt or no tls.key, so TLS handshakes fail; create"},
+		"the workload's":          {in("edge"), spec.Identity{Namespace: "edge"}, `"Secret edge/cert"`, ""},
+		"the Gateway's":           {in("team"), spec.Identity{Namespace: "edge"}, `"Secret team/cert"`, ""},
+		"both":                    {in("team") + in("edge"), spec.Identity{Namespace: "edge"}, `"Secret edge/cert"`, ""},
+		"another's":               {in("other"), spec.Identity{Namespace: "edge"}, "", "there is no Secret of that name in namespace edge or team, so TLS handshakes fail"},
+		"an unknown workload":     {in("edge"), spec.Identity{}, "", "in namespace team, so"},
+		"a broken one before one": {broken + in("team"), spec.Identity{Namespace: "edge"}, "", "Secret edge/cert has no tls.crt or no tls.key, so TLS handshakes fail; create"},
 	} {
 		state := Translate(mustDecode(t, secureGateway+test.objects), test.identity, Options{})
 		found := fmt.Sprint(state.Findings)
@@ -74,7 +74,7 @@ func TestLastGoodCertificate(t *testing.T) {
 	}
 	translator := new(Translator)
 	translate := func(objects string) (*listen.Certificate, string) {
-		state := translator.Translate(mustDecode(t, secureGateway+objects), llmroute.Identity{Namespace: "team"}, Options{})
+		state := translator.Translate(mustDecode(t, secureGateway+objects), spec.Identity{Namespace: "team"}, Options{})
 		return state.Listeners[0].Servers[0].Certificate, fmt.Sprint(state.Findings)
 	}
 	if c, _ := translate(mixed); c != nil {
@@ -95,7 +95,7 @@ func TestLastGoodCertificate(t *testing.T) {
 		t.Errorf("another: the first one %v, %s", c == first, found)
 	}
 	// Another credential is another certificate.
-	state := translator.Translate(mustDecode(t, strings.Replace(secureGateway, "credentialName: cert", "credentialName: other", 1)), llmroute.Identity{Namespace: "team"}, Options{})
+	state := translator.Translate(mustDecode(t, strings.Replace(secureGateway, "credentialName: cert", "credentialName: other", 1)), spec.Identity{Namespace: "team"}, Options{})
 	if got := shown(state); got != "" {
 		t.Errorf("another credential: got %s", got)
 	}

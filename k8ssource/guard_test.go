@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestKeysOfInternalAddresses holds that keys are not fetched from addresses that objects
@@ -27,7 +27,7 @@ spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
 		"https://issuer.example.com/keys": false, "http://127.0.0.1:8080/keys": false,
 	} {
 		for _, anyHost := range []bool{false, true} {
-			state := Translate(mustDecode(t, fmt.Sprintf(text, uri)), llmroute.Identity{}, Options{AllowAnyHost: anyHost})
+			state := Translate(mustDecode(t, fmt.Sprintf(text, uri)), spec.Identity{}, Options{AllowAnyHost: anyHost})
 			rule := state.Authorization.JWT[0]
 			found := fmt.Sprint(state.Findings)
 			if want := refused && !anyHost; strings.Contains(found, object.ReasonHostNotAllowed) != want || (rule.JWKSURI == "") != want || rule.Guarded == anyHost {

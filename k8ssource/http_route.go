@@ -9,12 +9,12 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/httprule"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // placed is a rule with what its precedence depends on.
 type placed struct {
-	rule  *llmroute.Rule
+	rule  *spec.Rule
 	match gatewayapi.Match
 }
 
@@ -46,7 +46,7 @@ func (t *translation) translateHTTPRoutes() {
 				}
 				server := state.server
 				where := place{server.Table, object.CanonicalHost(at.Name)}
-				if slices.ContainsFunc(t.state.Tables[where.table], func(l *llmroute.Route) bool { return slices.Contains(l.Hosts, where.host) }) {
+				if slices.ContainsFunc(t.state.Tables[where.table], func(l *spec.Route) bool { return slices.Contains(l.Hosts, where.host) }) {
 					t.warnHTTP(r.HTTPRoute, object.ReasonConflict, "the host %s in %s belongs to an LLMRoute; use another host, or add the rules there", object.ShownHost(where.host), where.table)
 					continue
 				}
@@ -72,7 +72,7 @@ func (t *translation) translateHTTPRoutes() {
 	for _, at := range places {
 		list := rules[at]
 		slices.SortStableFunc(list, func(a, b placed) int { return a.match.Compare(&b.match) })
-		route := &llmroute.Route{Hosts: []string{at.host}, Origin: "HTTPRoutes of " + at.host + " in " + at.table}
+		route := &spec.Route{Hosts: []string{at.host}, Origin: "HTTPRoutes of " + at.host + " in " + at.table}
 		for _, p := range list {
 			route.Rules = append(route.Rules, p.rule)
 		}
@@ -85,7 +85,7 @@ func (t *translation) translateHTTPRoutes() {
 
 // placedThrough are the rules with what policies attach to Gateways.
 func (t *translation) placedThrough(list []placed, gateways []string) []placed {
-	rules := make([]*llmroute.Rule, len(list))
+	rules := make([]*spec.Rule, len(list))
 	for i, p := range list {
 		rules[i] = p.rule
 	}
@@ -109,26 +109,26 @@ func (t *translation) warnHTTP(r *gatewayapi.HTTPRoute, reason, format string, a
 // they match by.
 func (t *translation) httpRules(r *gatewayapi.HTTPRoute) (out []placed, headers []header.Matched) {
 	for i := range r.Spec.Rules {
-		spec := &r.Spec.Rules[i]
+		from := &r.Spec.Rules[i]
 		path := fmt.Sprintf("spec.rules[%d]", i)
-		var backends []*llmroute.Backend
-		models := asksModels(spec)
+		var backends []*spec.Backend
+		models := asksModels(from)
 		if models {
-			backends = t.httpBackends(r, path, spec)
+			backends = t.httpBackends(r, path, from)
 		}
-		matches := spec.Matches
+		matches := from.Matches
 		if len(matches) == 0 {
 			matches = []gatewayapi.Match{{}}
 		}
 		for j := range matches {
 			m := &matches[j]
-			rule := &llmroute.Rule{Object: objectOf(gatewayapi.KindHTTPRoute, r), Name: spec.Name, Backends: backends, PassOther: models && t.poolsAlone(r, spec)}
+			rule := &spec.Rule{Object: objectOf(gatewayapi.KindHTTPRoute, r), Name: from.Name, Backends: backends, PassOther: models && t.poolsAlone(r, from)}
 			matchers, err := httprule.Matchers(m)
 			if err != nil { // what it is meant for must not go where a broader rule leads
 				t.refuseHTTP(r, "%s.matches[%d].%s; requests that the rest of the entry matches are answered with 503", path, j, err)
-				rule.Backends = []*llmroute.Backend{{Unusable: object.ReasonInvalidField}}
+				rule.Backends = []*spec.Backend{{Unusable: object.ReasonInvalidField}}
 			} else if !models {
-				rule.HandlerRaw = t.httpHandler(r, path, spec, m)
+				rule.HandlerRaw = t.httpHandler(r, path, from, m)
 			}
 			for k, h := range m.Headers {
 				headers = append(headers, header.Matched{Path: fmt.Sprintf("%s.matches[%d].headers[%d]", path, j, k), Name: strings.ToLower(h.Name)})
@@ -145,7 +145,7 @@ func (t *translation) httpRules(r *gatewayapi.HTTPRoute) (out []placed, headers 
 // refusedRules are those of a route that is not used: what no other route matches more
 // exactly is answered with 503.
 func refusedRules(reason string) []placed {
-	return []placed{{rule: &llmroute.Rule{Backends: []*llmroute.Backend{{Unusable: reason}}}}}
+	return []placed{{rule: &spec.Rule{Backends: []*spec.Backend{{Unusable: reason}}}}}
 }
 
 // refuseHTTP notes that something in a route is not supported.

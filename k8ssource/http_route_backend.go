@@ -7,30 +7,30 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // httpBackends looks up where a rule sends requests that has LLMProviders or InferencePools
 // among its backends.
-func (t *translation) httpBackends(r *gatewayapi.HTTPRoute, path string, spec *gatewayapi.Rule) []*llmroute.Backend {
+func (t *translation) httpBackends(r *gatewayapi.HTTPRoute, path string, from *gatewayapi.Rule) []*spec.Backend {
 	unusable := ""
-	if len(spec.Filters) > 0 {
+	if len(from.Filters) > 0 {
 		unusable = object.ReasonUnsupportedField
 		t.refuseHTTP(r, "%s.filters: filters are not supported beside LLMProviders and InferencePools, and requests for the rule are answered with 503; leave them out", path)
 	}
-	if spec.Timeouts != nil || spec.Retry != nil {
+	if from.Timeouts != nil || from.Retry != nil {
 		t.warnHTTP(r, object.ReasonUnsupportedField, "%s: timeouts and retry are not supported, and not used; the provider's own timeouts hold", path)
 	}
 	sum := 0
-	var out []*llmroute.Backend
-	for i := range spec.BackendRefs {
-		b := t.httpRef(r, fmt.Sprintf("%s.backendRefs[%d]", path, i), &spec.BackendRefs[i], http.StatusServiceUnavailable)
+	var out []*spec.Backend
+	for i := range from.BackendRefs {
+		b := t.httpRef(r, fmt.Sprintf("%s.backendRefs[%d]", path, i), &from.BackendRefs[i], http.StatusServiceUnavailable)
 		provider := b.provider()
 		sum += b.weight
-		out = append(out, &llmroute.Backend{Provider: provider, Weight: &b.weight, Unusable: cmp.Or(unusable, b.unusable)})
+		out = append(out, &spec.Backend{Provider: provider, Weight: &b.weight, Unusable: cmp.Or(unusable, b.unusable)})
 	}
 	if sum == 0 {
-		return []*llmroute.Backend{{Unusable: "NoBackend"}}
+		return []*spec.Backend{{Unusable: "NoBackend"}}
 	}
 	return out
 }
@@ -126,9 +126,9 @@ func (b *httpRef) pool(key string) string {
 
 // poolsAlone reports whether all backends of a rule are InferencePools without settings of an
 // LLMProvider: then the rule is for any path.
-func (t *translation) poolsAlone(r *gatewayapi.HTTPRoute, spec *gatewayapi.Rule) bool {
-	for i := range spec.BackendRefs {
-		b := t.httpRef(r, "", &spec.BackendRefs[i], 0)
+func (t *translation) poolsAlone(r *gatewayapi.HTTPRoute, from *gatewayapi.Rule) bool {
+	for i := range from.BackendRefs {
+		b := t.httpRef(r, "", &from.BackendRefs[i], 0)
 		if b.kind != (backendKind{object.PoolGroup, object.KindInferencePool}) {
 			return false
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // serviceObjects are an HTTPRoute with one rule, the Service web of its namespace and
@@ -42,7 +42,7 @@ func handlerOf(t *testing.T, objects string, options k8ssource.Options) (handler
 		t.Fatal(err)
 	}
 	var translator k8ssource.Translator
-	state := translator.Translate(decoded, llmroute.Identity{}, options)
+	state := translator.Translate(decoded, spec.Identity{}, options)
 	rules := state.Tables[state.Listeners[0].Servers[0].Table][0].Rules
 	if len(rules) != 1 || len(rules[0].Backends) > 0 {
 		t.Fatalf("the rules are %+v", rules)
@@ -144,7 +144,7 @@ func TestServiceReferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := json.Marshal(k8ssource.References(objects, llmroute.Identity{}, k8ssource.Options{}))
+	got, err := json.Marshal(k8ssource.References(objects, spec.Identity{}, k8ssource.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := k8ssource.Translate(decoded, llmroute.Identity{}, k8ssource.Options{})
+	state := k8ssource.Translate(decoded, spec.Identity{}, k8ssource.Options{})
 	handled, guarded := 0, 0
 	for table, routes := range state.Tables {
 		if table == k8ssource.MeshTable { // which is behind no Gateway

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestKeysFromASecret holds that the keys of a Secret are followed, that its last good
@@ -38,7 +38,7 @@ func TestKeysFromASecret(t *testing.T) {
 		if step.manifest != "" {
 			objects = mustDecode(t, step.manifest)
 		}
-		state := translator.Translate(objects, llmroute.Identity{}, options)
+		state := translator.Translate(objects, spec.Identity{}, options)
 		keys := -1
 		if state.Keys != nil {
 			keys = state.Keys.Len()
@@ -56,7 +56,7 @@ func TestKeysFromASecret(t *testing.T) {
 			}
 		}
 	}
-	if refs := References(new(object.Set), llmroute.Identity{}, options); len(refs) != 1 || refs[0] != (object.Reference{Kind: object.KindSecret, Namespace: "llm-system", Name: "virtual-keys"}) {
+	if refs := References(new(object.Set), spec.Identity{}, options); len(refs) != 1 || refs[0] != (object.Reference{Kind: object.KindSecret, Namespace: "llm-system", Name: "virtual-keys"}) {
 		t.Errorf("references %+v", refs)
 	}
 }

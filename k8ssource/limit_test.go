@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // limitObject is an LLMLimit of the namespace team.
@@ -20,7 +20,7 @@ func limitObject(name, spec string) string {
 const oneADay = "amounts: [{unit: requests, amount: 1, window: day}]"
 
 // said are the findings, a line each.
-func said(state *llmroute.State) string {
+func said(state *spec.State) string {
 	var lines []string
 	for _, f := range state.Findings {
 		lines = append(lines, fmt.Sprintf("%s %s used=%t: %s", f.Object, f.Reason, f.Used, f.Message))
@@ -33,7 +33,7 @@ func said(state *llmroute.State) string {
 func TestLimitsAreOfTheRootNamespace(t *testing.T) {
 	objects := mustDecode(t, limitObject("a", oneADay))
 	for root, want := range map[string]limit.Scope{"": {Namespace: "team"}, "platform": {Namespace: "team"}, "team": {Everything: true}} {
-		state := Translate(objects, llmroute.Identity{}, Options{RootNamespace: root})
+		state := Translate(objects, spec.Identity{}, Options{RootNamespace: root})
 		if got := *state.Limits[0].Scope; !reflect.DeepEqual(got, want) || state.Limits[0].Name != "team.a" {
 			t.Errorf("with the root namespace %q: %+v, want %+v", root, got, want)
 		}
@@ -43,8 +43,8 @@ func TestLimitsAreOfTheRootNamespace(t *testing.T) {
 // TestLimitsHoldThroughInvalidChanges holds that an invalid change of a limit frees nobody.
 func TestLimitsHoldThroughInvalidChanges(t *testing.T) {
 	var tr Translator
-	translate := func(text string) *llmroute.State {
-		return tr.Translate(mustDecode(t, text), llmroute.Identity{}, Options{})
+	translate := func(text string) *spec.State {
+		return tr.Translate(mustDecode(t, text), spec.Identity{}, Options{})
 	}
 	good := translate(limitObject("a", oneADay))
 	for _, bad := range []string{"concurrent: -1", "nonsense: 1", oneADay + ", estimate: x"} {
@@ -69,20 +69,20 @@ func TestLimitsAndTheConfiguration(t *testing.T) {
 	const cost = "amounts: [{unit: cost, amount: 5, window: month}]"
 	for name, test := range map[string]struct {
 		spec       string
-		configured *llmroute.LimitsConfig
+		configured *spec.LimitsConfig
 		want       string
 		limits     int
 	}{
 		"unknown":         {cost, nil, "", 1},
-		"prices":          {cost, &llmroute.LimitsConfig{Prices: true, Names: []string{"a", "other.a"}}, "", 1},
-		"no prices":       {cost, &llmroute.LimitsConfig{}, "LLMLimit team/a NoPrices used=true: spec.amounts", 1},
-		"none are needed": {oneADay, &llmroute.LimitsConfig{}, "", 1},
-		"same name":       {oneADay, &llmroute.LimitsConfig{Names: []string{"team.a"}}, "LLMLimit team/a Conflict used=false: metadata.name", 0},
-		"another store": {oneADay, &llmroute.LimitsConfig{Holds: func(l []*limit.Definition) error {
+		"prices":          {cost, &spec.LimitsConfig{Prices: true, Names: []string{"a", "other.a"}}, "", 1},
+		"no prices":       {cost, &spec.LimitsConfig{}, "LLMLimit team/a NoPrices used=true: spec.amounts", 1},
+		"none are needed": {oneADay, &spec.LimitsConfig{}, "", 1},
+		"same name":       {oneADay, &spec.LimitsConfig{Names: []string{"team.a"}}, "LLMLimit team/a Conflict used=false: metadata.name", 0},
+		"another store": {oneADay, &spec.LimitsConfig{Holds: func(l []*limit.Definition) error {
 			return fmt.Errorf("limit %s: store x cannot hold it", l[0].Name)
 		}}, "LLMLimit team/a InvalidField used=false: spec: limit team.a: store x cannot hold it", 0},
 	} {
-		state := Translate(mustDecode(t, limitObject("a", test.spec)), llmroute.Identity{}, Options{Configured: test.configured})
+		state := Translate(mustDecode(t, limitObject("a", test.spec)), spec.Identity{}, Options{Configured: test.configured})
 		if got := said(state); !strings.HasPrefix(got, test.want) || test.want == "" && got != "" || len(state.Limits) != test.limits {
 			t.Errorf("%s: %d limits, %s", name, len(state.Limits), got)
 		}
@@ -92,12 +92,12 @@ func TestLimitsAndTheConfiguration(t *testing.T) {
 // TestLimitsOfOneName holds that a name is one object's.
 func TestLimitsOfOneName(t *testing.T) {
 	limiter := "apiVersion: istio.alibabacloud.com/v1beta1\nkind: ASMLocalRateLimiter\nmetadata: {name: a, namespace: team}\nspec: {isGateway: true, configs: [{match: {vhost: {name: a.example}}, limit: {quota: 5, fill_interval: {seconds: 60}}}]}\n---\n"
-	alone := Translate(mustDecode(t, limiter), llmroute.Identity{}, Options{})
+	alone := Translate(mustDecode(t, limiter), spec.Identity{}, Options{})
 	if len(alone.Limits) != 1 {
 		t.Fatal(said(alone))
 	}
 	name := strings.TrimPrefix(alone.Limits[0].Name, "team.")
-	both := Translate(mustDecode(t, limiter+limitObject(name, oneADay)), llmroute.Identity{}, Options{})
+	both := Translate(mustDecode(t, limiter+limitObject(name, oneADay)), spec.Identity{}, Options{})
 	if len(both.Limits) != 1 || !strings.Contains(said(both), "Conflict used=false") {
 		t.Errorf("%d limits, %s", len(both.Limits), said(both))
 	}
@@ -115,12 +115,12 @@ func TestMisspeltLimits(t *testing.T) {
 		"apiVersion: caddy-llm.github.io/v1alpha1\nkind: LLMProvider": "there is no kind of that name",
 	} {
 		objects := mustDecode(t, head+"\nmetadata: {name: a}\nspec: {concurrent: 1}\n")
-		if state := Translate(objects, llmroute.Identity{}, Options{}); len(state.Limits) != 0 || !strings.Contains(said(state), want) {
+		if state := Translate(objects, spec.Identity{}, Options{}); len(state.Limits) != 0 || !strings.Contains(said(state), want) {
 			t.Errorf("%s: %d limits, %s", head, len(state.Limits), said(state))
 		}
 	}
 	list := "apiVersion: caddy-llm.github.io/v1alpha1\nkind: LLMLimitList\nitems: [{metadata: {name: a}, spec: {concurrent: 1}}]\n"
-	if state := Translate(mustDecode(t, list), llmroute.Identity{}, Options{}); len(state.Limits) != 1 {
+	if state := Translate(mustDecode(t, list), spec.Identity{}, Options{}); len(state.Limits) != 1 {
 		t.Errorf("of a list: %s", said(state))
 	}
 }
@@ -128,7 +128,7 @@ func TestMisspeltLimits(t *testing.T) {
 // TestLimitNames holds that a name is as long as it may be, and no longer.
 func TestLimitNames(t *testing.T) {
 	for length, want := range map[int]int{63: 1, 64: 0} {
-		state := Translate(mustDecode(t, limitObject(strings.Repeat("a", length), oneADay)), llmroute.Identity{}, Options{})
+		state := Translate(mustDecode(t, limitObject(strings.Repeat("a", length), oneADay)), spec.Identity{}, Options{})
 		if len(state.Limits) != want {
 			t.Errorf("%d letters: %s", length, said(state))
 		}
@@ -141,7 +141,7 @@ func TestLimitConditions(t *testing.T) {
 		limitObject("team", oneADay) + limitObject("refused", "concurrent: 0") + limitObject("unmet", oneADay+", targetRefs: [{kind: LLMRoute, name: none}]") +
 		strings.ReplaceAll(limitObject("ours", oneADay), "namespace: team", "namespace: default")
 	objects := mustDecode(t, text)
-	state := Translate(objects, llmroute.Identity{}, Options{})
+	state := Translate(objects, spec.Identity{}, Options{})
 	got := make(map[string]string)
 	for _, o := range Outcomes(objects, state, Options{}, nil) {
 		if o.Kind != object.KindLLMLimit {
@@ -171,16 +171,16 @@ func FuzzLimits(f *testing.F) {
 	f.Add(`{"amounts":[{"unit":"tokens","amount":1e3,"window":"1m","burst":5}],"targetRefs":[{"kind":"Gateway","name":"a"}]}`)
 	f.Add(`{"concurrent":1,"matches":[{}],"rules":["a"],"providers":["a/b"],"models":["*"],"tier":true}`)
 	f.Add(`"text"`)
-	f.Fuzz(func(t *testing.T, spec string) {
-		if !json.Valid([]byte(spec)) {
+	f.Fuzz(func(t *testing.T, fields string) {
+		if !json.Valid([]byte(fields)) {
 			t.Skip()
 		}
-		isObject := strings.HasPrefix(strings.TrimSpace(spec), "{")
-		objects, err := object.DecodeObject([]byte(`{"apiVersion":"caddy-llm.github.io/v1alpha1","kind":"LLMLimit","metadata":{"name":"a","namespace":"b"},"spec":` + spec + `}`))
+		isObject := strings.HasPrefix(strings.TrimSpace(fields), "{")
+		objects, err := object.DecodeObject([]byte(`{"apiVersion":"caddy-llm.github.io/v1alpha1","kind":"LLMLimit","metadata":{"name":"a","namespace":"b"},"spec":` + fields + `}`))
 		if err != nil {
 			t.Skip()
 		}
-		state := Translate(objects, llmroute.Identity{}, Options{})
+		state := Translate(objects, spec.Identity{}, Options{})
 		refused := false
 		for _, f := range state.Findings {
 			refused = refused || !f.Used
@@ -214,7 +214,7 @@ func TestLimitsOfModels(t *testing.T) {
 	)
 	for name, test := range map[string]struct {
 		objects, spec string
-		identity      llmroute.Identity
+		identity      spec.Identity
 		want          string // the index of the model
 	}{
 		"none":                     {objects: provider("a", fixed), spec: "models: [gpt-4o*]", want: "0"},
@@ -225,7 +225,7 @@ func TestLimitsOfModels(t *testing.T) {
 		"the rule's":               {objects: provider("a", fixed+", routeSpecificConfigs: {here: {openAIConfig: {model: gpt-4o}}}") + fmt.Sprintf(route, ""), spec: "models: [gpt-4o], rules: [here]"},
 		"not the rule's":           {objects: provider("a", fixed+", routeSpecificConfigs: {here: {openAIConfig: {model: gpt-4o}}}") + fmt.Sprintf(route, ""), spec: "models: [qwen-turbo], rules: [here]", want: "0"},
 		"no providers":             {spec: "models: [gpt-4o*]"},
-		"a workload that is known": {objects: provider("a", fixed), spec: "models: [gpt-4o*]", identity: llmroute.Identity{Namespace: "team", Labels: map[string]string{"app": "gw"}}},
+		"a workload that is known": {objects: provider("a", fixed), spec: "models: [gpt-4o*]", identity: spec.Identity{Namespace: "team", Labels: map[string]string{"app": "gw"}}},
 	} {
 		state := Translate(mustDecode(t, test.objects+limitObject("l", oneADay+", "+test.spec)), test.identity, Options{})
 		want := ""

@@ -11,8 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // limiterObject is a rate limiter of the documented system, of the namespace istio-system.
@@ -44,7 +44,7 @@ func TestRateLimiters(t *testing.T) {
 		"other's address": {local, `{configs: [{limit: {fill_interval: {seconds: 30}, quota: 5}, limit_overrides: [{request_match: {header_match: [{name: a, exact_match: b}], remote_address: {address: 192.0.2.1}}, limit: {fill_interval: {seconds: 30}, quota: 9}}]}]}`, "InvalidField used=false: spec.configs[0].limit_overrides[0].request_match.remote_address"},
 		"wrong type":      {global, `{configs: [{limit: {unit: HOUR, quota: many}}]}`, "InvalidField used=false: spec.configs[0].limit.quota"},
 	} {
-		state := Translate(mustDecode(t, limiterObject(test.kind, test.spec)), llmroute.Identity{Namespace: "istio-system", Labels: map[string]string{"app": "gw"}}, Options{})
+		state := Translate(mustDecode(t, limiterObject(test.kind, test.spec)), spec.Identity{Namespace: "istio-system", Labels: map[string]string{"app": "gw"}}, Options{})
 		var got []string
 		for _, d := range state.Limits {
 			got = append(got, fmt.Sprintf("%s: %s per %s burst %s", d.Name, d.Amounts[0].Amount, d.Amounts[0].Window, d.Amounts[0].Burst))
@@ -65,12 +65,12 @@ func TestRateLimiters(t *testing.T) {
 // TestRateLimitersMatch holds which of a limiter's limits a request is under: the first
 // override that matches it, else the config's own.
 func TestRateLimitersMatch(t *testing.T) {
-	const spec = `{isGateway: true, configs: [{match: {vhost: {name: "*.example.com", route: {header_match: [{name: x-a, prefix_match: p}, {name: x-a, suffix_match: s}, {name: x-b, present_match: true, invert_match: true}]}}},
+	const fields = `{isGateway: true, configs: [{match: {vhost: {name: "*.example.com", route: {header_match: [{name: x-a, prefix_match: p}, {name: x-a, suffix_match: s}, {name: x-b, present_match: true, invert_match: true}]}}},
  limit: {unit: HOUR, quota: 1}, limit_overrides: [
  {request_match: {header_match: [{name: x-c, exact_match: "1"}]}, limit: {unit: HOUR, quota: 2}},
  {request_match: {header_match: [{name: x-d, is_exact_match_empty: true}]}, limit: {unit: HOUR, quota: 4}},
  {request_match: {header_match: [{name: x-a, regex_match: "p[0-9]+s"}]}, limit: {unit: HOUR, quota: 3}}]}]}`
-	state := Translate(mustDecode(t, limiterObject(object.KindGlobalRateLimiter, spec)), llmroute.Identity{}, Options{})
+	state := Translate(mustDecode(t, limiterObject(object.KindGlobalRateLimiter, fields)), spec.Identity{}, Options{})
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
 	for request, want := range map[string]string{

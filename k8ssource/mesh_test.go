@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestMeshThatCannotBeRead holds that a policy which needs what is not known of the
@@ -61,7 +61,7 @@ spec:
 			if test.mesh != "" {
 				text = fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: root}\ndata: %s\n", test.mesh)
 			}
-			state := Translate(mustDecode(t, text+policies), llmroute.Identity{Namespace: "default"}, Options{RootNamespace: "root"})
+			state := Translate(mustDecode(t, text+policies), spec.Identity{Namespace: "default"}, Options{RootNamespace: "root"})
 			got, err := json.Marshal(state.Authorization.Policies)
 			if err != nil || string(got) != test.want || state.Authorization.TrustedProxies != test.proxies {
 				t.Errorf("%d, %v\ngot  %s\nwant %s", state.Authorization.TrustedProxies, err, got, test.want)
@@ -85,7 +85,7 @@ spec:
 
 	// Nobody needs it here, so that nothing is said of it.
 	state := Translate(mustDecode(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: root}\ndata: {mesh: '{'}\n---\n"+
-		"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec: {rules: [{}]}\n"), llmroute.Identity{Namespace: "default"}, Options{RootNamespace: "root"})
+		"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec: {rules: [{}]}\n"), spec.Identity{Namespace: "default"}, Options{RootNamespace: "root"})
 	if len(state.Findings) > 0 {
 		t.Errorf("findings: %+v", state.Findings)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestNever holds that what has no effect is reported, with its place, and nothing else
@@ -62,7 +62,7 @@ func TestNever(t *testing.T) {
 				"apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: p}\nspec: {host: p.example.com}\n---\n"+
 				"apiVersion: istio.alibabacloud.com/v1\nkind: LLMRoute\nmetadata: {name: r}\nspec: {host: a.example.com, rules: ["+test.rules+"]}\n")
 			var got []string
-			for _, f := range Translate(objects, llmroute.Identity{Namespace: "default", Labels: map[string]string{"app": "a"}}, Options{}).Findings {
+			for _, f := range Translate(objects, spec.Identity{Namespace: "default", Labels: map[string]string{"app": "a"}}, Options{}).Findings {
 				path, _, _ := strings.Cut(f.Message, ": ")
 				got = append(got, f.Reason+" "+path)
 				if !f.Used || f.Object != "LLMRoute default/r" {
@@ -95,7 +95,7 @@ func TestUnusedSettings(t *testing.T) {
 		"routes without either": {provider + route("third", "q.example.com"), []string{"other", "vip"}},
 	} {
 		var got []string
-		for _, f := range Translate(mustDecode(t, test.manifests), llmroute.Identity{Namespace: "default"}, Options{}).Findings {
+		for _, f := range Translate(mustDecode(t, test.manifests), spec.Identity{Namespace: "default"}, Options{}).Findings {
 			if m := regexp.MustCompile(`^spec\.configs\.routeSpecificConfigs\[(.*?)\]`).FindStringSubmatch(f.Message); m != nil && f.Reason == object.ReasonUnusedSettings && f.Used {
 				got = append(got, m[1])
 				continue

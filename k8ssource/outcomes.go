@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/limits"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/policy"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // Outcome is what became of one LLMProvider, LLMRoute, LLMPolicy or LLMLimit.
@@ -27,8 +27,8 @@ type Outcome struct {
 // Outcomes returns what became of each LLMProvider, LLMRoute, LLMPolicy and LLMLimit in the
 // state that Translate made of the objects with the options, in their order. unbound has
 // the addresses of listeners at which nothing could listen.
-func Outcomes(objects *object.Set, state *llmroute.State, options Options, unbound map[string]bool) []Outcome {
-	findings := make(map[string][]llmroute.Finding)
+func Outcomes(objects *object.Set, state *spec.State, options Options, unbound map[string]bool) []Outcome {
+	findings := make(map[string][]spec.Finding)
 	for _, f := range state.Findings {
 		findings[f.Object] = append(findings[f.Object], f)
 	}
@@ -48,7 +48,7 @@ func Outcomes(objects *object.Set, state *llmroute.State, options Options, unbou
 	for _, item := range objects.Routes {
 		o := object.OriginOf(object.KindLLMRoute, item)
 		// One for sidecars, which write nothing, is refused here as it is there.
-		refused := slices.ContainsFunc(findings[o.Object], func(f llmroute.Finding) bool { return !f.Used })
+		refused := slices.ContainsFunc(findings[o.Object], func(f spec.Finding) bool { return !f.Used })
 		applies := slices.ContainsFunc(t.tablesOf(&item.Object), func(table string) bool { return t.serves(table) && (table != MeshTable || !edge || refused) })
 		add(object.KindLLMRoute, &item.Object, o, applies, t.missing(&item.Object, o, ways, edge))
 	}
@@ -67,7 +67,7 @@ func Outcomes(objects *object.Set, state *llmroute.State, options Options, unbou
 		i := slices.IndexFunc(state.Limits, func(d *limit.Definition) bool { return d.Name == limits.Name(item.Object.Namespace, item.Object.Name) })
 		// One that is refused, or that names nothing that is there, is nobody else's to report.
 		applies, missing := i < 0 || limits.InUse(state, state.Limits[i].Scope), unreachable{}
-		if !applies && slices.ContainsFunc(findings[o.Object], func(f llmroute.Finding) bool { return f.Reason == object.ReasonTargetNotFound }) {
+		if !applies && slices.ContainsFunc(findings[o.Object], func(f spec.Finding) bool { return f.Reason == object.ReasonTargetNotFound }) {
 			applies, missing = true, unreachable{object.ReasonTargetNotFound, "none of the objects that the limit names is there"}
 		}
 		add(object.KindLLMLimit, &item.Object, o, applies, missing)
@@ -91,7 +91,7 @@ func (t *translation) tablesOf(route *v1beta1.LLMRoute) []string {
 
 // isEdge reports whether the workload serves Gateways and no sidecars' routes. What
 // such a one lacks for a sidecar's route says nothing about the route.
-func isEdge(state *llmroute.State) bool {
+func isEdge(state *spec.State) bool {
 	edge := false
 	for _, l := range state.Listeners {
 		for _, server := range l.Servers {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func TestOutcomes(t *testing.T) {
@@ -82,7 +82,7 @@ spec: {host: e.example.com, gateways: [other]}
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := Translate(objects, llmroute.Identity{Namespace: "ns", Labels: map[string]string{"app": "this"}}, Options{})
+	state := Translate(objects, spec.Identity{Namespace: "ns", Labels: map[string]string{"app": "this"}}, Options{})
 	want := map[string]struct {
 		applies bool
 		reason  string // of Programmed
@@ -145,7 +145,7 @@ spec: {host: d.example.com}
 		"edge and sidecar": {map[string]string{"app": "this"}, Options{MeshListen: ":15001"}, map[string]bool{"sidecars": true, "edge": true, "both": true, "refused": true}},
 		"sidecar":          {map[string]string{"app": "other"}, Options{}, map[string]bool{"sidecars": true, "both": true, "refused": true}},
 	} {
-		state := Translate(objects, llmroute.Identity{Namespace: "ns", Labels: test.labels}, test.options)
+		state := Translate(objects, spec.Identity{Namespace: "ns", Labels: test.labels}, test.options)
 		for _, o := range Outcomes(objects, state, test.options, nil) {
 			if got := o.Object.GetName(); o.Applies != test.want[got] {
 				t.Errorf("%s: %s applies %v", name, got, o.Applies)
@@ -187,7 +187,7 @@ func TestProgrammedIsReachable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			objects := mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: p, namespace: ns}\nspec: {host: p.example.com}\n---\n"+
 				"apiVersion: istio.alibabacloud.com/v1\nkind: LLMRoute\nmetadata: {name: r, namespace: ns}\nspec: {host: a.example.com, gateways: ["+test.gateways+"], rules: [{backendRefs: [{providerHost: p.example.com}]}]}\n"+test.objects)
-			state := Translate(objects, llmroute.Identity{Namespace: "ns", Labels: map[string]string{"app": "this"}}, Options{})
+			state := Translate(objects, spec.Identity{Namespace: "ns", Labels: map[string]string{"app": "this"}}, Options{})
 			for _, o := range Outcomes(objects, state, Options{}, test.unbound) {
 				if o.Kind != object.KindLLMRoute {
 					continue

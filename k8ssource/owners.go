@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // claimHosts finds the one provider of each host among those that apply to the
@@ -199,9 +199,9 @@ func (t *translation) addImplicitRoutes() {
 		if owner == nil || governed[host] {
 			continue
 		}
-		route := &llmroute.Route{Hosts: []string{host}, Origin: object.OriginOf(object.KindLLMProvider, owner.item).Stable(), Unusable: owner.unusable}
+		route := &spec.Route{Hosts: []string{host}, Origin: object.OriginOf(object.KindLLMProvider, owner.item).Stable(), Unusable: owner.unusable}
 		if owner.unusable == "" {
-			route.Rules = []*llmroute.Rule{{Object: objectOf(object.KindLLMProvider, &owner.item.Object), Backends: []*llmroute.Backend{{Provider: object.Key(&owner.item.Object)}}}}
+			route.Rules = []*spec.Rule{{Object: objectOf(object.KindLLMProvider, &owner.item.Object), Backends: []*spec.Backend{{Provider: object.Key(&owner.item.Object)}}}}
 		}
 		t.state.Tables[MeshTable] = append(t.state.Tables[MeshTable], route)
 	}

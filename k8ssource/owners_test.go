@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const providerText = `apiVersion: istio.alibabacloud.com/v1
@@ -21,7 +21,7 @@ spec: {host: "%s", workloadSelector: {labels: {%s}}}
 const anyTime = "2026-01-01T00:00:00Z"
 
 // ownerOf is the provider that a state sends requests for a host to, or why to none.
-func ownerOf(state *llmroute.State, host string) string {
+func ownerOf(state *spec.State, host string) string {
 	for _, route := range state.Tables[MeshTable] {
 		switch {
 		case !slices.Contains(route.Hosts, host):
@@ -37,10 +37,10 @@ func ownerOf(state *llmroute.State, host string) string {
 // TestSelectorsSelectTheirOwnNamespace holds what Istio has: a selector is for the
 // workloads of its namespace, from the root namespace for all.
 func TestSelectorsSelectTheirOwnNamespace(t *testing.T) {
-	gateway := llmroute.Identity{Namespace: "edge", Labels: map[string]string{"istio": "ingressgateway"}}
+	gateway := spec.Identity{Namespace: "edge", Labels: map[string]string{"istio": "ingressgateway"}}
 	tests := map[string]struct {
 		namespaces []string // of providers, the oldest first
-		identity   llmroute.Identity
+		identity   spec.Identity
 		from       []string
 		want       string
 	}{
@@ -53,8 +53,8 @@ func TestSelectorsSelectTheirOwnNamespace(t *testing.T) {
 		"root before named":        {[]string{"tenant", DefaultRootNamespace}, gateway, []string{"tenant"}, "istio-system/p"},
 		"older of own and root":    {[]string{DefaultRootNamespace, "edge"}, gateway, nil, "istio-system/p"},
 		"older of two named":       {[]string{"b", "a"}, gateway, []string{"a", "b"}, "b/p"},
-		"unknown workload":         {[]string{"tenant"}, llmroute.Identity{}, nil, "tenant/p"},
-		"labels alone are default": {[]string{"edge", "default"}, llmroute.Identity{Labels: gateway.Labels}, nil, "default/p"},
+		"unknown workload":         {[]string{"tenant"}, spec.Identity{}, nil, "tenant/p"},
+		"labels alone are default": {[]string{"edge", "default"}, spec.Identity{Labels: gateway.Labels}, nil, "default/p"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestSelectorsSelectTheirOwnNamespace(t *testing.T) {
 func TestNoTenantTakesAHost(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	namespaces := []string{"edge", DefaultRootNamespace, "trusted", "tenant", "other"}
-	identity := llmroute.Identity{Namespace: "edge", Labels: map[string]string{"app": "gw", "x": "z"}}
+	identity := spec.Identity{Namespace: "edge", Labels: map[string]string{"app": "gw", "x": "z"}}
 	for range 2000 {
 		var text strings.Builder
 		home := make(map[string]bool)
@@ -114,13 +114,13 @@ func TestARefusedProviderOwnsWhatItMeans(t *testing.T) {
 	for _, host := range []string{
 		"https://a.example.com", "https://a.example.com/v1/chat/completions", "a.example.com:443", "a.example.com/v1", "user@a.example.com", " a.example.com ", "HTTPS://A.example.com.:443/?x",
 	} {
-		state := Translate(mustDecode(t, fmt.Sprintf(providerText, "p", "default", anyTime, host, "")), llmroute.Identity{Namespace: "default"}, Options{})
+		state := Translate(mustDecode(t, fmt.Sprintf(providerText, "p", "default", anyTime, host, "")), spec.Identity{Namespace: "default"}, Options{})
 		if got := ownerOf(state, "a.example.com"); got != object.ReasonInvalidField {
 			t.Errorf("%q: got %q; findings %+v", host, got, state.Findings)
 		}
 		// It takes the host from nobody.
 		both := fmt.Sprintf(providerText, "p", "default", anyTime, host, "app: x") + fmt.Sprintf(providerText, "q", "default", "2026-02-01T00:00:00Z", "a.example.com", "")
-		state = Translate(mustDecode(t, both), llmroute.Identity{Namespace: "default", Labels: map[string]string{"app": "x"}}, Options{})
+		state = Translate(mustDecode(t, both), spec.Identity{Namespace: "default", Labels: map[string]string{"app": "x"}}, Options{})
 		if got := ownerOf(state, "a.example.com"); got != "default/q" || len(state.Findings) != 1 {
 			t.Errorf("%q beside a good one: got %q, %+v", host, got, state.Findings)
 		}
@@ -133,7 +133,7 @@ func TestAnUnreadableSelectorKeepsTheHost(t *testing.T) {
 	for namespace, want := range map[string]string{"default": object.ReasonInvalidField, "other": ""} {
 		for _, labels := range []string{"app: x, version: 1", "app: [x]", "app: {a: b}"} {
 			text := fmt.Sprintf(providerText, "p", namespace, anyTime, "a.example.com", labels)
-			state := Translate(mustDecode(t, text), llmroute.Identity{Namespace: "default", Labels: map[string]string{"app": "x", "version": "1"}}, Options{})
+			state := Translate(mustDecode(t, text), spec.Identity{Namespace: "default", Labels: map[string]string{"app": "x", "version": "1"}}, Options{})
 			if got := ownerOf(state, "a.example.com"); got != want {
 				t.Errorf("namespace %s, labels %s: got %q, want %q; findings %+v", namespace, labels, got, want, state.Findings)
 			}
@@ -170,7 +170,7 @@ spec:
 		{DefaultRootNamespace, "vip", "b", true},
 		{"a", "basic", "b", false}, // there is nothing to leave out
 	} {
-		for _, identity := range []llmroute.Identity{{}, {Namespace: "a"}} {
+		for _, identity := range []spec.Identity{{}, {Namespace: "a"}} {
 			translator := new(Translator)
 			// A provider that gets the settings later is seen.
 			translator.Translate(mustDecode(t, fmt.Sprintf(text, test.provider, "none", test.route)), identity, Options{})
@@ -180,7 +180,7 @@ spec:
 					t.Errorf("%+v: got %+v", test, route.Rules[0].Backends[0])
 				}
 			}
-			if found := slices.ContainsFunc(state.Findings, func(f llmroute.Finding) bool { return f.Reason == object.ReasonForeignSettings && f.Used }); found != test.others {
+			if found := slices.ContainsFunc(state.Findings, func(f spec.Finding) bool { return f.Reason == object.ReasonForeignSettings && f.Used }); found != test.others {
 				t.Errorf("%+v: findings %+v", test, state.Findings)
 			}
 		}

@@ -3,7 +3,7 @@ package k8ssource
 import (
 	"testing"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestPodAnnotations holds that an amount that is none is reported wherever a pod is
@@ -17,7 +17,7 @@ func TestPodAnnotations(t *testing.T) {
 		"kind: Pod\nmetadata: {name: a, annotations: {sidecar.llm-gateway/memory: [x]}}\n":                                                                                  "",
 	} {
 		got := ""
-		for _, f := range Translate(mustDecode(t, "apiVersion: v1\n"+manifest), llmroute.Identity{}, Options{}).Findings {
+		for _, f := range Translate(mustDecode(t, "apiVersion: v1\n"+manifest), spec.Identity{}, Options{}).Findings {
 			got += f.Object + " " + f.Message
 		}
 		if got != want {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/caddy-llm/gateway/integration/policycases"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // tokenHeader carries the tokens of the cases.
@@ -85,7 +85,7 @@ func policySet(t *testing.T, g *policycases.Group, inverted bool) *authz.Set {
 		}
 		text.WriteString("---\n" + string(data))
 	}
-	state := Translate(mustDecode(t, text.String()), llmroute.Identity{Namespace: "default"}, Options{})
+	state := Translate(mustDecode(t, text.String()), spec.Identity{Namespace: "default"}, Options{})
 	set, _ := authz.New(state.Authorization, zap.NewNop())
 	return set
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/provider"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // usedPool is an InferencePool, and what requests to it are sent with.
@@ -89,7 +89,7 @@ func (t *translation) addPools() {
 			t.state.Providers = append(t.state.Providers, &spec)
 		case p.owner == nil && p.referred:
 			if config := provider.ForPool(&p.item.Object, p.picker, t.options.AllowAnyHost); config != nil {
-				t.state.Providers = append(t.state.Providers, &llmroute.ProviderSpec{
+				t.state.Providers = append(t.state.Providers, &spec.Provider{
 					Name: p.provider(), Origin: object.OriginOf(object.KindInferencePool, p.item).Stable(), Provider: config, Endpoints: endpoints,
 				})
 			}
@@ -142,7 +142,7 @@ func (t *translation) serviceSelects(slice *object.EndpointSlice, want map[strin
 }
 
 // lookUpPool finds the pool that a backend refers to.
-func (b *routeBuilder) lookUpPool(path string, ref *v1beta1.ObjectRef, out *llmroute.Backend) {
+func (b *routeBuilder) lookUpPool(path string, ref *v1beta1.ObjectRef, out *spec.Backend) {
 	key, permitted := b.t.permittedPool(b.object, ref)
 	if !permitted {
 		out.Unusable = object.ReasonPoolNotPermitted

@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // The reasons of the conditions of an InferencePool, as its API has them.
@@ -37,11 +37,11 @@ type PoolParent struct {
 
 // PoolOutcomes returns what became of each InferencePool in the state that Translate
 // made of the objects with the options, in their order.
-func PoolOutcomes(objects *object.Set, state *llmroute.State, options Options) []PoolOutcome {
+func PoolOutcomes(objects *object.Set, state *spec.State, options Options) []PoolOutcome {
 	if len(objects.Pools) == 0 {
 		return nil
 	}
-	findings := make(map[string][]llmroute.Finding)
+	findings := make(map[string][]spec.Finding)
 	for _, f := range state.Findings {
 		findings[f.Object] = append(findings[f.Object], f)
 	}
@@ -51,7 +51,7 @@ func PoolOutcomes(objects *object.Set, state *llmroute.State, options Options) [
 	}
 	parents, edge := make(map[string]map[PoolParentRef]bool), isEdge(state) // whether a route was accepted, by pool
 	for _, item := range objects.Routes {
-		accepted := !slices.ContainsFunc(findings[object.OriginOf(object.KindLLMRoute, item).Object], func(f llmroute.Finding) bool { return !f.Used })
+		accepted := !slices.ContainsFunc(findings[object.OriginOf(object.KindLLMRoute, item).Object], func(f spec.Finding) bool { return !f.Used })
 		for _, ref := range t.parentsThrough(&item.Object, edge) {
 			for _, key := range t.poolsOf(&item.Object) {
 				if parents[key] == nil {
@@ -123,8 +123,8 @@ func (t *translation) poolsOf(route *v1beta1.LLMRoute) []string {
 
 // poolConditions are the conditions of a pool with these findings. accepted reports
 // whether a route that leads to it is.
-func poolConditions(findings []llmroute.Finding, accepted bool, generation int64) []metav1.Condition {
-	var refusals, pickers, warnings []llmroute.Finding
+func poolConditions(findings []spec.Finding, accepted bool, generation int64) []metav1.Condition {
+	var refusals, pickers, warnings []spec.Finding
 	for _, f := range findings {
 		switch {
 		case f.Reason == object.ReasonInvalidPicker:

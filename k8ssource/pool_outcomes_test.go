@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func TestPoolOutcomes(t *testing.T) {
@@ -48,7 +48,7 @@ spec: {selector: {app: other}, servers: [{port: {number: 80, name: a, protocol: 
 			if err != nil {
 				t.Fatal(err)
 			}
-			identity := llmroute.Identity{Namespace: "ns", Labels: map[string]string{"app": "gw"}}
+			identity := spec.Identity{Namespace: "ns", Labels: map[string]string{"app": "gw"}}
 			state := Translate(objects, identity, Options{})
 			var got []string
 			for _, o := range PoolOutcomes(objects, state, Options{}) {

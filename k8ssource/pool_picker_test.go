@@ -9,8 +9,8 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
-	"github.com/caddy-llm/gateway/llmroute"
 	_ "github.com/caddy-llm/gateway/llmroute/picker"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestPickers holds what becomes of endpointPickerRef, for both failure modes.
@@ -65,7 +65,7 @@ spec: {host: m, rules: [{backendRefs: [{backendRef: {group: inference.networking
 			if err != nil {
 				t.Fatal(err)
 			}
-			state := Translate(read, llmroute.Identity{}, Options{})
+			state := Translate(read, spec.Identity{}, Options{})
 			said, used := "", true
 			for _, f := range state.Findings {
 				if f.Reason == object.ReasonInvalidPicker {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // The reasons of ConditionProgrammed where no request can reach an LLMRoute, beside
@@ -37,7 +37,7 @@ type ways struct {
 	routes map[string][]string
 }
 
-func waysIn(state *llmroute.State, unbound map[string]bool) *ways {
+func waysIn(state *spec.State, unbound map[string]bool) *ways {
 	w := &ways{tables: make(map[string][]way), gateways: make(map[string]bool), routes: make(map[string][]string)}
 	for _, l := range state.Listeners {
 		for _, server := range l.Servers {

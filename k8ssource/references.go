@@ -8,12 +8,12 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/k8ssource/provider"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // References returns what the objects that are used for the workload refer to and
 // Translate needs beside them, in order and without repetition.
-func References(objects *object.Set, identity llmroute.Identity, options Options) []object.Reference {
+func References(objects *object.Set, identity spec.Identity, options Options) []object.Reference {
 	t := newTranslation(objects, identity, options)
 	t.readPools(latest(t, object.KindInferencePool, objects.Pools))
 	t.claimHosts(latest(t, object.KindLLMProvider, objects.Providers))

@@ -5,13 +5,13 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func TestReferences(t *testing.T) {
 	for name, test := range map[string]struct {
 		objects  string
-		identity llmroute.Identity
+		identity spec.Identity
 		want     []object.Reference
 	}{
 		"none": {objects: "metadata: {name: a, namespace: ns}\nspec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKey: k}}}}\n"},
@@ -35,7 +35,7 @@ spec:
   workloadSelector: {labels: {app: other}}
   configs: {defaultConfig: {openAIConfig: {apiKeySecretRef: {name: key, key: k}}}}
 `,
-			identity: llmroute.Identity{Namespace: "ns", Labels: map[string]string{"app": "this"}},
+			identity: spec.Identity{Namespace: "ns", Labels: map[string]string{"app": "this"}},
 		},
 		"without the host": {
 			objects: `metadata: {name: a, namespace: ns}
@@ -49,26 +49,26 @@ spec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKeySecre
 		},
 		"the mesh, whom a policy asks": {
 			objects:  policyText("{action: CUSTOM, provider: {name: a}, rules: [{}]}"),
-			identity: llmroute.Identity{Namespace: "ns"},
+			identity: spec.Identity{Namespace: "ns"},
 			want:     []object.Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
 		},
 		"the mesh, for addresses": {
 			objects:  policyText("{rules: [{from: [{source: {notRemoteIpBlocks: [10.0.0.0/8]}}]}]}"),
-			identity: llmroute.Identity{Namespace: "ns"},
+			identity: spec.Identity{Namespace: "ns"},
 			want:     []object.Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
 		},
 		"the mesh, for a condition": {
 			objects:  policyText("{rules: [{when: [{key: remote.ip, values: [10.0.0.0/8]}]}]}"),
-			identity: llmroute.Identity{Namespace: "ns"},
+			identity: spec.Identity{Namespace: "ns"},
 			want:     []object.Reference{{Kind: "ConfigMap", Namespace: "istio-system", Name: "istio"}},
 		},
 		"the mesh, that no policy needs": {
 			objects:  policyText("{rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}]}]}"),
-			identity: llmroute.Identity{Namespace: "ns"},
+			identity: spec.Identity{Namespace: "ns"},
 		},
 		"the mesh, of a policy for others": {
 			objects:  policyText("{selector: {matchLabels: {app: other}}, action: CUSTOM, provider: {name: a}, rules: [{}]}"),
-			identity: llmroute.Identity{Namespace: "ns"},
+			identity: spec.Identity{Namespace: "ns"},
 		},
 		"certificates of a Gateway": {
 			objects: `metadata: {name: a, namespace: ns}
@@ -91,7 +91,7 @@ spec:
   servers:
   - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: three}}
 `,
-			identity: llmroute.Identity{Namespace: "gws", Labels: map[string]string{"app": "this"}},
+			identity: spec.Identity{Namespace: "gws", Labels: map[string]string{"app": "this"}},
 			want:     []object.Reference{{Kind: "Secret", Namespace: "gws", Name: "one"}, {Kind: "Secret", Namespace: "gws", Name: "two"}, {Kind: "Secret", Namespace: "gws", Name: "two-cacert"}},
 		},
 		"certificates of a Gateway elsewhere": {
@@ -105,7 +105,7 @@ spec:
   servers:
   - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: one}}
 `,
-			identity: llmroute.Identity{Namespace: "edge"},
+			identity: spec.Identity{Namespace: "edge"},
 			want:     []object.Reference{{Kind: "Secret", Namespace: "edge", Name: "one"}, {Kind: "Secret", Namespace: "gws", Name: "one"}},
 		},
 		"pods of a pool": {

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // routeBuilder turns one LLMRoute into the routes of its tables, and collects
@@ -28,7 +28,7 @@ type routeBuilder struct {
 
 // builtRule is a rule with where it applies.
 type builtRule struct {
-	rule *llmroute.Rule // without its matchers
+	rule *spec.Rule // without its matchers
 	// matches is nil if the rule matches everything.
 	matches []builtMatch
 }
@@ -178,9 +178,9 @@ func (b *routeBuilder) warn(reason, format string, args ...any) {
 }
 
 // rulesFor returns the rules that apply in a table.
-func (b *routeBuilder) rulesFor(table string) []*llmroute.Rule {
+func (b *routeBuilder) rulesFor(table string) []*spec.Rule {
 	top := slices.Contains(b.gateways(b.object.Spec.Gateways), table)
-	var out []*llmroute.Rule
+	var out []*spec.Rule
 	for _, built := range b.rules {
 		rule := *built.rule
 		if built.matches == nil {

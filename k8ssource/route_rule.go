@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // builtMatch is one entry of a rule's matches.
@@ -33,7 +33,7 @@ func (m *builtMatch) appliesIn(table string, top bool) bool {
 
 func (b *routeBuilder) rule(i int, rule *v1beta1.LLMRouteRule) {
 	path := fmt.Sprintf("spec.rules[%d]", i)
-	built := builtRule{rule: &llmroute.Rule{Object: objectOf(object.KindLLMRoute, b.object), Name: rule.Name, Backends: b.backends(path, rule.BackendRefs), Attempts: int(rule.Attempts)}}
+	built := builtRule{rule: &spec.Rule{Object: objectOf(object.KindLLMRoute, b.object), Name: rule.Name, Backends: b.backends(path, rule.BackendRefs), Attempts: int(rule.Attempts)}}
 	attached := b.t.policies.OfRule(b.object, rule.Name)
 	built.rule.Guards, built.rule.Prompts, built.rule.Cache = attached.Guards, attached.Prompts, attached.Cache
 	if rule.Attempts < 0 {
@@ -48,7 +48,7 @@ func (b *routeBuilder) rule(i int, rule *v1beta1.LLMRouteRule) {
 		}
 		built.rule.RetryOn = append(built.rule.RetryOn, int(status))
 	}
-	if built.rule.Translation = rule.Translation; rule.Translation != "" && rule.Translation != llmroute.TranslationStrict {
+	if built.rule.Translation = rule.Translation; rule.Translation != "" && rule.Translation != spec.TranslationStrict {
 		b.fault(object.ReasonInvalidField, "%s.translation: this is unknown; write strict, or leave it out", path)
 	}
 	if len(rule.Matches) > object.MaxMatches {
@@ -63,7 +63,7 @@ func (b *routeBuilder) rule(i int, rule *v1beta1.LLMRouteRule) {
 
 // settings leaves the providers' settings for rules of this name to the rules that
 // they are meant for.
-func (b *routeBuilder) settings(path string, rule *v1beta1.LLMRouteRule, backends []*llmroute.Backend) {
+func (b *routeBuilder) settings(path string, rule *v1beta1.LLMRouteRule, backends []*spec.Backend) {
 	for i, backend := range backends {
 		owner := b.ownerOf(&rule.BackendRefs[i])
 		if backend.Provider == "" || owner == nil {
@@ -101,14 +101,14 @@ func (b *routeBuilder) headers(path string, headers map[string]v1beta1.StringMat
 }
 
 // backends looks up where a rule sends requests.
-func (b *routeBuilder) backends(path string, refs []v1beta1.LLMBackendRef) []*llmroute.Backend {
+func (b *routeBuilder) backends(path string, refs []v1beta1.LLMBackendRef) []*spec.Backend {
 	switch {
 	case len(refs) == 0:
 		b.fault(object.ReasonInvalidBackend, "%s.backendRefs: there are none; write at least one with a providerHost", path)
 	case len(refs) > object.MaxBackends:
 		b.fault(object.ReasonInvalidBackend, "%s.backendRefs: "+object.TooMany, path, object.MaxBackends)
 	}
-	out := make([]*llmroute.Backend, 0, len(refs))
+	out := make([]*spec.Backend, 0, len(refs))
 	for i := range refs {
 		out = append(out, b.backend(fmt.Sprintf("%s.backendRefs[%d]", path, i), &refs[i]))
 	}
@@ -118,7 +118,7 @@ func (b *routeBuilder) backends(path string, refs []v1beta1.LLMBackendRef) []*ll
 
 // weights checks the weights and fills them in: of several backends those
 // without one have none if others have one.
-func (b *routeBuilder) weights(path string, refs []v1beta1.LLMBackendRef, backends []*llmroute.Backend) {
+func (b *routeBuilder) weights(path string, refs []v1beta1.LLMBackendRef, backends []*spec.Backend) {
 	set, sum, wrong := false, int64(0), false
 	for i := range refs {
 		w := refs[i].Weight
@@ -151,8 +151,8 @@ func (b *routeBuilder) weights(path string, refs []v1beta1.LLMBackendRef, backen
 	}
 }
 
-func (b *routeBuilder) backend(path string, ref *v1beta1.LLMBackendRef) *llmroute.Backend {
-	out := &llmroute.Backend{Priority: int(ref.Priority), Model: ref.Model}
+func (b *routeBuilder) backend(path string, ref *v1beta1.LLMBackendRef) *spec.Backend {
+	out := &spec.Backend{Priority: int(ref.Priority), Model: ref.Model}
 	switch {
 	case len(ref.Model) > object.MaxModel:
 		b.fault(object.ReasonInvalidBackend, "%s.model: "+object.TooLong, path, object.MaxModel)
@@ -174,7 +174,7 @@ func (b *routeBuilder) backend(path string, ref *v1beta1.LLMBackendRef) *llmrout
 }
 
 // lookUp finds the provider of a host among those that apply to the workload.
-func (b *routeBuilder) lookUp(path, host string, out *llmroute.Backend) {
+func (b *routeBuilder) lookUp(path, host string, out *spec.Backend) {
 	owner := b.t.owners[host]
 	switch {
 	case owner == nil:

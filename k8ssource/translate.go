@@ -18,9 +18,10 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/provider"
 	"github.com/caddy-llm/gateway/k8ssource/workload"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/capture"
+	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const (
@@ -70,7 +71,7 @@ type Options struct {
 
 	// Configured is what limits need to know of the configuration; nil if it is not known,
 	// as in checks of manifests alone.
-	Configured *llmroute.LimitsConfig
+	Configured *spec.LimitsConfig
 
 	// KeysSecret is the Secret with the clients of virtual keys, as namespace/name.
 	// Default: none.
@@ -95,12 +96,12 @@ func (o *Options) Listeners() []*listen.Listener {
 // workload, and what is wrong with single objects. It depends on its arguments
 // alone, and does not keep or change them. An identity without namespace and
 // labels is one that is not known: then every object applies.
-func Translate(objects *object.Set, identity llmroute.Identity, options Options) *llmroute.State {
+func Translate(objects *object.Set, identity spec.Identity, options Options) *spec.State {
 	return new(Translator).Translate(objects, identity, options)
 }
 
 // run does the work.
-func (t *translation) run() *llmroute.State {
+func (t *translation) run() *spec.State {
 	objects := t.objects
 	for _, stray := range objects.Strays {
 		t.report(object.OriginOf(object.StrayKind(stray), stray), stray.Faults)
@@ -128,7 +129,7 @@ func (t *translation) run() *llmroute.State {
 	t.expectHeaders()
 	t.after.api = t.api
 	t.addPools()
-	slices.SortFunc(t.state.Providers, func(a, b *llmroute.ProviderSpec) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(t.state.Providers, func(a, b *spec.Provider) int { return strings.Compare(a.Name, b.Name) })
 	t.policies.ToProviders(t.state)
 	t.reportUnusedSettings()
 	t.addImplicitRoutes()
@@ -142,7 +143,7 @@ func (t *translation) run() *llmroute.State {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), strings.Compare(a.Object, b.Object))
 	})
 	for _, f := range t.findings {
-		t.state.Findings = append(t.state.Findings, llmroute.Finding{Object: f.Object, Origin: f.Place, Reason: f.Reason, Message: f.Message, Used: f.Used})
+		t.state.Findings = append(t.state.Findings, spec.Finding{Object: f.Object, Origin: f.Place, Reason: f.Reason, Message: f.Message, Used: f.Used})
 	}
 	return t.state
 }
@@ -193,7 +194,7 @@ type translation struct {
 
 	policies policy.Attachments
 
-	state    *llmroute.State
+	state    *spec.State
 	findings object.Findings
 
 	// before is what can be taken over, and after what a later one can take over.
@@ -208,7 +209,7 @@ type ownedProvider struct {
 	unusable string
 }
 
-func newTranslation(objects *object.Set, identity llmroute.Identity, options Options) *translation {
+func newTranslation(objects *object.Set, identity spec.Identity, options Options) *translation {
 	t := &translation{
 		objects: objects, options: options,
 		workload: &workload.Workload{
@@ -226,7 +227,7 @@ func newTranslation(objects *object.Set, identity llmroute.Identity, options Opt
 		endpointSlices: make(map[string][]*object.Item[object.EndpointSlice]),
 		kinds:          kind.ByManifestField(),
 		bound:          make(map[string][]*boundServer),
-		state:          &llmroute.State{Identity: identity, Tables: make(map[string][]*llmroute.Route)},
+		state:          &spec.State{Identity: identity, Tables: make(map[string][]*spec.Route)},
 		after: Translator{
 			providers: make(map[*object.Item[v1beta1.LLMProvider]]*builtProvider, len(objects.Providers)), routes: make(map[*object.Item[v1beta1.LLMRoute]]*builtRoute, len(objects.Routes)),
 			certificates: make(map[builtCertificate]*listen.Certificate), served: make(map[servedCertificate]*listen.Certificate),
@@ -292,8 +293,8 @@ func (t *translation) report(o object.Origin, faults []object.Fault) {
 }
 
 // objectOf names an object as rules do.
-func objectOf(kind string, o metav1.Object) llmroute.Object {
-	return llmroute.Object{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
+func objectOf(kind string, o metav1.Object) filter.Object {
+	return filter.Object{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
 }
 
 // loopbacks are the addresses that localhost stands for: captured connections of

@@ -24,8 +24,8 @@ import (
 	_ "github.com/caddy-llm/gateway/llmprovider/google"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	_ "github.com/caddy-llm/gateway/llmprovider/vertex"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 var update = flag.Bool("update", false, "write what Translate returns into testdata")
@@ -79,9 +79,9 @@ func TestTranslate(t *testing.T) {
 	}
 }
 
-func identityOf(t *testing.T, dir string) llmroute.Identity {
+func identityOf(t *testing.T, dir string) spec.Identity {
 	t.Helper()
-	var identity llmroute.Identity
+	var identity spec.Identity
 	data, err := os.ReadFile(filepath.Join(dir, "identity.json"))
 	if errors.Is(err, os.ErrNotExist) {
 		return identity
@@ -97,7 +97,7 @@ func identityOf(t *testing.T, dir string) llmroute.Identity {
 
 // provision sets up all that a state holds: whatever could go wrong there must
 // have been a finding before.
-func provision(t *testing.T, state *llmroute.State) {
+func provision(t *testing.T, state *spec.State) {
 	t.Helper()
 	ctx, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}})
 	if err != nil {
@@ -143,7 +143,7 @@ func provision(t *testing.T, state *llmroute.State) {
 func TestTranslateGivesEqualProvidersForEqualObjects(t *testing.T) {
 	objects := mustDecode(t, "apiVersion: istio.alibabacloud.com/v1\nkind: LLMProvider\nmetadata: {name: a}\n"+
 		"spec: {host: a.example.com, configs: {defaultConfig: {openAIConfig: {apiKey: sk-1}}}}\n")
-	first, second := Translate(objects, llmroute.Identity{}, Options{}), Translate(objects, llmroute.Identity{}, Options{})
+	first, second := Translate(objects, spec.Identity{}, Options{}), Translate(objects, spec.Identity{}, Options{})
 	if !reflect.DeepEqual(first, second) {
 		t.Error("two translations of the same objects differ, so every change would set up every provider anew")
 	}
@@ -170,7 +170,7 @@ func BenchmarkFiles(b *testing.B) {
 	b.Run("translate", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			Translate(objects, llmroute.Identity{}, Options{})
+			Translate(objects, spec.Identity{}, Options{})
 		}
 	})
 }
@@ -194,7 +194,7 @@ func FuzzTranslate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, identity := range []llmroute.Identity{{}, {Namespace: "default", Labels: map[string]string{"app": "sleep"}}} {
+		for _, identity := range []spec.Identity{{}, {Namespace: "default", Labels: map[string]string{"app": "sleep"}}} {
 			state := Translate(objects, identity, Options{})
 			provision(t, state)
 			if _, err := redact.State(state); err != nil {

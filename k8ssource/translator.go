@@ -16,9 +16,9 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/k8ssource/provider"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // Translator is Translate for objects that change little by little. What follows
@@ -57,7 +57,7 @@ type builtCertificate struct {
 
 // builtProvider is what was made of an LLMProvider.
 type builtProvider struct {
-	spec   *llmroute.ProviderSpec
+	spec   *spec.Provider
 	faults []object.Fault
 	// secrets are the Secrets that were looked for, nil where there was none.
 	secrets map[string]*object.Item[object.Secret]
@@ -73,12 +73,12 @@ type builtRoute struct {
 	faults   []object.Fault
 	unusable string
 	// entries are the routes that it had last, by table and gateways.
-	entries map[[2]string]*llmroute.Route
+	entries map[[2]string]*spec.Route
 }
 
 // environment is what LLMRoutes are translated by, besides themselves.
 type environment struct {
-	identity llmroute.Identity
+	identity spec.Identity
 	options  Options
 	gateways map[string]*object.Item[object.Gateway]
 	services map[string]*object.Service // whose names alone count
@@ -102,7 +102,7 @@ func (e *environment) equal(other *environment) bool {
 }
 
 // Translate is like the function of that name.
-func (r *Translator) Translate(objects *object.Set, identity llmroute.Identity, options Options) *llmroute.State {
+func (r *Translator) Translate(objects *object.Set, identity spec.Identity, options Options) *spec.State {
 	t := newTranslation(objects, identity, options)
 	t.before = r
 	if e := r.environment; e == nil || !e.sameWorkload(t) {
@@ -116,7 +116,7 @@ func (r *Translator) Translate(objects *object.Set, identity llmroute.Identity, 
 // Try is Translate for objects that change while the gateway serves. A panic, which
 // is a defect of Translate that some object has found, is an error that holds the
 // stack, so that what is served goes on; the next call begins anew.
-func (r *Translator) Try(objects *object.Set, identity llmroute.Identity, options Options) (state *llmroute.State, err error) {
+func (r *Translator) Try(objects *object.Set, identity spec.Identity, options Options) (state *spec.State, err error) {
 	defer func() {
 		if found := recover(); found != nil {
 			*r = Translator{}
@@ -144,7 +144,7 @@ func (t *translation) builtProvider(item *object.Item[v1beta1.LLMProvider]) *bui
 			// What does not fit its type is missing, and not wrong again.
 			built.faults = made.Faults
 		}
-		built.spec = &llmroute.ProviderSpec{Name: object.Key(&item.Object), Origin: object.OriginOf(object.KindLLMProvider, item).Stable(), Provider: made.Config}
+		built.spec = &spec.Provider{Name: object.Key(&item.Object), Origin: object.OriginOf(object.KindLLMProvider, item).Stable(), Provider: made.Config}
 	}
 	t.after.providers[item] = built
 	return built
@@ -177,7 +177,7 @@ func (t *translation) builtRoute(item *object.Item[v1beta1.LLMRoute], sameEnviro
 	if built == nil || !sameEnvironment {
 		b := &routeBuilder{t: t, object: &item.Object}
 		b.build()
-		built = &builtRoute{builder: b, Origin: object.OriginOf(object.KindLLMRoute, item), bindings: b.bindings(), entries: make(map[[2]string]*llmroute.Route)}
+		built = &builtRoute{builder: b, Origin: object.OriginOf(object.KindLLMRoute, item), bindings: b.bindings(), entries: make(map[[2]string]*spec.Route)}
 		if built.faults = item.Faults; len(item.Faults) == 0 {
 			built.faults = b.faults
 		}
@@ -199,12 +199,12 @@ func (t *translation) builtRoute(item *object.Item[v1beta1.LLMRoute], sameEnviro
 
 // entry is the route of a table with these hosts, which are for gateways: by the first it has
 // its rules.
-func (r *builtRoute) entry(table string, gateways []string, origin string, hosts []string) *llmroute.Route {
+func (r *builtRoute) entry(table string, gateways []string, origin string, hosts []string) *spec.Route {
 	key := [2]string{table, strings.Join(gateways, " ")}
 	if last := r.entries[key]; last != nil && last.Origin == origin && slices.Equal(last.Hosts, hosts) {
 		return last
 	}
-	route := &llmroute.Route{Hosts: hosts, Origin: origin, Unusable: r.unusable}
+	route := &spec.Route{Hosts: hosts, Origin: origin, Unusable: r.unusable}
 	if r.unusable == "" {
 		route.Rules = r.builder.t.policies.ThroughGateways(r.builder.rulesFor(gateways[0]), gateways)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/k8ssource/redact"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // pool is a set of objects of which each state of a test has some.
@@ -87,7 +87,7 @@ func TestTranslatorIsTranslate(t *testing.T) {
 	names := []string{"secret", "service", "keyed", "plain", "elsewhere", "gateway", "route0", "route1", "route2", "route3", "deny", "custom", "tokens", "mesh",
 		"policy0", "policy1", "policy2", "class", "api", "http", "web", "slice", "pool"}
 	translator := new(Translator)
-	identity := llmroute.Identity{Namespace: "default", Labels: map[string]string{"app": "gw"}}
+	identity := spec.Identity{Namespace: "default", Labels: map[string]string{"app": "gw"}}
 	authorized, guarded, services := 0, 0, 0
 	for step := range 3000 {
 		name := names[random.IntN(len(names))]
@@ -135,7 +135,7 @@ func TestTranslatorTakesOver(t *testing.T) {
 		return objects
 	}
 	translator := new(Translator)
-	identity := llmroute.Identity{Namespace: "default", Labels: map[string]string{"app": "gw"}}
+	identity := spec.Identity{Namespace: "default", Labels: map[string]string{"app": "gw"}}
 	first := translator.Translate(state(map[string]int{"route1": 1}), identity, Options{})
 	for name, change := range map[string]map[string]int{"a route": {"route1": 2}, "a provider": {"route1": 1, "keyed": 1}, "a secret": {"route1": 1, "secret": 1}} {
 		second := translator.Translate(state(change), identity, Options{})
@@ -161,12 +161,12 @@ func TestTryOutlivesAPanic(t *testing.T) {
 	translator, objects, broken := new(Translator), decode(), decode()
 	broken.Providers = append(broken.Providers, nil)
 	for range 2 {
-		state, err := translator.Try(broken, llmroute.Identity{}, Options{})
+		state, err := translator.Try(broken, spec.Identity{}, Options{})
 		if state != nil || err == nil || !strings.Contains(err.Error(), "translator.go") {
 			t.Errorf("got %v, %v; want an error with the stack", state, err)
 		}
-		state, err = translator.Try(objects, llmroute.Identity{}, Options{})
-		if want := Translate(objects, llmroute.Identity{}, Options{}); err != nil || !reflect.DeepEqual(state, want) {
+		state, err = translator.Try(objects, spec.Identity{}, Options{})
+		if want := Translate(objects, spec.Identity{}, Options{}); err != nil || !reflect.DeepEqual(state, want) {
 			t.Errorf("after a panic: %v, %v; want %v", state, err, want)
 		}
 	}
@@ -186,7 +186,7 @@ func BenchmarkTranslator(b *testing.B) {
 		item := changed
 		item.Object.Spec.Host = fmt.Sprint("host-", i)
 		decoded.Routes[0] = &item
-		translator.Translate(decoded, llmroute.Identity{}, Options{})
+		translator.Translate(decoded, spec.Identity{}, Options{})
 	}
 }
 

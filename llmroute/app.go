@@ -28,6 +28,8 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/price"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/sources"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/status"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
@@ -49,7 +51,7 @@ type App struct {
 	ProvidersRaw map[string]json.RawMessage `json:"providers,omitempty" caddy:"namespace=llm.providers inline_key=kind"`
 
 	// Routes by table, for `llm_route` handlers that name a table.
-	Routes map[string][]*Route `json:"routes,omitempty"`
+	Routes map[string][]*spec.Route `json:"routes,omitempty"`
 
 	// Whether requests at the gateway's own listeners are logged, by the logger
 	// `http.log.access` and without credentials and queries. Default: no.
@@ -155,7 +157,7 @@ type App struct {
 
 	// The workload that the gateway acts for, as metrics name it. Default: what
 	// the source knows.
-	Identity Identity `json:"identity,omitzero"`
+	Identity spec.Identity `json:"identity,omitzero"`
 
 	ctx            caddy.Context // for snapshots; has no OnCancel functions
 	logger         *zap.Logger
@@ -163,9 +165,9 @@ type App struct {
 	handlers       []*Handler
 	authenticators authenticators
 	served         map[string]bool // tables that sites route by
-	source         Source
-	runner         *runner
-	key            string // of runner
+	source         spec.Source
+	running        *sources.Running // nil without a source
+	key            string           // of running
 	metrics        *meter.Metrics
 	prices         *livefile.File[*price.Table] // nil without one
 	open           openRequests
@@ -225,12 +227,12 @@ func (a *App) Validate() error {
 func (a *App) Start() error {
 	a.bodies.Set(a.MaxBodies)
 	a.bodies.Metrics.Store(a.metrics)
-	if a.runner != nil {
-		if err := a.runner.start(a, a.source); err != nil {
+	if a.running != nil {
+		if err := a.running.Start(a, a.source); err != nil {
 			return fmt.Errorf("starting the source: %w", err)
 		}
 	}
-	a.apply()
+	a.SourceChanged()
 	a.warnOfGuards()
 	a.warnOfPrompts()
 	a.warnOfCache()
@@ -254,8 +256,8 @@ func (a *App) Start() error {
 
 // Stop ends what Start began. It waits for nothing.
 func (a *App) Stop() error {
-	if a.runner != nil {
-		a.runner.leave(a)
+	if a.running != nil {
+		a.running.Leave(a)
 	}
 	if !caddy.Exiting() {
 		a.stopOnce.Do(func() { close(a.done) })
@@ -292,7 +294,7 @@ func (a *App) Cleanup() error {
 	a.closed = true
 	a.warnOfUnstarted()
 	if s := a.current.Load(); s != nil {
-		s.life.release()
+		s.life.Release()
 	}
 	a.mu.Unlock()
 	for _, p := range a.static {
@@ -309,10 +311,9 @@ func (a *App) Cleanup() error {
 			return err
 		}
 	}
-	if a.runner != nil {
-		a.runner.leave(a)
-		_, err := runners.Delete(a.key)
-		return err
+	if a.running != nil {
+		a.running.Leave(a)
+		return sources.Release(a.key)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/meter"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // snapshot returns what requests are routed by now.
@@ -22,34 +23,34 @@ func (a *App) snapshot() *snapshot {
 	a.mu.Lock()
 	closed := a.closed
 	a.mu.Unlock()
-	if a.runner != nil && !closed {
-		_ = a.runner.start(a, a.source) // Start meets the same error, and reports it
+	if a.running != nil && !closed {
+		_ = a.running.Start(a, a.source) // Start meets the same error, and reports it
 	}
 	a.replace(true)
 	return a.current.Load()
 }
 
-// apply replaces the snapshot by the one that follows from what the source said
-// last.
-func (a *App) apply() { a.replace(false) }
+// SourceChanged implements sources.Follower: it replaces the snapshot by the one that
+// follows from what the source said last.
+func (a *App) SourceChanged() { a.replace(false) }
 
 func (a *App) replace(onlyFirst bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	old := a.current.Load()
-	var state *State
-	if a.runner != nil && !a.closed {
-		state = a.runner.latest.Load()
+	var state *spec.State
+	if a.running != nil && !a.closed {
+		state = a.running.Latest()
 	}
 	if old != nil && (a.closed || onlyFirst || old.state == state) {
 		return
 	}
-	if old != nil && onlyEndpoints(old.state, state) {
+	if old != nil && spec.OnlyEndpoints(old.state, state) {
 		next := *old
 		next.state = state
-		for _, spec := range state.Providers {
-			if p := next.providers[spec.Name]; p != nil {
-				p.setEndpoints(spec.Endpoints)
+		for _, said := range state.Providers {
+			if p := next.providers[said.Name]; p != nil {
+				p.setEndpoints(said.Endpoints)
 			}
 		}
 		a.current.Store(&next)
@@ -63,7 +64,7 @@ func (a *App) replace(onlyFirst bool) {
 		l.filter.Set().Activate()
 	}
 	if old != nil {
-		old.life.release()
+		old.life.Release()
 	}
 	identity := a.identity(state)
 	a.metrics.Identify(meter.Workload{Namespace: identity.Namespace, Name: identity.Workload})
@@ -76,7 +77,7 @@ func (a *App) replace(onlyFirst bool) {
 	}
 }
 
-func (a *App) identity(state *State) Identity {
+func (a *App) identity(state *spec.State) spec.Identity {
 	if a.Identity.Namespace != "" || a.Identity.Workload != "" || state == nil {
 		return a.Identity
 	}
@@ -86,7 +87,7 @@ func (a *App) identity(state *State) Identity {
 // ready reports whether the source, if any, has been heard, and the process is
 // not about to exit.
 func (a *App) ready() bool {
-	return !caddy.Exiting() && (a.runner == nil || a.snapshot().state != nil)
+	return !caddy.Exiting() && (a.running == nil || a.snapshot().state != nil)
 }
 
 // Unready says why the gateway cannot serve, or nothing if it can: the source has
@@ -111,7 +112,7 @@ func (a *App) Unready() string {
 // ownListeners are those of the configuration, as opposed to those that objects of
 // the source ask for.
 func (a *App) ownListeners() []*listen.Listener {
-	if early, ok := a.source.(EarlyListener); ok {
+	if early, ok := a.source.(spec.EarlyListener); ok {
 		return slices.Concat(a.Listeners, early.Listeners())
 	}
 	return a.Listeners

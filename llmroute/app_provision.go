@@ -19,6 +19,8 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/price"
+	"github.com/caddy-llm/gateway/llmroute/sources"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // Provision loads the providers and the source. It makes no connections.
@@ -131,7 +133,7 @@ func checkName(name string) error {
 	return nil
 }
 
-func (a *App) provisionRoute(ctx caddy.Context, route *Route) error {
+func (a *App) provisionRoute(ctx caddy.Context, route *spec.Route) error {
 	if len(route.Hosts) == 0 {
 		return errors.New("no hosts; name at least one, or \"*\"")
 	}
@@ -145,7 +147,7 @@ func (a *App) provisionRoute(ctx caddy.Context, route *Route) error {
 
 // provisionRule provisions a rule of the configuration, whose providers must be
 // known unless a source may still supply them.
-func (a *App) provisionRule(ctx caddy.Context, rule *Rule) error {
+func (a *App) provisionRule(ctx caddy.Context, rule *spec.Rule) error {
 	if err := rule.Provision(ctx); err != nil {
 		return err
 	}
@@ -175,13 +177,13 @@ func (a *App) provisionSource(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading the source: %w", err)
 	}
-	a.source = module.(Source)
-	if reader, ok := module.(KeysSource); ok && a.Keys != nil && a.Keys.Secret != "" {
+	a.source = module.(spec.Source)
+	if reader, ok := module.(spec.KeysSource); ok && a.Keys != nil && a.Keys.Secret != "" {
 		reader.UseKeys(a.Keys.Secret)
 		key += " keys " + a.Keys.Secret
 	}
-	if reader, ok := module.(LimitsSource); ok {
-		c := &LimitsConfig{Prices: a.prices != nil, Holds: func(l []*limit.Definition) error { return a.limits.live.filter.Holds(l) }}
+	if reader, ok := module.(spec.LimitsSource); ok {
+		c := &spec.LimitsConfig{Prices: a.prices != nil, Holds: func(l []*limit.Definition) error { return a.limits.live.filter.Holds(l) }}
 		var store string
 		if a.Limits != nil {
 			for _, d := range a.Limits.Limits {
@@ -192,6 +194,6 @@ func (a *App) provisionSource(ctx caddy.Context) error {
 		reader.UseLimits(c)
 		key += fmt.Sprintf(" limits %q prices %t store %s", c.Names, c.Prices, store)
 	}
-	a.key, a.runner = key, acquireRunner(key)
+	a.key, a.running = key, sources.Acquire(key)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/headername"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/receive"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // attempt is one request to one provider, up to the head of its response. Several
@@ -80,7 +81,7 @@ func (x *exchange) begin(t *target, endpoint string) (*attempt, *llmprovider.Err
 
 // wantsStrict reports whether the client wants no translation with loss.
 func (x *exchange) wantsStrict() bool {
-	return x.r.Header.Get(headername.Translation) == TranslationStrict
+	return x.r.Header.Get(headername.Translation) == spec.TranslationStrict
 }
 
 // send sends the attempt and waits for the head of its response.

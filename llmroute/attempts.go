@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/tap"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
+	"github.com/caddy-llm/gateway/llmroute/cooldown"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/receive"
 	"github.com/caddy-llm/gateway/llmroute/selection"
@@ -125,7 +126,7 @@ func (x *exchange) pick() (int, *llmprovider.Error) {
 	case 1:
 		return candidates[0].Index, nil
 	}
-	i := x.rule.policy.Select(x.r, candidates)
+	i := x.rule.Policy().Select(x.r, candidates)
 	if i < 0 || i >= len(candidates) {
 		i = 0
 	}
@@ -226,7 +227,7 @@ func (x *exchange) conclude(a *attempt) (done bool, answer *keptAnswer, failure 
 		pause := x.cool(a.ctx, failure.Status, nil, true)
 		a.span.Failed(failure.Code, pause)
 		x.logAttempt(status, failure, pause)
-		if x.rule.retries(failure.Status, x.ownKey()) {
+		if x.rule.Retries(failure.Status, x.ownKey()) {
 			return false, nil, failure, nil
 		}
 		return true, nil, nil, x.refuse(failure)
@@ -241,7 +242,7 @@ func (x *exchange) conclude(a *attempt) (done bool, answer *keptAnswer, failure 
 		a.span.Failed(meter.StatusText(status), pause)
 		return false, x.keepFor(a), nil, nil
 	}
-	if x.rule.retries(status, x.ownKey()) {
+	if x.rule.Retries(status, x.ownKey()) {
 		a.span.Failed(meter.StatusText(status), pause)
 		if x.more() {
 			return false, x.keepFor(a), nil, nil
@@ -281,7 +282,7 @@ func (x *exchange) concludeError(a *attempt) (done bool, answer *keptAnswer, fai
 // reached the provider. In a pool it is noted at the endpoint, and the pool cools down
 // only when no other endpoint is asked.
 func (x *exchange) cool(ctx context.Context, status int, header http.Header, taken bool) time.Duration {
-	if status != 0 && !isFailure(status, x.ownKey()) {
+	if status != 0 && !cooldown.IsFailure(status, x.ownKey()) {
 		return 0
 	}
 	if x.visit != nil {

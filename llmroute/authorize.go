@@ -7,11 +7,12 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // authorization is what the state asks of requests, taken over from old if that
 // asks the same; nil if it asks nothing.
-func (a *App) authorization(old *snapshot, state *State) *authz.Set {
+func (a *App) authorization(old *snapshot, state *spec.State) *authz.Set {
 	if state.Authorization == nil {
 		return nil
 	}
@@ -48,7 +49,7 @@ func (x *exchange) mayMergeSlashes() bool {
 		return false
 	}
 	rules, _, _ := x.lookup()
-	return slices.ContainsFunc(rules, func(r *Rule) bool { return r.hasHandler() || r.PassOther })
+	return slices.ContainsFunc(rules, func(r *spec.Rule) bool { return r.HasHandler() || r.PassOther })
 }
 
 // deny answers a request that policies do not let pass.

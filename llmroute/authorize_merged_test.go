@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // slashForms are ways to write /admin/x, or /admin/x/, that servers read alike which take
@@ -128,12 +129,12 @@ func TestNoWayPastAPolicyWithSlashes(t *testing.T) {
 	}
 	service, _ := startService(t)
 	u := newUpstream(t, answers("x"))
-	for kind, state := range map[string]func() *State{
-		"a Service": func() *State { return serviceState(u, service) },
-		"a pool":    func() *State { return passingState(service) },
+	for kind, state := range map[string]func() *spec.State{
+		"a Service": func() *spec.State { return serviceState(u, service) },
+		"a pool":    func() *spec.State { return passingState(service) },
 	} {
 		address := freeAddress(t)
-		with := func(policy *authz.Policy) *State {
+		with := func(policy *authz.Policy) *spec.State {
 			s := state()
 			s.Authorization = config(policy)
 			s.Listeners = []*listen.Listener{{Address: address, Servers: []*listen.Server{{Hosts: []string{"*"}, Gateway: "ns/gw", Table: "ns/gw"}}}}
@@ -175,11 +176,11 @@ func TestNoWayPastAPolicyWithSlashes(t *testing.T) {
 }
 
 // passingState is a state whose Gateway has a pool that takes all paths.
-func passingState(endpoint string) *State {
+func passingState(endpoint string) *spec.State {
 	name := unique("pool")
 	p := &openai.Provider{Base: kind.Base{Connection: upstream.Connection{Host: "own", Scheme: "http", Pool: &upstream.Pool{Metrics: "off", Endpoints: []string{endpoint}}}}}
-	return &State{
-		Providers: []*ProviderSpec{{Name: name, Origin: "test", Provider: p}},
-		Tables:    map[string][]*Route{"ns/gw": {{Hosts: []string{"a.example"}, Origin: "ns/r", Rules: []*Rule{{PassOther: true, Backends: []*Backend{{Provider: name}}}}}}},
+	return &spec.State{
+		Providers: []*spec.Provider{{Name: name, Origin: "test", Provider: p}},
+		Tables:    map[string][]*spec.Route{"ns/gw": {{Hosts: []string{"a.example"}, Origin: "ns/r", Rules: []*spec.Rule{{PassOther: true, Backends: []*spec.Backend{{Provider: name}}}}}}},
 	}
 }

@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
 // gatewayState is a state whose routes are a Gateway's, with policies.
-func gatewayState(u *fakeProvider, policies ...*authz.Policy) *State {
+func gatewayState(u *fakeProvider, policies ...*authz.Policy) *spec.State {
 	state := liveState(u, "a.example", "m", "k")
 	state.Tables["ns/gw"] = state.Tables["mesh"]
 	state.Authorization = &authz.Config{Policies: policies}
@@ -21,7 +22,7 @@ func gatewayState(u *fakeProvider, policies ...*authz.Policy) *State {
 }
 
 // newGoverned is a gateway with a site that routes by a Gateway's table.
-func newGoverned(t *testing.T, first *State) (*gateway, *testFeed) {
+func newGoverned(t *testing.T, first *spec.State) (*gateway, *testFeed) {
 	t.Helper()
 	key := unique("feed")
 	feed := &testFeed{first: first}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmroute/cache"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // provisionCache sets up the cache, which rules may use whether it is configured or not.
@@ -34,7 +35,7 @@ func (a *App) provisionCache(ctx caddy.Context) error {
 }
 
 // cacheOf returns the filter of a rule that uses the cache.
-func (a *App) cacheOf(rule *Rule) *cache.Filter {
+func (a *App) cacheOf(rule *spec.Rule) *cache.Filter {
 	a.caches.Store(true)
 	return a.cache.For(rule.Name, rule.Cache)
 }
@@ -45,7 +46,7 @@ func (a *App) warnOfCache() {
 		return
 	}
 	used := false
-	a.eachRule(func(r *Rule) { used = used || r.cache != nil })
+	a.eachRule(func(r *spec.Rule) { used = used || r.CacheFilter() != nil })
 	if !used {
 		a.logger.Warn("cache is unused: no rule has it; add cache to a rule")
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit/limithttp"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -38,7 +39,7 @@ func newChains(guards *guard.Filter, prompts *prompt.Filter, limits *limithttp.F
 // of returns the filters that look at a request of the rule and the client, which may be nil,
 // and of the targets, in their order. What a rule, a client or a provider names is looked up by
 // the filters: a name without a definition refuses the request.
-func (c *chains) of(rule *Rule, client *virtualkey.Client, targets []target) []filter.Filter {
+func (c *chains) of(rule *spec.Rule, client *virtualkey.Client, targets []target) []filter.Filter {
 	guards, prompts := c.guards.Everything(), false
 	if rule != nil {
 		guards, prompts = guards || len(rule.Guards) > 0, len(rule.Prompts) > 0
@@ -51,8 +52,8 @@ func (c *chains) of(rule *Rule, client *virtualkey.Client, targets []target) []f
 			guards, prompts = guards || len(p.guards) > 0, prompts || len(p.prompts) > 0
 		}
 	}
-	if rule != nil && rule.cache != nil {
-		return c.caching(rule.cache, guards, prompts)
+	if rule != nil && rule.CacheFilter() != nil {
+		return c.caching(rule.CacheFilter(), guards, prompts)
 	}
 	switch {
 	case guards && prompts:
@@ -82,7 +83,7 @@ func (c *chains) caching(cache *cache.Filter, guards, prompts bool) []filter.Fil
 // guardsOf returns the names of the guards that look at a request: the rule's, those of the
 // client, which may be nil, and those of every provider that it may be sent to, since a request
 // is looked at once, before the first attempt.
-func guardsOf(rule *Rule, client *virtualkey.Client, targets []target) []string {
+func guardsOf(rule *spec.Rule, client *virtualkey.Client, targets []target) []string {
 	names := rule.Guards
 	if client != nil {
 		names = with(names, client.Guards)
@@ -91,7 +92,7 @@ func guardsOf(rule *Rule, client *virtualkey.Client, targets []target) []string 
 }
 
 // promptsOf is guardsOf for prompts.
-func promptsOf(rule *Rule, client *virtualkey.Client, targets []target) []string {
+func promptsOf(rule *spec.Rule, client *virtualkey.Client, targets []target) []string {
 	names := rule.Prompts
 	if client != nil {
 		names = with(names, client.Prompts)

@@ -18,9 +18,11 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/crosssite"
 	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/inbound"
+	"github.com/caddy-llm/gateway/llmroute/life"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/pool"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -31,7 +33,7 @@ type exchange struct {
 	r         *http.Request
 	in        *llmprovider.Inbound
 	snap      *snapshot
-	snapLife  *life // of snap, held
+	snapLife  *life.Life // of snap, held
 	maxBody   int64
 	table     string             // to route by, empty without one
 	gateway   string             // that the request came in by, empty without one
@@ -55,12 +57,12 @@ type exchange struct {
 	drained  bool
 	shown    shown
 
-	rule    *Rule
+	rule    *spec.Rule
 	targets []target
-	holds   bool   // rule, targets and limits are held
-	limits  *life  // of the limits among the filters
-	tried   uint64 // a bit for each target
-	next    int    // the target to try, -1 if none was picked
+	holds   bool       // rule, targets and limits are held
+	limits  *life.Life // of the limits among the filters
+	tried   uint64     // a bit for each target
+	next    int        // the target to try, -1 if none was picked
 
 	visit  *pool.Visit // of the pool that is being tried, or nil
 	again  bool        // the attempt is to be made at another endpoint of the pool
@@ -141,7 +143,7 @@ func (x *exchange) serve() error {
 	if refused != nil && refused.Status == http.StatusNotFound && x.in.Endpoint == (llmprovider.Endpoint{}) && x.findPassing() {
 		return x.passOn()
 	}
-	if refused == nil && x.rule.hasHandler() {
+	if refused == nil && x.rule.HasHandler() {
 		return x.serveHandler()
 	}
 	if refused == nil && x.in.Endpoint.Operation == llmprovider.StoredResponse {

@@ -55,7 +55,7 @@ func (x *exchange) call() *filter.Call {
 		c.Client.Principal, c.Client.Claim = x.token.Principal(), x.token.Claim
 	}
 	c.Cost = x.costOf(t, model)
-	if x.rule.cache != nil {
+	if x.rule.CacheFilter() != nil {
 		c.Table, c.Sent = x.table, x.sentTo(t)
 	}
 	return c
@@ -98,7 +98,7 @@ func (x *exchange) retarget(t *target) *llmprovider.Error {
 		if to == nil {
 			model, _ := t.RequestModel(x.in, t.settings(x.rule))
 			to, o = &filter.Target{Provider: t.name, Model: model, Cost: x.costOf(t, model)}, x.outcome()
-			if x.rule.cache != nil {
+			if x.rule.CacheFilter() != nil {
 				to.Sent = x.sentTo(t)
 			}
 		}

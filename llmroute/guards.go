@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/tap"
 	"github.com/caddy-llm/gateway/llmroute/guard"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -50,7 +51,7 @@ func (a *App) provisionGuards(ctx caddy.Context) error {
 
 // guardsWith returns the filter for the guards of the configuration and those of a state,
 // which may be nil. It is that of old where nothing changed.
-func (a *App) guardsWith(old *snapshot, state *State) *guard.Filter {
+func (a *App) guardsWith(old *snapshot, state *spec.State) *guard.Filter {
 	if state == nil || len(state.Guards) == 0 {
 		return a.guards
 	}
@@ -69,12 +70,12 @@ func (a *App) guardsWith(old *snapshot, state *State) *guard.Filter {
 
 // providerInUse returns the provider of that name, held until release is called.
 func (a *App) providerInUse(name string) (p *provider, release func(), err error) {
-	snap, life := a.use()
-	defer life.release()
-	if p = snap.providers[name]; p == nil || !p.life.hold() {
+	snap, held := a.use()
+	defer held.Release()
+	if p = snap.providers[name]; p == nil || !p.life.Hold() {
 		return nil, nil, fmt.Errorf("there is no provider %q", name)
 	}
-	return p, p.life.release, nil
+	return p, p.life.Release, nil
 }
 
 // ask sends a request of the gateway's own to a provider, and returns the response in the
@@ -134,7 +135,7 @@ func (a *App) ask(ctx context.Context, provider, path string, body []byte, limit
 }
 
 // checkGuards reports whether a rule names guards that do not exist.
-func (a *App) checkGuards(rule *Rule) error {
+func (a *App) checkGuards(rule *spec.Rule) error {
 	for _, name := range rule.Guards {
 		if a.Guards[name] == nil {
 			known := "none"
@@ -149,7 +150,7 @@ func (a *App) checkGuards(rule *Rule) error {
 
 // warnOfGuards logs which guards no rule and no virtual key names, once all handlers are known.
 func (a *App) warnOfGuards() {
-	used := a.named(func(r *Rule) []string { return r.Guards }, func(c *virtualkey.Client) []string { return c.Guards })
+	used := a.named(func(r *spec.Rule) []string { return r.Guards }, func(c *virtualkey.Client) []string { return c.Guards })
 	for _, name := range slices.Sorted(maps.Keys(a.Guards)) {
 		if used != nil && !used[name] && !a.Guards[name].Everything {
 			a.logger.Warn("guard is unused: no rule names it; add guards NAME to a rule or to the line of a virtual key, or everything to the guard", zap.String("guard", name))
@@ -159,7 +160,7 @@ func (a *App) warnOfGuards() {
 
 // named returns which names the rules of the configuration and the lines of virtual keys
 // have; nil if these are in a Secret, which is read later.
-func (a *App) named(of func(*Rule) []string, ofClient func(*virtualkey.Client) []string) map[string]bool {
+func (a *App) named(of func(*spec.Rule) []string, ofClient func(*virtualkey.Client) []string) map[string]bool {
 	if a.Keys != nil && a.Keys.Secret != "" {
 		return nil
 	}
@@ -172,7 +173,7 @@ func (a *App) named(of func(*Rule) []string, ofClient func(*virtualkey.Client) [
 			}
 		}
 	}
-	a.eachRule(func(r *Rule) {
+	a.eachRule(func(r *spec.Rule) {
 		for _, name := range of(r) {
 			named[name] = true
 		}
@@ -181,8 +182,8 @@ func (a *App) named(of func(*Rule) []string, ofClient func(*virtualkey.Client) [
 }
 
 // eachRule calls f with the rules of the configuration, once all handlers are known.
-func (a *App) eachRule(f func(*Rule)) {
-	each := func(rules []*Rule) {
+func (a *App) eachRule(f func(*spec.Rule)) {
+	each := func(rules []*spec.Rule) {
 		for _, r := range rules {
 			f(r)
 		}

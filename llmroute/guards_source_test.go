@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // denies is a guard that denies a word.
@@ -26,7 +27,7 @@ func saying(text string) string {
 // however these come to the provider, and that a name without a definition lets none pass.
 func TestGuardsOfSource(t *testing.T) {
 	u := newUpstream(t, answers("x"))
-	with := func(change func(*State)) *State {
+	with := func(change func(*spec.State)) *spec.State {
 		s := liveState(u, "a.example", "m", "k")
 		s.Guards = map[string]*guard.Definition{"ns/p/zebra": denies("zebra"), "ns/p/yak": denies("yak")}
 		s.Prompts = map[string]*prompt.Definition{
@@ -35,28 +36,28 @@ func TestGuardsOfSource(t *testing.T) {
 		change(s)
 		return s
 	}
-	of := func(s *State) *Rule { return s.Tables["mesh"][0].Rules[0] }
+	of := func(s *spec.State) *spec.Rule { return s.Tables["mesh"][0].Rules[0] }
 	for _, test := range []struct {
 		name   string
-		change func(*State)
+		change func(*spec.State)
 		yak    string // what becomes of a request with that word
 		plain  string // and of one without
 		sent   string
 	}{
-		{"nothing named", func(*State) {}, "", "", ""},
-		{"a rule's guard", func(s *State) { of(s).Guards = []string{"ns/p/zebra", "ns/p/yak"} }, "content_policy", "", ""},
-		{"a provider's guard", func(s *State) { s.Providers[0].Guards = []string{"ns/p/yak"} }, "content_policy", "", ""},
-		{"a rule's guard that cannot be used", func(s *State) { of(s).Guards = []string{"ns/bad", "ns/p/yak"} }, "guard_unavailable", "guard_unavailable", ""},
-		{"a provider's guard that cannot be used", func(s *State) { s.Providers[0].Guards = []string{"ns/bad"} }, "guard_unavailable", "guard_unavailable", ""},
-		{"guards that cannot be used, and none that can", func(s *State) { s.Guards, of(s).Guards = nil, []string{"ns/bad"} }, "guard_unavailable", "guard_unavailable", ""},
-		{"a definition that is wrong", func(s *State) {
+		{"nothing named", func(*spec.State) {}, "", "", ""},
+		{"a rule's guard", func(s *spec.State) { of(s).Guards = []string{"ns/p/zebra", "ns/p/yak"} }, "content_policy", "", ""},
+		{"a provider's guard", func(s *spec.State) { s.Providers[0].Guards = []string{"ns/p/yak"} }, "content_policy", "", ""},
+		{"a rule's guard that cannot be used", func(s *spec.State) { of(s).Guards = []string{"ns/bad", "ns/p/yak"} }, "guard_unavailable", "guard_unavailable", ""},
+		{"a provider's guard that cannot be used", func(s *spec.State) { s.Providers[0].Guards = []string{"ns/bad"} }, "guard_unavailable", "guard_unavailable", ""},
+		{"guards that cannot be used, and none that can", func(s *spec.State) { s.Guards, of(s).Guards = nil, []string{"ns/bad"} }, "guard_unavailable", "guard_unavailable", ""},
+		{"a definition that is wrong", func(s *spec.State) {
 			s.Guards["ns/p/yak"].Deny[0].Regex = "("
 			of(s).Guards = []string{"ns/p/yak"}
 		}, "guard_unavailable", "guard_unavailable", ""},
-		{"prompts, the rule's first", func(s *State) {
+		{"prompts, the rule's first", func(s *spec.State) {
 			of(s).Prompts, s.Providers[0].Prompts = []string{"ns/one"}, []string{"ns/two", "ns/one"}
 		}, "", "", `"content":"first\n\nsecond"},{"role":"user"`},
-		{"a prompt that is not there", func(s *State) { of(s).Prompts = []string{"ns/none"} }, "prompt_unavailable", "prompt_unavailable", ""},
+		{"a prompt that is not there", func(s *spec.State) { of(s).Prompts = []string{"ns/none"} }, "prompt_unavailable", "prompt_unavailable", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			state := with(test.change)
@@ -109,7 +110,7 @@ func TestGuardsChange(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "data: [DONE]\n\n")
 	})
-	state := func(word string) *State {
+	state := func(word string) *spec.State {
 		s := liveState(u, "a.example", "m", "k")
 		s.Tables["mesh"][0].Rules[0].Guards = []string{"ns/p/g", "ns/p/h"}
 		d := &guard.Definition{Mask: []guard.Pattern{{Regex: word, As: "x"}}, OnRequest: true, OnResponse: &guard.OnResponse{Stream: guard.StreamWindow, Window: 16}}
@@ -172,7 +173,7 @@ func TestGuardAsksProviderOfSource(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"results":[{"flagged":%v}]}`, strings.Contains(string(body), "zebra"))
 	})
-	state := func(provider string) *State {
+	state := func(provider string) *spec.State {
 		s := liveState(u, "a.example", "m", "k")
 		s.Providers = append(s.Providers, liveState(moderator, "m.example", "m", "secret").Providers...)
 		s.Tables["mesh"][0].Rules[0].Guards = []string{"ns/p/g"}

@@ -3,7 +3,6 @@ package llmroute
 import (
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -14,17 +13,6 @@ import (
 // A rule with a handler in place of backends is served without a look at models: such as
 // plain proxying to a Service, or a redirect. Policies, tokens and virtual keys hold for it
 // as for all rules; guards and limits, which read LLM requests, do not.
-
-// hasHandler reports whether the rule is one with a handler. Provision clears HandlerRaw.
-func (r *Rule) hasHandler() bool { return r.handler != nil || len(r.HandlerRaw) > 0 }
-
-// handlerTargets are where the rule's handler leads, none without one.
-func (r *Rule) handlerTargets() []httproute.Target {
-	if h, ok := r.handler.(*httproute.Handler); ok {
-		return h.Targets()
-	}
-	return nil
-}
 
 // mayBeHandled reports whether the route for the request's host has rules with handlers.
 func (x *exchange) mayBeHandled() bool {
@@ -48,10 +36,10 @@ func (x *exchange) mayBeHandled() bool {
 func (x *exchange) findHandler() (found bool, refused *llmprovider.Error) {
 	rules, targets, _ := x.lookup() // none with an error, which is said in the API's own form later
 	for i, rule := range rules {
-		if rule.readsModel {
+		if rule.ReadsModel() {
 			return false, nil
 		}
-		if len(rule.matcherSets) > 0 {
+		if rule.HasMatchers() {
 			ok, err := x.matches(rule)
 			if err != nil {
 				return false, x.matcherError(rule, err)
@@ -60,7 +48,7 @@ func (x *exchange) findHandler() (found bool, refused *llmprovider.Error) {
 				continue
 			}
 		}
-		if !rule.hasHandler() {
+		if !rule.HasHandler() {
 			return false, nil
 		}
 		x.rule, x.targets = rule, targets[i]
@@ -81,7 +69,7 @@ func (x *exchange) serveHandler() error {
 		call.Port = x.ports[0]
 	}
 	x.Handled = call
-	err := x.rule.handler.ServeHTTP(x.w, x.r.WithContext(httproute.With(x.first.ctx, call)), caddyhttp.HandlerFunc(notHandled))
+	err := x.rule.Handler().ServeHTTP(x.w, x.r.WithContext(httproute.With(x.first.ctx, call)), caddyhttp.HandlerFunc(notHandled))
 	if err == nil {
 		return nil
 	}
@@ -108,6 +96,3 @@ func handlerError(err error) *llmprovider.Error {
 	}
 	return out
 }
-
-// anyHandles reports whether one of the rules has a handler.
-func anyHandles(rules []*Rule) bool { return slices.ContainsFunc(rules, (*Rule).hasHandler) }

@@ -13,20 +13,21 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
 // serviceState is a state whose Gateway has a Service at / and a provider at /v1, with policies.
-func serviceState(u *fakeProvider, service string, policies ...*authz.Policy) *State {
+func serviceState(u *fakeProvider, service string, policies ...*authz.Policy) *spec.State {
 	state := gatewayState(u, policies...)
 	if len(policies) == 0 {
 		state.Authorization = nil
 	}
-	route := state.Tables["ns/gw"][0].copy()
+	route := state.Tables["ns/gw"][0].Copy()
 	llm := route.Rules[0]
 	llm.MatcherSetsRaw = append(llm.MatcherSetsRaw, caddy.ModuleMap{"llm_http_route": json.RawMessage(`{"path_prefix":"/v1"}`)})
-	route.Rules = append(route.Rules, &Rule{Name: "web", HandlerRaw: json.RawMessage(`{"handler":"llm_http_route","services":[{"name":"app/web:80","endpoints":["` + service + `"]}]}`)})
-	state.Tables["ns/gw"] = []*Route{route}
+	route.Rules = append(route.Rules, &spec.Rule{Name: "web", HandlerRaw: json.RawMessage(`{"handler":"llm_http_route","services":[{"name":"app/web:80","endpoints":["` + service + `"]}]}`)})
+	state.Tables["ns/gw"] = []*spec.Route{route}
 	return state
 }
 
@@ -152,7 +153,7 @@ func TestServiceWithOtherPaths(t *testing.T) {
 	rules := s.Tables["ns/gw"][0].Rules
 	handled := rules[len(rules)-1]
 	handled.MatcherSetsRaw = []caddy.ModuleMap{{"path": []byte(`["/one"]`)}}
-	s.Tables["ns/gw"][0].Rules = []*Rule{handled}
+	s.Tables["ns/gw"][0].Rules = []*spec.Rule{handled}
 	g, _ := newGoverned(t, s)
 	for target, want := range map[string]string{"/one": "200", "/one/more": "404", "/v1/files": "404"} {
 		if status := g.raw(t, http.MethodGet, target); status != want {

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/crosssite"
 	"github.com/caddy-llm/gateway/llmroute/inbound"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -48,7 +49,7 @@ func init() {
 type Handler struct {
 	// The rules, of which the first that matches is used. If none does, the
 	// response is a 404.
-	Rules []*Rule `json:"rules,omitempty"`
+	Rules []*spec.Rule `json:"rules,omitempty"`
 
 	// The table to route by, such as `mesh`.
 	Table string `json:"table,omitempty"`
@@ -101,7 +102,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
 		}
 	}
-	h.handles = anyHandles(h.Rules)
+	h.handles = spec.AnyHandles(h.Rules)
 	switch {
 	case len(h.Rules) > 0:
 		h.handlerIndex = h.app.register(h)
@@ -146,7 +147,7 @@ func (h *Handler) serve(x *exchange, answer func() error) error {
 
 // lookup finds the rules for the request's host, with the targets of their
 // backends. It reads nothing of the request but its host.
-func (x *exchange) lookup() (rules []*Rule, targets [][]target, refused *llmprovider.Error) {
+func (x *exchange) lookup() (rules []*spec.Rule, targets [][]target, refused *llmprovider.Error) {
 	snap := x.snap
 	switch {
 	case len(x.h.Rules) > 0:
@@ -193,7 +194,7 @@ func (x *exchange) route() *llmprovider.Error {
 		return refused
 	}
 	if !x.known(targets...) { // before matchers may read the body
-		if len(rules) > 0 && !anyHandles(rules) && !usable(targets...) {
+		if len(rules) > 0 && !spec.AnyHandles(rules) && !usable(targets...) {
 			return errNoBackend(rules[0].Name) // whose path it may be
 		}
 		return x.unsupported()
@@ -243,9 +244,9 @@ func (x *exchange) unsupported() *llmprovider.Error {
 }
 
 // firstMatch takes the first rule that matches.
-func (x *exchange) firstMatch(rules []*Rule, targets [][]target) *llmprovider.Error {
+func (x *exchange) firstMatch(rules []*spec.Rule, targets [][]target) *llmprovider.Error {
 	for i, rule := range rules {
-		if len(rule.matcherSets) > 0 {
+		if rule.HasMatchers() {
 			ok, err := x.matches(rule)
 			if err != nil {
 				return x.matcherError(rule, err)
@@ -261,16 +262,16 @@ func (x *exchange) firstMatch(rules []*Rule, targets [][]target) *llmprovider.Er
 }
 
 // matches reports whether the rule is the one for the request.
-func (x *exchange) matches(rule *Rule) (bool, error) {
-	if rule.readsModel && x.shared.In == nil {
+func (x *exchange) matches(rule *spec.Rule) (bool, error) {
+	if rule.ReadsModel() && x.shared.In == nil {
 		x.shared = inbound.Held{In: x.in, Max: x.maxBody}
 		x.shared.Share(x.r)
 	}
-	return rule.matcherSets.AnyMatchWithError(x.r)
+	return rule.Matches(x.r)
 }
 
 // matcherError is what the client is told when a matcher failed.
-func (x *exchange) matcherError(rule *Rule, err error) *llmprovider.Error {
+func (x *exchange) matcherError(rule *spec.Rule, err error) *llmprovider.Error {
 	var refused *llmprovider.Error
 	if errors.As(err, &refused) {
 		return refused

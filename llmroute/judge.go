@@ -58,7 +58,7 @@ func (x *exchange) judge(a *attempt) (good bool, answer *keptAnswer, failure *ll
 	case found == "":
 		return true, nil, nil
 	case found == tap.IsError:
-		if status = receive.ErrorStatus(tap.FirstData(begin)); !x.rule.retries(status, x.ownKey()) {
+		if status = receive.ErrorStatus(tap.FirstData(begin)); !x.rule.Retries(status, x.ownKey()) {
 			return true, nil, nil // most often the client's own mistake
 		}
 		said := bytes.Clone(tap.FirstData(begin)) // of a stream that may stay open
@@ -74,7 +74,7 @@ func (x *exchange) judge(a *attempt) (good bool, answer *keptAnswer, failure *ll
 			answer = x.keep(a)
 		}
 		failure = errNoAnswer(x.provider, found)
-	case !x.rule.retries(status, x.ownKey()):
+	case !x.rule.Retries(status, x.ownKey()):
 		return true, nil, nil
 	default:
 		dog.Restart(keptTime, receive.ErrFirstByte)

@@ -6,17 +6,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
-
-// KeysSource is a Source that can read virtual keys from a Secret.
-type KeysSource interface {
-	Source
-
-	// UseKeys has the source report the clients in a Secret, given as namespace/name, in
-	// State.Keys. It is called before Start.
-	UseKeys(secret string)
-}
 
 // provisionKeys sets up the keys of the app. It is called once the source is loaded.
 func (a *App) provisionKeys(ctx caddy.Context) error {
@@ -34,7 +26,7 @@ func (a *App) provisionKeys(ctx caddy.Context) error {
 	if err := k.CheckSecret(); err != nil {
 		return err
 	}
-	if _, ok := a.source.(KeysSource); !ok {
+	if _, ok := a.source.(spec.KeysSource); !ok {
 		return errors.New("a secret needs a source that reads Secrets, such as source kubernetes; name a file, or configure the source")
 	}
 	return nil

@@ -9,29 +9,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-llm/gateway/llmroute/life"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/limit/limithttp"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 )
-
-// LimitsSource is a Source whose objects may be limits.
-type LimitsSource interface {
-	Source
-
-	// UseLimits tells the source what the configuration has. It is called before Start.
-	UseLimits(c *LimitsConfig)
-}
-
-// LimitsConfig is what the limits of a source need to know of the configuration.
-type LimitsConfig struct {
-	// Prices reports whether it names prices.
-	Prices bool
-	// Names are those of its limits.
-	Names []string
-	// Holds reports whether its store can hold limits; the error says what it cannot.
-	// It is called after Start.
-	Holds func([]*limit.Definition) error
-}
 
 // configLimits are the limits of the configuration, with what those of a source need to
 // hold beside them.
@@ -47,7 +29,7 @@ type configLimits struct {
 type liveLimits struct {
 	filter *limithttp.Filter
 	spec   []*limit.Definition // the source's
-	life   *life               // nil if they are those of the configuration alone
+	life   *life.Life          // nil if they are those of the configuration alone
 }
 
 // provisionLimits makes a filter of the configuration's limits.
@@ -101,7 +83,7 @@ func (a *App) closeLimits() error {
 
 // limitsOf makes the limits of a snapshot, or takes them over from old. It is nil without
 // any.
-func (a *App) limitsOf(g *generation, next, old *snapshot) *liveLimits {
+func (a *App) limitsOf(g *life.Generation, next, old *snapshot) *liveLimits {
 	switch {
 	case a.limits == nil:
 		return nil
@@ -115,21 +97,21 @@ func (a *App) limitsOf(g *generation, next, old *snapshot) *liveLimits {
 		if reflect.DeepEqual(l.spec, next.state.Limits) {
 			return l
 		}
-		defer l.life.release()
+		defer l.life.Release()
 	}
 	made := &liveLimits{spec: next.state.Limits}
-	life, ctx := g.member(func() {
+	held, ctx := g.Member(func() {
 		if made.filter != nil {
 			go made.filter.Close() // it may wait for the store, and is called while a request ends
 		}
 	})
-	made.life = life
+	made.life = held
 	config := a.withLimits(next.state.Limits)
 	var err error
 	if made.filter, err = limithttp.New(ctx, &config, a.limits.engine); err == nil {
 		return made
 	}
-	life.release()
+	held.Release()
 	a.logger.Error("limits of the source cannot be set up; keeping the previous ones", zap.Error(err))
 	if l := old.heldLimits(); l != nil {
 		return l
@@ -140,7 +122,7 @@ func (a *App) limitsOf(g *generation, next, old *snapshot) *liveLimits {
 // heldLimits returns the snapshot's limits with those of a source, held once more; nil
 // without any.
 func (s *snapshot) heldLimits() *liveLimits {
-	if s == nil || s.limits == nil || s.limits.life == nil || !s.limits.life.hold() {
+	if s == nil || s.limits == nil || s.limits.life == nil || !s.limits.life.Hold() {
 		return nil
 	}
 	return s.limits

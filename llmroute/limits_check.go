@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // CheckLimits returns what the limits of an llm app cannot do as they are written, which is what
@@ -22,7 +24,7 @@ func CheckLimits(app json.RawMessage, handlers []map[string]any) ([]LimitWarning
 	if all["limits"] == nil || all["source"] != nil {
 		return nil, nil
 	}
-	var routes map[string][]*Route
+	var routes map[string][]*spec.Route
 	err := json.Unmarshal(all["limits"], &limits)
 	if all["routes"] != nil {
 		err = errors.Join(err, json.Unmarshal(all["routes"], &routes))

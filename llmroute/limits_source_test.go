@@ -10,7 +10,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // requestsLimit is a limit of that many requests in a year.
@@ -19,9 +21,9 @@ func requestsLimit(name string, amount int, scope limit.Scope) *limit.Definition
 }
 
 // withLimits is a state of one route with limits.
-func withLimits(u *fakeProvider, limits ...*limit.Definition) *State {
+func withLimits(u *fakeProvider, limits ...*limit.Definition) *spec.State {
 	s := liveState(u, "a.example", "m", "k")
-	s.Tables["mesh"][0].Rules[0].Object = Object{Kind: "LLMRoute", Namespace: "team", Name: "chat"}
+	s.Tables["mesh"][0].Rules[0].Object = filter.Object{Kind: "LLMRoute", Namespace: "team", Name: "chat"}
 	s.Limits = limits
 	return s
 }
@@ -195,12 +197,12 @@ func TestLimitsOutliveTheirSnapshot(t *testing.T) {
 	<-u.requests
 	old := g.app.current.Load().limits
 	feed.report(withLimits(u, requestsLimit(name, 5, limit.Scope{Everything: true})))
-	if n := old.life.users.Load(); n != 1 {
+	if n := old.life.Users(); n != 1 {
 		t.Errorf("the old limits have %d users, want the request", n)
 	}
 	close(release)
 	<-done
-	for i := 0; old.life.users.Load() != 0; i++ {
+	for i := 0; old.life.Users() != 0; i++ {
 		if i > 1000 {
 			t.Fatal("the old limits are still held")
 		}

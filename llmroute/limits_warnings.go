@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -167,9 +168,9 @@ func (a *App) modelsFor(s *snapshot, d *limit.Definition) []string {
 
 // rulesOf yields the rules of a snapshot, each with its targets: those of sites and of tables, and
 // the ones that providers have by themselves.
-func (a *App) rulesOf(s *snapshot) func(yield func(*Rule, []target) bool) {
-	return func(yield func(*Rule, []target) bool) {
-		each := func(rules []*Rule, targets [][]target) bool {
+func (a *App) rulesOf(s *snapshot) func(yield func(*spec.Rule, []target) bool) {
+	return func(yield func(*spec.Rule, []target) bool) {
+		each := func(rules []*spec.Rule, targets [][]target) bool {
 			for i, r := range rules {
 				if !yield(r, targets[i]) {
 					return false

@@ -22,6 +22,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
@@ -44,8 +45,8 @@ var testFeeds sync.Map // key to *testFeed
 
 type testFeed struct {
 	mu     sync.Mutex
-	report func(*State)
-	first  *State
+	report func(*spec.State)
+	first  *spec.State
 	ctx    context.Context
 }
 
@@ -53,7 +54,7 @@ func (*testSource) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "llm.sources.test", New: func() caddy.Module { return new(testSource) }}
 }
 
-func (s *testSource) Start(ctx context.Context, report func(*State)) error {
+func (s *testSource) Start(ctx context.Context, report func(*spec.State)) error {
 	value, _ := testFeeds.Load(s.Key)
 	feed := value.(*testFeed)
 	feed.mu.Lock()
@@ -66,19 +67,19 @@ func (s *testSource) Start(ctx context.Context, report func(*State)) error {
 }
 
 // liveState is a state with one provider at u for one host, and its route.
-func liveState(u *fakeProvider, host, model, key string) *State {
+func liveState(u *fakeProvider, host, model, key string) *spec.State {
 	at, _ := url.Parse(u.URL)
 	name, port, _ := net.SplitHostPort(at.Host)
 	number, _ := strconv.Atoi(port)
 	p := &openai.Provider{Base: kind.Base{Connection: upstream.Connection{Host: name, Scheme: "http", Port: number}, Config: kind.Config{Model: &model, Key: upstream.Literal(key)}}}
-	return &State{
-		Providers: []*ProviderSpec{{Name: "ns/" + host, Origin: "test", Provider: p}},
-		Tables:    map[string][]*Route{"mesh": {{Hosts: []string{host}, Origin: "ns/" + host, Rules: []*Rule{{Backends: []*Backend{{Provider: "ns/" + host}}}}}}},
+	return &spec.State{
+		Providers: []*spec.Provider{{Name: "ns/" + host, Origin: "test", Provider: p}},
+		Tables:    map[string][]*spec.Route{"mesh": {{Hosts: []string{host}, Origin: "ns/" + host, Rules: []*spec.Rule{{Backends: []*spec.Backend{{Provider: "ns/" + host}}}}}}},
 	}
 }
 
 // newLive is a gateway with a table, fed by a test source.
-func newLive(t *testing.T, first *State) (*gateway, *testFeed) {
+func newLive(t *testing.T, first *spec.State) (*gateway, *testFeed) {
 	t.Helper()
 	key := unique("feed")
 	feed := &testFeed{first: first}
@@ -139,11 +140,11 @@ func TestFindingsAreCounted(t *testing.T) {
 		return got
 	}
 	for _, step := range []struct {
-		findings []Finding
+		findings []spec.Finding
 		want     map[string]float64
 	}{
-		{[]Finding{{Reason: "Conflict"}, {Reason: "Conflict"}, {Reason: "UnknownField", Used: true}}, map[string]float64{"Conflict false": 2, "UnknownField true": 1}},
-		{[]Finding{{Reason: "Conflict"}}, map[string]float64{"Conflict false": 1, "UnknownField true": 0}},
+		{[]spec.Finding{{Reason: "Conflict"}, {Reason: "Conflict"}, {Reason: "UnknownField", Used: true}}, map[string]float64{"Conflict false": 2, "UnknownField true": 1}},
+		{[]spec.Finding{{Reason: "Conflict"}}, map[string]float64{"Conflict false": 1, "UnknownField true": 0}},
 		{nil, map[string]float64{"Conflict false": 0, "UnknownField true": 0}},
 	} {
 		state := liveState(u, "a.example", "m", "k")

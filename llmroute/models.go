@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/modellist"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // serveModels answers GET …/models from the configuration, and from the
@@ -66,7 +67,7 @@ func (x *exchange) writeJSON(parts ...string) error {
 
 // ruleTargets is a rule that the request could match, with its targets.
 type ruleTargets struct {
-	rule    *Rule
+	rule    *spec.Rule
 	targets []target
 }
 
@@ -81,8 +82,8 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 	for i, rule := range rules {
 		// A matcher of the model inside of another one, such as `not`, would
 		// decide without a model to decide by.
-		nested := rule.readsModel && len(rule.models) == 0
-		if len(rule.matcherSets) > 0 && !nested {
+		nested := rule.ReadsModel() && len(rule.Models()) == 0
+		if rule.HasMatchers() && !nested {
 			ok, err := x.matches(rule)
 			if err != nil {
 				return nil, x.matcherError(rule, err)
@@ -92,7 +93,7 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 			}
 		}
 		out = append(out, ruleTargets{rule, targets[i]})
-		if !rule.readsModel {
+		if !rule.ReadsModel() {
 			break // every request like this one ends here
 		}
 	}
@@ -125,7 +126,7 @@ func (x *exchange) listModels(rules []ruleTargets) []ownedModel {
 		list = append(list, ownedModel{m, owner})
 	}
 	for _, rt := range rules {
-		for _, matcher := range rt.rule.models { // what the client must ask for to get here
+		for _, matcher := range rt.rule.Models() { // what the client must ask for to get here
 			for _, name := range matcher.Models {
 				if !strings.Contains(name, "*") {
 					add(x.describe(rt, name))
@@ -138,7 +139,7 @@ func (x *exchange) listModels(rules []ruleTargets) []ownedModel {
 				continue
 			}
 			for _, m := range x.modelsOf(t, rt.rule) {
-				if rt.rule.takes(m.ID) {
+				if rt.rule.Takes(m.ID) {
 					add(m, t.name)
 				}
 			}
@@ -167,20 +168,9 @@ func (x *exchange) describe(rt ruleTargets, name string) (m modellist.Model, own
 	return modellist.Model{ID: name}, owner
 }
 
-// takes reports whether a request for the model would match the rule's matchers
-// of models, of which it may have none.
-func (r *Rule) takes(model string) bool {
-	for _, m := range r.models {
-		if m.Has(model) {
-			return true
-		}
-	}
-	return len(r.models) == 0
-}
-
 // modelsOf lists a target's models: the one configured for the rule, else the
 // provider's own.
-func (x *exchange) modelsOf(t *target, rule *Rule) []modellist.Model {
+func (x *exchange) modelsOf(t *target, rule *spec.Rule) []modellist.Model {
 	if model, fixed := t.RequestModel(modelsProbe, t.settings(rule)); fixed {
 		return []modellist.Model{{ID: model}}
 	}

@@ -44,9 +44,9 @@ func (x *exchange) fetchModels(rules []ruleTargets) {
 func (x *exchange) fetchModelsOf(p *provider) {
 	loop, logger := llmprovider.MarkLoop(x.r.Header), x.h.logger
 	p.state.models.Refresh(x.r.Context(), func() func(context.Context) ([]modellist.Model, error) {
-		p.life.hold() // as the snapshot of the request does until now
+		p.life.Hold() // as the snapshot of the request does until now
 		return func(ctx context.Context) ([]modellist.Model, error) {
-			defer p.life.release()
+			defer p.life.Release()
 			models, err := modellist.Ask(ctx, p.Provider.(llmprovider.ModelLister), loop, p.sendAnywhere)
 			if err != nil {
 				if c := logger.Check(zap.WarnLevel, "cannot get the provider's list of models"); c != nil {

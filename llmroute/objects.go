@@ -30,11 +30,11 @@ func (s *snapshot) objects() (accepted, rejected map[string]bool) {
 			rejected[f.Object] = true
 		}
 	}
-	for _, spec := range s.state.Providers {
-		if s.providers[spec.Name] != nil {
-			accepted[objectOf(spec.Origin)] = true
+	for _, said := range s.state.Providers {
+		if s.providers[said.Name] != nil {
+			accepted[objectOf(said.Origin)] = true
 		} else {
-			rejected[objectOf(spec.Origin)] = true
+			rejected[objectOf(said.Origin)] = true
 		}
 	}
 	for _, t := range s.tables {

@@ -7,22 +7,23 @@ import (
 
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/meter"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func TestObjectsAreCounted(t *testing.T) {
 	entries := []*routeEntry{
-		{Route: &Route{Origin: "LLMRoute default/a in a.yaml"}},
-		{Route: &Route{Origin: "LLMRoute default/a in a.yaml"}}, // for another host
-		{Route: &Route{Origin: "LLMRoute default/b in a.yaml"}},
-		{Route: &Route{Origin: "LLMRoute default/wrong in a.yaml", Unusable: "InvalidRoute"}},
-		{Route: &Route{Origin: "LLMProvider default/refused in a.yaml", Unusable: "InvalidKey"}},
-		{Route: &Route{}}, // of the configuration
+		{Route: &spec.Route{Origin: "LLMRoute default/a in a.yaml"}},
+		{Route: &spec.Route{Origin: "LLMRoute default/a in a.yaml"}}, // for another host
+		{Route: &spec.Route{Origin: "LLMRoute default/b in a.yaml"}},
+		{Route: &spec.Route{Origin: "LLMRoute default/wrong in a.yaml", Unusable: "InvalidRoute"}},
+		{Route: &spec.Route{Origin: "LLMProvider default/refused in a.yaml", Unusable: "InvalidKey"}},
+		{Route: &spec.Route{}}, // of the configuration
 	}
 	got := (&snapshot{
-		state: &State{
-			Providers:     []*ProviderSpec{{Name: "default/p", Origin: "LLMProvider default/p in a.yaml"}, {Name: "default/q", Origin: "LLMProvider default/q in a.yaml"}},
+		state: &spec.State{
+			Providers:     []*spec.Provider{{Name: "default/p", Origin: "LLMProvider default/p in a.yaml"}, {Name: "default/q", Origin: "LLMProvider default/q in a.yaml"}},
 			Authorization: &authz.Config{Policies: []*authz.Policy{{Name: "default/one"}, {Name: "default/wrong"}}},
-			Findings: []Finding{
+			Findings: []spec.Finding{
 				{Object: "AuthorizationPolicy default/wrong", Reason: "InvalidField"},
 				{Object: "LLMProvider default/refused", Reason: "InvalidKey"}, {Object: "LLMProvider default/p", Reason: "Conflict", Used: true},
 				{Object: "Gateway default/g", Reason: "UnsupportedServer"},

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/price"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -47,7 +48,7 @@ func BenchmarkObserve(b *testing.B) {
 	usage := llmprovider.Usage{Known: true, PromptTokens: 1000, CompletionTokens: 200, CachedTokens: 400, ReasoningTokens: 50, Model: "gpt-4o-2024-08-06", FinishReason: "stop"}
 	app := &App{metrics: m, prices: prices}
 	handler := &Handler{app: app}
-	rule, client := &Rule{Name: "everyone"}, &virtualkey.Client{Name: "alice"}
+	rule, client := &spec.Rule{Name: "everyone"}, &virtualkey.Client{Name: "alice"}
 	began := time.Now()
 	x := &exchange{
 		h: handler, rule: rule, client: client, attempt: &attempt{provider: p, model: "gpt-4o", stream: true}, in: &llmprovider.Inbound{Endpoint: llmprovider.Endpoint{Operation: llmprovider.Chat}},

@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // readRule is a rule of a route, which its provider is told by.
@@ -48,7 +49,7 @@ type readWorld struct {
 	feed    *testFeed
 	u       *fakeProvider
 	asked   chan seen
-	state   *State
+	state   *spec.State
 }
 
 func newReadWorld(t *testing.T) *readWorld {
@@ -62,7 +63,7 @@ func newReadWorld(t *testing.T) *readWorld {
 	port, _ := strconv.Atoi(at.Port())
 	ext, _ := url.Parse(service.URL)
 	extPort, _ := strconv.Atoi(ext.Port())
-	w.state = &State{Tables: map[string][]*Route{"T": nil}, Listeners: []*listen.Listener{{
+	w.state = &spec.State{Tables: map[string][]*spec.Route{"T": nil}, Listeners: []*listen.Listener{{
 		Address: w.address, Port: 80, Servers: []*listen.Server{
 			{Hosts: []string{"a.com", "*.b.com"}, Gateway: "ns/one", Table: "T"},
 			{Hosts: []string{"*"}, Gateway: "ns/two", Table: "T", Port: 8080},
@@ -70,19 +71,19 @@ func newReadWorld(t *testing.T) *readWorld {
 	}}}
 	for i, rule := range readRules {
 		name := unique("reader")
-		w.state.Providers = append(w.state.Providers, &ProviderSpec{Name: name, Origin: name, Provider: &openai.Provider{Base: kind.Base{
+		w.state.Providers = append(w.state.Providers, &spec.Provider{Name: name, Origin: name, Provider: &openai.Provider{Base: kind.Base{
 			Connection: upstream.Connection{Host: at.Hostname(), Scheme: "http", Port: port}, Path: fmt.Sprintf("/r%d/chat/completions", i),
 		}}})
 		if i == ownRule {
 			w.state.Providers[i].Provider.(*openai.Provider).Path = fmt.Sprintf("/r%d/generate", i)
 		}
-		ready := &Rule{Name: fmt.Sprint("r", i), Backends: []*Backend{{Provider: name}}}
+		ready := &spec.Rule{Name: fmt.Sprint("r", i), Backends: []*spec.Backend{{Provider: name}}}
 		if rule.header != "" {
 			ready.MatcherSetsRaw = append(ready.MatcherSetsRaw, caddy.ModuleMap{"llm_header": fmt.Appendf(nil, `{%q:{"exact":%q}}`, rule.header, rule.value)})
 		}
 		routes := w.state.Tables["T"]
 		if n := len(routes); n == 0 || routes[n-1].Hosts[0] != rule.host {
-			routes = append(routes, &Route{Hosts: []string{rule.host}, Origin: name})
+			routes = append(routes, &spec.Route{Hosts: []string{rule.host}, Origin: name})
 		}
 		last := routes[len(routes)-1]
 		last.Rules = append(last.Rules, ready)
@@ -106,7 +107,7 @@ func newReadWorld(t *testing.T) *readWorld {
 }
 
 // with is the state with policies beside the one that asks about every request.
-func (w *readWorld) with(policies ...*authz.Policy) *State {
+func (w *readWorld) with(policies ...*authz.Policy) *spec.State {
 	state := *w.state
 	config := *w.state.Authorization
 	config.Policies = append(policies, &authz.Policy{Name: "ask", Action: authz.Custom, Provider: "asked", Rules: []*authz.Rule{{}}})
@@ -300,7 +301,7 @@ func TestHostsThatAreRejected(t *testing.T) {
 // Policies of the source hold at listeners of the configuration, too, if they route by
 // a Gateway's table.
 func TestPoliciesHoldAtListenersOfTheConfiguration(t *testing.T) {
-	s := &snapshot{state: &State{Tables: map[string][]*Route{"ns/gw": nil, "ns/other": {{Hosts: []string{"*"}}}}}}
+	s := &snapshot{state: &spec.State{Tables: map[string][]*spec.Route{"ns/gw": nil, "ns/other": {{Hosts: []string{"*"}}}}}}
 	for table, want := range map[string]bool{"ns/other": true, "ns/gw": false, "mesh": false, "": false, "own": false} {
 		l := listen.NewLive(&listen.Listener{Address: ":1"})
 		l.AddServer(&listen.Server{Hosts: []string{"*"}, Table: table}, 0, s.governed)

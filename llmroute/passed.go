@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 	"github.com/caddy-llm/gateway/llmroute/httproute"
 	"github.com/caddy-llm/gateway/llmroute/receive"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // A rule that passes on leads to its pools whatever matches it: requests whose path is no LLM
@@ -23,10 +24,10 @@ import (
 func (x *exchange) findPassing() bool {
 	rules, targets, _ := x.lookup() // none with an error
 	for i, rule := range rules {
-		if rule.readsModel { // which such a request has none of
+		if rule.ReadsModel() { // which such a request has none of
 			return false
 		}
-		if len(rule.matcherSets) > 0 {
+		if rule.HasMatchers() {
 			if ok, err := x.matches(rule); err != nil {
 				return false
 			} else if !ok {
@@ -43,7 +44,7 @@ func (x *exchange) findPassing() bool {
 }
 
 // watched reports whether something must be known of a request that only an LLM request says.
-func (x *exchange) watched(rule *Rule, targets []target) bool {
+func (x *exchange) watched(rule *spec.Rule, targets []target) bool {
 	return len(x.snap.chains.of(rule, x.client, targets)) > 0 || x.client != nil && len(x.client.Models) > 0
 }
 

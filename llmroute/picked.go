@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/cooldown"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 )
 
@@ -104,7 +105,7 @@ func (x *exchange) openPicking(t *target, a *attempt) (refused *llmprovider.Erro
 func (x *exchange) rejected(said *llmprovider.PickerRefusal) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	failure = rejection(x.provider, said)
 	pause := time.Duration(0)
-	if isFailure(said.Status, false) {
+	if cooldown.IsFailure(said.Status, false) {
 		pause = x.provider.state.Pauses.Failed(x.sent, time.Now(), x.model, said.Status, said.Header)
 	}
 	x.h.app.metrics.Attempt(x.provider.state.Provider, x.rule.Name, meter.StatusText(said.Status))
@@ -115,7 +116,7 @@ func (x *exchange) rejected(said *llmprovider.PickerRefusal) (done bool, answer 
 		answer = &keptAnswer{attempt: x.attempt, status: said.Status, header: header, body: said.Body}
 	}
 	switch {
-	case x.rule.retries(said.Status, false):
+	case x.rule.Retries(said.Status, false):
 		return false, answer, failure, nil
 	case answer != nil:
 		return true, nil, nil, x.sendKept(answer)

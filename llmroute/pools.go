@@ -3,8 +3,6 @@ package llmroute
 import (
 	"context"
 	"net/http"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -39,25 +37,6 @@ func (p *provider) setEndpoints(addresses []string) {
 	if p.pool != nil && p.servers.Fed {
 		p.pool.Set(addresses)
 	}
-}
-
-// onlyEndpoints reports whether two states of a source differ in the endpoints of pools,
-// and in nothing else.
-func onlyEndpoints(a, b *State) bool {
-	if a == nil || b == nil || len(a.Providers) != len(b.Providers) {
-		return false
-	}
-	changed := false
-	one, other := *a, *b
-	one.Providers, other.Providers = nil, nil
-	for i, p := range a.Providers {
-		o := b.Providers[i]
-		if p != o && (p.Name != o.Name || p.Origin != o.Origin || !slices.Equal(p.Guards, o.Guards) || !slices.Equal(p.Prompts, o.Prompts) || !reflect.DeepEqual(p.Provider, o.Provider)) {
-			return false
-		}
-		changed = changed || !slices.Equal(p.Endpoints, o.Endpoints)
-	}
-	return changed && reflect.DeepEqual(&one, &other)
 }
 
 // attemptAt makes one attempt of the rule: in a pool at one endpoint after the other,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // podHost is a server that is all pods at once: each has an address of 127.0.0.0/8.
@@ -106,10 +107,10 @@ func TestRollingPods(t *testing.T) {
 	}
 	provider := new(openai.Provider)
 	provider.Host, provider.Scheme, provider.Pool = "own", "http", &upstream.Pool{Fed: true, Metrics: "off"}
-	state := func() *State {
-		return &State{
-			Providers: []*ProviderSpec{{Name: "ns/own", Origin: "test", Provider: provider, Endpoints: slices.Clone(endpoints)}},
-			Tables:    map[string][]*Route{"mesh": {{Hosts: []string{"*"}, Rules: []*Rule{{Backends: []*Backend{{Provider: "ns/own"}}}}}}},
+	state := func() *spec.State {
+		return &spec.State{
+			Providers: []*spec.Provider{{Name: "ns/own", Origin: "test", Provider: provider, Endpoints: slices.Clone(endpoints)}},
+			Tables:    map[string][]*spec.Route{"mesh": {{Hosts: []string{"*"}, Rules: []*spec.Rule{{Backends: []*spec.Backend{{Provider: "ns/own"}}}}}}},
 		}
 	}
 	g, feed := newLive(t, state())

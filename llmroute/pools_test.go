@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // address is the upstream's host and port.
@@ -283,12 +284,12 @@ func TestPoolKeepsConversations(t *testing.T) {
 // TestPoolOfASource holds that endpoints come and go without a new snapshot.
 func TestPoolOfASource(t *testing.T) {
 	one, two := newUpstream(t, answers("one")), newUpstream(t, answers("two"))
-	state := func(endpoints ...string) *State {
+	state := func(endpoints ...string) *spec.State {
 		p := new(openai.Provider)
 		p.Host, p.Scheme, p.Pool = "own", "http", &upstream.Pool{Fed: true, Metrics: "off"}
-		return &State{
-			Providers: []*ProviderSpec{{Name: "ns/own", Origin: "test", Provider: p, Endpoints: endpoints}},
-			Tables:    map[string][]*Route{"mesh": {{Hosts: []string{"*"}, Rules: []*Rule{{Backends: []*Backend{{Provider: "ns/own"}}}}}}},
+		return &spec.State{
+			Providers: []*spec.Provider{{Name: "ns/own", Origin: "test", Provider: p, Endpoints: endpoints}},
+			Tables:    map[string][]*spec.Route{"mesh": {{Hosts: []string{"*"}, Rules: []*spec.Rule{{Backends: []*spec.Backend{{Provider: "ns/own"}}}}}}},
 		}
 	}
 	g, feed := newLive(t, state())

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
 
@@ -25,7 +26,7 @@ func (a *App) provisionPrompts() error {
 
 // promptsWith returns the filter for the prompts of the configuration and those of a state,
 // which may be nil. It is that of old where nothing changed.
-func (a *App) promptsWith(old *snapshot, state *State) *prompt.Filter {
+func (a *App) promptsWith(old *snapshot, state *spec.State) *prompt.Filter {
 	if state == nil || len(state.Prompts) == 0 {
 		return a.prompts
 	}
@@ -41,19 +42,19 @@ func (a *App) promptsWith(old *snapshot, state *State) *prompt.Filter {
 
 // checkFilters reports whether a rule names guards or prompts that do not exist, and gives
 // it the cache that it wants.
-func (a *App) checkFilters(rule *Rule) error {
+func (a *App) checkFilters(rule *spec.Rule) error {
 	if err := a.checkGuards(rule); err != nil {
 		return err
 	}
 	if rule.Cache != nil {
-		rule.cache = a.cacheOf(rule)
+		rule.SetCacheFilter(a.cacheOf(rule))
 	}
 	return a.prompts.CheckNames(rule.Prompts)
 }
 
 // warnOfPrompts logs which prompts no rule and no virtual key names, once all handlers are known.
 func (a *App) warnOfPrompts() {
-	used := a.named(func(r *Rule) []string { return r.Prompts }, func(c *virtualkey.Client) []string { return c.Prompts })
+	used := a.named(func(r *spec.Rule) []string { return r.Prompts }, func(c *virtualkey.Client) []string { return c.Prompts })
 	for _, name := range slices.Sorted(maps.Keys(a.Prompts)) {
 		if used != nil && !used[name] {
 			a.logger.Warn("prompt is unused: no rule names it; add prompt NAME to a rule or to the line of a virtual key", zap.String("prompt", name))

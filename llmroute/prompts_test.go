@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // prompted is the JSON of an app with these prompts.
@@ -94,8 +96,8 @@ func TestPromptsByRule(t *testing.T) {
 // TestPromptsOfCopies holds that a route that a source supplies keeps the prompts of its
 // rules.
 func TestPromptsOfCopies(t *testing.T) {
-	route := &Route{Rules: []*Rule{{Prompts: []string{"house"}}}}
-	if got := route.copy().Rules[0].Prompts; len(got) != 1 || got[0] != "house" {
+	route := &spec.Route{Rules: []*spec.Rule{{Prompts: []string{"house"}}}}
+	if got := route.Copy().Rules[0].Prompts; len(got) != 1 || got[0] != "house" {
 		t.Errorf("the copy has the prompts %q", got)
 	}
 }

@@ -3,38 +3,12 @@ package llmroute
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
-
-// retries reports whether a provider's status moves a request on to another
-// backend. ownKey tells that the provider was sent a credential of the gateway's
-// own.
-func (r *Rule) retries(status int, ownKey bool) bool {
-	if r.RetryOn != nil {
-		return slices.Contains(r.RetryOn, status)
-	}
-	return isFailure(status, ownKey) || status == http.StatusFailedDependency || ownKey && status == http.StatusForbidden
-}
-
-// isFailure reports whether a status is the provider's failure, so that three in a
-// row cool it down. Others may be the client's own fault, which must cool nobody
-// down: a 403 is also what some providers answer to a text that they do not like,
-// and a 424 what OpenAI answers when a tool server fails that the client named.
-func isFailure(status int, ownKey bool) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
-		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	case http.StatusUnauthorized, http.StatusPaymentRequired:
-		return ownKey
-	}
-	return status >= 520 && status <= 530 // Cloudflare's, and Anthropic's 529 for overloaded
-}
 
 const (
 	// usualHeader and usualBody are what most servers take of a request without

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/status"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
@@ -47,11 +48,11 @@ func (a *App) Gateway() *status.Gateway {
 }
 
 // shownRules returns what makes the rules of a route, as they are shown.
-func shownRules(rules []*Rule, targets [][]target) func() []status.Rule {
+func shownRules(rules []*spec.Rule, targets [][]target) func() []status.Rule {
 	return func() []status.Rule {
 		out := make([]status.Rule, 0, len(rules))
 		for i, rule := range rules {
-			r := status.Rule{Name: rule.Name, Matchers: rule.matchedBy, Attempts: rule.Attempts, Targets: rule.handlerTargets()}
+			r := status.Rule{Name: rule.Name, Matchers: rule.MatchedBy(), Attempts: rule.Attempts, Targets: rule.HandlerTargets()}
 			for j := range targets[i] {
 				t := &targets[i][j]
 				r.Backends = append(r.Backends, status.Backend{Backend: t.Backend, Missing: t.provider == nil, Usable: t.usable()})

@@ -14,8 +14,11 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/authz"
+	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/life"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/pool"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // snapshot is everything that requests are routed by at one time. It is
@@ -29,12 +32,12 @@ type snapshot struct {
 	authz     *authz.Set              // nil if all may pass
 	limits    *liveLimits             // nil without
 	chains    chains                  // of filters, limits included
-	state     *State                  // what the source said, nil without one
+	state     *spec.State             // what the source said, nil without one
 	routes    map[string]*liveRoute   // the source's, by table and origin
 	made      time.Time
-	number    uint64  // in the order of use, through reloads
-	life      *life   // nil if it has nothing of a source
-	lives     []*life // of what it has of a source
+	number    uint64       // in the order of use, through reloads
+	life      *life.Life   // nil if it has nothing of a source
+	lives     []*life.Life // of what it has of a source
 }
 
 // provider is a provider in use.
@@ -48,7 +51,7 @@ type provider struct {
 	guards, prompts []string // that a source named for all requests to it
 
 	state *providerState
-	life  *life // nil for one of the configuration
+	life  *life.Life // nil for one of the configuration
 
 	config providerConfig
 
@@ -56,14 +59,14 @@ type provider struct {
 	servers *upstream.Servers // what the pool is made of
 
 	// The route that the provider has by itself, to its own host.
-	rules       [1]*Rule
+	rules       [1]*spec.Rule
 	targets     [1]target
 	ruleTargets [1][]target // targets, as those of a list of rules
 }
 
 // target is a backend with its provider, or without one if there is none.
 type target struct {
-	*Backend
+	*spec.Backend
 	*provider
 	model *llmprovider.FixedModel // the backend's own, or nil
 }
@@ -72,8 +75,8 @@ type target struct {
 func (t *target) usable() bool { return t.provider != nil && t.Unusable == "" && t.Share() > 0 }
 
 // settings are those of the provider that requests of the rule use.
-func (t *target) settings(rule *Rule) llmprovider.Settings {
-	s := llmprovider.Settings{Rule: rule.Name, Model: t.model, Strict: rule.Translation == TranslationStrict}
+func (t *target) settings(rule *spec.Rule) llmprovider.Settings {
+	s := llmprovider.Settings{Rule: rule.Name, Model: t.model, Strict: rule.Translation == spec.TranslationStrict}
 	if t.DefaultSettings {
 		s.Rule = ""
 	}
@@ -81,7 +84,7 @@ func (t *target) settings(rule *Rule) llmprovider.Settings {
 }
 
 // resolve looks up the providers of the rules' backends.
-func (s *snapshot) resolve(rules []*Rule) [][]target {
+func (s *snapshot) resolve(rules []*spec.Rule) [][]target {
 	out := make([][]target, len(rules))
 	for i, rule := range rules {
 		out[i] = make([]target, len(rule.Backends))
@@ -95,7 +98,7 @@ func (s *snapshot) resolve(rules []*Rule) [][]target {
 // build makes the snapshot that follows from the configuration and state.
 // Providers and routes that did not change are taken over from old, which may
 // be nil. What cannot be set up is left out and reported; nothing else suffers.
-func (a *App) build(old *snapshot, state *State) *snapshot {
+func (a *App) build(old *snapshot, state *spec.State) *snapshot {
 	next := &snapshot{
 		providers: make(map[string]*provider), byHost: make(map[string]*provider), tables: make(map[string]*table),
 		listeners: make(map[string]*listen.Live), routes: make(map[string]*liveRoute), state: state, made: time.Now(),
@@ -109,7 +112,7 @@ func (a *App) build(old *snapshot, state *State) *snapshot {
 		a.addListeners(next, state.Listeners)
 		a.addLive(next, old, entries)
 		next.authz = a.authorization(old, state)
-	} else if first, ok := a.source.(EarlyListener); ok {
+	} else if first, ok := a.source.(spec.EarlyListener); ok {
 		a.addListeners(next, first.Listeners())
 	}
 	for name, list := range entries {
@@ -138,13 +141,13 @@ func (a *App) resolveRules(s *snapshot) map[string][]*routeEntry {
 
 // addLive adds what the source supplies.
 func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
-	next.life = newLife(next.end)
-	g := &generation{parent: a.ctx}
-	defer func() { g.life.release() }()
-	for _, spec := range next.state.Providers {
-		if p := a.liveProvider(g, old, spec); p != nil {
+	next.life = life.New(next.end)
+	g := life.NewGeneration(a.ctx)
+	defer g.Release()
+	for _, said := range next.state.Providers {
+		if p := a.liveProvider(g, old, said); p != nil {
 			next.lives = append(next.lives, p.life)
-			next.add(spec.Name, p)
+			next.add(said.Name, p)
 		}
 	}
 	for name, routes := range next.state.Tables {
@@ -155,7 +158,7 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 			ready, err := a.liveRoute(g, next, old, name, route)
 			if err != nil {
 				a.logger.Error("route left out", zap.String("origin", route.Origin), zap.Error(err))
-				ready = &Route{Hosts: route.Hosts, Origin: route.Origin, Unusable: "InvalidRoute"}
+				ready = &spec.Route{Hosts: route.Hosts, Origin: route.Origin, Unusable: "InvalidRoute"}
 			}
 			entries[name] = append(entries[name], &routeEntry{Route: ready, targets: next.resolve(ready.Rules)})
 		}
@@ -168,7 +171,7 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 // end lets go of what the snapshot has of a source.
 func (s *snapshot) end() {
 	for _, l := range s.lives {
-		l.release()
+		l.Release()
 	}
 }
 
@@ -199,17 +202,17 @@ func (s *snapshot) providerOf(sent string) *provider {
 }
 
 // liveProvider provisions a provider of the source, or takes it over from old.
-func (a *App) liveProvider(g *generation, old *snapshot, spec *ProviderSpec) *provider {
+func (a *App) liveProvider(g *life.Generation, old *snapshot, said *spec.Provider) *provider {
 	if old != nil {
-		if p := old.providers[spec.Name]; p != nil && p.spec != nil && p.origin == spec.Origin && slices.Equal(p.guards, spec.Guards) &&
-			slices.Equal(p.prompts, spec.Prompts) && reflect.DeepEqual(p.spec, spec.Provider) && p.life.hold() {
-			p.setEndpoints(spec.Endpoints)
+		if p := old.providers[said.Name]; p != nil && p.spec != nil && p.origin == said.Origin && slices.Equal(p.guards, said.Guards) &&
+			slices.Equal(p.prompts, said.Prompts) && reflect.DeepEqual(p.spec, said.Provider) && p.life.Hold() {
+			p.setEndpoints(said.Endpoints)
 			return p
 		}
 	}
-	module := spec.Provider.Copy()
+	module := said.Provider.Copy()
 	var p *provider
-	life, ctx := g.member(func() {
+	held, ctx := g.Member(func() {
 		if cleaner, ok := module.(caddy.CleanerUpper); ok { // as Caddy does, also for one whose Provision failed
 			_ = cleaner.Cleanup()
 		}
@@ -219,16 +222,16 @@ func (a *App) liveProvider(g *generation, old *snapshot, spec *ProviderSpec) *pr
 	})
 	if provisioner, ok := module.(caddy.Provisioner); ok {
 		if err := provisioner.Provision(ctx); err != nil {
-			life.release()
-			a.logger.Error("provider left out", zap.String("provider", spec.Name), zap.String("origin", spec.Origin), zap.Error(err))
+			held.Release()
+			a.logger.Error("provider left out", zap.String("provider", said.Name), zap.String("origin", said.Origin), zap.Error(err))
 			return nil
 		}
 	}
-	p = a.newProvider(spec.Name, module, spec.Endpoints)
-	p.origin, p.spec, p.life = spec.Origin, spec.Provider, life
-	p.guards, p.prompts = spec.Guards, spec.Prompts
-	if namespace, short, ok := strings.Cut(spec.Name, "/"); ok {
-		p.rules[0].Object = Object{Namespace: namespace, Name: short}
+	p = a.newProvider(said.Name, module, said.Endpoints)
+	p.origin, p.spec, p.life = said.Origin, said.Provider, held
+	p.guards, p.prompts = said.Guards, said.Prompts
+	if namespace, short, ok := strings.Cut(said.Name, "/"); ok {
+		p.rules[0].Object = filter.Object{Namespace: namespace, Name: short}
 	}
 	return p
 }
@@ -237,7 +240,7 @@ func (a *App) newProvider(name string, module llmprovider.Provider, endpoints []
 	host := module.ServerAddress()
 	p := &provider{Provider: module, name: name, host: host, state: acquireState(name)}
 	p.pool, p.servers = a.newPool(name, module, p.state, endpoints)
-	rule := &Rule{Backends: []*Backend{{Provider: name}}, Attempts: 1}
+	rule := &spec.Rule{Backends: []*spec.Backend{{Provider: name}}, Attempts: 1}
 	p.rules[0], p.targets[0] = rule, target{Backend: rule.Backends[0], provider: p}
 	p.ruleTargets[0] = p.targets[:]
 	return p
@@ -253,66 +256,39 @@ func (p *provider) release() {
 
 // liveRoute is a route of the source: what it said, and what was made of it.
 type liveRoute struct {
-	spec, ready *Route
-	life        *life // nil if its modules hold nothing
+	spec, ready *spec.Route
+	life        *life.Life // nil if its modules hold nothing
 }
 
 // liveRoute provisions a route of the source, or takes over one that is equal.
-func (a *App) liveRoute(g *generation, s, old *snapshot, table string, route *Route) (*Route, error) {
+func (a *App) liveRoute(g *life.Generation, s, old *snapshot, table string, route *spec.Route) (*spec.Route, error) {
 	key := table + " " + route.Origin + " " + strings.Join(route.Hosts, " ")
 	if old != nil {
-		if l := old.routes[key]; l != nil && reflect.DeepEqual(l.spec, route) && l.life.hold() {
+		if l := old.routes[key]; l != nil && reflect.DeepEqual(l.spec, route) && l.life.Hold() {
 			s.routes[key] = l
 			s.lives = append(s.lives, l.life)
 			return l.ready, nil
 		}
 	}
-	ready := route.copy()
-	var life *life
-	ctx := g.context()
-	if slices.ContainsFunc(ready.Rules, (*Rule).mayHold) {
-		life, ctx = g.member(func() {})
+	ready := route.Copy()
+	var held *life.Life
+	ctx := g.Context()
+	if slices.ContainsFunc(ready.Rules, (*spec.Rule).MayHold) {
+		held, ctx = g.Member(func() {})
 	}
 	for i, rule := range ready.Rules {
-		rule.life = life
+		rule.SetLife(held)
 		// Guards and prompts without a definition are ones that cannot be used, and refuse
 		// requests.
 		if err := rule.Provision(ctx); err != nil {
-			life.release()
+			held.Release()
 			return nil, fmt.Errorf("rule %d %s: %w", i+1, rule.Name, err)
 		}
 		if rule.Cache != nil {
-			rule.cache = a.cacheOf(rule)
+			rule.SetCacheFilter(a.cacheOf(rule))
 		}
 	}
-	s.routes[key] = &liveRoute{route, ready, life}
-	s.lives = append(s.lives, life)
+	s.routes[key] = &liveRoute{route, ready, held}
+	s.lives = append(s.lives, held)
 	return ready, nil
-}
-
-// mayHold reports whether modules of the rule may have something running, or to clean up.
-// Those that objects of Kubernetes lead to have not.
-func (r *Rule) mayHold() bool {
-	return r.hasHandler() || len(r.PolicyRaw) > 0 || slices.ContainsFunc(r.MatcherSetsRaw, func(set caddy.ModuleMap) bool {
-		for name := range set {
-			if name != "llm_header" && name != "llm_http_route" && name != "method" {
-				return true
-			}
-		}
-		return false
-	})
-}
-
-// copy returns the route's configuration alone.
-func (r *Route) copy() *Route {
-	out := *r
-	out.Rules = make([]*Rule, len(r.Rules))
-	for i, rule := range r.Rules {
-		out.Rules[i] = &Rule{
-			Name: rule.Name, MatcherSetsRaw: append(rule.MatcherSetsRaw[:0:0], rule.MatcherSetsRaw...), Backends: rule.Backends, HandlerRaw: rule.HandlerRaw, PassOther: rule.PassOther,
-			PolicyRaw: rule.PolicyRaw, Attempts: rule.Attempts, RetryOn: rule.RetryOn, Translation: rule.Translation, Guards: rule.Guards, Prompts: rule.Prompts, Cache: rule.Cache,
-			Object: rule.Object,
-		}
-	}
-	return &out
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/status"
 )
 
@@ -145,31 +146,31 @@ func TestStatusPageLeavesOtherRequests(t *testing.T) {
 // TestStatusJSONIsBounded: however much there is, a page gets what it can show.
 func TestStatusJSONIsBounded(t *testing.T) {
 	app := provisioned(t, `{"status_listen":"off"}`)
-	state := &State{Tables: map[string][]*Route{}}
+	state := &spec.State{Tables: map[string][]*spec.Route{}}
 	var names []string
 	for i := range 1000 {
 		model := fmt.Sprintf("model-%d", i)
 		name := unique("ns/p")
 		names = append(names, name)
-		state.Providers = append(state.Providers, &ProviderSpec{Name: name, Origin: "LLMProvider " + name,
+		state.Providers = append(state.Providers, &spec.Provider{Name: name, Origin: "LLMProvider " + name,
 			Provider: &openai.Provider{Base: kind.Base{Connection: upstream.Connection{Host: fmt.Sprintf("p-%d.example.com", i)}, Config: kind.Config{Model: &model, Key: upstream.Literal("sk-that-nobody-may-see")}}}})
 	}
 	for i := range 5000 {
-		r := &Route{Origin: fmt.Sprintf("LLMRoute ns/r-%d", i)}
+		r := &spec.Route{Origin: fmt.Sprintf("LLMRoute ns/r-%d", i)}
 		parts := 2
 		if i < viewRows {
 			parts = 40
 		}
 		for j := range parts {
 			r.Hosts = append(r.Hosts, fmt.Sprintf("host-%d-%d.example.com", i, j))
-			rule := &Rule{Name: fmt.Sprintf("rule-%d", j), MatcherSetsRaw: []caddy.ModuleMap{{"header": json.RawMessage(`{"X-Token":["value-that-nobody-may-see"]}`)}}}
+			rule := &spec.Rule{Name: fmt.Sprintf("rule-%d", j), MatcherSetsRaw: []caddy.ModuleMap{{"header": json.RawMessage(`{"X-Token":["value-that-nobody-may-see"]}`)}}}
 			for k := range 30 {
-				rule.Backends = append(rule.Backends, &Backend{Provider: names[(i+k)%1000]})
+				rule.Backends = append(rule.Backends, &spec.Backend{Provider: names[(i+k)%1000]})
 			}
 			r.Rules = append(r.Rules, rule)
 		}
 		state.Tables["mesh"] = append(state.Tables["mesh"], r)
-		state.Findings = append(state.Findings, Finding{Object: fmt.Sprintf("LLMRoute ns/r-%d", i), Reason: "InvalidMatch", Message: "something", Used: i != 4999})
+		state.Findings = append(state.Findings, spec.Finding{Object: fmt.Sprintf("LLMRoute ns/r-%d", i), Reason: "InvalidMatch", Message: "something", Used: i != 4999})
 	}
 	app.current.Store(app.build(nil, state))
 	_, body := fetch(t, statusOf(t, app), "GET", "localhost", "/status.json")

@@ -2,6 +2,7 @@ package llmroute
 
 import (
 	"github.com/caddy-llm/gateway/internal/host"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // table is the routes of one table.
@@ -13,7 +14,7 @@ type table struct {
 
 // routeEntry is a route with its backends resolved in one snapshot.
 type routeEntry struct {
-	*Route
+	*spec.Route
 	targets [][]target // as Rules
 	handles bool       // one of the rules has a handler
 }
@@ -21,7 +22,7 @@ type routeEntry struct {
 func newTable(entries []*routeEntry) *table {
 	t := &table{Index: host.NewIndex[routeEntry](len(entries)), entries: entries}
 	for _, e := range entries {
-		e.handles = anyHandles(e.Rules)
+		e.handles = spec.AnyHandles(e.Rules)
 		t.handles = t.handles || e.handles
 		for _, name := range e.Hosts {
 			t.Add(name, e)

@@ -25,7 +25,7 @@ func (a *App) CaptureAt(address string) capture.Gateway { return captureAt{a, ad
 // HasRoute implements capture.Gateway.
 func (c captureAt) HasRoute(host string) bool {
 	snap := c.app.snapshot()
-	return c.app.runner != nil && snap.state == nil || snap.hasRoute(c.address, host)
+	return c.app.running != nil && snap.state == nil || snap.hasRoute(c.address, host)
 }
 
 // Policy implements capture.Gateway.
@@ -75,7 +75,7 @@ type unroutedRequest struct {
 // and where it was meant to go: a captured connection has a destination, and the
 // client of a proxy names one.
 func (g *gatewayHandler) unrouted(x *exchange, l *listen.Live) *unroutedRequest {
-	if l.Outbound == "" || g.route.app.runner != nil && x.snap.state == nil || x.snap.hasRoute(g.Address, x.r.Host) {
+	if l.Outbound == "" || g.route.app.running != nil && x.snap.state == nil || x.snap.hasRoute(g.Address, x.r.Host) {
 		return nil
 	}
 	absolute := x.r.URL.Scheme != ""

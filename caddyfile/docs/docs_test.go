@@ -27,7 +27,7 @@ import (
 	_ "github.com/caddy-llm/gateway"
 	"github.com/caddy-llm/gateway/k8ssource/files"
 	"github.com/caddy-llm/gateway/k8ssource/source"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const root = "../.."
@@ -234,8 +234,8 @@ func TestManifest(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var first *llmroute.State
-	if err := source.Start(ctx, func(s *llmroute.State) { first = s }); err != nil {
+	var first *spec.State
+	if err := source.Start(ctx, func(s *spec.State) { first = s }); err != nil {
 		t.Fatal(err)
 	}
 	if len(first.Findings) > 0 || len(first.Providers) != 1 || len(first.Tables["mesh"]) != 2 {

@@ -34,6 +34,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/matcher"
 	"github.com/caddy-llm/gateway/llmroute/mock"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/status"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 )
@@ -107,8 +108,8 @@ func TestOptions(t *testing.T) {
 // endpoint's answer, is on its page.
 func TestJSONFields(t *testing.T) {
 	for page, types := range map[string][]reflect.Type{
-		"llm.md":          {reflect.TypeFor[llmroute.App](), reflect.TypeFor[llmroute.Identity](), reflect.TypeFor[openai.Provider](), reflect.TypeFor[kind.Base](), reflect.TypeFor[kind.Config]()},
-		"llm_route.md":    {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[llmroute.Rule](), reflect.TypeFor[llmroute.Backend](), reflect.TypeFor[llmroute.Route](), reflect.TypeFor[matcher.HeaderValue](), reflect.TypeFor[httproute.Handler](), reflect.TypeFor[httproute.Service](), reflect.TypeFor[httproute.Redirect]()},
+		"llm.md":          {reflect.TypeFor[llmroute.App](), reflect.TypeFor[spec.Identity](), reflect.TypeFor[openai.Provider](), reflect.TypeFor[kind.Base](), reflect.TypeFor[kind.Config]()},
+		"llm_route.md":    {reflect.TypeFor[llmroute.Handler](), reflect.TypeFor[spec.Rule](), reflect.TypeFor[spec.Backend](), reflect.TypeFor[spec.Route](), reflect.TypeFor[matcher.HeaderValue](), reflect.TypeFor[httproute.Handler](), reflect.TypeFor[httproute.Service](), reflect.TypeFor[httproute.Redirect]()},
 		"budgets.md":      {reflect.TypeFor[limit.Config](), reflect.TypeFor[limit.Definition](), reflect.TypeFor[limit.Amount]()},
 		"limit_stores.md": {reflect.TypeFor[rlsstore.Service](), reflect.TypeFor[tokenstore.Store]()},
 		"guards.md":       {reflect.TypeFor[guard.Definition](), reflect.TypeFor[guard.Pattern](), reflect.TypeFor[decide.Webhook](), reflect.TypeFor[decide.Moderation](), reflect.TypeFor[guard.OnResponse]()},

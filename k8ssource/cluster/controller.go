@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/source"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const (
@@ -27,7 +27,7 @@ type controller struct {
 	options    source.Settings
 	scope      scope
 	clients    *clients
-	report     func(*llmroute.State)
+	report     func(*spec.State)
 	status     *statusWriter // nil if nothing is written
 	connection connection
 	wake       chan struct{} // holds a token after a change
@@ -40,11 +40,11 @@ type controller struct {
 	references references
 	withheld   withheld
 	waiting    time.Time // since when for objects that others refer to
-	last       *llmroute.State
+	last       *spec.State
 	findings   source.FindingLog
 }
 
-func newController(options source.Settings, scope scope, clients *clients, report func(*llmroute.State)) *controller {
+func newController(options source.Settings, scope scope, clients *clients, report func(*spec.State)) *controller {
 	c := &controller{options: options, scope: scope, clients: clients, report: report, wake: make(chan struct{}, 1), followers: make(map[part]*follower)}
 	c.references = references{followers: make(map[object.Reference]*follower), begin: func(ctx context.Context, ref object.Reference) *follower {
 		k := referable[ref.Kind]
@@ -255,14 +255,14 @@ func (c *controller) update(ctx context.Context) (again time.Duration) {
 }
 
 // ownFindings are those about objects that are for this workload.
-func ownFindings(findings []llmroute.Finding, outcomes []k8ssource.Outcome) []llmroute.Finding {
+func ownFindings(findings []spec.Finding, outcomes []k8ssource.Outcome) []spec.Finding {
 	others := make(map[string]bool)
 	for _, o := range outcomes {
 		if !o.Applies {
 			others[fmt.Sprintf("%s %s/%s", o.Kind, o.Object.GetNamespace(), o.Object.GetName())] = true
 		}
 	}
-	var out []llmroute.Finding
+	var out []spec.Finding
 	for _, f := range findings {
 		if !others[f.Object] {
 			out = append(out, f)

@@ -19,7 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	events "k8s.io/client-go/kubernetes/typed/events/v1"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const (
@@ -42,7 +42,7 @@ type eventWriter struct {
 	follower func(kind, namespace string) *follower // nil if there is none
 	now      func() time.Time
 
-	latest atomic.Pointer[[]llmroute.Finding]
+	latest atomic.Pointer[[]spec.Finding]
 	wake   chan struct{} // holds a token when there may be something to write
 
 	written map[string]writtenEvent // by object
@@ -62,7 +62,7 @@ func newEventWriter(client events.EventsGetter, follower func(kind, namespace st
 }
 
 // offer hands over what there is to say.
-func (w *eventWriter) offer(findings []llmroute.Finding) {
+func (w *eventWriter) offer(findings []spec.Finding) {
 	w.latest.Store(&findings)
 	w.touched()
 }
@@ -93,13 +93,13 @@ func (w *eventWriter) run(ctx context.Context) {
 
 // pass writes the events that are new, and returns after what time there are more to
 // write, or 0. It ends early when there is something newer to say.
-func (w *eventWriter) pass(ctx context.Context, findings *[]llmroute.Finding) (again time.Duration) {
+func (w *eventWriter) pass(ctx context.Context, findings *[]spec.Finding) (again time.Duration) {
 	wait := func(d time.Duration) {
 		if again == 0 || d < again {
 			again = d
 		}
 	}
-	about := make(map[string][]llmroute.Finding)
+	about := make(map[string][]spec.Finding)
 	var objects []string
 	for _, f := range *findings {
 		if about[f.Object] == nil {
@@ -159,7 +159,7 @@ func (w *eventWriter) failed(f *follower, err error) {
 // event is the event of the findings about an object with this key, or nil if the
 // follower has no such object. Its name follows from what it says, so that it is
 // written once.
-func (w *eventWriter) event(findings []llmroute.Finding, f *follower, key string) *eventsv1.Event {
+func (w *eventWriter) event(findings []spec.Finding, f *follower, key string) *eventsv1.Event {
 	object := f.get(key)
 	if object == nil {
 		return nil
@@ -181,8 +181,8 @@ func (w *eventWriter) event(findings []llmroute.Finding, f *follower, key string
 // summary is what one event says of all findings about an object: the reason of the
 // first that keeps the object from being used, or of the first, and as many of their
 // messages as there is room for.
-func summary(findings []llmroute.Finding) (reason, note string) {
-	first := max(0, slices.IndexFunc(findings, func(f llmroute.Finding) bool { return !f.Used }))
+func summary(findings []spec.Finding) (reason, note string) {
+	first := max(0, slices.IndexFunc(findings, func(f spec.Finding) bool { return !f.Used }))
 	lines := []string{findings[first].Message}
 	for i, f := range findings {
 		if i != first {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	events "k8s.io/client-go/kubernetes/typed/events/v1"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // writtenEvents takes events in place of an API server.
@@ -43,9 +43,9 @@ func newTestEvents(objects ...string) (*eventWriter, *writtenEvents, *time.Time)
 	return w, taken, &now
 }
 
-func wrongRules(name string, count int, text string) (out []llmroute.Finding) {
+func wrongRules(name string, count int, text string) (out []spec.Finding) {
 	for i := range count {
-		out = append(out, llmroute.Finding{Object: "LLMRoute ns/" + name, Reason: "ProviderNotFound", Message: fmt.Sprintf("spec.rules[%d]: %s", i, text), Used: true})
+		out = append(out, spec.Finding{Object: "LLMRoute ns/" + name, Reason: "ProviderNotFound", Message: fmt.Sprintf("spec.rules[%d]: %s", i, text), Used: true})
 	}
 	return out
 }
@@ -54,12 +54,12 @@ func wrongRules(name string, count int, text string) (out []llmroute.Finding) {
 // is wrong with it and however often that changes.
 func TestOneEventAboutAnObject(t *testing.T) {
 	w, taken, now := newTestEvents("a", "b")
-	say := func(findings []llmroute.Finding) time.Duration {
+	say := func(findings []spec.Finding) time.Duration {
 		w.latest.Store(&findings)
 		return w.pass(t.Context(), &findings)
 	}
 	thousand := append(wrongRules("a", 1000, "there is none"), wrongRules("b", 1, "there is none")...)
-	thousand = append(thousand, llmroute.Finding{Object: "LLMRoute ns/a", Reason: "InvalidMatch", Message: "spec.rules[1000]: this is wrong"})
+	thousand = append(thousand, spec.Finding{Object: "LLMRoute ns/a", Reason: "InvalidMatch", Message: "spec.rules[1000]: this is wrong"})
 	if again := say(thousand); again != 0 || len(taken.all) != 2 {
 		t.Fatalf("%d events, again after %v", len(taken.all), again)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 	"github.com/caddy-llm/gateway/k8ssource/source"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func init() {
@@ -133,10 +133,10 @@ func (k *Kubernetes) Validate() error {
 	return k.Settings.Validate()
 }
 
-// Start implements llmroute.Source. The error is a workload that is not known, or
+// Start implements spec.Source. The error is a workload that is not known, or
 // settings without which the API server cannot be found. An API server that does
 // not answer is none.
-func (k *Kubernetes) Start(ctx context.Context, report func(*llmroute.State)) error {
+func (k *Kubernetes) Start(ctx context.Context, report func(*spec.State)) error {
 	options, err := k.workload()
 	if err != nil {
 		return err
@@ -197,9 +197,9 @@ func together(ctx context.Context, writers []func(context.Context)) {
 }
 
 // holdBack passes states on once ready is closed, or the time is over.
-func holdBack(ctx context.Context, ready <-chan struct{}, most time.Duration, report func(*llmroute.State)) func(*llmroute.State) {
+func holdBack(ctx context.Context, ready <-chan struct{}, most time.Duration, report func(*spec.State)) func(*spec.State) {
 	var mu sync.Mutex // also held while reporting, so that the order stays
-	var held *llmroute.State
+	var held *spec.State
 	open := false
 	go func() {
 		select {
@@ -216,7 +216,7 @@ func holdBack(ctx context.Context, ready <-chan struct{}, most time.Duration, re
 			report(held)
 		}
 	}()
-	return func(s *llmroute.State) {
+	return func(s *spec.State) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !open {
@@ -233,7 +233,7 @@ func logger() *zap.Logger { return caddy.Log().Named("llm.sources.kubernetes") }
 
 // Interface guards
 var (
-	_ llmroute.Source   = (*Kubernetes)(nil)
+	_ spec.Source       = (*Kubernetes)(nil)
 	_ caddy.Provisioner = (*Kubernetes)(nil)
 	_ caddy.Validator   = (*Kubernetes)(nil)
 )

@@ -13,7 +13,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/cluster/webhook"
 	"github.com/caddy-llm/gateway/k8ssource/source"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func TestCaddyfile(t *testing.T) {
@@ -81,7 +81,7 @@ func TestRefusesToStart(t *testing.T) {
 				err = test.source.Validate()
 			}
 			if err == nil {
-				err = test.source.Start(ctx, func(*llmroute.State) { t.Error("a state was reported") })
+				err = test.source.Start(ctx, func(*spec.State) { t.Error("a state was reported") })
 			}
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)

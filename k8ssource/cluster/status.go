@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/source"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const (
@@ -40,7 +40,7 @@ const (
 // translated is a state with the objects it was made of.
 type translated struct {
 	objects *object.Set
-	state   *llmroute.State
+	state   *spec.State
 	api     func(unbound map[string]bool) []k8ssource.APIStatus
 }
 
@@ -84,7 +84,7 @@ func newStatusWriter(options source.Settings, lease string, c *clients, follower
 }
 
 // offer hands over what there is to say.
-func (w *statusWriter) offer(objects *object.Set, state *llmroute.State, api func(map[string]bool) []k8ssource.APIStatus) {
+func (w *statusWriter) offer(objects *object.Set, state *spec.State, api func(map[string]bool) []k8ssource.APIStatus) {
 	w.latest.Store(&translated{objects, state, api})
 	w.touched()
 }
@@ -97,7 +97,7 @@ func (w *statusWriter) touched() {
 	}
 }
 
-// Listening implements llmroute.ListenObserver.
+// Listening implements spec.ListenObserver.
 func (w *statusWriter) Listening(failed map[string]bool) {
 	if last := w.unbound.Swap(&failed); last == nil && len(failed) > 0 || last != nil && !maps.Equal(*last, failed) {
 		w.touched()

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-llm/gateway/internal/placeholder"
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/source"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func init() {
@@ -85,9 +85,9 @@ func (f *Source) Validate() error {
 	return f.Settings.Validate()
 }
 
-// Start implements llmroute.Source. The error is a path where there is nothing,
+// Start implements spec.Source. The error is a path where there is nothing,
 // or a file that is not YAML.
-func (f *Source) Start(ctx context.Context, report func(*llmroute.State)) error {
+func (f *Source) Start(ctx context.Context, report func(*spec.State)) error {
 	w := newFollower(f.Namespace, f.Paths, time.Duration(f.Interval))
 	if err := w.load(); err != nil {
 		return err
@@ -131,7 +131,7 @@ func logger() *zap.Logger { return caddy.Log().Named("llm.sources.files") }
 type publisher struct {
 	translator k8ssource.Translator
 	settings   *Source
-	report     func(*llmroute.State)
+	report     func(*spec.State)
 	findings   source.FindingLog
 }
 
@@ -150,7 +150,7 @@ func (p *publisher) publish(w *follower) error {
 
 // Interface guards
 var (
-	_ llmroute.Source   = (*Source)(nil)
+	_ spec.Source       = (*Source)(nil)
 	_ caddy.Provisioner = (*Source)(nil)
 	_ caddy.Validator   = (*Source)(nil)
 )

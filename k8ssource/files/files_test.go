@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/redact"
 	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const testInterval = 10 * time.Millisecond
@@ -29,16 +29,16 @@ const testInterval = 10 * time.Millisecond
 type watcher struct {
 	t      *testing.T
 	mu     sync.Mutex
-	states []*llmroute.State
+	states []*spec.State
 }
 
-func (w *watcher) report(s *llmroute.State) {
+func (w *watcher) report(s *spec.State) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.states = append(w.states, s)
 }
 
-func (w *watcher) last() (*llmroute.State, int) {
+func (w *watcher) last() (*spec.State, int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.states) == 0 {
@@ -48,7 +48,7 @@ func (w *watcher) last() (*llmroute.State, int) {
 }
 
 // until waits for a state that satisfies ok.
-func (w *watcher) until(what string, ok func(*llmroute.State) bool) *llmroute.State {
+func (w *watcher) until(what string, ok func(*spec.State) bool) *spec.State {
 	w.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		s, _ := w.last()
@@ -63,12 +63,12 @@ func (w *watcher) until(what string, ok func(*llmroute.State) bool) *llmroute.St
 }
 
 // hosts waits for the providers with these hosts and no others.
-func (w *watcher) hosts(want ...string) *llmroute.State {
+func (w *watcher) hosts(want ...string) *spec.State {
 	w.t.Helper()
-	return w.until(strings.Join(want, ", "), func(s *llmroute.State) bool { return reflect.DeepEqual(hostsOf(s), want) })
+	return w.until(strings.Join(want, ", "), func(s *spec.State) bool { return reflect.DeepEqual(hostsOf(s), want) })
 }
 
-func hostsOf(s *llmroute.State) []string {
+func hostsOf(s *spec.State) []string {
 	var out []string
 	for _, p := range s.Providers {
 		out = append(out, p.Provider.ServerAddress())
@@ -160,7 +160,7 @@ func TestFilesRefusesToStart(t *testing.T) {
 		if path == filepath.Join(dir, "b[r-") {
 			want = `"` + path + `" is not a pattern; write one such as /etc/llm/*.yaml`
 		}
-		err := newFiles(t, path).Start(context.Background(), func(*llmroute.State) { t.Errorf("%s: a state was reported", path) })
+		err := newFiles(t, path).Start(context.Background(), func(*spec.State) { t.Errorf("%s: a state was reported", path) })
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: got  %v\nwant %s", path, err, want)
 		}
@@ -200,7 +200,7 @@ func TestFilesFollowsAFile(t *testing.T) {
 
 	key := w.hosts("d").Providers[0].Provider.(*openai.Provider).Config.Key
 	rename(t, path, strings.ReplaceAll(manifestOf("d"), "sk-d", "sk-2"))
-	w.until("another key", func(s *llmroute.State) bool {
+	w.until("another key", func(s *spec.State) bool {
 		now := s.Providers[0].Provider.(*openai.Provider).Config.Key
 		value, err := now.Value()
 		return now != key && value == "sk-2" && err == nil
@@ -259,7 +259,7 @@ func TestFilesFollowsAFolder(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "b.yml"), filepath.Join(dir, "c.json")); err != nil {
 		t.Fatal(err)
 	}
-	w.until("another file", func(s *llmroute.State) bool {
+	w.until("another file", func(s *spec.State) bool {
 		return len(s.Providers) == 1 && strings.HasSuffix(s.Providers[0].Origin, "c.json")
 	})
 
@@ -267,14 +267,14 @@ func TestFilesFollowsAFolder(t *testing.T) {
 	if err := os.Rename(dir, away); err != nil {
 		t.Fatal(err)
 	}
-	s := w.until("a finding", func(s *llmroute.State) bool { return len(s.Findings) > 0 })
+	s := w.until("a finding", func(s *spec.State) bool { return len(s.Findings) > 0 })
 	if f := s.Findings[0]; len(s.Findings) != 1 || f.Object != "file "+dir || !f.Used || len(s.Providers) != 1 {
 		t.Errorf("got %+v and %d providers", s.Findings, len(s.Providers))
 	}
 	if err := os.Rename(away, dir); err != nil {
 		t.Fatal(err)
 	}
-	w.until("no finding", func(s *llmroute.State) bool { return len(s.Findings) == 0 && len(s.Providers) == 1 })
+	w.until("no finding", func(s *spec.State) bool { return len(s.Findings) == 0 && len(s.Providers) == 1 })
 }
 
 func TestFilesFollowsAPattern(t *testing.T) {
@@ -309,7 +309,7 @@ func TestFilesKeepsTheLastGoodContent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w.t = t
 			spoil.do()
-			s := w.until("a finding", func(s *llmroute.State) bool { return len(s.Findings) > 0 })
+			s := w.until("a finding", func(s *spec.State) bool { return len(s.Findings) > 0 })
 			if f := s.Findings[0]; len(s.Findings) != 1 || !strings.HasPrefix(f.Origin, spoil.where) || f.Reason != object.ReasonUnreadableFile || !f.Used {
 				t.Errorf("got %+v", s.Findings)
 			}
@@ -322,7 +322,7 @@ func TestFilesKeepsTheLastGoodContent(t *testing.T) {
 			rename(t, other, manifestOf("b"))
 			w.hosts("a", "b")
 			rename(t, path, manifestOf("a"))
-			w.until("no finding", func(s *llmroute.State) bool { return len(s.Findings) == 0 && len(s.Providers) == 2 })
+			w.until("no finding", func(s *spec.State) bool { return len(s.Findings) == 0 && len(s.Providers) == 2 })
 		})
 	}
 }
@@ -426,7 +426,7 @@ func TestFilesEndures(t *testing.T) {
 	var mu sync.Mutex
 	ctx, cancel := context.WithCancel(context.Background())
 	f := newFiles(t, path)
-	if err := f.Start(ctx, func(s *llmroute.State) {
+	if err := f.Start(ctx, func(s *spec.State) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen++
@@ -513,7 +513,7 @@ func TestFilesIdentity(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
-			if err := f.Start(ctx, func(s *llmroute.State) {
+			if err := f.Start(ctx, func(s *spec.State) {
 				if got := hostsOf(s); !reflect.DeepEqual(got, test.want) || s.Identity.Workload != f.Workload {
 					t.Errorf("got %v for %+v", got, s.Identity)
 				}
@@ -526,7 +526,7 @@ func TestFilesIdentity(t *testing.T) {
 
 func TestFilesWithoutItsLabelsFile(t *testing.T) {
 	f := Source{Paths: []string{t.TempDir()}, Settings: source.Settings{LabelsFile: filepath.Join(t.TempDir(), "labels")}}
-	err := f.Start(t.Context(), func(*llmroute.State) { t.Error("reported") })
+	err := f.Start(t.Context(), func(*spec.State) { t.Error("reported") })
 	if err == nil || !strings.HasPrefix(err.Error(), "labels_file: open ") || !strings.Contains(err.Error(), "mount the pod's labels") {
 		t.Error(err)
 	}

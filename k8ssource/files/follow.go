@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 const (
@@ -271,8 +271,8 @@ func (w *follower) objects() *object.Set {
 }
 
 // findings are the problems that last.
-func (w *follower) findings() []llmroute.Finding {
-	var out []llmroute.Finding
+func (w *follower) findings() []spec.Finding {
+	var out []spec.Finding
 	add := func(path string, p *problem, used bool) {
 		if !p.lasts() {
 			return
@@ -284,7 +284,7 @@ func (w *follower) findings() []llmroute.Finding {
 		if used {
 			what = "; what was read last stays in use"
 		}
-		out = append(out, llmroute.Finding{Object: "file " + path, Origin: origin, Reason: object.ReasonUnreadableFile, Message: p.text + what, Used: used})
+		out = append(out, spec.Finding{Object: "file " + path, Origin: origin, Reason: object.ReasonUnreadableFile, Message: p.text + what, Used: used})
 	}
 	for _, path := range w.paths {
 		add(path, w.pathProblems[path], true)

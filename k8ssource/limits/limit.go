@@ -11,18 +11,18 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/header"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/workload"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // Translation adds limits to a state that has its providers and routes.
 type Translation struct {
 	Objects  *object.Set
 	Workload *workload.Workload
-	State    *llmroute.State
+	State    *spec.State
 	Findings *object.Findings // which is added to
 	// Configured is what limits need to know of the configuration; nil if it is not known.
-	Configured *llmroute.LimitsConfig
+	Configured *spec.LimitsConfig
 	// HasTarget reports whether there is an object that a reference may be to.
 	HasTarget func(kind, key string) bool
 

@@ -6,9 +6,9 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // reportUnmet reports what the limit names and is not there.
@@ -118,8 +118,8 @@ func (t *Translation) ruleNames() map[string]bool {
 }
 
 // InUse reports whether a limit is about requests that the state's workload may serve.
-func InUse(state *llmroute.State, scope *limit.Scope) bool {
-	if scope.Everything || slices.ContainsFunc(state.Providers, func(p *llmroute.ProviderSpec) bool { return slices.Contains(scope.Providers, p.Name) }) {
+func InUse(state *spec.State, scope *limit.Scope) bool {
+	if scope.Everything || slices.ContainsFunc(state.Providers, func(p *spec.Provider) bool { return slices.Contains(scope.Providers, p.Name) }) {
 		return true
 	}
 	if scope.AnyGateway || scope.Sidecars {

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func init() {
@@ -110,7 +111,7 @@ func sourceFromEnvironment(lookup func(string) (string, bool)) (*source.Settings
 }
 
 // warnings are the findings as Caddy shows them.
-func warnings(findings []llmroute.Finding) []caddyconfig.Warning {
+func warnings(findings []spec.Finding) []caddyconfig.Warning {
 	out := make([]caddyconfig.Warning, 0, len(findings))
 	for _, f := range findings {
 		file, line := object.SplitOrigin(f.Origin)

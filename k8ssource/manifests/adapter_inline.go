@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/headername"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // useFile is what to do about a secret that would show in a configuration.
@@ -21,7 +22,7 @@ const useFile = "the configuration would show it; give the adapter the name of a
 
 // inline is the app with everything that a state has, whose objects it changes.
 // Providers get names without a slash, as those of configurations have.
-func inline(state *llmroute.State) (*llmroute.App, error) {
+func inline(state *spec.State) (*llmroute.App, error) {
 	if state.Authorization != nil {
 		return nil, errors.New("there are objects that say who may call, which only a source can have in force; give the adapter the name of a file, as in caddy run --adapter llm-manifests --config FILE")
 	}

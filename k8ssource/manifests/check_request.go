@@ -26,9 +26,9 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmprovider"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // sampleRequest is a request that `caddy llm check` decides about.
@@ -117,7 +117,7 @@ func withoutBadHost(target string) (rest, sent string) {
 
 // explain writes what the policies decide about a request, and why. It makes
 // no connections.
-func (s *sampleRequest) explain(out io.Writer, objects *object.Set, state *llmroute.State) error {
+func (s *sampleRequest) explain(out io.Writer, objects *object.Set, state *spec.State) error {
 	r, port, err := s.build()
 	if err != nil {
 		return err
@@ -182,13 +182,13 @@ type explanation struct {
 }
 
 // specs are providers that are not in use.
-type specs []*llmroute.ProviderSpec
+type specs []*spec.Provider
 
 // Has implements authz.Providers.
 func (s specs) Has(e llmprovider.Endpoint) bool {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	defer cancel()
-	return slices.ContainsFunc(s, func(spec *llmroute.ProviderSpec) bool {
+	return slices.ContainsFunc(s, func(spec *spec.Provider) bool {
 		p := spec.Provider.Copy()
 		if provisioner, ok := p.(caddy.Provisioner); ok && provisioner.Provision(ctx) != nil {
 			return false // the gateway leaves it out as well

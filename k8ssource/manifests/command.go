@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/redact"
 	"github.com/caddy-llm/gateway/k8ssource/source"
 	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func init() {
@@ -58,7 +59,7 @@ func newCheckCommand() *cobra.Command {
 		Long:  checkHelp,
 		Example: "  caddy llm check manifests/ --namespace istio-system --labels istio=ingressgateway\n" +
 			"  caddy llm check manifests/ --request 'POST http://test.com/v1/chat/completions' --from 10.1.2.3",
-	}, func(cmd *cobra.Command, objects *object.Set, state *llmroute.State) error {
+	}, func(cmd *cobra.Command, objects *object.Set, state *spec.State) error {
 		err := runCheck(cmd, objects, state)
 		if request.line != "" {
 			err = errors.Join(request.explain(cmd.OutOrStdout(), objects, state), err)
@@ -96,7 +97,7 @@ func newTranslateCommand() *cobra.Command {
 
 // manifestCommand gives cmd what both have: the paths, and the flags that name
 // the workload.
-func manifestCommand(cmd *cobra.Command, run func(cmd *cobra.Command, objects *object.Set, state *llmroute.State) error) *cobra.Command {
+func manifestCommand(cmd *cobra.Command, run func(cmd *cobra.Command, objects *object.Set, state *spec.State) error) *cobra.Command {
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return errors.New("at least one path is needed: a file, a folder, or a pattern such as /etc/llm/*.yaml")
@@ -159,7 +160,7 @@ func readObjects(namespace string, paths []string) (*object.Set, error) {
 	return objects, nil
 }
 
-func runTranslate(cmd *cobra.Command, _ *object.Set, state *llmroute.State) error {
+func runTranslate(cmd *cobra.Command, _ *object.Set, state *spec.State) error {
 	text, err := redact.State(state)
 	if err != nil {
 		return err
@@ -168,7 +169,7 @@ func runTranslate(cmd *cobra.Command, _ *object.Set, state *llmroute.State) erro
 	return err
 }
 
-func runCheck(cmd *cobra.Command, objects *object.Set, state *llmroute.State) error {
+func runCheck(cmd *cobra.Command, objects *object.Set, state *spec.State) error {
 	var lines []description
 	wrong := make(map[string]bool)
 	for _, f := range state.Findings {

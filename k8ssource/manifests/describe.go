@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/policy"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // description says what one object does.
@@ -27,7 +27,7 @@ type description struct {
 // describe says of each LLMProvider, LLMRoute, LLMPolicy, LLMLimit, Gateway,
 // AuthorizationPolicy and RequestAuthentication what it does in the state that follows from
 // the objects. Those that are not used are left out: the state's findings are about them.
-func describe(objects *object.Set, state *llmroute.State) []description {
+func describe(objects *object.Set, state *spec.State) []description {
 	d := &describer{state: state, refused: make(map[string]bool), listening: make(map[string]bool), tables: map[string]bool{k8ssource.MeshTable: true}, attached: policy.InState(state)}
 	for _, item := range objects.Gateways {
 		d.tables[object.Key(&item.Object)] = true
@@ -68,7 +68,7 @@ func describe(objects *object.Set, state *llmroute.State) []description {
 }
 
 type describer struct {
-	state   *llmroute.State
+	state   *spec.State
 	refused map[string]bool // by object and place
 	// listening holds the tables of Gateways whose servers have tables of their
 	// own: only a site would route by them.
@@ -89,7 +89,7 @@ func (d *describer) add(o object.Origin, effect string) {
 const otherWorkloads = "is for other workloads"
 
 func (d *describer) provider(key string) string {
-	i := slices.IndexFunc(d.state.Providers, func(s *llmroute.ProviderSpec) bool { return s.Name == key })
+	i := slices.IndexFunc(d.state.Providers, func(s *spec.Provider) bool { return s.Name == key })
 	if i < 0 {
 		return otherWorkloads
 	}
@@ -143,7 +143,7 @@ func (d *describer) route(stable string) string {
 	return strings.Join(out, "; ")
 }
 
-func rules(list []*llmroute.Rule) string {
+func rules(list []*spec.Rule) string {
 	var out []string
 	for _, rule := range list {
 		total := 0
@@ -184,7 +184,7 @@ func joinedHosts(hosts []string) string {
 	return strings.Join(shown, ", ")
 }
 
-func weight(b *llmroute.Backend) int {
+func weight(b *spec.Backend) int {
 	if b.Weight == nil {
 		return 1
 	}

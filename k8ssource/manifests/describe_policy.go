@@ -8,9 +8,9 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/authorization"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // maxDescribed is how many values of a list are described.
@@ -26,7 +26,7 @@ func (d *describer) policy(key string) string {
 			continue
 		}
 		effect := policyEffect(p)
-		if p.Action != authz.Allow && slices.ContainsFunc(d.state.Findings, func(f llmroute.Finding) bool {
+		if p.Action != authz.Allow && slices.ContainsFunc(d.state.Findings, func(f spec.Finding) bool {
 			return f.Object == object.KindAuthorizationPolicy+" "+key && strings.HasPrefix(f.Message, "spec.rules[") && f.Reason != object.ReasonNeverMatches
 		}) {
 			effect += ", and more as long as there are warnings"

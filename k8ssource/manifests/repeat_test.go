@@ -25,7 +25,7 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/source"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // secretTexts are secrets at places where they do not belong, each with the part of it
@@ -148,7 +148,7 @@ func shownOfFile(t *testing.T, text string) string {
 		say(err)
 		return out.String()
 	}
-	for _, identity := range []llmroute.Identity{{}, {Namespace: "default", Labels: map[string]string{"x": "x"}}} {
+	for _, identity := range []spec.Identity{{}, {Namespace: "default", Labels: map[string]string{"x": "x"}}} {
 		state := k8ssource.Translate(objects, identity, k8ssource.Options{})
 		core, logs := observer.New(zapcore.DebugLevel)
 		new(source.FindingLog).Log(zap.New(core), state.Findings)
@@ -334,7 +334,7 @@ func shownOfBytes(data []byte) string {
 	if err != nil {
 		return err.Error()
 	}
-	state := k8ssource.Translate(objects, llmroute.Identity{}, k8ssource.Options{})
+	state := k8ssource.Translate(objects, spec.Identity{}, k8ssource.Options{})
 	var out strings.Builder
 	for _, f := range state.Findings {
 		fmt.Fprintln(&out, f)

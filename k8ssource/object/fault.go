@@ -8,7 +8,7 @@ import (
 )
 
 // Fault is something wrong with an object. Its fields are those of
-// llmroute.Finding.
+// spec.Finding.
 type Fault struct {
 	Reason  string
 	Message string

@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/cache"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // Target is what policies are attached to: an object, by its kind, namespace and name, or a
@@ -73,7 +73,7 @@ func (m Attachments) OfRule(route *v1beta1.LLMRoute, rule string) (out Attached)
 // ThroughGateways returns the rules with what policies attach to the Gateways that requests
 // for them come in by, before what is attached to the rules. Those with a handler have no
 // LLM requests, which is what policies are for. A cache of a rule goes before that of a Gateway.
-func (m Attachments) ThroughGateways(rules []*llmroute.Rule, gateways []string) []*llmroute.Rule {
+func (m Attachments) ThroughGateways(rules []*spec.Rule, gateways []string) []*spec.Rule {
 	var names Attached
 	for _, key := range gateways {
 		names.add(m[Target{Kind: object.KindGateway, Key: key}])
@@ -81,7 +81,7 @@ func (m Attachments) ThroughGateways(rules []*llmroute.Rule, gateways []string) 
 	if names.Equal(Attached{}) {
 		return rules
 	}
-	out := make([]*llmroute.Rule, len(rules))
+	out := make([]*spec.Rule, len(rules))
 	for i, r := range rules {
 		if len(r.HandlerRaw) > 0 {
 			out[i] = r
@@ -99,7 +99,7 @@ func (m Attachments) ThroughGateways(rules []*llmroute.Rule, gateways []string) 
 }
 
 // ToProviders gives the providers of a state what policies attach to their LLMProviders.
-func (m Attachments) ToProviders(state *llmroute.State) {
+func (m Attachments) ToProviders(state *spec.State) {
 	for i, spec := range state.Providers {
 		names := m[Target{Kind: object.KindLLMProvider, Key: spec.Name}]
 		if len(names.Guards)+len(names.Prompts) > 0 {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/cache"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // cacheScopes are the scopes as policies have them.
@@ -35,7 +35,7 @@ func (b *builder) cache(c *v1alpha1.PolicyCache) {
 // CacheByProviders has the cache that policies attach to LLMProviders used by the rules whose
 // backends all have one: which of them a request goes to is not known when it is looked up.
 // That of the first is used, and none where a rule has its own.
-func (m Attachments) CacheByProviders(state *llmroute.State) {
+func (m Attachments) CacheByProviders(state *spec.State) {
 	caches := make(map[string]*cache.Rule)
 	for at, to := range m {
 		if at.Kind == object.KindLLMProvider && to.Cache != nil {
@@ -45,7 +45,7 @@ func (m Attachments) CacheByProviders(state *llmroute.State) {
 	if len(caches) == 0 {
 		return
 	}
-	lacks := func(b *llmroute.Backend) bool { return caches[b.Provider] == nil }
+	lacks := func(b *spec.Backend) bool { return caches[b.Provider] == nil }
 	for _, routes := range state.Tables {
 		for i, route := range routes {
 			rules := slices.Clone(route.Rules)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // References are the Secrets that a policy refers to, all in its namespace.
@@ -27,7 +27,7 @@ func References(p *v1alpha1.LLMPolicy) (out []object.Reference) {
 
 // InState are the policies that are attached to anything of a state, those that
 // cannot be used included, by namespace and name.
-func InState(state *llmroute.State) map[string]bool {
+func InState(state *spec.State) map[string]bool {
 	out := make(map[string]bool)
 	add := func(lists ...[]string) {
 		for _, name := range slices.Concat(lists...) {

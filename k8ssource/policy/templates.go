@@ -6,8 +6,8 @@ import (
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1alpha1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // template is a template of an LLMPolicy.
@@ -16,7 +16,7 @@ type template struct{ policy, name string }
 // ReportTemplates reports templates of policies that are not used, since another policy for the
 // same requests has one of that name. The state has its providers and routes, with what policies
 // attach to them.
-func ReportTemplates(items []*object.Item[v1alpha1.LLMPolicy], state *llmroute.State, findings *object.Findings) {
+func ReportTemplates(items []*object.Item[v1alpha1.LLMPolicy], state *spec.State, findings *object.Findings) {
 	if len(state.Prompts) < 2 {
 		return
 	}

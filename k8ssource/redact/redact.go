@@ -15,12 +15,12 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/headername"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/prompt"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // redacted stands in place of keys.
@@ -28,10 +28,10 @@ const redacted = "REDACTED"
 
 // stateView is a State as it is shown to people.
 type stateView struct {
-	Identity  llmroute.Identity            `json:"identity,omitzero"`
-	Providers []providerView               `json:"providers"`
-	Tables    map[string][]*llmroute.Route `json:"tables"`
-	Listeners []*listen.Listener           `json:"listeners,omitempty"`
+	Identity  spec.Identity            `json:"identity,omitzero"`
+	Providers []providerView           `json:"providers"`
+	Tables    map[string][]*spec.Route `json:"tables"`
+	Listeners []*listen.Listener       `json:"listeners,omitempty"`
 
 	Authorization *authz.Config `json:"authorization,omitempty"`
 
@@ -40,7 +40,7 @@ type stateView struct {
 	Guards  map[string]*guard.Definition  `json:"guards,omitempty"`
 	Prompts map[string]*prompt.Definition `json:"prompts,omitempty"`
 
-	Findings []llmroute.Finding `json:"findings,omitempty"`
+	Findings []spec.Finding `json:"findings,omitempty"`
 }
 
 // limitView is a limit with what no configuration can say: which requests it is about.
@@ -61,7 +61,7 @@ type providerView struct {
 
 // State returns the state as JSON, indented and without keys. The same state
 // gives the same text.
-func State(state *llmroute.State) ([]byte, error) {
+func State(state *spec.State) ([]byte, error) {
 	view := stateView{Identity: state.Identity, Providers: []providerView{}, Tables: state.Tables, Listeners: state.Listeners, Findings: state.Findings, Authorization: redactAuthorization(state.Authorization), Guards: redactGuards(state.Guards), Prompts: state.Prompts}
 	for _, d := range state.Limits {
 		view.Limits = append(view.Limits, limitView{d, d.Scope})

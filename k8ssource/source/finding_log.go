@@ -3,7 +3,7 @@ package source
 import (
 	"go.uber.org/zap"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // maxLogged bounds how many new findings are logged at once, each in a line. What makes
@@ -13,13 +13,13 @@ const maxLogged = 100
 // FindingLog logs what is wrong with objects, once for as long as it is so. The
 // zero value has logged nothing. It is not safe for concurrent use.
 type FindingLog struct {
-	logged map[llmroute.Finding]bool
+	logged map[spec.Finding]bool
 }
 
 // Log logs those findings that were not among the last ones, and of more than maxLogged
 // how many others there are.
-func (l *FindingLog) Log(logger *zap.Logger, findings []llmroute.Finding) {
-	seen := make(map[llmroute.Finding]bool, len(findings))
+func (l *FindingLog) Log(logger *zap.Logger, findings []spec.Finding) {
+	seen := make(map[spec.Finding]bool, len(findings))
 	lines := 0
 	for _, f := range findings {
 		unplaced := f

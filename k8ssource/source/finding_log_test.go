@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestFindingLogIsBounded holds that any number of findings is logged in few lines, each
@@ -16,9 +16,9 @@ import (
 func TestFindingLogIsBounded(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
 	l, logger := new(FindingLog), zap.New(core)
-	var findings []llmroute.Finding
+	var findings []spec.Finding
 	for i := range 1000 {
-		findings = append(findings, llmroute.Finding{Object: fmt.Sprint("LLMRoute a/", i), Origin: fmt.Sprint("x.yaml:", i)})
+		findings = append(findings, spec.Finding{Object: fmt.Sprint("LLMRoute a/", i), Origin: fmt.Sprint("x.yaml:", i)})
 	}
 	l.Log(logger, findings)
 	if n := logs.Len(); n != maxLogged+1 {
@@ -31,7 +31,7 @@ func TestFindingLogIsBounded(t *testing.T) {
 	for i := range findings {
 		findings[i].Origin = fmt.Sprint("x.yaml:", i+1) // they only moved
 	}
-	l.Log(logger, append(findings, llmroute.Finding{Object: "LLMRoute a/new"}))
+	l.Log(logger, append(findings, spec.Finding{Object: "LLMRoute a/new"}))
 	if all := logs.All(); len(all) != 1 || all[0].ContextMap()["object"] != "LLMRoute a/new" {
 		t.Errorf("then %+v", all)
 	}

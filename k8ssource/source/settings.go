@@ -10,9 +10,9 @@ import (
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/provider"
-	"github.com/caddy-llm/gateway/llmroute"
 	"github.com/caddy-llm/gateway/llmroute/capture"
 	"github.com/caddy-llm/gateway/llmroute/listen"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // Settings are the settings that all sources of objects have: which
@@ -76,7 +76,7 @@ type Settings struct {
 	EndpointPicker *provider.PickerOptions `json:"endpoint_picker,omitempty"`
 
 	keysSecret string
-	configured *llmroute.LimitsConfig
+	configured *spec.LimitsConfig
 }
 
 // OptionNames are the options that CaddyfileOption takes.
@@ -129,17 +129,17 @@ func (o *Settings) Validate() error {
 func (o *Settings) Known() bool { return o.Namespace != "" || len(o.Labels) > 0 }
 
 // Identity is the workload as Translate takes it.
-func (o *Settings) Identity() llmroute.Identity {
-	return llmroute.Identity{Namespace: o.Namespace, Workload: o.Workload, Labels: o.Labels}
+func (o *Settings) Identity() spec.Identity {
+	return spec.Identity{Namespace: o.Namespace, Workload: o.Workload, Labels: o.Labels}
 }
 
-// UseKeys implements llmroute.KeysSource.
+// UseKeys implements spec.KeysSource.
 func (o *Settings) UseKeys(secret string) { o.keysSecret = secret }
 
-// UseLimits implements llmroute.LimitsSource.
-func (o *Settings) UseLimits(c *llmroute.LimitsConfig) { o.configured = c }
+// UseLimits implements spec.LimitsSource.
+func (o *Settings) UseLimits(c *spec.LimitsConfig) { o.configured = c }
 
-// Listeners implements llmroute.EarlyListener.
+// Listeners implements spec.EarlyListener.
 func (o *Settings) Listeners() []*listen.Listener {
 	options := o.Options()
 	return options.Listeners()

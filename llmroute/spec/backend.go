@@ -1,8 +1,9 @@
 // Package spec is what the configuration and the sources say, as everything that reads or shows
-// it needs it: backends of rules, what is wrong with objects, and the workload that the gateway
-// acts for.
+// it needs it: rules with their backends, routes, the state of a source, what is wrong with
+// objects, and the workload that the gateway acts for. A rule loads its modules itself.
 //
-// It imports nothing of the gateway. Begin with Backend.
+// It imports what rules and states are made of, and nothing that serves requests. Begin with
+// Rule, then Source and State.
 package spec
 
 import (

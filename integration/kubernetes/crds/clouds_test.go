@@ -13,7 +13,7 @@ import (
 	_ "github.com/caddy-llm/gateway/llmprovider/azure"
 	_ "github.com/caddy-llm/gateway/llmprovider/bedrock"
 	_ "github.com/caddy-llm/gateway/llmprovider/vertex"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // cloudOptions are the settings of clouds' kinds, with values that are right and wrong.
@@ -59,19 +59,19 @@ func TestClouds(t *testing.T) {
 			configs["routeSpecificConfigs"] = map[string]any{"r": config(field, random.IntN(2))}
 		}
 		host := map[string]string{"azureConfig": "a%d.openai.azure.com", "vertexConfig": "l%d-aiplatform.googleapis.com", "bedrockConfig": "v%d.bedrock-runtime.eu-central-1.vpce.amazonaws.com"}[field]
-		spec := map[string]any{"host": fmt.Sprintf(host, i), "configs": configs}
+		fields := map[string]any{"host": fmt.Sprintf(host, i), "configs": configs}
 		if field == "azureConfig" && random.IntN(3) == 0 {
-			spec["path"] = []string{"/v1/chat/completions", ""}[random.IntN(2)]
+			fields["path"] = []string{"/v1/chat/completions", ""}[random.IntN(2)]
 		}
 		if random.IntN(3) == 0 {
 			api := map[string]any{"name": []string{"messages", "responses", "chat", "gemini"}[random.IntN(4)]}
 			if random.IntN(2) == 0 {
 				api["path"] = "/x"
 			}
-			spec["apis"] = []any{api}
+			fields["apis"] = []any{api}
 		}
 		data, err := json.Marshal(map[string]any{
-			"apiVersion": "istio.alibabacloud.com/v1beta1", "kind": "LLMProvider", "metadata": map[string]string{"name": fmt.Sprintf("c%d", i), "namespace": ns}, "spec": spec,
+			"apiVersion": "istio.alibabacloud.com/v1beta1", "kind": "LLMProvider", "metadata": map[string]string{"name": fmt.Sprintf("c%d", i), "namespace": ns}, "spec": fields,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -81,7 +81,7 @@ func TestClouds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		state := k8ssource.Translate(decoded, llmroute.Identity{Namespace: ns}, k8ssource.Options{AmbientCredentials: []string{ns}})
+		state := k8ssource.Translate(decoded, spec.Identity{Namespace: ns}, k8ssource.Options{AmbientCredentials: []string{ns}})
 		for _, f := range state.Findings {
 			if !f.Used && f.Reason != "NoCredentials" { // of which the API server knows nothing
 				wrong[fmt.Sprintf("c%d", i)] = f.Message

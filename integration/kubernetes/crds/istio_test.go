@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-llm/gateway/integration/kubernetes/cluster"
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestGatewayFields compares the fields that are read of a Gateway with those of
@@ -84,7 +84,7 @@ func expectFinding(t *testing.T, version, path string, value any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := k8ssource.Translate(objects, llmroute.Identity{Namespace: "ns", Labels: map[string]string{"app": "gw"}}, k8ssource.Options{})
+	state := k8ssource.Translate(objects, spec.Identity{Namespace: "ns", Labels: map[string]string{"app": "gw"}}, k8ssource.Options{})
 	var found []string
 	for _, f := range state.Findings {
 		found = append(found, f.Reason+": "+f.Message)

@@ -12,7 +12,7 @@ import (
 	apiserver "github.com/caddy-llm/gateway/k8ssource/cluster"
 	"github.com/caddy-llm/gateway/k8ssource/source"
 	_ "github.com/caddy-llm/gateway/llmprovider/openai" // the kind of the providers
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TestNothingIsLeft starts and stops the source in this process, and counts what
@@ -30,8 +30,8 @@ func TestNothingIsLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		states := make(chan *llmroute.State, 100)
-		if err := k.Start(ctx, func(s *llmroute.State) { states <- s }); err != nil {
+		states := make(chan *spec.State, 100)
+		if err := k.Start(ctx, func(s *spec.State) { states <- s }); err != nil {
 			t.Fatal(err)
 		}
 		select {

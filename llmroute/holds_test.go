@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // livingKind is a kind of provider that has something running for as long as it is in
@@ -144,7 +145,7 @@ func TestLives(t *testing.T) {
 	})
 	world := &livingWorld{t: t}
 	livingMatchers = world
-	state := func(u *fakeProvider, n int) *State {
+	state := func(u *fakeProvider, n int) *spec.State {
 		s := liveState(u, "a.example", "m", fmt.Sprint("k", n))
 		s.Providers[0].Provider = &livingKind{Provider: *s.Providers[0].Provider.(*openai.Provider), world: world}
 		rule := s.Tables["mesh"][0].Rules[0]

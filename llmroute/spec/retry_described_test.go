@@ -1,4 +1,4 @@
-package llmroute
+package spec
 
 import (
 	"fmt"
@@ -14,11 +14,11 @@ func TestDefaultRetryOnIsDescribed(t *testing.T) {
 	r := new(Rule)
 	for status := 400; status < 600; status++ {
 		switch {
-		case !r.retries(status, true):
-		case !r.retries(status, false):
+		case !r.Retries(status, true):
+		case !r.Retries(status, false):
 			own = append(own, fmt.Sprint(status))
-		case status > 520 && r.retries(status-1, false):
-			if r.retries(status+1, false) {
+		case status > 520 && r.Retries(status-1, false):
+			if r.Retries(status+1, false) {
 				continue
 			}
 			always[len(always)-1] += " to " + fmt.Sprint(status)
@@ -28,7 +28,7 @@ func TestDefaultRetryOnIsDescribed(t *testing.T) {
 	}
 	last := len(own) - 1
 	want := fmt.Sprintf("Default: %s, and %s and %s where the", strings.Join(always, ", "), strings.Join(own[:last], ", "), own[last])
-	for _, file := range []string{"rule.go", "../k8ssource/api/v1beta1/llmroute.go", "../examples/kubernetes/crds/llmroutes.yaml"} {
+	for _, file := range []string{"rule.go", "../../k8ssource/api/v1beta1/llmroute.go", "../../examples/kubernetes/crds/llmroutes.yaml"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package llmroute
+package spec
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/cache"
 	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/inbound"
+	"github.com/caddy-llm/gateway/llmroute/life"
 	"github.com/caddy-llm/gateway/llmroute/selection"
-	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 // TranslationStrict is the translation of a rule that refuses what cannot be translated
@@ -36,7 +36,7 @@ type Rule struct {
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
 	// Where matching requests go.
-	Backends []*spec.Backend `json:"backends,omitempty"`
+	Backends []*Backend `json:"backends,omitempty"`
 
 	// What serves matching requests in place of backends: one of Caddy's HTTP handlers, such
 	// as `llm_http_route`. It gets any request, even one that is not an LLM request, unless
@@ -79,15 +79,16 @@ type Rule struct {
 	// they prepend and what they append. Default: none.
 	Prompts []string `json:"prompts,omitempty"`
 
-	// The object that a source made the rule of.
-	Object Object `json:"-"`
+	// The object that a source made the rule of. It is zero for a rule of the configuration,
+	// and has no kind for the route that a provider has to its own host.
+	Object filter.Object `json:"-"`
 
 	// Whether responses to matching requests are kept, and given to equal requests; see the
 	// `cache` of the llm app. Default: no.
 	Cache *cache.Rule `json:"cache,omitempty"`
 
-	cache       *cache.Filter // nil without
-	life        *life         // nil for one of the configuration
+	cacheFilter *cache.Filter // nil without
+	life        *life.Life    // nil for one of the configuration
 	matcherSets caddyhttp.MatcherSets
 	handler     caddyhttp.MiddlewareHandler // in place of backends, or nil
 	policy      selection.Policy
@@ -95,13 +96,6 @@ type Rule struct {
 	readsModel  bool                    // a matcher may ask for the request's model
 	matchedBy   []string                // the names of the matchers
 }
-
-// Object names an object of a source, such as a route. It is zero for what is in Caddy's
-// configuration, and has no kind for the route that a provider has to its own host.
-type Object = filter.Object
-
-// Backend is one of the places a rule sends requests to.
-type Backend = spec.Backend
 
 // Provision loads the rule's matchers and policy.
 func (r *Rule) Provision(ctx caddy.Context) error {
@@ -130,7 +124,7 @@ func (r *Rule) Provision(ctx caddy.Context) error {
 			}
 		}
 	}
-	if r.hasHandler() {
+	if r.HasHandler() {
 		handler, err := ctx.LoadModule(r, "HandlerRaw")
 		if err != nil {
 			return fmt.Errorf("loading the handler: %w", err)
@@ -153,7 +147,7 @@ func (r *Rule) Provision(ctx caddy.Context) error {
 }
 
 func (r *Rule) check() error {
-	if r.hasHandler() {
+	if r.HasHandler() {
 		if len(r.Backends) > 0 || len(r.PolicyRaw) > 0 || len(r.Guards) > 0 || len(r.Prompts) > 0 || r.Cache != nil {
 			return errors.New("a rule with handle has no backends, policy, guards, prompts or cache; leave them out, or handle")
 		}
@@ -181,7 +175,7 @@ func (r *Rule) check() error {
 			return fmt.Errorf("cache: %w", err)
 		}
 	}
-	return spec.CheckWeights(r.Backends)
+	return CheckWeights(r.Backends)
 }
 
 // Interface guards
