@@ -60,7 +60,7 @@ var allowed = map[string][]string{
 	"llmroute/listen":        {"internal/host", "llmprovider", "llmroute/capture"},
 	"llmroute/virtualkey":    {"internal/livefile", "llmprovider", "llmroute/authz", "llmroute/authz/jwt", "llmroute/matcher", "llmroute/meter"},
 	"llmroute/sidecar":       {"internal/options", "llmroute"},
-	"k8ssource":              {"internal/", "k8ssource/api/", "llmprovider/upstream", "llmprovider/kind", "k8ssource/gatewayapi", "k8ssource/object", "llmroute/capture", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/limit", "llmroute/listen", "llmroute/prompt", "llmroute/spec", "llmroute/virtualkey", "k8ssource/authorization", "k8ssource/header", "k8ssource/workload", "k8ssource/provider", "k8ssource/limits", "k8ssource/httprule", "k8ssource/policy"},
+	"k8ssource":              {"internal/", "k8ssource/api/", "llmprovider/upstream", "llmprovider/kind", "k8ssource/gatewayapi", "k8ssource/object", "llmroute/capture", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/limit", "llmroute/listen", "llmroute/prompt", "llmroute/spec", "llmroute/virtualkey", "k8ssource/authorization", "k8ssource/header", "k8ssource/workload", "k8ssource/provider", "k8ssource/limits", "k8ssource/httprule", "k8ssource/policy", "k8ssource/condition"},
 	"k8ssource/object":       {"internal/", "k8ssource/api/", "k8ssource/gatewayapi", "llmprovider/kind", "llmprovider/upstream"},
 	"k8ssource/gatewayapi":   {"internal/host"},
 	"k8ssource/source":       {"internal/options", "k8ssource", "llmroute/capture", "llmroute/listen", "llmroute/spec", "k8ssource/provider"},
@@ -73,6 +73,7 @@ var allowed = map[string][]string{
 	"cmd/":                   {"", "internal/version", "caddyfile", "k8ssource", "k8ssource/", "llmprovider/", "llmroute", "llmroute/"},
 
 	"k8ssource/authorization": {"k8ssource/header", "k8ssource/object", "k8ssource/workload", "llmprovider/upstream", "llmroute/authz", "llmroute/authz/jwt", "llmroute/listen"},
+	"k8ssource/condition":     {"k8ssource/gatewayapi", "k8ssource/object", "llmroute/spec"},
 	"k8ssource/header":        {"k8ssource/api/", "k8ssource/object", "llmprovider/headername", "llmroute/listen", "llmroute/matcher"},
 	"k8ssource/httprule":      {"k8ssource/gatewayapi", "k8ssource/object", "llmroute/httproute", "llmroute/matcher"},
 	"k8ssource/limits":        {"k8ssource/api/", "k8ssource/header", "k8ssource/object", "k8ssource/workload", "llmprovider/kind", "llmroute/limit", "llmroute/limit/period", "llmroute/listen", "llmroute/matcher", "llmroute/spec"},

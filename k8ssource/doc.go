@@ -3,9 +3,9 @@
 //
 // It may import object, which has the objects as they were read, the rooms that translate a part of
 // them (provider, authorization, policy, httprule and limits, and header and workload, which these share),
-// gatewayapi, and those packages of llmprovider and llmroute whose configuration it makes. What reads
-// objects is above it: the sources files and cluster, with source for what they share, and manifests
-// for the adapter and the commands.
+// condition for what is said of objects in their status, gatewayapi, and those packages of llmprovider and
+// llmroute whose configuration it makes. What reads objects is above it: the sources files and cluster, with
+// source for what they share, and manifests for the adapter and the commands.
 //
 // Start with translate.go: its run lists the steps, each in a file or a room of its name.
 package k8ssource

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-llm/gateway/k8ssource/condition"
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/listen"
@@ -14,8 +15,11 @@ import (
 
 // listenForGatewayAPI sets up the servers of the Gateways.
 func (t *translation) listenForGatewayAPI() {
-	t.giveAddresses()
-	for _, g := range t.api.attached.Gateways {
+	if networks := t.options.GatewayNetworks; len(networks) > 0 {
+		t.api.Addresses = t.api.Attached.Addresses(networks, t.before.addresses)
+		t.after.addresses = t.api.Addresses
+	}
+	for _, g := range t.api.Attached.Gateways {
 		b := &gatewayBuilder{t: t, object: &object.Gateway{ObjectMeta: g.ObjectMeta}}
 		for i, l := range g.Listeners {
 			b.apiListener(fmt.Sprintf("spec.listeners[%d]", i), l)
@@ -28,16 +32,16 @@ func (t *translation) listenForGatewayAPI() {
 // apiListener adds a listener's server to the listener of its port. Of two listeners with
 // the same hosts at a port the first one has them.
 func (b *gatewayBuilder) apiListener(path string, l *gatewayapi.AttachedListener) {
-	state := new(listenerState)
-	b.t.api.states[l.Listener] = state
-	refuse := func(condition, reason, format string, args ...any) {
+	state := new(condition.Listener)
+	b.t.api.Listeners[l.Listener] = state
+	refuse := func(because, reason, format string, args ...any) {
 		text := fmt.Sprintf(format, args...)
-		state.accepted = stated{condition, text}
+		state.Accepted = condition.Problem{Reason: because, Message: text}
 		b.warn(reason, "%s.%s", path, text)
 	}
 	if l.InvalidKinds {
-		state.resolved = stated{gatewayapi.ReasonInvalidRouteKinds, "allowedRoutes.kinds: HTTPRoutes alone are supported; leave out the others"}
-		b.warn(object.ReasonUnsupportedField, "%s.%s", path, state.resolved.message)
+		state.Resolved = condition.Problem{Reason: gatewayapi.ReasonInvalidRouteKinds, Message: "allowedRoutes.kinds: HTTPRoutes alone are supported; leave out the others"}
+		b.warn(object.ReasonUnsupportedField, "%s.%s", path, state.Resolved.Message)
 	}
 	host, port := object.CanonicalHost(cmp.Or(l.Hostname, "*")), int(l.Port)
 	if l.Unsupported {
@@ -53,9 +57,9 @@ func (b *gatewayBuilder) apiListener(path string, l *gatewayapi.AttachedListener
 		return
 	}
 	ip := netip.IPv6Unspecified()
-	if b.t.api.addresses != nil {
+	if b.t.api.Addresses != nil {
 		var has bool
-		if ip, has = b.t.api.addresses[addressKey(l.Gateway)]; !has {
+		if ip, has = b.t.api.Addresses[l.Gateway.AddressKey()]; !has {
 			b.warn(object.ReasonConflict, "%s.port: there is no free address for the Gateway, and nothing is listened on for it; give the source's option gateway_networks more addresses", path)
 			return
 		}
@@ -63,12 +67,12 @@ func (b *gatewayBuilder) apiListener(path string, l *gatewayapi.AttachedListener
 	secure, address := l.Protocol == "HTTPS", b.t.address(ip, port)
 	if other := b.t.otherProtocol(address, secure); other != "" {
 		refuse(gatewayapi.ReasonPortUnavailable, object.ReasonConflict, "port: %s is listened on for another protocol by %s, and nothing is listened on for this one; use another port", address, other)
-		state.conflicted = stated{gatewayapi.ReasonProtocolConflict, state.accepted.message}
+		state.Conflicted = condition.Problem{Reason: gatewayapi.ReasonProtocolConflict, Message: state.Accepted.Message}
 		return
 	}
 	if other := cmp.Or(b.t.handshakeOwner(address, host), b.sameListener(l, host)); other != "" {
 		refuse(gatewayapi.ReasonHostnameConflict, object.ReasonConflict, "hostname: the host %s at %s belongs to %s, and nothing is listened on for it here; use another host or port", object.ShownHost(host), address, other)
-		state.conflicted = stated{gatewayapi.ReasonHostnameConflict, state.accepted.message}
+		state.Conflicted = condition.Problem{Reason: gatewayapi.ReasonHostnameConflict, Message: state.Accepted.Message}
 		return
 	}
 	server := &listen.Server{Gateway: object.Key(b.object), Hosts: []string{host}, Origin: object.KindGateway + " " + object.ShownKey(b.object) + " " + path}
@@ -76,11 +80,13 @@ func (b *gatewayBuilder) apiListener(path string, l *gatewayapi.AttachedListener
 	if l.AllowedRoutes != nil && l.AllowedRoutes.Namespaces != nil && l.AllowedRoutes.Namespaces.From == "All" {
 		may = ""
 	}
-	state.server = &boundServer{Server: server, gateway: b.object, hosts: []boundHost{{host, may}}, address: address}
+	bound := &boundServer{Server: server, gateway: b.object, hosts: []boundHost{{host, may}}, address: address}
 	if secure {
 		server.Certificate = b.apiCertificate(path, l, state)
 	}
-	b.t.listen(state.server, port, secure)
+	b.t.api.servers[l.Listener] = bound
+	state.Address, state.Certificate = address, server.Certificate != nil
+	b.t.listen(bound, port, secure)
 }
 
 // sameListener is the server of another listener of the Gateway with the same port and
@@ -88,8 +94,8 @@ func (b *gatewayBuilder) apiListener(path string, l *gatewayapi.AttachedListener
 func (b *gatewayBuilder) sameListener(l *gatewayapi.AttachedListener, host string) string {
 	for i := range l.Gateway.Spec.Listeners {
 		other := &l.Gateway.Spec.Listeners[i]
-		if state := b.t.api.states[other]; other != l.Listener && other.Port == l.Port && state != nil && state.server != nil && slices.Contains(state.server.Hosts, host) {
-			return state.server.Origin
+		if server := b.t.api.servers[other]; other != l.Listener && other.Port == l.Port && server != nil && slices.Contains(server.Hosts, host) {
+			return server.Origin
 		}
 	}
 	return ""
@@ -97,7 +103,7 @@ func (b *gatewayBuilder) sameListener(l *gatewayapi.AttachedListener, host strin
 
 // apiCertificate is a listener's certificate, nil if there is none that can be used: then
 // handshakes fail, unless there was one before.
-func (b *gatewayBuilder) apiCertificate(path string, l *gatewayapi.AttachedListener, state *listenerState) *listen.Certificate {
+func (b *gatewayBuilder) apiCertificate(path string, l *gatewayapi.AttachedListener, state *condition.Listener) *listen.Certificate {
 	var ref gatewayapi.ObjectRef
 	if l.TLS != nil && len(l.TLS.CertificateRefs) > 0 {
 		ref = l.TLS.CertificateRefs[0]
@@ -105,13 +111,13 @@ func (b *gatewayBuilder) apiCertificate(path string, l *gatewayapi.AttachedListe
 	namespace := cmp.Or(ref.Namespace, b.object.Namespace)
 	key := servedCertificate{"listener " + l.Name + " of " + object.Key(b.object), namespace + "/" + ref.Name, false}
 	var last *listen.Certificate // the last good one
-	refuse := func(condition, reason, format string, args ...any) {
+	refuse := func(because, reason, format string, args ...any) {
 		effect := "so TLS handshakes fail"
 		if last != nil {
 			effect = "and the last good certificate stays in use"
 		}
-		state.resolved = stated{condition, fmt.Sprintf("tls"+format, args...) + ", " + effect}
-		b.warn(reason, "%s.%s", path, state.resolved.message)
+		state.Resolved = condition.Problem{Reason: because, Message: fmt.Sprintf("tls"+format, args...) + ", " + effect}
+		b.warn(reason, "%s.%s", path, state.Resolved.Message)
 	}
 	switch {
 	case ref.Name == "", l.TLS.Mode != "" && l.TLS.Mode != "Terminate":
@@ -120,7 +126,7 @@ func (b *gatewayBuilder) apiCertificate(path string, l *gatewayapi.AttachedListe
 	case ref.Group != nil && *ref.Group != "" || ref.Kind != "" && ref.Kind != object.KindSecret:
 		refuse(gatewayapi.ReasonInvalidCertificateRef, object.ReasonInvalidSecret, ".certificateRefs[0]: this is no Secret; write the name of one")
 		return nil
-	case !b.t.api.objects.Permitted(gatewayapi.Group, gatewayapi.KindGateway, b.object.Namespace, "", object.KindSecret, namespace, ref.Name):
+	case !b.t.api.Objects.Permitted(gatewayapi.Group, gatewayapi.KindGateway, b.object.Namespace, "", object.KindSecret, namespace, ref.Name):
 		refuse(gatewayapi.ReasonRefNotPermitted, object.ReasonInvalidSecret, ".certificateRefs[0]: no ReferenceGrant in the Secret's namespace permits this; create one there")
 		return nil
 	}

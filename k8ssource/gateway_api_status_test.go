@@ -16,7 +16,7 @@ import (
 )
 
 // translated is the state of manifests and the status of the objects of Gateway API.
-func translated(t *testing.T, manifests string, options k8ssource.Options, unbound map[string]bool) (*spec.State, []k8ssource.APIStatus) {
+func translated(t *testing.T, manifests string, options k8ssource.Options, unbound map[string]bool) (*spec.State, []gatewayapi.Status) {
 	t.Helper()
 	objects, err := object.Decode("a.yaml", []byte(manifests))
 	if err != nil {
@@ -72,7 +72,7 @@ func TestGatewayAPIListenerStatus(t *testing.T) {
 			manifests := strings.Replace(gatewayAPIObjects, "{name: http, port: 8080, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}", "x", 1)
 			manifests = strings.Replace(manifests, "    - x\n", "    ["+c.listeners+"]\n", 1)
 			state, statuses := translated(t, manifests, k8ssource.Options{}, map[string]bool{":8089": true})
-			gateway := statuses[slices.IndexFunc(statuses, func(s k8ssource.APIStatus) bool { return s.Kind == gatewayapi.KindGateway })]
+			gateway := statuses[slices.IndexFunc(statuses, func(s gatewayapi.Status) bool { return s.Kind == gatewayapi.KindGateway })]
 			l := gateway.Listeners[len(gateway.Listeners)-1]
 			if got := told(l.Conditions); got != c.want {
 				t.Errorf("the conditions say %s, want %s", got, c.want)

@@ -24,7 +24,7 @@ func (t *translation) translateHTTPRoutes() {
 	type place struct{ table, host string }
 	rules := make(map[place][]placed)
 	var places []place
-	for _, r := range t.api.attached.Routes { // the oldest first
+	for _, r := range t.api.Attached.Routes { // the oldest first
 		var all []placed
 		var headers []header.Matched
 		if reason := t.api.refused[r.HTTPRoute]; reason != "" {
@@ -33,18 +33,18 @@ func (t *translation) translateHTTPRoutes() {
 			all, headers = t.httpRules(r.HTTPRoute)
 		}
 		matching := &matching{headers: headers, lost: func(f object.Fault) {
-			t.api.faults[r.HTTPRoute] = append(t.api.faults[r.HTTPRoute], f)
+			route := t.api.Route(r.HTTPRoute)
+			route.Faults = append(route.Faults, f)
 			t.report(t.api.origins[r.HTTPRoute], []object.Fault{f})
 		}}
 		var mine []place
 		through := make(map[place][]string) // the Gateways by which requests come there
 		for _, p := range r.Parents {
 			for _, at := range p.Hosts {
-				state := t.api.states[at.Listener.Listener]
-				if state == nil || state.server == nil {
+				server := t.api.servers[at.Listener.Listener]
+				if server == nil {
 					continue
 				}
-				server := state.server
 				where := place{server.Table, object.CanonicalHost(at.Name)}
 				if slices.ContainsFunc(t.state.Tables[where.table], func(l *spec.Route) bool { return slices.Contains(l.Hosts, where.host) }) {
 					t.warnHTTP(r.HTTPRoute, object.ReasonConflict, "the host %s in %s belongs to an LLMRoute; use another host, or add the rules there", object.ShownHost(where.host), where.table)
@@ -78,8 +78,8 @@ func (t *translation) translateHTTPRoutes() {
 		}
 		t.state.Tables[at.table] = append(t.state.Tables[at.table], route)
 	}
-	for _, r := range t.api.attached.Routes {
-		t.report(t.api.origins[r.HTTPRoute], t.api.faults[r.HTTPRoute])
+	for _, r := range t.api.Attached.Routes {
+		t.report(t.api.origins[r.HTTPRoute], t.api.Route(r.HTTPRoute).Faults)
 	}
 }
 
@@ -100,8 +100,8 @@ func (t *translation) placedThrough(list []placed, gateways []string) []placed {
 // warnHTTP notes what is wrong with a route that is used all the same.
 func (t *translation) warnHTTP(r *gatewayapi.HTTPRoute, reason, format string, args ...any) {
 	f := object.Warningf(reason, format, args...)
-	if faults := t.api.faults[r]; !slices.Contains(faults, *f) {
-		t.api.faults[r] = append(faults, *f)
+	if route := t.api.Route(r); !slices.Contains(route.Faults, *f) {
+		route.Faults = append(route.Faults, *f)
 	}
 }
 
@@ -150,8 +150,6 @@ func refusedRules(reason string) []placed {
 
 // refuseHTTP notes that something in a route is not supported.
 func (t *translation) refuseHTTP(r *gatewayapi.HTTPRoute, format string, args ...any) {
-	reasons := t.api.reasons[r]
-	reasons.accepted = gatewayapi.ReasonUnsupportedValue
-	t.api.reasons[r] = reasons
+	t.api.Route(r).Accepted = gatewayapi.ReasonUnsupportedValue
 	t.warnHTTP(r, object.ReasonUnsupportedField, format, args...)
 }

@@ -62,14 +62,13 @@ func (t *translation) httpRef(r *gatewayapi.HTTPRoute, path string, ref *gateway
 
 // permitted reports whether the route may refer to it.
 func (b *httpRef) permitted() bool {
-	return b.t.api.objects.Permitted(gatewayapi.Group, gatewayapi.KindHTTPRoute, b.route.Namespace, b.kind.group, b.kind.kind, b.namespace, b.ref.Name)
+	return b.t.api.Objects.Permitted(gatewayapi.Group, gatewayapi.KindHTTPRoute, b.route.Namespace, b.kind.group, b.kind.kind, b.namespace, b.ref.Name)
 }
 
 // refuse notes that what it refers to cannot be used. condition is the reason of ResolvedRefs.
 func (b *httpRef) refuse(condition, reason, why string) {
-	reasons := b.t.api.reasons[b.route]
-	reasons.resolved = cmp.Or(reasons.resolved, condition)
-	b.t.api.reasons[b.route] = reasons
+	route := b.t.api.Route(b.route)
+	route.Resolved = cmp.Or(route.Resolved, condition)
 	b.unusable = reason
 	b.t.warnHTTP(b.route, reason, "%s: %s; requests for it are answered with %d", b.path, why, b.status)
 }

@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
+	"github.com/caddy-llm/gateway/k8ssource/condition"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 )
@@ -98,7 +99,7 @@ spec: {host: e.example.com, gateways: [other]}
 	}
 	for _, o := range outcomes {
 		name := o.Kind + " " + o.Object.GetName()
-		programmed := meta.FindStatusCondition(o.Conditions, ConditionProgrammed)
+		programmed := meta.FindStatusCondition(o.Conditions, condition.Programmed)
 		if w := want[name]; o.Applies != w.applies || programmed.Reason != w.reason || programmed.ObservedGeneration != o.Object.GetGeneration() {
 			t.Errorf("%s: applies %v, %+v; want %v, %s", name, o.Applies, programmed, w.applies, w.reason)
 		}
@@ -192,8 +193,8 @@ func TestProgrammedIsReachable(t *testing.T) {
 				if o.Kind != object.KindLLMRoute {
 					continue
 				}
-				c := meta.FindStatusCondition(o.Conditions, ConditionProgrammed)
-				if got := string(c.Status) + " " + c.Reason; got != test.want || c.Reason != reasonProgrammed && c.Message == "" {
+				c := meta.FindStatusCondition(o.Conditions, condition.Programmed)
+				if got := string(c.Status) + " " + c.Reason; got != test.want || c.Reason != "Programmed" && c.Message == "" {
 					t.Errorf("got %s: %s; want %s", got, c.Message, test.want)
 				}
 			}

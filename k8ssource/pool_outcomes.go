@@ -7,16 +7,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/condition"
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/spec"
-)
-
-// The reasons of the conditions of an InferencePool, as its API has them.
-const (
-	reasonNotSupportedByParent = "NotSupportedByParent"
-	reasonRouteNotAccepted     = "HTTPRouteNotAccepted"
-	reasonInvalidExtensionRef  = "InvalidExtensionRef"
 )
 
 // PoolOutcome is what became of one InferencePool.
@@ -62,7 +56,7 @@ func PoolOutcomes(objects *object.Set, state *spec.State, options Options) []Poo
 		}
 	}
 	t.api = t.readGatewayAPI()
-	for _, r := range t.api.attached.Routes {
+	for _, r := range t.api.Attached.Routes {
 		for _, key := range t.httpPools(r.HTTPRoute) {
 			for _, p := range r.Parents {
 				if parents[key] == nil {
@@ -78,7 +72,7 @@ func PoolOutcomes(objects *object.Set, state *spec.State, options Options) []Poo
 		outcome := PoolOutcome{Object: &item.Object}
 		said := findings[object.OriginOf(object.KindInferencePool, item).Object]
 		for ref, accepted := range parents[object.Key(&item.Object)] {
-			outcome.Parents = append(outcome.Parents, PoolParent{ref, poolConditions(said, accepted, item.Object.Generation)})
+			outcome.Parents = append(outcome.Parents, PoolParent{ref, condition.OfPool(said, accepted, item.Object.Generation)})
 		}
 		slices.SortFunc(outcome.Parents, func(a, b PoolParent) int {
 			return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
@@ -119,33 +113,4 @@ func (t *translation) poolsOf(route *v1beta1.LLMRoute) []string {
 		}
 	}
 	return out
-}
-
-// poolConditions are the conditions of a pool with these findings. accepted reports
-// whether a route that leads to it is.
-func poolConditions(findings []spec.Finding, accepted bool, generation int64) []metav1.Condition {
-	var refusals, pickers, warnings []spec.Finding
-	for _, f := range findings {
-		switch {
-		case f.Reason == object.ReasonInvalidPicker:
-			pickers = append(pickers, f)
-		case !f.Used:
-			refusals = append(refusals, f)
-		default:
-			warnings = append(warnings, f)
-		}
-	}
-	is := metav1.Condition{Type: ConditionAccepted, Status: metav1.ConditionTrue, Reason: reasonAccepted, Message: messages(warnings)}
-	switch {
-	case len(refusals) > 0:
-		is.Status, is.Reason, is.Message = metav1.ConditionFalse, reasonNotSupportedByParent, messages(refusals)
-	case !accepted:
-		is.Status, is.Reason, is.Message = metav1.ConditionFalse, reasonRouteNotAccepted, "the routes that refer to the pool are not used; their own status says why"
-	}
-	resolved := metav1.Condition{Type: ConditionResolvedRefs, Status: metav1.ConditionTrue, Reason: reasonResolvedRefs}
-	if len(pickers) > 0 {
-		resolved.Status, resolved.Reason, resolved.Message = metav1.ConditionFalse, reasonInvalidExtensionRef, messages(pickers)
-	}
-	is.ObservedGeneration, resolved.ObservedGeneration = generation, generation
-	return []metav1.Condition{is, resolved}
 }

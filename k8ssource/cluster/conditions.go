@@ -7,12 +7,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/condition"
 )
 
 // ours are the types of the conditions that the gateway writes.
-var ours = []string{k8ssource.ConditionAccepted, k8ssource.ConditionResolvedRefs, k8ssource.ConditionProgrammed, k8ssource.ConditionConflict}
+var ours = []string{condition.Accepted, condition.ResolvedRefs, condition.Programmed, condition.Conflict}
 
 // mayWrite reports whether a status is this workload's to write. One that the gateway
 // of another workload wrote for the object as it is stays, unless it says that the
@@ -21,8 +21,8 @@ func mayWrite(current v1beta1.Status, workload string, applies bool, generation 
 	if current.Workload == "" || current.Workload == workload {
 		return applies || current.Workload == workload
 	}
-	programmed := meta.FindStatusCondition(current.Conditions, k8ssource.ConditionProgrammed)
-	return applies && (programmed == nil || programmed.ObservedGeneration != generation || programmed.Reason == k8ssource.ReasonNotSelected)
+	programmed := meta.FindStatusCondition(current.Conditions, condition.Programmed)
+	return applies && (programmed == nil || programmed.ObservedGeneration != generation || programmed.Reason == condition.ReasonNotSelected)
 }
 
 // settled reports whether a status says what it should.

@@ -7,13 +7,13 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/condition"
 )
 
 func TestMayWrite(t *testing.T) {
 	status := func(workload, reason string, generation int64) v1beta1.Status {
-		return v1beta1.Status{Workload: workload, Conditions: []metav1.Condition{{Type: k8ssource.ConditionProgrammed, Reason: reason, ObservedGeneration: generation}}}
+		return v1beta1.Status{Workload: workload, Conditions: []metav1.Condition{{Type: condition.Programmed, Reason: reason, ObservedGeneration: generation}}}
 	}
 	for name, test := range map[string]struct {
 		current v1beta1.Status
@@ -26,8 +26,8 @@ func TestMayWrite(t *testing.T) {
 		"ours, now for others":                     {status("ns/me", "Programmed", 4), false, true},
 		"another's":                                {status("ns/other", "Programmed", 5), true, false},
 		"another's of a generation before":         {status("ns/other", "Programmed", 4), true, true},
-		"another's that does not use it":           {status("ns/other", k8ssource.ReasonNotSelected, 5), true, true},
-		"another's that does not use it, nor we":   {status("ns/other", k8ssource.ReasonNotSelected, 5), false, false},
+		"another's that does not use it":           {status("ns/other", condition.ReasonNotSelected, 5), true, true},
+		"another's that does not use it, nor we":   {status("ns/other", condition.ReasonNotSelected, 5), false, false},
 		"another's without conditions":             {v1beta1.Status{Workload: "ns/other"}, true, true},
 		"another's of a generation before, not us": {status("ns/other", "Programmed", 4), false, false},
 	} {
@@ -38,7 +38,7 @@ func TestMayWrite(t *testing.T) {
 }
 
 func TestSettled(t *testing.T) {
-	want := k8ssource.Conditions(nil, true, 2)
+	want := condition.Of(nil, true, condition.Problem{}, 2)
 	now := time.Now()
 	current := v1beta1.Status{Workload: "ns/me", Conditions: nextConditions(nil, want, now)}
 	if !settled(current, want, "ns/me") {
@@ -70,22 +70,22 @@ func TestSettled(t *testing.T) {
 func TestNextConditions(t *testing.T) {
 	then, now := time.Unix(1, 0), time.Unix(2, 0)
 	foreign := metav1.Condition{Type: "example.com/Other", Status: metav1.ConditionTrue, LastTransitionTime: metav1.NewTime(then)}
-	before := append(nextConditions(nil, k8ssource.Conditions(nil, true, 1), then), foreign)
-	want := k8ssource.Conditions(nil, false, 2) // Programmed turns false
+	before := append(nextConditions(nil, condition.Of(nil, true, condition.Problem{}, 1), then), foreign)
+	want := condition.Of(nil, false, condition.Problem{}, 2) // Programmed turns false
 	got := nextConditions(before, want, now)
 	if len(got) != len(want)+1 || !reflect.DeepEqual(got[len(want)], foreign) {
 		t.Fatalf("another's condition is not kept as it is: %+v", got)
 	}
 	for i, c := range got[:len(want)] {
 		at := then
-		if c.Type == k8ssource.ConditionProgrammed {
+		if c.Type == condition.Programmed {
 			at = now
 		}
 		if c.ObservedGeneration != 2 || !c.LastTransitionTime.Time.Equal(at) {
 			t.Errorf("%d: %+v, want the time %v", i, c, at)
 		}
 	}
-	if k8ssource.Conditions(nil, false, 2)[0].LastTransitionTime != want[0].LastTransitionTime {
+	if condition.Of(nil, false, condition.Problem{}, 2)[0].LastTransitionTime != want[0].LastTransitionTime {
 		t.Error("what was wanted was changed")
 	}
 }
@@ -93,7 +93,7 @@ func TestNextConditions(t *testing.T) {
 // TestNextConditionsOfAListener has a type of condition that LLMProviders do not have: the API
 // server rejects a list that has one twice.
 func TestNextConditionsOfAListener(t *testing.T) {
-	want := []metav1.Condition{{Type: k8ssource.ConditionAccepted}, {Type: "Conflicted", Status: metav1.ConditionFalse}}
+	want := []metav1.Condition{{Type: condition.Accepted}, {Type: "Conflicted", Status: metav1.ConditionFalse}}
 	got := nextConditions(append(nextConditions(nil, want, time.Now()), metav1.Condition{Type: "Other"}), want, time.Now())
 	if len(got) != 3 || got[1].Type != "Conflicted" || got[2].Type != "Other" {
 		t.Errorf("got %+v", got)

@@ -6,7 +6,7 @@ import (
 	"regexp"
 
 	"github.com/caddy-llm/gateway/internal/options"
-	"github.com/caddy-llm/gateway/k8ssource"
+	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 )
 
 // maxAddresses is the most addresses that the status of a Gateway may have.
@@ -15,18 +15,18 @@ const maxAddresses = 16
 var hostName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
 // gatewayAddresses reads the addresses that the status of Gateways gets.
-func gatewayAddresses(list []string) ([]k8ssource.APIAddress, error) {
+func gatewayAddresses(list []string) ([]gatewayapi.Address, error) {
 	if len(list) > maxAddresses {
 		return nil, fmt.Errorf("gateway_addresses: there are %d; at most %d are possible", len(list), maxAddresses)
 	}
-	var out []k8ssource.APIAddress
+	var out []gatewayapi.Address
 	for _, text := range list {
 		addr, err := netip.ParseAddr(text)
 		switch {
 		case err == nil && addr.Zone() == "":
-			out = append(out, k8ssource.APIAddress{Type: "IPAddress", Value: addr.String()})
+			out = append(out, gatewayapi.Address{Type: "IPAddress", Value: addr.String()})
 		case err != nil && len(text) <= 253 && hostName.MatchString(text):
-			out = append(out, k8ssource.APIAddress{Type: "Hostname", Value: text})
+			out = append(out, gatewayapi.Address{Type: "Hostname", Value: text})
 		default:
 			return nil, fmt.Errorf("gateway_addresses: %s is neither an IP address nor a host name; write one such as 203.0.113.7 or llm.example.com, without a port", options.Quoted(text))
 		}

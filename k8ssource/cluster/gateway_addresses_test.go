@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 )
 
@@ -27,11 +26,11 @@ func TestGatewayAddresses(t *testing.T) {
 
 // TestStatusAddresses holds that addresses which others wrote stay where none are given.
 func TestStatusAddresses(t *testing.T) {
-	status := &k8ssource.APIStatus{Kind: gatewayapi.KindGateway, Object: new(gatewayapi.Gateway)}
+	status := &gatewayapi.Status{Kind: gatewayapi.KindGateway, Object: new(gatewayapi.Gateway)}
 	if next, _ := nextAPIStatus(nil, status, time.Now()); next["addresses"] != nil {
 		t.Errorf("without addresses the status is %v", next)
 	}
-	status.Addresses = []k8ssource.APIAddress{{Type: "IPAddress", Value: "203.0.113.7"}}
+	status.Addresses = []gatewayapi.Address{{Type: "IPAddress", Value: "203.0.113.7"}}
 	if next, _ := nextAPIStatus(nil, status, time.Now()); fmt.Sprint(next["addresses"]) != "[{IPAddress 203.0.113.7}]" {
 		t.Errorf("the status is %v", next)
 	}

@@ -15,15 +15,15 @@ import (
 
 // apiStatus is what is read of the status of an object of Gateway API.
 type apiStatus struct {
-	Conditions []metav1.Condition            `json:"conditions"`
-	Listeners  []k8ssource.APIListenerStatus `json:"listeners"`
-	Parents    []json.RawMessage             `json:"parents"`
+	Conditions []metav1.Condition          `json:"conditions"`
+	Listeners  []gatewayapi.ListenerStatus `json:"listeners"`
+	Parents    []json.RawMessage           `json:"parents"`
 }
 
 // writeAPI writes the status of an object of Gateway API if it is not as it should be. What
 // others wrote stays: parents of a route that are other controllers', and conditions of
 // other types.
-func (w *statusWriter) writeAPI(ctx context.Context, f *follower, status *k8ssource.APIStatus) error {
+func (w *statusWriter) writeAPI(ctx context.Context, f *follower, status *gatewayapi.Status) error {
 	name := types.NamespacedName{Namespace: status.Object.GetNamespace(), Name: status.Object.GetName()}
 	if status.Kind == gatewayapi.KindGatewayClass {
 		name.Namespace = "" // it is in none
@@ -47,7 +47,7 @@ func (w *statusWriter) writeAPI(ctx context.Context, f *follower, status *k8ssou
 
 // nextAPIStatus is the status to write, as much of it as the gateway writes, and all of
 // its conditions.
-func nextAPIStatus(raw map[string]any, status *k8ssource.APIStatus, now time.Time) (next map[string]any, want []metav1.Condition) {
+func nextAPIStatus(raw map[string]any, status *gatewayapi.Status, now time.Time) (next map[string]any, want []metav1.Condition) {
 	var current apiStatus
 	if data, err := json.Marshal(raw); err == nil {
 		_ = json.Unmarshal(data, &current) // what does not fit is written anew
@@ -58,7 +58,7 @@ func nextAPIStatus(raw map[string]any, status *k8ssource.APIStatus, now time.Tim
 		want = append(want, status.Conditions...)
 	}
 	if status.Kind == gatewayapi.KindGateway {
-		listeners := []k8ssource.APIListenerStatus{}
+		listeners := []gatewayapi.ListenerStatus{}
 		for _, l := range status.Listeners {
 			want = append(want, l.Conditions...)
 			var last []metav1.Condition
@@ -81,7 +81,7 @@ func nextAPIStatus(raw map[string]any, status *k8ssource.APIStatus, now time.Tim
 	parents := []any{}
 	before := make(map[string][]metav1.Condition)
 	for _, entry := range current.Parents {
-		var parent k8ssource.APIParentStatus
+		var parent gatewayapi.ParentStatus
 		if json.Unmarshal(entry, &parent) != nil || parent.Controller != k8ssource.ControllerName {
 			parents = append(parents, entry)
 			continue
@@ -109,7 +109,7 @@ func hasParent(raw map[string]any) bool {
 }
 
 // parentKey is a parent's reference without what the API server fills in.
-func parentKey(p *k8ssource.APIParentStatus) string {
+func parentKey(p *gatewayapi.ParentStatus) string {
 	ref := p.Ref
 	ref.Group, ref.Kind = nil, ""
 	data, _ := json.Marshal(ref) // text and numbers alone

@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/condition"
 )
 
 const (
@@ -104,7 +104,7 @@ func writer(status v1beta1.Status, own string) (w otherWorkload, ok bool) {
 // gone, and nobody else uses the object: those of other writers, and one that says so.
 func corrected(current []metav1.Condition, gone string, generation int64, now time.Time) []metav1.Condition {
 	return nextConditions(current, []metav1.Condition{{
-		Type: k8ssource.ConditionProgrammed, Status: metav1.ConditionFalse, Reason: reasonWorkloadGone, ObservedGeneration: generation,
+		Type: condition.Programmed, Status: metav1.ConditionFalse, Reason: reasonWorkloadGone, ObservedGeneration: generation,
 		Message: "the workload " + gone + ", whose gateway used the object, is gone",
 	}}, now)
 }

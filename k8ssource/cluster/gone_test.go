@@ -13,8 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
-	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
+	"github.com/caddy-llm/gateway/k8ssource/condition"
 )
 
 // leases are Leases in place of an API server: their versions by namespace and name.
@@ -122,9 +122,9 @@ func TestGone(t *testing.T) {
 
 func TestCorrected(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	current := append(nextConditions(nil, k8ssource.Conditions(nil, true, 3), now), metav1.Condition{Type: "example.com/Reviewed"})
+	current := append(nextConditions(nil, condition.Of(nil, true, condition.Problem{}, 3), now), metav1.Condition{Type: "example.com/Reviewed"})
 	got := corrected(current, "ns/other", 3, now)
-	programmed := meta.FindStatusCondition(got, k8ssource.ConditionProgrammed)
+	programmed := meta.FindStatusCondition(got, condition.Programmed)
 	if len(got) != 2 || programmed == nil || programmed.Status != metav1.ConditionFalse || programmed.Reason != reasonWorkloadGone || meta.FindStatusCondition(got, "example.com/Reviewed") == nil {
 		t.Errorf("got %+v", got)
 	}

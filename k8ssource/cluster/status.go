@@ -41,7 +41,7 @@ const (
 type translated struct {
 	objects *object.Set
 	state   *spec.State
-	api     func(unbound map[string]bool) []k8ssource.APIStatus
+	api     func(unbound map[string]bool) []gatewayapi.Status
 }
 
 // statusWriter writes what became of the objects into their status, and has events
@@ -67,7 +67,7 @@ type statusWriter struct {
 	paused  map[part]time.Time // until when they are left alone
 	logged  map[part]bool      // those whose problem is logged
 
-	addresses []k8ssource.APIAddress // of Gateways, none if nothing is to be written
+	addresses []gatewayapi.Address // of Gateways, none if nothing is to be written
 }
 
 // sent is a status that was written.
@@ -84,7 +84,7 @@ func newStatusWriter(options source.Settings, lease string, c *clients, follower
 }
 
 // offer hands over what there is to say.
-func (w *statusWriter) offer(objects *object.Set, state *spec.State, api func(map[string]bool) []k8ssource.APIStatus) {
+func (w *statusWriter) offer(objects *object.Set, state *spec.State, api func(map[string]bool) []gatewayapi.Status) {
 	w.latest.Store(&translated{objects, state, api})
 	w.touched()
 }
@@ -97,7 +97,7 @@ func (w *statusWriter) touched() {
 	}
 }
 
-// Listening implements spec.ListenObserver.
+// Listening implements llmroute.ListenObserver.
 func (w *statusWriter) Listening(failed map[string]bool) {
 	if last := w.unbound.Swap(&failed); last == nil && len(failed) > 0 || last != nil && !maps.Equal(*last, failed) {
 		w.touched()

@@ -1,7 +1,7 @@
 // Package gatewayapi is what the gateway reads of Gateway API (gateway.networking.k8s.io/v1),
-// and who may attach to what: listeners, routes, grants and the status of each. It knows
-// nothing of providers and models; of the gateway it imports internal/host alone. Start
-// reading at Attach.
+// who may attach to what (Attach: listeners, routes, grants), which addresses Gateways get
+// (Attached.Addresses), and the form of their status. It knows nothing of providers and models;
+// of the gateway it imports internal/host alone. Start reading at Attach.
 package gatewayapi
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"

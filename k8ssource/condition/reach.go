@@ -1,15 +1,14 @@
-package k8ssource
+package condition
 
 import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
-// The reasons of ConditionProgrammed where no request can reach an LLMRoute, beside
+// The reasons of Programmed where no request can reach an LLMRoute, beside
 // those of findings.
 const (
 	// ReasonNoCertificate is that of a route whose servers have no certificate that
@@ -29,16 +28,19 @@ type way struct {
 	listening   bool
 }
 
-// ways are those into each table. gateways are the Gateways that have any.
-type ways struct {
+// Ways are the servers of a state by which requests come into each table. gateways are the
+// Gateways that have any.
+type Ways struct {
 	tables   map[string][]way
 	gateways map[string]bool
 	// routes are the tables that have a route, by its origin.
 	routes map[string][]string
 }
 
-func waysIn(state *spec.State, unbound map[string]bool) *ways {
-	w := &ways{tables: make(map[string][]way), gateways: make(map[string]bool), routes: make(map[string][]string)}
+// WaysIn returns the ways of a state. unbound has the addresses of listeners at which nothing
+// could listen.
+func WaysIn(state *spec.State, unbound map[string]bool) *Ways {
+	w := &Ways{tables: make(map[string][]way), gateways: make(map[string]bool), routes: make(map[string][]string)}
 	for _, l := range state.Listeners {
 		for _, server := range l.Servers {
 			w.gateways[server.Gateway] = true
@@ -56,42 +58,34 @@ func waysIn(state *spec.State, unbound map[string]bool) *ways {
 	return w
 }
 
-// missing is why no request can reach a route. Those of sidecars are reached where
-// they are: at a listener, or a site that the objects say nothing of.
-func (t *translation) missing(route *v1beta1.LLMRoute, o object.Origin, w *ways, edge bool) unreachable {
-	named := t.tablesOf(route)
-	if slices.Contains(named, MeshTable) && !edge {
-		return unreachable{}
-	}
+// Unreachable is why no request can reach an LLMRoute of that origin by the Gateways that it
+// names. selected tells that one of them is there and selects the workload.
+func (w *Ways) Unreachable(origin string, gateways []string, selected bool) Problem {
 	var found []way
-	for _, table := range w.routes[o.Stable()] {
+	for _, table := range w.routes[origin] {
 		for _, way := range w.tables[table] {
-			if slices.Contains(named, way.gateway) {
+			if slices.Contains(gateways, way.gateway) {
 				found = append(found, way)
 			}
 		}
 	}
 	for _, way := range found {
 		if way.certificate && way.listening {
-			return unreachable{}
+			return Problem{}
 		}
 	}
 	switch {
 	case slices.ContainsFunc(found, func(w way) bool { return !w.certificate && w.listening }):
-		return unreachable{ReasonNoCertificate, "the servers that have the route's host have no certificate that can be used; the findings about their Gateway say why"}
+		return Problem{ReasonNoCertificate, "the servers that have the route's host have no certificate that can be used; the findings about their Gateway say why"}
 	case len(found) > 0:
-		return unreachable{ReasonNotListening, "the gateway cannot listen at the ports of the servers that have the route's host; its log says why"}
+		return Problem{ReasonNotListening, "the gateway cannot listen at the ports of the servers that have the route's host; its log says why"}
 	}
-	selected, served := false, false
-	for _, table := range named {
-		selected = selected || t.gateways[table] != nil && t.serves(table)
-		served = served || w.gateways[table]
-	}
+	served := slices.ContainsFunc(gateways, func(gateway string) bool { return w.gateways[gateway] })
 	switch {
 	case served:
-		return unreachable{object.ReasonHostNotServed, "no server of the route's Gateways has its host for its namespace"}
+		return Problem{object.ReasonHostNotServed, "no server of the route's Gateways has its host for its namespace"}
 	case selected:
-		return unreachable{ReasonGatewayNotUsed, "the route's Gateways have no server that is used; the findings about them say why"}
+		return Problem{ReasonGatewayNotUsed, "the route's Gateways have no server that is used; the findings about them say why"}
 	}
-	return unreachable{object.ReasonGatewayNotFound, "none of the route's Gateways is there"}
+	return Problem{object.ReasonGatewayNotFound, "none of the route's Gateways is there"}
 }

@@ -1,4 +1,4 @@
-package k8ssource
+package condition
 
 import (
 	"slices"
@@ -10,23 +10,23 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
-// The types of the conditions of an LLMProvider or LLMRoute. All but
-// ConditionConflict are true when all is well.
+// The types of the conditions of an LLMProvider, LLMRoute, LLMPolicy or LLMLimit. All but
+// Conflict are true when all is well.
 const (
-	// ConditionAccepted is true if nothing keeps the object from being used.
-	ConditionAccepted = "Accepted"
-	// ConditionResolvedRefs is true if what the object refers to was found and
+	// Accepted is true if nothing keeps the object from being used.
+	Accepted = "Accepted"
+	// ResolvedRefs is true if what the object refers to was found and
 	// can be used.
-	ConditionResolvedRefs = "ResolvedRefs"
-	// ConditionProgrammed is true if the object is in use: of an LLMRoute, that
+	ResolvedRefs = "ResolvedRefs"
+	// Programmed is true if the object is in use: of an LLMRoute, that
 	// requests can reach it.
-	ConditionProgrammed = "Programmed"
-	// ConditionConflict is true if another object has the host, or one of the
+	Programmed = "Programmed"
+	// Conflict is true if another object has the host, or one of the
 	// hosts, that this one claims.
-	ConditionConflict = "Conflict"
+	Conflict = "Conflict"
 )
 
-// ReasonNotSelected is the reason of ConditionProgrammed where an object is for
+// ReasonNotSelected is the reason of Programmed where an object is for
 // other workloads.
 const ReasonNotSelected = "NotSelected"
 
@@ -45,22 +45,17 @@ var unresolved = []string{
 	object.ReasonHostNotServed, object.ReasonTargetNotFound, object.ReasonPoolNotFound, object.ReasonPoolRefused, object.ReasonPoolNotPermitted,
 }
 
-// unreachable is why no request can reach an object that is used, the zero value if
-// requests can.
-type unreachable struct{ reason, message string }
+// Problem is why a condition is not as it should be, the zero value if it is.
+type Problem struct{ Reason, Message string }
 
-// maxConditionMessage is the longest message of a condition, in bytes.
-const maxConditionMessage = 32 << 10
+// maxMessage is the longest message of a condition, in bytes.
+const maxMessage = 32 << 10
 
-// Conditions returns the conditions of one object, of which generation was
-// translated with these findings. applies tells that the object is for this
-// workload, so that it is in use unless a finding refuses it. The times of
+// Of returns the conditions of one object, of which generation was translated with these
+// findings. applies tells that the object is for this workload, so that it is in use unless a
+// finding refuses it, and unreachable why no request can reach it all the same. The times of
 // transition are left to the caller, who knows the conditions before.
-func Conditions(findings []spec.Finding, applies bool, generation int64) []metav1.Condition {
-	return conditions(findings, applies, unreachable{}, generation)
-}
-
-func conditions(findings []spec.Finding, applies bool, missing unreachable, generation int64) []metav1.Condition {
+func Of(findings []spec.Finding, applies bool, unreachable Problem, generation int64) []metav1.Condition {
 	var refusals, warnings, references, conflicts []spec.Finding
 	for _, f := range findings {
 		if !f.Used {
@@ -91,15 +86,15 @@ func conditions(findings []spec.Finding, applies bool, missing unreachable, gene
 		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: reasonNotAccepted, Message: "the object is not used; the condition Accepted says why"}
 	case !applies:
 		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: ReasonNotSelected, Message: "the object is for other workloads"}
-	case missing.reason != "":
-		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: missing.reason, Message: missing.message}
+	case unreachable.Reason != "":
+		programmed = metav1.Condition{Status: metav1.ConditionFalse, Reason: unreachable.Reason, Message: unreachable.Message}
 	}
 	conflict := metav1.Condition{Status: metav1.ConditionFalse, Reason: reasonNoConflict}
 	if len(conflicts) > 0 {
 		conflict = metav1.Condition{Status: metav1.ConditionTrue, Reason: conflicts[0].Reason, Message: messages(conflicts)}
 	}
 
-	accepted.Type, resolved.Type, programmed.Type, conflict.Type = ConditionAccepted, ConditionResolvedRefs, ConditionProgrammed, ConditionConflict
+	accepted.Type, resolved.Type, programmed.Type, conflict.Type = Accepted, ResolvedRefs, Programmed, Conflict
 	out := []metav1.Condition{accepted, resolved, programmed, conflict}
 	for i := range out {
 		out[i].ObservedGeneration = generation
@@ -114,8 +109,8 @@ func messages(findings []spec.Finding) string {
 		lines[i] = f.Message
 	}
 	text := strings.Join(lines, "\n")
-	if len(text) > maxConditionMessage {
-		text = strings.ToValidUTF8(text[:maxConditionMessage-len("…")], "") + "…"
+	if len(text) > maxMessage {
+		text = strings.ToValidUTF8(text[:maxMessage-len("…")], "") + "…"
 	}
 	return text
 }

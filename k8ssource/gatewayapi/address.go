@@ -1,6 +1,26 @@
-package k8ssource
+package gatewayapi
 
 import "net/netip"
+
+// AddressKey is what is known of a Gateway's address by. One of the same name that is made
+// anew is another one.
+func (g *Gateway) AddressKey() string { return g.Namespace + "/" + g.Name + " " + string(g.UID) }
+
+// Addresses gives each Gateway an address of the networks that no other one has, by its
+// AddressKey. before are those of the last time. A Gateway keeps what its status says, so that
+// all replicas agree and a restart changes nothing, and otherwise what it had before. The others
+// get the lowest that are free, in their order; with none free a Gateway gets none.
+func (a *Attached) Addresses(networks []netip.Prefix, before map[string]netip.Addr) map[string]netip.Addr {
+	var claims []addressClaim
+	for _, g := range a.Gateways {
+		c := addressClaim{key: g.AddressKey(), before: before[g.AddressKey()]}
+		for _, had := range g.Status.Addresses {
+			c.had = append(c.had, had.Value)
+		}
+		claims = append(claims, c)
+	}
+	return assignAddresses(networks, claims)
+}
 
 // addressClaim is what is known of the address of a Gateway.
 type addressClaim struct {
@@ -9,10 +29,7 @@ type addressClaim struct {
 	before netip.Addr // what it had the last time, invalid if none
 }
 
-// assignAddresses gives each Gateway an address of the networks that no other one has. It
-// keeps what its status says, so that all replicas agree and a restart changes nothing, and
-// otherwise what it had before. The others get the lowest that are free, in their order; with
-// none free a Gateway gets none.
+// assignAddresses gives the Gateways their addresses.
 func assignAddresses(networks []netip.Prefix, claims []addressClaim) map[string]netip.Addr {
 	out := make(map[string]netip.Addr, len(claims))
 	taken := make(map[netip.Addr]bool)
@@ -56,23 +73,4 @@ func usableIn(networks []netip.Prefix, addr netip.Addr) bool {
 		return true
 	}
 	return false
-}
-
-// giveAddresses gives the Gateways of Gateway API addresses of their own, if the options
-// have networks for that.
-func (t *translation) giveAddresses() {
-	if len(t.options.GatewayNetworks) == 0 {
-		return
-	}
-	var claims []addressClaim
-	for _, g := range t.api.attached.Gateways {
-		c := addressClaim{key: addressKey(g.Gateway)}
-		for _, a := range g.Status.Addresses {
-			c.had = append(c.had, a.Value)
-		}
-		c.before = t.before.addresses[c.key]
-		claims = append(claims, c)
-	}
-	t.api.addresses = assignAddresses(t.options.GatewayNetworks, claims)
-	t.after.addresses = t.api.addresses
 }

@@ -1,4 +1,4 @@
-package k8ssource
+package gatewayapi
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package k8ssource
+package condition
 
 import (
 	"fmt"
@@ -41,7 +41,7 @@ func TestConditions(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, c := range Conditions(test.findings, test.applies, 7) {
+			for _, c := range Of(test.findings, test.applies, Problem{}, 7) {
 				text := fmt.Sprintf("%s=%s(%s", c.Type, c.Status, c.Reason)
 				if c.Message != "" {
 					text += ": " + strings.ReplaceAll(c.Message, "\n", "|")
@@ -63,7 +63,7 @@ func TestConditionsBoundTheirMessages(t *testing.T) {
 	for i := range long {
 		long[i] = spec.Finding{Reason: object.ReasonInvalidField, Message: strings.Repeat("ä", 300)}
 	}
-	if got := len(Conditions(long, true, 1)[0].Message); got > maxConditionMessage || got < maxConditionMessage-4 {
+	if got := len(Of(long, true, Problem{}, 1)[0].Message); got > maxMessage || got < maxMessage-4 {
 		t.Errorf("%d bytes", got)
 	}
 }
