@@ -24,13 +24,13 @@ func (t *translation) expectHeaders() {
 			listeners[server.Table] = l
 		}
 	}
-	dashed := make(map[header.Use]bool)
-	t.authorization.Dashed(t.governed(), dashed)
+	kept := make(header.Kept)
+	t.authorization.KeepHeaders(t.governed(), kept)
 	for _, m := range t.matching {
 		for _, in := range m.in {
-			for _, h := range m.headers {
-				if l := listeners[in.table]; l != nil && !h.Dropped() {
-					dashed[header.Use{Listener: l, Header: h.Name}] = true
+			if l := listeners[in.table]; l != nil {
+				for i := range m.headers {
+					kept.Keep(l, &m.headers[i])
 				}
 			}
 		}
@@ -42,7 +42,7 @@ func (t *translation) expectHeaders() {
 				l := listeners[in.table]
 				switch {
 				case !h.Dropped(), !in.own && len(t.bound[in.from]) > 0:
-				case l == nil || !h.Expectable() || dashed[header.Use{Listener: l, Header: h.Dashed()}]:
+				case l == nil || !kept.MayExpect(l, &h):
 					if lost == nil {
 						lost = make(map[string]bool)
 					}
@@ -54,11 +54,11 @@ func (t *translation) expectHeaders() {
 		}
 		for _, h := range m.headers {
 			if lost[h.Path] {
-				m.lost(header.Lost(h.Path, "routes", ""))
+				m.lost(header.NeverArrives(h.Path, "routes", ""))
 			}
 		}
 	}
-	t.authorization.ExpectHeaders(t.governed(), dashed)
+	t.authorization.ExpectHeaders(t.governed(), kept)
 	for _, l := range t.state.Listeners {
 		slices.Sort(l.Headers)
 	}

@@ -9,36 +9,34 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/listen"
 )
 
-// Dashed adds the headers with dashes that policies and token rules look at.
-func (a *Applied) Dashed(listeners []*listen.Listener, to map[header.Use]bool) {
-	add := func(h *header.Matched) {
+// KeepHeaders adds the headers that policies and token rules look at.
+func (a *Applied) KeepHeaders(listeners []*listen.Listener, to header.Kept) {
+	keep := func(h *header.Matched) {
 		for _, l := range listeners {
-			if !h.Dropped() {
-				to[header.Use{Listener: l, Header: h.Name}] = true
-			}
+			to.Keep(l, h)
 		}
 	}
 	for _, p := range a.policies {
 		for i := range p.headers {
-			add(&p.headers[i].Matched)
+			keep(&p.headers[i].Matched)
 		}
 	}
 	for _, r := range a.authentications {
 		for i := range r.headers {
-			add(&r.headers[i])
+			keep(&r.headers[i])
 		}
 	}
 }
 
 // ExpectHeaders makes the listeners expect the headers that policies and token
 // rules look at. A condition about one that will not arrive fails closed.
-func (a *Applied) ExpectHeaders(listeners []*listen.Listener, dashed map[header.Use]bool) {
+func (a *Applied) ExpectHeaders(listeners []*listen.Listener, kept header.Kept) {
 	arrives := func(h *header.Matched) bool {
 		if !h.Dropped() {
 			return true
 		}
 		for _, l := range listeners {
-			if !h.Expectable() || dashed[header.Use{Listener: l, Header: h.Dashed()}] {
+			if !kept.MayExpect(l, h) {
 				return false
 			}
 		}
@@ -58,13 +56,13 @@ func (a *Applied) ExpectHeaders(listeners []*listen.Listener, dashed map[header.
 				rule.When = slices.Clone(rule.When)
 				rule.When[h.condition] = nil
 			})
-			a.in.Findings.Report(p.Origin, []object.Fault{header.Lost(h.Path, "policies", p.meanwhile())})
+			a.in.Findings.Report(p.Origin, []object.Fault{header.NeverArrives(h.Path, "policies", p.meanwhile())})
 		}
 	}
 	for _, r := range a.authentications {
 		for _, h := range r.headers {
 			if !arrives(&h) {
-				a.in.Findings.Report(r.Origin, []object.Fault{header.Lost(h.Path, "token rules", ". Until then no token is found there")})
+				a.in.Findings.Report(r.Origin, []object.Fault{header.NeverArrives(h.Path, "token rules", ". Until then no token is found there")})
 			}
 		}
 	}

@@ -18,16 +18,9 @@ type Matched struct {
 // backends that take `_` and `.` in a name for a dash, unless a server expects it.
 func (h *Matched) Dropped() bool { return strings.ContainsAny(h.Name, "_.") }
 
-// Dashed is the name that Caddy drops in exchange where this one is expected.
-func (h *Matched) Dashed() string {
+// dashed is the name that Caddy drops in exchange where this one is expected.
+func (h *Matched) dashed() string {
 	return strings.NewReplacer("_", "-", ".", "-").Replace(h.Name)
-}
-
-// Expectable reports whether a listener can expect the header. Caddy drops the one
-// with dashes then, which must not be one that requests need.
-func (h *Matched) Expectable() bool {
-	name := h.Dashed()
-	return !headername.IsCredential(name) && !needed[name]
 }
 
 // needed are headers with dashes that requests of other routes may have to keep.
@@ -37,14 +30,32 @@ var needed = map[string]bool{
 	"x-idempotency-key": true, "x-real-ip": true, "x-request-id": true,
 }
 
-// Use is a header with dashes that routes or policies of a listener look at.
-type Use struct {
-	Listener *listen.Listener
-	Header   string
+// Kept are the headers with dashes that must go on arriving at listeners, since routes or policies
+// match by them.
+type Kept map[*listen.Listener]map[string]bool
+
+// Keep adds a header that something at the listener matches by. One that Caddy drops anyway changes
+// nothing.
+func (k Kept) Keep(l *listen.Listener, h *Matched) {
+	if h.Dropped() {
+		return
+	}
+	if k[l] == nil {
+		k[l] = make(map[string]bool)
+	}
+	k[l][h.Name] = true
 }
 
-// Lost says that a header never arrives at those who look at it.
-func Lost(path, who, meanwhile string) object.Fault {
+// MayExpect reports whether the listener can expect a header that Caddy drops otherwise: not if
+// requests need the one with dashes that Caddy drops then.
+func (k Kept) MayExpect(l *listen.Listener, h *Matched) bool {
+	name := h.dashed()
+	return !headername.IsCredential(name) && !needed[name] && !k[l][name]
+}
+
+// NeverArrives says that Caddy drops the header at a path before those who match by it see it, and
+// what holds meanwhile.
+func NeverArrives(path, who, meanwhile string) object.Fault {
 	return *object.Warningf(object.ReasonDroppedHeader, "%s: Caddy drops headers with _ or . in their name before %s see them, because the name with dashes is needed as well or the "+
 		"listener is a site's; use a name with dashes, or list this one in the site's expected_underscore_headers or expected_dot_headers%s", path, who, meanwhile)
 }
