@@ -36,7 +36,7 @@ func (p *Provider) NewAttempt(ctx context.Context, in *llmprovider.Inbound, s ll
 	case native != nil:
 		p.pass(in, s, name, native, &out)
 	case isMantle(p.Host):
-		refused = p.toMantle(in, s, &out)
+		refused = p.toMantle(ctx, in, s, &out)
 	case in.Endpoint.Operation == llmprovider.Embeddings:
 		refused = p.embed(in, s, &out)
 	case ofAnthropic(out.Model) && in.Endpoint.Operation != llmprovider.CountTokens:

@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"context"
 	"net/url"
 	"strings"
 
@@ -126,14 +127,17 @@ func (p *Provider) pass(in *llmprovider.Inbound, s llmprovider.Settings, name st
 }
 
 // toMantle makes the request to a provider without Bedrock's own APIs, in one that it has.
-func (p *Provider) toMantle(in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
+func (p *Provider) toMantle(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
 	name := apiChat
 	if ofAnthropic(out.Model) {
 		name = apiMessages
 		out.Header = kind.VersionHeader(in)
 	}
 	f := furtherAPIs[name]
-	target := &translate.Target{API: f.api, URL: p.further[f.suffix], MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: vendorOf(out.Model)}
+	target := &translate.Target{
+		API: f.api, URL: p.further[f.suffix], MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: vendorOf(out.Model),
+		Fetch: p.MediaFetcher(ctx),
+	}
 	if in.Endpoint.Operation == llmprovider.CountTokens { // a count is never sent where it would be a message
 		if target.URL = p.further[f.suffix+"/count_tokens"]; target.URL == nil {
 			return translate.Unsupported(in.Endpoint, f.api.Name)

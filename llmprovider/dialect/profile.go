@@ -32,6 +32,9 @@ type Profile struct {
 	NoDeveloper bool `yaml:"no_developer"`
 	// NoEffortWithTools reports whether the effort is rejected beside tools.
 	NoEffortWithTools bool `yaml:"no_effort_with_tools"`
+	// NoneWithTools reports whether reasoning must be switched off beside tools, since the
+	// model's default is rejected as well.
+	NoneWithTools bool `yaml:"none_with_tools"`
 	// TopK reports whether top_k is taken (in Converse: as an additional field).
 	TopK bool `yaml:"top_k"`
 	// ToolIDLength is the exact length of the ids of tool calls. Default: any.
@@ -44,6 +47,8 @@ type Profile struct {
 	CacheControl bool `yaml:"cache_control"`
 	// NoResultCache reports whether a cache marker must not follow a tool's result.
 	NoResultCache bool `yaml:"no_result_cache"`
+	// NoToolCache reports whether Converse takes no cache marker among the tools.
+	NoToolCache bool `yaml:"no_tool_cache"`
 	// NoSampling reports whether temperature, top_p and top_k are rejected.
 	NoSampling bool `yaml:"no_sampling"`
 	// Reasoning is how the model is told how much to reason. In the Messages API:

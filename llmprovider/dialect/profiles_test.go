@@ -47,6 +47,14 @@ func TestProfiles(t *testing.T) {
 		holds             func(*Profile) bool
 	}{
 		{"", "api.openai.com", "gpt-5.4-mini", "openai", func(p *Profile) bool { return p.NoEffortWithTools && p.MaxTokensName == "" && p.Vendor == "openai" }},
+		{"", "api.openai.com", "gpt-5.6-terra", "openai", func(p *Profile) bool { return p.NoneWithTools && !p.NoEffortWithTools }},
+		{"", "api.anthropic.com", "claude-fable-5", "anthropic", func(p *Profile) bool { return p.AlwaysThinks && p.NoPrefill && !p.NoForcedTools }},
+		{"", "api.anthropic.com", "claude-fable-5-2", "anthropic", func(p *Profile) bool { return p.AlwaysThinks && p.NoForcedTools }},
+		{"", "api.anthropic.com", "claude-opus-5-5", "anthropic", func(p *Profile) bool { return p.AlwaysThinks && p.NoForcedTools && !p.NoURLs }},
+		{"", "api.anthropic.com", "claude-opus-5", "anthropic", func(p *Profile) bool { return !p.AlwaysThinks && !p.NoForcedTools && p.NoSampling }},
+		{"", "api.anthropic.com", "claude-haiku-5-5", "anthropic", func(p *Profile) bool { return p.NoSampling && p.NoPrefill }},
+		{"", "bedrock-mantle.us-west-2.api.aws", "anthropic.claude-opus-5-5", "mantle", func(p *Profile) bool { return p.NoURLs && p.AlwaysThinks }},
+		{"", "bedrock-runtime.us-east-1.amazonaws.com", "us.amazon.nova-pro-v1:0", "bedrock", func(p *Profile) bool { return p.CacheControl && p.NoToolCache }},
 		{"", "API.DeepSeek.com", "deepseek-chat", "deepseek", func(p *Profile) bool { return p.ReplayReasoning && p.Efforts[EffortMedium] == EffortHigh }},
 		{"", "bedrock-runtime.eu-central-1.amazonaws.com", "eu.anthropic.claude-sonnet-5-v1:0", "bedrock", func(p *Profile) bool { return p.Vendor == "anthropic" && p.NoSampling && p.CacheControl }},
 		{"", "europe-west4-aiplatform.googleapis.com", "claude-opus-4-1@20250805", "vertex", func(p *Profile) bool { return p.Reasoning == "budget" && !p.NoSchema && p.FlatCount }},

@@ -95,6 +95,11 @@ func (w *requestWriter) effort() {
 	}
 	effort := w.Effort()
 	switch {
+	case p.NoneWithTools && len(w.R.Tools) > 0:
+		w.Out = append(w.Out, `,"reasoning_effort":"none"`...)
+		if effort != dialect.EffortNone {
+			w.R.Loss.Drop(dialect.CEffort)
+		}
 	case effort == "":
 		if on, _ := w.Thinks(); on && !switched { // the model reasons as it sees fit anyway, or not at all
 			w.R.Loss.Drop(dialect.CThinking)

@@ -214,7 +214,11 @@ func (w *requestWriter) tool(t *dialect.Tool) *llmprovider.Error {
 		}
 	}
 	w.Out = append(w.Out, `}}`...)
-	w.cache(t.Cache)
+	if w.Target.Profile.NoToolCache {
+		w.DropCache(t.Cache)
+	} else {
+		w.cache(t.Cache)
+	}
 	return nil
 }
 
