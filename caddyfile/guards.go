@@ -36,6 +36,7 @@ import (
 //		on_request
 //		on_response window <bytes>|whole|off
 //		restore
+//		parallel
 //		status     <status>
 //		everything
 //	}
@@ -80,6 +81,7 @@ func guardOptions(def *guard.Definition) []options.Option {
 		{Name: "on_request", Parse: options.Presence(&def.OnRequest)},
 		{Name: "on_response", Parse: func(d *caddyfile.Dispenser) error { return parseOnResponse(d, def) }},
 		{Name: "restore", Parse: options.Presence(&def.Restore)},
+		{Name: "parallel", Parse: options.Presence(&def.Parallel)},
 		{Name: "status", Parse: options.Value(&def.Status, "a status from 400 to 499", options.Number(400, 499))},
 		{Name: "everything", Parse: options.Presence(&def.Everything)},
 	}

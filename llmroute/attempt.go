@@ -121,14 +121,24 @@ func (x *exchange) start(a *attempt) {
 	a.ctx, a.cancel = begin(x.r.Context())
 	x.mu.Lock()
 	x.underWay, a.underWay = a, x.underWay
-	drained, evicted := x.drained, x.evicted()
+	over := x.over()
 	x.mu.Unlock()
-	switch {
-	case drained:
-		a.cancel(errDrained)
-	case evicted != nil:
-		a.cancel(evicted)
+	if over != nil {
+		a.cancel(over)
 	}
+}
+
+// over is why no attempt is made any more, nil if one may be. x.mu must be held.
+func (x *exchange) over() error {
+	switch evicted := x.evicted(); {
+	case x.drained:
+		return errDrained
+	case evicted != nil:
+		return evicted
+	case x.decision != nil && x.decision.denied != nil:
+		return x.decision.denied
+	}
+	return nil
 }
 
 // streamContext returns a context that ends with the client's, but a moment

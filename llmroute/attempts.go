@@ -84,7 +84,7 @@ func (x *exchange) forward() error {
 
 // more picks the backend of a further attempt, and reports whether there is one.
 func (x *exchange) more() bool {
-	if x.Attempts < x.rule.Attempts && !x.clientGone() {
+	if x.Attempts < x.rule.Attempts && !x.clientGone() && x.denied() == nil {
 		if i, none := x.pick(); none == nil {
 			x.next = i
 		}
@@ -213,6 +213,9 @@ func (x *exchange) conclude(a *attempt) (done bool, answer *keptAnswer, failure 
 	a.span.Answered(status)
 	switch {
 	case status < 300:
+		if denied := x.verdictOn(a); denied != nil {
+			return true, nil, nil, x.refuse(denied)
+		}
 		if x.judges() {
 			if good, answer, failure := x.judge(a); !good {
 				return false, answer, failure, nil
@@ -258,6 +261,9 @@ func (x *exchange) concludeError(a *attempt) (done bool, answer *keptAnswer, fai
 	if x.clientGone() {
 		x.Gone = true
 		return true, nil, nil, x.refuse(failure)
+	}
+	if x.cutBy(a, failure) {
+		return false, nil, failure, nil
 	}
 	if failure.Status == http.StatusGatewayTimeout && !upstream.NotConnected(a.err) {
 		x.timedOut++
@@ -338,6 +344,9 @@ func (x *exchange) keep(a *attempt) *keptAnswer {
 // sendKept answers with the last error that a provider gave. The filters see it as they
 // see any other.
 func (x *exchange) sendKept(k *keptAnswer) error {
+	if denied := x.verdict(); denied != nil {
+		return x.refuse(denied)
+	}
 	x.attempt = k.attempt
 	head := llmprovider.Head{Status: k.status, Header: k.header}
 	head.Header.Del("Content-Length")

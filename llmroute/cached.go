@@ -18,6 +18,9 @@ const replayPiece = largeBuffer
 // they see a provider's, and the client gets it when they have seen all of it. What it used
 // was paid for by the request that it is the response to.
 func (x *exchange) respondCached() error {
+	if denied := x.verdict(); denied != nil {
+		return x.refuse(denied)
+	}
 	s := x.cached
 	x.in.Release()
 	head := llmprovider.Head{Status: http.StatusOK, Header: s.Header, Stream: s.Stream}

@@ -55,10 +55,10 @@ func errModelNotAllowed(client, model string) *llmprovider.Error {
 // attemptError is what the client is told when an attempt gave no response.
 func attemptError(p *provider, ctx context.Context, err error) *llmprovider.Error {
 	cause := context.Cause(ctx)
-	var evicted *llmprovider.Error
+	var refused *llmprovider.Error // by a guard, or an endpoint picker
 	switch {
-	case errors.As(cause, &evicted):
-		return evicted
+	case errors.As(cause, &refused):
+		return refused
 	case errors.Is(cause, errDrained):
 		return &llmprovider.Error{
 			Status: http.StatusServiceUnavailable, Type: llmprovider.TypeServer, Code: "shutting_down",

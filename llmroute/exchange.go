@@ -46,6 +46,7 @@ type exchange struct {
 	traced    *meter.Traced      // its spans, or nil
 	filters   []filter.Filter    // that look at the request, in their order
 	steps     []filter.Step      // what they do with it
+	decision  *decision          // that one of them makes while a provider is asked, or nil
 
 	filterCall *filter.Call     // what filters see of the request, and what they log of it
 	cached     *filter.Response // that a filter has in place of a provider's, or nil
@@ -170,6 +171,9 @@ func (x *exchange) refuse(err *llmprovider.Error) error {
 		x.Gone = true
 		return caddyhttp.Error(statusClientGone, context.Cause(x.r.Context()))
 	}
+	if denied := x.verdict(); denied != nil {
+		err = denied
+	}
 	if api := x.api(); api != err.API {
 		shaped := *err
 		shaped.API, err = api, &shaped
@@ -224,6 +228,7 @@ func (x *exchange) end() {
 	}
 	x.h.app.metrics.Observe(x.settle())
 	x.endFilters()
+	x.endDecision()
 	if x.filterCall != nil {
 		x.LogFields = x.filterCall.LogFields
 	}
@@ -238,14 +243,19 @@ func (x *exchange) drain() {
 	x.mu.Lock()
 	again := x.drained
 	x.drained = true
-	for a := x.underWay; a != nil; a = a.underWay {
-		a.cancel(errDrained)
-	}
+	x.cancelAttempts(errDrained)
 	x.mu.Unlock()
 	if again {
 		now, control := time.Now(), http.NewResponseController(unwrapWriter(x.w))
 		_ = control.SetReadDeadline(now) // where it cannot be set, the server ends with the process
 		_ = control.SetWriteDeadline(now)
+	}
+}
+
+// cancelAttempts ends the attempts that are under way. x.mu must be held.
+func (x *exchange) cancelAttempts(cause error) {
+	for a := x.underWay; a != nil; a = a.underWay {
+		a.cancel(cause)
 	}
 }
 

@@ -17,10 +17,14 @@ func (x *exchange) admit(t *target, first bool) (refused *llmprovider.Error, fin
 	}
 	c := x.call()
 	x.filterCall = c
+	ctx := x.r.Context()
 	for _, f := range x.filters {
-		step, err := f.Begin(x.r.Context(), c)
+		step, err := f.Begin(ctx, c)
 		if step != nil {
 			x.steps = append(x.steps, step)
+			if d, ok := step.(filter.Decider); ok {
+				ctx = x.decide(ctx, d)
+			}
 			if r, ok := step.(filter.Responder); ok {
 				if x.cached = r.Response(); x.cached != nil {
 					return nil, false
@@ -134,6 +138,7 @@ func (x *exchange) outcome() *filter.Outcome {
 	return &filter.Outcome{
 		Model: x.model, Attempts: x.Attempts, TimedOut: x.timedOut, Usage: x.Total(), ClientGone: x.Gone, Err: x.Failure,
 		Cost: filter.Cost{Nano: x.Charges.Nano, Currency: x.Charges.Currency}, CostKnown: x.Charges.Known(),
+		Denied:   x.decision != nil && x.decision.cut,
 		Complete: x.Status != 0 && !x.Aborted && !x.Gone && !x.Erred && x.Failure == nil,
 	}
 }

@@ -152,9 +152,7 @@ func (x *exchange) evict(picked *picking, evicted *llmprovider.Error) {
 	if x.picked != picked { // it is about to be known
 		return
 	}
-	for a := x.underWay; a != nil; a = a.underWay {
-		a.cancel(evicted)
-	}
+	x.cancelAttempts(evicted)
 }
 
 // evicted is why the picker has ended the request, nil if it has not. x.mu must be held.
@@ -177,11 +175,12 @@ func (x *exchange) endPicking() {
 }
 
 // endedByGateway reports whether an attempt was ended by the gateway, which says nothing of
-// the provider: the process exits, or an endpoint picker has ended the request.
+// the provider: the process exits, a guard has denied the
+// request meanwhile, or an endpoint picker has ended it.
 func endedByGateway(ctx context.Context) bool {
 	cause := context.Cause(ctx)
-	var evicted *llmprovider.Error
-	return errors.Is(cause, errDrained) || errors.As(cause, &evicted)
+	var refused *llmprovider.Error
+	return errors.Is(cause, errDrained) || errors.As(cause, &refused)
 }
 
 // logPicker logs that a picker failed. It is an error where requests fail with it.

@@ -35,6 +35,9 @@ type errClientWrite struct{ error }
 // respond passes a provider's response on to the client, from its status to its
 // end. Nothing that happens from here on leads to another attempt.
 func (x *exchange) respond(a *attempt) error {
+	if denied := x.verdictOn(a); denied != nil {
+		return x.refuse(denied)
+	}
 	res, dog := a.res, a.dog
 	defer res.Body.Close()
 	if x.picked != nil {

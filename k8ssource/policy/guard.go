@@ -16,7 +16,7 @@ func (b *builder) guard(path string, g *v1alpha1.Guard) *guard.Definition {
 	before := len(b.out.Faults)
 	out := &guard.Definition{
 		Deny: b.patterns(path+".deny", g.Deny), Mask: b.patterns(path+".mask", g.Mask),
-		Roles: g.Roles, Log: g.Log, OnRequest: g.OnRequest, Restore: g.Restore, Status: int(g.Status),
+		Roles: g.Roles, Log: g.Log, OnRequest: g.OnRequest, Restore: g.Restore, Status: int(g.Status), Parallel: g.Parallel,
 		Unreadable: b.word(path+".unreadable", g.Unreadable),
 	}
 	services := 0
@@ -60,6 +60,9 @@ func (b *builder) guard(path string, g *v1alpha1.Guard) *guard.Definition {
 	if g.Restore && (len(g.Mask) == 0 || g.Log || !g.OnRequest && g.OnResponse != nil) {
 		b.wrong("%s.restore: the guard masks nothing in requests that could be put back; write mask and onRequest: true without log, or leave it out", path)
 	}
+	if g.Parallel {
+		b.parallel(path+".parallel", g, services > 0)
+	}
 	if g.Status != 0 && (g.Status < 400 || g.Status > 499) {
 		b.wrong("%s.status: this is not the status of a client's error; write a number from 400 to 499", path)
 	}
@@ -69,6 +72,19 @@ func (b *builder) guard(path string, g *v1alpha1.Guard) *guard.Definition {
 		}
 	}
 	return out
+}
+
+// parallel checks a guard that decides while a provider is asked.
+func (b *builder) parallel(path string, g *v1alpha1.Guard, service bool) {
+	if !service {
+		b.wrong("%s: the guard asks no service that could decide while a provider is asked; write webhook, moderation or judge, or leave it out", path)
+	}
+	if len(g.Mask) > 0 {
+		b.wrong("%s: the request is sent before the guard has decided, so it cannot mask; move mask to a guard of its own, or leave it out", path)
+	}
+	if g.OnResponse != nil && !g.OnRequest {
+		b.wrong("%s: the guard does not look at requests; write onRequest: true, or leave it out", path)
+	}
 }
 
 func (b *builder) patterns(path string, list []v1alpha1.GuardPattern) (out []guard.Pattern) {

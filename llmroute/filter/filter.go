@@ -59,6 +59,16 @@ type Responder interface {
 	Response() *Response
 }
 
+// Decider is implemented by steps that may still refuse the request when Begin has returned:
+// a provider is asked meanwhile, and the client gets nothing before they have decided.
+type Decider interface {
+	// Decide is called once, after Begin. It returns nil if there is nothing left to decide.
+	// Else the channel is closed when the step has decided, at the latest during End. If it
+	// refuses the request, it calls refuse before that, from another goroutine and once: this
+	// ends the attempts.
+	Decide(refuse func(*llmprovider.Error)) (decided <-chan struct{})
+}
+
 // Response is a response of status 200 that no provider has to give.
 type Response struct {
 	Header http.Header
@@ -187,6 +197,9 @@ type Outcome struct {
 	Complete bool
 	// ClientGone reports whether the client left before.
 	ClientGone bool
+	// Denied reports whether the last attempt was ended by a Decider, so that the provider may
+	// have used more than it reported.
+	Denied bool
 	// Err is the gateway's own error, nil without one.
 	Err *llmprovider.Error
 }

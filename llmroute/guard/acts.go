@@ -1,6 +1,8 @@
 package guard
 
 import (
+	"context"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -12,9 +14,19 @@ import (
 // acts is what the guards did about one request and its response, and never about which
 // text.
 type acts struct {
-	f    *Filter
-	call *filter.Call
-	all  []act
+	f      *Filter
+	call   *filter.Call
+	ctx    context.Context //nolint:containedctx // ends with the request
+	header http.Header     // the client's
+	all    []act
+}
+
+func (f *Filter) newActs(c *filter.Call) *acts {
+	a := &acts{f: f, call: c, ctx: context.Background()}
+	if c.Request != nil {
+		a.ctx, a.header = c.Request.Context(), c.Request.Header
+	}
+	return a
 }
 
 type act struct {

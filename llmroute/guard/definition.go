@@ -64,6 +64,11 @@ type Definition struct {
 	// its mask. Masks are then numbered, such as `[EMAIL_1]`. Default: no.
 	Restore bool `json:"restore,omitempty"`
 
+	// Whether a provider is asked while Webhook, Moderation or Judge decides about the request.
+	// The client gets nothing before that, and the provider's request is canceled if the guard
+	// denies it. It cannot mask: what a service changes is denied. Default: no.
+	Parallel bool `json:"parallel,omitempty"`
+
 	// The status of a denied request or response, from 400 to 499. Default: 403.
 	Status int `json:"status,omitempty"`
 
@@ -187,6 +192,16 @@ func (d *Definition) Check() error {
 	}
 	if d.Restore && (len(d.Mask) == 0 || d.Log || !d.looksAtRequests()) {
 		return errors.New("restore puts back what the guard masks in requests, and this one masks nothing there; write a mask line and on_request, or leave restore out")
+	}
+	if d.Parallel {
+		switch {
+		case d.services() == 0:
+			return errors.New("parallel asks a provider while a service decides, and this guard asks none; write a webhook, a moderation or a judge line, or leave parallel out")
+		case len(d.Mask) > 0:
+			return errors.New("parallel sends the request before the guard has decided, so it cannot mask; move the mask lines to a guard of their own, or leave parallel out")
+		case !d.looksAtRequests():
+			return errors.New("parallel is for requests, and this guard looks at responses alone; write on_request, or leave parallel out")
+		}
 	}
 	if d.Status != 0 && (d.Status < 400 || d.Status > 499) {
 		return fmt.Errorf("status %d is not that of a client's error; write a number from 400 to 499", d.Status)

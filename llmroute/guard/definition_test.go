@@ -3,9 +3,12 @@ package guard
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
 )
 
 func TestCheck(t *testing.T) {
+	webhook := &decide.Webhook{URL: "http://127.0.0.1:9000", Format: decide.FormatLiteLLM}
 	for _, test := range []struct {
 		d    Definition
 		says string
@@ -23,6 +26,9 @@ func TestCheck(t *testing.T) {
 		{Definition{Deny: []Pattern{{Regex: "a"}}, Roles: []string{"boss"}}, "the roles are"},
 		{Definition{Deny: []Pattern{{Regex: "a"}}, Unreadable: "maybe"}, "closed or open"},
 		{Definition{Deny: []Pattern{{Regex: "a"}}, Status: 200}, "from 400 to 499"},
+		{Definition{Deny: []Pattern{{Regex: "a"}}, Parallel: true}, "this guard asks none"},
+		{Definition{Mask: []Pattern{{Builtin: "email"}}, Webhook: webhook, Parallel: true}, "cannot mask"},
+		{Definition{Webhook: webhook, OnResponse: &OnResponse{Stream: StreamWhole}, Parallel: true}, "write on_request"},
 	} {
 		err := Check("g", &test.d)
 		if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "s3cret") {

@@ -104,7 +104,7 @@ func (f *Filter) Begin(_ context.Context, c *filter.Call) (filter.Step, *llmprov
 		return nil, refused
 	}
 	stored := c.Inbound.Endpoint.Operation == llmprovider.StoredResponse
-	acts := &acts{f: f, call: c}
+	acts := f.newActs(c)
 	run := run{acts: acts, text: texts.Get().(*text)}
 	defer run.text.release()
 	var responding []*guard
@@ -119,11 +119,11 @@ func (f *Filter) Begin(_ context.Context, c *filter.Call) (filter.Step, *llmprov
 			responding = append(responding, g)
 		}
 	}
-	if len(responding) == 0 && run.kept.empty() {
+	if len(responding) == 0 && run.kept.empty() && len(run.open) == 0 {
 		acts.end()
 		return nil, nil
 	}
-	return &step{acts: acts, guards: responding, kept: run.kept, endpoint: c.Inbound.Endpoint}, nil
+	return &step{acts: acts, guards: responding, kept: run.kept, endpoint: c.Inbound.Endpoint, open: run.open}, nil
 }
 
 // guardsOf returns the guards that look at a request, in their order.
@@ -153,6 +153,7 @@ type run struct {
 	text *text
 	read role // whose text was read, 0 for nobody's yet
 	kept *kept
+	open []question // that are asked while a provider is
 }
 
 // look has a guard look at the request.
@@ -197,7 +198,12 @@ func (r *run) look(g *guard) *llmprovider.Error {
 		r.text.read(r.call.Inbound, g.seen)
 		r.read = g.seen
 	}
-	texts, refused := r.ask(onRequest, g, r.text.messages())
+	messages := r.text.messages()
+	if g.Parallel {
+		r.open = append(r.open, question{g, messages})
+		return nil
+	}
+	texts, refused := r.ask(onRequest, g, messages)
 	if refused != nil || texts == nil {
 		return refused
 	}

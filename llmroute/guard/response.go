@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bytes"
+	"context"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -22,17 +23,30 @@ type step struct {
 	guards   []*guard // that look at it
 	kept     *kept    // what is put back into it, nil for nothing
 	endpoint llmprovider.Endpoint
+
+	open    []question         // about the request, that are asked while a provider is
+	cancel  context.CancelFunc // ends them
+	decided chan struct{}      // closed when they are, nil if none was asked
 }
 
 // Reader implements filter.Step.
 func (s *step) Reader(next llmprovider.Reader) llmprovider.Reader {
+	if len(s.guards) == 0 && s.kept.empty() {
+		return next
+	}
 	r := &response{Reader: next, step: s}
 	r.taken = r.take
 	return r
 }
 
 // End implements filter.Step.
-func (s *step) End(*filter.Outcome) { s.end() }
+func (s *step) End(*filter.Outcome) {
+	if s.decided != nil {
+		s.cancel()
+		<-s.decided
+	}
+	s.end()
+}
 
 // find has guards look at a text, each but for what those before have masked, and returns
 // what is replaced. skipDeny and skipMask report whether what was found to deny and to mask

@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 
@@ -52,21 +51,22 @@ func (a *acts) ask(of direction, g *guard, messages []decide.Message) ([]string,
 	if size == 0 {
 		return nil, nil
 	}
-	q := &decide.Question{Of: of, Messages: messages, Client: a.call.Client.Name}
-	ctx := context.Background()
-	if a.call.Request != nil {
-		q.Header, ctx = a.call.Request.Header, a.call.Request.Context()
-	}
+	q := &decide.Question{Of: of, Messages: messages, Client: a.call.Client.Name, Header: a.header}
 	var v *decide.Verdict
 	err := fmt.Errorf("the texts are longer than %d MiB", decide.MaxAsked>>20)
 	if size <= decide.MaxAsked {
-		v, err = g.service.Ask(ctx, q)
+		v, err = g.service.Ask(a.ctx, q)
 	}
 	if err != nil {
 		return nil, a.failed(of, g, err)
 	}
 	if v.Category == "" {
 		v.Category = g.decides
+	}
+	changed := !v.Denied && changes(v.Texts, messages)
+	if changed && g.Parallel && of == onRequest {
+		a.f.logger.Warn("guard denies a request that its service changed, since it has parallel; write the guard without parallel to have requests changed", zap.String("guard", g.name))
+		v.Denied = true
 	}
 	switch {
 	case v.Denied && a.note(of, g, Denied, v.Category):
@@ -75,23 +75,25 @@ func (a *acts) ask(of direction, g *guard, messages []decide.Message) ([]string,
 			refused.Status = v.Status
 		}
 		return nil, refused
-	case v.Denied, v.Texts == nil:
-		return nil, nil
-	}
-	for i, text := range v.Texts {
-		if text != messages[i].Content {
-			if a.note(of, g, Masked, v.Category) {
-				return v.Texts, nil
-			}
-			break
-		}
+	case changed && !v.Denied && a.note(of, g, Masked, v.Category):
+		return v.Texts, nil
 	}
 	return nil, nil
 }
 
+// changes reports whether a service has put other texts in the place of messages; none is none.
+func changes(texts []string, messages []decide.Message) bool {
+	for i, text := range texts {
+		if text != messages[i].Content {
+			return true
+		}
+	}
+	return false
+}
+
 // failed does what the guard is to do when its service fails.
 func (a *acts) failed(of direction, g *guard, err error) *llmprovider.Error {
-	if ctx := a.call.Request; ctx != nil && ctx.Context().Err() != nil {
+	if a.ctx.Err() != nil {
 		return unavailable(g) // the client has left
 	}
 	open := g.open || g.Log

@@ -13,8 +13,9 @@ type Ending int
 const (
 	// Metered is that the provider reported it.
 	Metered Ending = iota
-	// Unbegun is that the client left before the response began, or that none began in
-	// time. It is charged the prompt.
+	// Unbegun is that the client left before the response began, that the gateway ended the
+	// attempt since a guard denied the request meanwhile, or that none began in time. It is
+	// charged the prompt.
 	Unbegun
 	// Cut is that the response broke off, or the client left in it. It is charged the prompt
 	// and what was produced, which is Usage.Output.

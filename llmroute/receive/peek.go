@@ -1,7 +1,9 @@
 package receive
 
 import (
+	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,20 +78,21 @@ type PeekedBody struct {
 	io.ReadCloser
 
 	mu    sync.Mutex
-	more  sync.Cond // something was read, or reading by itself has ended
-	room  *[PeekSize]byte
-	buf   []byte // of room: what was read
-	off   int    // how much of it was passed on
-	taken bool   // it is being passed on, known or not
-	ended bool   // reading by itself
-	err   error  // how the body ended
+	more  sync.Cond       // something was read, or reading by itself has ended
+	limit int             // of what is read by itself, in bytes
+	room  *[PeekSize]byte // nil for a buffer that grows
+	buf   []byte          // of room: what was read
+	off   int             // how much of it was passed on
+	taken bool            // it is being passed on, known or not
+	ended bool            // reading by itself
+	err   error           // how the body ended
 	found tap.Verdict
 }
 
 // Peek reads the body of a stream until judge is certain of it, and for PeekTime at
 // most. err is how the body ended, if it has. The whole body is then to be read from p.
 func Peek(body io.ReadCloser, judge judgement) (v tap.Verdict, p *PeekedBody, err error) {
-	p = &PeekedBody{ReadCloser: body, room: peekBuffers.Get().(*[PeekSize]byte)}
+	p = &PeekedBody{ReadCloser: body, limit: PeekSize, room: peekBuffers.Get().(*[PeekSize]byte)}
 	p.buf, p.more.L = p.room[:0], &p.mu
 	timer := time.AfterFunc(PeekTime, func() {
 		p.mu.Lock()
@@ -108,6 +111,22 @@ func Peek(body io.ReadCloser, judge judgement) (v tap.Verdict, p *PeekedBody, er
 	return p.found, p, p.err
 }
 
+// Ahead has a body read by itself while its reader waits for something else: up to that many
+// bytes, until Take is called. The whole body is then to be read from what it returns.
+func Ahead(body io.ReadCloser, limit int) *PeekedBody {
+	p := &PeekedBody{ReadCloser: body, limit: limit}
+	p.more.L = &p.mu
+	go p.read(func([]byte, bool) (v tap.Verdict, certain bool) { return "", false })
+	return p
+}
+
+// Take ends the reading ahead when what is being read has come.
+func (p *PeekedBody) Take() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken = true
+}
+
 // Peeked returns what was read by itself so far. It is to be called before the body is
 // read.
 func (p *PeekedBody) Peeked() []byte {
@@ -119,13 +138,16 @@ func (p *PeekedBody) Peeked() []byte {
 func (p *PeekedBody) read(judge judgement) {
 	buf := p.buf
 	for {
-		n, err := p.ReadCloser.Read(buf[len(buf):cap(buf)])
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, PeekSize)
+		}
+		n, err := p.ReadCloser.Read(buf[len(buf):min(cap(buf), p.limit)])
 		buf = buf[:len(buf)+n]
 		p.mu.Lock()
 		p.buf, p.err = buf, err
-		p.ended = p.taken || err != nil || len(buf) == cap(buf)
+		p.ended = p.taken || err != nil || len(buf) == p.limit
 		if !p.taken {
-			if v, certain := judge(buf, err == io.EOF); certain {
+			if v, certain := judge(buf, errors.Is(err, io.EOF)); certain {
 				p.found, p.ended = v, true
 			}
 		}
@@ -163,8 +185,10 @@ func (p *PeekedBody) Read(b []byte) (int, error) {
 // release gives back the memory of the beginning once all of it was passed on: the
 // stream may stay open for long.
 func (p *PeekedBody) release() {
-	if p.ended && p.off == len(p.buf) && p.room != nil {
-		peekBuffers.Put(p.room)
+	if p.ended && p.off == len(p.buf) {
+		if p.room != nil {
+			peekBuffers.Put(p.room)
+		}
 		p.room, p.buf, p.off = nil, nil, 0
 	}
 }

@@ -58,3 +58,28 @@ func TestPeekLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestAheadReadsWhileNobodyDoes holds that a body is read up to the limit before anybody takes
+// it, loses nothing, and keeps what had come when it breaks off.
+func TestAheadReadsWhileNobodyDoes(t *testing.T) {
+	const limit = 3*PeekSize + 5
+	for _, size := range []int{0, 1, PeekSize, limit, limit + 1, 5 * limit} {
+		text := strings.Repeat("0123456789", size)[:size]
+		r, w := io.Pipe()
+		written := make(chan int)
+		go func() {
+			n, _ := io.WriteString(w, text[:min(size, limit)]) // returns when all of it was read
+			written <- n
+			_, _ = io.WriteString(w, text[n:])
+			_ = w.CloseWithError(errors.New("gone"))
+		}()
+		body := Ahead(r, limit)
+		if n := <-written; n != min(size, limit) {
+			t.Fatalf("%d of %d bytes were read", n, size)
+		}
+		body.Take()
+		if got, err := io.ReadAll(body); string(got) != text || err == nil || err.Error() != "gone" {
+			t.Errorf("of %d bytes %d came, %v", size, len(got), err)
+		}
+	}
+}

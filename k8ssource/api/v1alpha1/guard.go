@@ -11,6 +11,9 @@ import "github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 // +kubebuilder:validation:XValidation:rule=`!(has(self.webhook) || has(self.moderation) || has(self.judge)) || !has(self.onResponse) || !has(self.onResponse.window)`,message="a service is asked about a response once, when all of it has come; write whole: true or off: true",fieldPath=.onResponse
 // +kubebuilder:validation:XValidation:rule=`!has(self.restore) || !self.restore || has(self.mask) && size(self.mask) > 0 && !(has(self.log) && self.log) && (has(self.onRequest) && self.onRequest || !has(self.onResponse))`,message="the guard masks nothing in requests that could be put back; write mask and onRequest: true without log, or leave it out",fieldPath=.restore
 // +kubebuilder:validation:XValidation:rule=`!has(self.mask) || self.mask.all(p, !has(p.regex) || p.regex == "" || has(p.as) && p.as != "")`,message="a regular expression needs a word to put in place of what it finds; write one such as key under as",fieldPath=.mask
+// +kubebuilder:validation:XValidation:rule=`!has(self.parallel) || !self.parallel || has(self.webhook) || has(self.moderation) || has(self.judge)`,message="the guard asks no service that could decide while a provider is asked; write webhook, moderation or judge, or leave it out",fieldPath=.parallel
+// +kubebuilder:validation:XValidation:rule=`!has(self.parallel) || !self.parallel || !has(self.mask) || size(self.mask) == 0`,message="the request is sent before the guard has decided, so it cannot mask; move mask to a guard of its own, or leave it out",fieldPath=.parallel
+// +kubebuilder:validation:XValidation:rule=`!has(self.parallel) || !self.parallel || !has(self.onResponse) || has(self.onRequest) && self.onRequest`,message="the guard does not look at requests; write onRequest: true, or leave it out",fieldPath=.parallel
 type Guard struct {
 	// The guard's name, in errors, logs and metrics: letters, digits, `_` and `-`, at most
 	// 32. Required.
@@ -71,6 +74,11 @@ type Guard struct {
 	// Whether text that was masked in the request is restored where the response contains
 	// its mask. Masks are then numbered, such as `[EMAIL_1]`. Default: false.
 	Restore bool `json:"restore,omitempty"`
+
+	// Whether a provider is asked while `webhook`, `moderation` or `judge` decides about the
+	// request. The client gets nothing before that, and the provider's request is canceled if
+	// the guard denies it. It cannot mask: what a service changes is denied. Default: false.
+	Parallel bool `json:"parallel,omitempty"`
 
 	// The status of a denied request or response, from 400 to 499. Default: 403.
 	//

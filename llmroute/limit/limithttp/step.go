@@ -148,7 +148,7 @@ func (s *step) ending(o *filter.Outcome, failed bool, u limit.Usage) limit.Endin
 		switch {
 		case metered:
 			return limit.Metered
-		case o.ClientGone:
+		case o.ClientGone, o.Denied:
 			return limit.Unbegun
 		}
 		return limit.Rejected

@@ -1,0 +1,40 @@
+package guard
+
+import (
+	"context"
+
+	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/guard/decide"
+)
+
+// question is what the service of a guard with Parallel is asked about a request while a
+// provider is asked as well. The messages are copies: the request's body may be gone by then.
+type question struct {
+	guard    *guard
+	messages []decide.Message
+}
+
+// Decide implements filter.Decider. The services are asked one after the other, as those of
+// guards without Parallel are, which have all decided before.
+func (s *step) Decide(refuse func(*llmprovider.Error)) <-chan struct{} {
+	if len(s.open) == 0 {
+		return nil
+	}
+	s.decided = make(chan struct{})
+	s.ctx, s.cancel = context.WithCancel(s.ctx)
+	s.header = s.header.Clone() // that of the request may change
+	go func() {
+		defer close(s.decided)
+		for _, q := range s.open {
+			if _, refused := s.ask(onRequest, q.guard, q.messages); refused != nil {
+				refuse(refused)
+				return
+			}
+		}
+	}()
+	return s.decided
+}
+
+// Interface guards
+var _ filter.Decider = (*step)(nil)
