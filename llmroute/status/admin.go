@@ -24,7 +24,10 @@ func init() {
 // where each entry came from and without any key, and `/llm/limits`, where limits
 // stand, with `POST /llm/limits/NAME/reset` and `POST /llm/limits/NAME/credit`, and
 // `/llm/cache`, what the cache does, with `POST /llm/cache/purge`.
-type AdminAPI struct{}
+type AdminAPI struct {
+	// App is what is shown. Default: the llm app of the configuration in use.
+	App App `json:"-"`
+}
 
 // CaddyModule returns the Caddy module information.
 func (AdminAPI) CaddyModule() caddy.ModuleInfo {
@@ -35,21 +38,21 @@ func (AdminAPI) CaddyModule() caddy.ModuleInfo {
 }
 
 // Routes implements caddy.AdminRouter.
-func (AdminAPI) Routes() []caddy.AdminRoute {
+func (a AdminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
-		{Pattern: "/llm", Handler: caddy.AdminHandlerFunc(serveAdmin)},
-		{Pattern: limitsPath, Handler: caddy.AdminHandlerFunc(serveLimits)},
-		{Pattern: limitsPath + "/", Handler: caddy.AdminHandlerFunc(serveLimits)},
-		{Pattern: cachePath, Handler: caddy.AdminHandlerFunc(serveCache)},
-		{Pattern: cachePath + "/", Handler: caddy.AdminHandlerFunc(serveCache)},
+		{Pattern: "/llm", Handler: caddy.AdminHandlerFunc(a.serveAdmin)},
+		{Pattern: limitsPath, Handler: caddy.AdminHandlerFunc(a.serveLimits)},
+		{Pattern: limitsPath + "/", Handler: caddy.AdminHandlerFunc(a.serveLimits)},
+		{Pattern: cachePath, Handler: caddy.AdminHandlerFunc(a.serveCache)},
+		{Pattern: cachePath + "/", Handler: caddy.AdminHandlerFunc(a.serveCache)},
 	}
 }
 
-func serveAdmin(w http.ResponseWriter, r *http.Request) error {
+func (a AdminAPI) serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return errMethod(r, http.MethodGet)
 	}
-	app, err := activeApp()
+	app, err := a.app()
 	if err != nil {
 		return err
 	}

@@ -43,8 +43,8 @@ func cacheView(g *Gateway, filter string) *CacheView {
 }
 
 // serveCache serves what the cache does, and removes responses from it.
-func serveCache(w http.ResponseWriter, r *http.Request) error {
-	app, err := activeApp()
+func (a AdminAPI) serveCache(w http.ResponseWriter, r *http.Request) error {
+	app, err := a.app()
 	if err != nil {
 		return err
 	}

@@ -19,16 +19,12 @@ const (
 	maxChange = 64 << 10
 )
 
-func serveLimits(w http.ResponseWriter, r *http.Request) error {
-	app, err := activeApp()
+// serveLimits serves where limits stand, and changes what was used of them.
+func (a AdminAPI) serveLimits(w http.ResponseWriter, r *http.Request) error {
+	app, err := a.app()
 	if err != nil {
 		return err
 	}
-	return ServeLimits(app, w, r)
-}
-
-// ServeLimits serves where limits stand, and changes what was used of them.
-func ServeLimits(app App, w http.ResponseWriter, r *http.Request) error {
 	set := app.Gateway().Limits
 	if set == nil {
 		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("the running configuration has no limits; define some with llm { limits { ... } }, or as LLMLimit objects")}
@@ -94,8 +90,11 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	return json.NewEncoder(w).Encode(v)
 }
 
-// activeApp is the app of the running configuration.
-func activeApp() (App, error) {
+// app returns what is shown.
+func (a AdminAPI) app() (App, error) {
+	if a.App != nil {
+		return a.App, nil
+	}
 	app, err := caddy.ActiveContext().AppIfConfigured("llm")
 	if err != nil {
 		return nil, caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("the running configuration has no llm app: %w", err)}
