@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/capture"
 	"github.com/caddy-llm/gateway/llmroute/guard"
 	"github.com/caddy-llm/gateway/llmroute/inbound"
+	"github.com/caddy-llm/gateway/llmroute/inflight"
 	"github.com/caddy-llm/gateway/llmroute/limit"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/meter"
@@ -170,7 +171,7 @@ type App struct {
 	key            string           // of running
 	metrics        *meter.Metrics
 	prices         *livefile.File[*price.Table] // nil without one
-	open           openRequests
+	open           inflight.Set[exchange]
 	outbound       *capture.Outbound
 	bodies         *inbound.Budget
 	status         *listen.Running

@@ -1,6 +1,7 @@
 package llmroute
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -119,12 +120,8 @@ func (a *App) ownListeners() []*listen.Listener {
 }
 
 func (a *App) providerNames() string {
-	names := make([]string, 0, len(a.static))
-	for name := range a.static {
-		names = append(names, name)
-	}
-	if len(names) == 0 {
+	if len(a.static) == 0 {
 		return "none"
 	}
-	return strings.Join(sorted(names), ", ")
+	return strings.Join(slices.Sorted(maps.Keys(a.static)), ", ")
 }

@@ -97,7 +97,7 @@ func TestTwoAttempts(t *testing.T) {
 func raceTwo(t *testing.T, h *Handler, w http.ResponseWriter, r *http.Request, want string, dropped *sync.WaitGroup) {
 	t.Helper()
 	x := newExchange(h, w, r)
-	h.app.open.add(x)
+	h.app.open.Add(&x.place, x)
 	defer x.end()
 	var refused *llmprovider.Error
 	if x.in, refused = llmprovider.NewInbound(r); refused == nil {

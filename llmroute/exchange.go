@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/crosssite"
 	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/inbound"
+	"github.com/caddy-llm/gateway/llmroute/inflight"
 	"github.com/caddy-llm/gateway/llmroute/life"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/meter"
@@ -51,7 +52,7 @@ type exchange struct {
 	filterCall *filter.Call     // what filters see of the request, and what they log of it
 	cached     *filter.Response // that a filter has in place of a provider's, or nil
 
-	openLink // among the open requests
+	place inflight.Place[exchange] // among the open requests
 
 	mu       sync.Mutex // guards underWay, drained and shown
 	underWay *attempt   // the one that began last of those under way
@@ -220,7 +221,7 @@ func (x *exchange) api() llmprovider.API {
 
 // end gives back what the exchange holds and counts it.
 func (x *exchange) end() {
-	x.h.app.open.remove(x)
+	x.h.app.open.Remove(&x.place)
 	defer x.releaseTargets()
 	x.leaveSnapshot()
 	if x.in != nil {

@@ -134,7 +134,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 
 // serve answers a request, if its host can be read and policies let it pass.
 func (h *Handler) serve(x *exchange, answer func() error) error {
-	h.app.open.add(x)
+	h.app.open.Add(&x.place, x)
 	defer x.end()
 	if x.refused != nil {
 		return x.refuse(x.refused)

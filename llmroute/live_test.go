@@ -319,10 +319,10 @@ func TestDrain(t *testing.T) {
 	g := one(t, u, "")
 	_, body := g.stream(t, context.Background(), streamChat)
 	_, _ = body.ReadString('\n')
-	if n := g.app.open.count(); n != 1 {
+	if n := g.app.open.Count(); n != 1 {
 		t.Fatalf("%d open requests, want 1", n)
 	}
-	if n := g.app.open.drain(); n != 1 {
+	if n := g.app.drainOpen(); n != 1 {
 		t.Errorf("ended %d requests, want 1", n)
 	}
 	rest, err := io.ReadAll(body)

@@ -1,10 +1,7 @@
 package llmroute
 
 import (
-	"io"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -22,47 +19,13 @@ func (x *exchange) serveModels() error {
 	api := x.modelsAPI()
 	list := x.listModels(rules)
 	if id, one := strings.CutPrefix(x.in.Endpoint.Suffix, "/models/"); one {
-		i := slices.IndexFunc(list, func(m ownedModel) bool { return m.ID == id })
+		i := slices.IndexFunc(list, func(m modellist.Owned) bool { return m.ID == id })
 		if i < 0 {
-			return x.refuse(errNoModel(id))
+			return x.refuse(modellist.NotFound(id))
 		}
-		return x.writeJSON(list[i].In(api, list[i].owner))
+		return modellist.Write(x.w, x.r, list[i:i+1], api, true)
 	}
-	objects, first, last := make([]string, len(list)), "", ""
-	for i := range list {
-		objects[i] = list[i].In(api, list[i].owner)
-	}
-	if len(list) > 0 {
-		first, last = list[0].ID, list[len(list)-1].ID
-	}
-	return x.writeJSON(modellist.Parts(api, objects, first, last)...)
-}
-
-// ownedModel is a listed model with the name of the provider that has it.
-type ownedModel struct {
-	modellist.Model
-	owner string
-}
-
-// writeJSON responds with a JSON document in parts.
-func (x *exchange) writeJSON(parts ...string) error {
-	size := 0
-	for _, part := range parts {
-		size += len(part)
-	}
-	header := x.w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(size))
-	x.w.WriteHeader(http.StatusOK)
-	if x.r.Method == http.MethodHead {
-		return nil
-	}
-	for _, part := range parts {
-		if _, err := io.WriteString(x.w, part); err != nil {
-			return err
-		}
-	}
-	return nil
+	return modellist.Write(x.w, x.r, list, api, false)
 }
 
 // ruleTargets is a rule that the request could match, with its targets.
@@ -82,7 +45,7 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 	for i, rule := range rules {
 		// A matcher of the model inside of another one, such as `not`, would
 		// decide without a model to decide by.
-		nested := rule.ReadsModel() && len(rule.Models()) == 0
+		nested := rule.ReadsModel() && !rule.HasModels()
 		if rule.HasMatchers() && !nested {
 			ok, err := x.matches(rule)
 			if err != nil {
@@ -114,58 +77,19 @@ func (x *exchange) routesForModels() ([]ruleTargets, *llmprovider.Error) {
 }
 
 // listModels lists the models a client may ask for, each once.
-func (x *exchange) listModels(rules []ruleTargets) []ownedModel {
+func (x *exchange) listModels(rules []ruleTargets) []modellist.Owned {
 	x.fetchModels(rules)
-	var list []ownedModel
-	seen := make(map[string]bool)
-	add := func(m modellist.Model, owner string) {
-		if m.ID == "" || seen[m.ID] || len(list) >= modellist.Max || x.client != nil && !x.client.Allows(m.ID) {
-			return
-		}
-		seen[m.ID] = true
-		list = append(list, ownedModel{m, owner})
-	}
-	for _, rt := range rules {
-		for _, matcher := range rt.rule.Models() { // what the client must ask for to get here
-			for _, name := range matcher.Models {
-				if !strings.Contains(name, "*") {
-					add(x.describe(rt, name))
-				}
-			}
-		}
-		for i := range rt.targets {
-			t := &rt.targets[i]
-			if !t.usable() {
-				continue
-			}
-			for _, m := range x.modelsOf(t, rt.rule) {
-				if rt.rule.Takes(m.ID) {
-					add(m, t.name)
-				}
+	offers := make([]modellist.Offer, len(rules))
+	for i, rt := range rules {
+		o := &offers[i]
+		o.Named, o.Takes = rt.rule.NamedModels(), rt.rule.Takes
+		for j := range rt.targets {
+			if t := &rt.targets[j]; t.usable() {
+				o.Of = append(o.Of, modellist.Provided{Owner: t.name, Models: x.modelsOf(t, rt.rule)})
 			}
 		}
 	}
-	return list
-}
-
-// describe returns the model as the first of the rule's providers lists it that
-// does, else its name alone with the first of them as its owner.
-func (x *exchange) describe(rt ruleTargets, name string) (m modellist.Model, owner string) {
-	for i := range rt.targets {
-		t := &rt.targets[i]
-		if !t.usable() {
-			continue
-		}
-		if owner == "" {
-			owner = t.name
-		}
-		for _, m := range x.modelsOf(t, rt.rule) {
-			if m.ID == name {
-				return m, t.name
-			}
-		}
-	}
-	return modellist.Model{ID: name}, owner
+	return modellist.Merge(offers, func(id string) bool { return x.client == nil || x.client.Allows(id) })
 }
 
 // modelsOf lists a target's models: the one configured for the rule, else the
@@ -188,12 +112,4 @@ func (x *exchange) modelsAPI() llmprovider.API {
 		return llmprovider.MessagesAPI
 	}
 	return x.in.Endpoint.API
-}
-
-// errNoModel is the error for a model that the list has not.
-func errNoModel(id string) *llmprovider.Error {
-	return &llmprovider.Error{
-		Status: http.StatusNotFound, Type: llmprovider.TypeInvalidRequest, Code: "model_not_found", Param: "model",
-		Message: "there is no model " + strconv.Quote(llmprovider.Bounded(id)) + " here; GET /v1/models lists those there are",
-	}
 }

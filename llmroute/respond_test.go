@@ -152,7 +152,7 @@ func TestClientThatLeavesACompleteStream(t *testing.T) {
 					}
 				}
 				leave()
-				for deadline := time.Now().Add(10 * time.Second); g.app.open.count() > 0; time.Sleep(time.Millisecond) {
+				for deadline := time.Now().Add(10 * time.Second); g.app.open.Count() > 0; time.Sleep(time.Millisecond) {
 					if time.Now().After(deadline) {
 						t.Fatal("the request goes on without its client")
 					}

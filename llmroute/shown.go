@@ -20,7 +20,7 @@ func (a *App) Gateway() *status.Gateway {
 	s := a.snapshot()
 	g := &status.Gateway{
 		Unready: a.Unready(), Number: s.number, Made: s.made, Limits: a.limitSet(), Guards: s.chains.guards, Metrics: a.metrics, Currency: a.currency(),
-		OpenRequests: a.open.count(), EachOpen: eachOpen, Providers: make([]status.Provider, 0, len(s.providers)),
+		OpenRequests: a.open.Count(), EachOpen: eachOpen, Providers: make([]status.Provider, 0, len(s.providers)),
 	}
 	if a.caches.Load() {
 		g.Cache = a.cache
@@ -124,7 +124,7 @@ func (x *exchange) showAnswer() {
 // that were replaced included.
 func eachOpen(f func(*status.Open)) {
 	serving.Range(func(app, _ any) bool {
-		app.(*App).open.each(func(x *exchange) {
+		app.(*App).open.Each(func(x *exchange) {
 			x.mu.Lock()
 			s := x.shown
 			x.mu.Unlock()
@@ -142,7 +142,7 @@ func eachOpen(f func(*status.Open)) {
 // were replaced included.
 func openCount() (n int) {
 	serving.Range(func(app, _ any) bool {
-		n += app.(*App).open.count()
+		n += app.(*App).open.Count()
 		return true
 	})
 	return n

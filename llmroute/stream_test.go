@@ -29,7 +29,7 @@ func raw(answer string) http.HandlerFunc {
 // the only provider.
 func (g *gateway) counted(t *testing.T) (prompt, completion uint64) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); g.app.open.count() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); g.app.open.Count() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the request goes on")
 		}

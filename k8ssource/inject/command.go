@@ -14,11 +14,11 @@ import (
 	"github.com/caddy-llm/gateway/internal/objectfile"
 	"github.com/caddy-llm/gateway/k8ssource"
 	"github.com/caddy-llm/gateway/k8ssource/object"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/command"
 )
 
 func init() {
-	llmroute.AddCommand(newCommand)
+	command.Add(newCommand)
 }
 
 const commandHelp = `Adds the gateway as a sidecar to the pods in manifests, and prints the manifests.

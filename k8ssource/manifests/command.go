@@ -15,13 +15,13 @@ import (
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/k8ssource/redact"
 	"github.com/caddy-llm/gateway/k8ssource/source"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/command"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
 func init() {
-	llmroute.AddCommand(newCheckCommand)
-	llmroute.AddCommand(newTranslateCommand)
+	command.Add(newCheckCommand)
+	command.Add(newTranslateCommand)
 }
 
 const workloadHelp = `

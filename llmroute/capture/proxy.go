@@ -20,9 +20,8 @@ type passKey struct{}
 
 // passedRequest is where a request goes.
 type passedRequest struct {
-	address  string // to connect to
-	absolute bool   // whether that is a proxy, which takes absolute targets
-	failure  error
+	*Destination
+	failure error
 }
 
 func newProxy(o *Outbound) proxy {
@@ -30,8 +29,8 @@ func newProxy(o *Outbound) proxy {
 		Transport: &http.Transport{
 			DialContext: o.dial,
 			Proxy: func(r *http.Request) (*url.URL, error) {
-				if p := r.Context().Value(passKey{}).(*passedRequest); p.absolute {
-					return &url.URL{Scheme: "http", Host: p.address}, nil
+				if p := r.Context().Value(passKey{}).(*passedRequest); p.Absolute {
+					return &url.URL{Scheme: "http", Host: p.Address}, nil
 				}
 				return nil, nil
 			},
@@ -52,9 +51,9 @@ func (p proxy) close() { p.Transport.(*http.Transport).CloseIdleConnections() }
 // only.
 func rewrite(r *httputil.ProxyRequest) {
 	p := r.In.Context().Value(passKey{}).(*passedRequest)
-	r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.RawQuery = "http", p.address, r.In.URL.RawQuery
+	r.Out.URL.Scheme, r.Out.URL.Host, r.Out.URL.RawQuery = "http", p.Address, r.In.URL.RawQuery
 	names := []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
-	if p.absolute {
+	if p.Absolute {
 		r.Out.URL.Host = r.In.Host
 		names = append(names, "Proxy-Authorization")
 	}
@@ -66,10 +65,9 @@ func rewrite(r *httputil.ProxyRequest) {
 	r.Out.Host = r.In.Host
 }
 
-// Pass passes a request on to an address, which is a proxy if the request's target is
-// absolute. The error is why there is no response.
-func (o *Outbound) Pass(w http.ResponseWriter, r *http.Request, address string, absolute bool) error {
-	p := &passedRequest{address: address, absolute: absolute}
+// Pass passes a request on. The error is why there is no response.
+func (o *Outbound) Pass(w http.ResponseWriter, r *http.Request, to *Destination) error {
+	p := &passedRequest{Destination: to}
 	o.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passKey{}, p)))
 	return p.failure
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-llm/gateway/internal/options"
-	"github.com/caddy-llm/gateway/llmroute"
+	"github.com/caddy-llm/gateway/llmroute/command"
 )
 
 func init() {
-	llmroute.AddCommand(newCaptureCommand)
+	command.Add(newCaptureCommand)
 }
 
 const captureHelp = `Leads the TCP connections that this machine or pod opens to port 80 to the

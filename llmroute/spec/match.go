@@ -2,8 +2,8 @@ package spec
 
 import (
 	"net/http"
+	"strings"
 
-	"github.com/caddy-llm/gateway/llmroute/inbound"
 	"github.com/caddy-llm/gateway/llmroute/selection"
 )
 
@@ -22,8 +22,20 @@ func (r *Rule) ReadsModel() bool { return r.readsModel }
 // MatchedBy returns the names of the matchers, sorted.
 func (r *Rule) MatchedBy() []string { return r.matchedBy }
 
-// Models returns the matchers of models, but for those inside of other matchers.
-func (r *Rule) Models() []*inbound.ModelMatcher { return r.models }
+// HasModels reports whether there are matchers of models outside of other matchers.
+func (r *Rule) HasModels() bool { return len(r.models) > 0 }
+
+// NamedModels returns the models that these matchers name without a wildcard.
+func (r *Rule) NamedModels() (names []string) {
+	for _, m := range r.models {
+		for _, name := range m.Models {
+			if !strings.Contains(name, "*") {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
 
 // Takes reports whether a request for the model would match the rule's matchers
 // of models, of which it may have none.

@@ -13,7 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/caddy-llm/gateway/llmroute/command"
 )
+
+func init() {
+	command.Add(newHashKeyCommand)
+}
 
 const (
 	// generatedPrefix tells people and secret scanners what a key is.
@@ -41,8 +47,8 @@ With --name the hash comes with the name before it, as a line for the file.`
 const hashKeyExample = `  caddy llm hash-key --generate --name alice
   caddy llm hash-key --name alice < alice.key`
 
-// NewHashKeyCommand builds `caddy llm hash-key`.
-func NewHashKeyCommand() *cobra.Command {
+// newHashKeyCommand builds `caddy llm hash-key`.
+func newHashKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "hash-key [--generate] [--name <name>]",
 		Short:   "Makes virtual keys and their hashes for llm_keys",

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
 
@@ -16,7 +17,7 @@ func runLLM(t testing.TB, in string, args ...string) (out string, err error) {
 	t.Helper()
 	root := &cobra.Command{Use: "caddy", SilenceUsage: true, SilenceErrors: true}
 	llm := &cobra.Command{Use: "llm <command>"}
-	llm.AddCommand(NewHashKeyCommand())
+	caddycmd.Commands()["llm"].CobraFunc(llm)
 	root.AddCommand(llm)
 	var stdout, stderr bytes.Buffer
 	root.SetIn(strings.NewReader(in))

@@ -1,13 +1,14 @@
-package llmroute
+// Package command is the command `caddy llm`, to which other packages add what is below it.
+//
+// It imports nothing of the gateway. Begin with Add.
+package command
 
 import (
-	"github.com/caddy-llm/gateway/llmroute/virtualkey"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
 
 func init() {
-	AddCommand(virtualkey.NewHashKeyCommand)
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:      "llm",
 		Usage:     "<command>",
@@ -20,11 +21,11 @@ func init() {
 // commands it is written by init functions only.
 var subcommands []func() *cobra.Command
 
-// AddCommand adds a subcommand to `caddy llm`. Packages call it in an init
+// Add adds a subcommand to `caddy llm`. Packages call it in an init
 // function; Caddy builds its commands later, in main. build returns a new command
 // at each call. Its RunE returns its errors: they are printed after "Error: ", and
 // end the program with status 1.
-func AddCommand(build func() *cobra.Command) {
+func Add(build func() *cobra.Command) {
 	subcommands = append(subcommands, build)
 }
 
