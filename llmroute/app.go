@@ -25,6 +25,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/inbound"
 	"github.com/caddy-llm/gateway/llmroute/inflight"
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/limit/inforce"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/price"
@@ -181,7 +182,8 @@ type App struct {
 	tracing        caddyhttp.MiddlewareHandler // nil without
 	guards         *guard.Filter               // of the configuration
 	prompts        *prompt.Filter              // of the configuration
-	limits         *configLimits               // nil without, and without a source that may have some
+	limits         *inforce.Limits             // nil without, and without a source that may have some
+	limitsWarned   map[string]bool             // what warnOfLimits logged; guarded by mu
 	cache          *cache.Cache
 	caches         atomic.Bool // some rule uses cache, or it is configured
 	done           chan struct{}
@@ -250,7 +252,7 @@ func (a *App) Start() error {
 	}
 	go a.drainOnExit()
 	if slices.ContainsFunc(a.ownListeners(), (*listen.Listener).IsSidecar) {
-		go a.warnOfAdmin()
+		go listen.WarnOfAdmin(a.ctx, a.logger)
 	}
 	return nil
 }

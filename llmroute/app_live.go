@@ -62,7 +62,7 @@ func (a *App) replace(onlyFirst bool) {
 	next.number = a.metrics.NextSnapshot()
 	a.current.Store(next)
 	if l := next.limits; l != nil && (old == nil || old.limits != l) {
-		l.filter.Set().Activate()
+		l.Set().Activate()
 	}
 	if old != nil {
 		old.life.Release()

@@ -27,7 +27,7 @@ import (
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
 	a.static, a.served = make(map[string]*provider), make(map[string]bool)
-	a.done = make(chan struct{})
+	a.done, a.limitsWarned = make(chan struct{}), make(map[string]bool)
 	if a.StatusListen == "" {
 		a.StatusListen = defaultStatusListen
 	}
@@ -183,7 +183,7 @@ func (a *App) provisionSource(ctx caddy.Context) error {
 		key += " keys " + a.Keys.Secret
 	}
 	if reader, ok := module.(spec.LimitsSource); ok {
-		c := &spec.LimitsConfig{Prices: a.prices != nil, Holds: func(l []*limit.Definition) error { return a.limits.live.filter.Holds(l) }}
+		c := &spec.LimitsConfig{Prices: a.prices != nil, Holds: func(l []*limit.Definition) error { return a.limits.Holds(l) }}
 		var store string
 		if a.Limits != nil {
 			for _, d := range a.Limits.Limits {

@@ -270,10 +270,10 @@ func (x *exchange) concludeError(a *attempt) (done bool, answer *keptAnswer, fai
 	}
 	var pause time.Duration
 	switch {
-	case headersTooLarge(a.err):
+	case receive.HeadersTooLarge(a.err):
 		failure = errHeadersTooLarge(p, a.err)
 	case endedByGateway(a.ctx):
-	case context.Cause(a.ctx) == nil && isOversized(a.out.Request) && brokeOff(a.err) && x.visit == nil:
+	case context.Cause(a.ctx) == nil && receive.IsOversized(a.out.Request) && receive.BrokeOff(a.err) && x.visit == nil:
 	default:
 		pause = x.cool(a.ctx, 0, nil, !upstream.NotConnected(a.err))
 	}

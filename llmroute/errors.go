@@ -82,3 +82,17 @@ func attemptError(p *provider, ctx context.Context, err error) *llmprovider.Erro
 		Message: "the provider " + p.host + " could not be reached or broke off; try again", Cause: err,
 	}
 }
+
+func errHeadersTooLarge(p *provider, cause error) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusRequestHeaderFieldsTooLarge, Type: llmprovider.TypeInvalidRequest, Code: "headers_too_large",
+		Message: "the provider " + p.host + " does not take request headers this large; send fewer or shorter ones", Cause: cause,
+	}
+}
+
+func errRedirected(p *provider) *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "provider_redirected",
+		Message: "the provider " + p.host + " answered with a redirect, which is not followed; the gateway's operator has to correct its scheme, host or path",
+	}
+}

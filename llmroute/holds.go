@@ -34,10 +34,8 @@ func (x *exchange) holdTargets() {
 	}
 	x.holds = true
 	x.rule.Life().Hold()
-	if x.snap.limits != nil {
-		x.limits = x.snap.limits.life
-		x.limits.Hold()
-	}
+	x.limits = x.snap.limits.Life()
+	x.limits.Hold()
 	for i := range x.targets {
 		if p := x.targets[i].provider; p != nil {
 			p.life.Hold()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-llm/gateway/llmroute/limit/unmet"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
@@ -16,7 +17,7 @@ import (
 // limits depend on is provisioned: no keys and no stores, and no connections are made. Without
 // limits, and with a source, whose objects are not known, it returns nothing. An error is one
 // with which the gateway does not start.
-func CheckLimits(app json.RawMessage, handlers []map[string]any) ([]LimitWarning, error) {
+func CheckLimits(app json.RawMessage, handlers []map[string]any) ([]unmet.Warning, error) {
 	var all, limits map[string]json.RawMessage
 	if err := json.Unmarshal(app, &all); err != nil {
 		return nil, err

@@ -197,12 +197,12 @@ func TestLimitsOutliveTheirSnapshot(t *testing.T) {
 	<-u.requests
 	old := g.app.current.Load().limits
 	feed.report(withLimits(u, requestsLimit(name, 5, limit.Scope{Everything: true})))
-	if n := old.life.Users(); n != 1 {
+	if n := old.Life().Users(); n != 1 {
 		t.Errorf("the old limits have %d users, want the request", n)
 	}
 	close(release)
 	<-done
-	for i := 0; old.life.Users() != 0; i++ {
+	for i := 0; old.Life().Users() != 0; i++ {
 		if i > 1000 {
 			t.Fatal("the old limits are still held")
 		}
@@ -225,19 +225,19 @@ func TestWarningsOfLimitsWithASource(t *testing.T) {
 	if err := g.app.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if len(g.app.limits.warned) != 0 {
-		t.Errorf("before the first state there are warnings: %v", g.app.limits.warned)
+	if len(g.app.limitsWarned) != 0 {
+		t.Errorf("before the first state there are warnings: %v", g.app.limitsWarned)
 	}
 	state := withLimits(u)
 	state.Tables["mesh"][0].Rules[0].Name = "here"
 	feed.report(state)
-	said := fmt.Sprint(g.app.limits.warned)
+	said := fmt.Sprint(g.app.limitsWarned)
 	for _, want := range []string{"w no-such", "w ns/no-such", "w workload"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no warning about %q: %s", want, said)
 		}
 	}
-	if len(g.app.limits.warned) != 3 {
-		t.Errorf("there are %d warnings: %s", len(g.app.limits.warned), said)
+	if len(g.app.limitsWarned) != 3 {
+		t.Errorf("there are %d warnings: %s", len(g.app.limitsWarned), said)
 	}
 }

@@ -3,21 +3,11 @@ package llmroute
 import (
 	"maps"
 	"slices"
-	"strings"
-	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/llmroute/limit"
+	"github.com/caddy-llm/gateway/llmroute/limit/unmet"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/virtualkey"
-)
-
-// Reasons of warnings about limits.
-const (
-	ReasonNeverMatches = "NeverMatches" // it names what no request has
-	ReasonNoPrice      = "NoPrice"      // it counts money, and a model has no price
-	ReasonNotSupplied  = "NotSupplied"  // it counts by what requests do not have
 )
 
 // authenticators are what of the configuration may say who clients are. They are noted while
@@ -51,119 +41,54 @@ func (a *App) supplies(k limit.Key, s *snapshot) bool {
 	return true
 }
 
-// LimitWarning says what a limit of the configuration cannot do as it is written.
-type LimitWarning struct {
-	Limit   string   // its name
-	Reason  string   // NeverMatches, NoPrice or NotSupplied
-	Message string   // what is wrong, in words that do not depend on the configuration
-	Kind    string   // what it is wrong with: key, model, provider or rule
-	Name    string   // which of these
-	Known   []string // those that exist, sorted; nil if that does not matter
-}
-
 // warnOfLimits logs which of the configuration's limits cannot work as they are written, or
 // match nothing in a snapshot. What was logged once is not logged again.
 func (a *App) warnOfLimits(s *snapshot) {
 	for _, w := range a.limitWarnings(s) {
-		text := w.Message + " " + w.Limit + " " + w.Name
-		if a.limits.warned[text] {
-			continue
+		if text := w.Text(); !a.limitsWarned[text] {
+			a.limitsWarned[text] = true
+			w.Log(a.logger)
 		}
-		a.limits.warned[text] = true
-		fields := []zap.Field{zap.String(w.Kind, w.Name), zap.String("limit", w.Limit)}
-		if w.Known != nil {
-			fields = append(fields, zap.String(w.Kind+"s", strings.Join(w.Known, ", ")))
-		}
-		a.logger.Warn(w.Message, fields...)
 	}
 }
 
 // limitWarnings returns which of the configuration's limits cannot work as they are written, or
 // match nothing in a snapshot.
-func (a *App) limitWarnings(s *snapshot) (out []LimitWarning) {
-	if a.limits == nil || len(a.limits.config.Limits) == 0 || a.source != nil && s.state == nil {
+func (a *App) limitWarnings(s *snapshot) []unmet.Warning {
+	if len(a.limits.Definitions()) == 0 || a.source != nil && s.state == nil {
 		return nil // what there is to match is not known yet
 	}
-	rules := make(map[string]bool)
-	for r := range a.rulesOf(s) {
-		if r.Name != "" {
-			rules[r.Name] = true
-		}
+	known := unmet.Known{
+		Providers: func() []string { return slices.Sorted(maps.Keys(s.providers)) },
+		Supplies:  func(k limit.Key) bool { return a.supplies(k, s) },
+		Rules: func(yield func(unmet.Rule) bool) {
+			for rule, targets := range a.rulesOf(s) {
+				if !yield(unmet.Rule{Name: rule.Name, Backends: modelsAsked(rule, targets)}) {
+					return
+				}
+			}
+		},
 	}
-	for _, d := range a.limits.config.Limits {
-		for _, name := range d.Rules {
-			if !rules[name] {
-				out = append(out, LimitWarning{d.Name, ReasonNeverMatches, "limit names a rule that does not exist", "rule", name, slices.Sorted(maps.Keys(rules))})
-			}
-		}
-		for _, name := range d.Providers {
-			if s.providers[name] == nil {
-				out = append(out, LimitWarning{d.Name, ReasonNeverMatches, "limit names a provider that does not exist", "provider", name, slices.Sorted(maps.Keys(s.providers))})
-			}
-		}
-		for _, k := range d.Key {
-			_, claim := k.Claim()
-			switch {
-			case a.supplies(k, s):
-			case k == limit.KeyClient || claim:
-				out = append(out, LimitWarning{d.Name, ReasonNotSupplied, "limit counts by what no authentication supplies, so all requests count together; put llm_keys or llm_authz before llm_route, for claims llm_authz with jwt", "key", string(k), nil})
-			default:
-				out = append(out, LimitWarning{d.Name, ReasonNotSupplied, "limit counts by what the gateway does not know; set it in the llm app", "key", string(k), nil})
-			}
-		}
-		out = append(out, a.modelWarnings(s, d)...)
+	if a.prices != nil {
+		known.Prices = a.prices.Get()
 	}
-	return out
+	return known.Warnings(a.limits.Definitions())
 }
 
-// modelWarnings returns which models of a limit no request is sent with, and for which models a
-// limit of cost has no price.
-func (a *App) modelWarnings(s *snapshot, d *limit.Definition) (out []LimitWarning) {
-	fixed := a.modelsFor(s, d)
-	if len(fixed) > 0 {
-		for _, pattern := range d.Models {
-			if !slices.ContainsFunc(fixed, func(model string) bool { return limit.Matches(pattern, model) }) {
-				out = append(out, LimitWarning{d.Name, ReasonNeverMatches, "limit names a model that no request is sent with", "model", pattern, fixed})
-			}
-		}
-	}
-	if !d.Costs() || a.prices == nil {
-		return out
-	}
-	sent := d.Models
-	if len(sent) == 0 {
-		sent = fixed
-	}
-	table := a.prices.Get()
-	for _, model := range sent {
-		if !strings.Contains(model, "*") && !table.Knows(model, time.Now()) {
-			out = append(out, LimitWarning{d.Name, ReasonNoPrice, "limit of cost has no price for a model, whose requests are refused; add the price", "model", model, nil})
-		}
-	}
-	return out
-}
-
-// modelsFor returns the models that the configuration has requests sent with that the limit may be
-// about, sorted; none if clients choose the model of some.
-func (a *App) modelsFor(s *snapshot, d *limit.Definition) []string {
-	models := make(map[string]bool)
-	for rule, targets := range a.rulesOf(s) {
-		if len(d.Rules) > 0 && !slices.Contains(d.Rules, rule.Name) {
-			continue
-		}
+// modelsAsked yields the providers of a rule's targets with the models asked of them.
+func modelsAsked(rule *spec.Rule, targets []target) func(yield func(unmet.Backend) bool) {
+	return func(yield func(unmet.Backend) bool) {
 		for i := range targets {
 			t := &targets[i]
-			if t.provider == nil || len(d.Providers) > 0 && !slices.Contains(d.Providers, t.name) {
+			if t.provider == nil {
 				continue
 			}
-			model, isFixed := t.RequestModel(modelsProbe, t.settings(rule))
-			if !isFixed {
-				return nil
+			model, fixed := t.RequestModel(modelsProbe, t.settings(rule))
+			if !yield(unmet.Backend{Provider: t.name, Model: model, Fixed: fixed}) {
+				return
 			}
-			models[model] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(models))
 }
 
 // rulesOf yields the rules of a snapshot, each with its targets: those of sites and of tables, and

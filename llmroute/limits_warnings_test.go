@@ -98,7 +98,7 @@ func TestWarningsOfLimits(t *testing.T) {
 		if logged.Len() != len(test.want) {
 			t.Errorf("%s: logged %d warnings, want each once: %d", test.limit, logged.Len(), len(test.want))
 		}
-		warned := slices.Sorted(maps.Keys(a.limits.warned))
+		warned := slices.Sorted(maps.Keys(a.limitsWarned))
 		var checked []string
 		found, err := CheckLimits(json.RawMessage(app), unstarted)
 		for _, w := range found {

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/life"
+	"github.com/caddy-llm/gateway/llmroute/limit/inforce"
 	"github.com/caddy-llm/gateway/llmroute/listen"
 	"github.com/caddy-llm/gateway/llmroute/pool"
 	"github.com/caddy-llm/gateway/llmroute/spec"
@@ -30,7 +31,7 @@ type snapshot struct {
 	listeners map[string]*listen.Live // by address
 	static    [][][]target            // the targets of each llm_route's own rules
 	authz     *authz.Set              // nil if all may pass
-	limits    *liveLimits             // nil without
+	limits    *inforce.Live           // nil without
 	chains    chains                  // of filters, limits included
 	state     *spec.State             // what the source said, nil without one
 	routes    map[string]*liveRoute   // the source's, by table and origin
@@ -121,7 +122,7 @@ func (a *App) build(old *snapshot, state *spec.State) *snapshot {
 	if state == nil {
 		next.limits = a.limitsOf(nil, next, old)
 	}
-	next.chains = newChains(a.guardsWith(old, state), a.promptsWith(old, state), next.limits.filterOf())
+	next.chains = newChains(a.guardsWith(old, state), a.promptsWith(old, state), next.limits.Filter())
 	return next
 }
 
@@ -163,9 +164,8 @@ func (a *App) addLive(next, old *snapshot, entries map[string][]*routeEntry) {
 			entries[name] = append(entries[name], &routeEntry{Route: ready, targets: next.resolve(ready.Rules)})
 		}
 	}
-	if next.limits = a.limitsOf(g, next, old); next.limits != nil {
-		next.lives = append(next.lives, next.limits.life)
-	}
+	next.limits = a.limitsOf(g, next, old)
+	next.lives = append(next.lives, next.limits.Life())
 }
 
 // end lets go of what the snapshot has of a source.

@@ -1,9 +1,11 @@
 // Package receive reads responses of providers before they are passed on: a watchdog
-// cancels an attempt whose provider is silent for too long, and the beginning of a
-// response is looked at where it decides what becomes of the response.
+// cancels an attempt whose provider is silent for too long, the beginning of a
+// response is looked at where it decides what becomes of the response, and so is the error
+// where there is none.
 //
 // Of the gateway it imports llmprovider, llmprovider/dialect, which knows the codes of errors,
-// and llmprovider/tap, whose verdicts it returns.
+// llmprovider/upstream, which knows those of connections, and llmprovider/tap, whose verdicts it
+// returns.
 // Begin with Watchdog and Peek.
 package receive
 

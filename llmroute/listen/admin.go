@@ -1,6 +1,7 @@
-package llmroute
+package listen
 
 import (
+	"context"
 	"net"
 	"time"
 
@@ -11,19 +12,19 @@ import (
 // adminDial bounds how long the admin endpoint is waited for.
 const adminDial = time.Second
 
-// warnOfAdmin warns if Caddy's admin endpoint is where it is by default, or where the
+// WarnOfAdmin warns if Caddy's admin endpoint is where it is by default, or where the
 // environment variable CADDY_ADMIN has put it, at a TCP port. A sidecar shares its
 // network with an application, which could then read and replace the configuration.
-func (a *App) warnOfAdmin() {
+func WarnOfAdmin(ctx context.Context, logger *zap.Logger) {
 	address, err := caddy.ParseNetworkAddress(caddy.DefaultAdminListen)
 	if err != nil || address.IsUnixNetwork() || address.IsFdNetwork() {
 		return
 	}
-	conn, err := (&net.Dialer{Timeout: adminDial}).DialContext(a.ctx, "tcp", address.JoinHostPort(0))
+	conn, err := (&net.Dialer{Timeout: adminDial}).DialContext(ctx, "tcp", address.JoinHostPort(0))
 	if err != nil {
 		return
 	}
 	_ = conn.Close()
-	a.logger.Warn("admin endpoint is reachable from the application beside this sidecar, which can replace the configuration and send the keys elsewhere; "+
+	logger.Warn("admin endpoint is reachable from the application beside this sidecar, which can replace the configuration and send the keys elsewhere; "+
 		"set the global option admin to off, or to unix//path in a folder that only the gateway's user can enter", zap.String("address", address.JoinHostPort(0)))
 }
