@@ -2,6 +2,6 @@
 // Settings, which say for which workload the gateway acts and become the Options of
 // k8ssource.Translate, and FindingLog, which logs what is wrong with objects.
 //
-// It may import k8ssource and llmroute. Package files follows files, cluster an API server; both
-// embed Settings. Start with settings.go.
+// It may import k8ssource, and of llmroute spec, capture and listen. Package files follows files,
+// cluster an API server; both embed Settings. Start with settings.go.
 package source

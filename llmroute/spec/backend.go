@@ -2,8 +2,8 @@
 // it needs it: rules with their backends, routes, the state of a source, what is wrong with
 // objects, and the workload that the gateway acts for. A rule loads its modules itself.
 //
-// It imports what rules and states are made of, and nothing that serves requests. Begin with
-// Rule, then Source and State.
+// It imports the packages whose configuration and modules rules and states are made of. Begin
+// with Rule, then Source and State.
 package spec
 
 import (
