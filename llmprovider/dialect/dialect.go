@@ -127,6 +127,9 @@ type Target struct {
 	// fetched. Fetched has what was.
 	MaxFetched int64
 	Fetched    map[Wanted]*Fetched
+	// Than, if it is set, is what is lost otherwise: a translation that loses no less is
+	// given up.
+	Than *Loss
 }
 
 // ResponseOptions are what the reader and the writer of a response need to know.

@@ -62,7 +62,7 @@ func sameIDs(turns []Turn) bool {
 
 // Translate writes a request for a provider that speaks the API to. The request is
 // not changed. The error is a refusal, which the client is to be told: no provider of
-// this API could have the request.
+// this API could have the request. A translation that is given up is nil.
 func Translate(r *Request, to *API, target Target) (*Translation, *llmprovider.Error) {
 	if target.Profile == nil {
 		target.Profile = new(Profile)
@@ -79,6 +79,9 @@ func Translate(r *Request, to *API, target Target) (*Translation, *llmprovider.E
 	if err != nil {
 		err.API = r.API.Errors
 		return nil, err
+	}
+	if target.givenUp(&copied.Loss) {
+		return nil, nil
 	}
 	t := &Translation{Body: body, Loss: copied.Loss, Wanted: copied.wanted}
 	if t.Wanted != nil {

@@ -22,7 +22,11 @@ type RequestWriter struct {
 
 // NewRequestWriter returns the writer of a request, whose object has begun.
 func NewRequestWriter(r *Request, target Target) RequestWriter {
-	out := make([]byte, 1, len(r.Source)+len(r.Source)/8+1024)
+	size := len(r.Source) + len(r.Source)/8
+	if target.Than != nil { // what is given up never gets there
+		size = 0
+	}
+	out := make([]byte, 1, size+1024)
 	out[0] = '{'
 	return RequestWriter{R: r, Target: target, Out: out}
 }
@@ -248,6 +252,12 @@ func (w *RequestWriter) DataURL(m *Media, c Concept) *llmprovider.Error {
 	}
 	return nil
 }
+
+// GivenUp reports whether the translation need not go on; see Target.Than. What is lost
+// only grows.
+func (w *RequestWriter) GivenUp() bool { return w.Target.givenUp(&w.R.Loss) }
+
+func (t *Target) givenUp(l *Loss) bool { return t.Than != nil && !l.Less(t.Than) }
 
 // Finish ends the object and returns it.
 func (w *RequestWriter) Finish() []byte { return append(w.Out, '}') }

@@ -142,16 +142,18 @@ func Best(in *llmprovider.Inbound, s llmprovider.Settings, targets []*Target, ou
 // best translates a request for the target that keeps most of it. Where all refuse it,
 // the error is that of the last one.
 func best(m *meaning, s llmprovider.Settings, out *llmprovider.Outgoing, targets []*Target) (t *Target, sent *dialect.Translation, refused *llmprovider.Error) {
+	var than *dialect.Loss // nil until there is a translation
 	for _, other := range targets {
-		translation, err := m.write(s, other, out)
-		if err != nil {
+		translation, err := m.write(s, other, out, than)
+		switch {
+		case err != nil:
 			refused = err
 			continue
+		case translation == nil: // it would lose as much
+			continue
 		}
-		if sent == nil || translation.Loss.Less(&sent.Loss) {
-			t, sent = other, translation
-		}
-		if !sent.Loss.Any() {
+		t, sent, than = other, translation, &translation.Loss
+		if !m.request.Loss.Less(than) { // no API could keep more
 			break
 		}
 	}
@@ -167,10 +169,11 @@ type meaning struct {
 	fetched map[dialect.Wanted]*dialect.Fetched
 }
 
-// write translates the request for a target.
-func (m *meaning) write(s llmprovider.Settings, t *Target, out *llmprovider.Outgoing) (*dialect.Translation, *llmprovider.Error) {
+// write translates the request for a target. It returns nil if no less would be lost than
+// what than says, if it is set.
+func (m *meaning) write(s llmprovider.Settings, t *Target, out *llmprovider.Outgoing, than *dialect.Loss) (*dialect.Translation, *llmprovider.Error) {
 	target := dialect.Target{
-		Model: out.Model, Stream: out.Stream, NoStreamOptions: s.WithoutStreamOptions, MaxOutput: t.MaxOutput, Profile: t.Profile, Vendor: t.vendor(),
+		Model: out.Model, Stream: out.Stream, NoStreamOptions: s.WithoutStreamOptions, MaxOutput: t.MaxOutput, Profile: t.Profile, Vendor: t.vendor(), Than: than,
 	}
 	if t.Fetch != nil {
 		target.MaxFetched, target.Fetched = t.Fetch.MaxSize, m.fetched
@@ -189,7 +192,7 @@ func (m *meaning) fetch(in *llmprovider.Inbound, s llmprovider.Settings, t *Targ
 		m.fetched = make(map[dialect.Wanted]*dialect.Fetched, len(got))
 	}
 	maps.Copy(m.fetched, got)
-	return m.write(s, t, out)
+	return m.write(s, t, out, nil)
 }
 
 // vendor returns the origin tag of the provider's reasoning.

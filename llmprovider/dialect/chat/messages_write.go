@@ -10,6 +10,9 @@ func (w *requestWriter) messages() *llmprovider.Error {
 	w.Out = append(w.Out, `,"messages":[`...)
 	start := len(w.Out)
 	for i := range w.R.Turns {
+		if w.GivenUp() {
+			return nil
+		}
 		t := &w.R.Turns[i]
 		var err *llmprovider.Error
 		switch t.Role {

@@ -28,13 +28,13 @@ func writeRequest(r *dialect.Request, target dialect.Target) ([]byte, *llmprovid
 			w.Member("stream_options", dialect.JSON(`{"include_usage":true}`))
 		}
 	}
-	if err := w.settings(); err != nil {
+	if err := w.settings(); err != nil || w.GivenUp() {
 		return nil, err
 	}
-	if err := w.tools(); err != nil {
+	if err := w.tools(); err != nil || w.GivenUp() {
 		return nil, err
 	}
-	if err := w.messages(); err != nil {
+	if err := w.messages(); err != nil || w.GivenUp() {
 		return nil, err
 	}
 	if w.Out[1] == ',' { // the first member has a comma before it where there is no model
@@ -164,6 +164,9 @@ func (w *requestWriter) tools() *llmprovider.Error {
 	if len(w.R.Tools) > 0 {
 		w.Out = append(w.Out, `,"tools":[`...)
 		for i := range w.R.Tools {
+			if w.GivenUp() {
+				return nil
+			}
 			w.Comma(i)
 			if err := w.tool(&w.R.Tools[i]); err != nil {
 				return err
