@@ -78,6 +78,12 @@ type Streamer interface {
 	RequestStream(in *Inbound, s Settings) bool
 }
 
+// Filtered is implemented by providers whose configuration names guards and prompts for all
+// requests that may be sent to them.
+type Filtered interface {
+	FilterNames() (guards, prompts []string)
+}
+
 // Timeouts are a provider's time limits.
 type Timeouts struct {
 	// FirstByte bounds the wait for the response headers, connecting included.

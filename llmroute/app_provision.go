@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -81,6 +82,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		p := a.newProvider(name, module.(llmprovider.Provider), nil)
 		p.origin, p.config.raw = "configuration", raw[name]
+		if f, ok := module.(llmprovider.Filtered); ok {
+			p.guards, p.prompts = f.FilterNames()
+		}
 		a.static[name] = p
 		if err := p.CheckCredentials(); err != nil {
 			a.logger.Error("API key unavailable; requests to this provider get 503 until it is", zap.String("provider", name), zap.Error(err))
@@ -91,6 +95,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := a.provisionPrompts(); err != nil {
 		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.static)) {
+		if err := a.checkNames(a.static[name].guards, a.static[name].prompts); err != nil {
+			return fmt.Errorf("provider %s: %w", name, err)
+		}
 	}
 	if err := a.provisionCache(ctx); err != nil {
 		return err

@@ -134,9 +134,9 @@ func (a *App) ask(ctx context.Context, provider, path string, body []byte, limit
 	return head.Status, said, nil
 }
 
-// checkGuards reports whether a rule names guards that do not exist.
-func (a *App) checkGuards(rule *spec.Rule) error {
-	for _, name := range rule.Guards {
+// checkNames reports whether guards and prompts that are named do not exist.
+func (a *App) checkNames(guards, prompts []string) error {
+	for _, name := range guards {
 		if a.Guards[name] == nil {
 			known := "none"
 			if len(a.Guards) > 0 {
@@ -145,22 +145,23 @@ func (a *App) checkGuards(rule *spec.Rule) error {
 			return fmt.Errorf("there is no guard %q; define it in the llm app, whose guards are: %s", name, known)
 		}
 	}
-	return nil
+	return a.prompts.CheckNames(prompts)
 }
 
-// warnOfGuards logs which guards no rule and no virtual key names, once all handlers are known.
+// warnOfGuards logs which guards no rule, no provider and no virtual key names, once all
+// handlers are known.
 func (a *App) warnOfGuards() {
-	used := a.named(func(r *spec.Rule) []string { return r.Guards }, func(c *virtualkey.Client) []string { return c.Guards })
+	used := a.named(func(r *spec.Rule) []string { return r.Guards }, func(p *provider) []string { return p.guards }, func(c *virtualkey.Client) []string { return c.Guards })
 	for _, name := range slices.Sorted(maps.Keys(a.Guards)) {
 		if used != nil && !used[name] && !a.Guards[name].Everything {
-			a.logger.Warn("guard is unused: no rule names it; add guards NAME to a rule or to the line of a virtual key, or everything to the guard", zap.String("guard", name))
+			a.logger.Warn("guard is unused: no rule names it; add guards NAME to a rule, to a provider or to the line of a virtual key, or everything to the guard", zap.String("guard", name))
 		}
 	}
 }
 
-// named returns which names the rules of the configuration and the lines of virtual keys
-// have; nil if these are in a Secret, which is read later.
-func (a *App) named(of func(*spec.Rule) []string, ofClient func(*virtualkey.Client) []string) map[string]bool {
+// named returns which names the rules and the providers of the configuration and the lines of
+// virtual keys have; nil if these are in a Secret, which is read later.
+func (a *App) named(of func(*spec.Rule) []string, ofProvider func(*provider) []string, ofClient func(*virtualkey.Client) []string) map[string]bool {
 	if a.Keys != nil && a.Keys.Secret != "" {
 		return nil
 	}
@@ -171,6 +172,11 @@ func (a *App) named(of func(*spec.Rule) []string, ofClient func(*virtualkey.Clie
 			for _, name := range ofClient(client) {
 				named[name] = true
 			}
+		}
+	}
+	for _, p := range a.static {
+		for _, name := range ofProvider(p) {
+			named[name] = true
 		}
 	}
 	a.eachRule(func(r *spec.Rule) {

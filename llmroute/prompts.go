@@ -43,21 +43,19 @@ func (a *App) promptsWith(old *snapshot, state *spec.State) *prompt.Filter {
 // checkFilters reports whether a rule names guards or prompts that do not exist, and gives
 // it the cache that it wants.
 func (a *App) checkFilters(rule *spec.Rule) error {
-	if err := a.checkGuards(rule); err != nil {
-		return err
-	}
 	if rule.Cache != nil {
 		rule.SetCacheFilter(a.cacheOf(rule))
 	}
-	return a.prompts.CheckNames(rule.Prompts)
+	return a.checkNames(rule.Guards, rule.Prompts)
 }
 
-// warnOfPrompts logs which prompts no rule and no virtual key names, once all handlers are known.
+// warnOfPrompts logs which prompts no rule, no provider and no virtual key names, once all
+// handlers are known.
 func (a *App) warnOfPrompts() {
-	used := a.named(func(r *spec.Rule) []string { return r.Prompts }, func(c *virtualkey.Client) []string { return c.Prompts })
+	used := a.named(func(r *spec.Rule) []string { return r.Prompts }, func(p *provider) []string { return p.prompts }, func(c *virtualkey.Client) []string { return c.Prompts })
 	for _, name := range slices.Sorted(maps.Keys(a.Prompts)) {
 		if used != nil && !used[name] {
-			a.logger.Warn("prompt is unused: no rule names it; add prompt NAME to a rule or to the line of a virtual key", zap.String("prompt", name))
+			a.logger.Warn("prompt is unused: no rule names it; add prompt NAME to a rule, to a provider or to the line of a virtual key", zap.String("prompt", name))
 		}
 	}
 }

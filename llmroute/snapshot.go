@@ -49,7 +49,7 @@ type provider struct {
 	origin string
 	spec   llmprovider.Provider // what a source said; nil for one of the configuration
 
-	guards, prompts []string // that a source named for all requests to it
+	guards, prompts []string // that a source, or its configuration, named for all requests to it
 
 	state *providerState
 	life  *life.Life // nil for one of the configuration

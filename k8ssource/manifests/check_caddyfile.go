@@ -29,10 +29,15 @@ type definitions struct {
 	Guards map[string]struct {
 		Everything bool `json:"everything"`
 	} `json:"guards"`
-	Prompts map[string]any  `json:"prompts"`
-	Cache   json.RawMessage `json:"cache"`
-	Source  json.RawMessage `json:"source"`
-	Keys    json.RawMessage `json:"keys"`
+	Prompts   map[string]any `json:"prompts"`
+	Providers map[string]struct {
+		Guards  []string `json:"guards"`
+		Prompts []string `json:"prompts"`
+	} `json:"providers"`
+	Routes json.RawMessage `json:"routes"`
+	Cache  json.RawMessage `json:"cache"`
+	Source json.RawMessage `json:"source"`
+	Keys   json.RawMessage `json:"keys"`
 }
 
 // usedBy are the names of the rules that use a definition, by its kind and name.
@@ -70,6 +75,36 @@ func (u usedBy) find(handlers []map[string]any) {
 			if rule["cache"] != nil {
 				u.add("cache", "", name)
 			}
+		}
+	}
+}
+
+// findProviders adds what providers use that requests may be sent to: those that a rule names,
+// and all of them where requests may be routed otherwise.
+func (u usedBy) findProviders(app *definitions, handlers []map[string]any) {
+	all, named := app.Source != nil || app.Routes != nil, make(map[string]bool)
+	for _, h := range handlers {
+		rules, _ := h["rules"].([]any)
+		all = all || h["handler"] == "llm_route" && len(rules) == 0
+		for _, each := range rules {
+			rule, _ := each.(map[string]any)
+			backends, _ := rule["backends"].([]any)
+			for _, b := range backends {
+				backend, _ := b.(map[string]any)
+				name, _ := backend["provider"].(string)
+				named[name] = true
+			}
+		}
+	}
+	for name, p := range app.Providers {
+		if !all && !named[name] {
+			continue
+		}
+		for _, used := range p.Guards {
+			u.add("guards", used, "provider "+name)
+		}
+		for _, used := range p.Prompts {
+			u.add("prompts", used, "provider "+name)
 		}
 	}
 }
@@ -132,6 +167,7 @@ func checkUsed(out io.Writer, path string, llm json.RawMessage, handlers []map[s
 	}
 	used := make(usedBy)
 	used.find(handlers)
+	used.findProviders(app, handlers)
 	say := func(what, does string, rules []string, never string) {
 		if len(rules) == 0 {
 			unused++
@@ -153,14 +189,14 @@ func checkUsed(out io.Writer, path string, llm json.RawMessage, handlers []map[s
 		case rules == nil:
 			rules = ofKeys
 		}
-		say("guard "+name, "looks at requests by", rules, "no rule names it, so it looks at no requests; write guards "+name+" in a rule, or everything in the guard")
+		say("guard "+name, "looks at requests by", rules, "no rule names it, so it looks at no requests; write guards "+name+" in a rule or in a provider that a rule names, or everything in the guard")
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.Prompts)) {
 		rules := used[[2]string{"prompts", name}]
 		if rules == nil {
 			rules = ofKeys
 		}
-		say("prompt "+name, "is added to requests by", rules, "no rule names it, so it is added to no requests; write prompt "+name+" in a rule")
+		say("prompt "+name, "is added to requests by", rules, "no rule names it, so it is added to no requests; write prompt "+name+" in a rule or in a provider that a rule names")
 	}
 	if rules := used[[2]string{"cache", ""}]; app.Cache != nil && (len(rules) > 0 || app.Source == nil) { // objects of a source may use it
 		say("cache", "keeps responses to requests by", rules, "no rule uses it, so it keeps no responses; write cache in a rule")

@@ -35,12 +35,16 @@ func TestCheckCaddyfile(t *testing.T) {
 		{"in a subroute", `{"guards":{"a":{}}}`, `{"handler":"subroute","routes":[{"handle":[` + route(`{"name":"one","guards":["a"]}`) + `]}]}`, "F: guard a: looks at requests by rule one\n", ""},
 		{"everything", `{"guards":{"a":{"everything":true}}}`, route(`{}`), "F: guard a: looks at requests by everything\n", ""},
 		{"never used", `{"guards":{"a":{},"b":{}},"prompts":{"p":{}},"cache":{}}`, route(`{"name":"one","guards":["b"]}`),
-			"F: guard a: warning: NeverUsed: no rule names it, so it looks at no requests; write guards a in a rule, or everything in the guard\nF: guard b: looks at requests by rule one\n" +
-				"F: prompt p: warning: NeverUsed: no rule names it, so it is added to no requests; write prompt p in a rule\nF: cache: warning: NeverUsed: no rule uses it, so it keeps no responses; write cache in a rule\n",
+			"F: guard a: warning: NeverUsed: no rule names it, so it looks at no requests; write guards a in a rule or in a provider that a rule names, or everything in the guard\nF: guard b: looks at requests by rule one\n" +
+				"F: prompt p: warning: NeverUsed: no rule names it, so it is added to no requests; write prompt p in a rule or in a provider that a rule names\nF: cache: warning: NeverUsed: no rule uses it, so it keeps no responses; write cache in a rule\n",
 			"F: definitions that are never used: 3"},
 		{"perhaps of keys", `{"guards":{"a":{}},"prompts":{"p":{}}}`, `{"handler":"llm_keys","file":"keys"}`,
 			"F: guard a: looks at requests by virtual keys, if their lines name it\nF: prompt p: is added to requests by virtual keys, if their lines name it\n", ""},
-		{"of another handler", `{"guards":{"a":{}}}`, `{"handler":"other","rules":[{"guards":["a"]}]}`, "F: guard a: warning: NeverUsed: no rule names it, so it looks at no requests; write guards a in a rule, or everything in the guard\n", "F: definitions that are never used: 1"},
+		{"of a provider", `{"guards":{"a":{},"b":{}},"prompts":{"p":{}},"providers":{"one":{"guards":["a"],"prompts":["p"]},"two":{"guards":["b"]}}}`, route(`{"backends":[{"provider":"one"}]}`),
+			"F: guard a: looks at requests by provider one\nF: guard b: warning: NeverUsed: no rule names it, so it looks at no requests; write guards b in a rule or in a provider that a rule names, or everything in the guard\n" +
+				"F: prompt p: is added to requests by provider one\n", "F: definitions that are never used: 1"},
+		{"of a provider, by host", `{"guards":{"a":{}},"providers":{"one":{"guards":["a"]}}}`, `{"handler":"llm_route"}`, "F: guard a: looks at requests by provider one\n", ""},
+		{"of another handler", `{"guards":{"a":{}}}`, `{"handler":"other","rules":[{"guards":["a"]}]}`, "F: guard a: warning: NeverUsed: no rule names it, so it looks at no requests; write guards a in a rule or in a provider that a rule names, or everything in the guard\n", "F: definitions that are never used: 1"},
 		{"a source may use the cache", `{"cache":{},"source":{"source":"files"}}`, route(`{}`), "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -47,6 +47,8 @@ type block struct {
 //		api                 <name> [<path>] [x-api-key], with kinds that have it
 //		header              <name> <value>
 //		forward_headers     <names...>
+//		guards              <names...>
+//		prompt              <names...>
 //		profile             <name>|none
 //		fetch_media         [<size>], with kinds that have it
 //		endpoints           <source> [<arguments...>] {
@@ -117,6 +119,8 @@ func (p *block) options() []Option {
 		Option{Name: "for", Block: true, Parse: p.parseFor},
 		Option{Name: "header", Parse: p.parseHeader},
 		Option{Name: "forward_headers", Parse: p.parseForwardHeaders},
+		Option{Name: "guards", Parse: parseNames("guards", &p.Guards)},
+		Option{Name: "prompt", Parse: parseNames("prompt", &p.Prompts)},
 	)
 	if len(p.traits.APIs) > 0 {
 		list = append(list, Option{Name: "api", Parse: p.parseAPI})
@@ -220,6 +224,18 @@ func (p *block) parseForwardHeaders(d *caddyfile.Dispenser) error {
 	}
 	p.ForwardHeaders = append(p.ForwardHeaders, names...)
 	return nil
+}
+
+// parseNames reads the names of what the llm app defines.
+func parseNames(option string, names *[]string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return d.Errf("%s takes one name or more; got nothing", option)
+		}
+		*names = append(*names, args...)
+		return nil
+	}
 }
 
 func checkHeaderName(name string) error {

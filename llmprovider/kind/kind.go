@@ -141,6 +141,14 @@ type Base struct {
 	// URLs. Default: such requests are refused.
 	FetchMedia *FetchMedia `json:"fetch_media,omitempty"`
 
+	// The names of the llm app's guards for all requests that may be sent to the provider: those
+	// of rules that have it as a backend, whichever backend a request is sent to. They come after
+	// the rule's and the virtual key's. Default: none.
+	Guards []string `json:"guards,omitempty"`
+
+	// The names of the llm app's prompts for these requests. Default: none.
+	Prompts []string `json:"prompts,omitempty"`
+
 	// Account is the credential of requests for which there is no key, such as that of a
 	// cloud's account. A kind sets it before Provision.
 	Account llmprovider.Authorizer `json:"-"`
@@ -170,6 +178,9 @@ type Config struct {
 	// Key is the API key, set instead of APIKey by sources that hold it.
 	Key *upstream.Secret `json:"-"`
 }
+
+// FilterNames implements llmprovider.Filtered.
+func (b *Base) FilterNames() (guards, prompts []string) { return b.Guards, b.Prompts }
 
 // BaseOf returns the part of the provider that all kinds share. It reports whether the
 // provider has it.
