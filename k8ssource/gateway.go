@@ -68,7 +68,7 @@ func (b *gatewayBuilder) warn(reason, format string, args ...any) {
 
 func (b *gatewayBuilder) build() {
 	if len(b.object.Spec.Servers) == 0 {
-		b.fault(object.ReasonInvalidField, "spec.servers: there are none, so nothing is listened on; write at least one with port and hosts")
+		b.fault(object.ReasonInvalidField, "spec.servers: there are none, so no port is opened; write at least one with port and hosts")
 	}
 	for i := range b.object.Spec.Servers {
 		b.server(fmt.Sprintf("spec.servers[%d]", i), &b.object.Spec.Servers[i])
@@ -111,7 +111,7 @@ func (b *gatewayBuilder) server(path string, spec *object.GatewayServer) {
 		return
 	}
 	if other := b.t.otherProtocol(bound.address, secure); other != "" {
-		b.warn(object.ReasonConflict, "%s.port: %s is listened on for another protocol by %s, and the server is left out; use another port", path, bound.address, other)
+		b.warn(object.ReasonConflict, "%s.port: %s is already used for another protocol by %s, and the server is left out; use another port", path, bound.address, other)
 		return
 	}
 	for _, host := range server.Hosts {
@@ -267,7 +267,7 @@ func (b *gatewayBuilder) tls(path string, spec *object.GatewayTLS, secure bool, 
 		b.warn(object.ReasonInvalidField, "%s.minProtocolVersion: this is not a version, and the server is left out; write TLSV1_2 or TLSV1_3", path)
 	}
 	if spec.CredentialName == "" {
-		b.warn(object.ReasonUnsupportedServer, "%s.credentialName: certificates come from Secrets alone, and the server is left out; write the name of one in %s", path, b.credentialNamespaces())
+		b.warn(object.ReasonUnsupportedServer, "%s.credentialName: certificates come only from Secrets, and the server is left out; write the name of one in %s", path, b.credentialNamespaces())
 		return
 	}
 	to.Certificate = b.certificate(path+".credentialName", spec.CredentialName, to.ClientAuth)

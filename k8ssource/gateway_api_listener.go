@@ -40,38 +40,38 @@ func (b *gatewayBuilder) apiListener(path string, l *gatewayapi.AttachedListener
 		b.warn(reason, "%s.%s", path, text)
 	}
 	if l.InvalidKinds {
-		state.Resolved = condition.Problem{Reason: gatewayapi.ReasonInvalidRouteKinds, Message: "allowedRoutes.kinds: HTTPRoutes alone are supported; leave out the others"}
+		state.Resolved = condition.Problem{Reason: gatewayapi.ReasonInvalidRouteKinds, Message: "allowedRoutes.kinds: only HTTPRoutes are supported; leave out the others"}
 		b.warn(object.ReasonUnsupportedField, "%s.%s", path, state.Resolved.Message)
 	}
 	host, port := object.CanonicalHost(cmp.Or(l.Hostname, "*")), int(l.Port)
 	if l.Unsupported {
-		refuse(gatewayapi.ReasonUnsupportedProtocol, object.ReasonUnsupportedServer, "protocol: this is not supported, and nothing is listened on for it; write HTTP or HTTPS")
+		refuse(gatewayapi.ReasonUnsupportedProtocol, object.ReasonUnsupportedServer, "protocol: this is not supported, and the listener is left out; write HTTP or HTTPS")
 		return
 	}
 	if fault := object.CheckRouteHost(cmp.Or(l.Hostname, "*")); fault != "" {
-		refuse(gatewayapi.ReasonUnsupportedValue, object.ReasonInvalidField, "hostname: %s; nothing is listened on for it", fault)
+		refuse(gatewayapi.ReasonUnsupportedValue, object.ReasonInvalidField, "hostname: %s; the listener is left out", fault)
 		return
 	}
 	if fault := checkPort(port); fault != "" {
-		refuse(gatewayapi.ReasonPortUnavailable, object.ReasonInvalidField, "port: %s, and nothing is listened on for it; write 1 to 65535", fault)
+		refuse(gatewayapi.ReasonPortUnavailable, object.ReasonInvalidField, "port: %s, and the listener is left out; write 1 to 65535", fault)
 		return
 	}
 	ip := netip.IPv6Unspecified()
 	if b.t.api.Addresses != nil {
 		var has bool
 		if ip, has = b.t.api.Addresses[l.Gateway.AddressKey()]; !has {
-			b.warn(object.ReasonConflict, "%s.port: there is no free address for the Gateway, and nothing is listened on for it; give the source's option gateway_networks more addresses", path)
+			b.warn(object.ReasonConflict, "%s.port: there is no free address for the Gateway, and the listener is left out; give the source's option gateway_networks more addresses", path)
 			return
 		}
 	}
 	secure, address := l.Protocol == "HTTPS", b.t.address(ip, port)
 	if other := b.t.otherProtocol(address, secure); other != "" {
-		refuse(gatewayapi.ReasonPortUnavailable, object.ReasonConflict, "port: %s is listened on for another protocol by %s, and nothing is listened on for this one; use another port", address, other)
+		refuse(gatewayapi.ReasonPortUnavailable, object.ReasonConflict, "port: %s is already used for another protocol by %s, and the listener is left out; use another port", address, other)
 		state.Conflicted = condition.Problem{Reason: gatewayapi.ReasonProtocolConflict, Message: state.Accepted.Message}
 		return
 	}
 	if other := cmp.Or(b.t.handshakeOwner(address, host), b.sameListener(l, host)); other != "" {
-		refuse(gatewayapi.ReasonHostnameConflict, object.ReasonConflict, "hostname: the host %s at %s belongs to %s, and nothing is listened on for it here; use another host or port", object.ShownHost(host), address, other)
+		refuse(gatewayapi.ReasonHostnameConflict, object.ReasonConflict, "hostname: the host %s at %s belongs to %s, and the listener is left out; use another host or port", object.ShownHost(host), address, other)
 		state.Conflicted = condition.Problem{Reason: gatewayapi.ReasonHostnameConflict, Message: state.Accepted.Message}
 		return
 	}
@@ -124,14 +124,14 @@ func (b *gatewayBuilder) apiCertificate(path string, l *gatewayapi.AttachedListe
 		refuse(gatewayapi.ReasonInvalidCertificateRef, object.ReasonInvalidField, ": write mode Terminate and a Secret in certificateRefs; there is no usable certificate")
 		return nil
 	case ref.Group != nil && *ref.Group != "" || ref.Kind != "" && ref.Kind != object.KindSecret:
-		refuse(gatewayapi.ReasonInvalidCertificateRef, object.ReasonInvalidSecret, ".certificateRefs[0]: this is no Secret; write the name of one")
+		refuse(gatewayapi.ReasonInvalidCertificateRef, object.ReasonInvalidSecret, ".certificateRefs[0]: this is not a Secret; write the name of one")
 		return nil
 	case !b.t.api.Objects.Permitted(gatewayapi.Group, gatewayapi.KindGateway, b.object.Namespace, "", object.KindSecret, namespace, ref.Name):
 		refuse(gatewayapi.ReasonRefNotPermitted, object.ReasonInvalidSecret, ".certificateRefs[0]: no ReferenceGrant in the Secret's namespace permits this; create one there")
 		return nil
 	}
 	if len(l.TLS.CertificateRefs) > 1 {
-		b.warn(object.ReasonUnsupportedField, "%s.tls.certificateRefs: the first one alone is used; leave out the others", path)
+		b.warn(object.ReasonUnsupportedField, "%s.tls.certificateRefs: only the first one is used; leave out the others", path)
 	}
 	last = b.t.before.served[key]
 	certificate := b.secretCertificate(namespace+"/"+ref.Name, func(reason, why string) {

@@ -56,7 +56,7 @@ func TestGatewayAPIListenerStatus(t *testing.T) {
 		"port":         {"{name: l, port: 70000, protocol: HTTP}", "Accepted=False/PortUnavailable Programmed=False/Invalid", "port: 70000 is out of range", "spec.listeners[0].port: 70000", 0},
 		"no port":      {"{name: l, protocol: HTTP}", "Accepted=False/PortUnavailable Programmed=False/Invalid", "port: 0 is out of range", "spec.listeners[0].port: 0", 0},
 		"negative":     {"{name: l, port: -1, protocol: HTTP}", "Accepted=False/PortUnavailable Programmed=False/Invalid", "port: -1 is out of range", "spec.listeners[0].port: -1", 0},
-		"protocols":    {other + ", {name: l, port: 8080, protocol: HTTPS}", "Accepted=False/PortUnavailable Programmed=False/Invalid Conflicted=True/ProtocolConflict", "port: :8080 is listened on for another protocol by Gateway infra/edge spec.listeners[0]", "spec.listeners[1].port: ", 1},
+		"protocols":    {other + ", {name: l, port: 8080, protocol: HTTPS}", "Accepted=False/PortUnavailable Programmed=False/Invalid Conflicted=True/ProtocolConflict", "port: :8080 is already used for another protocol by Gateway infra/edge spec.listeners[0]", "spec.listeners[1].port: ", 1},
 		"hosts":        {other + ", {name: l, port: 8080, protocol: HTTP, hostname: A.example.com.}", "Accepted=False/HostnameConflict Programmed=False/Invalid Conflicted=True/HostnameConflict", "hostname: the host a.example.com at :8080 belongs to Gateway infra/edge spec.listeners[0]", "spec.listeners[1].hostname: ", 1},
 		"hosts of TLS": {"{name: s, port: 8443, protocol: HTTPS}, {name: l, port: 8443, protocol: HTTPS}", "Accepted=False/HostnameConflict Programmed=False/Invalid Conflicted=True/HostnameConflict", "hostname: the host *", "spec.listeners[1].hostname: ", 1},
 		"other hosts":  {other + ", {name: l, port: 8080, protocol: HTTP, hostname: b.example.com}", "", "", "", 2},
@@ -66,7 +66,7 @@ func TestGatewayAPIListenerStatus(t *testing.T) {
 		"passthrough":  {"{name: l, port: 8443, protocol: HTTPS, tls: {mode: Passthrough}}", "Programmed=False/Invalid ResolvedRefs=False/InvalidCertificateRef", "write mode Terminate", "spec.listeners[0].tls: ", 1},
 		"no Secret":    {"{name: l, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: c}]}}", "Programmed=False/Invalid ResolvedRefs=False/InvalidCertificateRef", "create it with tls.crt", "spec.listeners[0].tls.certificateRefs[0]: ", 1},
 		"not granted":  {"{name: l, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: c, namespace: x}]}}", "Programmed=False/Invalid ResolvedRefs=False/RefNotPermitted", "no ReferenceGrant", "spec.listeners[0].tls.certificateRefs[0]: ", 1},
-		"kinds":        {"{name: l, port: 8080, protocol: HTTP, allowedRoutes: {kinds: [{kind: TCPRoute}]}}", "Programmed=False/Invalid ResolvedRefs=False/InvalidRouteKinds", "HTTPRoutes alone are supported", "spec.listeners[0].allowedRoutes.kinds: ", 1},
+		"kinds":        {"{name: l, port: 8080, protocol: HTTP, allowedRoutes: {kinds: [{kind: TCPRoute}]}}", "Programmed=False/Invalid ResolvedRefs=False/InvalidRouteKinds", "only HTTPRoutes are supported", "spec.listeners[0].allowedRoutes.kinds: ", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			manifests := strings.Replace(gatewayAPIObjects, "{name: http, port: 8080, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}", "x", 1)

@@ -19,7 +19,7 @@ func (t *translation) httpBackends(r *gatewayapi.HTTPRoute, path string, from *g
 		t.refuseHTTP(r, "%s.filters: filters are not supported beside LLMProviders and InferencePools, and requests for the rule are answered with 503; leave them out", path)
 	}
 	if from.Timeouts != nil || from.Retry != nil {
-		t.warnHTTP(r, object.ReasonUnsupportedField, "%s: timeouts and retry are not supported, and not used; the provider's own timeouts hold", path)
+		t.warnHTTP(r, object.ReasonUnsupportedField, "%s: timeouts and retry are not supported, and not used; the provider's own timeouts apply", path)
 	}
 	sum := 0
 	var out []*spec.Backend

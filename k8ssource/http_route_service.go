@@ -117,7 +117,7 @@ func (b *httpRef) service(m *gatewayapi.Match, out *httproute.Service) {
 	case port == nil:
 		b.refuse(gatewayapi.ReasonBackendNotFound, object.ReasonServiceNotFound, "the Service has no such port; correct port")
 	case port.Protocol != "" && port.Protocol != "TCP":
-		b.refuse(gatewayapi.ReasonUnsupportedProtocol, object.ReasonUnsupportedBackend, "the port is none for TCP; write another one")
+		b.refuse(gatewayapi.ReasonUnsupportedProtocol, object.ReasonUnsupportedBackend, "the port is not for TCP; use another one")
 	case port.AppProtocol == object.ProtocolH2C:
 		out.H2C = true
 		fallthrough

@@ -51,14 +51,14 @@ spec: {host: m, rules: [{backendRefs: [{backendRef: {group: inference.networking
 		{"kind: Service, group: '', name: epp, port: {number: 9002}", `"address":"10.96.0.7:9002"`, ""},
 		{"name: headless, port: {number: 9002}", `"address":"headless.ns.svc:9002"`, ""},
 		{"name: epp, port: {number: 9003}", "", "no such port"},
-		{"name: epp", "", "this is no port"},
-		{"name: epp, port: {number: 70000}", "", "this is no port"},
+		{"name: epp", "", "this is not a port"},
+		{"name: epp, port: {number: 70000}", "", "this is not a port"},
 		{"name: nobody, port: {number: 9002}", "", "no Service of this name"},
 		{"name: elsewhere, port: {number: 9002}", "", "no Service of this name"},
 		{"name: outside, port: {number: 9002}", "", "ExternalName"},
-		{"kind: Deployment, name: epp, port: {number: 9002}", "", "no Service"},
-		{"group: apps, name: epp, port: {number: 9002}", "", "no Service"},
-		{"name: ../epp, port: {number: 9002}", "", "no Service"},
+		{"kind: Deployment, name: epp, port: {number: 9002}", "", "not a Service"},
+		{"group: apps, name: epp, port: {number: 9002}", "", "not a Service"},
+		{"name: ../epp, port: {number: 9002}", "", "not a Service"},
 	} {
 		for _, mode := range []string{failOpen, failClose, `""`, "Sometimes"} {
 			read, err := object.Decode("a.yaml", []byte(fmt.Sprintf(objects, test.ref, mode)))

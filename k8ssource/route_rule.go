@@ -44,7 +44,7 @@ func (b *routeBuilder) rule(i int, rule *v1beta1.LLMRouteRule) {
 	}
 	for j, status := range rule.RetryOn {
 		if status < 400 || status > 599 {
-			b.fault(object.ReasonInvalidField, "%s.retryOn[%d]: this is no error status; write a number from 400 to 599", path, j)
+			b.fault(object.ReasonInvalidField, "%s.retryOn[%d]: this is not an error status; write a number from 400 to 599", path, j)
 		}
 		built.rule.RetryOn = append(built.rule.RetryOn, int(status))
 	}
@@ -182,7 +182,7 @@ func (b *routeBuilder) lookUp(path, host string, out *spec.Backend) {
 		b.warn(object.ReasonProviderNotFound, "%s: no LLMProvider for this workload has this host, and requests for it are answered with 503; %s", path, b.t.elsewhere(host))
 	case owner.unusable != "":
 		out.Unusable = owner.unusable
-		b.warn(object.ReasonProviderRefused, "%s: LLMProvider %s is not used (%s), and requests for it are answered with 503; mend it", path, object.ShownKey(&owner.item.Object), owner.unusable)
+		b.warn(object.ReasonProviderRefused, "%s: LLMProvider %s is not used (%s), and requests for it are answered with 503; correct it", path, object.ShownKey(&owner.item.Object), owner.unusable)
 	default:
 		out.Provider = object.Key(&owner.item.Object)
 	}

@@ -55,7 +55,7 @@ func TestDeniedAddress(t *testing.T) {
 	until("all but another address", 403)
 	// What cannot be read denies more.
 	g.WriteFile("config.llm-manifests", strings.ReplaceAll(manifests, "- 127.0.0.1", "- ${YOUR_LOCAL_IP}"))
-	g.WaitLog("this is no address and no CIDR range")
+	g.WaitLog("this is neither an address nor a CIDR range")
 	until("an address that is none", 403)
 	if status, _, body := ask(t, port, "dashscope.aliyuncs.com"); status != 200 {
 		t.Errorf("another host: %d %s", status, body)

@@ -184,7 +184,7 @@ func (m *mesh) number(path string, text object.TextNumber, most int) int {
 	}
 	n, err := number(text, 1, most)
 	if err != nil {
-		m.fault(path, "this is no whole number from 1 to %d", most)
+		m.fault(path, "this is not a whole number from 1 to %d", most)
 	}
 	return n
 }

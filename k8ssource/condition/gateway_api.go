@@ -142,7 +142,7 @@ var noAddress = Problem{gatewayapi.ReasonPending, "there is no free address for 
 func (s *Listener) missing(l *gatewayapi.AttachedListener, unbound map[string]bool) Problem {
 	switch {
 	case s.Address == "":
-		return Problem{gatewayapi.ReasonInvalid, "nothing is listened on for the listener; its condition Accepted says why"}
+		return Problem{gatewayapi.ReasonInvalid, "the listener is left out; its condition Accepted says why"}
 	case unbound[s.Address]:
 		return Problem{gatewayapi.ReasonPending, "the gateway cannot listen at " + s.Address + ", and tries again; its log says why: end what else listens there, give it the right to the port, or use another one"}
 	case l.Protocol == "HTTPS" && !s.Certificate:

@@ -102,7 +102,7 @@ func redirectOf(f *gatewayapi.RedirectFilter, m *gatewayapi.Match) (*httproute.R
 	case f.Scheme != "" && f.Scheme != "http" && f.Scheme != "https":
 		return nil, errors.New(".scheme: this is not supported; write http or https")
 	case f.Port < 0 || f.Port > 65535:
-		return nil, errors.New(".port: this is no port; write 1 to 65535")
+		return nil, errors.New(".port: this is not a port; write 1 to 65535")
 	}
 	switch f.StatusCode {
 	case 0, 301, 302, 303, 307, 308:
@@ -123,7 +123,7 @@ func checkRedirectHost(name string) error {
 		return nil
 	}
 	if fault := object.CheckRouteHost(name); fault != "" || object.CanonicalHost(name) == "*" || name[0] == '*' {
-		return errors.New(".hostname: this is no host; write a name such as www.example.com")
+		return errors.New(".hostname: this is not a host; write a name such as www.example.com")
 	}
 	return nil
 }

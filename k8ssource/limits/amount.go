@@ -26,7 +26,7 @@ func (b *limitBuilder) amounts() {
 		seen[id] = true
 	}
 	if twice {
-		b.fault("spec.amounts: the same unit and window are there twice; keep one of them")
+		b.fault("spec.amounts: the same unit and window are listed twice; keep one of them")
 	}
 }
 
@@ -44,7 +44,7 @@ func (b *limitBuilder) amount(path string, a *v1alpha1.LimitAmount) {
 	calendar, ok := period.Check(a.Window)
 	switch {
 	case !ok:
-		b.fault("%s.window: this is no window; write a duration from 1s to 8784h, such as 1m, or hour, day, week, month or year", path)
+		b.fault("%s.window: this is not a window; write a duration from 1s to 8784h, such as 1m, or hour, day, week, month or year", path)
 	case !calendar && a.Timezone != "":
 		b.fault("%s.timezone: a duration has no timezone; leave it out, or write hour, day, week, month or year as window", path)
 	case !period.CheckTimezone(a.Timezone):
@@ -69,7 +69,7 @@ func (b *limitBuilder) number(path string, unit limit.Unit, n v1alpha1.Number) {
 	case unit == limit.UnitCost && limit.UnitTokens.CheckAmount(string(n)):
 		b.fault("%s: this is too much; write at most 1000000000", path)
 	default:
-		b.fault("%s: this is no amount; write a number above 0, in quotes if it has decimal places", path)
+		b.fault("%s: this is not an amount; write a number above 0, in quotes if it has decimal places", path)
 	}
 }
 

@@ -203,7 +203,7 @@ func (b *limitBuilder) key() {
 		b.out.Key = append(b.out.Key, k)
 	}
 	if twice {
-		b.fault("spec.key: a key is there twice; keep one of them")
+		b.fault("spec.key: a key is listed twice; keep one of them")
 	}
 	if spec.Require && len(spec.Key) == 0 {
 		b.fault("spec.require: there is no key whose value could be required; write one such as client under spec.key")

@@ -77,7 +77,7 @@ func (b *limiterBuilder) build() {
 		b.fault("spec.configs: there are none, so nothing is limited; write at least one with a limit")
 	}
 	if !spec.IsGateway && strings.EqualFold(spec.ApplyToTraffic, "sidecar_inbound") {
-		b.fault("spec.applyToTraffic: the gateway sees what leaves a workload alone; write sidecar_outbound")
+		b.fault("spec.applyToTraffic: the gateway sees only what leaves a workload; write sidecar_outbound")
 	}
 	b.unused(spec.RateLimitService != nil, "spec.rateLimitService: not used, since the gateway counts by itself; to count over several gateways, name a store in its configuration, such as limits { store redis redis://HOST:6379 } or store envoy")
 	for i := range spec.Configs {

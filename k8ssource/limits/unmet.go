@@ -28,7 +28,7 @@ func (b *limitBuilder) reportUnmet() {
 		names := b.t.ruleNames()
 		for i, name := range spec.Rules {
 			if !names[name] {
-				b.warn(object.ReasonRuleNotFound, "spec.rules[%d]: no route has a rule of that name; name one that there is", i)
+				b.warn(object.ReasonRuleNotFound, "spec.rules[%d]: no route has a rule of that name; name one that exists", i)
 			}
 		}
 	}

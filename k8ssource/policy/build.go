@@ -91,7 +91,7 @@ func (b *builder) build() {
 		case !wordForm.MatchString(g.Name):
 			b.wrong("%s.name: this is not the name of a guard; write letters, digits, _ and -, at most 32", path)
 		case b.out.Guards[name] != nil:
-			b.wrong("spec.guards: a name is there twice; give each guard one of its own")
+			b.wrong("spec.guards: two guards have the same name; give each one of its own")
 		}
 		b.out.Guards[name] = b.guard(path, g)
 		b.out.Attached.Guards = append(b.out.Attached.Guards, name)

@@ -44,7 +44,7 @@ func (b *builder) guard(path string, g *v1alpha1.Guard) *guard.Definition {
 	case len(g.Deny) == 0 && len(g.Mask) == 0 && services == 0 && g.Unreadable == "":
 		b.wrong("%s: the guard looks for nothing; write deny, mask, webhook, moderation or judge, or unreadable: Closed to deny only what cannot be read", path)
 	case services > 1:
-		b.wrong("%s: a guard asks one service; give webhook, moderation and judge a guard each", path)
+		b.wrong("%s: a guard can ask only one service; write a guard for each of webhook, moderation and judge", path)
 	}
 	for i := range g.Mask {
 		if g.Mask[i].Regex != "" && g.Mask[i].As == "" {
@@ -101,7 +101,7 @@ func (b *builder) patterns(path string, list []v1alpha1.GuardPattern) (out []gua
 		case p.Builtin != "" && detect.Builtin(p.Builtin) == nil:
 			b.wrong("%s.builtin: there is no such pattern; write email, phone, card, iban or ssn", path)
 		case p.As != "" && !wordForm.MatchString(p.As):
-			b.wrong("%s.as: this is no category; write letters, digits, _ and -, at most 32", path)
+			b.wrong("%s.as: this is not a category; write letters, digits, _ and -, at most 32", path)
 		case len(p.Regex) > object.MaxRegex:
 			b.wrong("%s.regex: "+object.TooLong, path, object.MaxRegex)
 		case p.Regex != "":
@@ -136,7 +136,7 @@ func (b *builder) onResponse(path string, o *v1alpha1.GuardOnResponse, service b
 		out.Stream = guard.StreamOff
 	}
 	if ways != 1 {
-		b.wrong("%s: it must say how streams are looked at; write one of window: BYTES, whole: true and off: true", path)
+		b.wrong("%s: it must say how streams are checked; write one of window: BYTES, whole: true and off: true", path)
 	}
 	return out
 }

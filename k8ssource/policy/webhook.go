@@ -63,7 +63,7 @@ func (b *builder) secretHeader(path string, h *v1alpha1.SecretHeader, to *decide
 		b.wrong("%s.name: this is not a header name, or one that the gateway writes itself", path)
 		return
 	case h.SecretRef == nil || h.SecretRef.Key == "":
-		b.wrong("%s.secretRef: a Secret is required; write its name and under which key it has the value", path)
+		b.wrong("%s.secretRef: a Secret is required; write its name and the key of the value in it", path)
 		return
 	}
 	value, secret, faults := b.in.Secrets.Value(b.object.Namespace, path+".secretRef", h.SecretRef, "")

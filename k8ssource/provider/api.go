@@ -25,7 +25,7 @@ func (b *builder) apis() {
 		case api.Name == "":
 			b.fault(object.ReasonInvalidField, "%s.name: a name is required; write messages, responses or chat", path)
 		case twice:
-			b.fault(object.ReasonInvalidField, "spec.apis: an API is there twice; keep one of them")
+			b.fault(object.ReasonInvalidField, "spec.apis: an API is listed twice; keep one of them")
 		case !slices.Contains([]string{"messages", "responses", "chat"}, api.Name):
 			b.fault(object.ReasonInvalidField, "%s.name: there is no API of this name; write messages, responses or chat", path)
 		case b.out != nil && len(b.traits.APIs) == 0:

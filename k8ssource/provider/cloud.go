@@ -103,11 +103,11 @@ func (b *builder) ownSettings() {
 		b.fault(object.ReasonNoCredentials, "%s: there are no credentials here, and those of the gateway itself are not for objects of namespace %s; name a Secret with them, or have the gateway's operator name the namespace in the source's option ambient_credentials",
 			field, b.object.Namespace)
 	case base.Pool != nil:
-		b.fault(object.ReasonNoCredentials, "spec.pool: the gateway's own credentials are sent to hosts of the cloud alone; write host instead, or name a Secret with credentials")
+		b.fault(object.ReasonNoCredentials, "spec.pool: the gateway's own credentials are sent only to hosts of the cloud; write host instead, or name a Secret with credentials")
 	case !slices.ContainsFunc(hosts, func(pattern string) bool { ok, _ := path.Match(pattern, base.Host); return ok }):
-		b.fault(object.ReasonNoCredentials, "spec.host: the gateway's own credentials are sent to hosts of the service alone, which are %s; write one of them, or name a Secret with credentials",
+		b.fault(object.ReasonNoCredentials, "spec.host: the gateway's own credentials are sent only to hosts of the service, which are %s; write one of them, or name a Secret with credentials",
 			strings.Join(hosts, ", "))
 	case base.Scheme == "http", base.Transport != nil:
-		b.fault(object.ReasonNoCredentials, "spec: the gateway's own credentials are sent over TLS alone, and only to a server with a certificate that the system trusts; leave scheme and tls out, or name a Secret with credentials")
+		b.fault(object.ReasonNoCredentials, "spec: the gateway's own credentials are sent only over TLS, and only to a server with a certificate that the system trusts; leave scheme and tls out, or name a Secret with credentials")
 	}
 }

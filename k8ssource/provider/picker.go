@@ -52,11 +52,11 @@ func Picker(p *object.InferencePool, services map[string]*object.Service, option
 	switch {
 	case mode != failOpen && mode != failClose:
 		mode = failClose
-		return wrong(".failureMode: this is none; write FailOpen or FailClose")
+		return wrong(".failureMode: this is unknown; write FailOpen or FailClose")
 	case !ref.IsService():
-		return wrong(": this is no Service; write the name of one in the pool's namespace")
+		return wrong(": this is not a Service; write the name of one in the pool's namespace")
 	case ref.Port == nil || ref.Port.Number < 1 || ref.Port.Number > 65535:
-		return wrong(".port.number: this is no port; write one of the Service's")
+		return wrong(".port.number: this is not a port; write one of the Service's")
 	}
 	service := services[p.Namespace+"/"+ref.Name]
 	switch {

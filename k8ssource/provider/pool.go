@@ -22,7 +22,7 @@ func CheckPool(p *object.InferencePool) []object.Fault {
 	seen := make(map[int32]bool)
 	for i, port := range spec.TargetPorts {
 		if port.Number < 1 || port.Number > 65535 || seen[port.Number] {
-			return []object.Fault{*object.Faultf(object.ReasonInvalidField, "spec.targetPorts[%d].number: this is no port, or is there twice; write 1 to 65535", i)}
+			return []object.Fault{*object.Faultf(object.ReasonInvalidField, "spec.targetPorts[%d].number: this is not a port, or is listed twice; write 1 to 65535", i)}
 		}
 		seen[port.Number] = true
 	}

@@ -105,7 +105,7 @@ func (b *builder) address() {
 		b.fault(object.ReasonInvalidField, "spec.scheme: this is not supported; write https or http")
 	}
 	if spec.Port < 0 || spec.Port > 65535 {
-		b.fault(object.ReasonInvalidField, "spec.port: this is no port; write 1 to 65535")
+		b.fault(object.ReasonInvalidField, "spec.port: this is not a port; write 1 to 65535")
 	}
 	b.base.Port = int(spec.Port)
 	if spec.Pool != nil {

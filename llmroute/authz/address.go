@@ -67,7 +67,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		}
 	}
 	if err != nil {
-		return netip.Prefix{}, errors.New("this is no address and no CIDR range; write one such as 203.0.113.4, 203.0.113.0/24 or 2001:db8::/32")
+		return netip.Prefix{}, errors.New("this is neither an address nor a CIDR range; write one such as 203.0.113.4, 203.0.113.0/24 or 2001:db8::/32")
 	}
 	if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
 		prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)

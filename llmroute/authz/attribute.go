@@ -96,7 +96,7 @@ func (c *compiler) test(key string) (test, error) {
 	if names, ok := strings.CutPrefix(key, "request.auth.claims"); ok {
 		claims, err := bracketed(names)
 		if err != nil {
-			return nil, errors.New("this is no claim; write request.auth.claims[NAME] or request.auth.claims[NAME][NESTED]")
+			return nil, errors.New("this is not a claim; write request.auth.claims[NAME] or request.auth.claims[NAME][NESTED]")
 		}
 		return c.text(key, attribute{kind: attrClaim, claim: claims}), nil
 	}
@@ -121,7 +121,7 @@ func (c *compiler) header(name string) (test, error) {
 		return nil, fmt.Errorf("the header %s is of a connection, not of a request, and is not seen; write another", name)
 	}
 	if !httpguts.ValidHeaderFieldName(name) {
-		return nil, errors.New("this is no header's name; write one such as request.headers[User-Agent]")
+		return nil, errors.New("this is not a header's name; write one such as request.headers[User-Agent]")
 	}
 	name = textproto.CanonicalMIMEHeaderKey(name)
 	t := &headerTest{*c.text("header "+name, attribute{kind: attrHeader, header: name})}

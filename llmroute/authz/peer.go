@@ -145,7 +145,7 @@ func (t *trustDomainTest) add(value string) error {
 		inner = strings.TrimSuffix(value, "*")
 	}
 	if strings.ContainsAny(inner, "*/") {
-		return errors.New("this is no trust domain; write one such as cluster.local, with at most one asterisk, at its beginning or end")
+		return errors.New("this is not a trust domain; write one such as cluster.local, with at most one asterisk, at its beginning or end")
 	}
 	return t.textTest.add(value)
 }

@@ -33,7 +33,7 @@ func TestProblems(t *testing.T) {
 		passes bool   // a plain request
 	}{
 		{"no policy", nil, "policies", "take it out|lets no request pass", false},
-		{"an action that is none", &Policy{Action: "deny", Rules: []*Rule{{To: []*Operation{{Methods: []string{"GET"}}}}}}, "action", `no action|ALLOW, DENY, AUDIT or CUSTOM|every request is refused`, false},
+		{"an action that is none", &Policy{Action: "deny", Rules: []*Rule{{To: []*Operation{{Methods: []string{"GET"}}}}}}, "action", `not an action|ALLOW, DENY, AUDIT or CUSTOM|every request is refused`, false},
 		{"DENY without rules", &Policy{Action: Deny}, "rules", "write one of {}|matches none", true},
 		{"AUDIT without rules", &Policy{Action: Audit}, "rules", "write one of {}|matches none", true},
 		{"a rule that is none, ALLOW", &Policy{Rules: []*Rule{nil}}, "rules[0]", "write {}|lets no request pass", false},
@@ -51,13 +51,13 @@ func TestProblems(t *testing.T) {
 		{"no condition", when(Deny, nil), "rules[0].when[0]", "write values or not_values", false},
 		{"an empty value", when(Allow, &Condition{Key: "request.headers[x]", Values: []string{"a", ""}}), "rules[0].when[0].values[1]", "empty", false},
 		{"no header", when(Allow, &Condition{Key: "request.headers", Values: []string{"a"}}), "rules[0].when[0].key", "request.headers[NAME]", false},
-		{"a bad header", when(Allow, &Condition{Key: "request.headers[x y]", Values: []string{"a"}}), "rules[0].when[0].key", "no header's name", false},
+		{"a bad header", when(Allow, &Condition{Key: "request.headers[x y]", Values: []string{"a"}}), "rules[0].when[0].key", "not a header's name", false},
 		{"a header of the connection", when(Deny, &Condition{Key: "request.headers[Transfer-Encoding]", Values: []string{"a"}}), "rules[0].when[0].key", "not seen", false},
 		{"no claim", when(Allow, &Condition{Key: "request.auth.claims", Values: []string{"a"}}), "rules[0].when[0].key", "request.auth.claims[NAME]", false},
-		{"a bad address", from(Allow, &Source{IPBlocks: []string{"10.0.0.1", "10.0.0"}}), "rules[0].from[0].ip_blocks[1]", `no address|203.0.113.0/24`, false},
-		{"a bad range", from(Deny, &Source{NotRemoteIPBlocks: []string{"10.0.0.0/33"}}), "rules[0].from[0].not_remote_ip_blocks[0]", `no address`, false},
-		{"an address with a zone", from(Allow, &Source{IPBlocks: []string{"fe80::1%eth0"}}), "rules[0].from[0].ip_blocks[0]", "no address", false},
-		{"a bad port", to(Deny, &Operation{Ports: []string{"http"}}), "rules[0].to[0].ports[0]", `no port|0 to 65535`, false},
+		{"a bad address", from(Allow, &Source{IPBlocks: []string{"10.0.0.1", "10.0.0"}}), "rules[0].from[0].ip_blocks[1]", `neither an address|203.0.113.0/24`, false},
+		{"a bad range", from(Deny, &Source{NotRemoteIPBlocks: []string{"10.0.0.0/33"}}), "rules[0].from[0].not_remote_ip_blocks[0]", `neither an address`, false},
+		{"an address with a zone", from(Allow, &Source{IPBlocks: []string{"fe80::1%eth0"}}), "rules[0].from[0].ip_blocks[0]", "neither an address", false},
+		{"a bad port", to(Deny, &Operation{Ports: []string{"http"}}), "rules[0].to[0].ports[0]", `not a port|0 to 65535`, false},
 		{"a bad template", to(Allow, &Operation{Paths: []string{"/a/{*}.txt"}}), "rules[0].to[0].paths[0]", "{**}", false},
 		{"two {**}", to(Allow, &Operation{NotPaths: []string{"/{**}/a/{**}"}}), "rules[0].to[0].not_paths[0]", "behind it", false},
 		{"a principal as a URI", from(Allow, &Source{Principals: []string{"spiffe://td/ns/a/sa/b"}}), "rules[0].from[0].principals[0]", `without spiffe://`, false},
@@ -227,7 +227,7 @@ func TestClientAddressOfCaddy(t *testing.T) {
 		{"an address", "203.0.113.9", 0, "203.0.113.9"},
 		{"with a zone", "fe80::1%eth0", 0, "fe80::1"},
 		{"IPv4 in IPv6", "::ffff:203.0.113.9", 0, "203.0.113.9"},
-		{"no address", "unknown", 0, "192.0.2.1"},
+		{"neither an address", "unknown", 0, "192.0.2.1"},
 		{"proxies of our own", "203.0.113.9", 1, "10.0.0.7"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

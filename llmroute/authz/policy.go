@@ -61,7 +61,7 @@ func (c *compiler) compile(config *Policy) *policy {
 	default:
 		// Which requests it was meant to let pass is not known.
 		c.policy.action, rules = Deny, []*Rule{{}}
-		c.note("action", "this is no action; write ALLOW, DENY, AUDIT or CUSTOM. Until then every request is refused")
+		c.note("action", "this is not an action; write ALLOW, DENY, AUDIT or CUSTOM. Until then every request is refused")
 	}
 	rules = c.checkProvider(rules)
 	if len(rules) == 0 && c.policy.action != Allow {

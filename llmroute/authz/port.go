@@ -14,7 +14,7 @@ type portTest struct{ ports []uint16 }
 func (t *portTest) add(value string) error {
 	port, err := strconv.ParseUint(value, 10, 16)
 	if err != nil {
-		return errors.New("this is no port; write a number from 0 to 65535")
+		return errors.New("this is not a port; write a number from 0 to 65535")
 	}
 	t.ports = append(t.ports, uint16(port))
 	return nil

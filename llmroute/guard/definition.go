@@ -166,7 +166,7 @@ func (d *Definition) Check() error {
 		case o.Window != 0:
 			return fmt.Errorf("on_response %s has no window; write on_response window %d, or leave the number out", o.Stream, o.Window)
 		case o.Stream != StreamWhole && o.Stream != StreamOff:
-			return fmt.Errorf("on_response does not say how streams are looked at; write window N, whole or off")
+			return fmt.Errorf("on_response does not say how streams are checked; write window N, whole or off")
 		}
 	}
 	if d.Webhook != nil {
@@ -185,7 +185,7 @@ func (d *Definition) Check() error {
 		}
 	}
 	if d.services() > 1 {
-		return errors.New("a guard asks one service; give webhook, moderation and judge a guard each")
+		return errors.New("a guard can ask only one service; write a guard for each of webhook, moderation and judge")
 	}
 	if d.services() > 0 && d.OnResponse != nil && d.OnResponse.Stream == StreamWindow {
 		return errors.New("a service is asked about a response once, when all of it has come; write on_response whole or off")

@@ -7,7 +7,7 @@ import "github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 //
 // +kubebuilder:validation:XValidation:rule=`has(self.name) && self.name.matches('^[A-Za-z0-9_-]{1,32}$')`,message="this is not the name of a guard; write letters, digits, _ and -, at most 32",fieldPath=.name
 // +kubebuilder:validation:XValidation:rule=`has(self.deny) && size(self.deny) > 0 || has(self.mask) && size(self.mask) > 0 || has(self.webhook) || has(self.moderation) || has(self.judge) || has(self.unreadable) && self.unreadable != ""`,message="the guard looks for nothing; write deny, mask, webhook, moderation or judge, or unreadable: Closed to deny only what cannot be read"
-// +kubebuilder:validation:XValidation:rule=`(has(self.webhook) ? 1 : 0) + (has(self.moderation) ? 1 : 0) + (has(self.judge) ? 1 : 0) <= 1`,message="a guard asks one service; give webhook, moderation and judge a guard each"
+// +kubebuilder:validation:XValidation:rule=`(has(self.webhook) ? 1 : 0) + (has(self.moderation) ? 1 : 0) + (has(self.judge) ? 1 : 0) <= 1`,message="a guard can ask only one service; write a guard for each of webhook, moderation and judge"
 // +kubebuilder:validation:XValidation:rule=`!(has(self.webhook) || has(self.moderation) || has(self.judge)) || !has(self.onResponse) || !has(self.onResponse.window)`,message="a service is asked about a response once, when all of it has come; write whole: true or off: true",fieldPath=.onResponse
 // +kubebuilder:validation:XValidation:rule=`!has(self.restore) || !self.restore || has(self.mask) && size(self.mask) > 0 && !(has(self.log) && self.log) && (has(self.onRequest) && self.onRequest || !has(self.onResponse))`,message="the guard masks nothing in requests that could be put back; write mask and onRequest: true without log, or leave it out",fieldPath=.restore
 // +kubebuilder:validation:XValidation:rule=`!has(self.mask) || self.mask.all(p, !has(p.regex) || p.regex == "" || has(p.as) && p.as != "")`,message="a regular expression needs a word to put in place of what it finds; write one such as key under as",fieldPath=.mask
@@ -110,7 +110,7 @@ type GuardPattern struct {
 	// mask. Default: `regex`.
 	//
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Za-z0-9_-]*$')`,message="this is no category; write letters, digits, _ and -, at most 32"
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^[A-Za-z0-9_-]*$')`,message="this is not a category; write letters, digits, _ and -, at most 32"
 	As string `json:"as,omitempty"`
 }
 
@@ -155,7 +155,7 @@ type GuardWebhook struct {
 // SecretHeader is a header with a value from a Secret.
 //
 // +kubebuilder:validation:XValidation:rule=`has(self.name) && self.name.matches('^[a-zA-Z0-9!#$%&\'*+.^_\x60|~-]+$')`,message="this is not a header name",fieldPath=.name
-// +kubebuilder:validation:XValidation:rule=`has(self.secretRef) && has(self.secretRef.key) && self.secretRef.key != ""`,message="a Secret is required; write its name and under which key it has the value",fieldPath=.secretRef
+// +kubebuilder:validation:XValidation:rule=`has(self.secretRef) && has(self.secretRef.key) && self.secretRef.key != ""`,message="a Secret is required; write its name and the key of the value in it",fieldPath=.secretRef
 type SecretHeader struct {
 	// The header's name, such as `Authorization`. Required.
 	//
@@ -230,7 +230,7 @@ type OnFailure string
 // GuardOnResponse is how a guard looks at streams; one of its fields is set. A response that
 // is not a stream is always held until the guard has seen all of it.
 //
-// +kubebuilder:validation:XValidation:rule=`(has(self.window) ? 1 : 0) + (has(self.whole) && self.whole ? 1 : 0) + (has(self.off) && self.off ? 1 : 0) == 1`,message="it must say how streams are looked at; write one of window: BYTES, whole: true and off: true"
+// +kubebuilder:validation:XValidation:rule=`(has(self.window) ? 1 : 0) + (has(self.whole) && self.whole ? 1 : 0) + (has(self.off) && self.off ? 1 : 0) == 1`,message="it must say how streams are checked; write one of window: BYTES, whole: true and off: true"
 type GuardOnResponse struct {
 	// The bytes of text that are held back, from 16 to 65536, so that a text up to that
 	// length is seen whole before any of it is passed on.

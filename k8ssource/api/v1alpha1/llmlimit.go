@@ -69,7 +69,7 @@ type LLMLimitSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MaxLength=256
 	// +kubebuilder:validation:items:XValidation:rule=`self in ['client', 'workload', 'namespace', 'provider', 'model', 'rule', 'ip'] || self.matches('^(header [a-zA-Z0-9!#$%&\'*+.^_\x60|~-]+|claim [^ \\t\\r\\n]+)$')`,message="there is no such key; write client, workload, namespace, provider, model, rule, ip, header NAME or claim NAME"
-	// +kubebuilder:validation:XValidation:rule=`self.all(k, self.exists_one(other, k.startsWith('header ') ? other.lowerAscii() == k.lowerAscii() : other == k))`,message="a key is there twice; keep one of them"
+	// +kubebuilder:validation:XValidation:rule=`self.all(k, self.exists_one(other, k.startsWith('header ') ? other.lowerAscii() == k.lowerAscii() : other == k))`,message="a key is listed twice; keep one of them"
 	Key []string `json:"key,omitempty"`
 
 	// Whether a request without one of the values is refused with a 403. Default:
@@ -80,7 +80,7 @@ type LLMLimitSpec struct {
 	// At most 16.
 	//
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:XValidation:rule=`self.all(a, self.exists_one(b, a == b || has(a.unit) && has(b.unit) && a.unit == b.unit && has(a.window) && has(b.window) && a.window == b.window && (has(a.timezone) ? a.timezone : "") == (has(b.timezone) ? b.timezone : "")))`,message="the same unit and window are there twice; keep one of them"
+	// +kubebuilder:validation:XValidation:rule=`self.all(a, self.exists_one(b, a == b || has(a.unit) && has(b.unit) && a.unit == b.unit && has(a.window) && has(b.window) && a.window == b.window && (has(a.timezone) ? a.timezone : "") == (has(b.timezone) ? b.timezone : "")))`,message="the same unit and window are listed twice; keep one of them"
 	Amounts []LimitAmount `json:"amounts,omitempty"`
 
 	// The most requests that may be open at once. Default: any number.
@@ -160,7 +160,7 @@ type LLMLimitSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule=`has(self.unit) && self.unit in ['requests', 'tokens', 'input_tokens', 'output_tokens', 'cost']`,message="there is no such unit; write requests, tokens, input_tokens, output_tokens or cost",fieldPath=.unit
 // +kubebuilder:validation:XValidation:rule=`has(self.amount)`,message="an amount is required; write a number above 0",fieldPath=.amount
-// +kubebuilder:validation:XValidation:rule=`has(self.window) && self.window.matches('^(hour|day|week|month|year|([0-9]+([.][0-9]+)?(ms|s|m|h|d))+)$')`,message="this is no window; write a duration from 1s to 8784h, such as 1m, or hour, day, week, month or year",fieldPath=.window
+// +kubebuilder:validation:XValidation:rule=`has(self.window) && self.window.matches('^(hour|day|week|month|year|([0-9]+([.][0-9]+)?(ms|s|m|h|d))+)$')`,message="this is not a window; write a duration from 1s to 8784h, such as 1m, or hour, day, week, month or year",fieldPath=.window
 // +kubebuilder:validation:XValidation:rule=`!has(self.timezone) || self.timezone == "" || !has(self.window) || self.window in ['hour', 'day', 'week', 'month', 'year']`,message="a duration has no timezone; leave it out, or write hour, day, week, month or year as window",fieldPath=.timezone
 // +kubebuilder:validation:XValidation:rule=`!has(self.burst) || !has(self.window) || !(self.window in ['hour', 'day', 'week', 'month', 'year'])`,message="a calendar window has no burst; leave it out, or write a duration such as 24h as window",fieldPath=.burst
 // +kubebuilder:validation:XValidation:rule=`!has(self.amount) || !has(self.unit) || self.unit == 'cost' || type(self.amount) == int || !string(self.amount).contains('.')`,message="only costs have decimal places; write a whole number",fieldPath=.amount

@@ -62,7 +62,7 @@ type LLMPolicySpec struct {
 	// What looks at the text of requests and responses, in this order. At most 16.
 	//
 	// +kubebuilder:validation:MaxItems=16
-	// +kubebuilder:validation:XValidation:rule=`self.all(g, !has(g.name) || self.exists_one(other, has(other.name) && other.name == g.name))`,message="a name is there twice; give each guard one of its own"
+	// +kubebuilder:validation:XValidation:rule=`self.all(g, !has(g.name) || self.exists_one(other, has(other.name) && other.name == g.name))`,message="two guards have the same name; give each one of its own"
 	Guards []Guard `json:"guards,omitempty"`
 
 	// What is added to requests.

@@ -12,7 +12,7 @@ import (
 // +kubebuilder:validation:MaxLength=32
 // +kubebuilder:validation:XIntOrString
 // +kubebuilder:validation:Type=""
-// +kubebuilder:validation:XValidation:rule=`type(self) == int ? int(self) > 0 && int(self) <= 1000000000000000000 : string(self).matches('^[0-9]{1,18}([.][0-9]{1,9})?$') && string(self).matches('[1-9]')`,message="this is no amount; write a number above 0, in quotes if it has decimal places"
+// +kubebuilder:validation:XValidation:rule=`type(self) == int ? int(self) > 0 && int(self) <= 1000000000000000000 : string(self).matches('^[0-9]{1,18}([.][0-9]{1,9})?$') && string(self).matches('[1-9]')`,message="this is not an amount; write a number above 0, in quotes if it has decimal places"
 type Number string
 
 // UnmarshalJSON implements json.Unmarshaler.

@@ -99,7 +99,7 @@ type LLMRouteRule struct {
 	// gateway's own. At most 200.
 	//
 	// +kubebuilder:validation:MaxItems=200
-	// +kubebuilder:validation:items:XValidation:rule=`self >= 400 && self <= 599`,message="this is no error status; write a number from 400 to 599"
+	// +kubebuilder:validation:items:XValidation:rule=`self >= 400 && self <= 599`,message="this is not an error status; write a number from 400 to 599"
 	RetryOn []int32 `json:"retryOn,omitempty"`
 
 	// What becomes of a request whose provider speaks another API, in which some of it

@@ -94,7 +94,7 @@ func readReview(rw http.ResponseWriter, r *http.Request, in *intake) (data []byt
 func parseReview(data []byte) (*admission.AdmissionRequest, error) {
 	var review admission.AdmissionReview
 	if err := json.Unmarshal(data, &review); err != nil {
-		return nil, fmt.Errorf("this is no AdmissionReview: %w", err)
+		return nil, fmt.Errorf("this is not an AdmissionReview: %w", err)
 	}
 	switch {
 	case review.Kind != "AdmissionReview" || review.APIVersion != admission.SchemeGroupVersion.String():
