@@ -235,6 +235,11 @@ type Choice struct {
 	Must  bool // of ChoiceSubset
 }
 
+// Forced reports whether the model must call a tool.
+func (c *Choice) Forced() bool {
+	return c.Mode == ChoiceAny || c.Mode == ChoiceNamed || c.Mode == ChoiceSubset && c.Must
+}
+
 // Cache is a cache breakpoint: the prefix up to here is to be cached.
 type Cache struct {
 	// TTL is how long at least, in seconds; 0 for the API's default.

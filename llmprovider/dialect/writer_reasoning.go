@@ -38,9 +38,7 @@ func (w *RequestWriter) Thinks() (on, off bool) {
 // CannotForce reports whether the client wants the model to call a tool and the model
 // cannot be made to. It notes the loss.
 func (w *RequestWriter) CannotForce() bool {
-	c := &w.R.Choice
-	forced := c.Mode == ChoiceAny || c.Mode == ChoiceNamed || c.Mode == ChoiceSubset && c.Must
-	if !forced || !w.Target.Profile.NoForcedTools {
+	if !w.R.Choice.Forced() || !w.Target.Profile.NoForcedTools {
 		return false
 	}
 	w.R.Loss.Approximate(CChoice)

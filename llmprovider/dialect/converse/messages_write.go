@@ -130,7 +130,8 @@ func (w *requestWriter) block(p *dialect.Part) (bool, *llmprovider.Error) {
 	case dialect.Reasoning:
 		return w.thought(p.Thought), nil
 	case dialect.ToolCall:
-		w.String(`{"toolUse":{"toolUseId":`, p.Call.ID)
+		w.Out = append(w.Out, `{"toolUse":{"toolUseId":`...)
+		w.Out = callIDs.Append(w.Out, p.Call.ID)
 		w.String(`,"name":`, p.Call.Name)
 		w.Out = append(w.Out, `,"input":`...)
 		w.Input(p.Call)
@@ -164,8 +165,13 @@ func (w *requestWriter) thought(t *dialect.Thought) bool {
 	return true
 }
 
+// callIDs are what the API takes
+// (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolUseBlock.html).
+var callIDs = dialect.CallIDs{Marks: ".:", Max: 64}
+
 func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
-	w.String(`{"toolResult":{"toolUseId":`, r.ID)
+	w.Out = append(w.Out, `{"toolResult":{"toolUseId":`...)
+	w.Out = callIDs.Append(w.Out, r.ID)
 	w.Out = append(w.Out, `,"content":[`...)
 	n := 0
 	if r.Object != nil {

@@ -34,7 +34,7 @@ func (w *requestWriter) thinkingBudget(limit int) int {
 	switch {
 	case budget == 0:
 		return 0
-	case w.R.Choice.Mode == dialect.ChoiceAny, w.R.Choice.Mode == dialect.ChoiceNamed, w.lostThought(): // excluded by the API
+	case w.R.Choice.Forced(), w.lostThought(): // excluded by the API
 		w.R.Loss.Drop(dialect.CEffort)
 		return 0
 	}
@@ -76,6 +76,15 @@ func (w *requestWriter) lostThought() bool {
 	return called
 }
 
+// adaptive reports whether the model is asked to reason as it sees fit. It cannot be
+// where it must call a tool, unless it reasons anyway
+// (https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking).
+func (w *requestWriter) adaptive() bool {
+	p := w.Target.Profile
+	asked, _ := w.Thinks()
+	return asked && p.Reasoning != "budget" && p.Reasoning != "none" && (p.AlwaysThinks || !w.R.Choice.Forced())
+}
+
 func (w *requestWriter) thinking(budget int) {
 	p := w.Target.Profile
 	asked, off := w.Thinks()
@@ -93,8 +102,10 @@ func (w *requestWriter) thinking(budget int) {
 	case !asked, p.Reasoning == "budget":
 	case p.Reasoning == "none":
 		w.R.Loss.Drop(dialect.CEffort)
-	default:
+	case w.adaptive():
 		w.Out = append(w.Out, `,"thinking":{"type":"adaptive"}`...)
+	default: // the effort alone is written
+		w.R.Loss.Approximate(dialect.CEffort)
 	}
 }
 

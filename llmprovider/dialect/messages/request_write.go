@@ -2,6 +2,7 @@ package messages
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -58,8 +59,8 @@ func (w *requestWriter) settings() *llmprovider.Error {
 	if w.Target.Stream {
 		w.Out = append(w.Out, `,"stream":true`...)
 	}
-	w.sampling(budget > 0)
-	w.Values("stop_sequences", s.Stop)
+	w.sampling(budget > 0 || w.adaptive())
+	w.stop()
 	if s.User != nil {
 		w.Out = append(w.Out, `,"metadata":{`...)
 		w.User("user_id", 256)
@@ -113,8 +114,21 @@ func (w *requestWriter) maxTokens() int {
 	return dialect.DefaultMaxOutput
 }
 
+// stop writes the stop sequences. The API refuses those with nothing but space.
+func (w *requestWriter) stop() {
+	var stop []dialect.JSON
+	for _, text := range w.R.Settings.Stop {
+		if strings.TrimSpace(jsonscan.Text(text)) == "" {
+			w.R.Loss.Drop(dialect.CStop)
+			continue
+		}
+		stop = append(stop, text)
+	}
+	w.Values("stop_sequences", stop)
+}
+
 // sampling writes what steers the choice of words. Models that reject it, and those
-// that reason within a budget, get none; temperature and top_p exclude each other.
+// that reason, get none; temperature and top_p exclude each other.
 func (w *requestWriter) sampling(reasons bool) {
 	s := &w.R.Settings
 	if w.Target.Profile.NoSampling || reasons {

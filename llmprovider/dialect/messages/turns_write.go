@@ -1,9 +1,6 @@
 package messages
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
@@ -43,6 +40,7 @@ func (w *requestWriter) system(turns []dialect.Turn) *llmprovider.Error {
 func (w *requestWriter) messages(turns []dialect.Turn) *llmprovider.Error {
 	w.Out = append(w.Out, `,"messages":[`...)
 	start := len(w.Out)
+	last := ""
 	for i := range turns {
 		t := &turns[i]
 		role := "user"
@@ -52,8 +50,8 @@ func (w *requestWriter) messages(turns []dialect.Turn) *llmprovider.Error {
 			if i == len(turns)-1 && w.Target.Profile.NoPrefill && !w.R.Count {
 				return w.R.Refuse(dialect.CPrefill, "the conversation must not end with the model's own turn")
 			}
-		case t.IsSystem() && w.Target.Profile.SystemTurns:
-			role = "system"
+		case t.IsSystem() && w.Target.Profile.SystemTurns && last == "user" && (i == len(turns)-1 || turns[i+1].Role == dialect.Assistant):
+			role = "system" // after the user, and before the model: the API refuses it elsewhere
 		case t.IsSystem(): // where it stands, since moving it would change the cached prefix at every turn
 			w.R.Loss.Approximate(dialect.CSystem)
 		}
@@ -70,6 +68,7 @@ func (w *requestWriter) messages(turns []dialect.Turn) *llmprovider.Error {
 			continue
 		}
 		w.Out = append(w.Out, '}')
+		last = role
 	}
 	w.Out = append(w.Out, ']')
 	return nil
@@ -203,33 +202,18 @@ func (w *requestWriter) thought(t *dialect.Thought) bool {
 
 func (w *requestWriter) call(call *dialect.ToolUse) {
 	w.Out = append(w.Out, `{"type":"tool_use","id":`...)
-	w.Out = appendID(w.Out, call.ID)
+	w.Out = callIDs.Append(w.Out, call.ID)
 	w.String(`,"name":`, call.Name)
 	w.Out = append(w.Out, `,"input":`...)
 	w.Input(call)
 }
 
-// appendID appends an id in the characters that the API takes. One with others gets a
-// digest, so that two ids do not become one.
-func appendID(dst []byte, id string) []byte {
-	dst = append(dst, '"')
-	same := true
-	for _, c := range []byte(id) {
-		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			c, same = '_', false
-		}
-		dst = append(dst, c)
-	}
-	if !same {
-		sum := sha256.Sum256([]byte(id))
-		dst = hex.AppendEncode(append(dst, '_'), sum[:4])
-	}
-	return append(dst, '"')
-}
+// callIDs are what the API takes, as its errors say.
+var callIDs dialect.CallIDs
 
 func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
 	w.Out = append(w.Out, `{"type":"tool_result","tool_use_id":`...)
-	w.Out = appendID(w.Out, r.ID)
+	w.Out = callIDs.Append(w.Out, r.ID)
 	if r.Object != nil {
 		w.Out = append(w.Out, `,"content":`...)
 		w.Out = append(w.Out, '"')

@@ -72,13 +72,17 @@ func (w *requestWriter) userTurn(parts []dialect.Part, start int) *llmprovider.E
 	return w.message("user", rest, start)
 }
 
+// callIDs are what the API takes
+// (https://github.com/openai/openai-openapi, FunctionCallOutputItemParam).
+var callIDs = dialect.CallIDs{Any: true, Max: 64}
+
 func (w *requestWriter) output(r *dialect.Result, start int) *llmprovider.Error {
 	kind := "function_call_output"
 	if r.Custom {
 		kind = "custom_tool_call_output"
 	}
 	w.begin(start, `{"type":"`+kind+`","call_id":`)
-	w.Out = jsonscan.AppendString(w.Out, r.ID)
+	w.Out = callIDs.Append(w.Out, r.ID)
 	w.Out = append(w.Out, `,"output":`...)
 	prefix := ""
 	if r.IsError {
@@ -162,7 +166,7 @@ func (w *requestWriter) call(p *dialect.Part, start int) {
 		kind, text = "custom_tool_call", "input"
 	}
 	w.begin(start, `{"type":"`+kind+`","call_id":`)
-	w.Out = jsonscan.AppendString(w.Out, p.Call.ID)
+	w.Out = callIDs.Append(w.Out, p.Call.ID)
 	w.String(`,"name":`, p.Call.Name)
 	w.Out = append(w.Out, `,"`+text+`":`...)
 	w.Out = p.Call.Arguments.AppendText(w.Out)
