@@ -54,7 +54,7 @@ type exchange struct {
 
 	place inflight.Place[exchange] // among the open requests
 
-	mu       sync.Mutex // guards underWay, drained and shown
+	mu       sync.Mutex // guards underWay, drained and shown, why the request was denied, and whose picker ended it
 	underWay *attempt   // the one that began last of those under way
 	drained  bool
 	shown    shown
@@ -68,6 +68,7 @@ type exchange struct {
 
 	visit  *pool.Visit // of the pool that is being tried, or nil
 	again  bool        // the attempt is to be made at another endpoint of the pool
+	tries  int         // attempts, each endpoint of a pool counted
 	picked *picking    // by the pool's endpoint picker, nil without one
 
 	*attempt         // that is judged, or was last; without a provider before the first
@@ -168,11 +169,12 @@ func (x *exchange) serve() error {
 
 // refuse answers with an error of the gateway's own.
 func (x *exchange) refuse(err *llmprovider.Error) error {
+	denied := x.verdict()
 	if x.clientGone() && err.Status != http.StatusGatewayTimeout {
 		x.Gone = true
 		return caddyhttp.Error(statusClientGone, context.Cause(x.r.Context()))
 	}
-	if denied := x.verdict(); denied != nil {
+	if denied != nil && !x.clientGone() { // whose guard has failed with it
 		err = denied
 	}
 	if api := x.api(); api != err.API {

@@ -136,7 +136,7 @@ func (x *exchange) endFilters() {
 // outcome is what became of the request so far.
 func (x *exchange) outcome() *filter.Outcome {
 	return &filter.Outcome{
-		Model: x.model, Attempts: x.Attempts, TimedOut: x.timedOut, Usage: x.Total(), ClientGone: x.Gone, Err: x.Failure,
+		Model: x.model, Attempts: x.tries, TimedOut: x.timedOut, Usage: x.Total(), ClientGone: x.Gone, Err: x.Failure,
 		Cost: filter.Cost{Nano: x.Charges.Nano, Currency: x.Charges.Currency}, CostKnown: x.Charges.Known(),
 		Denied:   x.decision != nil && x.decision.cut,
 		Complete: x.Status != 0 && !x.Aborted && !x.Gone && !x.Erred && x.Failure == nil,

@@ -508,3 +508,25 @@ func TestLimitsMatch(t *testing.T) {
 		}
 	}
 }
+
+// TestLimitsChargeEveryEndpoint has requests move on from a pool's endpoint that fails to one
+// that answers, which is what is charged.
+func TestLimitsChargeEveryEndpoint(t *testing.T) {
+	broken, good := newUpstream(t, fails(503)), newUpstream(t, answers("good"))
+	p, limit := unique("pool"), unique("limit")
+	g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"tokens","amount":1000000,"window":"720h"},{"unit":"requests","amount":1000,"window":"720h"}]}`, limit),
+		p, pooled(`,"affinity":"off"`, broken.address(), good.address())), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+	sent := 0
+	for broken.count() == 0 {
+		if sent++; sent > 50 {
+			t.Fatal("the endpoint that fails was never asked")
+		}
+		if res, body := g.post(t, chat); res.StatusCode != 200 {
+			t.Fatalf("got %d %s", res.StatusCode, body)
+		}
+	}
+	amounts := g.view(t, limit).Amounts
+	if tokens, requests := string(amounts[0].Spent), string(amounts[1].Spent); tokens != fmt.Sprint(96*sent) || requests != fmt.Sprint(sent) {
+		t.Errorf("%s tokens and %s requests are charged for %d requests, want %d tokens", tokens, requests, sent, 96*sent)
+	}
+}

@@ -183,7 +183,7 @@ type Cost struct {
 type Outcome struct {
 	// Model is what the last attempt asked for.
 	Model string
-	// Attempts is the number of attempts that were made.
+	// Attempts is the number of attempts that were made, each endpoint of a pool counted.
 	Attempts int
 	// TimedOut is how many of these reached a provider that did not respond in time.
 	TimedOut int
