@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"llmprovider/translate":  {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/":           {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/cloud", "llmprovider/kind", "llmprovider/translate"}, // kinds
 	"llmroute":               {"internal/", "llmprovider", "llmprovider/tap", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmroute/accesslog", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/command", "llmroute/cooldown", "llmroute/crosssite", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/inbound", "llmroute/inflight", "llmroute/known", "llmroute/life", "llmroute/limit", "llmroute/limit/", "llmroute/listen", "llmroute/matcher", "llmroute/meter", "llmroute/modellist", "llmroute/pool", "llmroute/price", "llmroute/prompt", "llmroute/receive", "llmroute/selection", "llmroute/sources", "llmroute/spec", "llmroute/status", "llmroute/virtualkey"},
-	"llmroute/accesslog":     {"llmprovider", "llmprovider/headername"},
+	"llmroute/accesslog":     {"llmprovider/headername"},
 	"llmroute/cache":         {"internal/jsonscan", "internal/options", "llmprovider", "llmprovider/tap", "llmroute/filter"},
 	"llmroute/cache/":        {"internal/options", "internal/redisclient", "internal/service", "llmroute/cache", "llmroute/cache/sealed"}, // stores, and what they are given
 	"llmroute/capture":       {"internal/host", "internal/options", "llmprovider"},

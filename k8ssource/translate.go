@@ -123,7 +123,8 @@ func (t *translation) run() *spec.State {
 		Workload: t.workload, Findings: &t.findings,
 		AllowAnyHost: t.options.AllowAnyHost, Unused: t.options.MeshListen != "" && len(t.bound) == 0,
 	}, t.before.authorization)
-	t.readLLMPolicies(latest(t, object.KindLLMPolicy, objects.LLMPolicies))
+	llmPolicies := latest(t, object.KindLLMPolicy, objects.LLMPolicies)
+	t.readLLMPolicies(llmPolicies)
 	t.translateRoutes(latest(t, object.KindLLMRoute, objects.Routes))
 	t.translateHTTPRoutes()
 	t.expectHeaders()
@@ -134,7 +135,7 @@ func (t *translation) run() *spec.State {
 	t.reportUnusedSettings()
 	t.addImplicitRoutes()
 	t.policies.CacheByProviders(t.state)
-	policy.ReportTemplates(latest(t, object.KindLLMPolicy, objects.LLMPolicies), t.state, &t.findings)
+	policy.ReportTemplates(llmPolicies, t.state, &t.findings)
 	t.state.Authorization = t.authorization.Config()
 	t.after.authorization = t.authorization.Built
 	t.readKeys()

@@ -60,6 +60,9 @@ func (x *exchange) forward() error {
 		if x.cached != nil {
 			return x.respondCached()
 		}
+		if denied := x.denied(); denied != nil { // while a store was asked, or another request waited for
+			return x.refuse(denied)
+		}
 		if x.provider != nil {
 			x.h.app.metrics.FellBack(x.rule.Name, x.provider.name, t.name)
 			x.traced.FallsBack(x.provider.name, x.span, t.name)

@@ -2,6 +2,7 @@ package llmroute
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/filter"
@@ -19,15 +20,14 @@ type decision struct {
 // decide has a step begin to decide, if it has something to. It returns the context of the
 // filters that begin later.
 func (x *exchange) decide(ctx context.Context, d filter.Decider) context.Context {
-	decision := new(decision)
-	waiting, cancel := context.WithCancelCause(ctx)
-	decision.cancel = cancel
-	x.decision = decision // which revoke may need at once
-	if decision.made = d.Decide(x.revoke); decision.made == nil {
-		cancel(nil)
-		x.decision = nil
+	x.mu.Lock() // which revoke waits for
+	defer x.mu.Unlock()
+	made := d.Decide(x.revoke)
+	if made == nil {
 		return ctx
 	}
+	waiting, cancel := context.WithCancelCause(ctx)
+	x.decision = &decision{made: made, cancel: cancel}
 	return waiting
 }
 
@@ -79,9 +79,11 @@ func (x *exchange) verdictOn(a *attempt) *llmprovider.Error {
 	}
 	denied := x.denied()
 	if denied != nil {
-		x.decision.cut = true
+		x.decision.cut = a.res.StatusCode < http.StatusMultipleChoices // else the provider has refused it
 		_ = x.keep(a)
-		a.span.Failed(denied.Code, 0)
+		if !x.clientGone() {
+			a.span.Failed(denied.Code, 0)
+		}
 	}
 	return denied
 }

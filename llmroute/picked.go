@@ -175,8 +175,8 @@ func (x *exchange) endPicking() {
 }
 
 // endedByGateway reports whether an attempt was ended by the gateway, which says nothing of
-// the provider: the process exits, a guard has denied the
-// request meanwhile, or an endpoint picker has ended it.
+// the provider: the process exits, a guard has denied the request meanwhile, or an endpoint
+// picker has ended it.
 func endedByGateway(ctx context.Context) bool {
 	cause := context.Cause(ctx)
 	var refused *llmprovider.Error

@@ -97,7 +97,7 @@ func (w *statusWriter) touched() {
 	}
 }
 
-// Listening implements llmroute.ListenObserver.
+// Listening implements spec.ListenObserver.
 func (w *statusWriter) Listening(failed map[string]bool) {
 	if last := w.unbound.Swap(&failed); last == nil && len(failed) > 0 || last != nil && !maps.Equal(*last, failed) {
 		w.touched()

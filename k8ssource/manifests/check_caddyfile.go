@@ -84,8 +84,11 @@ func (u usedBy) find(handlers []map[string]any) {
 func (u usedBy) findProviders(app *definitions, handlers []map[string]any) {
 	all, named := app.Source != nil || app.Routes != nil, make(map[string]bool)
 	for _, h := range handlers {
+		if h["handler"] != "llm_route" {
+			continue
+		}
 		rules, _ := h["rules"].([]any)
-		all = all || h["handler"] == "llm_route" && len(rules) == 0
+		all = all || len(rules) == 0
 		for _, each := range rules {
 			rule, _ := each.(map[string]any)
 			backends, _ := rule["backends"].([]any)

@@ -49,6 +49,7 @@ func TestProfiles(t *testing.T) {
 		{"", "api.openai.com", "gpt-5.4-mini", "openai", func(p *Profile) bool { return p.NoEffortWithTools && p.MaxTokensName == "" && p.Vendor == "openai" }},
 		{"", "api.openai.com", "gpt-5.6-terra", "openai", func(p *Profile) bool { return p.NoneWithTools && !p.NoEffortWithTools }},
 		{"", "api.anthropic.com", "claude-fable-5", "anthropic", func(p *Profile) bool { return p.AlwaysThinks && p.NoPrefill && !p.NoForcedTools }},
+		{"", "api.anthropic.com", "claude-fable-5-20260601", "anthropic", func(p *Profile) bool { return p.AlwaysThinks && !p.NoForcedTools }},
 		{"", "api.anthropic.com", "claude-fable-5-2", "anthropic", func(p *Profile) bool { return p.AlwaysThinks && p.NoForcedTools }},
 		{"", "api.anthropic.com", "claude-opus-5-5", "anthropic", func(p *Profile) bool { return p.AlwaysThinks && p.NoForcedTools && !p.NoURLs }},
 		{"", "api.anthropic.com", "claude-opus-5", "anthropic", func(p *Profile) bool { return !p.AlwaysThinks && !p.NoForcedTools && p.NoSampling }},

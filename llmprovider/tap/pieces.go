@@ -35,6 +35,8 @@ func (o *pieces) passOn(pass func([]byte) error) error {
 		return pass(o.first)
 	}
 	err := pass(*o.joined)
-	joinedRooms.Put(o.joined)
+	if cap(*o.joined) <= maxHeld {
+		joinedRooms.Put(o.joined)
+	}
 	return err
 }

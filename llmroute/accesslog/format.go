@@ -1,7 +1,7 @@
 // Package accesslog keeps credentials out of access logs: the log format llm, the warning
 // where a log of a site has another format, and the lines of the gateway's own listeners.
 //
-// Of the gateway it imports llmprovider, which knows the headers that carry credentials.
+// Of the gateway it imports llmprovider/headername, which knows the headers that carry credentials.
 // Begin with LogFormat, then hidden.go.
 package accesslog
 

@@ -227,7 +227,7 @@ func TestClientAddressOfCaddy(t *testing.T) {
 		{"an address", "203.0.113.9", 0, "203.0.113.9"},
 		{"with a zone", "fe80::1%eth0", 0, "fe80::1"},
 		{"IPv4 in IPv6", "::ffff:203.0.113.9", 0, "203.0.113.9"},
-		{"neither an address", "unknown", 0, "192.0.2.1"},
+		{"no address", "unknown", 0, "192.0.2.1"},
 		{"proxies of our own", "203.0.113.9", 1, "10.0.0.7"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

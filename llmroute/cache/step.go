@@ -122,7 +122,7 @@ func (s *step) End(o *filter.Outcome) {
 	}
 	s.f.cache.room.Add(-s.room)
 	switch {
-	case o.ClientGone:
+	case o.ClientGone, o.Denied: // another may lead
 		s.land(abandoned, nil)
 	default:
 		s.land(failed, nil)

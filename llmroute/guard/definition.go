@@ -196,11 +196,11 @@ func (d *Definition) Check() error {
 	if d.Parallel {
 		switch {
 		case d.services() == 0:
-			return errors.New("parallel asks a provider while a service decides, and this guard asks none; write a webhook, a moderation or a judge line, or leave parallel out")
+			return errors.New("parallel is for guards that ask a service, and this one asks none; write a webhook, a moderation or a judge line, or leave parallel out")
 		case len(d.Mask) > 0:
 			return errors.New("parallel sends the request before the guard has decided, so it cannot mask; move the mask lines to a guard of their own, or leave parallel out")
 		case !d.looksAtRequests():
-			return errors.New("parallel is for requests, and this guard looks at responses alone; write on_request, or leave parallel out")
+			return errors.New("parallel is for requests, and this guard looks at responses only; write on_request, or leave parallel out")
 		}
 	}
 	if d.Status != 0 && (d.Status < 400 || d.Status > 499) {

@@ -26,7 +26,7 @@ func TestCheck(t *testing.T) {
 		{Definition{Deny: []Pattern{{Regex: "a"}}, Roles: []string{"boss"}}, "the roles are"},
 		{Definition{Deny: []Pattern{{Regex: "a"}}, Unreadable: "maybe"}, "closed or open"},
 		{Definition{Deny: []Pattern{{Regex: "a"}}, Status: 200}, "from 400 to 499"},
-		{Definition{Deny: []Pattern{{Regex: "a"}}, Parallel: true}, "this guard asks none"},
+		{Definition{Deny: []Pattern{{Regex: "a"}}, Parallel: true}, "this one asks none"},
 		{Definition{Mask: []Pattern{{Builtin: "email"}}, Webhook: webhook, Parallel: true}, "cannot mask"},
 		{Definition{Webhook: webhook, OnResponse: &OnResponse{Stream: StreamWhole}, Parallel: true}, "write on_request"},
 	} {

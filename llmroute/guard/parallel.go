@@ -3,6 +3,8 @@ package guard
 import (
 	"context"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/filter"
 	"github.com/caddy-llm/gateway/llmroute/guard/decide"
@@ -24,16 +26,31 @@ func (s *step) Decide(refuse func(*llmprovider.Error)) <-chan struct{} {
 	s.decided = make(chan struct{})
 	s.ctx, s.cancel = context.WithCancel(s.ctx)
 	s.header = s.header.Clone() // that of the request may change
+	open := s.open
+	s.open = nil // or a long stream would hold the texts
 	go func() {
 		defer close(s.decided)
-		for _, q := range s.open {
-			if _, refused := s.ask(onRequest, q.guard, q.messages); refused != nil {
+		for _, q := range open {
+			if refused := s.askSafely(q); refused != nil {
 				refuse(refused)
 				return
 			}
 		}
 	}()
 	return s.decided
+}
+
+// askSafely asks the service. A panic must not end the process, as it does not in the
+// request's own goroutine, where the HTTP server recovers it.
+func (s *step) askSafely(q question) (refused *llmprovider.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.f.logger.Error("guard panicked", zap.String("guard", q.guard.name), zap.Any("panic", p), zap.Stack("stack"))
+			refused = unavailable(q.guard)
+		}
+	}()
+	_, refused = s.ask(onRequest, q.guard, q.messages)
+	return refused
 }
 
 // Interface guards

@@ -65,7 +65,9 @@ func (a *acts) ask(of direction, g *guard, messages []decide.Message) ([]string,
 	}
 	changed := !v.Denied && changes(v.Texts, messages)
 	if changed && g.Parallel && of == onRequest {
-		a.f.logger.Warn("guard denies a request that its service changed, since it has parallel; write the guard without parallel to have requests changed", zap.String("guard", g.name))
+		if !g.Log {
+			a.f.logger.Warn("guard with parallel denied a request that its service changed", zap.String("guard", g.name))
+		}
 		v.Denied = true
 	}
 	switch {

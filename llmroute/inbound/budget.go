@@ -1,6 +1,6 @@
 // Package inbound holds the bodies of clients' requests: the bound on all that are held at once,
-// and the matcher llm_model, which reads a body before the request has a route, and leaves it to
-// those who come after.
+// what is done about one that is refused, and the matcher llm_model, which reads a body before the
+// request has a route, and leaves it to those who come after.
 //
 // Of the gateway it imports llmprovider, authz and virtualkey, by which clients are known, matcher
 // for names with a wildcard, and meter, which counts what is refused. Begin with Budget, then

@@ -1,6 +1,6 @@
 // Package matcher has what tells requests apart by themselves: the matchers llm_header
 // and llm_http_route, and names with a wildcard. The matcher llm_model, which reads
-// bodies, is beside the routes in llmroute.
+// bodies, is in llmroute/inbound.
 //
 // Of the gateway it imports only internal/host. Begin with HeaderMatcher.
 package matcher

@@ -2,7 +2,7 @@
 // operator hands out and no provider knows. It has the handler llm_keys, the files and tables of
 // keys, and the command that makes a key and its hash.
 //
-// Of the gateway it imports authz, whose tokens may stand in place of keys, meter, which counts
+// Of the gateway it imports command, authz, whose tokens may stand in place of keys, meter, which counts
 // refusals, and matcher for names of models. Begin with Keys, then Client and Table.
 package virtualkey
 

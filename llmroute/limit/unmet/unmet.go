@@ -78,6 +78,7 @@ func (k *Known) Warnings(limits []*limit.Definition) (out []Warning) {
 			rules[r.Name] = true
 		}
 	}
+	providers := k.Providers()
 	for _, d := range limits {
 		for _, name := range d.Rules {
 			if !rules[name] {
@@ -85,7 +86,7 @@ func (k *Known) Warnings(limits []*limit.Definition) (out []Warning) {
 			}
 		}
 		for _, name := range d.Providers {
-			if providers := k.Providers(); !slices.Contains(providers, name) {
+			if !slices.Contains(providers, name) {
 				out = append(out, Warning{d.Name, ReasonNeverMatches, "limit names a provider that does not exist", "provider", name, providers})
 			}
 		}
