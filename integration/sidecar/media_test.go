@@ -18,7 +18,8 @@ import (
 // publicIP4 is an address of the world that is one of the internet, unlike the others.
 const publicIP4 = "93.184.215.14"
 
-// mediaManifests are providers whose APIs take no URLs, two of which fetch what they name.
+// mediaManifests are providers whose APIs take no URLs, and all but one of which fetch what
+// they name.
 const mediaManifests = `apiVersion: istio.alibabacloud.com/v1beta1
 kind: LLMProvider
 metadata: {name: gemini}
@@ -29,31 +30,39 @@ spec:
 ---
 apiVersion: istio.alibabacloud.com/v1beta1
 kind: LLMProvider
-metadata: {name: bedrock}
+metadata: {name: small}
 spec:
-  host: bedrock-runtime.eu-central-1.amazonaws.com
+  host: small.googleapis.com
   fetchMedia: {maxSize: 100}
-  configs: {defaultConfig: {bedrockConfig: {model: "amazon.nova-pro-v1:0", region: eu-central-1, apiKey: key-of-aws}}}
+  configs: {defaultConfig: {geminiConfig: {model: gemini-3-pro, apiKey: key-of-google}}}
 ---
 apiVersion: istio.alibabacloud.com/v1beta1
 kind: LLMProvider
 metadata: {name: without}
 spec:
-  host: bedrock-runtime.eu-west-1.amazonaws.com
-  configs: {defaultConfig: {bedrockConfig: {model: "amazon.nova-pro-v1:0", region: eu-west-1, apiKey: key-of-aws}}}
+  host: without.googleapis.com
+  configs: {defaultConfig: {geminiConfig: {model: gemini-3-pro, apiKey: key-of-google}}}
+---
+apiVersion: istio.alibabacloud.com/v1beta1
+kind: LLMProvider
+metadata: {name: bedrock}
+spec:
+  host: bedrock-runtime.eu-central-1.amazonaws.com
+  fetchMedia: {maxSize: 100}
+  configs: {defaultConfig: {bedrockConfig: {model: "amazon.nova-pro-v1:0", region: eu-central-1, apiKey: key-of-aws}}}
 `
 
 // TestMediaByURL holds that images by URL are fetched from the world's public address, and
 // from no other, for providers that take content alone. It is here because it needs a
 // world whose addresses it can choose.
 func TestMediaByURL(t *testing.T) {
-	const gemini, bedrock, without = "generativelanguage.googleapis.com", "bedrock-runtime.eu-central-1.amazonaws.com", "bedrock-runtime.eu-west-1.amazonaws.com"
-	p := &pod{site: newSite(t, worldIP4+" "+gemini, otherIP4+" "+bedrock+" "+without, publicIP4+" images.example.com", otherIP4+" inside.example.com")}
+	const gemini, small, without, bedrock = "generativelanguage.googleapis.com", "small.googleapis.com", "without.googleapis.com", "bedrock-runtime.eu-central-1.amazonaws.com"
+	p := &pod{site: newSite(t, worldIP4+" "+gemini+" "+small+" "+without, otherIP4+" "+bedrock, publicIP4+" images.example.com", otherIP4+" inside.example.com")}
 	p.must("ip", "-n", p.world, "addr", "add", publicIP4+"/32", "dev", "eth0")
 
-	google := p.server(net.JoinHostPort(worldIP4, "443"), fakeprovider.Names(gemini))
+	google := p.server(net.JoinHostPort(worldIP4, "443"), fakeprovider.Names(gemini, small, without))
 	google.Script(fakeprovider.Always(fakemodel.Gemini.Reply(false, fakemodel.Turn{Text: "a cat"})))
-	aws := p.server(net.JoinHostPort(otherIP4, "443"), fakeprovider.Names(bedrock, without))
+	aws := p.server(net.JoinHostPort(otherIP4, "443"), fakeprovider.Names(bedrock))
 	aws.Script(fakeprovider.Always(fakemodel.Converse.Reply(false, fakemodel.Turn{Text: "a cat"})))
 
 	image := []byte("\x89PNG\r\n\x1a\n what a decoder would read, which nothing here does")
@@ -85,21 +94,21 @@ func TestMediaByURL(t *testing.T) {
 		{"gemini, https", gemini, "https://images.example.com/cat.png", ""},
 		{"gemini, http", gemini, "http://images.example.com/cat.png", ""},
 		{"gemini, by address", gemini, "http://" + publicIP4 + "/cat.png", ""},
-		{"bedrock, https", bedrock, "https://images.example.com/cat.png", ""},
-		{"over the size", bedrock, "https://images.example.com/large.png", "media_not_accepted"},
+		{"bedrock", bedrock, "https://images.example.com/cat.png", ""},
+		{"over the size", small, "https://images.example.com/large.png", "media_not_accepted"},
 		{"within another size", gemini, "https://images.example.com/large.png", ""},
 		{"not there", gemini, "https://images.example.com/dog.png", "media_unavailable"},
 		{"a name that stands for a private address", gemini, "http://inside.example.com/cat.png", "media_unavailable"},
-		{"a private address", bedrock, "http://" + otherIP4 + "/cat.png", "media_unavailable"},
+		{"a private address", small, "http://" + otherIP4 + "/cat.png", "media_unavailable"},
 		{"a private address in IPv6", gemini, "http://[::ffff:" + otherIP4 + "]/cat.png", "media_unavailable"},
 		{"the pod itself", gemini, "http://localhost/cat.png", "media_unavailable"},
 		{"a redirect inside", gemini, "http://images.example.com/moved.png", "media_unavailable"},
 		{"not configured", without, "https://images.example.com/cat.png", "untranslatable_field"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			to, api := aws, fakemodel.Converse
-			if test.host == gemini {
-				to, api = google, fakemodel.Gemini
+			to, api := google, fakemodel.Gemini
+			if test.host == bedrock {
+				to, api = aws, fakemodel.Converse
 			}
 			calls, fetched := to.Count(), secure.Count()
 			out := p.curl("-x", "http://127.0.0.1:15001", "-w", "\n%{http_code}", "http://"+test.host+"/v1/chat/completions", "-H", "Content-Type: application/json", "-d",
