@@ -3,17 +3,25 @@ package llmprovider
 import (
 	"bytes"
 	"fmt"
-	"strings"
+	"math/rand/v2"
 	"testing"
 )
 
-// chatBody is a chat request of about size bytes, as SDKs write it.
+// chatBody is a chat request of about size bytes, as SDKs write it: prose and code, whose
+// escapes are as irregular as they are in real ones.
 func chatBody(size int) []byte {
+	words := []string{
+		"the ", "of ", "gateway ", "provider ", "a ", "and\\n", "streaming ", "\\\"quoted\\\" ", "it ", "was ", "model, ", "tokens.\\n\\n", "function ", "(y) ", "{\\n\\t", "err != nil ",
+	}
+	random := rand.New(rand.NewPCG(1, 2))
 	var b bytes.Buffer
 	b.WriteString(`{"model":"gpt-4o-mini","messages":[{"role":"system","content":"You are a helpful assistant."}`)
 	for b.Len() < size-150 {
-		text := strings.Repeat("The quick brown fox said \\\"jump\\\" and did so. ", min(20, (size-b.Len())/48+1))
-		fmt.Fprintf(&b, `,{"role":"user","content":"%s"}`, text)
+		b.WriteString(`,{"role":"user","content":"`)
+		for end := b.Len() + min(2000, size-b.Len()-130); b.Len() < end; {
+			b.WriteString(words[random.IntN(len(words))])
+		}
+		b.WriteString(`"}`)
 	}
 	b.WriteString(`],"temperature":0.7,"max_tokens":256,"stream":true}`)
 	return b.Bytes()

@@ -14,7 +14,7 @@ import (
 type Checker struct {
 	b []byte
 
-	quote int // the offset of the next quote, when plain has looked for it
+	next int // the offset of the next quote, when plain has looked for it
 
 	// At is the offset at which a check failed, and Want what was expected there.
 	At   int
@@ -30,9 +30,10 @@ func (s *Checker) fail(at int, want string) int {
 }
 
 const (
-	lowBits  = 0x0101010101010101
-	highBits = 0x8080808080808080
-	spaces   = ' ' * lowBits
+	lowBits   = 0x0101010101010101
+	highBits  = 0x8080808080808080
+	sevenBits = 0x7f7f7f7f7f7f7f7f
+	spaces    = ' ' * lowBits
 )
 
 // special has the high bit of the first byte of w that is a quote, a backslash or
@@ -43,60 +44,106 @@ func special(w uint64) uint64 {
 	return (((w ^ 0x02*lowBits) - 0x21*lowBits) | ((w ^ '\\'*lowBits) - lowBits)) &^ w
 }
 
+// specials has the high bit of each such byte, and no other bits: nothing is carried from one
+// byte to the next.
+func specials(w uint64) uint64 {
+	quotes := (w^0x02*lowBits)&sevenBits + (0x80-0x21)*lowBits
+	backslashes := (w^'\\'*lowBits)&sevenBits + sevenBits
+	return ^(quotes&backslashes | w) & highBits
+}
+
+// specialsOf has a bit for each byte of p that is a quote, a backslash or a control character,
+// in their order from the lowest bit on.
+func specialsOf(p *[64]byte) uint64 {
+	word := func(i int) uint64 { return specials(binary.LittleEndian.Uint64(p[8*i : 8*i+8])) }
+	x := word(0)>>7 | word(1)>>6 | word(2)>>5 | word(3)>>4 | word(4)>>3 | word(5)>>2 | word(6)>>1 | word(7)
+	if x == 0 {
+		return 0
+	}
+	// Bit i of byte k is that of byte k of word i: transpose them, in blocks of 1, 2 and 4
+	// bits a side (Hacker's Delight, 7-3).
+	t := (x ^ x>>7) & 0x00aa00aa00aa00aa
+	x ^= t ^ t<<7
+	t = (x ^ x>>14) & 0x0000cccc0000cccc
+	x ^= t ^ t<<14
+	t = (x ^ x>>28) & 0x00000000f0f0f0f0
+	return x ^ t ^ t<<28
+}
+
 // text returns the offset after the string that opens at b[i], or -1.
 func (s *Checker) text(i int) int {
 	b := s.b
-	for i++; ; {
-		for from := i; i+32 <= len(b); {
-			if i-from >= longText {
-				i = s.plain(i)
-				from = i
-				continue
-			}
-			p := b[i : i+32]
-			w0, w1 := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
-			w2, w3 := binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[24:])
-			m0, m1 := special(w0), special(w1)
-			if (m0|m1)&highBits != 0 {
-				if m0 &= highBits; m0 != 0 {
-					i += bits.TrailingZeros64(m0) >> 3
-				} else {
-					i += 8 + bits.TrailingZeros64(m1&highBits)>>3
-				}
-				goto found
-			}
-			m2, m3 := special(w2), special(w3)
-			if (m2|m3)&highBits != 0 {
-				if m2 &= highBits; m2 != 0 {
-					i += 16 + bits.TrailingZeros64(m2)>>3
-				} else {
-					i += 24 + bits.TrailingZeros64(m3&highBits)>>3
-				}
-				goto found
-			}
-			i += 32
+	i++
+	// Most strings are short: names, and values such as a role.
+	if i+16 <= len(b) {
+		m := special(binary.LittleEndian.Uint64(b[i:])) & highBits
+		if m == 0 {
+			i += 8
+			m = special(binary.LittleEndian.Uint64(b[i:])) & highBits
 		}
-		for ; i < len(b); i++ {
-			c := b[i]
-			if c < ' ' || c == '"' || c == '\\' {
-				goto found
-			}
-		}
-		return s.fail(len(b), "the end of a string")
-	found:
-		switch b[i] {
-		case '"':
+		if i += bits.TrailingZeros64(m) >> 3; m != 0 && b[i] == '"' {
 			return i + 1
-		case '\\':
-			n := escape(b, i)
-			if n == 0 {
-				return s.fail(i, "an escape that JSON knows")
-			}
-			i += n
-		default:
-			return s.fail(i, "an escape such as \\n instead of a control character")
 		}
 	}
+	for unbroken := 0; i+64 <= len(b); {
+		p := (*[64]byte)(b[i:])
+		m := specialsOf(p)
+		if m == 0 {
+			i += 64
+			if unbroken += 64; unbroken >= longText {
+				i, unbroken = s.plain(i), 0
+			}
+			continue
+		}
+		unbroken = 0
+		after := 0 // the offset in p after the last escape
+		for ; m != 0; m &= ^uint64(0) << after {
+			at := bits.TrailingZeros64(m)
+			if p[at&63] != '\\' {
+				return s.quote(i + at)
+			}
+			if after = at + 2; after <= 64 && short[p[(at+1)&63]] {
+				continue
+			}
+			n := escape(b, i+at)
+			if n == 0 {
+				return s.fail(i+at, anEscape)
+			}
+			after = at + n
+		}
+		i += max(after, 64)
+	}
+	for ; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '\\':
+			n := escape(b, i)
+			if n == 0 {
+				return s.fail(i, anEscape)
+			}
+			i += n - 1
+		case c == '"', c < ' ':
+			return s.quote(i)
+		}
+	}
+	return s.fail(len(b), "the end of a string")
+}
+
+const anEscape = "an escape that JSON knows"
+
+// short are the escapes of two characters.
+var short = func() (is [256]bool) {
+	for _, c := range `"\/bfnrt` {
+		is[c] = true
+	}
+	return is
+}()
+
+// quote returns the offset after the quote at b[i], or -1 if there is a control character.
+func (s *Checker) quote(i int) int {
+	if s.b[i] != '"' {
+		return s.fail(i, "an escape such as \\n instead of a control character")
+	}
+	return i + 1
 }
 
 // longText is how much of a string has to be plain, in bytes, to look for its end in
@@ -107,14 +154,14 @@ const longText = 256
 // not plain within the 32 bytes that follow it or the end of the text.
 func (s *Checker) plain(i int) int {
 	b := s.b
-	if s.quote < i {
+	if s.next < i {
 		if n := bytes.IndexByte(b[i:], '"'); n >= 0 {
-			s.quote = i + n
+			s.next = i + n
 		} else {
-			s.quote = len(b)
+			s.next = len(b)
 		}
 	}
-	end := s.quote
+	end := s.next
 	if n := bytes.IndexByte(b[i:end], '\\'); n >= 0 {
 		end = i + n
 	}
@@ -134,10 +181,10 @@ func escape(b []byte, i int) int {
 	if i+1 == len(b) {
 		return 0
 	}
-	switch b[i+1] {
-	case 'n', '"', '\\', '/', 't', 'r', 'b', 'f':
+	switch c := b[i+1]; {
+	case short[c]:
 		return 2
-	case 'u':
+	case c == 'u':
 		if i+6 > len(b) {
 			return 0
 		}

@@ -57,6 +57,40 @@ func TestEndOfStrings(t *testing.T) {
 	}
 }
 
+// TestTextAtEveryOffset has each byte, and each pair of those that matter, at each offset of
+// strings that are longer than what is looked at at once.
+func TestTextAtEveryOffset(t *testing.T) {
+	bytesThatMatter := []string{`"`, `\`, "\x00", "\x1f", "\n", "x", "u", "0", "\x7f", "\x80", "\xff"}
+	for _, size := range []int{0, 7, 15, 16, 63, 64, 65, 127, 200, 400} {
+		fill := "0"
+		if size%2 == 0 {
+			fill = "n" // is an escape after a backslash
+		}
+		plain := `["` + strings.Repeat(fill, size) + `"]`
+		at := func(i int, with string) {
+			if end := i + len(with); end <= len(plain)-2 {
+				doc := plain[:i] + with + plain[end:]
+				if Valid([]byte(doc)) != json.Valid([]byte(doc)) {
+					t.Fatalf("%q is valid: %v, want %v", doc, !json.Valid([]byte(doc)), json.Valid([]byte(doc)))
+				}
+			}
+		}
+		for i := 2; i < min(size, 150)+2; i++ {
+			for c := range 256 {
+				at(i, string([]byte{byte(c)}))
+				at(i, string([]byte{'\\', byte(c)}))
+			}
+			for _, a := range bytesThatMatter {
+				for _, b := range bytesThatMatter {
+					for _, between := range []string{"", "000", `\\`, `\\\`, `\u00e9`, `\u00g9`} {
+						at(i, a+between+b)
+					}
+				}
+			}
+		}
+	}
+}
+
 // compare holds the scanner against the standard library.
 func compare(t *testing.T, doc []byte) {
 	t.Helper()
