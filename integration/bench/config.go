@@ -37,14 +37,38 @@ func configFor(ports ports, apps object, server func(*shape) object) object {
 
 func routes(handler object) array { return array{object{"handle": array{handler}}} }
 
-// providerConfig is the provider: llm_mock behind TLS, with HTTP/2 unless told
-// otherwise.
-func providerConfig(p ports, a *authority, http1 bool) object {
-	protocols := array{"h1", "h2"}
-	if http1 {
-		protocols = array{"h1"}
+// wire is what the provider speaks.
+type wire string
+
+const (
+	http2TLS wire = "HTTP/2 over TLS" // as most providers do
+	http1TLS wire = "HTTP/1.1 over TLS"
+	http1    wire = "HTTP/1.1 without TLS" // as own models in a cluster do
+)
+
+func (w wire) tls() bool { return w != http1 }
+
+func (w wire) scheme() string {
+	if w.tls() {
+		return "https"
 	}
-	apps := object{"tls": object{"certificates": object{"load_files": array{object{"certificate": a.certFile, "key": a.keyFile}}}}}
+	return "http"
+}
+
+// protocols are what the provider's servers speak.
+func (w wire) protocols() []string {
+	if w == http2TLS {
+		return []string{"h1", "h2"}
+	}
+	return []string{"h1"}
+}
+
+// providerConfig is the provider: llm_mock.
+func providerConfig(p ports, a *authority, w wire) object {
+	apps := object{}
+	if w.tls() {
+		apps["tls"] = object{"certificates": object{"load_files": array{object{"certificate": a.certFile, "key": a.keyFile}}}}
+	}
 	return configFor(p, apps, func(s *shape) object {
 		mock := object{
 			"handler": "llm_mock", "reply_size": s.reply, "api_key": "{env." + keyVariable + "}",
@@ -53,23 +77,32 @@ func providerConfig(p ports, a *authority, http1 bool) object {
 		if s.chunks > 0 {
 			mock["chunks"], mock["chunk_interval"] = s.chunks, s.interval.String()
 		}
-		return object{"protocols": protocols, "tls_connection_policies": array{object{}}, "routes": routes(mock)}
+		one := object{"protocols": w.protocols(), "routes": routes(mock)}
+		if w.tls() {
+			one["tls_connection_policies"] = array{object{}}
+		}
+		return one
 	})
 }
 
-// trust is the TLS configuration of both gateways towards the provider.
-// Everything else of their transports is as each of them has it by default.
-func trust(a *authority) object {
-	return object{"ca": object{"provider": "file", "pem_files": array{a.caFile}}}
+// transport is the transport of both gateways, which trusts the provider's certificate.
+// Everything else of it is as each of them has it by default.
+func transport(a *authority, w wire) object {
+	if !w.tls() {
+		return object{}
+	}
+	return object{"tls": object{"ca": object{"provider": "file", "pem_files": array{a.caFile}}}}
 }
 
 // plainConfig is the side that is compared with: reverse_proxy, all defaults.
-func plainConfig(p, provider ports, a *authority) object {
+func plainConfig(p, provider ports, a *authority, w wire) object {
+	to := transport(a, w)
+	to["protocol"] = "http"
 	return configFor(p, object{}, func(s *shape) object {
 		return object{"routes": routes(object{
 			"handler":   "reverse_proxy",
 			"upstreams": array{object{"dial": provider.address(s)}},
-			"transport": object{"protocol": "http", "tls": trust(a)},
+			"transport": to,
 		})}
 	})
 }
@@ -77,20 +110,20 @@ func plainConfig(p, provider ports, a *authority) object {
 // routeConfig is llm_route with what a plain gateway needs: a rule by header
 // that these requests do not match, a rule with two weighted backends, a model
 // and a key to fill in. Usage and metrics are always on.
-func routeConfig(p, provider ports, a *authority) object {
-	return routeConfigFor(p, provider, a, "openai", chatAPI.path)
+func routeConfig(p, provider ports, a *authority, w wire) object {
+	return routeConfigFor(p, provider, a, w, "openai", chatAPI.path)
 }
 
 // routeConfigFor is the same for a provider of a kind whose main endpoint is at path.
-func routeConfigFor(p, provider ports, a *authority, kind, path string) object {
+func routeConfigFor(p, provider ports, a *authority, w wire, kind, path string) object {
 	providers := object{}
 	for i, s := range shapes {
 		for _, account := range []string{"one", "two"} {
 			providers[fmt.Sprintf("p%d-%s", i, account)] = object{
-				"kind": kind, "host": "127.0.0.1", "port": provider.of[s], "path": path,
+				"kind": kind, "scheme": w.scheme(), "host": "127.0.0.1", "port": provider.of[s], "path": path,
 				"config":    object{"model": routeModel, "api_key": "{env." + keyVariable + "}"},
 				"rules":     object{"vip-route": object{"model": "another-model"}},
-				"transport": object{"tls": trust(a)},
+				"transport": transport(a, w),
 			}
 		}
 	}

@@ -89,7 +89,7 @@ func measureFootprint(ctx context.Context, builds []build, dir string, o *option
 	if err != nil {
 		return err
 	}
-	provider, err := startProcess(ctx, "provider", builds[0].path, dir, free[0], providerConfig(free[0], ca, o.http1))
+	provider, err := startProcess(ctx, "provider", builds[0].path, dir, free[0], providerConfig(free[0], ca, o.wire()))
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ type options struct {
 	sidecar   bool
 	translate bool
 	http1     bool
+	plain     bool
 	list      bool
 }
 
@@ -67,6 +68,7 @@ func main() {
 	flag.BoolVar(&o.footprint, "footprint", false, "measure the size, memory and start-up time of a sidecar instead")
 	flag.BoolVar(&o.translate, "translate", false, "measure what it costs to translate between APIs instead")
 	flag.BoolVar(&o.http1, "http1", false, "let the provider speak HTTP/1.1 only (default: HTTP/2, as most providers do)")
+	flag.BoolVar(&o.plain, "plain", false, "let the provider speak HTTP/1.1 without TLS, as own models in a cluster do")
 	flag.BoolVar(&o.list, "list", false, "print the names of the cases")
 	flag.StringVar(&o.jsonFile, "json", "", "write all measurements to this file as JSON, - for standard output instead of the table")
 	flag.StringVar(&o.profile, "profile", "", "write CPU and allocation profiles of each case to this folder, after the rounds")
@@ -87,6 +89,9 @@ func end(stop context.CancelFunc, err error) {
 func run(ctx context.Context, o *options, w io.Writer) error {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; see -help", flag.Arg(0))
+	}
+	if o.plain && (o.http1 || o.sidecar || o.footprint || o.translate) {
+		return errors.New("-plain does not go together with -http1, -sidecar, -footprint and -translate")
 	}
 	var err error
 	if o.pattern, err = regexp.Compile(o.cases); err != nil {
@@ -125,7 +130,7 @@ func run(ctx context.Context, o *options, w io.Writer) error {
 	if o.sidecar {
 		return measureSidecar(ctx, o, dir, w)
 	}
-	site, err := startSite(ctx, o.binary, dir, o.http1)
+	site, err := startSite(ctx, o.binary, dir, o.wire())
 	if err != nil {
 		return err
 	}
@@ -154,6 +159,16 @@ func run(ctx context.Context, o *options, w io.Writer) error {
 		return profileAll(ctx, site, chosen, o)
 	}
 	return nil
+}
+
+func (o *options) wire() wire {
+	switch {
+	case o.plain:
+		return http1
+	case o.http1:
+		return http1TLS
+	}
+	return http2TLS
 }
 
 func (o *options) setDefaults() {

@@ -57,7 +57,7 @@ func (s *site) startObserved(ctx context.Context, level observing, binary, dir s
 	if err != nil {
 		return g, err
 	}
-	plain, route := plainConfig(free[0], s.provider.ports, s.ca), routeConfig(free[1], s.provider.ports, s.ca)
+	plain, route := plainConfig(free[0], s.provider.ports, s.ca, s.wire), routeConfig(free[1], s.provider.ports, s.ca, s.wire)
 	if level > observesLittle {
 		llm := route["apps"].(object)["llm"].(object)
 		llm["prices"], llm["status_listen"] = file, fmt.Sprintf("unix/%s/status-%d", dir, level)

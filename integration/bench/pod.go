@@ -43,7 +43,7 @@ func providerIP(i int) string   { return fmt.Sprintf("10.77.0.%d", 11+i) }
 func otherIP(i int) string      { return fmt.Sprintf("10.77.0.%d", 21+i) }
 
 // startPod makes the namespaces and starts the provider and the sidecar.
-func startPod(ctx context.Context, binary, dir string, http1 bool) (p *pod, err error) {
+func startPod(ctx context.Context, binary, dir string, w wire) (p *pod, err error) {
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		return nil, errors.New("-sidecar makes network namespaces and rules in them: run it on Linux, as root")
 	}
@@ -78,7 +78,7 @@ func startPod(ctx context.Context, binary, dir string, http1 bool) (p *pod, err 
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(ca.caFile, 0o644), copyProgram(own, p.application), copyProgram(binary, p.binary)); err != nil {
 		return p, err
 	}
-	if p.provider, err = p.launch(ctx, "provider", p.World, "", p.worldConfig(ca, http1)); err != nil {
+	if p.provider, err = p.launch(ctx, "provider", p.World, "", p.worldConfig(ca, w)); err != nil {
 		return p, err
 	}
 	if err := p.provider.until(ctx, "it does not listen", 20*time.Millisecond, func() bool {
@@ -150,13 +150,9 @@ func (p *pod) listens(ctx context.Context, ns string, want int) bool {
 }
 
 // worldConfig are the providers, behind TLS, and what is none, at port 80.
-func (p *pod) worldConfig(ca *authority, http1 bool) string {
-	protocols := "h1 h2"
-	if http1 {
-		protocols = "h1"
-	}
+func (p *pod) worldConfig(ca *authority, w wire) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "{\n\tadmin off\n\tauto_https off\n\tservers {\n\t\tprotocols %s\n\t}\n\tllm {\n\t\tstatus_listen off\n\t}\n\tlog {\n\t\tlevel WARN\n\t}\n}\n", protocols)
+	fmt.Fprintf(&b, "{\n\tadmin off\n\tauto_https off\n\tservers {\n\t\tprotocols %s\n\t}\n\tllm {\n\t\tstatus_listen off\n\t}\n\tlog {\n\t\tlevel WARN\n\t}\n}\n", strings.Join(w.protocols(), " "))
 	for i, s := range podShapes {
 		mock := fmt.Sprintf("reply_size %d\n\t\tprompt_tokens %d\n\t\tcompletion_tokens %d\n", s.reply, promptTokens, completionTokens)
 		if s.chunks > 0 {

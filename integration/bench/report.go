@@ -42,12 +42,8 @@ type ratio struct {
 func (r ratio) String() string { return fmt.Sprintf("%.2f (%.2f–%.2f)", r.Median, r.Min, r.Max) }
 
 func newReport(o *options) *report {
-	provider := "HTTP/2"
-	if o.http1 {
-		provider = "HTTP/1.1"
-	}
 	return &report{
-		Provider: provider, CPUs: runtime.NumCPU(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
+		Provider: string(o.wire()), CPUs: runtime.NumCPU(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
 		Rounds: o.rounds, Duration: o.duration.String(), quick: o.duration < time.Second || o.rounds < 3,
 	}
 }
@@ -95,7 +91,7 @@ func (c *caseReport) plain(value func(*sample) float64) float64 {
 // writeMarkdown prints the table.
 func (r *report) writeMarkdown(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "`llm_route` divided by `reverse_proxy`: median of %d rounds of %s (lowest–highest). The provider speaks %s over TLS. %d CPUs shared by client, gateway and provider; %s, %s.\n\n",
+	fmt.Fprintf(&b, "`llm_route` divided by `reverse_proxy`: median of %d rounds of %s (lowest–highest). The provider speaks %s. %d CPUs shared by client, gateway and provider; %s, %s.\n\n",
 		r.Rounds, r.Duration, r.Provider, r.CPUs, r.Go, r.Platform)
 	b.WriteString("| Case | CPU per request | of | Allocations | of | Throughput | p50 | p99 |\n|---|--:|--:|--:|--:|--:|--:|--:|\n")
 	footnote := false

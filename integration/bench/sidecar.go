@@ -53,7 +53,7 @@ func measureSidecar(ctx context.Context, o *options, dir string, w io.Writer) er
 	if len(cases) == 0 {
 		return fmt.Errorf("-cases %q matches none of the sidecar's cases, such as %q", o.cases, podCases()[0].name())
 	}
-	p, err := startPod(ctx, o.binary, dir, o.http1)
+	p, err := startPod(ctx, o.binary, dir, o.wire())
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type side struct {
 
 // site is everything that runs.
 type site struct {
+	wire     wire // what the provider speaks
 	ca       *authority
 	provider *process
 	plain    *side             // reverse_proxy
@@ -31,8 +32,8 @@ type site struct {
 
 // startSite starts the three processes, and asks the provider itself what the
 // answers must be.
-func startSite(ctx context.Context, binary, dir string, http1 bool) (s *site, err error) {
-	s = new(site)
+func startSite(ctx context.Context, binary, dir string, w wire) (s *site, err error) {
+	s = &site{wire: w}
 	if s.ca, err = newAuthority(dir); err != nil {
 		return nil, fmt.Errorf("making certificates: %w", err)
 	}
@@ -45,13 +46,13 @@ func startSite(ctx context.Context, binary, dir string, http1 bool) (s *site, er
 			s.stop()
 		}
 	}()
-	if s.provider, err = startProcess(ctx, "provider", binary, dir, free[0], providerConfig(free[0], s.ca, http1)); err != nil {
+	if s.provider, err = startProcess(ctx, "provider", binary, dir, free[0], providerConfig(free[0], s.ca, w)); err != nil {
 		return s, err
 	}
-	if s.plain, err = s.startSide(ctx, "reverse_proxy", binary, dir, free[1], plainConfig(free[1], free[0], s.ca)); err != nil {
+	if s.plain, err = s.startSide(ctx, "reverse_proxy", binary, dir, free[1], plainConfig(free[1], free[0], s.ca, w)); err != nil {
 		return s, err
 	}
-	if s.route, err = s.startSide(ctx, "llm_route", binary, dir, free[2], routeConfig(free[2], free[0], s.ca)); err != nil {
+	if s.route, err = s.startSide(ctx, "llm_route", binary, dir, free[2], routeConfig(free[2], free[0], s.ca, w)); err != nil {
 		return s, err
 	}
 	s.route.counts = true
@@ -85,16 +86,16 @@ func (s *site) stop() {
 func (s *site) prepare(ctx context.Context, plain, route *side) error {
 	direct := &http.Client{Transport: &http.Transport{TLSClientConfig: s.ca.client(), DisableCompression: true}}
 	defer direct.CloseIdleConnections()
-	if err := plain.prepare(ctx, direct, s.provider, clientModel, providerKey, false); err != nil {
+	if err := plain.prepare(ctx, direct, s.wire.scheme()+"://", s.provider, clientModel, providerKey, false); err != nil {
 		return err
 	}
-	return route.prepare(ctx, direct, s.provider, routeModel, clientKey, true)
+	return route.prepare(ctx, direct, s.wire.scheme()+"://", s.provider, routeModel, clientKey, true)
 }
 
 // prepare makes the requests that the side gets and the responses that it must
 // give to them. model is the one that must reach the provider; with asksUsage
 // the gateway must ask for usage and hide what comes of it.
-func (g *side) prepare(ctx context.Context, direct *http.Client, provider *process, model, key string, asksUsage bool) error {
+func (g *side) prepare(ctx context.Context, direct *http.Client, scheme string, provider *process, model, key string, asksUsage bool) error {
 	g.requests, g.answers = make(map[*shape][]byte), make(map[*shape]*answer)
 	for _, s := range shapes {
 		g.requests[s] = request(g.ports.address(s), key, chatAPI, s)
@@ -103,7 +104,7 @@ func (g *side) prepare(ctx context.Context, direct *http.Client, provider *proce
 			continue
 		}
 		hides := s.stream && !s.askUsage && asksUsage
-		answer, err := ask(ctx, direct, "https://"+provider.ports.address(s)+"/v1/chat/completions", s.body(model, s.stream, s.askUsage || hides), hides)
+		answer, err := ask(ctx, direct, scheme+provider.ports.address(s)+"/v1/chat/completions", s.body(model, s.stream, s.askUsage || hides), hides)
 		if err != nil {
 			return fmt.Errorf("asking the provider itself: %w", err)
 		}

@@ -41,11 +41,11 @@ func (s *site) startLanes(ctx context.Context, binary, dir string) ([]*lane, err
 	if s.messages, err = startMessages(free[0], s.ca); err != nil {
 		return nil, err
 	}
-	plain, err := s.startSide(ctx, "reverse_proxy-messages", binary, dir, free[1], plainConfig(free[1], free[0], s.ca))
+	plain, err := s.startSide(ctx, "reverse_proxy-messages", binary, dir, free[1], plainConfig(free[1], free[0], s.ca, http2TLS))
 	if err != nil {
 		return nil, err
 	}
-	route, err := s.startSide(ctx, "llm_route-messages", binary, dir, free[2], routeConfigFor(free[2], free[0], s.ca, "anthropic", messagesAPI.path))
+	route, err := s.startSide(ctx, "llm_route-messages", binary, dir, free[2], routeConfigFor(free[2], free[0], s.ca, http2TLS, "anthropic", messagesAPI.path))
 	if err != nil {
 		return nil, err
 	}
