@@ -24,7 +24,7 @@ func measureMemory(ctx context.Context, s *site, dir string, o *options, w io.Wr
 	cost := make(map[*side]footprint)
 	for _, g := range []*side{s.plain, s.route, translated} {
 		progress("%s: opening %d streams", g.name, openStreams)
-		one, err := g.streamCost(ctx)
+		one, err := g.streamCost(ctx, o.profile)
 		if err != nil {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
@@ -39,8 +39,9 @@ func measureMemory(ctx context.Context, s *site, dir string, o *options, w io.Wr
 	return err
 }
 
-// streamCost is the growth of the process's memory with each open stream.
-func (g *side) streamCost(ctx context.Context) (footprint, error) {
+// streamCost is the growth of the process's memory with each open stream. Profiles are
+// written to the folder, if it is not empty.
+func (g *side) streamCost(ctx context.Context, profiles string) (footprint, error) {
 	c := benchCase{open, openStreams}
 	// The first stream brings what is made once.
 	first, err := g.connect(ctx, benchCase{open, 1})
@@ -66,7 +67,15 @@ func (g *side) streamCost(ctx context.Context) (footprint, error) {
 		}
 	}
 	after, err := g.footprint(ctx)
-	return footprint{(after.resident - before.resident) / openStreams, (after.inUse - before.inUse) / openStreams}, err
+	if err != nil {
+		return footprint{}, err
+	}
+	if profiles != "" {
+		if err := g.profileOpen(ctx, profiles); err != nil {
+			return footprint{}, err
+		}
+	}
+	return footprint{(after.resident - before.resident) / openStreams, (after.inUse - before.inUse) / openStreams}, nil
 }
 
 // footprint collects garbage twice, since what is pooled survives once, and

@@ -25,6 +25,23 @@ func profileAll(ctx context.Context, s *site, cases []benchCase, o *options) err
 	return nil
 }
 
+// profileOpen writes what holds the memory, and the goroutines.
+func (g *side) profileOpen(ctx context.Context, dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	for _, kind := range []string{"heap", "goroutine"} {
+		data, err := g.admin(ctx, "/debug/pprof/"+kind)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, g.name+"-open-streams-"+kind+".pprof"), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func profileSeconds(o *options) int { return max(int(o.duration.Seconds()), 5) }
 
 // profile writes the profiles of one side and case to files whose paths begin so.
