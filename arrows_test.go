@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +13,7 @@ import (
 // named here may import nothing of it. A line that ends in a slash stands for all
 // packages below.
 var allowed = map[string][]string{
-	"internal/options":       {"llmprovider", "llmprovider/upstream"},
+	"internal/options":       {"llmprovider/upstream"},
 	"internal/redisclient":   {"internal/options"},
 	"llmprovider":            {"internal/", "llmprovider/headername"},
 	"llmprovider/headername": {"internal/hopbyhop"},
@@ -26,7 +28,7 @@ var allowed = map[string][]string{
 	"llmprovider/media":      {"internal/jsonscan", "llmprovider", "llmprovider/upstream", "llmprovider/dialect"},
 	"llmprovider/translate":  {"llmprovider", "llmprovider/dialect", "llmprovider/dialect/"},
 	"llmprovider/":           {"internal/options", "llmprovider", "llmprovider/upstream", "llmprovider/dialect", "llmprovider/dialect/", "llmprovider/cloud", "llmprovider/kind", "llmprovider/translate"}, // kinds
-	"llmroute":               {"internal/", "llmprovider", "llmprovider/tap", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmroute/accesslog", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/command", "llmroute/cooldown", "llmroute/crosssite", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/inbound", "llmroute/inflight", "llmroute/known", "llmroute/life", "llmroute/limit", "llmroute/limit/", "llmroute/listen", "llmroute/matcher", "llmroute/meter", "llmroute/modellist", "llmroute/pool", "llmroute/price", "llmroute/prompt", "llmroute/receive", "llmroute/selection", "llmroute/sources", "llmroute/spec", "llmroute/status", "llmroute/virtualkey"},
+	"llmroute":               {"internal/", "llmprovider", "llmprovider/tap", "llmprovider/upstream", "llmprovider/headername", "llmprovider/dialect", "llmroute/accesslog", "llmroute/authz", "llmroute/authz/jwt", "llmroute/cache", "llmroute/capture", "llmroute/cooldown", "llmroute/crosssite", "llmroute/filter", "llmroute/guard", "llmroute/httproute", "llmroute/inbound", "llmroute/inflight", "llmroute/known", "llmroute/life", "llmroute/limit", "llmroute/limit/", "llmroute/listen", "llmroute/meter", "llmroute/modellist", "llmroute/pool", "llmroute/price", "llmroute/prompt", "llmroute/receive", "llmroute/selection", "llmroute/sources", "llmroute/spec", "llmroute/status", "llmroute/virtualkey"},
 	"llmroute/accesslog":     {"llmprovider/headername"},
 	"llmroute/cache":         {"internal/jsonscan", "internal/options", "llmprovider", "llmprovider/tap", "llmroute/filter"},
 	"llmroute/cache/":        {"internal/options", "internal/redisclient", "internal/service", "llmroute/cache", "llmroute/cache/sealed"}, // stores, and what they are given
@@ -39,7 +41,7 @@ var allowed = map[string][]string{
 	"llmroute/inbound":       {"llmprovider", "llmroute/authz", "llmroute/matcher", "llmroute/meter", "llmroute/virtualkey"},
 	"llmroute/inflight":      {},
 	"llmroute/known":         {},
-	"llmroute/authz":         {"internal/", "llmprovider", "llmprovider/upstream", "llmprovider/headername", "llmroute/authz/jwt"},
+	"llmroute/authz":         {"internal/", "llmprovider", "llmprovider/headername", "llmroute/authz/jwt"},
 	"llmroute/authz/jwt":     {"internal/", "llmprovider/upstream", "llmprovider/headername"},
 	"llmroute/guard":         {"internal/jsonscan", "llmprovider", "llmroute/filter", "llmroute/guard/decide", "llmroute/guard/detect"},
 	"llmroute/guard/decide":  {"internal/jsonscan", "llmprovider/upstream"},
@@ -73,7 +75,7 @@ var allowed = map[string][]string{
 	"k8ssource/api/v1":       {"k8ssource/api/v1beta1"},
 	"k8ssource/api/v1alpha1": {"k8ssource/api/v1beta1"},
 	"k8ssource/":             {"internal/", "k8ssource", "k8ssource/", "llmroute/capture", "llmroute/command", "llmroute/sidecar", "llmroute/spec"},
-	"caddyfile":              {"internal/", "llmprovider", "llmprovider/", "llmroute", "llmroute/", "llmroute/listen"},
+	"caddyfile":              {"internal/", "llmprovider/", "llmroute", "llmroute/"},
 	"cmd/":                   {"", "internal/version", "caddyfile", "k8ssource", "k8ssource/", "llmprovider/", "llmroute", "llmroute/"},
 
 	"k8ssource/authorization": {"k8ssource/header", "k8ssource/object", "k8ssource/workload", "llmprovider/upstream", "llmroute/authz", "llmroute/authz/jwt", "llmroute/listen"},
@@ -102,16 +104,52 @@ func TestArrows(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	imports := make(map[string][]string)
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Fields(line)
 		name := strings.TrimPrefix(fields[0], module+"/")
-		for _, path := range fields[1:] {
-			imported, own := strings.CutPrefix(path, module)
+		imports[name] = nil
+		for _, imported := range fields[1:] {
+			imported, own := strings.CutPrefix(imported, module)
 			if imported = strings.TrimPrefix(imported, "/"); own && !mayImport(name, imported) {
 				t.Errorf("%s imports %s, which it may not: turn the arrow around, or allow it here with a reason", name, imported)
 			}
+			if own {
+				imports[name] = append(imports[name], imported)
+			}
 		}
 	}
+	for name, may := range allowed {
+		if strings.HasSuffix(name, "/") {
+			continue // stands for several, each of which may need less
+		}
+		if _, ok := imports[name]; !ok {
+			t.Errorf("there is no package %s: take its line out", name)
+		}
+		for _, one := range may {
+			if !strings.HasSuffix(one, "/") && !slices.Contains(imports[name], one) {
+				t.Errorf("%s may import %s, and does not: take it out", name, one)
+			}
+		}
+	}
+	table, err := os.ReadFile("CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range imports {
+		if !isInTable(string(table), name) {
+			t.Errorf("the table of CONTRIBUTING.md does not name %s", name)
+		}
+	}
+}
+
+// isInTable reports whether a table of folders has a package, with its path or its last name. One
+// that is below another may go without. Those below internal and cmd do.
+func isInTable(table, name string) bool {
+	dir, base := path.Split(name)
+	dir = path.Clean(dir)
+	return dir == "internal" || dir == "cmd" || strings.Contains(table, "`"+name+"`") || strings.Contains(table, "`"+base+"`") ||
+		strings.Contains(dir, "/") && isInTable(table, dir)
 }
 
 func mayImport(name, imported string) bool {
