@@ -369,6 +369,41 @@ func TestCacheSingleFlight(t *testing.T) {
 	}
 }
 
+// TestCacheSingleFlightOfAPool holds that those who wait for a response still do when another
+// endpoint of the pool is asked for it.
+func TestCacheSingleFlightOfAPool(t *testing.T) {
+	const clients = 20
+	var came, asked atomic.Int32
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		for came.Load() < clients { // they wait, or are about to
+			time.Sleep(time.Millisecond)
+		}
+		if asked.Add(1) == 1 {
+			time.Sleep(50 * time.Millisecond)
+			fails(http.StatusServiceUnavailable)(w, r)
+			return
+		}
+		answers("good")(w, r)
+	}
+	p := unique("pool")
+	app := strings.TrimSuffix(providers(p, pooled(`,"affinity":"off"`, newUpstream(t, handler).address(), newUpstream(t, handler).address())), "}") + `,"cache":{}}`
+	app = strings.Replace(app, `"first_byte_timeout":"300ms",`, "", 1)
+	c := newCaching(t, app, fmt.Sprintf(`{"rules":[{"name":%q,"cache":{},"backends":[{"provider":%q}]}]}`, unique("rule"), p))
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			came.Add(1)
+			if res, text := c.post(t, chat, "X-Client", "alice@r"); res.StatusCode != http.StatusOK {
+				t.Errorf("%d %s", res.StatusCode, text)
+			}
+		})
+	}
+	wg.Wait()
+	if n := asked.Load(); n != 2 {
+		t.Errorf("%d requests for %d equal ones, want one for each endpoint", n, clients)
+	}
+}
+
 // TestCacheLeaderLeaves holds that those who wait are answered when the one whose response
 // they wait for leaves, fails, or gets a response that is not stored, and that one who
 // leaves disturbs nobody.

@@ -84,11 +84,14 @@ func (s *step) Response() *filter.Response {
 }
 
 // Next implements filter.Retargeter: the response of another provider, or of another
-// model, is stored as such. Nobody waits for it any more.
+// model, is stored as such. Nobody waits for it any more. That of another endpoint of a pool
+// is the one that others wait for.
 func (s *step) Next(_ context.Context, to *filter.Target, _ *filter.Outcome) *llmprovider.Error {
-	s.land(failed, nil)
 	s.to = to
-	s.key = keyOf(s.f.cache.store.KeySecret(), s.f.scope, s.call, to)
+	if key := keyOf(s.f.cache.store.KeySecret(), s.f.scope, s.call, to); key != s.key {
+		s.land(failed, nil)
+		s.key = key
+	}
 	return nil
 }
 
