@@ -36,6 +36,14 @@ const (
 	tool = `"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}},{"type":"function","function":{"name":"g"}}]`
 )
 
+const png = `{"inlineData":{"mimeType":"image/png","data":"AAAA"}}`
+
+// resultWith is a conversation of Google's API with an object as the result of a call, and
+// media beside it.
+func resultWith(media ...string) string {
+	return `"contents":[{"role":"model","parts":[{"functionCall":{"id":"c1","name":"f","args":{}}}]},{"role":"user","parts":[{"functionResponse":{"id":"c1","name":"f","response":{"a":1},"parts":[` + strings.Join(media, ",") + `]}}]}]`
+}
+
 var (
 	toAll       = []*dialect.API{responses.API, messages.API, gemini.API, converse.API}
 	toAnthropic = []*dialect.API{messages.API}
@@ -76,6 +84,11 @@ var requestCases = []requestCase{
 	{number: 12, name: "a tool's result", from: chat.API, to: toAnthropic, in: used, has: []string{`{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":"r1"}]}`}},
 	{number: 13, name: "a tool's result", from: messages.API, to: toChat, in: `"max_tokens":1,"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"r1"},{"type":"text","text":"next"}]}]`, has: []string{`{"role":"tool","tool_call_id":"t1","content":"r1"},{"role":"user","content":"next"}`}},
 	{number: 13, name: "a tool's result", from: responses.API, to: toGoogle, in: `"input":[{"type":"function_call","call_id":"t1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"t1","output":"r1"}]`, has: []string{`{"functionResponse":{"id":"t1","name":"f","response":{"output":"r1"}}}`}},
+	{number: 13, name: "an object beside an image", from: gemini.API, to: toResponses, in: resultWith(png), has: []string{`"output":[{"type":"input_text","text":"{\"a\":1}"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]`}},
+	{number: 13, name: "an object beside two images", from: gemini.API, to: toResponses, in: resultWith(png, png), has: []string{`"text":"{\"a\":1}"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]`}},
+	{number: 13, name: "an object alone", from: gemini.API, to: toResponses, in: resultWith(), has: []string{`"output":"{\"a\":1}"}`}},
+	{number: 13, name: "an object beside images", from: gemini.API, to: toAnthropic, in: resultWith(png, png), has: []string{`"content":[{"type":"text","text":"{\"a\":1}"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}},{"type":"image",`}},
+	{number: 13, name: "an object alone", from: gemini.API, to: toAnthropic, in: resultWith(), has: []string{`"content":"{\"a\":1}"}`}},
 	{number: 22, name: "the events of a stream, kept as turns", from: gemini.API, to: toChat, in: `"contents":[{"role":"user","parts":[{"text":"a"}]},{"role":"model","parts":[{"text":"b"}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},{"role":"model","parts":[{"text":""}]},` +
 		`{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"output":"1"}}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"output":"2"}}}]}]`,
 		has: []string{`{"role":"assistant","content":"b","tool_calls":[{"id":"call_2_0","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"call_3_0","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"call_2_0","content":"1"},{"role":"tool","tool_call_id":"call_3_0","content":"2"}]`}},

@@ -1,6 +1,10 @@
 package dialect
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-llm/gateway/internal/jsonscan"
+)
 
 // Request is what a client asks of a model, whatever its API. It is not changed
 // once it is read, so that every attempt is written from it.
@@ -165,6 +169,16 @@ type Result struct {
 	IsError bool
 	// Custom reports whether the call was one of a free-text tool.
 	Custom bool
+}
+
+// Content returns the result's content as parts, for APIs without objects in results: an
+// object is a text with its JSON, before the media.
+func (r *Result) Content() []Part {
+	if r.Object == nil {
+		return r.Parts
+	}
+	text := append(jsonscan.AppendEscaped([]byte{'"'}, r.Object), '"')
+	return append([]Part{{Kind: Text, Text: text}}, r.Parts...)
 }
 
 // Media is an image, a sound, a video or a document.

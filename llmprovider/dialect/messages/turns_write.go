@@ -1,7 +1,6 @@
 package messages
 
 import (
-	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
@@ -214,18 +213,10 @@ var callIDs dialect.CallIDs
 func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
 	w.Out = append(w.Out, `{"type":"tool_result","tool_use_id":`...)
 	w.Out = callIDs.Append(w.Out, r.ID)
-	if r.Object != nil {
-		w.Out = append(w.Out, `,"content":`...)
-		w.Out = append(w.Out, '"')
-		w.Out = jsonscan.AppendEscaped(w.Out, r.Object)
-		w.Out = append(w.Out, '"')
-		if len(r.Parts) > 0 {
-			w.R.Loss.Drop(dialect.CToolResult)
-		}
-	} else if len(r.Parts) > 0 {
+	if parts := r.Content(); len(parts) > 0 {
 		mark := len(w.Out)
 		w.Out = append(w.Out, `,"content":`...)
-		written, err := w.content(r.Parts)
+		written, err := w.content(parts)
 		if err != nil {
 			return err
 		}

@@ -89,12 +89,13 @@ func (w *requestWriter) output(r *dialect.Result, start int) *llmprovider.Error 
 		prefix = "Error: "
 		w.R.Loss.Approximate(dialect.CToolError)
 	}
-	if r.Object == nil && len(r.Parts) > 1 || len(r.Parts) == 1 && r.Parts[0].Kind != dialect.Text {
+	parts := r.Content()
+	if len(parts) > 1 || len(parts) == 1 && parts[0].Kind != dialect.Text {
 		w.Out = append(w.Out, '[')
 		if prefix != "" {
 			w.Out = append(w.Out, `{"type":"input_text","text":"Error: "},`...)
 		}
-		if err := w.parts(r.Parts, false); err != nil {
+		if err := w.parts(parts, false); err != nil {
 			return err
 		}
 		w.Out = append(w.Out, `]}`...)
@@ -102,11 +103,8 @@ func (w *requestWriter) output(r *dialect.Result, start int) *llmprovider.Error 
 	}
 	w.Out = append(w.Out, '"')
 	w.Out = append(w.Out, prefix...)
-	switch {
-	case r.Object != nil:
-		w.Out = jsonscan.AppendEscaped(w.Out, r.Object)
-	case len(r.Parts) == 1:
-		w.Out = append(w.Out, jsonscan.Inner(r.Parts[0].Text)...)
+	if len(parts) == 1 {
+		w.Out = append(w.Out, jsonscan.Inner(parts[0].Text)...)
 	}
 	w.Out = append(w.Out, `"}`...)
 	return nil
