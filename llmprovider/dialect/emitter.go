@@ -52,6 +52,9 @@ func (r *Emitter) Part(open Event, text []byte, signature Carrier) {
 	r.Send(Event{Kind: Close, Choice: open.Choice, Part: open.Part})
 }
 
+// Media passes on that there is a medium.
+func (r *Emitter) Media(choice int) { r.Send(Event{Kind: MediaEvent, Choice: choice}) }
+
 // Usage passes on what was counted, if anything was.
 func (r *Emitter) Usage(u *llmprovider.Usage) {
 	if u.Known {

@@ -18,8 +18,9 @@ const (
 	UsageEvent
 	End
 	Failure
-	Ping   // the provider is still at work, and says so
-	Vector // an embedding: Text is its array, Choice its index among the inputs
+	Ping       // the provider is still at work, and says so
+	MediaEvent // an image, a sound or another medium, which no other API has a place for
+	Vector     // an embedding: Text is its array, Choice its index among the inputs
 )
 
 // Event is a piece of a response. Its slices are valid only while it is handled.

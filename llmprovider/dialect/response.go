@@ -28,6 +28,8 @@ type Response struct {
 	begun   bool // something was passed on, or the head was
 	usage   llmprovider.Usage
 	content bool
+	said    bool // it has text, a refusal or a call
+	media   bool // it has media, which are not passed on
 	settled bool
 	size    int  // of what came, in bytes
 	watched bool // nothing is written, so what comes takes no memory
@@ -233,8 +235,10 @@ func (t *Response) take(e *Event) error {
 		}
 	case Open:
 		t.content = t.content || e.Part == ToolCall || !e.Data.Empty()
+		t.said = t.said || e.Part == ToolCall
 	case Delta:
 		t.content = t.content || len(e.Text) > 0
+		t.said = t.said || len(e.Text) > 0 && e.Part != Reasoning
 		if e.Part != Reasoning && !e.Signature.Empty() && !t.to.SignedParts {
 			if t.state == nil {
 				t.state = make(map[int]Carrier)
@@ -242,6 +246,10 @@ func (t *Response) take(e *Event) error {
 			t.state[e.Choice] = e.Signature.Clone()
 			e.Signature = Carrier{}
 		}
+	case MediaEvent:
+		t.media = true
+		t.loss.Drop(CModalities)
+		return nil
 	case Close:
 		t.out = t.writer.Append(t.out, e)
 		t.passState(e.Choice)
@@ -258,7 +266,14 @@ func (t *Response) take(e *Event) error {
 		if e.Reason == Unknown {
 			t.loss.Approximate(CFinish)
 		}
+		if t.mute() {
+			return nil
+		}
 	case End:
+		if t.mute() {
+			t.fail(onlyMedia())
+			return nil
+		}
 		t.ended, t.settled = true, true
 	case Failure:
 		t.fail(e.Err)
@@ -267,6 +282,10 @@ func (t *Response) take(e *Event) error {
 	t.out = t.writer.Append(t.out, e)
 	return nil
 }
+
+// mute reports whether there is nothing but media so far: the client would be told that
+// all went well, and get nothing.
+func (t *Response) mute() bool { return t.media && !t.said && !t.watched }
 
 // passState passes on the state of a part that has ended as reasoning of its own, for
 // clients whose API has no other place for it.

@@ -30,6 +30,14 @@ func (t *Response) readError() *llmprovider.Error {
 	return e
 }
 
+// onlyMedia returns the error for a response of media alone.
+func onlyMedia() *llmprovider.Error {
+	return &llmprovider.Error{
+		Status: http.StatusBadGateway, Type: llmprovider.TypeServer, Code: "untranslatable_response",
+		Message: "the model responded with an image or another medium alone, which cannot be translated for this API; call the model through the provider's own API, or use a model that responds with text",
+	}
+}
+
 // Failed implements llmprovider.Reader. It is false for a response whose status says
 // that it is an error.
 func (t *Response) Failed() bool { return t.failed != nil && t.status < http.StatusBadRequest }

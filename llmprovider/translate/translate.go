@@ -256,8 +256,8 @@ func (r *reader) Head(h *llmprovider.Head) {
 	}
 }
 
-// Finish implements llmprovider.Reader. What of the response the client is told otherwise
-// is known now: it is in the log, and in the head of a response that has not begun.
+// Finish implements llmprovider.Reader. What of the response the client is not told, or told
+// otherwise, is known now: it is in the log, and in the head of a response that has not begun.
 func (r *reader) Finish(pass func([]byte) error) error {
 	err := r.Response.Finish(func(p []byte) error {
 		r.note()
@@ -268,15 +268,21 @@ func (r *reader) Finish(pass func([]byte) error) error {
 }
 
 func (r *reader) note() {
-	names := r.Loss().Fields(r.api, dialect.Approximated)
+	r.add(&r.translation.Dropped, dialect.Dropped, HeaderDropped)
+	r.add(&r.translation.Approximated, dialect.Approximated, HeaderApproximated)
+}
+
+// add adds what was lost of the response to what was lost of the request.
+func (r *reader) add(known *[]string, class dialect.Class, header string) {
+	names := r.Loss().Fields(r.api, class)
 	if len(names) == 0 {
 		return
 	}
-	names = append(names, r.translation.Approximated...)
+	names = append(names, *known...)
 	slices.Sort(names)
-	r.translation.Approximated = slices.Compact(names)
+	*known = slices.Compact(names)
 	if !r.head.Stream {
-		r.head.Header[HeaderApproximated] = []string{strings.Join(r.translation.Approximated, ", ")}
+		r.head.Header[header] = []string{strings.Join(*known, ", ")}
 	}
 }
 

@@ -67,6 +67,42 @@ func TestLossOfResponses(t *testing.T) {
 	}
 }
 
+// A medium of a response is not told: it is reported like what of a request is not sent.
+func TestMediaOfAResponse(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "/v1/messages", strings.NewReader(`{"model":"m","max_tokens":5,"top_k":4,"messages":[{"role":"user","content":"x"}]}`))
+	r.Header.Set("Content-Type", "application/json")
+	in, refused := llmprovider.NewInbound(r)
+	if refused == nil {
+		refused = in.Read(r, llmprovider.DefaultMaxBody)
+	}
+	out := llmprovider.Outgoing{Model: "m"}
+	if refused == nil {
+		refused = translate.Request(in, llmprovider.Settings{}, &translate.Target{API: chat.API, URL: new(url.URL)}, &out)
+	}
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	res := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}}
+	reader := out.NewReader(res, false)
+	head := &llmprovider.Head{Status: http.StatusOK, Header: res.Header}
+	reader.Head(head)
+	header := ""
+	pass := func([]byte) error {
+		header = head.Header.Get(translate.HeaderDropped)
+		return nil
+	}
+	body := `{"choices":[{"message":{"content":"a","images":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]},"finish_reason":"stop"}]}`
+	if err := reader.Write([]byte(body), pass); err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.Finish(pass); err != nil {
+		t.Fatal(err)
+	}
+	if log := strings.Join(out.Translation.Dropped, ", "); header != "content[], top_k" || log != header {
+		t.Errorf("the head says %q and the log %q", header, log)
+	}
+}
+
 // TestMemoryOfOpenStreams bounds what the translation of a stream holds while it is open,
 // beside what it keeps of the response: nothing of a prompt.
 func TestMemoryOfOpenStreams(t *testing.T) {

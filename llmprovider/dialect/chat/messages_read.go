@@ -20,6 +20,7 @@ type message struct {
 	role, name, callID                                          string
 	nameJSON, content, refusal, toolCalls, functionCall         dialect.JSON
 	reasoning, reasoningDetails, thinkingBlocks, cache, audioID dialect.JSON
+	images                                                      dialect.JSON // of a response
 }
 
 func readMessages(r *dialect.Request, messages dialect.JSON) *llmprovider.Error {

@@ -94,6 +94,9 @@ func (r *wholeReader) readChoice(n int, choice dialect.JSON) {
 		r.readCall(n, i, raw)
 		i++
 	}
+	for range jsonscan.Elements(m.images) {
+		r.Media(n)
+	}
 	if call := m.functionCall; len(call) > 0 && call[0] == '{' {
 		r.call(n, call, dialect.Event{ID: r.options.CallID(r.id, n, i)})
 		i++
@@ -201,6 +204,8 @@ func said(object dialect.JSON) message {
 			m.reasoningDetails = v
 		case "thinking_blocks":
 			m.thinkingBlocks = v
+		case "images": // OpenRouter (https://openrouter.ai/docs/features/multimodal/image-generation)
+			m.images = v
 		}
 	}
 	return m

@@ -155,6 +155,9 @@ func (r *streamReader) choice(raw dialect.JSON) {
 		c.refused = true
 		r.text(n, dialect.Refusal, text)
 	}
+	for range jsonscan.Elements(m.images) {
+		r.Media(n)
+	}
 	for call := range jsonscan.Elements(m.toolCalls) {
 		r.fragment(n, call)
 	}

@@ -107,6 +107,8 @@ func (r *wholeReader) block(name string, v dialect.JSON) {
 			text = jsonscan.Inner(jsonscan.Get(input, "input"))
 		}
 		r.Part(open, text, dialect.Carrier{})
+	case "image", "audio", "video", "document":
+		r.Media(0)
 	case "reasoningContent":
 		if text := jsonscan.Get(v, "reasoningText"); text != nil {
 			r.Part(dialect.Event{Part: dialect.Reasoning}, jsonscan.Inner(jsonscan.Get(text, "text")), dialect.ReadCarrier(dialect.StringOf(text, "signature"), r.vendor))

@@ -133,6 +133,8 @@ func (r *responseReader) part(n int, part dialect.JSON) {
 			signature = dialect.ReadCarrier(v, Vendor)
 		case "functionCall":
 			call = v
+		case "inlineData", "fileData":
+			r.Media(n)
 		}
 	}
 	if call != nil {

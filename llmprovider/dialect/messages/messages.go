@@ -76,5 +76,6 @@ var paths = map[dialect.Concept]string{
 	dialect.CContainer:         "container",
 	dialect.CContextManagement: "context_management",
 	dialect.CSafety:            "fallbacks",
+	dialect.CModalities:        "content[]",
 	dialect.CFinish:            "stop_reason",
 }

@@ -77,5 +77,6 @@ var paths = map[dialect.Concept]string{
 	dialect.CTruncation:        "truncation",
 	dialect.CModeration:        "moderation",
 	dialect.CToolOption:        "max_tool_calls",
+	dialect.CModalities:        "output[]",
 	dialect.CFinish:            "incomplete_details.reason",
 }
