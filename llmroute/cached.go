@@ -42,6 +42,7 @@ func (x *exchange) respondCached() error {
 		head.Header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	copyHeader(header, head.Header)
+	s.Given()
 	x.Status = head.Status
 	x.w.WriteHeader(head.Status)
 	if _, err := x.w.Write(body); err != nil {

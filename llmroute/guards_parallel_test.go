@@ -296,7 +296,7 @@ func usedOf(g *gateway, t *testing.T, name string) map[limit.Unit]int64 {
 }
 
 // TestParallelGuardAndCache holds that the response to a denied request is not stored, and
-// that a stored one waits for the guard as well.
+// that a stored one waits for the guard as well. It is a hit, or is charged, only if it is given.
 func TestParallelGuardAndCache(t *testing.T) {
 	u, s := newUpstream(t, answers("x")), newGuardService(t)
 	var deny atomic.Bool
@@ -309,9 +309,11 @@ func TestParallelGuardAndCache(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, `{"action":{}}`)
 	})
-	p := unique("p")
-	app := strings.TrimSuffix(guarded(s.guard("closed"), p, u.provider("")), "}") + `,"cache":{"scope":"everyone"}}`
-	c := newCaching(t, app, fmt.Sprintf(`{"rules":[{"guards":["g"],"cache":{},"backends":[{"provider":%q}]}]}`, p))
+	p, l, rule := unique("p"), unique("limit"), unique("rule")
+	app := strings.TrimSuffix(limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"requests","amount":10,"window":"1h"}]}`, l), p, u.provider("")), "}") +
+		`,"guards":{` + s.guard("closed") + `},"cache":{"scope":"everyone"}}`
+	c := newCaching(t, app, fmt.Sprintf(`{"rules":[{"name":%q,"guards":["g"],"cache":{},"backends":[{"provider":%q}]}]}`, rule, p))
+	c.rule = rule
 	for i, step := range []struct {
 		deny          bool
 		status, asked int
@@ -329,6 +331,13 @@ func TestParallelGuardAndCache(t *testing.T) {
 		if n := u.count(); n > step.asked || n < step.asked-1 || step.cache == "hit" && n == 0 {
 			t.Errorf("request %d: the provider was asked %d times", i, n)
 		}
+	}
+	c.counted(t)
+	if v := c.view(); v.Hits != 1 || v.SavedPromptTokens != 11 || v.SavedCompletionTokens != 85 {
+		t.Errorf("of two hits, one is denied: %+v", v)
+	}
+	if used := usedOf(c.gateway, t, l)[limit.UnitRequests]; used < 1 || used > 2 {
+		t.Errorf("%d requests are charged, and two of four were sent", used)
 	}
 }
 

@@ -24,6 +24,8 @@ type step struct {
 	flight *flight // that the request leads, or nil
 	reader *reader // of the response that comes, nil before
 	found  *Entry
+	shared bool   // found is the response to a request that this one waited for
+	age    string // of found
 	header http.Header
 	room   int64 // taken of Cache.room
 }
@@ -38,41 +40,46 @@ func (s *step) look(ctx context.Context) (e *Entry) {
 // request that this one waited for.
 func (s *step) hit(e *Entry, shared bool) *step {
 	now := time.Now()
-	s.found = e
-	stats := s.f.stats
-	word, status := "hit", "hit; ttl="+wholeSeconds(e.left(now, s.f.ttl))
+	s.found, s.shared = e, shared
+	status := "hit; ttl=" + wholeSeconds(e.left(now, s.f.ttl))
 	if shared {
-		word, status = "collapsed", "fwd=miss; collapsed"
-		stats.collapsed.Add(1)
-	} else {
-		stats.hits.Add(1)
+		status = "fwd=miss; collapsed"
 	}
-	age := wholeSeconds(e.age(now))
+	s.age = wholeSeconds(e.age(now))
 	s.header = make(http.Header, len(e.Header)+2)
 	for name, values := range e.Header {
 		s.header[name] = slices.Clone(values) // handlers of the site change values in place
 	}
 	s.header[statusHeader] = []string{identifier + "; " + status}
-	s.header["Age"] = []string{age}
+	s.header["Age"] = []string{s.age}
+	return s
+}
 
-	c := s.call
-	c.LogFields = append(c.LogFields, zap.String("llm_cache", word), zap.String("llm_cache_age", age), zap.String("llm_cache_provider", e.Provider),
+// count counts and logs that the client gets what was found. It does not if a guard denies the
+// request, or the response, after it was found.
+func (s *step) count() {
+	e, c, stats := s.found, s.call, s.f.stats
+	word, counter := "hit", &stats.hits
+	if s.shared {
+		word, counter = "collapsed", &stats.collapsed
+	}
+	counter.Add(1)
+	c.LogFields = append(c.LogFields, zap.String("llm_cache", word), zap.String("llm_cache_age", s.age), zap.String("llm_cache_provider", e.Provider),
 		zap.String("llm_cache_model", e.Tags.Model))
 	u := &e.Usage
 	if !u.Known {
-		return s
+		return
 	}
 	stats.promptTokens.Add(u.PromptTokens)
 	stats.completionTokens.Add(u.CompletionTokens)
 	c.LogFields = append(c.LogFields, zap.Int64("llm_saved_prompt_tokens", u.PromptTokens), zap.Int64("llm_saved_completion_tokens", u.CompletionTokens))
 	if s.to.Cost == nil {
-		return s
+		return
 	}
 	if cost, ok := s.to.Cost(u); ok {
 		stats.save(cost)
 		c.LogFields = append(c.LogFields, zap.Float64("llm_saved_cost", float64(cost.Nano)/1e9), zap.String("llm_saved_currency", cost.Currency))
 	}
-	return s
 }
 
 // Response implements filter.Responder.
@@ -80,7 +87,7 @@ func (s *step) Response() *filter.Response {
 	if s.found == nil {
 		return nil
 	}
-	return &filter.Response{Header: s.header, Stream: s.found.Stream, Body: s.found.Body}
+	return &filter.Response{Header: s.header, Stream: s.found.Stream, Body: s.found.Body, Given: s.count}
 }
 
 // Next implements filter.Retargeter: the response of another provider, or of another

@@ -75,6 +75,9 @@ type Response struct {
 	// Stream reports whether Body is a stream of events.
 	Stream bool
 	Body   []byte
+	// Given is called once no filter can refuse the response any more, before the client gets
+	// it.
+	Given func()
 }
 
 // Target is where an attempt goes.
