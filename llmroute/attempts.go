@@ -310,13 +310,13 @@ func (x *exchange) keepFor(a *attempt) *keptAnswer {
 	a.dog.Restart(keptTime, receive.ErrFirstByte)
 	began := time.Now()
 	defer func() { x.waited += time.Since(began) }()
-	return x.keep(a)
+	return x.keep(a, meter.StatusText(a.res.StatusCode))
 }
 
 // keep reads an error response whole, so that its connection can be used again,
-// and counts the tokens that it reports: they are paid for. What it returns is as
-// the client would get it.
-func (x *exchange) keep(a *attempt) *keptAnswer {
+// and counts the tokens that it reports: they are paid for. failure is why it is passed over,
+// as metrics have it. What it returns is as the client would get it.
+func (x *exchange) keep(a *attempt, failure string) *keptAnswer {
 	res := a.res
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxKept+1))
@@ -332,7 +332,7 @@ func (x *exchange) keep(a *attempt) *keptAnswer {
 		return nil
 	}
 	if u := reader.Usage(); u.Known && !u.Zero() {
-		x.h.app.metrics.Count(x.settle(), u, meter.StatusText(res.StatusCode))
+		x.h.app.metrics.Count(x.settle(), u, failure)
 		x.Discarded.Add(u)
 		a.span.Discarded(u)
 		x.charge(u)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/filter"
+	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
@@ -80,10 +81,12 @@ func (x *exchange) verdictOn(a *attempt) *llmprovider.Error {
 	denied := x.denied()
 	if denied != nil {
 		x.decision.cut = a.res.StatusCode < http.StatusMultipleChoices // else the provider has refused it
-		_ = x.keep(a)
+		failure := meter.ErrorClientGone                               // which ends the guard's service
 		if !x.clientGone() {
-			a.span.Failed(denied.Code, 0)
+			failure = denied.Code
+			a.span.Failed(failure, 0)
 		}
+		_ = x.keep(a, failure)
 	}
 	return denied
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -266,6 +267,9 @@ func TestParallelGuardCharges(t *testing.T) {
 				prompt, completion := g.counted(t)
 				if prompt+completion < test.counted && wait < 5*time.Second {
 					continue
+				}
+				if got := errorTypes(t, g, p); !slices.Equal(got, []string{"content_policy"}) {
+					t.Errorf("counted as %v", got)
 				}
 				amounts := usedOf(g, t, l)
 				if prompt+completion != test.counted || amounts[limit.UnitTokens] < test.used || test.counted > 0 && amounts[limit.UnitTokens] != test.used || amounts[limit.UnitRequests] != 1 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/tap"
+	"github.com/caddy-llm/gateway/llmroute/meter"
 	"github.com/caddy-llm/gateway/llmroute/receive"
 )
 
@@ -71,15 +72,15 @@ func (x *exchange) judge(a *attempt) (good bool, answer *keptAnswer, failure *ll
 		if json.Valid(said) { // as if it had come with its status
 			res.StatusCode, res.Body = status, io.NopCloser(bytes.NewReader(said))
 			res.Header.Set("Content-Type", "application/json")
-			answer = x.keep(a)
+			answer = x.keep(a, meter.StatusText(status))
 		}
 		failure = errNoAnswer(x.provider, found)
 	case !x.rule.Retries(status, x.ownKey()):
 		return true, nil, nil
 	default:
 		dog.Restart(keptTime, receive.ErrFirstByte)
-		_ = x.keep(a) // for its usage
 		failure = errNoAnswer(x.provider, found)
+		_ = x.keep(a, failure.Code) // for its usage
 	}
 	if endedByGateway(a.ctx) {
 		return false, answer, failure

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -94,6 +95,31 @@ func TestUsageWithoutChoicesCounts(t *testing.T) {
 	if !strings.Contains(body, `"prompt_tokens":7`) {
 		t.Errorf("the status is %s", body)
 	}
+	if got := errorTypes(t, g, a); !slices.Equal(got, []string{"provider_no_answer"}) {
+		t.Errorf("counted as %v", got)
+	}
+}
+
+// errorTypes are those that metrics have of a provider's requests, sorted.
+func errorTypes(t *testing.T, g *gateway, provider string) (out []string) {
+	t.Helper()
+	families, err := g.app.ctx.GetMetricsRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			label := make(map[string]string)
+			for _, l := range m.GetLabel() {
+				label[l.GetName()] = l.GetValue()
+			}
+			if kind, has := label["error_type"]; has && label["gen_ai_provider_name"] == provider && !slices.Contains(out, kind) {
+				out = append(out, kind)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // TestStreamsPassAtOnceWhereOthersCouldBeTried holds that looking at the beginning

@@ -148,7 +148,7 @@ func (h *history) view() HistoryFigures {
 func failuresOf(e *endings) (recent, total map[string]uint64) {
 	recent, total = make(map[string]uint64), make(map[string]uint64)
 	e.byError.Range(func(failure, value any) bool {
-		if failure != errorClientGone {
+		if failure != ErrorClientGone {
 			t := value.(*tally)
 			count(recent, failure.(string), t.recent)
 			count(total, failure.(string), t.seen)

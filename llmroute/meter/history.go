@@ -114,7 +114,7 @@ func (h *history) record(m *Metrics, now time.Time, currency string, open int) {
 	m.endings.byError.Range(func(failure, value any) bool {
 		n := take(value.(*tally))
 		all.requests += n
-		if failure == errorClientGone {
+		if failure == ErrorClientGone {
 			all.left += n
 		} else {
 			all.failed += n

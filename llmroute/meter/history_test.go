@@ -20,7 +20,7 @@ func TestHistoryWindow(t *testing.T) {
 	h.record(m, after(0), "", 0)
 	count(3, "")
 	count(2, "no_route")
-	count(1, errorClientGone)
+	count(1, ErrorClientGone)
 	h.record(m, after(4*time.Second), "", 0)
 	if w := h.window(); w.requests != 6 || w.failed != 2 || w.left != 1 || len(h.complete()) != 0 {
 		t.Errorf("in the first part: %+v, %d complete", w, len(h.complete()))

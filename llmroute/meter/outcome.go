@@ -15,8 +15,8 @@ const (
 	// errorInside is what a response is counted and logged as in which the provider
 	// reports an error after it has begun.
 	errorInside = "provider_error"
-	// errorClientGone is what a request is counted as whose client left.
-	errorClientGone = "client_gone"
+	// ErrorClientGone is what a request is counted as whose client left.
+	ErrorClientGone = "client_gone"
 )
 
 // Outcome is what became of a request: so far, or in the end. Metrics, prices, traces and
@@ -58,7 +58,7 @@ type Outcome struct {
 func (o *Outcome) ErrorType() string {
 	switch {
 	case o.Gone:
-		return errorClientGone
+		return ErrorClientGone
 	case o.Failure != nil:
 		return o.Failure.Code
 	case o.Erred:

@@ -215,7 +215,7 @@ func (m *Metrics) countHandled(o *Outcome) {
 	case o.Handled.Status != 0:
 		code = strconv.Itoa(o.Handled.Status)
 	case o.Gone:
-		code = errorClientGone
+		code = ErrorClientGone
 	case o.Failure != nil:
 		code = strconv.Itoa(o.Failure.Status)
 	}

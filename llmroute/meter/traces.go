@@ -253,7 +253,7 @@ func setFailure(span trace.Span, errorType string) {
 		return
 	}
 	span.SetAttributes(attrErrorType.String(errorType))
-	if errorType != errorClientGone {
+	if errorType != ErrorClientGone {
 		span.SetStatus(codes.Error, "")
 	}
 }
