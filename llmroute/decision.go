@@ -13,9 +13,10 @@ import (
 // decision is what a filter decides about a request while a provider is asked.
 type decision struct {
 	made   <-chan struct{}
-	cancel context.CancelCauseFunc // of what filters that began later do meanwhile
-	denied *llmprovider.Error      // nil unless the request is refused; guarded by the exchange's mu
-	cut    bool                    // an attempt was ended by it
+	ctx    context.Context //nolint:containedctx // of what is waited for meanwhile; ends with the request, or when it is refused
+	cancel context.CancelCauseFunc
+	denied *llmprovider.Error // nil unless the request is refused; guarded by the exchange's mu
+	cut    bool               // an attempt was ended by it
 }
 
 // decide has a step begin to decide, if it has something to. It returns the context of the
@@ -28,8 +29,17 @@ func (x *exchange) decide(ctx context.Context, d filter.Decider) context.Context
 		return ctx
 	}
 	waiting, cancel := context.WithCancelCause(ctx)
-	x.decision = &decision{made: made, cancel: cancel}
+	x.decision = &decision{made: made, ctx: waiting, cancel: cancel}
 	return waiting
+}
+
+// waiting is the context of what the request waits for before an attempt is made: the store of
+// limits, and the endpoints of a pool. It ends with the request, or when that is refused.
+func (x *exchange) waiting() context.Context {
+	if x.decision == nil {
+		return x.r.Context()
+	}
+	return x.decision.ctx
 }
 
 // revoke ends the attempts of a request that a filter refuses. It is called from another

@@ -106,7 +106,7 @@ func (x *exchange) retarget(t *target) *llmprovider.Error {
 				to.Sent = x.sentTo(t)
 			}
 		}
-		if refused := r.Next(x.r.Context(), to, o); refused != nil {
+		if refused := r.Next(x.waiting(), to, o); refused != nil {
 			return refused
 		}
 	}

@@ -62,7 +62,10 @@ func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure 
 		x.readKey(t)
 	}
 	for {
-		endpoint, ok := x.visit.Next(x.r.Context(), time.Now())
+		endpoint, ok := x.visit.Next(x.waiting(), time.Now())
+		if denied := x.denied(); denied != nil { // while the first endpoints were waited for
+			return false, answer, denied, nil
+		}
 		if !ok {
 			if failure == nil {
 				x.attempt = &attempt{provider: t.provider, settings: t.settings(x.rule)}
@@ -95,7 +98,7 @@ func (x *exchange) readKey(t *target) {
 	affinity, v := t.servers.Affinity, x.visit
 	model, _ := t.RequestModel(x.in, t.settings(x.rule))
 	v.Key.Model = model
-	if affinity == upstream.AffinityOff || !v.Many(x.r.Context()) {
+	if affinity == upstream.AffinityOff || !v.Many(x.waiting()) {
 		return
 	}
 	switch affinity {

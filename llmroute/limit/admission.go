@@ -12,7 +12,8 @@ const storeWait = 2 * time.Second
 // faster to take what it had asked for.
 const maxRounds = 8
 
-// admit reserves what the holds need that ask for it: all of it or nothing.
+// admit reserves what the holds need that ask for it: all of it or nothing. A request that ends
+// while the store is waited for gets nothing.
 func (r *Reservation) admit(ctx context.Context) *Refusal {
 	var deadline *time.Timer
 	defer func() {
@@ -37,7 +38,7 @@ func (r *Reservation) admit(ctx context.Context) *Refusal {
 		case <-deadline.C:
 			expired = true
 		case <-ctx.Done():
-			expired = true
+			return &Refusal{Reason: ReasonGone}
 		}
 	}
 }

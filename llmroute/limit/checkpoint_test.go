@@ -164,10 +164,38 @@ func TestStoreHangs(t *testing.T) {
 	defer close(hang)
 	b.disk.before = func(string) { <-hang }
 	s := b.compile(t, &Definition{Name: "a", Amounts: one(UnitRequests, "5", "day"), OnStoreFailure: OnFailureDeny})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, refused := s.Reserve(ctx, request(nil, 0, 0)); refused == nil || refused.Reason != ReasonStore {
+	if _, refused := reserve(t, s, request(nil, 0, 0)); refused == nil || refused.Reason != ReasonStore {
 		t.Errorf("got %+v", refused)
+	}
+}
+
+// TestRequestEndsWhileStoreHangs holds that a request that ends meanwhile, since its client has
+// left or a guard denies it, is none that the store has failed: it gets nothing, even where
+// requests pass without the store, and is not counted.
+func TestRequestEndsWhileStoreHangs(t *testing.T) {
+	for _, onFailure := range []string{OnFailureDeny, OnFailureAllow, OnFailureShare} {
+		b := newBench(t)
+		asked, hang := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		b.disk.before = func(string) {
+			once.Do(func() { close(asked) })
+			<-hang
+		}
+		s := b.compile(t, &Definition{Name: "a", Amounts: one(UnitRequests, "5", "day"), OnStoreFailure: onFailure})
+		ctx, end := context.WithCancel(t.Context())
+		go func() {
+			<-asked
+			end()
+		}()
+		got, refused := s.Reserve(ctx, request(nil, 0, 0))
+		if refused == nil || refused.Reason != ReasonGone || refused.OfTarget {
+			t.Errorf("%s: got %+v", onFailure, refused)
+		}
+		got.End()
+		if v := s.Stats()[0]; len(v.Refused) > 0 || v.Admitted > 0 || b.StoreErrors() > 0 || b.StoreDown() {
+			t.Errorf("%s: counted %+v, %d errors of the store", onFailure, v, b.StoreErrors())
+		}
+		close(hang)
 	}
 }
 

@@ -21,10 +21,14 @@ const (
 	// ReasonCut is that a stream was ended, since there was no room for more of it.
 	ReasonCut
 
-	reasons = int(ReasonCut) + 1
+	// ReasonGone is that the request has ended while the store was waited for. No limit has
+	// refused it, and it is not counted.
+	ReasonGone
+
+	reasons = int(ReasonCut) + 1 // that are counted
 )
 
-var reasonNames = [reasons]string{"exceeded", "too_large", "key", "no_price", "store", "cut"}
+var reasonNames = [...]string{"exceeded", "too_large", "key", "no_price", "store", "cut", "gone"}
 
 // String returns the reason's name in metrics.
 func (r Reason) String() string { return reasonNames[r] }

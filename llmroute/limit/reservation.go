@@ -46,8 +46,8 @@ type Reservation struct {
 
 // Reserve admits the request if all limits that apply to it have room: then it has
 // reserved what it may need of all of them. Otherwise it has reserved nothing. End must
-// be called in either case, whatever happens. ctx bounds how long it waits for the
-// store, which most requests do not need.
+// be called in either case, whatever happens. ctx ends the wait for the store, which most
+// requests do not need: then the reason is ReasonGone.
 func (s *Set) Reserve(ctx context.Context, req *Request) (*Reservation, *Refusal) {
 	r := s.e.pool.Get().(*Reservation)
 	r.set, r.req = s, *req

@@ -116,7 +116,8 @@ func (s *step) request() *limit.Request {
 func (s *step) reserve(ctx context.Context) *llmprovider.Error {
 	r, refused := s.f.set.Reserve(ctx, s.request())
 	s.r, s.refused = r, refused
-	if s.subject.err == nil {
+	gone := refused != nil && refused.Reason == limit.ReasonGone
+	if s.subject.err == nil && !gone {
 		s.writeHeaders()
 		s.log()
 	}

@@ -21,6 +21,7 @@ const (
 	codeNoPrice     = "no_price"
 	codeNoKey       = "limit_key_missing"
 	codeBackground  = "background_unlimited"
+	codeGone        = "client_gone" // of an error that no client gets
 )
 
 // noRetry keeps SDKs from trying again: openai-node, openai-python, openai-go and
@@ -31,6 +32,10 @@ var noRetry = []string{"false"}
 func (s *step) errorOf(r *limit.Refusal) *llmprovider.Error {
 	e := &llmprovider.Error{Status: http.StatusTooManyRequests, Header: make(http.Header)}
 	switch r.Reason {
+	case limit.ReasonGone:
+		e.Status, e.Type, e.Code = http.StatusServiceUnavailable, llmprovider.TypeServer, codeGone
+		e.Message = "the request has ended while the gateway asked what is left of its limits"
+		return e
 	case limit.ReasonKey:
 		e.Status, e.Type, e.Code = http.StatusForbidden, llmprovider.TypePermission, codeNoKey
 		e.Message = fmt.Sprintf("the limit %q counts by %s, and this request has none; send it with one, or ask the gateway's operator", r.Limit, r.Key)
