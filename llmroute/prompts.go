@@ -46,7 +46,25 @@ func (a *App) checkFilters(rule *spec.Rule) error {
 	if rule.Cache != nil {
 		rule.SetCacheFilter(a.cacheOf(rule))
 	}
-	return a.checkNames(rule.Guards, rule.Prompts)
+	if err := a.checkNames(rule.Guards, rule.Prompts); err != nil {
+		return err
+	}
+	return a.checkTemplates(rule)
+}
+
+// checkTemplates reports whether the prompts of a rule and of the providers that it names, which
+// are all added to its requests, have two templates of one name: one would replace the other.
+func (a *App) checkTemplates(rule *spec.Rule) error {
+	named := []prompt.Named{{By: "the rule", Names: rule.Prompts}}
+	for _, b := range rule.Backends {
+		if p := a.static[b.Provider]; p != nil && len(p.prompts) > 0 {
+			named = append(named, prompt.Named{By: "provider " + b.Provider, Names: p.prompts})
+		}
+	}
+	if len(named) == 1 {
+		return nil // checkNames has looked
+	}
+	return a.prompts.CheckTemplates(named)
 }
 
 // warnOfPrompts logs which prompts no rule, no provider and no virtual key names, once all

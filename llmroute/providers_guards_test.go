@@ -61,3 +61,39 @@ func TestProvidersNameGuardsAndPrompts(t *testing.T) {
 		}
 	}
 }
+
+// TestPromptTemplatesOfSeveralPlaces holds that prompts that different places name for the same
+// requests have no two templates of one name, which would replace each other silently.
+func TestPromptTemplatesOfSeveralPlaces(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	a, b, c := unique("a"), unique("b"), unique("c")
+	template := func(name string) string {
+		return fmt.Sprintf(`{"templates":{%q:[{"role":"user","content":"x"}]}}`, name)
+	}
+	app := strings.TrimSuffix(providers(a, u.provider(`"prompts":["one"]`), b, u.provider(`"prompts":["two"]`), c, u.provider(`"prompts":["other"]`)), "}") +
+		`,"prompts":{"one":` + template("review") + `,"two":` + template("review") + `,"other":` + template("summary") + `}}`
+	for _, test := range []struct {
+		prompts   string
+		providers []string
+		says      string
+	}{
+		{`["one"]`, []string{a, c}, ""},
+		{`["two"]`, []string{a}, "the prompts two of the rule and one of provider " + a + " both have a template review; give one of them another name"},
+		{`[]`, []string{a, b}, "the prompts one of provider " + a + " and two of provider " + b + " both have a template review"},
+		{`["one","two"]`, []string{c}, "the prompts one and two both have a template review"},
+	} {
+		var list []string
+		for _, name := range test.providers {
+			list = append(list, fmt.Sprintf(`{"provider":%q}`, name))
+		}
+		rule := fmt.Sprintf(`{"prompts":%s,"backends":[%s]}`, test.prompts, strings.Join(list, ","))
+		_, err := tryGateway(t, app, `{"rules":[`+rule+`]}`)
+		if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+			t.Errorf("%s to %d providers: %v", test.prompts, len(list), err)
+		}
+		_, err = tryGateway(t, strings.TrimSuffix(app, "}")+`,"routes":{"t":[{"hosts":["*"],"rules":[`+rule+`]}]}}`, `{"table":"t"}`)
+		if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+			t.Errorf("%s to %d providers, in a table: %v", test.prompts, len(list), err)
+		}
+	}
+}

@@ -76,23 +76,48 @@ func newPrompt(d *Definition) (*prompt, error) {
 // CheckNames reports whether a rule may name these prompts: all are there, each is named
 // once, and no two have a template of one name.
 func (f *Filter) CheckNames(names []string) error {
-	owner := make(map[string]string)
 	for i, name := range names {
-		p, known := f.prompts[name], strings.Join(slices.Sorted(maps.Keys(f.prompts)), ", ")
+		known := strings.Join(slices.Sorted(maps.Keys(f.prompts)), ", ")
 		if known == "" {
 			known = "none"
 		}
 		switch {
-		case p == nil:
+		case f.prompts[name] == nil:
 			return fmt.Errorf("there is no prompt %q; define it in the llm app, whose prompts are: %s", name, known)
 		case slices.Contains(names[:i], name):
 			return fmt.Errorf("the prompt %s is named twice; name it once", name)
 		}
-		for template := range p.templates {
-			if other, taken := owner[template]; taken {
-				return fmt.Errorf("the prompts %s and %s both have a template %s; give one of them another name", other, name, template)
+	}
+	return f.CheckTemplates([]Named{{Names: names}})
+}
+
+// Named are the prompts that one place of a configuration names.
+type Named struct {
+	By    string // the place in words, empty if there is only one
+	Names []string
+}
+
+// CheckTemplates reports whether two prompts have a template of one name, where all of these
+// are added to the same requests. A prompt may be named in several places.
+func (f *Filter) CheckTemplates(all []Named) error {
+	owner, seen := make(map[string]string), make(map[string]bool)
+	for _, named := range all {
+		for _, name := range named.Names {
+			p := f.prompts[name]
+			if p == nil || seen[name] {
+				continue
 			}
-			owner[template] = name
+			seen[name] = true
+			shown := name
+			if named.By != "" {
+				shown += " of " + named.By
+			}
+			for _, template := range slices.Sorted(maps.Keys(p.templates)) {
+				if other, taken := owner[template]; taken {
+					return fmt.Errorf("the prompts %s and %s both have a template %s; give one of them another name", other, shown, template)
+				}
+				owner[template] = shown
+			}
 		}
 	}
 	return nil
