@@ -154,7 +154,7 @@ func (a *App) warnOfGuards() {
 	used := a.named(func(r *spec.Rule) []string { return r.Guards }, func(p *provider) []string { return p.guards }, func(c *virtualkey.Client) []string { return c.Guards })
 	for _, name := range slices.Sorted(maps.Keys(a.Guards)) {
 		if used != nil && !used[name] && !a.Guards[name].Everything {
-			a.logger.Warn("guard is unused: no rule names it; add guards NAME to a rule, to a provider or to the line of a virtual key, or everything to the guard", zap.String("guard", name))
+			a.logger.Warn("guard is unused: no rule, no provider and no virtual key names it; add guards NAME to a rule, to a provider or to the line of a virtual key, or everything to the guard", zap.String("guard", name))
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (a *App) warnOfPrompts() {
 	used := a.named(func(r *spec.Rule) []string { return r.Prompts }, func(p *provider) []string { return p.prompts }, func(c *virtualkey.Client) []string { return c.Prompts })
 	for _, name := range slices.Sorted(maps.Keys(a.Prompts)) {
 		if used != nil && !used[name] {
-			a.logger.Warn("prompt is unused: no rule names it; add prompt NAME to a rule, to a provider or to the line of a virtual key", zap.String("prompt", name))
+			a.logger.Warn("prompt is unused: no rule, no provider and no virtual key names it; add prompt NAME to a rule, to a provider or to the line of a virtual key", zap.String("prompt", name))
 		}
 	}
 }

@@ -100,16 +100,30 @@ func (u usedBy) findProviders(app *definitions, handlers []map[string]any) {
 		}
 	}
 	for name, p := range app.Providers {
+		prefix := ""
 		if !all && !named[name] {
-			continue
+			prefix = unreached
 		}
 		for _, used := range p.Guards {
-			u.add("guards", used, "provider "+name)
+			u.add(prefix+"guards", used, "provider "+name)
 		}
 		for _, used := range p.Prompts {
-			u.add("prompts", used, "provider "+name)
+			u.add(prefix+"prompts", used, "provider "+name)
 		}
 	}
+}
+
+// unreached precedes the kind of what a provider names to which no rule sends requests.
+const unreached = "unreached "
+
+// never says why a definition is never used.
+func (u usedBy) never(kind, name string) string {
+	providers := u[[2]string{unreached + kind, name}]
+	if len(providers) == 0 {
+		return "no rule names it"
+	}
+	slices.Sort(providers)
+	return "it is named only by " + strings.Join(providers, ", ") + ", to which no rule sends requests"
 }
 
 // handlersIn returns the HTTP handlers in a configuration, wherever they are.
@@ -192,14 +206,14 @@ func checkUsed(out io.Writer, path string, llm json.RawMessage, handlers []map[s
 		case rules == nil:
 			rules = ofKeys
 		}
-		say("guard "+name, "looks at requests by", rules, "no rule names it, so it looks at no requests; write guards "+name+" in a rule or in a provider that a rule names, or everything in the guard")
+		say("guard "+name, "looks at requests by", rules, used.never("guards", name)+", so it looks at no requests; write guards "+name+" in a rule or in a provider that a rule names, or everything in the guard")
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.Prompts)) {
 		rules := used[[2]string{"prompts", name}]
 		if rules == nil {
 			rules = ofKeys
 		}
-		say("prompt "+name, "is added to requests by", rules, "no rule names it, so it is added to no requests; write prompt "+name+" in a rule or in a provider that a rule names")
+		say("prompt "+name, "is added to requests by", rules, used.never("prompts", name)+", so it is added to no requests; write prompt "+name+" in a rule or in a provider that a rule names")
 	}
 	if rules := used[[2]string{"cache", ""}]; app.Cache != nil && (len(rules) > 0 || app.Source == nil) { // objects of a source may use it
 		say("cache", "keeps responses to requests by", rules, "no rule uses it, so it keeps no responses; write cache in a rule")

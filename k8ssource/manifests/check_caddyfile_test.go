@@ -41,7 +41,7 @@ func TestCheckCaddyfile(t *testing.T) {
 		{"perhaps of keys", `{"guards":{"a":{}},"prompts":{"p":{}}}`, `{"handler":"llm_keys","file":"keys"}`,
 			"F: guard a: looks at requests by virtual keys, if their lines name it\nF: prompt p: is added to requests by virtual keys, if their lines name it\n", ""},
 		{"of a provider", `{"guards":{"a":{},"b":{}},"prompts":{"p":{}},"providers":{"one":{"guards":["a"],"prompts":["p"]},"two":{"guards":["b"]}}}`, route(`{"backends":[{"provider":"one"}]}`),
-			"F: guard a: looks at requests by provider one\nF: guard b: warning: NeverUsed: no rule names it, so it looks at no requests; write guards b in a rule or in a provider that a rule names, or everything in the guard\n" +
+			"F: guard a: looks at requests by provider one\nF: guard b: warning: NeverUsed: it is named only by provider two, to which no rule sends requests, so it looks at no requests; write guards b in a rule or in a provider that a rule names, or everything in the guard\n" +
 				"F: prompt p: is added to requests by provider one\n", "F: definitions that are never used: 1"},
 		{"of a provider, by host", `{"guards":{"a":{}},"providers":{"one":{"guards":["a"]}}}`, `{"handler":"llm_route"}`, "F: guard a: looks at requests by provider one\n", ""},
 		{"of another handler", `{"guards":{"a":{}}}`, `{"handler":"other","rules":[{"guards":["a"]}]}`, "F: guard a: warning: NeverUsed: no rule names it, so it looks at no requests; write guards a in a rule or in a provider that a rule names, or everything in the guard\n", "F: definitions that are never used: 1"},
