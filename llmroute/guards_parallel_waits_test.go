@@ -134,3 +134,26 @@ func TestParallelGuardWhilePoolWaits(t *testing.T) {
 		t.Errorf("logged as failed attempts: %v", lines)
 	}
 }
+
+// TestParallelGuardThatOnlyLogsHoldsNothing has the client get all of its response, and the request
+// end, before a guard with log has decided.
+func TestParallelGuardThatOnlyLogsHoldsNothing(t *testing.T) {
+	for _, stream := range []bool{false, true} {
+		u, s := newUpstream(t, answers("x")), newGuardService(t)
+		decides := make(chan struct{})
+		s.before = func(*http.Request) { <-decides }
+		p := unique("p")
+		g := newGateway(t, guarded(strings.TrimSuffix(s.guard("closed"), "}")+`,"log":true}`, p, u.provider("")), fmt.Sprintf(`{"rules":[{"guards":["g"],"backends":[{"provider":%q}]}]}`, p))
+		logged, failed := guardCount(t, g, "action=log"), guardCount(t, g, "action=fail")
+		res, body := g.post(t, message("zebra", stream))
+		if res.StatusCode != 200 || !strings.Contains(body, `"x"`) {
+			t.Errorf("%d %s", res.StatusCode, body)
+		}
+		g.counted(t)
+		if guardCount(t, g, "action=log") != logged || guardCount(t, g, "action=fail") != failed {
+			t.Error("the guard has acted before it has decided")
+		}
+		close(decides)
+		waitFor(t, func() bool { return guardCount(t, g, "action=log") == logged+1 })
+	}
+}

@@ -65,8 +65,8 @@ type Definition struct {
 	Restore bool `json:"restore,omitempty"`
 
 	// Whether a provider is asked while Webhook, Moderation or Judge decides about the request.
-	// The client gets nothing before that, and the provider's request is canceled if the guard
-	// denies it. It cannot mask: what a service changes is denied. Default: no.
+	// The client gets nothing before that, unless the guard has Log, and the provider's request is
+	// canceled if the guard denies it. It cannot mask: what a service changes is denied. Default: no.
 	Parallel bool `json:"parallel,omitempty"`
 
 	// The status of a denied request or response, from 400 to 499. Default: 403.

@@ -20,14 +20,24 @@ type question struct {
 // Decide implements filter.Decider. The services are asked one after the other, as those of
 // guards without Parallel are, which have all decided before.
 func (s *step) Decide(refuse func(*llmprovider.Error)) <-chan struct{} {
-	if len(s.open) == 0 {
+	var open, logging []question
+	for _, q := range s.open {
+		if q.guard.Log {
+			logging = append(logging, q)
+		} else {
+			open = append(open, q)
+		}
+	}
+	s.open = nil // or a long stream would hold the texts
+	if len(logging) > 0 {
+		s.askAside(logging)
+	}
+	if len(open) == 0 {
 		return nil
 	}
 	s.decided = make(chan struct{})
 	s.ctx, s.cancel = context.WithCancel(s.ctx)
 	s.header = s.header.Clone() // that of the request may change
-	open := s.open
-	s.open = nil // or a long stream would hold the texts
 	go func() {
 		defer close(s.decided)
 		for _, q := range open {
@@ -42,14 +52,14 @@ func (s *step) Decide(refuse func(*llmprovider.Error)) <-chan struct{} {
 
 // askSafely asks the service. A panic must not end the process, as it does not in the
 // request's own goroutine, where the HTTP server recovers it.
-func (s *step) askSafely(q question) (refused *llmprovider.Error) {
+func (a *acts) askSafely(q question) (refused *llmprovider.Error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.f.logger.Error("guard panicked", zap.String("guard", q.guard.name), zap.Any("panic", p), zap.Stack("stack"))
+			a.f.logger.Error("guard panicked", zap.String("guard", q.guard.name), zap.Any("panic", p), zap.Stack("stack"))
 			refused = unavailable(q.guard)
 		}
 	}()
-	_, refused = s.ask(onRequest, q.guard, q.messages)
+	_, refused = a.ask(onRequest, q.guard, q.messages)
 	return refused
 }
 

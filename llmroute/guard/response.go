@@ -27,6 +27,7 @@ type step struct {
 	open    []question         // about the request, that are asked while a provider is
 	cancel  context.CancelFunc // ends them
 	decided chan struct{}      // closed when they are, nil if none was asked
+	aside   *aside             // those of guards that only log, nil for none
 }
 
 // Reader implements filter.Step.
@@ -44,6 +45,9 @@ func (s *step) End(*filter.Outcome) {
 	if s.decided != nil {
 		s.cancel()
 		<-s.decided
+	}
+	if s.aside != nil {
+		s.aside.endWith(s.acts)
 	}
 	s.end()
 }
