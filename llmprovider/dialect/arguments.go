@@ -32,14 +32,15 @@ func (a Arguments) AppendObject(dst []byte) (out []byte, exact bool) {
 	return append(dst, '}'), false
 }
 
-// AppendText appends the arguments as a JSON string that holds the object.
+// AppendText appends the arguments as a JSON string that holds the object, which is empty
+// for blank text: clients and providers parse it.
 func (a Arguments) AppendText(dst []byte) []byte {
 	switch {
 	case a.Object != nil:
 		dst = append(dst, '"')
 		dst = jsonscan.AppendEscaped(dst, a.Object)
 		return append(dst, '"')
-	case a.Text != nil:
+	case !IsBlank(a.Text):
 		return append(dst, a.Text...)
 	}
 	return append(dst, `"{}"`...)

@@ -70,7 +70,8 @@ func TestArguments(t *testing.T) {
 	}{
 		{"an object", Arguments{Object: JSON(`{"b": 1e3,"a":[1.0]}`)}, `{"b": 1e3,"a":[1.0]}`, `"{\"b\": 1e3,\"a\":[1.0]}"`, true},
 		{"a text", Arguments{Text: JSON(`"{\"n\":12345678901234567890}"`)}, `{"n":12345678901234567890}`, `"{\"n\":12345678901234567890}"`, true},
-		{"blank", Arguments{Text: JSON(`" \n"`)}, `{}`, `" \n"`, true},
+		{"blank", Arguments{Text: JSON(`" \n"`)}, `{}`, `"{}"`, true},
+		{"empty", Arguments{Text: JSON(`""`)}, `{}`, `"{}"`, true},
 		{"none", Arguments{}, `{}`, `"{}"`, true},
 		{"no object", Arguments{Text: JSON(`"[1]"`)}, `{"_raw":"[1]"}`, `"[1]"`, false},
 		{"cut off", Arguments{Text: JSON(`"{\"a\":"`)}, `{"_raw":"{\"a\":"}`, `"{\"a\":"`, false},

@@ -27,6 +27,15 @@ var reasonNames = [...]string{
 // String is the reason as OpenAI's chat completions name it.
 func (r Reason) String() string { return reasonNames[r] }
 
+// cutsOff reports whether the model was kept from saying all that it had to say.
+func (r Reason) cutsOff() bool {
+	switch r {
+	case Length, ContextFull, Filtered, Refused:
+		return true
+	}
+	return false
+}
+
 // BareID returns a response's id without the prefix that its API gives it, for the
 // prefix of another one.
 func BareID(id string) string {

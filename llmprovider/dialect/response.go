@@ -36,7 +36,8 @@ type Response struct {
 	ended   bool
 	failed  *llmprovider.Error
 	loss    Loss
-	state   map[int]Carrier // of the open part of a choice
+	state   map[int]Carrier   // of the open part of a choice
+	empty   map[int]emptyCall // of the last call of a choice
 }
 
 // form is what a response's body is.
@@ -236,9 +237,14 @@ func (t *Response) take(e *Event) error {
 	case Open:
 		t.content = t.content || e.Part == ToolCall || !e.Data.Empty()
 		t.said = t.said || e.Part == ToolCall
+		t.closeEmpty(e.Choice, true)
+		t.openCall(e)
 	case Delta:
 		t.content = t.content || len(e.Text) > 0
 		t.said = t.said || len(e.Text) > 0 && e.Part != Reasoning
+		if e.Part == ToolCall && t.empty[e.Choice] != 0 && !isBlank(e.Text) {
+			delete(t.empty, e.Choice)
+		}
 		if e.Part != Reasoning && !e.Signature.Empty() && !t.to.SignedParts {
 			if t.state == nil {
 				t.state = make(map[int]Carrier)
@@ -251,8 +257,7 @@ func (t *Response) take(e *Event) error {
 		t.loss.Drop(CModalities)
 		return nil
 	case Close:
-		t.out = t.writer.Append(t.out, e)
-		t.passState(e.Choice)
+		t.closePart(e)
 		return nil
 	case UsageEvent:
 		reason, model := t.usage.FinishReason, t.usage.Model
@@ -260,6 +265,7 @@ func (t *Response) take(e *Event) error {
 		t.usage.FinishReason, t.usage.Model = reason, model
 		t.settled = t.usage.Known && reason != ""
 	case Finish:
+		t.closeEmpty(e.Choice, !e.Reason.cutsOff())
 		if e.Choice == 0 {
 			t.usage.FinishReason = e.Reason.String()
 		}
@@ -273,6 +279,9 @@ func (t *Response) take(e *Event) error {
 		if t.mute() {
 			t.fail(onlyMedia())
 			return nil
+		}
+		for choice := range t.empty {
+			t.closeEmpty(choice, true)
 		}
 		t.ended, t.settled = true, true
 	case Failure:

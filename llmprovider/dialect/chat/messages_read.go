@@ -134,7 +134,7 @@ func (c *conversation) addAssistant(m *message) *llmprovider.Error {
 	}
 	if m.functionCall != nil {
 		call := &dialect.ToolUse{ID: dialect.PlacedID(len(c.r.Turns), n), Name: jsonscan.Text(jsonscan.Get(m.functionCall, "name"))}
-		call.Arguments.Text = jsonscan.Get(m.functionCall, "arguments")
+		call.Arguments = readArguments(m.functionCall)
 		parts = append(parts, dialect.Part{Kind: dialect.ToolCall, Call: call})
 		c.remember(call)
 	}
@@ -223,12 +223,7 @@ func readCall(raw dialect.JSON, id string) (dialect.Part, *llmprovider.Error) {
 			}
 		case jsonscan.NameIs(name, "function"):
 			call.Name = jsonscan.Text(jsonscan.Get(v, "name"))
-			switch arguments := jsonscan.Get(v, "arguments"); {
-			case jsonscan.IsString(arguments):
-				call.Arguments.Text = arguments
-			case len(arguments) > 0 && arguments[0] == '{': // as some clients send it
-				call.Arguments.Object = arguments
-			}
+			call.Arguments = readArguments(v)
 		case jsonscan.NameIs(name, "custom"):
 			call.Custom = true
 			call.Name = jsonscan.Text(jsonscan.Get(v, "name"))
@@ -241,6 +236,16 @@ func readCall(raw dialect.JSON, id string) (dialect.Part, *llmprovider.Error) {
 		return p, dialect.Invalid("messages[].tool_calls[].function.name", "the name of a tool")
 	}
 	return p, nil
+}
+
+func readArguments(function dialect.JSON) (a dialect.Arguments) {
+	switch arguments := jsonscan.Get(function, "arguments"); {
+	case jsonscan.IsString(arguments):
+		a.Text = arguments
+	case len(arguments) > 0 && arguments[0] == '{': // as some clients send it
+		a.Object = arguments
+	}
+	return a
 }
 
 // addResult adds a tool's result. Those of one assistant turn are one user turn.
