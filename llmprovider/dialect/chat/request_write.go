@@ -161,20 +161,26 @@ func (w *requestWriter) format() *llmprovider.Error {
 }
 
 func (w *requestWriter) tools() *llmprovider.Error {
-	if len(w.R.Tools) > 0 {
-		w.Out = append(w.Out, `,"tools":[`...)
-		for i := range w.R.Tools {
-			if w.GivenUp() {
-				return nil
-			}
-			w.Comma(i)
-			if err := w.tool(&w.R.Tools[i]); err != nil {
+	if len(w.R.Tools) == 0 { // a choice among none is refused, so auto, required and none are left out
+		for _, name := range w.R.Choice.Names {
+			if _, err := w.Tool(name); err != nil {
 				return err
 			}
 		}
-		w.Out = append(w.Out, ']')
-		w.Flag("parallel_tool_calls", w.R.Parallel)
+		return nil
 	}
+	w.Out = append(w.Out, `,"tools":[`...)
+	for i := range w.R.Tools {
+		if w.GivenUp() {
+			return nil
+		}
+		w.Comma(i)
+		if err := w.tool(&w.R.Tools[i]); err != nil {
+			return err
+		}
+	}
+	w.Out = append(w.Out, ']')
+	w.Flag("parallel_tool_calls", w.R.Parallel)
 	return w.choice()
 }
 
