@@ -226,18 +226,18 @@ func kindOf(media string) dialect.Kind {
 
 func (c *reader) readCall(p *dialect.Part, v dialect.JSON, n int) {
 	call := &dialect.ToolUse{ID: jsonscan.Text(dialect.GetCamel(v, "id")), Name: jsonscan.Text(dialect.GetCamel(v, "name"))}
-	if call.ID == "" {
+	placed := call.ID == ""
+	if placed {
 		call.ID = dialect.PlacedID(c.contents, n)
 	}
 	if args := dialect.GetCamel(v, "args"); len(args) > 0 && args[0] == '{' {
 		call.Arguments.Object = args
 	}
 	p.Kind, p.Call = dialect.ToolCall, call
-	c.open.add(call)
+	c.open.add(call, placed)
 }
 
-// readResult finds the call that a result belongs to: by its id, or else the first
-// one of that name without a result.
+// readResult reads a result, with the call that it belongs to.
 func (c *reader) readResult(p *dialect.Part, v dialect.JSON) *llmprovider.Error {
 	id, function := jsonscan.Text(dialect.GetCamel(v, "id")), jsonscan.Text(dialect.GetCamel(v, "name"))
 	call := c.open.take(id, function)
