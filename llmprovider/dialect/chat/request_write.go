@@ -97,7 +97,9 @@ func (w *requestWriter) effort() {
 	switch {
 	case p.NoneWithTools && len(w.R.Tools) > 0:
 		w.Out = append(w.Out, `,"reasoning_effort":"none"`...)
-		if effort != dialect.EffortNone {
+		if on, _ := w.Thinks(); on && effort == "" {
+			w.R.Loss.Drop(dialect.CThinking)
+		} else if on && effort != dialect.EffortNone {
 			w.R.Loss.Drop(dialect.CEffort)
 		}
 	case effort == "":
