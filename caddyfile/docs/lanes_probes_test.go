@@ -1,5 +1,7 @@
 package docs_test
 
+import "strings"
+
 // probe is a field and a request that has it.
 type probe struct{ field, in string }
 
@@ -9,6 +11,11 @@ const (
 	messagesTool  = `"tools":[{"name":"f","input_schema":{"type":"object"}}]`
 	geminiTool    = `"tools":[{"functionDeclarations":[{"name":"f","parametersJsonSchema":{"type":"object"}}]}]`
 )
+
+// longNamed is tools with a name of 65 characters.
+func longNamed(tools string) string {
+	return strings.Replace(tools, `"f"`, `"`+strings.Repeat("f", 65)+`"`, 1)
+}
 
 // probes are the fields of each client's API.
 var probes = map[string][]probe{
@@ -23,6 +30,7 @@ var probes = map[string][]probe{
 		{"`file.file_id`", `"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"f"}}]}]`},
 		{"`input_audio`", `"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}]}]`},
 		{"`tools`, `tool_calls` and results", `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"r"}],` + chatTool},
+		{"names of tools over 64 characters", longNamed(chatTool)},
 		{"`functions`, `function_call`", `"functions":[{"name":"f"}]`},
 		{"tools of type `custom`", `"tools":[{"type":"custom","custom":{"name":"f"}}]`},
 		{"`custom.format`", `"tools":[{"type":"custom","custom":{"name":"f","format":{"type":"grammar","grammar":{"syntax":"regex","definition":"a"}}}}]`},
@@ -69,6 +77,7 @@ var probes = map[string][]probe{
 		{"`input_file.file_url`", `"input":[{"role":"user","content":[{"type":"input_file","file_url":"https://x/y.pdf"}]}]`},
 		{"`file_id`", `"input":[{"role":"user","content":[{"type":"input_file","file_id":"f"}]}]`},
 		{"functions, their calls and outputs", `"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"r"}],` + responsesTool},
+		{"names of tools over 64 characters", longNamed(responsesTool)},
 		{"tools of type `custom`", `"tools":[{"type":"custom","name":"f"}]`},
 		{"tools that OpenAI runs", `"tools":[{"type":"web_search"}]`},
 		{"`tool_choice` auto, required, a function", `"tool_choice":"required",` + responsesTool},
@@ -110,6 +119,7 @@ var probes = map[string][]probe{
 		{"sources of type file", `"messages":[{"role":"user","content":[{"type":"image","source":{"type":"file","file_id":"f"}}]}]`},
 		{"`search_result`", `"messages":[{"role":"user","content":[{"type":"search_result","source":"s","title":"t","content":[{"type":"text","text":"a"}]}]}]`},
 		{"`tools`, `tool_use`, `tool_result`", `"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"r"}]}],` + messagesTool},
+		{"names of tools over 64 characters", longNamed(messagesTool)},
 		{"`tool_result.is_error`", `"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"r","is_error":true}]}],` + messagesTool},
 		{"images in a `tool_result`", `"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA=="}}]}]}],` + messagesTool},
 		{"tools that Anthropic runs or defines", `"tools":[{"type":"web_search_20260209","name":"web_search"}]`},
@@ -142,6 +152,7 @@ var probes = map[string][]probe{
 		{"`inlineData` with video", `"contents":[{"parts":[{"inlineData":{"mimeType":"video/mp4","data":"AA=="}}]}]`},
 		{"`fileData` of Google's", `"contents":[{"parts":[{"fileData":{"mimeType":"image/png","fileUri":"gs://a/b"}}]}]`},
 		{"functions, their calls and responses", `"contents":[{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},{"parts":[{"functionResponse":{"name":"f","response":{"output":"r"}}}]}],` + geminiTool},
+		{"names of tools over 64 characters", longNamed(geminiTool)},
 		{"`functionDeclarations[].parameters`", `"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT"}}]}]`},
 		{"`nullable` in a schema", `"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","nullable":true}}]}]`},
 		{"tools that Google runs", `"tools":[{"googleSearch":{}}]`},

@@ -66,6 +66,11 @@ type API struct {
 	// SignedParts reports whether parts other than reasoning carry opaque state.
 	SignedParts bool
 
+	// MaxToolName is the length of the longest name of a tool that the API takes, in bytes.
+	// Longer ones are shortened for it, and the client gets its own back. 0 is for an API
+	// without tools.
+	MaxToolName int
+
 	// Arrays reports whether a stream may come as one JSON array.
 	Arrays bool
 
@@ -168,12 +173,15 @@ type Namespaced struct{ Namespace, Local string }
 
 // Kept is what a response needs of its request.
 type Kept struct {
-	// Custom are the names of the tools that take free text, which some APIs do not
-	// have: a request's writer makes functions with one property of them.
+	// Custom are the names of the tools that take free text, as the provider knows them.
+	// Some APIs do not have these: a request's writer makes functions with one property
+	// of them.
 	Custom map[string]bool
 	// Namespaced are the tools in namespaces of the Responses API, by what the model
 	// knows them by.
 	Namespaced map[string]Namespaced
+	// Named are the client's own names of tools, by the short ones that the provider got.
+	Named map[string]string
 	// StreamUsage reports whether the client asks for usage in a stream.
 	StreamUsage bool
 	// Legacy reports whether the client knows functions and no tools.

@@ -60,6 +60,7 @@ const (
 	CFileID
 	CCitations
 	CTool
+	CToolName
 	CToolSchema
 	CCustomTool
 	CGrammar

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -56,7 +57,7 @@ const maxErrorBody = 64 << 10
 // NewResponse returns the translation of a response from the API from to the API to.
 // It copies what it needs of the request.
 func NewResponse(from, to *API, options ResponseOptions) *Response {
-	options.Kept = keep(options.Request)
+	options.Kept = keep(options.Request, from)
 	t := &Response{from: from, to: to, writer: newWriter(to, options)}
 	t.emit = t.take
 	options.Request = nil // or its memory would be held for as long as the stream is open
@@ -71,7 +72,8 @@ func newWriter(to *API, options ResponseOptions) ResponseWriter {
 	return to.NewResponseWriter(options)
 }
 
-func keep(r *Request) Kept {
+// keep returns what the response of an API needs of its request.
+func keep(r *Request, from *API) Kept {
 	var k Kept
 	if r == nil {
 		return k
@@ -79,6 +81,13 @@ func keep(r *Request) Kept {
 	k.StreamUsage, k.Legacy, k.Count = r.StreamUsage, r.Legacy, r.Count
 	if e := r.Embed; e != nil {
 		k.Inputs, k.Base64, k.Batch = len(e.Inputs), e.Base64, e.Batch
+	}
+	short := r.shortNames(from.MaxToolName)
+	if short != nil {
+		k.Named = make(map[string]string, len(short))
+		for name, s := range short {
+			k.Named[s] = name
+		}
 	}
 	for i := range r.Tools {
 		if t := &r.Tools[i]; t.Namespace != "" {
@@ -91,7 +100,7 @@ func keep(r *Request) Kept {
 			if k.Custom == nil {
 				k.Custom = make(map[string]bool)
 			}
-			k.Custom[r.Tools[i].Name] = true
+			k.Custom[cmp.Or(short[r.Tools[i].Name], r.Tools[i].Name)] = true
 		}
 	}
 	return k
@@ -235,6 +244,7 @@ func (t *Response) take(e *Event) error {
 			t.usage.Model = bounded(e.Model)
 		}
 	case Open:
+		e.Name = cmp.Or(t.options.Named[e.Name], e.Name)
 		t.content = t.content || e.Part == ToolCall || !e.Data.Empty()
 		t.said = t.said || e.Part == ToolCall
 		t.closeEmpty(e.Choice, true)

@@ -71,6 +71,10 @@ func Translate(r *Request, to *API, target Target) (*Translation, *llmprovider.E
 		target.Vendor = target.Profile.Vendor
 	}
 	copied := *r // whose loss the writer adds to
+	if short := r.shortNames(to.MaxToolName); short != nil {
+		copied = *r.withNames(short)
+		copied.Loss.Approximate(CToolName)
+	}
 	copied.wanted, copied.uses, copied.placed = nil, 0, 0
 	body, err := write(&copied, to, target)
 	if err == nil {

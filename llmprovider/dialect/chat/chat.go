@@ -16,6 +16,7 @@ var API = &dialect.API{
 	CallID:            "messages[].tool_calls[].id",
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
+	MaxToolName:       64,
 	NewResponseReader: newResponseReader,
 	NewResponseWriter: newResponseWriter,
 }
@@ -62,6 +63,7 @@ var paths = map[dialect.Concept]string{
 	dialect.CDocumentName:     "messages[].content[].file.filename",
 	dialect.CFileID:           "messages[].content[].file.file_id",
 	dialect.CTool:             "tools",
+	dialect.CToolName:         "tools[].function.name",
 	dialect.CToolSchema:       "tools[].function.parameters",
 	dialect.CCustomTool:       "tools[].custom",
 	dialect.CGrammar:          "tools[].custom.format",

@@ -13,6 +13,7 @@ var API = &dialect.API{
 	Path:              path,
 	CountMember:       "inputTokens",
 	WriteRequest:      writeRequest,
+	MaxToolName:       64,
 	NewResponseReader: newResponseReader,
 }
 

@@ -26,6 +26,7 @@ var API = &dialect.API{
 	CallID:            "contents[].parts[].functionCall.id",
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
+	MaxToolName:       128,
 	NewResponseReader: newResponseReader,
 	NewResponseWriter: newResponseWriter,
 }
@@ -71,6 +72,7 @@ var paths = map[dialect.Concept]string{
 	dialect.CDocument:         "contents[].parts[].inlineData",
 	dialect.CFileID:           "contents[].parts[].fileData",
 	dialect.CTool:             "tools",
+	dialect.CToolName:         "tools[].functionDeclarations[].name",
 	dialect.CToolSchema:       "tools[].functionDeclarations[].parameters",
 	dialect.CHostedTool:       "tools[]",
 	dialect.CToolOption:       "tools[].functionDeclarations[]",

@@ -25,6 +25,7 @@ var API = &dialect.API{
 	CallID:            "messages[].content[].id",
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
+	MaxToolName:       128,
 	NewResponseReader: newResponseReader,
 	NewResponseWriter: newResponseWriter,
 }
@@ -66,6 +67,7 @@ var paths = map[dialect.Concept]string{
 	dialect.CFileID:            "messages[].content[].source.file_id",
 	dialect.CCitations:         "messages[].content[].citations",
 	dialect.CTool:              "tools",
+	dialect.CToolName:          "tools[].name",
 	dialect.CToolSchema:        "tools[].input_schema",
 	dialect.CHostedTool:        "tools[].type",
 	dialect.CToolOption:        "tools[]",

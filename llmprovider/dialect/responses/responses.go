@@ -21,6 +21,7 @@ var API = &dialect.API{
 	CallID:            "input[].call_id",
 	ReadRequest:       readRequest,
 	WriteRequest:      writeRequest,
+	MaxToolName:       64,
 	NewResponseReader: newResponseReader,
 	NewResponseWriter: newResponseWriter,
 }
@@ -64,6 +65,7 @@ var paths = map[dialect.Concept]string{
 	dialect.CFileID:            "input[].content[].file_id",
 	dialect.CCitations:         "input[].content[].annotations",
 	dialect.CTool:              "tools",
+	dialect.CToolName:          "tools[].name",
 	dialect.CToolSchema:        "tools[].parameters",
 	dialect.CCustomTool:        "tools[].custom",
 	dialect.CGrammar:           "tools[].format",
