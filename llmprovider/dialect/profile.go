@@ -68,6 +68,9 @@ type Profile struct {
 	// NoURLs reports whether images and documents are taken as data alone, and not by
 	// their URLs, in the Messages API.
 	NoURLs bool `yaml:"no_urls"`
+	// NoChatURLs reports whether images are taken as data or from Amazon S3, and not by
+	// other URLs, in chat completions.
+	NoChatURLs bool `yaml:"no_chat_urls"`
 	// NoStrictTools reports whether strict in tools is rejected.
 	NoStrictTools bool `yaml:"no_strict_tools"`
 	// NoSchema reports whether structured output by a schema is unknown.

@@ -74,6 +74,15 @@ func (w *RequestWriter) Content(p *Part) (m *Media, wanted bool) {
 	return m, true
 }
 
+// Inline is Content for a provider that takes no URLs: the error refuses one that is not
+// fetched.
+func (w *RequestWriter) Inline(p *Part) (m *Media, wanted bool, err *llmprovider.Error) {
+	if m, wanted = w.Content(p); m.URL != nil && !wanted {
+		err = w.R.Refuse(CImageURL, "it does not fetch URLs; send the content in base64")
+	}
+	return m, wanted, err
+}
+
 func urlConcept(kind Kind) Concept {
 	if kind == Document {
 		return CDocument

@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"strings"
+
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
@@ -254,12 +256,9 @@ func (w *requestWriter) part(p *dialect.Part) *llmprovider.Error {
 		w.Out = append(w.Out, `{"type":"refusal"`...)
 		w.Member("refusal", p.Text)
 	case dialect.Image:
-		w.Out = append(w.Out, `{"type":"image_url","image_url":{"url":`...)
-		if err := w.DataURL(p.Media, dialect.CImage); err != nil {
+		if err := w.image(p); err != nil {
 			return err
 		}
-		w.Member("detail", p.Media.Detail)
-		w.Out = append(w.Out, '}')
 	case dialect.Video:
 		w.Out = append(w.Out, `{"type":"video_url","video_url":{"url":`...)
 		if err := w.DataURL(p.Media, dialect.CVideo); err != nil {
@@ -282,6 +281,25 @@ func (w *requestWriter) part(p *dialect.Part) *llmprovider.Error {
 		return w.R.Refuse(dialect.CText, "a message of this role cannot have a part of this kind")
 	}
 	w.cache(p.Cache)
+	w.Out = append(w.Out, '}')
+	return nil
+}
+
+// image writes an image. Where the vendor takes no URLs, those of Amazon S3 alone are sent.
+func (w *requestWriter) image(p *dialect.Part) *llmprovider.Error {
+	m := p.Media
+	if w.Target.Profile.NoChatURLs && !strings.HasPrefix(jsonscan.Text(m.URL), "s3://") {
+		content, wanted, err := w.Inline(p)
+		if wanted || err != nil {
+			return err
+		}
+		m = content
+	}
+	w.Out = append(w.Out, `{"type":"image_url","image_url":{"url":`...)
+	if err := w.DataURL(m, dialect.CImage); err != nil {
+		return err
+	}
+	w.Member("detail", m.Detail)
 	w.Out = append(w.Out, '}')
 	return nil
 }

@@ -233,15 +233,12 @@ func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
 var imageTypes = map[string]bool{"image/jpeg": true, "image/png": true, "image/gif": true, "image/webp": true}
 
 // medium returns the medium of a part: where the vendor takes no URLs, with what its URL
-// stands for. wanted is as with dialect.RequestWriter's Content.
+// stands for. wanted is as with dialect.RequestWriter's Inline.
 func (w *requestWriter) medium(p *dialect.Part) (m *dialect.Media, wanted bool, err *llmprovider.Error) {
 	if !w.Target.Profile.NoURLs {
 		return p.Media, false, nil
 	}
-	if m, wanted = w.Content(p); m.URL != nil && !wanted {
-		err = w.R.Refuse(dialect.CImageURL, "it does not fetch URLs; send the content in base64")
-	}
-	return m, wanted, err
+	return w.Inline(p)
 }
 
 func (w *requestWriter) image(p *dialect.Part) *llmprovider.Error {
