@@ -53,7 +53,7 @@ type Profile struct {
 	NoSampling bool `yaml:"no_sampling"`
 	// Reasoning is how the model is told how much to reason. In the Messages API:
 	// adaptive, budget or none; default: adaptive. In Google's: level, budget or none;
-	// default: level. In Converse: effort or none; default: none. In the Responses API:
+	// default: level. In Converse: effort or none; default: none. In OpenAI's APIs:
 	// none for models that do not reason; default: by effort.
 	Reasoning string `yaml:"reasoning"`
 	// AlwaysThinks reports whether reasoning cannot be switched off.

@@ -35,6 +35,25 @@ func (w *RequestWriter) Thinks() (on, off bool) {
 	return !off && (s.Effort != "" || s.Thinking != 0), off
 }
 
+// NoReasoning reports whether the model does not reason, so that its API rejects whatever
+// says how much. It notes the loss.
+func (w *RequestWriter) NoReasoning() bool {
+	if w.Target.Profile.Reasoning != "none" {
+		return false
+	}
+	on, _ := w.Thinks()
+	switch s := &w.R.Settings; {
+	case !on:
+	case s.Effort != "":
+		w.R.Loss.Drop(CEffort)
+	case s.Budget != nil:
+		w.R.Loss.Drop(CBudget)
+	default:
+		w.R.Loss.Drop(CThinking)
+	}
+	return true
+}
+
 // CannotForce reports whether the client wants the model to call a tool and the model
 // cannot be made to. It notes the loss.
 func (w *RequestWriter) CannotForce() bool {

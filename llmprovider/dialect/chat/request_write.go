@@ -88,6 +88,9 @@ func (w *requestWriter) effort() {
 	if s.Summary {
 		w.R.Loss.Drop(dialect.CSummary)
 	}
+	if w.NoReasoning() {
+		return
+	}
 	switched := w.thinkingSwitch()
 	if s.Budget != nil && p.BudgetName != "" {
 		w.Member(p.BudgetName, s.Budget)

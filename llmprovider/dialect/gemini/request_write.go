@@ -130,11 +130,7 @@ func (w *requestWriter) thinking() {
 	if off {
 		effort = dialect.EffortNone
 	}
-	switch {
-	case effort == "" && !asked && !s.Summary:
-		return
-	case p.Reasoning == "none":
-		w.R.Loss.Drop(dialect.CEffort)
+	if w.NoReasoning() || effort == "" && !asked && !s.Summary {
 		return
 	}
 	w.Begin("thinkingConfig")

@@ -89,6 +89,7 @@ func (w *requestWriter) thinking(budget int) {
 	p := w.Target.Profile
 	asked, off := w.Thinks()
 	switch {
+	case w.NoReasoning():
 	case budget > 0:
 		w.Out = append(w.Out, `,"thinking":{"type":"enabled","budget_tokens":`...)
 		w.Out = strconv.AppendInt(w.Out, int64(budget), 10)
@@ -96,12 +97,8 @@ func (w *requestWriter) thinking(budget int) {
 	case off && p.AlwaysThinks:
 		w.R.Loss.Drop(dialect.CEffort)
 	case off:
-		if p.Reasoning != "none" {
-			w.Out = append(w.Out, `,"thinking":{"type":"disabled"}`...)
-		}
+		w.Out = append(w.Out, `,"thinking":{"type":"disabled"}`...)
 	case !asked, p.Reasoning == "budget":
-	case p.Reasoning == "none":
-		w.R.Loss.Drop(dialect.CEffort)
 	case w.adaptive():
 		w.Out = append(w.Out, `,"thinking":{"type":"adaptive"}`...)
 	default: // the effort alone is written

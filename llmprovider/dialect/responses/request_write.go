@@ -93,13 +93,12 @@ func (w *requestWriter) settings() *llmprovider.Error {
 // reasoning writes how much the model is to reason. Clients of other APIs are shown
 // its summary.
 func (w *requestWriter) reasoning() {
+	if w.NoReasoning() {
+		return
+	}
 	effort, _ := w.ProfileEffort(w.Effort())
 	asked, _ := w.Thinks()
 	if effort == "" && !asked {
-		return
-	}
-	if w.Target.Profile.Reasoning == "none" {
-		w.R.Loss.Drop(dialect.CEffort)
 		return
 	}
 	w.Out = append(w.Out, `,"reasoning":{`...)
