@@ -123,6 +123,11 @@ func TestLimitsSettleOnEveryEnding(t *testing.T) {
 	hang := make(chan struct{})
 	t.Cleanup(func() { close(hang) })
 	content := `data: {"choices":[{"index":0,"delta":{"content":"some words are said"}}]}` + "\n\n"
+	begins := func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"choices":[{"index":0,"message":{"role":"assistant","content":"`+strings.Repeat("word ", 2000))
+		_ = http.NewResponseController(w).Flush()
+	}
 	const prompt = int64(len(streamChat)/3 + 1)
 	for name, test := range map[string]struct {
 		provider http.HandlerFunc
@@ -154,6 +159,30 @@ func TestLimitsSettleOnEveryEnding(t *testing.T) {
 			case <-r.Context().Done():
 			}
 		}, streamChat, true, prompt + 7},
+		"a stream that breaks off after usage": {func(w http.ResponseWriter, _ *http.Request) {
+			send := streams(w)
+			send(content)
+			send(`data: {"choices":[{"index":0,"delta":{"content":"more"}}],"usage":{"prompt_tokens":50000,"completion_tokens":9}}` + "\n\n")
+			panic(http.ErrAbortHandler)
+		}, streamChat, false, 50009},
+		"a stream that the client leaves after usage": {func(w http.ResponseWriter, r *http.Request) {
+			streams(w)(`data: {"choices":[{"index":0,"delta":{"content":"some words are said"}}],"usage":{"prompt_tokens":50000,"completion_tokens":1}}` + "\n\n")
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}, streamChat, true, 50007},
+		"plain, breaks off": {func(w http.ResponseWriter, _ *http.Request) {
+			begins(w)
+			panic(http.ErrAbortHandler)
+		}, `{"max_tokens":100}`, false, 107},
+		"plain, the client leaves": {func(w http.ResponseWriter, r *http.Request) {
+			begins(w)
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}, `{"max_tokens":100}`, true, 107},
 		"left before the response": {func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-hang:

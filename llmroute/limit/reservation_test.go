@@ -52,6 +52,13 @@ func TestEndings(t *testing.T) {
 		{Unreported, Usage{Output: 7}, "100", "7", "100", "0.0008"},
 		{Unreported, Usage{Output: 700}, "100", "700", "700", "0.007"},
 		{Unmetered, Usage{}, "100", "500", "600", "0.0058"},
+		{Unbegun, Usage{Input: 300}, "300", "0", "300", "0.0006"},
+		{Cut, Usage{300, 7, 0}, "300", "7", "307", "0.00067"},
+		{Cut, Usage{300, 7, 900_000}, "300", "7", "307", "0.0009"},
+		{Cut, Usage{30, 7, -1}, "30", "7", "37", "0.00013"},
+		{Unreported, Usage{Input: 300, Output: 7}, "300", "7", "300", "0.0006"},
+		{Unmetered, Usage{Input: 300}, "300", "500", "800", "0.0056"},
+		{Rejected, Usage{Input: 300}, "0", "0", "0", "0"},
 	} {
 		b := newBench(t)
 		s := b.compile(t,

@@ -17,20 +17,22 @@ const (
 	// attempt since a guard denied the request meanwhile, or that none began in time. It is
 	// charged the prompt.
 	Unbegun
-	// Cut is that the response broke off, or the client left in it. It is charged the prompt
-	// and what was produced, which is Usage.Output.
+	// Cut is that a stream broke off, was ended by the gateway, or the client left in it. It
+	// is charged the prompt and what was produced, which is Usage.Output.
 	Cut
 	// Unreported is a whole stream without usage. It is charged what was produced or
 	// the prompt, whichever is larger.
 	Unreported
-	// Unmetered is another response without usage. It is charged its reservation.
+	// Unmetered is another response without usage, or one that broke off before it. It is
+	// charged its reservation.
 	Unmetered
 	// Rejected is that the provider refused the request. Only the request counts.
 	Rejected
 )
 
 // Charge adds what the attempt that was made last used. It is called once for each
-// attempt that reached a provider.
+// attempt that reached a provider. What the provider reported of the prompt, Usage.Input,
+// is charged in place of the estimate, whatever the ending.
 func (r *Reservation) Charge(how Ending, u Usage) {
 	r.sent = true
 	var last *compiled
@@ -53,11 +55,17 @@ func (r *Reservation) charged(h *hold, how Ending, u Usage) int64 {
 	if unit == UnitRequests || unit == UnitConcurrent {
 		return 0 // End has it
 	}
+	if u.Input > 0 || how == Metered {
+		prompt = clip(u.Input)
+	}
 	switch how {
 	case Rejected:
 		return 0
 	case Unmetered:
-		return h.before + h.amount
+		if u.Input == 0 {
+			return h.before + h.amount
+		}
+		produced = max(produced, h.output)
 	case Unbegun:
 		produced = 0
 	case Unreported:
@@ -65,10 +73,9 @@ func (r *Reservation) charged(h *hold, how Ending, u Usage) int64 {
 		case UnitTokens:
 			return clip(max(prompt, produced))
 		case UnitCost:
-			return max(r.req.Price.cost(prompt, 0), r.req.Price.cost(0, produced))
+			return max(clip(u.Cost), r.req.Price.cost(prompt, 0), r.req.Price.cost(0, produced))
 		}
 	case Metered:
-		prompt = clip(u.Input)
 		if unit == UnitCost && u.Cost >= 0 {
 			return clip(u.Cost)
 		}
@@ -79,7 +86,7 @@ func (r *Reservation) charged(h *hold, how Ending, u Usage) int64 {
 	case UnitOutput:
 		return produced
 	case UnitCost:
-		return r.req.Price.cost(prompt, produced)
+		return max(clip(u.Cost), r.req.Price.cost(prompt, produced))
 	}
 	return clip(prompt + produced)
 }

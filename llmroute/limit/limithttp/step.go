@@ -152,7 +152,7 @@ func (s *step) ending(o *filter.Outcome, failed bool, u limit.Usage) limit.Endin
 			return limit.Unbegun
 		}
 		return limit.Rejected
-	case !o.Complete:
+	case !o.Complete && (s.stream || u.Output > 0):
 		return limit.Cut
 	case s.stream:
 		return limit.Unreported
