@@ -178,8 +178,6 @@ func (r *run) look(g *guard) *llmprovider.Error {
 			r.kept = new(kept)
 		}
 		keep = r.kept
-		keep.body = body
-		defer func() { keep.body = nil }() // it is the request's
 	}
 	cuts, categories := g.masks(r.text, body, keep)
 	masked := false

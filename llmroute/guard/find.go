@@ -65,6 +65,10 @@ func overlaps(all []span, start, end int) bool {
 func (g *guard) masks(t *text, body []byte, kept *kept) (cuts []cut, categories []string) {
 	found, categories := g.spans(t, nil)
 	t.locator = locator{body: body}
+	if kept != nil && len(found) > 0 {
+		kept.written = writtenIn(body, g.mask)
+		defer func() { kept.written = nil }()
+	}
 	for _, s := range found {
 		word := mask(s.category)
 		if kept != nil {
@@ -76,4 +80,7 @@ func (g *guard) masks(t *text, body []byte, kept *kept) (cuts []cut, categories 
 }
 
 // mask is what stands in place of a text of the category.
-func mask(category string) string { return "[" + strings.ToUpper(category) + "]" }
+func mask(category string) string { return "[" + maskWord(category) + "]" }
+
+// maskWord is the category as masks have it.
+func maskWord(category string) string { return strings.ToUpper(category) }

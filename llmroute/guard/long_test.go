@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,51 @@ func TestManyMatchesOfAResponse(t *testing.T) {
 					t.Log(took)
 				}
 			})
+		}
+	}
+}
+
+// TestManyMatchesOfARequest has many different values come in a request, and be put back.
+// Work that grows with the square of their number takes minutes.
+func TestManyMatchesOfARequest(t *testing.T) {
+	const n = 300_000
+	var values, masks strings.Builder
+	for i := range n {
+		values.WriteString("a" + strconv.Itoa(i) + "@b.cc ")
+		masks.WriteString("[EMAIL_" + strconv.Itoa(i+1) + "] ")
+	}
+	request := func(content string) string { return `{"messages":[{"role":"user","content":"` + content + `"}]}` }
+	d := &Definition{Mask: []Pattern{{Builtin: "email"}}, Restore: true}
+	if after, refused, _ := guarded(t, d, chatPath, request(values.String())); refused != nil || after != request(masks.String()) {
+		t.Errorf("the request is not masked: %v", refused)
+	}
+	// All masks that would be next are the client's own.
+	after, refused, _ := guarded(t, d, chatPath, request("me@example.org "+masks.String()))
+	if want := request("[EMAIL_" + strconv.Itoa(n+1) + "] " + masks.String()); refused != nil || after != want {
+		t.Errorf("a mask of the client's is taken: %v", refused)
+	}
+}
+
+// TestMasksOfTheClient holds that a value gets no mask that the client has written, however it
+// is written.
+func TestMasksOfTheClient(t *testing.T) {
+	d := &Definition{Mask: []Pattern{{Regex: "zebra|lion", As: "a_b"}}, Restore: true}
+	for written, want := range map[string]string{
+		`[A_B_1]`: "3", `[[A_B_1]]`: "3", `[x [A_B_1]`: "3", `\u005bA_B_1]`: "3", `[A_B_\u0031\u005D`: "3", `{\"a\":\"\\u005BA_B_1]\"}`: "3", `\\[A_B_1]`: "3",
+		`[A_B_01]`: "1", `[a_b_1]`: "1", `[B_1]`: "1", `[A_B_1`: "1", `A_B_1]`: "1", `[A_B_]`: "1", `[A_B_1234567890]`: "1", `[X_A_B_1]`: "1", `[A_B_10]`: "1",
+	} {
+		other := "2"
+		if want == "3" {
+			other = "4"
+		}
+		request := func(one, two string) string {
+			return `{"messages":[{"role":"user","content":"` + one + ` and ` + two + `, ` + one + `, not ` + written + ` [A_B_2"},{"role":"user","content":"[A_B_` + want + `x]` + written + `"}]}`
+		}
+		if want == "3" {
+			written += ` [A_B_2]`
+		}
+		if got, refused, _ := guarded(t, d, chatPath, request("zebra", "lion")); refused != nil || got != request("[A_B_"+want+"]", "[A_B_"+other+"]") {
+			t.Errorf("%s: %v\n%s", written, refused, got)
 		}
 	}
 }

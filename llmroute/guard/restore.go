@@ -3,12 +3,11 @@ package guard
 import (
 	"bytes"
 	"strconv"
-	"strings"
 )
 
 // kept is what was masked in a request and is put back into its response.
 type kept struct {
-	body    []byte            // the request's, in which no mask that is chosen may stand
+	written written           // by the client, in the body that is being masked
 	masks   map[string]string // by what was masked, with its category before it
 	values  map[string]string // what was masked, by its mask
 	numbers map[string]int    // the last one, by category
@@ -22,11 +21,15 @@ func (k *kept) mask(category, value string) string {
 	}
 	key := category + " " + value
 	mask := k.masks[key]
-	for mask == "" {
+	for word := maskWord(category); mask == ""; {
 		k.numbers[category]++
-		mask = "[" + strings.ToUpper(category) + "_" + strconv.Itoa(k.numbers[category]) + "]"
-		if _, taken := k.values[mask]; taken || bytes.Contains(k.body, []byte(mask)) {
-			mask = "" // it would be put back where the client wrote it
+		n := k.numbers[category]
+		if k.written.has(word, n) {
+			continue // it would be put back where the client wrote it
+		}
+		mask = "[" + word + "_" + strconv.Itoa(n) + "]"
+		if _, taken := k.values[mask]; taken {
+			mask = "" // by a category that differs in case, or has a number at its end
 		}
 	}
 	k.masks[key], k.values[mask], k.longest = mask, value, max(k.longest, len(mask))
