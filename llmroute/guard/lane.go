@@ -73,6 +73,7 @@ func (s *stream) add(key laneKey, isJSON bool, value []byte) {
 	}
 	l.deltas = append(l.deltas, d)
 	s.event.deltas = append(s.event.deltas, d)
+	s.deltas++
 }
 
 // comeOf returns the count of the text of the choice that is being read. In APIs with one

@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
-// maxHeld bounds what is held of a response while guards look at it, in bytes. A longer
-// one is denied.
+// maxHeld bounds what is held of a response while guards look at it, in bytes, and the memory
+// that is held beside these. A longer one is denied.
 const maxHeld = 16 << 20
 
 // step is what the guards have to do with the response to one request.

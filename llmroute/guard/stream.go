@@ -3,6 +3,7 @@ package guard
 import (
 	"bytes"
 	"slices"
+	"unsafe"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmroute/guard/decide"
@@ -25,6 +26,7 @@ type stream struct {
 	line   int    // where in buf the line begins that has not ended
 	seen   int    // how much of buf was looked through for the end of a line
 	held   []*event
+	deltas int // of the events held
 	events int // that were passed on with data
 	lanes  map[laneKey]*lane
 	come   map[int]*int // how much text has come, by choice
@@ -42,6 +44,12 @@ type event struct {
 	deltas             []*delta
 	cuts               []cut // of what belongs to no lane
 	text               *text // that is, until a service is asked about it
+}
+
+// size is the memory that is held beside the bytes of events, in bytes.
+func (s *stream) size() int {
+	const pointer = int(unsafe.Sizeof(uintptr(0)))
+	return len(s.held)*(int(unsafe.Sizeof(event{}))+pointer) + s.deltas*(int(unsafe.Sizeof(delta{}))+2*pointer)
 }
 
 // maxLanes bounds the texts that one stream may bring side by side.
@@ -94,7 +102,7 @@ func (s *stream) take(p []byte) error {
 			}
 		}
 	}
-	if len(s.buf) > maxHeld {
+	if len(s.buf) > maxHeld || s.size() > maxHeld {
 		if refused := s.tooLong(s.stage.guards); refused != nil {
 			return refused
 		}
@@ -123,6 +131,10 @@ func (s *stream) end(end int) error {
 	e := &event{start: s.next, end: end}
 	s.next = end
 	data := e.find(s.buf)
+	if n := len(s.held); n > 0 && e.dataEnd == 0 && s.held[n-1].lines == nil {
+		s.held[n-1].end = end // such as a blank line; it has no part in what is replaced
+		return nil
+	}
 	s.held = append(s.held, e)
 	switch {
 	case len(data) == 0:
@@ -308,6 +320,7 @@ passed:
 		for _, d := range e.deltas {
 			d.lane.release(d, s.hold)
 		}
+		s.deltas -= len(e.deltas)
 	}
 	s.buf = s.buf[:copy(s.buf, s.buf[end:])]
 	clear(s.held[:n])
