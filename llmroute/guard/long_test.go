@@ -96,6 +96,27 @@ func TestMasksOfTheClient(t *testing.T) {
 	}
 }
 
+// TestNumbersInPlaceOfMessages holds that what is no message costs no more memory than what is
+// looked at of it, and is looked at.
+func TestNumbersInPlaceOfMessages(t *testing.T) {
+	const n = 1000
+	list := []byte("[" + strings.Repeat("0,null,true,", n) + "4111111111111111]")
+	for _, seen := range []role{roleUser, roleSystem} {
+		r := reader{text: new(text), body: list, seen: seen}
+		r.list(list, roleUser)
+		if cap(r.tasks) > 0 {
+			t.Errorf("%d of them are kept for later", len(r.tasks))
+		}
+		if want := map[role]int{roleUser: n + 1}[seen]; len(r.groups) != want {
+			t.Errorf("%d texts, want %d", len(r.groups), want)
+		}
+	}
+	request := `{"messages":[1,4111111111111111,{"role":"user","content":"4111111111111111"}]}`
+	if after, refused, _ := guarded(t, &Definition{Mask: []Pattern{{Builtin: "card"}}}, chatPath, request); refused != nil || after != `{"messages":[1,"[CARD]",{"role":"user","content":"[CARD]"}]}` {
+		t.Errorf("masked to %s: %v", after, refused)
+	}
+}
+
 func repeated(piece string, n int) []string {
 	out := make([]string, n)
 	for i := range out {

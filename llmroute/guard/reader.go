@@ -77,7 +77,7 @@ func (r *reader) member(name string, value []byte, other role) {
 	switch name {
 	case "model": // by which the request was routed; it is not changed
 	case "messages", "contents":
-		r.list(value, asMessage, roleUser)
+		r.list(value, roleUser)
 	case "content": // of Google's embeddings
 		r.later(asMessage, value, roleUser, 0)
 	case "requests": // of a batch of them
@@ -92,7 +92,7 @@ func (r *reader) member(name string, value []byte, other role) {
 			}
 		}
 	case "input":
-		r.list(value, asMessage, roleUser)
+		r.list(value, roleUser)
 		r.numbers(value)
 	case "prompt", "tokens", "prompttokenids":
 		r.later(asLeaves, value, roleUser, 0)
@@ -108,14 +108,21 @@ func (r *reader) member(name string, value []byte, other role) {
 	}
 }
 
-// list has each element read, or the value itself if it is no list.
-func (r *reader) list(value []byte, how how, role role) {
+// list has each element read as a message, or the value itself if it is no list.
+func (r *reader) list(value []byte, role role) {
 	if len(value) == 0 || value[0] != '[' {
-		r.later(how, value, role, 0)
+		r.later(asMessage, value, role, 0)
 		return
 	}
 	for one := range jsonscan.Elements(value) {
-		r.later(how, one, role, 0)
+		switch one[0] {
+		case '{', '[', '"':
+			r.later(asMessage, one, role, 0)
+		default: // millions of numbers are not kept for later
+			if r.role = role; role&r.seen != 0 {
+				r.leaves(one, asLeaves)
+			}
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ func (r *reader) responseMember(name string, value []byte) {
 			i++
 		}
 	case "output": // of the Responses API
-		r.list(value, asMessage, roleAssistant)
+		r.list(value, roleAssistant)
 	case "item", "part", "contentblock": // of its events, and of Anthropic's
 		r.later(asMessage, value, roleAssistant, 0)
 	case "text": // in the Responses API also how it is to be written
