@@ -134,7 +134,10 @@ func (w *requestWriter) result(p *dialect.Part, start int) {
 	w.Out = append(w.Out, '}')
 }
 
+// assistantTurn writes a turn of the model. One that has nothing left, such as reasoning
+// that the provider does not take back, makes no message: it would be refused.
 func (w *requestWriter) assistantTurn(t *dialect.Turn, start int) *llmprovider.Error {
+	mark := len(w.Out)
 	w.begin("assistant", start)
 	w.Member("name", t.Name)
 	var content []dialect.Part
@@ -148,12 +151,20 @@ func (w *requestWriter) assistantTurn(t *dialect.Turn, start int) *llmprovider.E
 			content = append(content, p)
 		}
 	}
-	w.reasoning(t)
+	reasoned := w.reasoning(t)
 	w.Out = append(w.Out, `,"content":`...)
-	if len(content) == 0 {
+	switch {
+	case len(content) > 0:
+		if err := w.content(content); err != nil {
+			return err
+		}
+	case calls > 0:
 		w.Out = append(w.Out, "null"...)
-	} else if err := w.content(content); err != nil {
-		return err
+	case reasoned:
+		w.Out = append(w.Out, `""`...)
+	default:
+		w.Out = w.Out[:mark]
+		return nil
 	}
 	if calls > 0 {
 		w.Out = append(w.Out, `,"tool_calls":[`...)
@@ -172,8 +183,8 @@ func (w *requestWriter) assistantTurn(t *dialect.Turn, start int) *llmprovider.E
 }
 
 // reasoning writes earlier reasoning into the member that the vendor reads it from.
-// Signatures and encrypted state have no place in this API.
-func (w *requestWriter) reasoning(t *dialect.Turn) {
+// Signatures and encrypted state have no place in this API. It reports whether there is any.
+func (w *requestWriter) reasoning(t *dialect.Turn) bool {
 	p := w.Target.Profile
 	var text []byte
 	for i := range t.Parts {
@@ -190,11 +201,14 @@ func (w *requestWriter) reasoning(t *dialect.Turn) {
 		}
 		text = append(text, jsonscan.Inner(thought.Text)...)
 	}
-	if len(text) > 0 || p.ReplayReasoning && p.ReasoningName != "" && hasCall(t) {
-		w.Out = append(w.Out, `,"`+p.ReasoningName+`":"`...)
-		w.Out = append(w.Out, text...)
-		w.Out = append(w.Out, '"')
+	wanted := p.ReplayReasoning && p.ReasoningName != "" && hasCall(t)
+	if len(text) == 0 && !wanted {
+		return false
 	}
+	w.Out = append(w.Out, `,"`+p.ReasoningName+`":"`...)
+	w.Out = append(w.Out, text...)
+	w.Out = append(w.Out, '"')
+	return true
 }
 
 func hasCall(t *dialect.Turn) bool {

@@ -1,9 +1,6 @@
 package converse
 
 import (
-	"strings"
-
-	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 )
@@ -17,7 +14,7 @@ func (w *requestWriter) system(turns []dialect.Turn) *llmprovider.Error {
 			if p.Kind != dialect.Text {
 				return w.R.Refuse(dialect.CSystem, "its system prompt is text alone")
 			}
-			if len(p.Text) <= 2 {
+			if dialect.IsBlank(p.Text) {
 				continue
 			}
 			if n == 0 {
@@ -62,7 +59,7 @@ func (w *requestWriter) blocks(parts []dialect.Part) (int, *llmprovider.Error) {
 	for pass := range 2 {
 		for i := range parts {
 			p := &parts[i]
-			if (p.Kind == dialect.ToolResult) != (pass == 0) || p.Kind == dialect.Text && isBlank(p.Text) {
+			if (p.Kind == dialect.ToolResult) != (pass == 0) || isBlank(p) {
 				continue
 			}
 			mark := len(w.Out)
@@ -115,9 +112,9 @@ func (w *requestWriter) mark(p *dialect.Part) {
 	w.cache(c)
 }
 
-// isBlank reports whether a text has nothing but space, which the API refuses.
-func isBlank(text dialect.JSON) bool {
-	return strings.TrimSpace(jsonscan.Text(text)) == ""
+// isBlank reports whether a part is a text with nothing but space, which the API refuses.
+func isBlank(p *dialect.Part) bool {
+	return (p.Kind == dialect.Text || p.Kind == dialect.Refusal) && dialect.IsBlank(p.Text)
 }
 
 func (w *requestWriter) block(p *dialect.Part) (bool, *llmprovider.Error) {
@@ -179,9 +176,12 @@ func (w *requestWriter) result(r *dialect.Result) *llmprovider.Error {
 		n++
 	}
 	for i := range r.Parts {
+		p := &r.Parts[i]
+		if isBlank(p) {
+			continue
+		}
 		w.Comma(n)
 		n++
-		p := &r.Parts[i]
 		if p.Media == nil {
 			w.Write(`{"text":`, p.Text, `}`)
 			continue

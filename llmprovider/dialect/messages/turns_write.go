@@ -23,7 +23,9 @@ func (w *requestWriter) system(turns []dialect.Turn) *llmprovider.Error {
 		}
 	}
 	if len(parts) == 1 && parts[0].Cache == nil {
-		w.Member("system", parts[0].Text)
+		if !dialect.IsBlank(parts[0].Text) {
+			w.Member("system", parts[0].Text)
+		}
 		return nil
 	}
 	start := len(w.Out)
@@ -74,11 +76,11 @@ func (w *requestWriter) messages(turns []dialect.Turn) *llmprovider.Error {
 }
 
 // content writes a turn's content, results of tools first. It reports whether there
-// is any: the API refuses empty texts and turns.
+// is any: the API refuses blank texts and empty turns.
 func (w *requestWriter) content(parts []dialect.Part) (bool, *llmprovider.Error) {
 	if len(parts) == 1 && parts[0].Kind == dialect.Text && parts[0].Cache == nil {
 		w.Out = append(w.Out, parts[0].Text...)
-		return len(parts[0].Text) > 2, nil
+		return !dialect.IsBlank(parts[0].Text), nil
 	}
 	w.Out = append(w.Out, '[')
 	results, rest := split(parts)
@@ -146,12 +148,12 @@ func (w *requestWriter) blocks(parts []dialect.Part) (int, *llmprovider.Error) {
 
 // block begins a block, and reports false if the part makes none.
 func (w *requestWriter) block(p *dialect.Part) (bool, *llmprovider.Error) {
+	if (p.Kind == dialect.Text || p.Kind == dialect.Refusal) && dialect.IsBlank(p.Text) {
+		w.DropCache(p.Cache)
+		return false, nil
+	}
 	switch p.Kind {
 	case dialect.Text:
-		if len(p.Text) <= 2 {
-			w.DropCache(p.Cache)
-			return false, nil
-		}
 		w.Out = append(w.Out, `{"type":"text","text":`...)
 		w.Out = append(w.Out, p.Text...)
 	case dialect.Refusal:
