@@ -34,10 +34,10 @@ func TestWhatMessagesRefuse(t *testing.T) {
 		lost      string
 	}{
 		{adaptive, in(`"temperature":0.2,"top_p":0.9,`, user), `"temperature":0.2`, []string{"thinking", "top_p"}, "-top_p"},
-		{adaptive, in(`"reasoning_effort":"high","temperature":0.2,`, user), `"thinking":{"type":"adaptive"}`, []string{"temperature"}, "-temperature"},
+		{adaptive, in(`"reasoning_effort":"high","temperature":0.2,`, user), `"thinking":{"type":"adaptive","display":"summarized"}`, []string{"temperature"}, "-temperature"},
 		{adaptive, in(`"reasoning_effort":"none","temperature":0.2,`, user), `"temperature":0.2`, []string{"adaptive"}, ""},
 		{adaptive, in(`"reasoning_effort":"high",`+tool+`"tool_choice":"required",`, user), `"tool_choice":{"type":"any"}`, []string{"adaptive"}, "~reasoning_effort"},
-		{adaptive, in(`"reasoning_effort":"high",`+tool+`"tool_choice":"auto",`, user), `"thinking":{"type":"adaptive"}`, nil, ""},
+		{adaptive, in(`"reasoning_effort":"high",`+tool+`"tool_choice":"auto",`, user), `"thinking":{"type":"adaptive","display":"summarized"}`, nil, ""},
 		{adaptive, in(`"stop":["\n","END"," \t"],`, user), `"stop_sequences":["END"]`, nil, "-stop"},
 		{adaptive, in(`"stop":"\n\n",`, user), `"messages"`, []string{"stop_sequences"}, "-stop"},
 		{newest, in("", user, system), `{"role":"user","content":"u"},{"role":"system","content":"s"}]`, nil, ""},

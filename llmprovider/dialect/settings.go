@@ -31,7 +31,7 @@ type Settings struct {
 	Budget JSON
 	// Thinking is the source's own switch of reasoning.
 	Thinking Thinking
-	// Summary reports whether the client wants to see a summary of the reasoning.
+	// Summary reports whether the client says that it wants to see a summary of the reasoning.
 	Summary bool
 
 	// Format is the form that the response's text must have.

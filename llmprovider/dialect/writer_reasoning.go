@@ -41,7 +41,10 @@ func (w *RequestWriter) NoReasoning() bool {
 	if w.Target.Profile.Reasoning != "none" {
 		return false
 	}
-	on, _ := w.Thinks()
+	on, off := w.Thinks()
+	if w.R.Settings.Summary && !off {
+		w.R.Loss.Drop(CSummary)
+	}
 	switch s := &w.R.Settings; {
 	case !on:
 	case s.Effort != "":
@@ -52,6 +55,13 @@ func (w *RequestWriter) NoReasoning() bool {
 		w.R.Loss.Drop(CThinking)
 	}
 	return true
+}
+
+// Shows reports whether the client is to see the text of the reasoning, which is so for all
+// that want the model to reason: other APIs show it unasked, or hide it unless it is asked for.
+func (w *RequestWriter) Shows() bool {
+	on, off := w.Thinks()
+	return on || w.R.Settings.Summary && !off
 }
 
 // CannotForce reports whether the client wants the model to call a tool and the model

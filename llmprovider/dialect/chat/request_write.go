@@ -85,7 +85,7 @@ func (w *requestWriter) settings() *llmprovider.Error {
 // that stands for its budget.
 func (w *requestWriter) effort() {
 	s, p := &w.R.Settings, w.Target.Profile
-	if s.Summary {
+	if s.Summary && p.ReasoningName == "" { // else the vendor shows what the model reasons
 		w.R.Loss.Drop(dialect.CSummary)
 	}
 	if w.NoReasoning() {

@@ -104,6 +104,9 @@ func (w *requestWriter) inference() {
 func (w *requestWriter) output() {
 	s, f := &w.R.Settings, &w.R.Settings.Format
 	effort := s.Effort
+	if _, off := w.Thinks(); s.Summary && !off {
+		w.R.Loss.Drop(dialect.CSummary)
+	}
 	if w.Target.Profile.Reasoning != "effort" || effort == dialect.EffortNone {
 		if asked, _ := w.Thinks(); asked {
 			w.R.Loss.Drop(dialect.CEffort)

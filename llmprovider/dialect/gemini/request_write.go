@@ -126,11 +126,11 @@ const minBudget = 128
 func (w *requestWriter) thinking() {
 	s, p := &w.R.Settings, w.Target.Profile
 	effort := s.Effort
-	asked, off := w.Thinks()
+	_, off := w.Thinks()
 	if off {
 		effort = dialect.EffortNone
 	}
-	if w.NoReasoning() || effort == "" && !asked && !s.Summary {
+	if w.NoReasoning() || effort == "" && !w.Shows() {
 		return
 	}
 	w.Begin("thinkingConfig")
@@ -166,7 +166,7 @@ func (w *requestWriter) thinking() {
 			w.R.Loss.Drop(dialect.CEffort)
 		}
 	}
-	if asked {
+	if w.Shows() {
 		w.Member("includeThoughts", dialect.JSON("true"))
 	}
 	w.Out = append(w.Out, '}')

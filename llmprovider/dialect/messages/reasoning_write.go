@@ -76,18 +76,21 @@ func (w *requestWriter) lostThought() bool {
 	return called
 }
 
-// adaptive reports whether the model is asked to reason as it sees fit. It cannot be
+// adaptive reports whether the model is asked to reason as it sees fit, which is so as well
+// if the client says no more than that it wants to see the reasoning. It cannot be
 // where it must call a tool, unless it reasons anyway
 // (https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking).
 func (w *requestWriter) adaptive() bool {
 	p := w.Target.Profile
-	asked, _ := w.Thinks()
-	return asked && p.Reasoning != "budget" && p.Reasoning != "none" && (p.AlwaysThinks || !w.R.Choice.Forced())
+	return w.Shows() && p.Reasoning != "budget" && p.Reasoning != "none" && (p.AlwaysThinks || !w.R.Choice.Forced())
 }
 
 func (w *requestWriter) thinking(budget int) {
 	p := w.Target.Profile
 	asked, off := w.Thinks()
+	if budget == 0 && w.R.Settings.Summary && !off && !w.adaptive() {
+		w.R.Loss.Drop(dialect.CSummary)
+	}
 	switch {
 	case w.NoReasoning():
 	case budget > 0:
@@ -98,9 +101,15 @@ func (w *requestWriter) thinking(budget int) {
 		w.R.Loss.Drop(dialect.CEffort)
 	case off:
 		w.Out = append(w.Out, `,"thinking":{"type":"disabled"}`...)
-	case !asked, p.Reasoning == "budget":
 	case w.adaptive():
-		w.Out = append(w.Out, `,"thinking":{"type":"adaptive"}`...)
+		// Since Opus 4.7 the text is hidden unless it is asked for. Of servers with models of
+		// others it is not known that they take the member.
+		if p.Vendor == Vendor {
+			w.Out = append(w.Out, `,"thinking":{"type":"adaptive","display":"summarized"}`...)
+		} else {
+			w.Out = append(w.Out, `,"thinking":{"type":"adaptive"}`...)
+		}
+	case !asked, p.Reasoning == "budget":
 	default: // the effort alone is written
 		w.R.Loss.Approximate(dialect.CEffort)
 	}

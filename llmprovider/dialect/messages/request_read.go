@@ -110,6 +110,13 @@ func readThinking(r *dialect.Request, value dialect.JSON) *llmprovider.Error {
 	default:
 		return dialect.Invalid("thinking.type", "enabled, adaptive, between_tools or disabled")
 	}
+	switch display := jsonscan.Get(value, "display"); string(jsonscan.Plain(display)) {
+	case "", "null":
+	case "summarized":
+		s.Summary = true
+	default: // omitted: clients are shown what there is
+		r.Loss.Approximate(dialect.CSummary)
+	}
 	return nil
 }
 

@@ -97,7 +97,7 @@ func (w *requestWriter) reasoning() {
 		return
 	}
 	effort, _ := w.ProfileEffort(w.Effort())
-	asked, _ := w.Thinks()
+	asked := w.Shows()
 	if effort == "" && !asked {
 		return
 	}
