@@ -56,7 +56,7 @@ func appendSchema(dst []byte, schema dialect.JSON, depth int, exact *bool) []byt
 				dst = appendSchema(dst, v, depth+1, exact)
 			}
 			dst = append(dst, '}')
-		case "items":
+		case "items", "additionalProperties": // which may be a boolean
 			dst = appendSchema(dst, v, depth+1, exact)
 		case "anyOf":
 			dst = append(dst, '[')
