@@ -34,7 +34,7 @@ var probes = map[string][]probe{
 		{"`functions`, `function_call`", `"functions":[{"name":"f"}]`},
 		{"tools of type `custom`", `"tools":[{"type":"custom","custom":{"name":"f"}}]`},
 		{"`custom.format`", `"tools":[{"type":"custom","custom":{"name":"f","format":{"type":"grammar","grammar":{"syntax":"regex","definition":"a"}}}}]`},
-		{"`function.strict`", `"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object"}}}]`},
+		{"`function.strict`", `"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","additionalProperties":false}}}]`},
 		{"`tool_choice` auto, required, a function", `"tool_choice":{"type":"function","function":{"name":"f"}},` + chatTool},
 		{"`tool_choice` none", `"tool_choice":"none",` + chatTool},
 		{"`tool_choice` none after a call", `"tool_choice":"none","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"r"}],` + chatTool},

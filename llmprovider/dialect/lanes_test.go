@@ -89,10 +89,10 @@ func TestRequests(t *testing.T) {
 				`{"type":"function_call","call_id":"c1","name":"f","arguments":"{\"a\": 1.0}"},{"type":"function_call","call_id":"c2","name":"f","arguments":""},{"type":"function_call_output","call_id":"c1","output":"r1"},{"type":"function_call_output","call_id":"c2","output":[{"type":"input_text","text":"r2"}]}],` +
 				`"max_output_tokens":99,"reasoning":{"effort":"low","summary":"auto"},"store":false,"tools":[{"type":"function","name":"f","parameters":{"type":"object"},"strict":true},{"type":"custom","name":"g"}],"text":{"format":{"type":"json_schema","name":"n","schema":{"z":1,"a":2}}},"include":["reasoning.encrypted_content"]}`,
 			`{"model":"m","max_tokens":99,"thinking":{"type":"adaptive"},"output_config":{"effort":"low","format":{"type":"json_schema","schema":{"z":1,"a":2}}},` +
-				`"tools":[{"name":"f","input_schema":{"type":"object"},"strict":true},{"name":"g","input_schema":{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}}],"system":"be kind",` +
+				`"tools":[{"name":"f","input_schema":{"type":"object","additionalProperties":false},"strict":true},{"name":"g","input_schema":{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}}],"system":"be kind",` +
 				`"messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image","source":{"type":"url","url":"https://x/y.png"}}]},{"role":"assistant","content":[{"type":"tool_use","id":"c1","name":"f","input":{"a": 1.0}},{"type":"tool_use","id":"c2","name":"f","input":{}}]},` +
 				`{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":"r1"},{"type":"tool_result","tool_use_id":"c2","content":"r2"}]}]}`,
-			"dropped input[].reasoning,text.format.name approximated tools[].custom",
+			"dropped input[].reasoning,text.format.name approximated tools[].custom,tools[].parameters",
 		},
 		{
 			"chat to gemini", chat.API, gemini.API,

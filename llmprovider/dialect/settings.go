@@ -77,6 +77,8 @@ type Format struct {
 	Kind FormatKind
 	// Schema is a JSON Schema.
 	Schema JSON
+	// Closed reports whether objects of Schema have no further properties unless they say so.
+	Closed bool
 	// Name and Description are JSON strings or nil.
 	Name, Description JSON
 	Strict            *bool

@@ -113,7 +113,7 @@ func readConfig(r *dialect.Request, config dialect.JSON) *llmprovider.Error {
 			if !exact {
 				r.Loss.Approximate(dialect.CFormat)
 			}
-			s.Format.Kind, s.Format.Schema = dialect.FormatSchema, schema
+			s.Format.Kind, s.Format.Schema, s.Format.Closed = dialect.FormatSchema, schema, true
 		case "thinkingConfig":
 			readThinking(r, value)
 		case "responseModalities":

@@ -149,8 +149,12 @@ func (w *requestWriter) outputConfig() *llmprovider.Error {
 		if f.Name != nil || f.Description != nil {
 			w.R.Loss.Drop(dialect.CFormatName)
 		}
+		schema, err := w.kept(f.Schema, dialect.CFormat)
+		if err != nil {
+			return err
+		}
 		w.Out = append(w.Out, `"format":{"type":"json_schema"`...)
-		w.Member("schema", f.Schema)
+		w.Member("schema", schema)
 		w.Out = append(w.Out, '}')
 	}
 	w.Out = append(w.Out, '}')

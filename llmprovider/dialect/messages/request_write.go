@@ -178,6 +178,12 @@ func (w *requestWriter) tool(t *dialect.Tool) *llmprovider.Error {
 	case t.Kind == dialect.Custom:
 		w.R.Loss.Approximate(dialect.CCustomTool)
 		w.Out = append(w.Out, `,"input_schema":`+dialect.CustomSchema...)
+	case t.Schema != nil && t.Strict != nil && *t.Strict && !w.Target.Profile.NoStrictTools:
+		schema, err := w.kept(t.Schema, dialect.CToolSchema)
+		if err != nil {
+			return err
+		}
+		w.Member("input_schema", schema)
 	case t.Schema != nil:
 		w.Member("input_schema", t.Schema)
 	default:
