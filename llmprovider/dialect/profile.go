@@ -35,6 +35,9 @@ type Profile struct {
 	// NoneWithTools reports whether reasoning must be switched off beside tools, since the
 	// model's default is rejected as well.
 	NoneWithTools bool `yaml:"none_with_tools"`
+	// NoCustomTools reports whether tools are functions alone: a tool that takes free text is
+	// sent as one with the property input.
+	NoCustomTools bool `yaml:"no_custom_tools"`
 	// TopK reports whether top_k is taken (in Converse: as an additional field).
 	TopK bool `yaml:"top_k"`
 	// ToolIDLength is the exact length of the ids of tool calls. Default: any.

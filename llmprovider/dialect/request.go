@@ -224,10 +224,19 @@ type Tool struct {
 	Description JSON
 	// Schema is the JSON Schema of the arguments, or nil.
 	Schema JSON
-	// Grammar is the format that a free-text tool demands, or nil.
-	Grammar JSON
+	// Grammar is what a free-text tool demands of the text, or nil.
+	Grammar *Grammar
 	Strict  *bool
 	Cache   *Cache
+}
+
+// Grammar is what the text for a free-text tool must be: JSON strings, or nil where the
+// source does not say.
+type Grammar struct{ Syntax, Definition JSON }
+
+// ReadGrammar reads an object with the syntax and the definition of a grammar.
+func ReadGrammar(object JSON) *Grammar {
+	return &Grammar{Syntax: StringOf(object, "syntax"), Definition: StringOf(object, "definition")}
 }
 
 // ChoiceMode is which tools the model may or must call.

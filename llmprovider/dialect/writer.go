@@ -200,6 +200,12 @@ func (w *RequestWriter) Tool(name string) (*Tool, *llmprovider.Error) {
 // there are no such tools.
 const CustomSchema = `{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}`
 
+// Grammar appends the members of a grammar to the object that has begun.
+func (w *RequestWriter) Grammar(g *Grammar) {
+	w.Member("syntax", g.Syntax)
+	w.Member("definition", g.Definition)
+}
+
 // Function returns the refusal of a tool that cannot be made a function, or nil. It
 // notes what a free-text tool loses.
 func (w *RequestWriter) Function(t *Tool) *llmprovider.Error {

@@ -222,10 +222,16 @@ func hasCall(t *dialect.Turn) bool {
 
 func (w *requestWriter) call(p *dialect.Part) {
 	w.String(`{"id":`, w.toolID(p.Call.ID))
-	if p.Call.Custom {
+	switch {
+	case p.Call.Custom && w.Target.Profile.NoCustomTools:
+		w.String(`,"type":"function","function":{"name":`, p.Call.Name)
+		w.Out = append(w.Out, `,"arguments":"{\"input\":`...)
+		w.Out = jsonscan.AppendEscaped(w.Out, p.Call.Arguments.Text)
+		w.Out = append(w.Out, `}"`...)
+	case p.Call.Custom:
 		w.String(`,"type":"custom","custom":{"name":`, p.Call.Name)
 		w.Member("input", p.Call.Arguments.Text)
-	} else {
+	default:
 		w.String(`,"type":"function","function":{"name":`, p.Call.Name)
 		w.Out = append(w.Out, `,"arguments":`...)
 		w.Out = p.Call.Arguments.AppendText(w.Out)

@@ -214,7 +214,7 @@ func readFunction(t *dialect.Tool, definition dialect.JSON) {
 			t.Schema = v
 		case jsonscan.NameIs(name, "format"):
 			if kind := jsonscan.Text(jsonscan.Get(v, "type")); kind != "text" {
-				t.Grammar = v
+				t.Grammar = dialect.ReadGrammar(jsonscan.Get(v, "grammar"))
 			}
 		case jsonscan.NameIs(name, "strict"):
 			t.Strict = dialect.Flag(v)

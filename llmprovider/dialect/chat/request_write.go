@@ -190,13 +190,24 @@ func (w *requestWriter) tools() *llmprovider.Error {
 }
 
 func (w *requestWriter) tool(t *dialect.Tool) *llmprovider.Error {
-	switch t.Kind {
-	case dialect.Hosted:
+	switch {
+	case t.Kind == dialect.Hosted:
 		return w.NoHosted()
-	case dialect.Custom:
+	case t.Kind == dialect.Custom && w.Target.Profile.NoCustomTools:
+		if err := w.Function(t); err != nil {
+			return err
+		}
+		w.String(`{"type":"function","function":{"name":`, t.Name)
+		w.Member("description", t.Description)
+		w.Member("parameters", dialect.JSON(dialect.CustomSchema))
+	case t.Kind == dialect.Custom:
 		w.String(`{"type":"custom","custom":{"name":`, t.Name)
 		w.Member("description", t.Description)
-		w.Member("format", t.Grammar)
+		if t.Grammar != nil { // https://github.com/openai/openai-openapi, CustomToolChatCompletions
+			w.Out = append(w.Out, `,"format":{"type":"grammar","grammar":{`...)
+			w.Grammar(t.Grammar)
+			w.Out = append(w.Out, `}}`...)
+		}
 	default:
 		w.String(`{"type":"function","function":{"name":`, t.Name)
 		w.Member("description", t.Description)
@@ -274,7 +285,7 @@ func (w *requestWriter) kindOf(name string) (string, *llmprovider.Error) {
 	switch {
 	case err != nil:
 		return "", err
-	case t.Kind == dialect.Custom:
+	case t.Kind == dialect.Custom && !w.Target.Profile.NoCustomTools:
 		return "custom", nil
 	}
 	return "function", nil

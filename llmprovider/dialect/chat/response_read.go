@@ -179,7 +179,23 @@ func (r *responseReader) call(n int, f dialect.JSON, open dialect.Event) {
 		text = jsonscan.AppendEscaped(nil, value)
 	}
 	open.Choice, open.Part, open.Name = n, dialect.ToolCall, jsonscan.Text(jsonscan.Get(f, "name"))
+	if !open.Custom && r.options.Custom[open.Name] {
+		open.Custom, text = true, freeText(text)
+	}
 	r.Part(open, text, dialect.Carrier{})
+}
+
+// freeText returns the text for a free-text tool that the provider has as a function, from
+// the arguments of the call: both as they are between quotes. Arguments that are no object
+// with the property are the text themselves.
+func freeText(arguments []byte) []byte {
+	object := jsonscan.AppendUnescaped(nil, arguments)
+	if jsonscan.Valid(object) {
+		if text := dialect.StringOf(object, "input"); text != nil {
+			return jsonscan.Inner(text)
+		}
+	}
+	return arguments
 }
 
 // said reads the members of a message, or of a piece of one.

@@ -103,13 +103,26 @@ func (r *streamReader) openCall(n int, f fragment) {
 	c := &r.choices[n]
 	c.open, c.call, c.id, c.whole = dialect.ToolCall, f.index, f.id, objectEnd{}
 	c.calls++
-	r.Send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.ToolCall, ID: f.id, Name: f.name, Custom: f.custom, Signature: f.sig})
+	c.inText = !f.custom && r.options.Custom[f.name]
+	r.Send(dialect.Event{Kind: dialect.Open, Choice: n, Part: dialect.ToolCall, ID: f.id, Name: f.name, Custom: f.custom || c.inText, Signature: f.sig})
 	r.callText(n, f.text)
 }
 
+// callText passes on a piece of the open call's arguments; those of a free-text tool are
+// known when all have come.
 func (r *streamReader) callText(n int, text []byte) {
-	if len(text) > 0 {
-		r.choices[n].whole.take(text)
-		r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
+	c := &r.choices[n]
+	if len(text) == 0 {
+		return
 	}
+	c.whole.take(text)
+	if !c.inText {
+		r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
+		return
+	}
+	if r.held += len(text); r.held > maxWaiting {
+		r.Fail(dialect.Malformed("tool input"))
+		return
+	}
+	c.input = append(c.input, text...)
 }

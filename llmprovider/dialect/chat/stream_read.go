@@ -23,6 +23,8 @@ type choiceState struct {
 	id      string       // its id
 	calls   int          // that were opened
 	whole   objectEnd    // of the open call's arguments
+	inText  bool         // the open call is one of a free-text tool that is a function here
+	input   []byte       // its arguments
 	refused bool
 	done    bool       // it said why it ended
 	waiting []fragment // of calls that are not open, in the order of their beginning
@@ -235,6 +237,12 @@ func (r *streamReader) closePart(n int) {
 	c := &r.choices[n]
 	if c.open == 0 {
 		return
+	}
+	if c.inText {
+		if text := freeText(c.input); len(text) > 0 {
+			r.Send(dialect.Event{Kind: dialect.Delta, Choice: n, Part: dialect.ToolCall, Text: text})
+		}
+		c.inText, c.input = false, nil
 	}
 	r.Send(dialect.Event{Kind: dialect.Close, Choice: n, Part: c.open})
 	c.open = 0

@@ -181,7 +181,7 @@ func readToolsIn(r *dialect.Request, value dialect.JSON, namespace string) *llmp
 				t.Strict = dialect.Flag(v)
 			case jsonscan.NameIs(name, "format"):
 				if string(jsonscan.Plain(jsonscan.Get(v, "type"))) != "text" {
-					t.Grammar = v
+					t.Grammar = dialect.ReadGrammar(v)
 				}
 			}
 		}

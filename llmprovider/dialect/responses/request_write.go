@@ -160,7 +160,11 @@ func (w *requestWriter) tools() *llmprovider.Error {
 		if t.Kind == dialect.Custom {
 			w.String(`{"type":"custom","name":`, t.Name)
 			w.Member("description", t.Description)
-			w.Member("format", t.Grammar)
+			if t.Grammar != nil {
+				w.Out = append(w.Out, `,"format":{"type":"grammar"`...)
+				w.Grammar(t.Grammar)
+				w.Out = append(w.Out, '}')
+			}
 			w.Out = append(w.Out, '}')
 			continue
 		}
