@@ -88,7 +88,7 @@ var allowed = map[string][]string{
 	"k8ssource/redact":        {"llmprovider", "llmprovider/headername", "llmprovider/kind", "llmroute/authz", "llmroute/guard", "llmroute/limit", "llmroute/listen", "llmroute/prompt", "llmroute/spec"},
 	"k8ssource/workload":      {"llmroute/spec"},
 
-	"llmroute/limit/estimate": {"internal/jsonscan"},
+	"llmroute/limit/estimate": {"internal/jsonscan", "llmprovider"},
 	"llmroute/limit/grant":    {"llmroute/limit/tuple"},
 	"llmroute/limit/health":   {},
 	"llmroute/limit/period":   {},

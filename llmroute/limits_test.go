@@ -348,6 +348,8 @@ func TestLimitChargesEveryAttempt(t *testing.T) {
 	}
 }
 
+// TestLimitCutsStreams has streams outgrow their limit, also those that name a maximum that
+// they do not keep to, or that their API does not have.
 func TestLimitCutsStreams(t *testing.T) {
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		send := streams(w)
@@ -358,16 +360,18 @@ func TestLimitCutsStreams(t *testing.T) {
 			send(`data: {"choices":[{"index":0,"delta":{"content":"word "}}]}` + "\n\n")
 		}
 	})
-	p, limit := unique("p"), unique("limit")
-	g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"on_exceeded":"cut","amounts":[{"unit":"tokens","amount":1000,"window":"1m"}]}`, limit), p, u.provider("")),
-		fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
-	res, body := g.post(t, streamChat)
-	if res.StatusCode != 200 || !strings.Contains(body, `"code":"rate_limit_exceeded"`) || strings.Contains(body, "[DONE]") {
-		t.Errorf("got %d …%s", res.StatusCode, body[max(0, len(body)-300):])
-	}
-	// What is left is less than the next step of the reservation.
-	if v := g.view(t, limit).Amounts[0]; v.Reserved != "0" || number(t, v.Spent) < 900 || number(t, v.Spent) > 9999 {
-		t.Errorf("the view is %+v", v)
+	for _, maximum := range []string{"", `,"max_tokens":1`, `,"max_output_tokens":1`, `,"generationConfig":{"maxOutputTokens":1}`} {
+		p, limit := unique("p"), unique("limit")
+		g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"on_exceeded":"cut","amounts":[{"unit":"tokens","amount":1000,"window":"1m"}]}`, limit), p, u.provider("")),
+			fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+		res, body := g.post(t, strings.TrimSuffix(streamChat, "}")+maximum+"}")
+		if res.StatusCode != 200 || !strings.Contains(body, `"code":"rate_limit_exceeded"`) || strings.Contains(body, "[DONE]") {
+			t.Errorf("%s: got %d …%s", maximum, res.StatusCode, body[max(0, len(body)-300):])
+		}
+		// What is left is less than the next step of the reservation.
+		if v := g.view(t, limit).Amounts[0]; v.Reserved != "0" || number(t, v.Spent) < 900 || number(t, v.Spent) > 9999 {
+			t.Errorf("%s: the view is %+v", maximum, v)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"math"
 	"math/bits"
 
 	"github.com/caddy-llm/gateway/llmroute/limit/estimate"
@@ -99,6 +100,20 @@ func (r *Request) maxOutput(l *compiled) int64 {
 		return min(r.Output, estimate.MaxOutput)
 	}
 	return l.maxOutput * max(r.Choices, 1)
+}
+
+// expected is how much output the limit expects at most of a stream that has produced so
+// much, and until how much that holds: a stream that has passed its maximum does not keep to
+// it. What is produced is counted roughly, and up to twice as high.
+func (r *Request) expected(l *compiled, produced int64) (most, until int64) {
+	most = r.maxOutput(l)
+	if until = most; r.Output > 0 {
+		until *= 2
+	}
+	if produced > until {
+		return math.MaxInt64, math.MaxInt64
+	}
+	return most, until
 }
 
 // amount is what the request needs of the unit with that much output.

@@ -144,6 +144,41 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
+// TestGrowthBeyondMaximum has streams that do not keep to their maximum: what they produce is
+// held to the limit all the same. One that keeps to it is not, though what it produces is
+// counted higher than it is.
+func TestGrowthBeyondMaximum(t *testing.T) {
+	for _, test := range []struct {
+		maximum, usual, produces int64
+		cut                      bool
+	}{
+		{1, 0, 9000, true},
+		{1000, 0, 9000, true},
+		{4900, 0, 9700, false},
+		{0, 0, 9000, true}, // the limit's max_output is what the request is expected to keep to
+		{0, 1000, 9000, true},
+	} {
+		b := newBench(t)
+		s := b.compile(t, &Definition{Name: "a", Amounts: one(UnitTokens, "5000", "day"), OnExceeded: OnExceededCut, MaxOutput: test.usual})
+		r := &Request{Typical: 100, Strict: 400, Output: test.maximum, Choices: 1, Stream: true}
+		got := mustReserve(t, s, r)
+		produced, cut := int64(0), false
+		for produced < test.produces && !cut {
+			produced++
+			_, goes := got.Grow(produced)
+			cut = !goes
+			reserved, _ := of(t, s, "a", 0).Reserved.Int64()
+			if most := max(2*test.maximum, firstStep); test.cut && produced > most && reserved < 100+produced-retryStep {
+				t.Fatalf("%+v: %d produced, %d reserved", test, produced, reserved)
+			}
+		}
+		if cut != test.cut || cut && (produced < 4500 || produced > 5000) {
+			t.Errorf("%+v: cut is %v after %d", test, cut, produced)
+		}
+		got.End()
+	}
+}
+
 func TestShadow(t *testing.T) {
 	b := newBench(t)
 	s := b.compile(t, &Definition{Name: "a", Amounts: []Amount{{Unit: UnitRequests, Amount: "1", Window: "day"}, {Unit: UnitTokens, Amount: "9", Window: "1m"}}, Shadow: true})

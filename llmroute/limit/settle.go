@@ -1,5 +1,7 @@
 package limit
 
+import "math"
+
 // Usage is what an attempt used.
 type Usage struct {
 	Input, Output int64 // in tokens
@@ -132,8 +134,11 @@ func (r *Reservation) Grow(produced int64) (*Refusal, bool) {
 	for step := min(r.step*2, maxStep); step >= lastStep; step /= 2 {
 		to := max(r.grown, produced) + step
 		var fits bool
-		if cut, fits = r.grow(to); fits {
+		if cut, fits = r.grow(produced, to); fits {
 			r.grown, r.step = to, step
+			if most, until := r.expected(produced); to > most {
+				r.grown, r.retry = most, until+1
+			}
 			return nil, true
 		}
 	}
@@ -147,9 +152,23 @@ func (r *Reservation) Grow(produced int64) (*Refusal, bool) {
 	return cut, cut == nil
 }
 
-// grow reserves output up to a number of tokens in all holds or none. The refusal
+// expected is how much output is reserved at most until more is produced than until.
+func (r *Reservation) expected(produced int64) (most, until int64) {
+	most, until = math.MaxInt64, math.MaxInt64
+	for i := range r.holds {
+		if h := &r.holds[i]; h.growing() {
+			if m, u := r.req.expected(h.l, produced); u < until {
+				most, until = m, u
+			}
+		}
+	}
+	return most, until
+}
+
+// grow reserves output up to a number of tokens in all holds or none, after so much was
+// produced. The refusal
 // is one of a limit that wants the stream to be cut.
-func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
+func (r *Reservation) grow(produced, to int64) (cut *Refusal, fits bool) {
 	now := r.set.e.now()
 	for i := range r.holds {
 		if h := &r.holds[i]; h.growing() {
@@ -171,7 +190,7 @@ func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
 		}
 		n := h.c.m.numbers.Load()
 		h.c.advance(now, n)
-		delta, _ := r.delta(h, to)
+		delta, _ := r.delta(h, produced, to)
 		room := h.c.available(n) >= delta
 		if delta == 0 || h.failed || room && (h.c.m.sharing == nil || h.c.left >= delta) {
 			continue
@@ -204,7 +223,7 @@ func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
 			continue
 		}
 		c := h.c
-		h.need, h.output = r.delta(h, to)
+		h.need, h.output = r.delta(h, produced, to)
 		h.take(now)
 		h.need = 0
 		if !h.failed {
@@ -217,7 +236,8 @@ func (r *Reservation) grow(to int64) (cut *Refusal, fits bool) {
 func (h *hold) growing() bool { return h.taken && h.active && h.c.m.unit.grows() }
 
 // delta is what the hold lacks for that much output.
-func (r *Reservation) delta(h *hold, to int64) (delta, output int64) {
-	output = max(min(to, r.req.maxOutput(h.l)), h.output)
+func (r *Reservation) delta(h *hold, produced, to int64) (delta, output int64) {
+	most, _ := r.req.expected(h.l, produced)
+	output = max(min(to, most), h.output)
 	return max(r.req.amount(h.l, h.c.m.unit, output)-h.before-h.amount, 0), output
 }

@@ -1,15 +1,17 @@
 // Package estimate estimates how many tokens texts have without a tokenizer: those of a prompt,
 // by what was learned of its model, and those that a stream has brought so far. It may
-// import the scanner of JSON. Begin with Prompt and Produced.
+// import the scanner of JSON, and llmprovider for what the APIs' endpoints are. Begin with Prompt and Produced.
 package estimate
 
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
+	"github.com/caddy-llm/gateway/llmprovider"
 )
 
 const (
@@ -43,21 +45,46 @@ type Prompt struct {
 	Output, Choices int64
 }
 
-// Read reads a JSON body of any of the APIs. It decodes nothing, and takes
+// names are what an API calls the maximum of output and the number of choices. Those of
+// Google's API are members of generationConfig.
+type names struct{ output, choices []string }
+
+// namesOf are those of the endpoint's API; none where it has no maximum, whatever the body
+// says: the provider does not read it either.
+func namesOf(e llmprovider.Endpoint) names {
+	switch {
+	case e.API == llmprovider.MessagesAPI:
+		return names{output: []string{"max_tokens"}}
+	case e.API == llmprovider.GeminiAPI: // takes both spellings
+		return names{output: []string{"maxOutputTokens", "max_output_tokens"}, choices: []string{"candidateCount", "candidate_count"}}
+	case e.Operation == llmprovider.Chat:
+		return names{output: []string{"max_completion_tokens", "max_tokens"}, choices: []string{"n"}}
+	case e.Operation == llmprovider.TextCompletion:
+		return names{output: []string{"max_tokens"}, choices: []string{"n", "best_of"}}
+	case e.Operation == llmprovider.Responses && e.Suffix != llmprovider.CompactSuffix:
+		return names{output: []string{"max_output_tokens"}}
+	case e.Operation == llmprovider.Images:
+		return names{choices: []string{"n"}}
+	}
+	return names{}
+}
+
+func isOne(key []byte, names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return jsonscan.NameIs(key, name) })
+}
+
+// Read reads the JSON body of a request to that endpoint. It decodes nothing, and takes
 // whatever is not a JSON object for text.
-func Read(body []byte) Prompt {
+func Read(e llmprovider.Endpoint, body []byte) Prompt {
 	p := Prompt{Size: int64(len(body)), Bytes: int64(len(body)), Choices: 1}
-	for key, value := range jsonscan.Members(body) {
-		switch {
-		case jsonscan.NameIs(key, "max_completion_tokens"), jsonscan.NameIs(key, "max_tokens"), jsonscan.NameIs(key, "max_output_tokens"):
-			p.Output = max(p.Output, number(value))
-		case jsonscan.NameIs(key, "n"), jsonscan.NameIs(key, "best_of"):
-			p.Choices = max(p.Choices, min(number(value), 128))
-		case jsonscan.NameIs(key, "generationConfig"):
-			p.Output = max(p.Output, number(jsonscan.Get(value, "maxOutputTokens")))
-			p.Choices = max(p.Choices, min(number(jsonscan.Get(value, "candidateCount")), 128))
-		case jsonscan.NameIs(key, "inferenceConfig"):
-			p.Output = max(p.Output, number(jsonscan.Get(value, "maxTokens")))
+	names := namesOf(e)
+	if e.API != llmprovider.GeminiAPI {
+		p.readMaximum(body, names)
+	} else {
+		for key, value := range jsonscan.Members(body) {
+			if isOne(key, []string{"generationConfig", "generation_config"}) {
+				p.readMaximum(value, names)
+			}
 		}
 	}
 	p.Output = min(p.Output, MaxOutput) * p.Choices
@@ -65,6 +92,19 @@ func Read(body []byte) Prompt {
 		p.skipMedia(body)
 	}
 	return p
+}
+
+// readMaximum reads the members of an object that bound the output. Of several, the largest
+// counts.
+func (p *Prompt) readMaximum(object []byte, names names) {
+	for key, value := range jsonscan.Members(object) {
+		switch {
+		case isOne(key, names.output):
+			p.Output = max(p.Output, number(value))
+		case isOne(key, names.choices):
+			p.Choices = max(p.Choices, min(number(value), 128))
+		}
+	}
 }
 
 // number reads a whole number above 0; anything else is 0.

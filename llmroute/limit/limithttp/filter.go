@@ -159,7 +159,7 @@ func (s *step) background(r *limit.Reservation) *llmprovider.Error {
 func promptOf(c *filter.Call) estimate.Prompt {
 	switch {
 	case c.Inbound.IsJSON():
-		return estimate.Read(c.Inbound.Body())
+		return estimate.Read(c.Inbound.Endpoint, c.Inbound.Body())
 	case c.Inbound.Endpoint.Operation == llmprovider.StoredResponse:
 		return estimate.Prompt{Choices: 1}
 	}
