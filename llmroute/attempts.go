@@ -196,6 +196,7 @@ func (x *exchange) try(t *target, endpoint string) (done bool, answer *keptAnswe
 		}
 		return false, nil, refused, nil
 	}
+	x.tries++
 	a.send()
 	x.waited += a.took
 	if x.withoutStreamOptions(a) {

@@ -68,7 +68,7 @@ type exchange struct {
 
 	visit  *pool.Visit // of the pool that is being tried, or nil
 	again  bool        // the attempt is to be made at another endpoint of the pool
-	tries  int         // attempts, each endpoint of a pool counted
+	tries  int         // attempts that were sent, each endpoint of a pool counted
 	picked *picking    // by the pool's endpoint picker, nil without one
 
 	*attempt         // that is judged, or was last; without a provider before the first

@@ -562,3 +562,24 @@ func TestLimitsChargeEveryEndpoint(t *testing.T) {
 		t.Errorf("%v is charged for %d requests, want %d tokens", used, sent, 96*sent)
 	}
 }
+
+// TestLimitsChargeWhatWasSent holds that an attempt that never left counts as no request: in
+// a pool without an endpoint, and where the translation refuses it.
+func TestLimitsChargeWhatWasSent(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	for code, provider := range map[string]string{
+		"no_endpoint":           `{"kind":"openai","host":"own","scheme":"http","pool":{"from":{"source":"multi"}}}`,
+		"translation_not_exact": strings.Replace(u.provider(""), `"openai"`, `"anthropic"`, 1),
+	} {
+		p, l := unique("p"), unique("limit")
+		g := newGateway(t, limited(t, fmt.Sprintf(`{"name":%q,"amounts":[{"unit":"tokens","amount":10000,"window":"720h"},{"unit":"requests","amount":10,"window":"720h"}]}`, l), p, provider),
+			fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))
+		res, body := g.post(t, strings.TrimSuffix(chat, "}")+`,"model":"m","logit_bias":{"1":1}}`, "Llm-Translation", "strict")
+		if res.StatusCode < 400 || !strings.Contains(body, code) || u.count() != 0 {
+			t.Errorf("got %d %s", res.StatusCode, body)
+		}
+		if used := usedOf(g, t, l); used[limit.UnitRequests] != 0 || used[limit.UnitTokens] != 0 {
+			t.Errorf("%s: %v is charged", code, used)
+		}
+	}
+}

@@ -43,7 +43,6 @@ func (p *provider) setEndpoints(addresses []string) {
 // until one answers or none is left.
 func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure *llmprovider.Error, err error) {
 	x.Attempts++
-	x.tries++
 	if t.pool == nil {
 		return x.try(t, "")
 	}
@@ -83,7 +82,6 @@ func (x *exchange) attemptAt(t *target) (done bool, answer *keptAnswer, failure 
 		if refused := x.retarget(t); refused != nil { // filters charge what each attempt used
 			return false, answer, refused, nil
 		}
-		x.tries++
 	}
 }
 

@@ -186,7 +186,7 @@ type Cost struct {
 type Outcome struct {
 	// Model is what the last attempt asked for.
 	Model string
-	// Attempts is the number of attempts that were made, each endpoint of a pool counted.
+	// Attempts is the number of attempts that were sent, each endpoint of a pool counted.
 	Attempts int
 	// TimedOut is how many of these reached a provider that did not respond in time.
 	TimedOut int
