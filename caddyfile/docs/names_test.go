@@ -153,7 +153,7 @@ func TestNames(t *testing.T) {
 		{"errors.md", "error codes of providers", "llmprovider/...", codes, ""},
 		{"errors.md", "error codes of limits", "llmroute/limit/limithttp/refusal.go", `code\w+ += "(\w+)"`, ""},
 		{"observing.md", "access log fields of limits", "llmroute/limit/limithttp/step.go", `enc\.Add\w+\("(\w+)"`, ""},
-		{"metrics.md", "reasons of limits", "llmroute/limit/refusal.go", `reasonNames = \[reasons\]string{"([^}]+)"}`, ""},
+		{"metrics.md", "reasons of limits", "llmroute/limit/refusal.go", `reasonNames = \[\.\.\.\]string{"([^}]+)", "gone"}`, ""},
 		{"errors.md", "error code of policies", "llmroute/authz/handler.go", `ErrorCode = "(\w+)"`, ""},
 		{"behaviour.md", "withheld headers", "llmprovider/headername/class.go", `(?m)^\t(?:case |\t)"([A-Z][\w-]+)"[,:]`, ""},
 		{"behaviour.md", "endpoints", "llmprovider/endpoint.go", `Suffix: "(/[\w/]+)"`, ""},
