@@ -1,8 +1,10 @@
 package guard
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -20,8 +22,10 @@ const (
 // asks reports whether the guard asks a service.
 func (g *guard) asks() bool { return g.service != nil }
 
-// messages are the text's groups as services are asked about them.
+// messages are the text's groups as services are asked about them: in the order of the body,
+// as a conversation goes. It was not read in that order.
 func (t *text) messages() (out []decide.Message) {
+	slices.SortStableFunc(t.groups, func(a, b group) int { return cmp.Compare(t.pieces[a.first].src, t.pieces[b.first].src) })
 	for _, g := range t.groups {
 		out = append(out, decide.Message{Role: g.role.name(), Content: string(t.b[t.pieces[g.first].start:t.pieces[g.last].end])})
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,47 @@ func TestWebhooks(t *testing.T) {
 			if got, refused, counted := respond(t, d, noRequest, contentType, cutUp(rng, body)...); refused != nil || got != body || counted != nil {
 				t.Errorf("%s, %s: %v, %v, %s", format, f.name, refused, counted, got)
 			}
+		}
+	}
+}
+
+// TestWebhooksReadInOrder holds that a service is asked about a conversation as it goes, and that
+// what it returns takes the place of what it was asked about.
+func TestWebhooksReadInOrder(t *testing.T) {
+	var asked []string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Texts []string }
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		asked = slices.Clone(body.Texts)
+		for i := range body.Texts {
+			body.Texts[i] = strings.ToUpper(body.Texts[i])
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"action": "GUARDRAIL_INTERVENED", "texts": body.Texts})
+	}))
+	defer s.Close()
+	d := &Definition{Webhook: &decide.Webhook{URL: s.URL, Format: decide.FormatLiteLLM}, OnRequest: true}
+	for path, body := range map[string]string{
+		chatPath: `{"messages":[{"role":"system","content":"one"},{"role":"user","content":[{"type":"text","text":"two"}]},` +
+			`{"role":"assistant","content":"three","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":\"four\"}"}}]},` +
+			`{"role":"tool","tool_call_id":"c","content":"five"},{"role":"user","content":"six"}]}`,
+		"/v1/responses": `{"instructions":"one","input":[{"role":"user","content":[{"type":"input_text","text":"two"}]},{"role":"assistant","content":"three"},` +
+			`{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":\"four\"}"},{"type":"function_call_output","call_id":"c","output":"five"},{"role":"user","content":"six"}]}`,
+		"/v1/messages": `{"system":"one","messages":[{"role":"user","content":"two"},{"role":"assistant","content":[{"type":"text","text":"three"},` +
+			`{"type":"tool_use","id":"c","name":"f","input":{"a":"four"}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"five"},{"type":"text","text":"six"}]}]}`,
+	} {
+		after, refused, _ := guarded(t, d, path, body)
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		last := -1
+		for _, word := range []string{"one", "two", "three", "four", "five", "six"} {
+			at := slices.IndexFunc(asked, func(text string) bool { return strings.Contains(text, word) })
+			if at < 0 || at < last || !strings.Contains(after, strings.ToUpper(word)) {
+				t.Errorf("%s: %q is asked about at %d, after %d: %q; the request became %s", path, word, at, last, asked, after)
+			}
+			last = max(last, at)
 		}
 	}
 }
