@@ -93,7 +93,7 @@ func (p *Provider) message(ctx context.Context, in *llmprovider.Inbound, s llmpr
 	members := []byte(version)
 	if in.Endpoint.API == llmprovider.MessagesAPI {
 		out.URL, out.NewReader = to, readMessages
-		members = appendBetas(members, in.Header["Anthropic-Beta"])
+		members = appendBetas(members, p.betas.Of(in.Header["Anthropic-Beta"]))
 	} else {
 		if refused := translate.Request(in, s, &translate.Target{
 			API: messages.API, URL: to, MaxOutput: p.For(s.Rule).MaxTokens, Profile: p.ProfileOf(out.Model), Vendor: messages.Vendor,
@@ -110,16 +110,16 @@ func (p *Provider) message(ctx context.Context, in *llmprovider.Inbound, s llmpr
 	return cloud.Envelope(in, out, members, true, cloud.VersionMember, betasMember)
 }
 
-// appendBetas adds what the client's header names as a member of the body.
-func appendBetas(members []byte, headers []string) []byte {
-	var names []string
-	for _, value := range headers {
-		for name := range strings.SplitSeq(value, ",") {
-			if name = strings.TrimSpace(name); name != "" {
-				names = append(names, name)
-			}
-		}
-	}
+// betas are those that Bedrock takes, by the table of AWS's page above and by what
+// requests show that it takes today.
+var betas = []string{
+	"compact", "computer-use", "context-1m", "context-management", "dangerous-tool-use", "dev-full-thinking", "effort", "fine-grained-tool-streaming",
+	"interleaved-thinking", "mid-conversation-output-config", "mid-conversation-tool-changes", "output-128k", "thinking-binding-controls",
+	"thinking-display-updates", "token-efficient-tools", "tool-examples", "tool-search-tool",
+}
+
+// appendBetas adds the betas that the client asks for as a member of the body.
+func appendBetas(members []byte, names []string) []byte {
 	if len(names) == 0 {
 		return members
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/options"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/cloud"
 	"github.com/caddy-llm/gateway/llmprovider/kind"
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 )
@@ -51,6 +52,7 @@ type Provider struct {
 
 	root    *url.URL            // below which the endpoints are
 	further map[string]*url.URL // the endpoints in APIs of others, by their suffixes
+	betas   *cloud.Betas
 }
 
 // CaddyModule returns the Caddy module information.
@@ -130,6 +132,7 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (p *Provider) Provision(ctx caddy.Context) error {
 	f := &fetcher{region: p.Region, profile: p.AWSProfile, role: p.RoleARN, id: p.AccessKeyID, secret: p.SecretAccessKey}
 	p.Account = newSigner(f, serviceOf(p.Host), p.Region, ctx.Logger().With(zap.String("region", p.Region)))
+	p.betas = cloud.NewBetas(betas, ctx.Logger())
 	t := p.Traits()
 	if err := p.Base.Provision(ctx, t); err != nil {
 		return err

@@ -64,7 +64,7 @@ func attempt(t testing.TB, p *Provider, path, body string) (*llmprovider.Attempt
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 	r.Header = http.Header{
-		"Content-Type": {"application/json"}, "Anthropic-Version": {"2023-06-01"}, "Anthropic-Beta": {"b-1, b-2", "b-3"}, "Traceparent": {"00-1"},
+		"Content-Type": {"application/json"}, "Anthropic-Version": {"2023-06-01"}, "Anthropic-Beta": {"context-1m-2025-08-07, claude-code-20250219", "effort-2025-11-24"}, "Traceparent": {"00-1"},
 		"X-Amz-Date": {"of-the-client"}, "X-Amz-Security-Token": {"of-the-client"}, "X-Amz-Content-Sha256": {"of-the-client"}, "X-Amzn-Bedrock-Trace": {"ENABLED"},
 		"X-Team": {"a  b"}, "User-Agent": {"client"},
 	}
@@ -87,7 +87,7 @@ func TestWhereRequestsGo(t *testing.T) {
 	t.Setenv("LLM_TEST_KEY", "bearer-key")
 	const eu = `{"region":"eu-central-1","config":{"api_key":"{env.LLM_TEST_KEY}"}}`
 	const root = "https://bedrock-runtime.eu-central-1.amazonaws.com/model/"
-	const betas = `,"anthropic_beta":["b-1","b-2","b-3"]`
+	const betas = `,"anthropic_beta":["context-1m-2025-08-07","effort-2025-11-24"]`
 	const arn = "arn:aws:bedrock:eu-central-1:1:inference-profile/eu.anthropic.claude-x"
 	for _, test := range []struct{ config, path, body, to, same string }{
 		{eu, "/v1/messages", `{"model":"` + claude + `","max_tokens":9,"messages":[], "x":1e2}`, root + "eu.anthropic.claude-sonnet-5-v1%3A0/invoke", `{"anthropic_version":"bedrock-2023-05-31"` + betas + `,"max_tokens":9,"messages":[], "x":1e2}`},

@@ -123,6 +123,25 @@ const version = `"` + cloud.VersionMember + `":"vertex-2023-10-16"`
 // withoutVersion keeps the client's header from being sent, which is in the body.
 var withoutVersion, withoutBetas = http.Header{"Anthropic-Version": nil}, http.Header{"Anthropic-Version": nil, "Anthropic-Beta": nil}
 
+// betas are those that Vertex takes, by what requests show. Google has no list of them.
+var betas = []string{
+	"compact", "computer-use", "context-1m", "context-management", "dangerous-tool-use", "interleaved-thinking", "per-turn-control",
+	"thinking-binding-controls", "thinking-display-updates", "tool-search-tool", "web-search",
+}
+
+// header is what Vertex gets of the client's headers for Anthropic's API.
+func (p *Provider) header(in *llmprovider.Inbound) http.Header {
+	asked := in.Header["Anthropic-Beta"]
+	if len(asked) == 0 {
+		return withoutVersion
+	}
+	taken := p.betas.Of(asked)
+	if len(taken) == 0 {
+		return withoutBetas
+	}
+	return http.Header{"Anthropic-Version": nil, "Anthropic-Beta": {strings.Join(taken, ",")}}
+}
+
 // message makes the request for a model of Anthropic's.
 func (p *Provider) message(ctx context.Context, in *llmprovider.Inbound, s llmprovider.Settings, out *llmprovider.Outgoing) *llmprovider.Error {
 	if p.Project == "" {
@@ -137,9 +156,9 @@ func (p *Provider) message(ctx context.Context, in *llmprovider.Inbound, s llmpr
 		members = append(append(members, `,"model":`...), name...)
 		model, out.Header = "count-tokens", withoutBetas
 	case out.Stream:
-		suffix, out.Header = ":streamRawPredict", withoutVersion
+		suffix, out.Header = ":streamRawPredict", p.header(in)
 	default:
-		out.Header = withoutVersion
+		out.Header = p.header(in)
 	}
 	to := llmprovider.Below(p.root, "/publishers/anthropic/models/"+dialect.EscapeModel(model)+suffix, "")
 	if in.Endpoint.API != llmprovider.MessagesAPI {

@@ -64,6 +64,8 @@ type Provider struct {
 	google *url.URL // the same, for Google's models
 
 	catalog *url.URL // of the version that has lists of models
+
+	betas *cloud.Betas
 }
 
 // CaddyModule returns the Caddy module information.
@@ -142,6 +144,7 @@ func (p *Provider) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (p *Provider) Provision(ctx caddy.Context) error {
 	f := &fetcher{file: p.CredentialsFile, secret: p.Credentials, quota: p.QuotaProject}
 	p.Account = cloud.NewBearer(f.ref(), f.fetch, ctx.Logger().With(zap.String("project", p.Project)))
+	p.betas = cloud.NewBetas(betas, ctx.Logger())
 	t := p.Traits()
 	if err := p.Base.Provision(ctx, t); err != nil {
 		return err

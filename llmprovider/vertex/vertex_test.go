@@ -37,7 +37,7 @@ func provisioned(t *testing.T, config string) *Provider {
 func attempt(t *testing.T, p *Provider, path, body string) (*llmprovider.Attempt, *llmprovider.Error) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
-	r.Header = http.Header{"Content-Type": {"application/json"}, "Anthropic-Version": {"2023-06-01"}, "Anthropic-Beta": {"a,b"}}
+	r.Header = http.Header{"Content-Type": {"application/json"}, "Anthropic-Version": {"2023-06-01"}, "Anthropic-Beta": {"context-1m-2025-08-07,claude-code-20250219,web-search-2025-03-05"}}
 	for _, name := range []string{"Api-Key", "Authorization", "X-Api-Key", "X-Goog-Api-Key", "X-Goog-User-Project"} {
 		r.Header.Set(name, "of-the-client")
 	}
@@ -109,7 +109,7 @@ func TestWhereRequestsGo(t *testing.T) {
 			t.Errorf("%s: %v", test.path, h)
 		}
 		if native := strings.Contains(test.to, "anthropic") && strings.Contains(test.path, "messages"); native {
-			if count := strings.Contains(test.path, "count"); len(h["Anthropic-Version"]) > 0 || count == (h.Get("Anthropic-Beta") == "a,b") {
+			if count := strings.Contains(test.path, "count"); len(h["Anthropic-Version"]) > 0 || count == (h.Get("Anthropic-Beta") == "context-1m-2025-08-07,web-search-2025-03-05") {
 				t.Errorf("%s: %v", test.path, h)
 			}
 		}
