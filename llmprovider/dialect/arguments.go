@@ -45,3 +45,11 @@ func (a Arguments) AppendText(dst []byte) []byte {
 	}
 	return append(dst, `"{}"`...)
 }
+
+// FreeText is the text for a free-text tool, which is empty if the source has none.
+func (c *ToolUse) FreeText() JSON {
+	if c.Arguments.Text == nil {
+		return JSON(`""`)
+	}
+	return c.Arguments.Text
+}

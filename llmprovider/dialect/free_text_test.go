@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-llm/gateway/llmprovider/dialect"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/chat"
+	"github.com/caddy-llm/gateway/llmprovider/dialect/messages"
 	"github.com/caddy-llm/gateway/llmprovider/dialect/responses"
 )
 
@@ -21,6 +22,7 @@ func TestFreeTextTools(t *testing.T) {
 		history  = `{"input":[{"type":"custom_tool_call","call_id":"c","name":"p","input":"a \"b\"\n"},{"type":"custom_tool_call_output","call_id":"c","output":"ok"}],"tools":[{"type":"custom","name":"p"}]}`
 		function = `{"type":"function","function":{"name":"p","description":"d","parameters":{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}}}`
 	)
+	empty := strings.Replace(history, `,"input":"a \"b\"\n"`, "", 1)
 	for name, tc := range map[string]struct {
 		from, to *dialect.API
 		host     string
@@ -36,6 +38,8 @@ func TestFreeTextTools(t *testing.T) {
 		"text to any other server":   {responses.API, chat.API, "llm.example", strings.Replace(codex, "%s", `"format":{"type":"text"}`, 1), "", []string{function}, "~tools[].custom"},
 		"text to Azure":              {responses.API, chat.API, "a.openai.azure.com", strings.Replace(codex, "%s", `"format":{"type":"text"}`, 1), "", []string{`{"type":"custom","custom":{"name":"p","description":"d"}}`}, ""},
 		"earlier calls to DeepSeek":  {responses.API, chat.API, "api.deepseek.com", history, "", []string{`"type":"function","function":{"name":"p","arguments":"{\"input\":\"a \\\"b\\\"\\n\"}"}`, `{"role":"tool","tool_call_id":"c","content":"ok"}`}, "~tools[].custom"},
+		"an empty call to DeepSeek":  {responses.API, chat.API, "api.deepseek.com", empty, "", []string{`"arguments":"{\"input\":\"\"}"`}, "~tools[].custom"},
+		"an empty call to Anthropic": {responses.API, messages.API, "api.anthropic.com", empty, "", []string{`"input":{"input":""}`}, "~tools[].custom"},
 		"earlier calls to OpenAI":    {responses.API, chat.API, "api.openai.com", history, "", []string{`"type":"custom","custom":{"name":"p","input":"a \"b\"\n"}`}, ""},
 	} {
 		habits, err := dialect.Builtin().Find("", tc.host)

@@ -233,7 +233,7 @@ func (w *RequestWriter) NoFile(c Concept) *llmprovider.Error {
 // Input appends a call's arguments as an object.
 func (w *RequestWriter) Input(call *ToolUse) {
 	if call.Custom {
-		w.Write(`{"input":`, call.Arguments.Text, `}`)
+		w.Write(`{"input":`, call.FreeText(), `}`)
 		return
 	}
 	var exact bool

@@ -76,7 +76,7 @@ type Response struct {
 	Stream bool
 	Body   []byte
 	// Given is called once no filter can refuse the response any more, before the client gets
-	// it.
+	// it. It may be nil.
 	Given func()
 }
 

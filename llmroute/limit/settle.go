@@ -166,8 +166,7 @@ func (r *Reservation) expected(produced int64) (most, until int64) {
 }
 
 // grow reserves output up to a number of tokens in all holds or none, after so much was
-// produced. The refusal
-// is one of a limit that wants the stream to be cut.
+// produced. The refusal is one of a limit that wants the stream to be cut.
 func (r *Reservation) grow(produced, to int64) (cut *Refusal, fits bool) {
 	now := r.set.e.now()
 	for i := range r.holds {

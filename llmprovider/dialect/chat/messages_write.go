@@ -226,11 +226,11 @@ func (w *requestWriter) call(p *dialect.Part) {
 	case p.Call.Custom && w.Target.Profile.NoCustomTools:
 		w.String(`,"type":"function","function":{"name":`, p.Call.Name)
 		w.Out = append(w.Out, `,"arguments":"{\"input\":`...)
-		w.Out = jsonscan.AppendEscaped(w.Out, p.Call.Arguments.Text)
+		w.Out = jsonscan.AppendEscaped(w.Out, p.Call.FreeText())
 		w.Out = append(w.Out, `}"`...)
 	case p.Call.Custom:
 		w.String(`,"type":"custom","custom":{"name":`, p.Call.Name)
-		w.Member("input", p.Call.Arguments.Text)
+		w.Member("input", p.Call.FreeText())
 	default:
 		w.String(`,"type":"function","function":{"name":`, p.Call.Name)
 		w.Out = append(w.Out, `,"arguments":`...)

@@ -2,7 +2,6 @@ package messages
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
@@ -118,7 +117,7 @@ func (w *requestWriter) maxTokens() int {
 func (w *requestWriter) stop() {
 	var stop []dialect.JSON
 	for _, text := range w.R.Settings.Stop {
-		if strings.TrimSpace(jsonscan.Text(text)) == "" {
+		if dialect.IsBlank(text) {
 			w.R.Loss.Drop(dialect.CStop)
 			continue
 		}

@@ -167,13 +167,10 @@ func (w *requestWriter) call(p *dialect.Part, start int) {
 	w.Out = callIDs.Append(w.Out, p.Call.ID)
 	w.String(`,"name":`, p.Call.Name)
 	w.Out = append(w.Out, `,"`+text+`":`...)
-	switch {
-	case !p.Call.Custom:
+	if p.Call.Custom {
+		w.Out = append(w.Out, p.Call.FreeText()...)
+	} else {
 		w.Out = p.Call.Arguments.AppendText(w.Out)
-	case p.Call.Arguments.Text != nil:
-		w.Out = append(w.Out, p.Call.Arguments.Text...)
-	default:
-		w.Out = append(w.Out, `""`...)
 	}
 	w.Out = append(w.Out, '}')
 	if !p.Signature.Empty() {
