@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -71,6 +72,16 @@ func tryGateway(t *testing.T, appJSON, handlerJSON string) (*gateway, error) {
 	}))
 	t.Cleanup(g.Close)
 	return g, nil
+}
+
+// settled waits for requests to be counted: a client has all of its response before that.
+func (g *gateway) settled(t testing.TB) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); g.app.open.Count() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a request goes on")
+		}
+	}
 }
 
 // chat is the usual request's body.

@@ -122,7 +122,7 @@ func TestParallelGuardWhilePoolWaits(t *testing.T) {
 	core, logged := observer.New(zap.WarnLevel)
 	g.handler.logger = zap.New(core)
 	s.before = func(r *http.Request) {
-		for sumOf(t, g, "llm_fallbacks_total", "from="+a, "to="+p) != 1 && r.Context().Err() == nil {
+		for sumSoFar(t, g, "llm_fallbacks_total", "from="+a, "to="+p) != 1 && r.Context().Err() == nil {
 			time.Sleep(time.Millisecond)
 		}
 	}

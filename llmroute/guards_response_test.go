@@ -111,8 +111,15 @@ func guardCount(t *testing.T, g *gateway, labels ...string) float64 {
 	return sumOf(t, g, "llm_guard_total", labels...)
 }
 
-// sumOf is the sum of the counters of that name with all these labels.
-func sumOf(t *testing.T, g *gateway, name string, labels ...string) (n float64) {
+// sumOf is the sum of the counters of that name with all these labels, once no request goes on.
+func sumOf(t *testing.T, g *gateway, name string, labels ...string) float64 {
+	t.Helper()
+	g.settled(t)
+	return sumSoFar(t, g, name, labels...)
+}
+
+// sumSoFar is sumOf while requests go on.
+func sumSoFar(t *testing.T, g *gateway, name string, labels ...string) (n float64) {
 	t.Helper()
 	families, err := g.app.ctx.GetMetricsRegistry().Gather()
 	if err != nil {

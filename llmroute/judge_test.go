@@ -103,6 +103,7 @@ func TestUsageWithoutChoicesCounts(t *testing.T) {
 // errorTypes are those that metrics have of a provider's requests, sorted.
 func errorTypes(t *testing.T, g *gateway, provider string) (out []string) {
 	t.Helper()
+	g.settled(t)
 	families, err := g.app.ctx.GetMetricsRegistry().Gather()
 	if err != nil {
 		t.Fatal(err)

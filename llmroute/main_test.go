@@ -1,6 +1,7 @@
 package llmroute
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -10,7 +11,8 @@ import (
 )
 
 // TestMain has the tests keep what they store in a folder of their own: what limits have
-// counted outlives a process.
+// counted outlives a process. It lets all of the parallel ones run at a time, if it is not told how
+// many: they are those that wait rather than work.
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "llmroute")
 	if err != nil {
@@ -18,6 +20,12 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	caddy.DefaultStorage = &certmagic.FileStorage{Path: dir}
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		_ = flag.Set("test.parallel", "32")
+	}
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)

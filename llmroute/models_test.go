@@ -12,6 +12,7 @@ import (
 // TestModelsOfAHangingProvider holds when many clients ask for the list: they
 // wait for the same response, not one after another.
 func TestModelsOfAHangingProvider(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	p := unique("hangs")
 	g := newGateway(t, providers(p, u.provider("")), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, p))

@@ -61,6 +61,7 @@ var largeChat = `{"model":"m","messages":[{"role":"user","content":"` + strings.
 
 // TestPickerChooses goes through all ways in which a picker says where a request goes.
 func TestPickerChooses(t *testing.T) {
+	t.Parallel()
 	p := newPickedPool(t, "FailClose", "")
 	for name, is := range map[string]fakepicker.Behaviour{
 		"after the body":           {},
@@ -148,6 +149,7 @@ func TestPickerRewritesWithinBudget(t *testing.T) {
 // TestPickerFails holds what becomes of a request when a picker fails, in whatever way: with
 // FailClose 503 or the rule's next backend, with FailOpen another choice with the whole body.
 func TestPickerFails(t *testing.T) {
+	t.Parallel()
 	for _, failureMode := range []string{"FailOpen", "FailClose"} {
 		p := newPickedPool(t, failureMode, "")
 		for name, is := range map[string]fakepicker.Behaviour{
@@ -393,6 +395,7 @@ func TestPickerSeesResponses(t *testing.T) {
 
 // TestPickerHealth holds that a picker that says it is not serving is not waited for.
 func TestPickerHealth(t *testing.T) {
+	t.Parallel()
 	p := newPickedPool(t, "FailOpen", "")
 	p.picker.Is(fakepicker.Behaviour{Endpoints: p.at(1)})
 	asked := func() bool {

@@ -133,6 +133,7 @@ func stalls(w http.ResponseWriter, r *http.Request, part string) {
 // A provider that stalls inside of its error is not waited for: it is asked again where
 // stream_options may be the reason, and else the error is passed on as it comes.
 func TestRejectionsThatStall(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		part   string
 		before bool // streams have worked with stream_options

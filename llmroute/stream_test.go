@@ -29,11 +29,7 @@ func raw(answer string) http.HandlerFunc {
 // the only provider.
 func (g *gateway) counted(t *testing.T) (prompt, completion uint64) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); g.app.open.Count() > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the request goes on")
-		}
-	}
+	g.settled(t)
 	for _, p := range g.app.static {
 		_, figures := figuresOf(g.app, p)
 		prompt += figures.PromptTokens
@@ -54,6 +50,7 @@ func figuresOf(a *App, p *provider) (recent, total meter.Figures) {
 // TestClientThatLeavesAtTheFinishReason expects that the usage, which comes after
 // it, is counted, and that the provider is not kept for longer than that.
 func TestClientThatLeavesAtTheFinishReason(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		after      time.Duration // until the usage comes
 		then       time.Duration // until the provider ends its response
