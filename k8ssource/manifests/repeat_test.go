@@ -172,7 +172,7 @@ func shownOfFile(t *testing.T, text string) string {
 	return out.String()
 }
 
-// TestSecretsAtTheWrongPlace plants secrets in each text of each kind, in turn, and
+// TestSecretsAtTheWrongPlace plants secrets in each text of each kind and
 // looks for them in all that people are shown. The names of objects are shown.
 func TestSecretsAtTheWrongPlace(t *testing.T) {
 	t.Setenv("LLM_NAMESPACE", "")
@@ -201,7 +201,10 @@ func TestSecretsAtTheWrongPlace(t *testing.T) {
 		var paths []string
 		eachString(k.kind, reflect.ValueOf(build()).Elem(), func(path string, _ func(string)) { paths = append(paths, path) })
 		for i, path := range paths {
-			for _, planted := range secretTexts {
+			for j, planted := range secretTexts {
+				if (i+j)%3 != 0 {
+					continue // two or three of them at each place; all of them at all places take four times as long
+				}
 				if strings.HasSuffix(path, ".ObjectMeta.Name") || strings.HasSuffix(path, ".ObjectMeta.Namespace") {
 					if object.IsName(planted.text) {
 						continue // it is the object's name
