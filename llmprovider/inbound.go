@@ -181,7 +181,6 @@ func (in *Inbound) Replace(write func(dst []byte) []byte) *Error {
 		}
 	}
 	in.body.release()
-	in.releaseHeld()
 	in.body, in.members, in.changed, in.Meaning = buf, members, true, nil
 	return nil
 }
@@ -190,7 +189,7 @@ func (in *Inbound) Replace(write func(dst []byte) []byte) *Error {
 // attempt sends. Attempts that still send it keep it until they are done.
 func (in *Inbound) Release() {
 	in.Meaning = nil
-	in.releaseHeld()
+	in.LetGo(in.held)
 	if in.body != nil {
 		in.body.release()
 		in.body = nil
@@ -198,9 +197,15 @@ func (in *Inbound) Release() {
 	in.releaseSent()
 }
 
-// Hold reserves memory of the budget for what Meaning has beside the body, in bytes, until
-// Meaning is let go of. The error is what the client is to be told where there is none.
+// Hold reserves memory of the budget for what is made of the body, in bytes, until LetGo or
+// Release. The error is what the client is to be told where there is no room for it.
 func (in *Inbound) Hold(bytes int64) *Error {
+	if all := in.Budget.Limit(); bytes > all-in.held-int64(len(in.Body())) { // it would never have room
+		return &Error{
+			Status: http.StatusRequestEntityTooLarge, Type: TypeInvalidRequest, Code: "request_too_large",
+			Message: fmt.Sprintf("the request has more parts than the gateway has memory for (%d bytes); send fewer messages, or raise max_bodies in the gateway's configuration", all),
+		}
+	}
 	if !in.Budget.reserve(bytes) {
 		return errOverloaded()
 	}
@@ -208,9 +213,10 @@ func (in *Inbound) Hold(bytes int64) *Error {
 	return nil
 }
 
-func (in *Inbound) releaseHeld() {
-	in.Budget.release(in.held)
-	in.held = 0
+// LetGo gives back so many bytes of what Hold has reserved.
+func (in *Inbound) LetGo(bytes int64) {
+	in.Budget.release(bytes)
+	in.held -= bytes
 }
 
 func (in *Inbound) releaseSent() {

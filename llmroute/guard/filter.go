@@ -162,6 +162,9 @@ func (r *run) look(g *guard) *llmprovider.Error {
 		r.text.read(r.call.Inbound, g.seen)
 		r.read = g.seen
 	}
+	if r.text.refused != nil {
+		return r.text.refused
+	}
 	if refused := r.unreadable(onRequest, g, r.text.unreadable); refused != nil {
 		return refused
 	}
@@ -180,6 +183,9 @@ func (r *run) look(g *guard) *llmprovider.Error {
 		keep = r.kept
 	}
 	cuts, categories := g.masks(r.text, body, keep)
+	if r.text.refused != nil {
+		return r.text.refused
+	}
 	masked := false
 	for _, category := range categories {
 		masked = r.note(onRequest, g, Masked, category) || masked
@@ -195,6 +201,9 @@ func (r *run) look(g *guard) *llmprovider.Error {
 	if r.read == 0 {
 		r.text.read(r.call.Inbound, g.seen)
 		r.read = g.seen
+	}
+	if r.text.refused != nil {
+		return r.text.refused
 	}
 	messages := r.text.messages()
 	if g.Parallel {

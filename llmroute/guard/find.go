@@ -21,6 +21,9 @@ func (g *guard) spans(t *text, skip func(start, end int) bool) (found []span, ca
 		n := len(found)
 		t.each(d, func(start, end int) bool {
 			if skip == nil || !skip(start, end) {
+				if !room(t, &found) {
+					return false
+				}
 				found = append(found, span{start: start, end: end, category: d.Category})
 			}
 			return true

@@ -144,6 +144,9 @@ func (t *text) cutsOf(cuts []cut, start, end int, word string) []cut {
 			continue
 		}
 		from, to := t.locator.of(p, max(start, p.start), min(end, p.end))
+		if !room(t, &cuts) {
+			break
+		}
 		cuts = append(cuts, cut{from, to, p.written(word)})
 		word = ""
 	}

@@ -55,6 +55,7 @@ const maxDepth = 4
 // read reads the texts of the roles seen from the request's body.
 func (t *text) read(in *llmprovider.Inbound, seen role) {
 	t.reset()
+	t.of = in
 	if !in.IsJSON() {
 		t.cannotRead("a form")
 		return
@@ -146,7 +147,7 @@ func (r *reader) unreadable(role role, what string) {
 }
 
 func (r *reader) later(how how, value []byte, role role, depth int) {
-	if len(value) > 0 {
+	if len(value) > 0 && room(r.text, &r.tasks) {
 		r.tasks = append(r.tasks, task{how: how, value: value, role: role, depth: depth})
 	}
 }

@@ -1,8 +1,11 @@
 package guard
 
 import (
+	"slices"
 	"sync"
+	"unsafe"
 
+	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/guard/detect"
 )
 
@@ -18,6 +21,12 @@ type text struct {
 
 	whole   detect.Text // b, as detectors look at it
 	locator locator     // of what is masked
+
+	// of is the request whose text it is, nil for that of a response. What is made of the
+	// text counts as its body does: taken bytes until release.
+	of      *llmprovider.Inbound
+	taken   int64
+	refused *llmprovider.Error // there was no room for all of the text
 }
 
 // piece is a text that stands in one place of the body.
@@ -48,11 +57,15 @@ const maxKept = 1 << 20
 // reset makes the text empty.
 func (t *text) reset() {
 	t.whole.Reset()
-	*t = text{b: t.b[:0], pieces: t.pieces[:0], groups: t.groups[:0], unreadable: t.unreadable[:0], whole: t.whole}
+	*t = text{b: t.b[:0], pieces: t.pieces[:0], groups: t.groups[:0], unreadable: t.unreadable[:0], whole: t.whole, of: t.of, taken: t.taken, refused: t.refused}
 }
 
 func (t *text) release() {
 	t.locator = locator{} // the body is the request's
+	if t.of != nil {
+		t.of.LetGo(t.taken)
+		t.of, t.taken, t.refused = nil, 0, nil
+	}
 	if cap(t.b) <= maxKept && cap(t.pieces) <= maxKept>>6 {
 		texts.Put(t)
 	}
@@ -62,7 +75,31 @@ func (t *text) release() {
 // made.
 func (t *text) add(p piece) {
 	p.end = len(t.b)
-	t.pieces = append(t.pieces, p)
+	if room(t, &t.pieces) {
+		t.pieces = append(t.pieces, p)
+	}
+}
+
+// room makes room for one more of what is made of the text, and reports whether there is any:
+// a number of two bytes makes a hundred.
+func room[T any](t *text, s *[]T) bool {
+	if len(*s) < cap(*s) {
+		return true
+	}
+	more := max(cap(*s), 16)
+	if t.of != nil {
+		var one T
+		bytes := int64(more) * int64(unsafe.Sizeof(one))
+		if t.refused == nil {
+			t.refused = t.of.Hold(bytes)
+		}
+		if t.refused != nil {
+			return false
+		}
+		t.taken += bytes
+	}
+	*s = slices.Grow(*s, more)
+	return true
 }
 
 // endGroup ends the group that began with the piece of that index.
@@ -70,7 +107,9 @@ func (t *text) endGroup(first int) {
 	if first == len(t.pieces) {
 		return
 	}
-	t.groups = append(t.groups, group{first, len(t.pieces) - 1, t.role})
+	if room(t, &t.groups) {
+		t.groups = append(t.groups, group{first, len(t.pieces) - 1, t.role})
+	}
 	t.b = append(t.b, detect.Separator)
 }
 
