@@ -199,3 +199,13 @@ func BenchmarkObject(b *testing.B) {
 		}
 	})
 }
+
+func TestCommas(t *testing.T) {
+	for doc, want := range map[string]int{
+		``: 0, `1`: 0, `",,"`: 0, `[1,2]`: 1, `{"a,\\":[1 , {"b":",\"," },[]],"c":3}`: 3, `[[],{},"",",,,,,,,,,,,,,,,,,,,,",null]`: 4,
+	} {
+		if got := Commas([]byte(doc)); got != want {
+			t.Errorf("%s: %d, want %d", doc, got, want)
+		}
+	}
+}

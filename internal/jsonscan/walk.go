@@ -65,6 +65,21 @@ func Get(object []byte, name string) []byte {
 	return nil
 }
 
+// Commas returns how many commas stand between the values of a valid document.
+func Commas(doc []byte) (n int) {
+	for i := 0; i < len(doc); {
+		switch doc[i] {
+		case '"':
+			i = passString(doc, i)
+			continue
+		case ',':
+			n++
+		}
+		i++
+	}
+	return n
+}
+
 // pass returns the index after the value that begins at i in a valid document. It
 // checks nothing but that it stays inside.
 func pass(doc []byte, i int) int {

@@ -1,10 +1,12 @@
 package dialect
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/caddy-llm/gateway/internal/jsonscan"
 	"github.com/caddy-llm/gateway/llmprovider"
 )
 
@@ -22,10 +24,21 @@ type Translation struct {
 	Wanted []Wanted
 }
 
+// maxValues is how many values a request may have that is translated. What is read of one takes
+// up to sixty bytes, whatever its length. Anthropic takes 100,000 messages:
+// https://docs.anthropic.com/en/api/messages
+const maxValues = 300_000
+
 // Read reads a client's request in the API from. The body must be valid JSON, and
 // must not be changed while the request is in use. The error is what the client is to
 // be told.
 func Read(from *API, body []byte, call Call) (*Request, *llmprovider.Error) {
+	if len(body) > maxValues && jsonscan.Commas(body) > maxValues {
+		return nil, &llmprovider.Error{
+			Status: http.StatusRequestEntityTooLarge, Type: llmprovider.TypeInvalidRequest, Code: "request_too_large", API: from.Errors,
+			Message: fmt.Sprintf("the request has more than %d values, too many to translate it for the provider of this model; send fewer messages and parts", maxValues),
+		}
+	}
 	r := &Request{API: from, Source: body}
 	err := from.ReadRequest(r, body, call)
 	if err == nil && sameIDs(r.Turns) {
