@@ -193,8 +193,8 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 	} else if value := strings.TrimSpace(header.Get("Retry-After")); value == "" {
 		return 0
 	} else if seconds, err := strconv.ParseFloat(value, 64); err == nil {
-		if seconds > 0 && seconds < 1e6 {
-			d = time.Duration(seconds * float64(time.Second))
+		if seconds > 0 { // a quota may be gone for weeks, or for ever
+			d = time.Duration(min(seconds, 1e6) * float64(time.Second))
 		}
 	} else if at, err := http.ParseTime(value); err == nil {
 		d = at.Sub(now)

@@ -104,7 +104,7 @@ func TestModelsWithPausesAreBounded(t *testing.T) {
 func TestRetryAfterForms(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
-		"7": 7 * time.Second, "0.5": 500 * time.Millisecond, "-1": 0, "x": 0, "": 0, "99999": time.Hour,
+		"7": 7 * time.Second, "0.5": 500 * time.Millisecond, "-1": 0, "x": 0, "": 0, "99999": time.Hour, "1000000": time.Hour, "31536000": time.Hour, "1e300": time.Hour, "NaN": 0,
 		now.Add(20 * time.Second).Format(http.TimeFormat): 20 * time.Second, now.Add(-time.Hour).Format(http.TimeFormat): 0,
 	} {
 		if got := RetryAfter(http.Header{"Retry-After": {value}}, now); got != want {
