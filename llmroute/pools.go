@@ -25,7 +25,7 @@ func (a *App) newPool(name string, module llmprovider.Provider, state *providerS
 	if servers == nil {
 		return nil, nil
 	}
-	options := pool.Options{Addresses: servers.Addresses, Source: servers.Lookup, Scrape: servers.Scrape, Logger: a.logger.With(zap.String("provider", name))}
+	options := pool.Options{Addresses: servers.Addresses, Source: servers.Lookup, Origin: servers.Origin, Scrape: servers.Scrape, Logger: a.logger.With(zap.String("provider", name))}
 	if servers.Fed {
 		options.Addresses = endpoints
 	}

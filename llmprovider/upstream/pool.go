@@ -62,6 +62,8 @@ type Servers struct {
 	Addresses []string
 	// Lookup finds the addresses of now; nil if they do not change.
 	Lookup func(context.Context) ([]string, error)
+	// Origin says what Lookup asks, with its settings.
+	Origin string
 	// Fed is that of the Pool.
 	Fed bool
 	// Scrape fetches the metrics of a server; nil for none.
@@ -149,6 +151,7 @@ func (c *Connection) provisionPool(ctx caddy.Context, useTLS bool) (*Servers, er
 	if srv, ok := source.(*reverseproxy.SRVUpstreams); ok && srv.DialNetwork != "" {
 		return nil, errors.New("dial_network is not supported for a pool's endpoints; leave it out")
 	}
+	s.Origin = defaultPort + " " + string(c.Pool.FromRaw)
 	s.Lookup = func(ctx context.Context) ([]string, error) { return lookUp(ctx, source, defaultPort) }
 	return s, pool.loadPicker(ctx, s)
 }

@@ -41,6 +41,7 @@ func (p *Pool) ask() {
 		problem = err.Error()
 	} else {
 		p.Set(addresses)
+		p.registry.note(p.options.Origin, addresses)
 	}
 	p.mu.Lock()
 	before := p.problem

@@ -24,6 +24,11 @@ type Options struct {
 	// for as long as they hold. While it fails, the last endpoints stay.
 	Source func(ctx context.Context) ([]string, error)
 
+	// Origin says what the Source is. Until it returns endpoints for the first time, those
+	// that one with the same Origin returned last are used, such as the one of the
+	// configuration before.
+	Origin string
+
 	// Scrape fetches the metrics of the endpoint at that address. Nil for none.
 	Scrape func(ctx context.Context, address string) (*http.Response, error)
 
@@ -42,6 +47,7 @@ type Pool struct {
 	current atomic.Pointer[set] // nil until the endpoints are known
 	known   chan struct{}       // closed when they are
 
+	began    atomic.Int64 // when following began, in ticks; 0 before
 	used     atomic.Int64 // the last choice, in ticks
 	scraping atomic.Bool
 	starting sync.Once
@@ -60,6 +66,8 @@ func New(registry *Registry, options Options) *Pool {
 	registry.mu.Unlock()
 	if options.Source == nil {
 		p.Set(options.Addresses)
+	} else if last := registry.lastOf(options.Origin); last != nil {
+		p.Set(last)
 	}
 	return p
 }
@@ -67,7 +75,10 @@ func New(registry *Registry, options Options) *Pool {
 // Start begins to follow the endpoints. Calls after the first one do nothing.
 func (p *Pool) Start() {
 	if p.options.Source != nil {
-		p.starting.Do(func() { go p.follow() })
+		p.starting.Do(func() {
+			p.began.Store(ticks(time.Now()))
+			go p.follow()
+		})
 	}
 }
 
@@ -142,10 +153,15 @@ func (p *Pool) Cooling(now time.Time) bool {
 	return true
 }
 
-// Empty reports whether the pool is known to have no endpoint.
+// Empty reports whether the pool has no endpoint that is known. While the first ones are
+// looked up it is not empty, unless that has failed.
 func (p *Pool) Empty() bool {
-	s := p.current.Load()
-	return s != nil && len(s.endpoints) == 0
+	if s := p.current.Load(); s != nil {
+		return len(s.endpoints) == 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.problem != "" || p.began.Load() != 0 && p.firstLeft() <= 0
 }
 
 // Any returns the address of an endpoint for a request that any of them can answer,
@@ -162,8 +178,14 @@ func (p *Pool) Any(ctx context.Context) string {
 	return ""
 }
 
-// firstWait bounds the wait of requests for a pool's first endpoints.
+// firstWait bounds the wait of requests for a pool's first endpoints, from when they began
+// to be looked up: while that keeps failing, later requests must not wait as well.
 const firstWait = 5 * time.Second
+
+// firstLeft is what is left of firstWait.
+func (p *Pool) firstLeft() time.Duration {
+	return firstWait - time.Duration(ticks(time.Now())-p.began.Load())
+}
 
 // await returns the endpoints, and waits for the first ones if they are not known yet:
 // nil if they stay unknown.
@@ -172,7 +194,11 @@ func (p *Pool) await(ctx context.Context) *set {
 		return s
 	}
 	p.Start()
-	timer := time.NewTimer(firstWait)
+	left := p.firstLeft()
+	if left <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-p.known:

@@ -43,7 +43,12 @@ func TestFollow(t *testing.T) {
 		if view := p.View(time.Now(), 5); view.Problem != "no such host" {
 			t.Errorf("problem %q", view.Problem)
 		}
+		began = time.Now()
+		if v := p.Visit(false); v.Many(t.Context()) || !p.Empty() || !time.Now().Equal(began) {
+			t.Errorf("a later request waits for %s while lookups fail, and the pool counts as empty: %v", time.Since(began), p.Empty())
+		}
 		say([]string{"b:1", "a:1", "b:1"}, nil)
+		time.Sleep(2 * time.Second)
 		e, ok := p.Visit(false).Next(t.Context(), time.Now())
 		if got := fmt.Sprint(addressesOf(p)); !ok || got != "[a:1 b:1]" {
 			t.Fatalf("%v %v %s", e, ok, got)
@@ -69,6 +74,57 @@ func TestFollow(t *testing.T) {
 		}
 		p.Close()
 		p.Close()
+	})
+}
+
+// TestUnknownEndpoints holds that one request waits once for the first endpoints, and that a
+// pool counts as empty while these cannot be looked up.
+func TestUnknownEndpoints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := New(new(Registry), Options{Logger: zap.NewNop(), Source: func(ctx context.Context) ([]string, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}})
+		defer hangs.Close()
+		hangs.Start()
+		if hangs.Empty() {
+			t.Error("a pool is empty while the first endpoints are looked up")
+		}
+		began := time.Now()
+		v := hangs.Visit(true)
+		many := v.Many(t.Context())
+		if _, ok := v.Next(t.Context(), time.Now()); ok || many || time.Since(began) != firstWait || !hangs.Empty() {
+			t.Errorf("a request waits for %s, and the pool counts as empty: %v", time.Since(began), hangs.Empty())
+		}
+		fails := New(new(Registry), Options{Logger: zap.NewNop(), Source: func(context.Context) ([]string, error) { return nil, errors.New("no such host") }})
+		defer fails.Close()
+		fails.Start()
+		synctest.Wait()
+		if !fails.Empty() {
+			t.Error("a pool whose endpoints cannot be looked up does not count as empty")
+		}
+	})
+}
+
+// TestReloadKeepsWhatSourcesSaid holds that the endpoints that were looked up last stay in use
+// through a reload while lookups fail, but not if others are to be looked up.
+func TestReloadKeepsWhatSourcesSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := new(Registry)
+		old := New(r, Options{Logger: zap.NewNop(), Origin: "one", Source: func(context.Context) ([]string, error) { return []string{"a:1", "b:1"}, nil }})
+		old.Start()
+		synctest.Wait()
+		fails := func(context.Context) ([]string, error) { return nil, errors.New("no such host") }
+		for origin, want := range map[string]string{"one": "[a:1 b:1]", "two": "[]"} {
+			next := New(r, Options{Logger: zap.NewNop(), Origin: origin, Source: fails})
+			next.Start()
+			synctest.Wait()
+			if got := fmt.Sprint(addressesOf(next)); got != want {
+				t.Errorf("origin %s: the endpoints are %s, want %s", origin, got, want)
+			}
+			next.Close()
+		}
+		old.Close()
 	})
 }
 

@@ -15,8 +15,10 @@ const maxEndpoints = 10_000
 type Registry struct {
 	mu        sync.Mutex // guards what follows, up to pools
 	byAddress map[string]*Endpoint
-	ids       []bool // in use
-	pools     int    // that use it
+	ids       []bool   // in use
+	origin    string   // of last
+	last      []string // what a source returned last
+	pools     int      // that use it
 
 	table          atomic.Pointer[affinity]
 	choices        [reasons]atomic.Int64
@@ -57,6 +59,23 @@ func (r *Registry) drop(e *Endpoint) {
 		delete(r.byAddress, e.Address)
 		r.ids[e.id-1] = false
 	}
+}
+
+// note remembers what the source of an origin returned.
+func (r *Registry) note(origin string, addresses []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.origin, r.last = origin, addresses
+}
+
+// lastOf returns what a source of that origin returned last, nil if none did.
+func (r *Registry) lastOf(origin string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if origin == "" || origin != r.origin {
+		return nil
+	}
+	return r.last
 }
 
 // affinityTable returns the table, and makes it at its first use: most pools that are
