@@ -246,6 +246,27 @@ func TestConversationsLeaveWithTheirEndpoint(t *testing.T) {
 	}
 }
 
+// TestNumbersAreUsedAgain holds that an endpoint which gets the number of one that is gone
+// gets none of its conversations with it.
+func TestNumbersAreUsedAgain(t *testing.T) {
+	p, endpoints := testPool(t, 2)
+	table, now := p.registry.affinityTable(), time.Now()
+	k := key("m", "", conversation("hello"))
+	first, _ := p.current.Load().choose(k, table, nil, now)
+	stays := endpoints[0]
+	if stays == first {
+		stays = endpoints[1]
+	}
+	p.Set([]string{stays.Address})
+	p.Set([]string{stays.Address, "10.9.9.9:8000"})
+	if next := p.registry.byAddress["10.9.9.9:8000"]; next.id != first.id {
+		t.Fatalf("the number is %d, not %d again", next.id, first.id)
+	}
+	if id, size := table.last(&k.Prefix); id != 0 {
+		t.Errorf("%d bytes of the conversation are at endpoint %d, which never had it", size, id)
+	}
+}
+
 func TestPrefix(t *testing.T) {
 	long := make([]byte, 100_000)
 	for i := range long {

@@ -118,6 +118,15 @@ func (a *affinity) note(p *Prefix, id uint16) {
 	}
 }
 
+// forget forgets all conversations that the endpoint had.
+func (a *affinity) forget(id uint16) {
+	for i := range a.slots {
+		if v := a.slots[i].Load(); uint16(v) == id {
+			a.slots[i].CompareAndSwap(v, 0)
+		}
+	}
+}
+
 // hashString is a hash that all replicas of the gateway share (FNV-1a, finished by
 // mix), so that a session is at the same endpoint whichever of them is asked.
 func hashString(s string) uint64 {

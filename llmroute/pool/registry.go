@@ -57,6 +57,9 @@ func (r *Registry) drop(e *Endpoint) {
 	defer r.mu.Unlock()
 	if e.refs--; e.refs == 0 {
 		delete(r.byAddress, e.Address)
+		if t := r.table.Load(); t != nil {
+			t.forget(e.id) // the number is the next one's
+		}
 		r.ids[e.id-1] = false
 	}
 }
