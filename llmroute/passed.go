@@ -142,7 +142,7 @@ func (p passing) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		x.visit.Endpoint().Failed(now, now, 0)
-		if !x.visit.More(now) {
+		if !x.visit.More(now) && !x.visit.Last() {
 			return nil, err
 		}
 		x.visit.Done()

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-llm/gateway/llmprovider/upstream"
 	"github.com/caddy-llm/gateway/llmroute/cooldown"
 	"github.com/caddy-llm/gateway/llmroute/pool"
+	"github.com/caddy-llm/gateway/llmroute/selection"
 )
 
 // newPool returns the pool of a provider with several servers, nil for others. It
@@ -146,12 +147,20 @@ func (x *exchange) failedAt(ctx context.Context, status int, header http.Header,
 }
 
 // goOn sets x.again if the request can go on to another endpoint of the pool. taken
-// reports whether the one in use took the request.
+// reports whether the one in use took the request. If it did not, and nothing else is left,
+// endpoints that cool down are tried as well.
 func (x *exchange) goOn(ctx context.Context, now time.Time, taken bool) {
 	if taken {
 		x.visit.Taken()
 	}
-	x.again = x.visit.More(now) && !x.clientGone() && !endedByGateway(ctx)
+	more := x.visit.More(now) || !taken && x.visit.Last() && !x.hasOthers(now)
+	x.again = more && !x.clientGone() && !endedByGateway(ctx)
+}
+
+// hasOthers reports whether the rule may go on to another backend.
+func (x *exchange) hasOthers(now time.Time) bool {
+	var room [8]selection.Candidate
+	return x.Attempts < x.rule.Attempts && len(x.candidates(room[:0], now, false)) > 0
 }
 
 func errNoEndpoint(p *provider) *llmprovider.Error {

@@ -233,6 +233,38 @@ func TestPoolBeforeOthers(t *testing.T) {
 	}
 }
 
+// TestPoolThatCoolsDown holds that a request whose endpoint refuses the connection goes on to
+// one that cools down, if there is nothing else.
+func TestPoolThatCoolsDown(t *testing.T) {
+	good := newUpstream(t, answers("good"))
+	a := unique("pool")
+	g := newGateway(t, providers(a, pooled(`,"affinity":"header","affinity_header":"X-S"`, refusing(t), good.address())),
+		fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, a))
+	p := g.app.snapshot().providers[a].pool
+	for i := range 20 {
+		v := p.Visit(false)
+		for now := time.Now(); ; v.Done() {
+			e, ok := v.Next(t.Context(), now)
+			if !ok {
+				break
+			}
+			e.Failed(now, now, 30*time.Second)
+		}
+		if res, body := g.post(t, chat, "X-S", fmt.Sprint(i)); res.StatusCode != 200 {
+			t.Errorf("session %d: %d %s", i, res.StatusCode, body)
+		}
+	}
+	dead := []string{refusing(t), refusing(t), refusing(t), refusing(t), refusing(t), refusing(t)}
+	b := unique("pool")
+	g = newGateway(t, providers(b, pooled("", dead...)), fmt.Sprintf(`{"rules":[{"backends":[{"provider":%q}]}]}`, b))
+	for range 2 {
+		g.post(t, chat)
+	}
+	if view := g.app.snapshot().providers[b].pool.View(time.Now(), 0); view.Retries != 5+2 {
+		t.Errorf("%d retries, want all endpoints tried, and later no more than three that cool down", view.Retries)
+	}
+}
+
 func TestPoolWithoutEndpoints(t *testing.T) {
 	cloud := newUpstream(t, answers("cloud"))
 	a, b := unique("pool"), unique("cloud")

@@ -13,6 +13,8 @@ const (
 	// may have cost all of the first-byte timeout, and it may be the request that
 	// breaks them.
 	maxTaken = 3
+	// maxCooling is the most of them that cool down, where no others are left.
+	maxCooling = 3
 )
 
 // Visit is one request's way through a pool. It serves one request and is not safe for
@@ -26,6 +28,7 @@ type Visit struct {
 	tried    [maxTries]*Endpoint
 	n        int
 	taken    int       // that gave no response
+	cooling  int       // that cooled down when they were chosen
 	counted  *Endpoint // the last of them
 	endpoint *Endpoint // in use
 	fixed    bool      // prefixes lead nowhere
@@ -72,6 +75,9 @@ func (v *Visit) use(e *Endpoint, reason Reason, now time.Time) {
 	v.pool.registry.choices[reason].Add(1)
 	v.tried[v.n], v.endpoint = e, e
 	v.n++
+	if e.cooling(ticks(now)) {
+		v.cooling++
+	}
 	e.inFlight.Add(1)
 	e.chosen.Add(1)
 	v.pool.use(now)
@@ -158,6 +164,13 @@ func (v *Visit) Taken() {
 // not tried yet and does not cool down, or that a picker has named.
 func (v *Visit) More(now time.Time) bool {
 	return v.n < maxTries && v.taken < maxTaken && (len(v.listed) > 0 || v.any(v.tried[:v.n], now))
+}
+
+// Last reports whether the request may go on to an endpoint that was not tried yet though it
+// cools down, which is worth it where nothing else is left and the one in use took nothing.
+func (v *Visit) Last() bool {
+	s := v.pool.current.Load()
+	return s != nil && v.n < min(maxTries, len(s.endpoints)) && v.taken < maxTaken && v.cooling < maxCooling
 }
 
 // Spare reports whether the request may go on to another endpoint should the one in use
