@@ -3,6 +3,7 @@ package picker
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,10 @@ type connection struct {
 
 	heard atomic.Int64 // when a picker said something last, in nanoseconds of Unix time
 
+	// roots are whom its certificate must be signed by, nil if it is not verified: those of
+	// the newest configuration, whose file may be another by then.
+	roots atomic.Pointer[x509.CertPool]
+
 	mu         sync.Mutex
 	conn       *grpc.ClientConn // nil before the first use
 	notServing bool
@@ -53,6 +58,7 @@ func newConnection(address string, config *tls.Config) *connection {
 	c.ctx, c.end = context.WithCancel(context.Background())
 	transport := insecure.NewCredentials()
 	if config != nil {
+		config.VerifyConnection = func(state tls.ConnectionState) error { return c.verify(state, config.ServerName) }
 		transport = credentials.NewTLS(config)
 	}
 	wait := backoff.DefaultConfig
@@ -63,6 +69,19 @@ func newConnection(address string, config *tls.Config) *connection {
 		grpc.WithIdleTimeout(0), // health is watched
 	}
 	return c
+}
+
+// verify verifies the picker's certificate, if it is to be verified.
+func (c *connection) verify(state tls.ConnectionState, name string) error {
+	options := x509.VerifyOptions{Roots: c.roots.Load(), DNSName: name, Intermediates: x509.NewCertPool()}
+	if options.Roots == nil {
+		return nil
+	}
+	for _, certificate := range state.PeerCertificates[1:] {
+		options.Intermediates.AddCert(certificate)
+	}
+	_, err := state.PeerCertificates[0].Verify(options)
+	return err
 }
 
 // Destruct implements caddy.Destructor. Streams that are open end: the responses that

@@ -8,6 +8,7 @@ package picker
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,31 +96,39 @@ func (p *Picker) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	config, err := p.tls(ctx, host)
+	roots, err := p.roots(ctx)
 	if err != nil {
 		return err
 	}
 	conn, _, err := connections.LoadOrNew(string(key), func() (caddy.Destructor, error) {
-		return newConnection(p.Address, config), nil
+		return newConnection(p.Address, p.tls(host)), nil
 	})
 	if err != nil {
 		return err
 	}
 	p.key, p.conn = string(key), conn.(*connection)
+	p.conn.roots.Store(roots)
 	return nil
 }
 
-// tls is how the picker is connected to; nil for plaintext.
-func (p *Picker) tls(ctx caddy.Context, host string) (*tls.Config, error) {
+// tls is how the picker is connected to; nil for plaintext. The connection verifies its
+// certificate.
+func (p *Picker) tls(host string) *tls.Config {
 	if p.Plaintext {
-		return nil, nil
+		return nil
 	}
-	config := &tls.Config{ServerName: host, InsecureSkipVerify: true} //nolint:gosec // pickers sign their own certificate
+	config := &tls.Config{ServerName: host, InsecureSkipVerify: true} //nolint:gosec // see connection.verify
 	if p.ServerName != "" {
 		config.ServerName = p.ServerName
 	}
+	return config
+}
+
+// roots are whom the picker's certificate must be signed by, nil for anyone: pickers sign their
+// own.
+func (p *Picker) roots(ctx caddy.Context) (*x509.CertPool, error) {
 	if p.CARaw == nil {
-		return config, nil
+		return nil, nil
 	}
 	module, err := ctx.LoadModule(p, "CARaw")
 	if err != nil {
@@ -129,8 +138,7 @@ func (p *Picker) tls(ctx caddy.Context, host string) (*tls.Config, error) {
 	if !ok {
 		return nil, fmt.Errorf("%T is no trust pool", module)
 	}
-	config.RootCAs, config.InsecureSkipVerify = ca.CertPool(), false
-	return config, nil
+	return ca.CertPool(), nil
 }
 
 // Close implements llmprovider.EndpointPicker.
