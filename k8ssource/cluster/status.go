@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"reflect"
 	"sync/atomic"
@@ -28,8 +27,6 @@ const (
 	writeBurst = 40
 	// passPause is the least time between two looks at all statuses.
 	passPause = 200 * time.Millisecond
-	// failurePause is how long a part is left alone after a failure.
-	failurePause = 30 * time.Second
 	// missingPause is how long to wait for the news that an object was deleted.
 	missingPause = 2 * time.Second
 
@@ -64,8 +61,7 @@ type statusWriter struct {
 	// seen: the API server may also have found nothing to change.
 	sent    map[types.UID]sent
 	missing map[types.UID]bool // statuses that were not found
-	paused  map[part]time.Time // until when they are left alone
-	logged  map[part]bool      // those whose problem is logged
+	setbacks
 
 	addresses []gatewayapi.Address // of Gateways, none if nothing is to be written
 }
@@ -74,6 +70,8 @@ type statusWriter struct {
 type sent struct {
 	over string // the version that it was written over
 	want []metav1.Condition
+	at   time.Time
+	row  int // how often others had changed it before, in a row
 }
 
 func newStatusWriter(options source.Settings, lease string, c *clients, follower func(kind, namespace string) *follower) *statusWriter {
@@ -115,7 +113,7 @@ func (w *statusWriter) notListening() map[string]bool {
 func (w *statusWriter) run(ctx context.Context) {
 	logger().Info("writing object status")
 	w.sent, w.missing = make(map[types.UID]sent), make(map[types.UID]bool)
-	w.paused, w.logged = make(map[part]time.Time), make(map[part]bool)
+	w.setbacks = newSetbacks()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -147,12 +145,7 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 	for _, outcome := range outcomes {
 		seen[outcome.Object.GetUID()] = true
 		f := w.follower(outcome.Kind, outcome.Object.GetNamespace())
-		if f == nil || time.Now().Before(w.paused[f.part()]) {
-			continue
-		}
-		if err := w.write(ctx, f, outcome, others); err != nil {
-			w.failed(f, err)
-		}
+		w.attempt(f, outcome.Object, func() error { return w.write(ctx, f, outcome, others) })
 		if ctx.Err() != nil || w.latest.Load() != t {
 			return // there is something newer to say
 		}
@@ -160,12 +153,7 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 	for _, outcome := range k8ssource.PoolOutcomes(t.objects, t.state, w.options) {
 		seen[outcome.Object.UID] = true
 		f := w.follower(object.KindInferencePool, outcome.Object.Namespace)
-		if f == nil || time.Now().Before(w.paused[f.part()]) {
-			continue
-		}
-		if err := w.writePool(ctx, f, outcome); err != nil {
-			w.failed(f, err)
-		}
+		w.attempt(f, outcome.Object, func() error { return w.writePool(ctx, f, outcome) })
 		if ctx.Err() != nil || w.latest.Load() != t {
 			return
 		}
@@ -177,12 +165,7 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 				status.Addresses = w.addresses
 			}
 			f := w.follower(status.Kind+"."+gatewayapi.Group, status.Object.GetNamespace())
-			if f == nil || time.Now().Before(w.paused[f.part()]) {
-				continue
-			}
-			if err := w.writeAPI(ctx, f, &status); err != nil {
-				w.failed(f, err)
-			}
+			w.attempt(f, status.Object, func() error { return w.writeAPI(ctx, f, &status) })
 			if ctx.Err() != nil || w.latest.Load() != t {
 				return
 			}
@@ -198,6 +181,21 @@ func (w *statusWriter) pass(ctx context.Context, t *translated) {
 	}
 	maps.DeleteFunc(w.sent, func(uid types.UID, _ sent) bool { return !seen[uid] })
 	maps.DeleteFunc(w.missing, func(uid types.UID, _ bool) bool { return !seen[uid] })
+	w.forget(seen)
+}
+
+// attempt writes the status of an object, unless that failed a moment ago.
+func (w *statusWriter) attempt(f *follower, o metav1.Object, write func() error) {
+	if f == nil {
+		return
+	}
+	at := place{f.part(), o.GetNamespace(), o.GetUID()}
+	if w.paused(at, time.Now()) {
+		return
+	}
+	if err := write(); err != nil {
+		w.failed(f, at, err)
+	}
 }
 
 // write writes one status if it is not as it should be. It adds the workload that wrote
@@ -231,8 +229,20 @@ func (w *statusWriter) write(ctx context.Context, f *follower, outcome k8ssource
 	return w.patch(ctx, f, current, name, next, outcome.Conditions)
 }
 
-// patch writes a status over the version that was seen.
+// patch writes a status over the version that was seen. One that others change back is written
+// less and less often: they may be right, such as a gateway of another version.
 func (w *statusWriter) patch(ctx context.Context, f *follower, current *stored, name types.NamespacedName, next map[string]any, want []metav1.Condition) error {
+	now, row := time.Now(), 0
+	if last, ok := w.sent[current.uid]; ok && reflect.DeepEqual(last.want, want) {
+		pause := repeatPause(last.row + 1)
+		switch left := last.at.Add(pause).Sub(now); {
+		case left > 0:
+			time.AfterFunc(left, w.touched)
+			return nil
+		case -left < pause:
+			row = last.row + 1
+		}
+	}
 	data, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": current.uid, "resourceVersion": current.resourceVersion}, "status": next,
 	})
@@ -242,7 +252,11 @@ func (w *statusWriter) patch(ctx context.Context, f *follower, current *stored, 
 	_, err = w.client.Resource(f.resource).Namespace(name.Namespace).Patch(ctx, name.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: fieldManager}, "status")
 	switch {
 	case err == nil:
-		w.sent[current.uid] = sent{current.resourceVersion, want}
+		w.sent[current.uid] = sent{current.resourceVersion, want, now, row}
+		w.succeeded(place{f.part(), name.Namespace, current.uid})
+		if row == foughtOver {
+			logger().Warn("others keep changing an object's status; writing it less and less often", zap.String("kind", f.String()), zap.String("object", name.String()))
+		}
 	case apierrors.IsConflict(err):
 		return nil // the version that was in the way is about to be seen
 	case apierrors.IsNotFound(err) && !w.missing[current.uid]:
@@ -252,26 +266,4 @@ func (w *statusWriter) patch(ctx context.Context, f *follower, current *stored, 
 		return nil
 	}
 	return err
-}
-
-// failed leaves the part that a follower follows alone for a while, and logs once why.
-// Rights are given for each.
-func (w *statusWriter) failed(f *follower, err error) {
-	p := f.part()
-	w.paused[p] = time.Now().Add(failurePause)
-	time.AfterFunc(failurePause, w.touched)
-	if w.logged[p] || !answered(err) {
-		return
-	}
-	w.logged[p] = true
-	kind := zap.String("kind", f.String())
-	switch {
-	case apierrors.IsForbidden(err):
-		logger().Warn("no permission to write object status", kind, zap.String("fix", fmt.Sprintf("%s needs the rule {apiGroups: [%s], resources: [%s/status], verbs: [patch]}; or set status off",
-			f.role(), f.kind.group, f.kind.resource)), zap.Error(err))
-	case apierrors.IsNotFound(err):
-		logger().Warn("kind has no status subresource; install the gateway's own CRDs, or set status off", kind, zap.Error(err))
-	default:
-		logger().Warn("cannot write object status; retrying", kind, zap.Error(err))
-	}
 }
