@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	events "k8s.io/client-go/kubernetes/typed/events/v1"
 
+	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
@@ -46,7 +47,7 @@ type eventWriter struct {
 	wake   chan struct{} // holds a token when there may be something to write
 
 	written map[string]writtenEvent // by object
-	paused  map[string]time.Time    // until when none is written, by what is followed: a namespace, or everywhere
+	paused  map[string]time.Time    // until when none is written, by namespace; empty for all
 	logged  map[string]bool         // where it is logged that none can be written
 }
 
@@ -113,11 +114,11 @@ func (w *eventWriter) pass(ctx context.Context, findings *[]spec.Finding) (again
 		}
 		kind, key, _ := strings.Cut(object, " ")
 		namespace, _, _ := strings.Cut(key, "/")
-		f := w.follower(kind, namespace)
+		f := w.followerOf(kind, namespace, key)
 		if f == nil {
 			continue
 		}
-		if left := w.paused[f.namespace].Sub(w.now()); left > 0 {
+		if left := max(w.paused[""].Sub(w.now()), w.paused[namespace].Sub(w.now())); left > 0 {
 			wait(left)
 			continue
 		}
@@ -137,7 +138,7 @@ func (w *eventWriter) pass(ctx context.Context, findings *[]spec.Finding) (again
 			// before it.
 			w.written[object] = writtenEvent{event.Name, w.now()}
 		case ctx.Err() == nil:
-			w.failed(f, err)
+			w.failed(f, namespace, err)
 			wait(failurePause)
 		}
 	}
@@ -147,9 +148,25 @@ func (w *eventWriter) pass(ctx context.Context, findings *[]spec.Finding) (again
 	return again
 }
 
-// failed makes a pause where the follower's objects are, and logs once why.
-func (w *eventWriter) failed(f *follower, err error) {
-	w.paused[f.namespace] = w.now().Add(failurePause)
+// followerOf is that of the kind which has the object, nil if none has: there are two kinds of
+// Gateways.
+func (w *eventWriter) followerOf(kind, namespace, key string) *follower {
+	for _, name := range []string{kind, kind + "." + gatewayapi.Group} {
+		if f := w.follower(name, namespace); f != nil && f.get(key) != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// failed makes a pause in the namespace, or everywhere if the API server does not respond, and
+// logs once why. One namespace, such as one whose quota of events is used up, must not keep
+// those of others from being written.
+func (w *eventWriter) failed(f *follower, namespace string, err error) {
+	if !answered(err) {
+		namespace = ""
+	}
+	w.paused[namespace] = w.now().Add(failurePause)
 	if !w.logged[f.namespace] && answered(err) {
 		w.logged[f.namespace] = true
 		logger().Warn("cannot write events about objects", zap.String("fix", f.role()+" needs the rule {apiGroups: [events.k8s.io], resources: [events], verbs: [create]}"), zap.Error(err))

@@ -2,16 +2,19 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	events "k8s.io/client-go/kubernetes/typed/events/v1"
 
+	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
@@ -20,12 +23,16 @@ type writtenEvents struct {
 	events.EventInterface
 	all []*eventsv1.Event
 	err error
+	no  string // a namespace in which none may be written
 }
 
 func (w *writtenEvents) Events(string) events.EventInterface { return w }
 
 func (w *writtenEvents) Create(_ context.Context, e *eventsv1.Event, _ metav1.CreateOptions) (*eventsv1.Event, error) {
-	if w.err == nil {
+	switch {
+	case w.no != "" && e.Namespace == w.no:
+		return nil, apierrors.NewForbidden(eventsv1.Resource("events"), e.Name, errors.New("exceeded quota"))
+	case w.err == nil:
 		w.all = append(w.all, e)
 	}
 	return e, w.err
@@ -102,5 +109,41 @@ func TestEventsThatCannotBeWritten(t *testing.T) {
 	*now = now.Add(failurePause + time.Second)
 	if again := w.pass(t.Context(), &findings); len(taken.all) != 2 || again != 0 {
 		t.Errorf("%d events, again after %v", len(taken.all), again)
+	}
+}
+
+// TestEventsOfOtherNamespaces holds that a namespace in which no events can be written keeps
+// none of others from being written.
+func TestEventsOfOtherNamespaces(t *testing.T) {
+	w, taken, _ := newTestEvents("a", "b")
+	f := w.follower("", "")
+	f.objects["full/a"] = &stored{uid: "full", generation: 1}
+	taken.no = "full"
+	findings := append([]spec.Finding{{Object: "LLMRoute full/a", Reason: "ProviderNotFound", Message: "x", Used: true}}, wrongRules("b", 1, "x")...)
+	w.latest.Store(&findings)
+	if again := w.pass(t.Context(), &findings); len(taken.all) != 1 || again != failurePause {
+		t.Errorf("%d events, again after %v", len(taken.all), again)
+	}
+}
+
+// TestEventsAboutGateways holds that there are events about Gateways of Gateway API, which
+// have the same kind as Istio's.
+func TestEventsAboutGateways(t *testing.T) {
+	w, taken, _ := newTestEvents()
+	istio, api := &follower{store: newStore(kinds[6], hooks{}), target: target{kind: kinds[6]}}, &follower{store: newStore(kinds[11], hooks{}), target: target{kind: kinds[11]}, resource: kinds[11].at("v1")}
+	api.objects["ns/edge"] = &stored{uid: "edge", generation: 1}
+	w.follower = func(name, _ string) *follower {
+		switch name {
+		case kindGateway:
+			return istio
+		case kindGateway + "." + gatewayapi.Group:
+			return api
+		}
+		return nil
+	}
+	findings := []spec.Finding{{Object: "Gateway ns/edge", Reason: "Conflict", Message: "x", Used: true}}
+	w.latest.Store(&findings)
+	if w.pass(t.Context(), &findings); len(taken.all) != 1 || taken.all[0].Regarding.APIVersion != gatewayapi.Group+"/v1" {
+		t.Errorf("the events are %v", taken.all)
 	}
 }
