@@ -158,3 +158,23 @@ spec: {gatewayClassName: llm, listeners: [{name: l, port: 8080, protocol: HTTP}]
 		t.Errorf("no finding says that an address is missing: %+v", state.Findings)
 	}
 }
+
+// TestGatewayAPIStatusIsBounded holds that a route of which much is wrong has a status that
+// API servers accept, which take messages of 32 KiB.
+func TestGatewayAPIStatusIsBounded(t *testing.T) {
+	rule := "{backendRefs: [" + strings.Repeat("{kind: Nothing, name: x}, ", 16) + "]}, "
+	_, statuses := translated(t, serviceObjects(strings.Repeat(rule, 16), "{}", ""), k8ssource.Options{}, nil)
+	checked := 0
+	for _, s := range statuses {
+		for _, p := range s.Parents {
+			for _, c := range p.Conditions {
+				if checked++; len(c.Message) > 32<<10 {
+					t.Errorf("%s has a message of %d bytes", c.Type, len(c.Message))
+				}
+			}
+		}
+	}
+	if checked != 2 {
+		t.Errorf("there are %d conditions", checked)
+	}
+}

@@ -78,20 +78,31 @@ func nextAPIStatus(raw map[string]any, status *gatewayapi.Status, now time.Time)
 	if status.Kind != gatewayapi.KindHTTPRoute {
 		return next, want
 	}
+	// Each entry keeps its place: a controller that moved its own to the end would never be
+	// done with another one that does so.
 	parents := []any{}
-	before := make(map[string][]metav1.Condition)
+	wanted := make(map[string]gatewayapi.ParentStatus, len(status.Parents))
+	for _, p := range status.Parents {
+		want = append(want, p.Conditions...)
+		wanted[parentKey(&p)] = p
+	}
+	add := func(p gatewayapi.ParentStatus, before []metav1.Condition) {
+		delete(wanted, parentKey(&p))
+		p.Conditions = nextConditions(before, p.Conditions, now)
+		parents = append(parents, p)
+	}
 	for _, entry := range current.Parents {
 		var parent gatewayapi.ParentStatus
 		if json.Unmarshal(entry, &parent) != nil || parent.Controller != k8ssource.ControllerName {
 			parents = append(parents, entry)
-			continue
+		} else if p, ok := wanted[parentKey(&parent)]; ok {
+			add(p, parent.Conditions)
 		}
-		before[parentKey(&parent)] = parent.Conditions
 	}
 	for _, p := range status.Parents {
-		want = append(want, p.Conditions...)
-		p.Conditions = nextConditions(before[parentKey(&p)], p.Conditions, now)
-		parents = append(parents, p)
+		if _, missing := wanted[parentKey(&p)]; missing {
+			add(p, nil)
+		}
 	}
 	next["parents"] = parents
 	return next, want

@@ -108,6 +108,11 @@ func messages(findings []spec.Finding) string {
 	for i, f := range findings {
 		lines[i] = f.Message
 	}
+	return joined(lines)
+}
+
+// joined are lines as the message of a condition. API servers refuse a status with a longer one.
+func joined(lines []string) string {
 	text := strings.Join(lines, "\n")
 	if len(text) > maxMessage {
 		text = strings.ToValidUTF8(text[:maxMessage-len("…")], "") + "…"

@@ -3,7 +3,6 @@ package condition
 import (
 	"net/netip"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -169,6 +168,6 @@ func (a *GatewayAPI) parentStatus(r *gatewayapi.HTTPRoute, p *gatewayapi.Parent)
 		}
 	}
 	return gatewayapi.ParentStatus{Ref: p.Ref, Controller: a.Controller, Conditions: []metav1.Condition{
-		condition(r, Accepted, gatewayapi.ReasonAccepted, Problem{accepted, strings.Join(said, "\n")}), condition(r, ResolvedRefs, gatewayapi.ReasonResolvedRefs, Problem{route.Resolved, ""}),
+		condition(r, Accepted, gatewayapi.ReasonAccepted, Problem{accepted, joined(said)}), condition(r, ResolvedRefs, gatewayapi.ReasonResolvedRefs, Problem{route.Resolved, ""}),
 	}}
 }
