@@ -93,6 +93,8 @@ func (b *httpRef) provider() string {
 		return b.pool(key)
 	default:
 		switch owner := b.t.owned[key]; {
+		case owner == nil && b.t.providerPools[key] != "":
+			return b.providerOfPool(key, b.t.providerPools[key])
 		case owner == nil:
 			b.refuse(gatewayapi.ReasonBackendNotFound, object.ReasonProviderNotFound, "there is no such LLMProvider for this workload")
 		case owner.unusable != "":
@@ -102,6 +104,15 @@ func (b *httpRef) provider() string {
 		}
 	}
 	return ""
+}
+
+// providerOfPool is the LLMProvider that names a pool, empty if it cannot be used.
+func (b *httpRef) providerOfPool(provider, pool string) string {
+	if p := b.t.pools[pool]; p != nil && (p.owner == nil || object.Key(&p.owner.item.Object) != provider) {
+		b.refuse(gatewayapi.ReasonBackendNotFound, object.ReasonProviderNotFound, "the LLMProvider is not the one that its InferencePool is used with here")
+		return ""
+	}
+	return b.pool(pool)
 }
 
 // pool is the provider that stands for the pool, empty if it cannot be used.
@@ -138,13 +149,21 @@ func (t *translation) poolsAlone(r *gatewayapi.HTTPRoute, from *gatewayapi.Rule)
 	return true
 }
 
-// httpPools are the pools that a route may use and refers to.
+// httpPools are the pools that a route may use and refers to, by themselves or by their
+// LLMProviders.
 func (t *translation) httpPools(r *gatewayapi.HTTPRoute) (out []string) {
 	for i := range r.Spec.Rules {
 		for j := range r.Spec.Rules[i].BackendRefs {
 			b := t.httpRef(r, "", &r.Spec.Rules[i].BackendRefs[j], 0)
-			if b.kind == (backendKind{object.PoolGroup, object.KindInferencePool}) && b.permitted() {
-				out = append(out, b.namespace+"/"+b.ref.Name)
+			if !b.kind.isLLM() || !b.permitted() {
+				continue
+			}
+			key := b.namespace + "/" + b.ref.Name
+			if b.kind.kind == object.KindLLMProvider {
+				key = t.providerPools[key]
+			}
+			if key != "" {
+				out = append(out, key)
 			}
 		}
 	}

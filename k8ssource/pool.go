@@ -67,6 +67,9 @@ func (t *translation) claimPool(item *object.Item[v1beta1.LLMProvider]) {
 		t.report(o, []object.Fault{*object.Faultf(object.ReasonConflict, "the InferencePool %s has the LLMProvider %s already; keep one of them", object.ShownKey(&p.item.Object), object.ShownKey(&p.owner.item.Object))})
 	default:
 		p.owner = &ownedProvider{item: item}
+		if p.unusable != "" {
+			t.report(o, []object.Fault{*object.Warningf(object.ReasonPoolRefused, "spec.pool.name: InferencePool %s is not used (%s), and requests for it are answered with 503; correct it", object.ShownKey(&p.item.Object), p.unusable)})
+		}
 	}
 }
 

@@ -175,6 +175,7 @@ type translation struct {
 	endpointSlices map[string][]*object.Item[object.EndpointSlice]
 	gateways       map[string]*object.Item[object.Gateway]
 	pools          map[string]*usedPool
+	providerPools  map[string]string // the pools that LLMProviders name, by these
 	api            *apiGateways
 	matching       []*matching
 
@@ -221,9 +222,11 @@ func newTranslation(objects *object.Set, identity spec.Identity, options Options
 		services: make(map[string]*object.Service, len(objects.Services)),
 		gateways: make(map[string]*object.Item[object.Gateway], len(objects.Gateways)),
 		pools:    make(map[string]*usedPool, len(objects.Pools)),
-		owners:   make(map[string]*ownedProvider, len(objects.Providers)),
-		owned:    make(map[string]*ownedProvider, len(objects.Providers)),
-		others:   make(map[string]string),
+
+		providerPools: make(map[string]string),
+		owners:        make(map[string]*ownedProvider, len(objects.Providers)),
+		owned:         make(map[string]*ownedProvider, len(objects.Providers)),
+		others:        make(map[string]string),
 
 		endpointSlices: make(map[string][]*object.Item[object.EndpointSlice]),
 		kinds:          kind.ByManifestField(),
@@ -243,6 +246,11 @@ func newTranslation(objects *object.Set, identity spec.Identity, options Options
 	}
 	for _, s := range objects.Secrets {
 		t.secrets[object.Key(&s.Object)] = s
+	}
+	for _, p := range objects.Providers {
+		if pool := p.Object.Spec.Pool; pool != nil {
+			t.providerPools[object.Key(&p.Object)] = p.Object.Namespace + "/" + pool.Name
+		}
 	}
 	for _, s := range objects.Services {
 		if key := object.Key(&s.Object); t.services[key] == nil || len(s.Object.Spec.Ports) > 0 {
