@@ -33,7 +33,7 @@ func (x *exchange) authorize() *authz.Decision {
 	if x.mayMergeSlashes() {
 		decide = x.snap.authz.AuthorizeMerged
 	}
-	d := decide(x.w.Header(), x.r, x.h.app, x.ports...)
+	d := decide(x.w.Header(), x.r, x.snap, x.ports...) // by which it is routed
 	if d.Refusal == nil {
 		x.token = d.Token
 		return nil
@@ -74,9 +74,15 @@ func (a *App) denied(r *http.Request, d *authz.Decision) {
 	a.denials.Add(r, d)
 }
 
+// StrangerBodies is the bound on the bodies of clients who are not known yet.
+func (a *App) StrangerBodies() *llmprovider.Budget { return &a.bodies.Strangers }
+
+// Has implements authz.Providers, for llm_authz.
+func (a *App) Has(e llmprovider.Endpoint) bool { return a.snapshot().Has(e) }
+
 // Has implements authz.Providers.
-func (a *App) Has(e llmprovider.Endpoint) bool {
-	for _, p := range a.snapshot().providers {
+func (s *snapshot) Has(e llmprovider.Endpoint) bool {
+	for _, p := range s.providers {
 		if p.Has(e) {
 			return true
 		}
@@ -88,4 +94,5 @@ func (a *App) Has(e llmprovider.Endpoint) bool {
 var (
 	_ authz.Recorder  = (*App)(nil)
 	_ authz.Providers = (*App)(nil)
+	_ authz.Providers = (*snapshot)(nil)
 )

@@ -3,11 +3,13 @@ package llmroute
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/caddy-llm/gateway/llmprovider/openai"
 	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 	"github.com/caddy-llm/gateway/llmroute/status"
@@ -116,4 +118,21 @@ func TestNoMomentWithoutAPolicy(t *testing.T) {
 	if passed.Load() != 0 || denied.Load() == 0 {
 		t.Errorf("%d requests passed, %d were denied", passed.Load(), denied.Load())
 	}
+}
+
+// TestPoliciesJudgeByTheSnapshotThatRoutes holds that a path which is an endpoint for the
+// request is one for policies, too, though the provider with that path is gone by now.
+func TestPoliciesJudgeByTheSnapshotThatRoutes(t *testing.T) {
+	u := newUpstream(t, answers("x"))
+	deny := &authz.Policy{Name: "ns/chat", Action: authz.Deny, Rules: []*authz.Rule{{To: []*authz.Operation{{Paths: []string{"/v1/chat/completions"}}}}}}
+	before := gatewayState(u, deny)
+	before.Providers[0].Provider.(*openai.Provider).Path = "/own/generate"
+	g, feed := newGoverned(t, before)
+	r := httptest.NewRequest(http.MethodPost, "http://a.example/own/generate", strings.NewReader(chat))
+	x := newExchange(g.handler, httptest.NewRecorder(), r)
+	feed.report(gatewayState(u, deny))
+	if x.authorize() == nil {
+		t.Error("the policy does not hold for the request")
+	}
+	x.leaveSnapshot()
 }

@@ -66,7 +66,7 @@ func (c *compiler) test(key string) (test, error) {
 	case keyPath:
 		return &pathTest{attribute: c.attribute(key, attribute{kind: attrPath})}, nil
 	case "connection.sni":
-		return &serverNameTest{textTest{attribute: c.attribute(key, attribute{kind: attrServerName})}}, nil
+		return &serverNameTest{headerTest{*c.text(key, attribute{kind: attrServerName})}}, nil
 	case "source.ip":
 		return &addressTest{attribute: c.attribute(key, attribute{kind: attrSourceIP})}, nil
 	case "remote.ip":

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmroute/authz/jwt"
 )
@@ -74,8 +75,8 @@ func (r *request) first(k kind) bool {
 	return !was
 }
 
-// texts are the texts of an attribute, of which values may match any, but for a
-// header's: those are its readings, see every. Those of a path are readPaths'.
+// texts are the texts of an attribute, of which values may match any, but for a header's
+// and a server name's: those are their readings, see every. Those of a path are readPaths'.
 // They are good until texts is called again.
 func (r *request) texts(a *attribute) []string {
 	switch a.kind {
@@ -90,7 +91,7 @@ func (r *request) texts(a *attribute) []string {
 		return r.header(a.header)
 	case attrServerName:
 		if r.TLS != nil {
-			return r.text(strings.ToLower(r.TLS.ServerName))
+			return r.serverName(r.TLS.ServerName)
 		}
 	case attrPrincipal:
 		return r.text(r.peer().principal)
@@ -118,6 +119,17 @@ func (r *request) text(s string) []string {
 	}
 	r.one[0] = s
 	return r.one[:]
+}
+
+// serverName are the readings of the name in a handshake: in its normal form, by which
+// listeners find servers, and as it was sent if that is another one, such as one with a port.
+func (r *request) serverName(sent string) []string {
+	name, ok := host.Name(sent)
+	sent = host.Lower(sent)
+	if !ok || name == sent {
+		return r.text(sent)
+	}
+	return []string{name, sent}
 }
 
 // header are the readings of a header: its lines and, if there are several, their

@@ -3,6 +3,8 @@ package authz
 import (
 	"slices"
 	"strings"
+
+	"github.com/caddy-llm/gateway/internal/host"
 )
 
 // texts are values of a text: exact, prefix*, *suffix, or * for whatever is
@@ -99,7 +101,8 @@ func (t *textTest) match(r *request) bool {
 	return false
 }
 
-// headerTest tests a header. Each of its readings counts, see request.every.
+// headerTest tests a header, or another attribute of which each reading counts, see
+// request.every.
 type headerTest struct{ textTest }
 
 func (t *headerTest) match(r *request) bool {
@@ -115,6 +118,6 @@ func (t *headerTest) match(r *request) bool {
 func (t *textTest) keys() []key { return t.values.keys(t.attribute) }
 
 // serverNameTest tests the name in the client's TLS hello, in any case.
-type serverNameTest struct{ textTest }
+type serverNameTest struct{ headerTest }
 
-func (t *serverNameTest) add(value string) error { return t.textTest.add(strings.ToLower(value)) }
+func (t *serverNameTest) add(value string) error { return t.textTest.add(host.Lower(value)) }
