@@ -3,6 +3,7 @@ package llmroute
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -90,6 +91,9 @@ func (g *gatewayHandler) serve(x *exchange) error {
 		return g.route.serve(x, func() error { return x.pass(p, l.Outbound) })
 	}
 	x.ports, x.governs = l.PortsOf(x.r.Host), l.Governs
+	if l.Governs {
+		withholdMesh(x.r.Header)
+	}
 	server := l.Find(x.r.Host)
 	if server != nil {
 		x.table = server.Table // before policies, which hold for its rules
@@ -117,6 +121,16 @@ func (g *gatewayHandler) serve(x *exchange) error {
 		}
 		return x.serve()
 	})
+}
+
+// withholdMesh removes what the proxies of a mesh say to each other, such as who the peer is:
+// policies and routes are not to believe a Gateway's clients in that. Envoy does the same.
+func withholdMesh(header http.Header) {
+	for name := range header {
+		if name == "X-Forwarded-Client-Cert" || strings.HasPrefix(name, "X-Envoy-") {
+			delete(header, name)
+		}
+	}
 }
 
 // misdirected reports why a request is not for the server of its host, nil if it is. asked is

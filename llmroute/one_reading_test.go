@@ -298,6 +298,18 @@ func TestHostsThatAreRejected(t *testing.T) {
 	}
 }
 
+// TestAClientIsNoProxyOfAMesh holds that policies do not believe what a client says in the
+// headers by which the proxies of a mesh tell who is calling.
+func TestAClientIsNoProxyOfAMesh(t *testing.T) {
+	w := newReadWorld(t)
+	for _, name := range []string{"X-Forwarded-Client-Cert", "x-envoy-external-address"} {
+		w.feed.report(w.with(&authz.Policy{Name: "allow", Rules: []*authz.Rule{{When: []*authz.Condition{{Key: "request.headers[" + name + "]", Values: []string{"URI=spiffe://a*"}}}}}}))
+		if status, body := w.send("POST / HTTP/1.1\r\nHost: a.com\r\n" + name + ": URI=spiffe://a/ns/b/sa/c\r\n"); status != http.StatusForbidden {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+}
+
 // Policies of the source hold at listeners of the configuration, too, if they route by
 // a Gateway's table.
 func TestPoliciesHoldAtListenersOfTheConfiguration(t *testing.T) {

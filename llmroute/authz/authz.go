@@ -44,6 +44,7 @@ func New(config *Config, logger *zap.Logger) (*Set, []Problem) {
 			problems = append(problems, Problem{Path: "ext_authz." + name, Message: err.Error()})
 			continue // policies that name it refuse what they match
 		}
+		e.behindProxies = config.TrustedProxies > 0
 		s.external[name] = e
 	}
 	return s, problems
@@ -123,6 +124,7 @@ func (s *Set) AuthorizeMerged(answer http.Header, r *http.Request, providers Pro
 func (s *Set) authorize(answer http.Header, req *request) Decision {
 	defer req.release()
 	r := req.Request
+	s.tokens.Clear(r) // or a client could tell external authorization what tokens say
 	if d := s.custom(answer, req); d.Refusal != nil {
 		return d
 	}

@@ -194,7 +194,10 @@ type ExtAuthz struct {
 	StatusOnError int `json:"status_on_error,omitempty"`
 
 	// The headers of the request that the service gets, beside `Host` and
-	// `Authorization`: exact names, `prefix*` or `*suffix`, whatever their case.
+	// `Authorization`: exact names, `prefix*` or `*suffix`, whatever their case. Of
+	// `X-Forwarded-For` the last address is that of the connection's other end. Of
+	// `X-Forwarded-*` and `Forwarded` it gets the client's own only through trusted proxies,
+	// and of `X-Forwarded-Client-Cert` and `X-Envoy-*` never.
 	IncludeRequestHeadersInCheck []string `json:"include_request_headers_in_check,omitempty"`
 
 	// Headers to add to what the service gets.

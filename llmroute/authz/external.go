@@ -36,6 +36,7 @@ type external struct {
 	timeout       time.Duration
 	statusOnError int
 	added         http.Header // what the service gets in addition
+	behindProxies bool // the gateway is, whoever the client is
 
 	// Which headers the service gets, and which ones of its response the request,
 	// the client on a 200, and the client on a refusal.

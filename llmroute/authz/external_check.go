@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/caddy-llm/gateway/internal/hopbyhop"
@@ -95,7 +97,7 @@ func (e *external) ask(ctx context.Context, r *http.Request, as reading, body []
 		return nil, err
 	}
 	question.URL, question.Host = to, host.InURL(name)
-	e.header(question.Header, r.Header)
+	e.header(question.Header, r)
 	question.Header[headername.Loop] = llmprovider.MarkLoop(r.Header) // it may be behind the gateway that asks it
 	delete(question.Header, endpointHeader)                           // the client's own
 	if as.endpoint != "" {
@@ -120,18 +122,50 @@ func (e *external) ask(ctx context.Context, r *http.Request, as reading, body []
 
 // header is what the service gets of the request's header. Authorization is
 // always a part of it, as in Envoy.
-func (e *external) header(to, from http.Header) {
+func (e *external) header(to http.Header, r *http.Request) {
 	to["User-Agent"] = nil // not Go's own
 	// Asking twice does no harm, for instance on a connection that the service
 	// has just closed. The header itself is not sent.
 	to["X-Idempotency-Key"] = nil
-	for name, values := range from {
-		if (name == "Authorization" || e.asked.has(name)) && !headername.IsConnection(name) && name != partialHeader {
+	trusted := e.trustsPeer(r)
+	for name, values := range r.Header {
+		switch {
+		case name != "Authorization" && !e.asked.has(name), headername.IsConnection(name), name == partialHeader:
+		case isVouchedFor(name) && !trusted, name == "X-Forwarded-Client-Cert", strings.HasPrefix(name, "X-Envoy-"):
+		default:
 			to[name] = values
 		}
 	}
+	e.way(to, r)
 	for name, values := range e.added {
 		to[name] = values
+	}
+}
+
+// isVouchedFor reports whether a header tells of the way that a request came, so that a
+// service believes what the proxies that it knows say in it.
+func isVouchedFor(name string) bool {
+	return name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-")
+}
+
+// trustsPeer reports whether a request comes from a proxy that may say whom it came from.
+func (e *external) trustsPeer(r *http.Request) bool {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return e.behindProxies || trusted
+}
+
+// way adds what the gateway itself says of the way that the request came, as Envoy does: the
+// address of the connection's other end, after what trusted proxies say, and the scheme.
+func (e *external) way(to http.Header, r *http.Request) {
+	if e.asked.has("X-Forwarded-For") {
+		to["X-Forwarded-For"] = []string{strings.Join(append(slices.Clone(to["X-Forwarded-For"]), PeerOf(r)), ", ")}
+	}
+	if e.asked.has("X-Forwarded-Proto") && to["X-Forwarded-Proto"] == nil {
+		scheme := "http"
+		if r.TLS != nil {
+			scheme = "https"
+		}
+		to["X-Forwarded-Proto"] = []string{scheme}
 	}
 }
 

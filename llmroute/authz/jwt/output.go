@@ -16,10 +16,20 @@ type claimHeader struct {
 	claim string
 }
 
+// Clear removes the headers that only rules may set, but for those in which a token is
+// looked for: what looks at the request before the token is verified is not to see them.
+func (t *Verifier) Clear(r *http.Request) {
+	for _, name := range t.outputs {
+		if !slices.ContainsFunc(t.places, func(p *place) bool { return p.in == "header" && p.name == name || p.in == "cookie" && name == "Cookie" }) {
+			delete(r.Header, name)
+		}
+	}
+}
+
 // Forward sets the request's headers that rules hand on of the token, nil for
 // none, and takes the token out of it unless it is to be forwarded.
 func (t *Verifier) Forward(r *http.Request, token *Token) {
-	// Whatever the request is: only rules may set them.
+	// Whatever the request is, and whatever external authorization has set: only rules may.
 	for _, name := range t.outputs {
 		delete(r.Header, name)
 	}

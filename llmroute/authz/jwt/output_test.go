@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
 )
 
 func TestHandOnTakesTheTokenAway(t *testing.T) {
@@ -152,5 +154,25 @@ func TestWhatIsMadeOfATokenIsForwarded(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+good(t, nil))
 	if got := expect(t, tokens, r, "").Forwarded(); !reflect.DeepEqual(got, []string{"X-Payload", "X-Subject"}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// TestClearLeavesTokens holds that a header which a client may not write is gone before the
+// token is looked for, unless the token is in it.
+func TestClearLeavesTokens(t *testing.T) {
+	tokens := New([]*Rule{{
+		Issuer: testIssuer, JWKSURI: testIssuer, FromHeaders: []*Header{{Name: "x-token"}}, OutputPayloadToHeader: "x-payload",
+		OutputClaimToHeaders: []*ClaimToHeader{{Header: "x-token", Claim: "sub"}},
+	}}, zap.NewNop(), func(_, field, message string) { t.Error(field, message) })
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
+	r.Header.Set("X-Payload", "the client's")
+	r.Header.Set("X-Token", "the client's")
+	tokens.Clear(r)
+	if got := r.Header.Get("X-Payload") + r.Header.Get("X-Token"); got != "the client's" {
+		t.Errorf("left is %q", got)
+	}
+	tokens.Forward(r, nil)
+	if len(r.Header) != 0 {
+		t.Errorf("left is %v", r.Header)
 	}
 }
