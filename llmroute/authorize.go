@@ -20,6 +20,7 @@ func (a *App) authorization(old *snapshot, state *spec.State) *authz.Set {
 		return old.authz
 	}
 	set, _ := authz.New(state.Authorization, a.logger.Named("authz")) // the source has found the problems
+	set.UseBodies(a.StrangerBodies())
 	return set
 }
 

@@ -50,6 +50,14 @@ func New(config *Config, logger *zap.Logger) (*Set, []Problem) {
 	return s, problems
 }
 
+// UseBodies has the bodies that external services are shown count against a budget, that of
+// clients who are not known yet. It is called before the first request.
+func (s *Set) UseBodies(budget *llmprovider.Budget) {
+	for _, e := range s.external {
+		e.bodies = budget
+	}
+}
+
 // Decision is what was decided of a request, and by what.
 type Decision struct {
 	// Refusal is the response, nil if the request may pass.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-llm/gateway/internal/shared"
+	"github.com/caddy-llm/gateway/llmprovider"
 	"github.com/caddy-llm/gateway/llmprovider/headername"
 )
 
@@ -36,6 +37,7 @@ type external struct {
 	timeout       time.Duration
 	statusOnError int
 	added         http.Header // what the service gets in addition
+	bodies        *llmprovider.Budget
 	behindProxies bool // the gateway is, whoever the client is
 
 	// Which headers the service gets, and which ones of its response the request,

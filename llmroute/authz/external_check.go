@@ -9,7 +9,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -170,43 +173,81 @@ func (e *external) way(to http.Header, r *http.Request) {
 }
 
 // body reads as much of the body as the service gets, and puts it back for later
-// handlers.
+// handlers. What is held meanwhile counts against the bound on bodies.
 func (e *external) body(r *http.Request) (body []byte, partial bool, refusal *Refusal) {
 	config := e.IncludeRequestBodyInCheck
 	if config == nil || r.Body == nil || r.Body == http.NoBody {
 		return nil, false, nil
 	}
-	tooLarge := &Refusal{Status: http.StatusRequestEntityTooLarge, Body: "Payload Too Large"}
-	limit := int64(config.MaxRequestBytes)
-	if r.ContentLength > limit && !config.AllowPartialMessage {
-		return nil, false, tooLarge
+	limit, length := int64(config.MaxRequestBytes), r.ContentLength
+	if length > limit && !config.AllowPartialMessage {
+		return nil, false, errTooLarge
 	}
 	// One byte more reports whether there is more, unless the length does.
-	more := int64(1)
-	if r.ContentLength >= 0 {
-		more = 0
+	most := limit
+	if length < 0 {
+		most++
 	}
-	var read bytes.Buffer
-	_, err := io.Copy(&read, io.LimitReader(r.Body, limit+more))
-	r.Body = &rereadBody{Reader: io.MultiReader(bytes.NewReader(read.Bytes()), r.Body), Closer: r.Body}
-	if err != nil {
-		var over *http.MaxBytesError
-		if errors.As(err, &over) {
-			return nil, false, tooLarge
-		}
-		return nil, false, &Refusal{Status: http.StatusBadRequest, Body: "the body cannot be read"}
+	read, in := *r, &llmprovider.Inbound{Budget: e.bodies}
+	read.Body, read.ContentLength = io.NopCloser(io.LimitReader(r.Body, most)), min(length, limit)
+	if err := in.ReadAny(&read, most); err != nil {
+		in.Release()
+		return nil, false, errBody(err)
 	}
-	partial = r.ContentLength > limit || int64(read.Len()) > limit
+	body = in.Body()
+	partial = length > limit || int64(len(body)) > limit
+	reread := &rereadBody{rest: r.Body, release: sync.OnceFunc(in.Release)}
+	reread.first.Reset(body)
+	if r.Body = reread; len(body) == 0 {
+		reread.release()
+	}
+	context.AfterFunc(r.Context(), reread.release) // the server closes its own body, and not this one
 	if partial && !config.AllowPartialMessage {
-		return nil, false, tooLarge
+		return nil, false, errTooLarge
 	}
-	return read.Bytes()[:min(int64(read.Len()), limit)], partial, nil
+	return body[:min(int64(len(body)), limit)], partial, nil
 }
 
-// rereadBody is a body whose beginning was read before.
+// errTooLarge is Envoy's answer to a request whose body is too large to be shown.
+var errTooLarge = &Refusal{Status: http.StatusRequestEntityTooLarge, Body: "Payload Too Large"}
+
+// errBody is the answer to a request whose body cannot be read.
+func errBody(err *llmprovider.Error) *Refusal {
+	if err.Status == http.StatusRequestEntityTooLarge {
+		return errTooLarge
+	}
+	refusal := &Refusal{Status: err.Status, Body: err.Message}
+	if err.RetryAfter > 0 {
+		refusal.Header = http.Header{"Retry-After": {strconv.Itoa(int((err.RetryAfter + time.Second - 1) / time.Second))}}
+	}
+	return refusal
+}
+
+// rereadBody is a body whose beginning was read before. release is called once that was read
+// again, or nobody will.
 type rereadBody struct {
-	io.Reader
-	io.Closer
+	first   bytes.Reader
+	rest    io.ReadCloser
+	release func()
+}
+
+// Read implements io.Reader.
+func (b *rereadBody) Read(p []byte) (int, error) {
+	if b.first.Len() == 0 {
+		return b.rest.Read(p)
+	}
+	n, err := b.first.Read(p)
+	if b.first.Len() == 0 {
+		b.first.Reset(nil)
+		b.release()
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *rereadBody) Close() error {
+	b.release()
+	return b.rest.Close()
 }
 
 // failed is what becomes of a request while the service fails. Envoy's answer

@@ -81,6 +81,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	var problems []Problem
 	h.set, problems = New(&h.Config, h.logger)
+	if b, ok := app.(interface{ StrangerBodies() *llmprovider.Budget }); ok {
+		h.set.UseBodies(b.StrangerBodies())
+	}
 	var errs []error
 	for _, p := range problems {
 		errs = append(errs, p.Error())
