@@ -2,10 +2,16 @@ package k8ssource
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-llm/gateway/k8ssource/object"
+	"github.com/caddy-llm/gateway/llmroute/authz"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 )
 
@@ -103,6 +109,81 @@ func TestMisspeltSelectors(t *testing.T) {
 			state := Translate(o, identity, Options{})
 			if got := len(state.Findings) > 0; got != reported {
 				t.Errorf("%s in %s: %v", selector, namespace, state.Findings)
+			}
+		}
+	}
+}
+
+// TestPoliciesForGatewayAPI holds that policies with targetRefs hold for requests to the
+// Gateways that they name, whatever namespace the gateway itself is in.
+func TestPoliciesForGatewayAPI(t *testing.T) {
+	const objects = `apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: llm}
+spec: {controllerName: istio.alibabacloud.com/llm-gateway}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: infra}
+spec: {gatewayClassName: llm, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: inner, namespace: infra}
+spec: {gatewayClassName: llm, listeners: [{name: http, port: 81, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: strange, namespace: infra}
+spec: {gatewayClassName: other, listeners: [{name: http, port: 82, protocol: HTTP}]}
+---
+apiVersion: security.istio.io/v1
+kind: %s
+metadata: {name: a, namespace: %s}
+spec:
+  %s
+  %s
+`
+	const edge = "{group: gateway.networking.k8s.io, kind: Gateway, name: edge}"
+	const inner = "{group: gateway.networking.k8s.io, kind: Gateway, name: inner}"
+	const strange = "{group: gateway.networking.k8s.io, kind: Gateway, name: strange}"
+	const class = "{group: gateway.networking.k8s.io, kind: GatewayClass, name: llm}"
+	for _, test := range []struct{ namespace, target, holds string }{
+		{"infra", "targetRefs: [" + edge + "]", "infra/edge"},
+		{"infra", "targetRef: " + edge, "infra/edge"},
+		{"infra", "targetRefs: [" + edge + ", " + inner + "]", "infra/edge infra/inner"},
+		{"infra", "targetRefs: [" + strange + ", " + inner + "]", "infra/inner"},
+		{"istio-system", "targetRefs: [" + class + "]", "infra/edge infra/inner"},
+		{"infra", "targetRefs: [" + class + "]", ""},
+		{"infra", "targetRefs: [" + strange + "]", ""},
+		{"llm", "targetRefs: [" + edge + "]", ""},
+		{"llm", "targetRefs: [{group: '', kind: Service, name: edge}]", ""},
+		{"llm", "selector: {matchLabels: {app: gw}}", "infra/edge infra/inner none"},
+	} {
+		for kind, rules := range map[string]string{
+			object.KindAuthorizationPolicy:   "action: DENY\n  rules: [{}]",
+			object.KindRequestAuthentication: `jwtRules: [{issuer: i, jwks: '{"keys":[]}'}]`,
+		} {
+			state := Translate(mustDecode(t, fmt.Sprintf(objects, kind, test.namespace, test.target, rules)), spec.Identity{Namespace: "llm", Labels: map[string]string{"app": "gw"}}, Options{})
+			config := state.Authorization
+			if config == nil {
+				config = new(authz.Config)
+			}
+			set, _ := authz.New(config, zap.NewNop())
+			var holds []string
+			for _, gateway := range []string{"infra/edge", "infra/inner", "infra/strange", "none"} {
+				r := httptest.NewRequest(http.MethodPost, "http://a.example/", nil)
+				r.Header.Set("Authorization", "Bearer no.good.token")
+				if set.For([]string{gateway}).Authorize(http.Header{}, r, nil).Refusal != nil {
+					holds = append(holds, gateway)
+				}
+			}
+			if got := strings.Join(holds, " "); got != strings.Replace(test.holds, " none", " infra/strange none", 1) {
+				t.Errorf("%s in %s with %s holds for %q, want %q", kind, test.namespace, test.target, got, test.holds)
+			}
+			reported := slices.ContainsFunc(state.Findings, func(f spec.Finding) bool { return f.Reason == object.ReasonUnsupportedTarget })
+			if want := test.holds == "" && !strings.Contains(test.target, "strange"); reported != want {
+				t.Errorf("%s in %s with %s: reported is %v: %v", kind, test.namespace, test.target, reported, state.Findings)
 			}
 		}
 	}

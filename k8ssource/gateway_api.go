@@ -83,6 +83,28 @@ func (t *translation) readGatewayAPI() *apiGateways {
 	return a
 }
 
+// gatewaysOfTarget returns the Gateways, served here, that a policy of Istio's in a namespace
+// names as a target: one of its namespace or, from the root namespace, all of a class. missing
+// reports that it names another one, that is not there, in a namespace with such Gateways.
+func (t *translation) gatewaysOfTarget(namespace string, target object.PolicyTarget) (out []string, missing bool) {
+	for _, g := range t.api.Attached.Gateways {
+		missing = missing || g.Namespace == namespace
+	}
+	if target.Group != gatewayapi.Group || target.Namespace != "" && target.Namespace != namespace {
+		return nil, false
+	}
+	for _, item := range t.objects.APIGateways { // it may be served elsewhere
+		missing = missing && (target.Kind != gatewayapi.KindGateway || item.Object.Namespace != namespace || item.Object.Name != target.Name)
+	}
+	for _, g := range t.api.Attached.Gateways {
+		if target.Kind == gatewayapi.KindGateway && g.Namespace == namespace && g.Name == target.Name ||
+			target.Kind == gatewayapi.KindGatewayClass && namespace == t.workload.RootNamespace && g.Spec.GatewayClassName == target.Name {
+			out = append(out, object.Key(g.Gateway))
+		}
+	}
+	return out, missing && len(out) == 0
+}
+
 // gatewayAPIReferences are what Gateways and HTTPRoutes refer to: certificates, Services and
 // pools.
 func (t *translation) gatewayAPIReferences() (out []object.Reference, pools map[string]bool) {

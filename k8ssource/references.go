@@ -38,7 +38,7 @@ func References(objects *object.Set, identity spec.Identity, options Options) []
 			out = append(out, policy.References(&item.Object)...)
 		}
 	}
-	out = append(out, authorization.MeshReference(t.objects.Policies, t.workload)...)
+	out = append(out, authorization.MeshReference(t.objects.Policies, t.workload, t.gatewaysOfTarget)...)
 	out = append(out, t.keysReference()...)
 	slices.SortFunc(out, func(a, b object.Reference) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Labels, b.Labels))

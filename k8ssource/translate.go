@@ -120,7 +120,7 @@ func (t *translation) run() *spec.State {
 		Policies:        inOrder(latest(t, object.KindAuthorizationPolicy, objects.Policies)),
 		Authentications: inOrder(latest(t, object.KindRequestAuthentication, objects.Authentications)),
 		ConfigMaps:      objects.ConfigMaps, Namespaces: objects.Namespaces,
-		Workload: t.workload, Findings: &t.findings,
+		Workload: t.workload, Findings: &t.findings, Gateways: t.gatewaysOfTarget,
 		AllowAnyHost: t.options.AllowAnyHost, Unused: t.options.MeshListen != "" && len(t.bound) == 0,
 	}, t.before.authorization)
 	llmPolicies := latest(t, object.KindLLMPolicy, objects.LLMPolicies)

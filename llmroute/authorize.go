@@ -30,9 +30,13 @@ func (x *exchange) authorize() *authz.Decision {
 	if x.snap.authz == nil || !x.governs {
 		return nil
 	}
-	decide := x.snap.authz.Authorize
+	set := x.snap.authz
+	if set.HasGateways() {
+		set = set.For(x.gateways())
+	}
+	decide := set.Authorize
 	if x.mayMergeSlashes() {
-		decide = x.snap.authz.AuthorizeMerged
+		decide = set.AuthorizeMerged
 	}
 	d := decide(x.w.Header(), x.r, x.snap, x.ports...) // by which it is routed
 	if d.Refusal == nil {
@@ -40,6 +44,14 @@ func (x *exchange) authorize() *authz.Decision {
 		return nil
 	}
 	return &d
+}
+
+// gateways are those that the request may have come in by.
+func (x *exchange) gateways() []string {
+	if x.live == nil {
+		return []string{x.table} // of a site
+	}
+	return x.live.GatewaysOf(x.r.Host)
 }
 
 // mayMergeSlashes reports whether the path has several slashes in a row, as in //admin, and the

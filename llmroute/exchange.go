@@ -39,6 +39,7 @@ type exchange struct {
 	table     string             // to route by, empty without one
 	gateway   string             // that the request came in by, empty without one
 	ports     []int              // that clients know the listener by, none if that is its own
+	live      *listen.Live       // the listener of the gateway's own that the request came in at, or nil
 	refused   *llmprovider.Error // because the request cannot be read in one way
 	governs   bool               // policies of the source hold for the request
 	client    *virtualkey.Client // known by its virtual key, or nil

@@ -90,7 +90,7 @@ func (g *gatewayHandler) serve(x *exchange) error {
 		x.refused = nil // it is passed on as it is
 		return g.route.serve(x, func() error { return x.pass(p, l.Outbound) })
 	}
-	x.ports, x.governs = l.PortsOf(x.r.Host), l.Governs
+	x.live, x.ports, x.governs = l, l.PortsOf(x.r.Host), l.Governs
 	if l.Governs {
 		withholdMesh(x.r.Header)
 	}

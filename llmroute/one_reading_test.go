@@ -298,6 +298,22 @@ func TestHostsThatAreRejected(t *testing.T) {
 	}
 }
 
+// TestPoliciesOfOneGateway holds that a policy for one Gateway holds for the requests that may
+// have come in by it, also where another one shares the address and has the host.
+func TestPoliciesOfOneGateway(t *testing.T) {
+	w := newReadWorld(t)
+	for gateway, refused := range map[string]map[string]bool{
+		"ns/one": {"a.com": true, "x.b.com": true, "other.com": false}, "ns/two": {"a.com": true, "x.b.com": true, "other.com": true}, "ns/three": {"a.com": false, "other.com": false},
+	} {
+		w.feed.report(w.with(&authz.Policy{Name: "deny", Action: authz.Deny, Gateways: []string{gateway}, Rules: []*authz.Rule{{}}}))
+		for host, want := range refused {
+			if status, body := w.send("POST / HTTP/1.1\r\nHost: " + host + "\r\n"); (status == http.StatusForbidden) != want {
+				t.Errorf("a policy of %s, a request to %s: %d %s", gateway, host, status, body)
+			}
+		}
+	}
+}
+
 // TestAClientIsNoProxyOfAMesh holds that policies do not believe what a client says in the
 // headers by which the proxies of a mesh tell who is calling.
 func TestAClientIsNoProxyOfAMesh(t *testing.T) {

@@ -29,9 +29,17 @@ type Input struct {
 	Workload        *workload.Workload
 	Findings        *object.Findings // which is added to
 
+	// Gateways returns those of Gateway API that a target of a policy in a namespace names and
+	// that are served here, by namespace and name. missing reports that the target should be
+	// one of them, and is none.
+	Gateways Gateways
+
 	AllowAnyHost bool // token rules may name any address
 	Unused       bool // no requests are held to policies
 }
+
+// Gateways is that of Input.
+type Gateways func(namespace string, target object.PolicyTarget) (served []string, missing bool)
 
 // Built is what was made of single objects, which a later translation takes over
 // where they are the same.
@@ -52,25 +60,48 @@ type appliedPolicy struct {
 type appliedAuthentication struct {
 	*builtAuthentication
 	object.Origin
+	gateways []string // that it is for, none for all
 }
 
 // policyScope is what decides which workloads a policy is for.
 type policyScope struct {
 	namespace string
 	selector  *object.PolicySelector
-	targeted  bool
+	targets   []object.PolicyTarget
 	unplaced  bool           // the namespace may be another one than that
 	faults    []object.Fault // that reading found
 }
 
 func scopeOfPolicy(i *object.Item[object.AuthorizationPolicy]) policyScope {
 	p := &i.Object
-	return policyScope{p.Namespace, p.Spec.Selector, p.Spec.TargetRef != nil || len(p.Spec.TargetRefs) > 0, i.Unplaced, i.Faults}
+	return policyScope{p.Namespace, p.Spec.Selector, targetsOf(p.Spec.TargetRef, p.Spec.TargetRefs), i.Unplaced, i.Faults}
 }
 
 func scopeOfAuthentication(i *object.Item[object.RequestAuthentication]) policyScope {
 	r := &i.Object
-	return policyScope{r.Namespace, r.Spec.Selector, r.Spec.TargetRef != nil || len(r.Spec.TargetRefs) > 0, i.Unplaced, i.Faults}
+	return policyScope{r.Namespace, r.Spec.Selector, targetsOf(r.Spec.TargetRef, r.Spec.TargetRefs), i.Unplaced, i.Faults}
+}
+
+func targetsOf(one *object.PolicyTarget, more []object.PolicyTarget) []object.PolicyTarget {
+	if one == nil {
+		return more
+	}
+	return append([]object.PolicyTarget{*one}, more...)
+}
+
+// targeted returns the Gateways of Gateway API that the policy is for, none if it is for
+// workloads, or for other objects. missing reports that it should be for some.
+func (s *policyScope) targeted(gateways Gateways) (out []string, missing bool) {
+	for _, target := range s.targets {
+		served, none := gateways(s.namespace, target)
+		missing = missing || none
+		for _, g := range served {
+			if !slices.Contains(out, g) {
+				out = append(out, g)
+			}
+		}
+	}
+	return out, missing
 }
 
 // isFor reports whether a policy is for the workload. If it cannot be read for whom it
@@ -128,10 +159,9 @@ func (s *policyScope) misspeltFault(w *workload.Workload) []object.Fault {
 	return []object.Fault{*object.Faultf(object.ReasonNeverMatches, "spec.selector.matchLabels[%s]: the workload has almost this label, and the object holds for no request here; write the label as the workload has it", object.ShownName(misspelt))}
 }
 
-// targetFault says that a policy for objects of the Gateway API is for no workload
-// here.
+// targetFault says that a policy for objects of Gateway API is for none that is served here.
 func targetFault() []object.Fault {
-	return []object.Fault{*object.Faultf(object.ReasonUnsupportedTarget, "spec.targetRefs: they name objects of the Gateway API, which this gateway does not serve, and the object holds for no request here; write selector.matchLabels to select workloads")}
+	return []object.Fault{*object.Faultf(object.ReasonUnsupportedTarget, "spec.targetRefs: they name no Gateway of Gateway API that this gateway serves, and the object holds for no request here; write one of the same namespace, or, in the root namespace, a GatewayClass, or selector.matchLabels to select workloads")}
 }
 
 // Read takes in the policies for the workload. before is what the last time was
@@ -147,10 +177,11 @@ func Read(in *Input, before *Built) *Applied {
 	a.mesh = in.readMesh()
 	for _, item := range in.Policies {
 		scope, o := scopeOfPolicy(item), object.OriginOf(object.KindAuthorizationPolicy, item)
+		gateways, missing := scope.targeted(in.Gateways)
 		switch {
-		case !scope.isFor(in.Workload):
+		case len(gateways) == 0 && !missing && !scope.isFor(in.Workload):
 			in.Findings.Report(o, append(in.strandedFault(item.File, scope.namespace), scope.misspeltFault(in.Workload)...))
-		case scope.targeted:
+		case len(gateways) == 0 && len(scope.targets) > 0:
 			in.Findings.Report(o, targetFault())
 		default:
 			built := before.policies[item]
@@ -159,15 +190,20 @@ func Read(in *Input, before *Built) *Applied {
 			}
 			a.Built.policies[item] = built
 			in.Findings.Report(o, built.faults)
-			a.policies = append(a.policies, &appliedPolicy{built, o, built.policy})
+			applied := &appliedPolicy{built, o, built.policy}
+			if len(gateways) > 0 {
+				applied.change().Gateways = gateways
+			}
+			a.policies = append(a.policies, applied)
 		}
 	}
 	for _, item := range in.Authentications {
 		scope, o := scopeOfAuthentication(item), object.OriginOf(object.KindRequestAuthentication, item)
+		gateways, missing := scope.targeted(in.Gateways)
 		switch {
-		case !scope.isFor(in.Workload):
+		case len(gateways) == 0 && !missing && !scope.isFor(in.Workload):
 			in.Findings.Report(o, append(in.strandedFault(item.File, scope.namespace), scope.misspeltFault(in.Workload)...))
-		case scope.targeted:
+		case len(gateways) == 0 && len(scope.targets) > 0:
 			in.Findings.Report(o, targetFault())
 		default:
 			built := before.authentications[item]
@@ -176,7 +212,7 @@ func Read(in *Input, before *Built) *Applied {
 			}
 			a.Built.authentications[item] = built
 			in.Findings.Report(o, built.faults)
-			a.authentications = append(a.authentications, &appliedAuthentication{built, o})
+			a.authentications = append(a.authentications, &appliedAuthentication{built, o, gateways})
 		}
 	}
 	return a
@@ -189,7 +225,13 @@ func (a *Applied) Config() *authz.Config {
 	}
 	config := &authz.Config{TrustedProxies: a.mesh.proxies}
 	for _, applied := range a.authentications {
-		config.JWT = append(config.JWT, applied.rules...)
+		for _, rule := range applied.rules {
+			if len(applied.gateways) > 0 {
+				targeted := *rule
+				targeted.Gateways, rule = applied.gateways, &targeted
+			}
+			config.JWT = append(config.JWT, rule)
+		}
 	}
 	for _, applied := range a.policies {
 		a.askMesh(applied, config)

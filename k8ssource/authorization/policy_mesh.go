@@ -103,10 +103,11 @@ func (a *Applied) reportMesh() {
 
 // MeshReference is the ConfigMap with the mesh's configuration, if a policy for the
 // workload needs it.
-func MeshReference(policies []*object.Item[object.AuthorizationPolicy], w *workload.Workload) []object.Reference {
+func MeshReference(policies []*object.Item[object.AuthorizationPolicy], w *workload.Workload, gateways Gateways) []object.Reference {
 	for _, item := range policies {
 		scope := scopeOfPolicy(item)
-		if scope.isFor(w) && !scope.targeted && mayNeedMesh(&item.Object) {
+		served, _ := scope.targeted(gateways)
+		if (len(served) > 0 || len(scope.targets) == 0 && scope.isFor(w)) && mayNeedMesh(&item.Object) {
 			return []object.Reference{{Kind: object.KindConfigMap, Namespace: w.RootNamespace, Name: meshName}}
 		}
 	}

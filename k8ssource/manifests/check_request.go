@@ -132,6 +132,7 @@ func (s *sampleRequest) explain(out io.Writer, objects *object.Set, state *spec.
 	if refused := llmprovider.Prepare(r); refused != nil {
 		e.say("refused with %d: %s", refused.Status, refused.Message)
 	} else {
+		e.config = e.config.For(listen.GatewaysOf(state.Listeners, r.Host, port))
 		e.decide(r, listen.PortsOf(state.Listeners, r.Host, port))
 	}
 	for _, line := range e.lines {
@@ -213,8 +214,9 @@ func (e *explanation) decide(r *http.Request, ports []int) {
 			continue
 		}
 		// Without the service, what a policy matches is refused.
-		alone := &authz.Config{Policies: []*authz.Policy{p}, TrustedProxies: e.config.TrustedProxies}
-		if d, _ := authorize(alone, r, e.providers, ports); d.Refusal == nil {
+		alone := *e.config
+		alone.Policies, alone.JWT, alone.ExtAuthz = []*authz.Policy{p}, nil, nil
+		if d, _ := authorize(&alone, r, e.providers, ports); d.Refusal == nil {
 			continue
 		} else if e.config.ExtAuthz[p.Provider] == nil {
 			e.say("refused with %d, since there is no %q to ask: %s", d.Refusal.Status, p.Provider, e.policy(d.Policy, d.Rule))

@@ -110,6 +110,29 @@ func TestCheckRequest(t *testing.T) {
 	}
 }
 
+// TestCheckRequestAtGateways holds that a policy for a Gateway of Gateway API is said to be,
+// and decides about requests that come in by it alone.
+func TestCheckRequestAtGateways(t *testing.T) {
+	const path = "../testdata/policies-of-gateways/input.yaml"
+	for request, want := range map[string]string{
+		"http://a.example:18080/": "refused with 403 RBAC: access denied: a DENY policy matches: AuthorizationPolicy infra/block at " + path + ":37, spec.rules[0]: requests from 192.0.2.0/24",
+		"http://a.example:18081/": "passes: there is no ALLOW policy",
+	} {
+		out, _ := runCommand(t, newCheckCommand(), path, "--namespace", "llm", "--labels", "app=gw", "--request", request, "--from", "192.0.2.1")
+		if !strings.HasSuffix(out, want+"\n") {
+			t.Errorf("%s:\n%s", request, out)
+		}
+		for _, line := range []string{
+			"AuthorizationPolicy infra/block: at infra/edge denies requests from 192.0.2.0/24", "AuthorizationPolicy istio-system/class: at infra/edge or infra/inner logs all requests",
+			"RequestAuthentication infra/tokens: at infra/inner accepts tokens of https://issuer.example.com",
+		} {
+			if !strings.Contains(out, line) {
+				t.Errorf("%s is not said:\n%s", line, out)
+			}
+		}
+	}
+}
+
 const readPolicies = `apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: one, namespace: istio-system}

@@ -58,6 +58,9 @@ func policyEffect(p *authz.Policy) string {
 	default:
 		effect = "denies " + what
 	}
+	if len(p.Gateways) > 0 {
+		effect = "at " + someOf(p.Gateways, object.ShownPrincipal) + " " + effect
+	}
 	if p.DryRun {
 		effect = "is a dry run, and only logs what it would do: " + effect
 	}
@@ -153,9 +156,14 @@ func (d *describer) authentication(key string, rules int) string {
 	var out []string
 	if d.state.Authorization != nil {
 		for _, r := range d.state.Authorization.JWT {
-			if r.Origin == key {
-				out = append(out, tokenEffect(r))
+			if r.Origin != key {
+				continue
 			}
+			effect := tokenEffect(r)
+			if len(r.Gateways) > 0 {
+				effect = "at " + someOf(r.Gateways, object.ShownPrincipal) + " " + effect
+			}
+			out = append(out, effect)
 		}
 	}
 	switch {

@@ -10,6 +10,7 @@ package authz
 
 import (
 	"net/http"
+	"sync"
 
 	"go.uber.org/zap"
 
@@ -25,6 +26,11 @@ type Set struct {
 	tokens   *jwt.Verifier
 	external map[string]*external
 	logger   *zap.Logger
+
+	config      *Config
+	bodies      *llmprovider.Budget // see UseBodies
+	hasGateways bool
+	byGateways  sync.Map // of sets for single Gateways, see For
 }
 
 // New makes a set of a configuration. It makes no connections. What is wrong in the
@@ -32,7 +38,7 @@ type Set struct {
 // understood is left out, and of a DENY rule only the value that cannot be. Each
 // such place is a problem.
 func New(config *Config, logger *zap.Logger) (*Set, []Problem) {
-	s := &Set{external: make(map[string]*external, len(config.ExtAuthz)), logger: logger}
+	s := &Set{external: make(map[string]*external, len(config.ExtAuthz)), logger: logger, config: config, hasGateways: config.HasGateways()}
 	var problems []Problem
 	s.policies, problems = compilePolicies(config)
 	s.tokens = jwt.New(config.JWT, logger, func(origin, field, message string) {
@@ -53,6 +59,7 @@ func New(config *Config, logger *zap.Logger) (*Set, []Problem) {
 // UseBodies has the bodies that external services are shown count against a budget, that of
 // clients who are not known yet. It is called before the first request.
 func (s *Set) UseBodies(budget *llmprovider.Budget) {
+	s.bodies = budget
 	for _, e := range s.external {
 		e.bodies = budget
 	}

@@ -33,6 +33,8 @@ type Config struct {
 	// fewer, the address of the connection's other end.
 	// In a site, Caddy's own `trusted_proxies` is used instead. Default: 0.
 	TrustedProxies int `json:"num_trusted_proxies,omitempty"`
+
+	gateways []string // that the requests have come in by, see For
 }
 
 // Action is what a policy does with the requests that it matches.
@@ -67,6 +69,10 @@ type Policy struct {
 	// The service that a CUSTOM policy asks. If there is no such service, the
 	// requests that the policy matches are refused.
 	Provider string `json:"provider,omitempty"`
+
+	// The Gateways whose requests the policy is for, by namespace and name. Only sources
+	// set it. Default: all requests.
+	Gateways []string `json:"gateways,omitempty"`
 
 	// Whether the policy only logs what it would do.
 	DryRun bool `json:"dry_run,omitempty"`

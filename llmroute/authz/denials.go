@@ -62,6 +62,8 @@ type PolicyView struct {
 	Provider string `json:"provider,omitempty"`
 	Rules    int    `json:"rules"`
 	DryRun   bool   `json:"dry_run,omitempty"`
+	// Gateways are those whose requests it is for, none for all.
+	Gateways []string `json:"gateways,omitempty"`
 }
 
 // DenialView is a request that was refused, in a View.
@@ -90,7 +92,7 @@ func (d *Denials) View(config *Config) *View {
 	}
 	v := &View{Policies: make([]PolicyView, 0, len(config.Policies)), Denied: denied}
 	for _, p := range config.Policies {
-		v.Policies = append(v.Policies, PolicyView{Name: p.Name, Action: p.Action, Provider: p.Provider, Rules: len(p.Rules), DryRun: p.DryRun})
+		v.Policies = append(v.Policies, PolicyView{Name: p.Name, Action: p.Action, Provider: p.Provider, Rules: len(p.Rules), DryRun: p.DryRun, Gateways: p.Gateways})
 	}
 	for _, rule := range config.JWT {
 		v.Issuers = append(v.Issuers, rule.Issuer)

@@ -79,6 +79,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := placeholder.RefuseIn(&h.Config); err != nil { // in all that resolve left
 		return err
 	}
+	if h.HasGateways() {
+		return errors.New("gateways in a policy or a token rule are for those of sources; leave them out")
+	}
 	var problems []Problem
 	h.set, problems = New(&h.Config, h.logger)
 	if b, ok := app.(interface{ StrangerBodies() *llmprovider.Budget }); ok {

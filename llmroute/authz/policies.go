@@ -2,6 +2,7 @@ package authz
 
 import (
 	"fmt"
+	"slices"
 
 	"go.uber.org/zap"
 )
@@ -12,13 +13,13 @@ type policies struct {
 	audit   []*policy
 	dryDeny []*policy
 
-	deny  ruleSet
-	allow ruleSet
+	deny ruleSet
+	// Of ALLOW policies, which refuse even if none of their rules is left: one set, or one for
+	// each Gateway that a request may have come in by. None without such policies.
+	allow []ruleSet
 	// Of ALLOW policies that only log what they would do.
-	dryAllow ruleSet
-
-	// ALLOW policies refuse even if none of their rules is left.
-	hasAllow, hasDryAllow bool
+	dryAllow    ruleSet
+	hasDryAllow bool
 
 	trustedProxies int
 }
@@ -33,9 +34,14 @@ func compilePolicies(config *Config) (*policies, []Problem) {
 			Message: fmt.Sprintf("%d is no number of proxies; write 0 or more. Until then it is 0", config.TrustedProxies),
 		})
 	}
-	var deny, allow, dryAllow []*rule
+	ways := config.ways()
+	var deny, dryAllow []*rule
+	allow, hasAllow := make([][]*rule, len(ways)), make([]bool, len(ways))
 	for _, config := range config.Policies {
 		policy := c.compile(config)
+		if !slices.ContainsFunc(ways, config.holds) {
+			continue
+		}
 		rules := policy.rules.rules
 		if policy.action == Custom || policy.action == Audit || policy.action == Deny && policy.dryRun {
 			policy.rules = newRuleSet(rules) // the others' rules are filed together
@@ -52,10 +58,19 @@ func compilePolicies(config *Config) (*policies, []Problem) {
 		case policy.dryRun:
 			dryAllow, p.hasDryAllow = append(dryAllow, rules...), true
 		default:
-			allow, p.hasAllow = append(allow, rules...), true
+			for i, way := range ways {
+				if config.holds(way) {
+					allow[i], hasAllow[i] = append(allow[i], rules...), true
+				}
+			}
 		}
 	}
-	p.deny, p.allow, p.dryAllow = newRuleSet(deny), newRuleSet(allow), newRuleSet(dryAllow)
+	p.deny, p.dryAllow = newRuleSet(deny), newRuleSet(dryAllow)
+	for i, rules := range allow {
+		if hasAllow[i] {
+			p.allow = append(p.allow, newRuleSet(rules))
+		}
+	}
 	return p, c.problems
 }
 
@@ -79,12 +94,13 @@ func (p *policies) decide(r *request, logger *zap.Logger) Decision {
 		return Decision{Refusal: errDenied, Policy: rule.policy.name, Rule: rule.number, Reason: "a DENY policy matches"}
 	}
 	d := Decision{Rule: -1, Reason: "there is no ALLOW policy"}
-	if p.hasAllow {
-		if rule := p.allow.find(r); rule != nil {
-			d = Decision{Policy: rule.policy.name, Rule: rule.number, Reason: "an ALLOW policy matches"}
-		} else {
+	for i := range p.allow {
+		rule := p.allow[i].find(r)
+		if rule == nil {
 			d = Decision{Refusal: errDenied, Rule: -1, Reason: "no ALLOW policy matches"}
+			break
 		}
+		d = Decision{Policy: rule.policy.name, Rule: rule.number, Reason: "an ALLOW policy matches"}
 	}
 	if p.hasDryAllow {
 		p.logAllow(r, d, logger)
@@ -98,7 +114,7 @@ func (p *policies) logAllow(r *request, d Decision, logger *zap.Logger) {
 	switch rule := p.dryAllow.find(r); {
 	case rule != nil && d.Refusal != nil:
 		rule.policy.log(logger, "policy would allow", rule.number)
-	case rule == nil && !p.hasAllow:
+	case rule == nil && len(p.allow) == 0:
 		logger.Info("policies would deny", zap.String("reason", "no ALLOW policy matches"))
 	}
 }

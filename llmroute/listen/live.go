@@ -72,6 +72,33 @@ func (l *Live) PortsOf(sent string) []int {
 	return nil
 }
 
+// GatewaysOf returns the Gateways, or the tables where there are none, by which a request to a
+// host may have come in: first that of the server which takes it. Without TLS there are several
+// if others share the address and have the host, too, since the routes of all apply.
+func (l *Live) GatewaysOf(sent string) (gateways []string) {
+	add := func(s *Server) {
+		if name := cmp.Or(s.Gateway, s.Table); name != "" && !slices.Contains(gateways, name) {
+			gateways = append(gateways, name)
+		}
+	}
+	if first := l.Find(sent); first != nil {
+		add(first)
+	}
+	name, _ := host.Name(sent)
+	for _, s := range l.Servers {
+		if !l.TLS && slices.ContainsFunc(s.Hosts, func(h string) bool { return covers(h, name) }) {
+			add(s)
+		}
+	}
+	return gateways
+}
+
+// covers reports whether a server's host, which may be *.suffix or *, has a request's.
+func covers(wide, name string) bool {
+	wide, _ = host.Name(wide)
+	return host.Intersect(wide, name) == name
+}
+
 // addressPort returns the port of an address, 0 if it has none or several.
 func addressPort(address string) int {
 	a, err := caddy.ParseNetworkAddress(address)
@@ -85,6 +112,25 @@ func addressPort(address string) int {
 // the listeners. port is the one that the client calls: that of a server as clients
 // know it, or else that of an address. Where nothing listens, it is the only one.
 func PortsOf(listeners []*Listener, host string, port int) []int {
+	if live := at(listeners, port); live != nil {
+		if ports := live.PortsOf(host); ports != nil {
+			return ports
+		}
+	}
+	return []int{port}
+}
+
+// GatewaysOf returns the Gateways by which a request to a host may have come in at one of the
+// listeners, as PortsOf does.
+func GatewaysOf(listeners []*Listener, host string, port int) []string {
+	if live := at(listeners, port); live != nil {
+		return live.GatewaysOf(host)
+	}
+	return nil
+}
+
+// at returns the listener that a client gets to which calls a port, nil where nothing listens.
+func at(listeners []*Listener, port int) *Live {
 	address := ""
 	for _, l := range listeners {
 		for _, server := range l.Servers {
@@ -105,10 +151,5 @@ func PortsOf(listeners []*Listener, host string, port int) []int {
 			live.AddServer(server, l.Port, nil)
 		}
 	}
-	if live != nil {
-		if ports := live.PortsOf(host); ports != nil {
-			return ports
-		}
-	}
-	return []int{port}
+	return live
 }

@@ -71,6 +71,10 @@ type Rule struct {
 	// Default: no.
 	IgnoreOtherTokens bool `json:"ignore_other_tokens,omitempty"`
 
+	// The Gateways whose requests the rule is for, by namespace and name. Only sources set
+	// it. Default: all requests.
+	Gateways []string `json:"gateways,omitempty"`
+
 	// Where the rule comes from, such as an object's namespace and name.
 	Origin string `json:"origin,omitempty"`
 }
