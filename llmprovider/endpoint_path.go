@@ -108,6 +108,7 @@ func modelEndpoint(path string) (Endpoint, bool) {
 // them, whose name may have slashes.
 func modelsEndpoint(path string) (e Endpoint, ok bool) {
 	own := Endpoint{}
+	first := -1 // where the first segment of that name ends
 	for start := 0; ; {
 		i := strings.Index(path[start:], ModelsSuffix)
 		if i < 0 {
@@ -119,6 +120,12 @@ func modelsEndpoint(path string) (e Endpoint, ok bool) {
 		if end < len(path) && path[end] != '/' {
 			continue // such as /modelsets
 		}
+		// That is the name of an API, below which nothing counts unless it is a deployment's.
+		// So a path of thousands of them is not read thousands of times.
+		counts := first < 0 || first == i
+		if first < 0 {
+			first = end
+		}
 		e := Endpoint{Operation: ListModels, Suffix: ModelsSuffix}
 		if end < len(path) {
 			name, ok := nameIn(path[end+1:])
@@ -127,7 +134,11 @@ func modelsEndpoint(path string) (e Endpoint, ok bool) {
 			}
 			e.Suffix += "/" + name
 		}
-		if _, ok := rootOf(path[:i], false); ok {
+		root := false
+		if counts {
+			_, root = rootOf(path[:i], false)
+		}
+		if root {
 			if strings.HasSuffix(path[:i], "/v1beta") || strings.HasSuffix(path[:i], "/v1alpha") { // versions that Google's API alone has
 				e.API = GeminiAPI
 			}
@@ -192,6 +203,9 @@ func isVersion(segment string) bool {
 // nameIn reads the name of a model in a path, escapes resolved. It reports
 // whether it can be read in one way only.
 func nameIn(escaped string) (name string, ok bool) {
+	if len(escaped) > 3*maxModelName { // whatever is escaped
+		return "", false
+	}
 	name, err := url.PathUnescape(escaped)
 	if err != nil || len(name) > maxModelName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		return "", false

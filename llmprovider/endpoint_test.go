@@ -3,7 +3,9 @@ package llmprovider
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 )
 
 // at is a path as a server reads it from a request line.
@@ -162,6 +164,21 @@ func TestWhatAppliesToAnEndpoint(t *testing.T) {
 		}
 		if got := (applies{e.TakesModel(), e.TakesStream(), e.AsksStreamUsage(), e.multipart()}); got != want {
 			t.Errorf("%+v: %+v, want %+v", e, got, want)
+		}
+	}
+}
+
+// TestLongPathsAreReadOnce holds that the time for a path grows with its length, and no faster:
+// anybody may send one, and nobody is known before it is read.
+func TestLongPathsAreReadOnce(t *testing.T) {
+	for _, part := range []string{"/models", "/models/%61", "/models/a", "/openai/deployments/models", "/v1/responses", "/openai/deployments/a", "/v1/publishers/a"} {
+		u := at(t, strings.Repeat(part, 56000/len(part)))
+		began := time.Now()
+		for range 10 {
+			EndpointOf(http.MethodGet, u)
+		}
+		if took := time.Since(began); took > time.Second { // it is about 10 ms
+			t.Errorf("%s: %s", part, took)
 		}
 	}
 }

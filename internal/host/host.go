@@ -8,15 +8,18 @@ import (
 	"strings"
 )
 
+// maxName is the longest name, in bytes: 253, and *. before it.
+const maxName = 255
+
 // Name returns the normal form of a host: without port, trailing dots and
 // brackets, in lower case. An IPv6 address is in its canonical form (RFC 5952),
 // without a zone. It takes the host of a request (the Host header, :authority, or
 // the authority of an absolute target), the name of a TLS handshake, and the host
 // of a configuration, *.suffix and * included.
 //
-// It reports false for brackets without an IPv6 address between them, and for
-// several colons that are no such address (RFC 3986, section 3.2.2). Such a host has
-// no normal form: a request with it is rejected, and a configuration cannot name it.
+// It reports false for brackets without an IPv6 address between them, for several
+// colons that are no such address (RFC 3986, section 3.2.2), and for what is longer than
+// a name can be (RFC 1035, section 2.3.4). Such a host has no normal form: a request with it is rejected, and a configuration cannot name it.
 func Name(authority string) (name string, ok bool) {
 	name, _, _, ok = Split(authority)
 	return name, ok
@@ -37,7 +40,10 @@ func Split(authority string) (name, port string, hasPort, ok bool) {
 		}
 		name, port, hasPort = authority[:i], authority[i+1:], true
 	}
-	return Lower(strings.TrimRight(name, ".")), port, hasPort, true
+	if name = strings.TrimRight(name, "."); len(name) > maxName {
+		return "", "", false, false
+	}
+	return Lower(name), port, hasPort, true
 }
 
 // splitLiteral is Split for a host with brackets.

@@ -112,6 +112,9 @@ func classify(name string) Class {
 	case "X-Goog-User-Project", "Openai-Organization", "Openai-Project":
 		return Account
 	}
+	if len(name) > maxName {
+		return Hidden
+	}
 	var text [64]byte
 	var starts [16]int
 	words := splitName(text[:0], starts[:0], name)

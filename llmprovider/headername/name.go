@@ -14,6 +14,10 @@ const (
 	identityName
 )
 
+// maxName is the longest name that is taken apart, in bytes. Nothing is known of longer ones,
+// which nobody uses: their values are hidden.
+const maxName = 256
+
 // IsCredential reports whether a header of this name carries a credential,
 // so that its value is not written into a configuration. The name may have any
 // case, and `_` or `.` in place of `-`.
@@ -27,6 +31,9 @@ func IsHidden(name string) bool { return kindOfName(name) != plainName }
 // kindOfName judges a name by its words, in any case, rather than by a list of
 // names: every proxy has others, and so has every API.
 func kindOfName(name string) nameKind {
+	if len(name) > maxName {
+		return credentialName
+	}
 	var text [64]byte
 	var starts [16]int
 	w := splitName(text[:0], starts[:0], name)

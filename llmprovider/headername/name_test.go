@@ -1,6 +1,9 @@
 package headername
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // credentialNames are of headers that carry a secret.
 var credentialNames = []string{
@@ -65,5 +68,17 @@ func TestCredentialHeaderNames(t *testing.T) {
 		if IsHidden(name) {
 			t.Errorf("%s is hidden", name)
 		}
+	}
+}
+
+// TestLongNamesAreHidden holds that names which would take long to take apart are not: what
+// is written in them is a client's choice, and there may be one in each request.
+func TestLongNamesAreHidden(t *testing.T) {
+	name := strings.Repeat("token-", 9000) + "max" // none of a credential, if it were shorter
+	if IsHidden(name[len(name)-63:]) {
+		t.Error("the short one is hidden")
+	}
+	if !IsHidden(name) || !IsCredential(name) || ClassOf(name) != Hidden {
+		t.Error("the long one is not")
 	}
 }
