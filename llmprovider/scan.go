@@ -104,10 +104,18 @@ var (
 	nameStreamOptions = []byte("stream_options")
 )
 
+// maxMemberName is the longest name of a member, as it is in the body, that is decoded to see
+// whether it is one of these, in bytes. A longer one takes several times its memory, and
+// nobody has one.
+const maxMemberName = 4 << 10
+
 // note remembers the member if its name is one of those the gateway rewrites.
 // quoted begins with the name as it is in the body, with its quotes.
 func (m *members) note(quoted []byte, at member) error {
 	quoted = quoted[:bytes.LastIndexByte(quoted, '"')+1]
+	if len(quoted) > maxMemberName {
+		return fmt.Errorf("the request body has a member whose name is longer than %d bytes; use a shorter one", maxMemberName)
+	}
 	name, _ := jsonscan.MemberName(quoted)
 	readings := [...][]byte{name, nil, nil}
 	if bytes.IndexByte(quoted, '\\') >= 0 || !allASCII(name) {
@@ -129,7 +137,7 @@ func (m *members) note(quoted []byte, at member) error {
 		return nil
 	}
 	if !bytes.Equal(name, canonical) {
-		return fmt.Errorf("the request body has a member %q; write it as %q", name, canonical)
+		return fmt.Errorf("the request body has a member %q; write it as %q", Bounded(string(name)), canonical)
 	}
 	if slot.present() {
 		return fmt.Errorf("the request body has more than one member %q; send it once", name)

@@ -2,6 +2,8 @@ package llmprovider
 
 import (
 	"bytes"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -219,4 +221,31 @@ func TestScanDoesNotAllocate(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations, want none", n)
 	}
+}
+
+// TestLongNamesOfMembersCostNothing holds that a name as long as a body is not decoded, nor
+// repeated to the client.
+func TestLongNamesOfMembersCostNothing(t *testing.T) {
+	for _, pad := range []string{"\x80", "\x7f", "\\n", "\\ud800", "a"} {
+		for _, start := range []string{`{"model\u0000`, `{"s`, `{"\u006dodel`} {
+			for _, length := range []int{maxMemberName - 100, 8 << 20} {
+				body := []byte(start + strings.Repeat(pad, length/len(pad)) + `":1}`)
+				var err error
+				before := allocated()
+				_, err = scanObject(body)
+				if took := allocated() - before; took > 256<<10 {
+					t.Errorf("%s%q… of %d: %d bytes allocated", start, pad, length, took)
+				}
+				if length > maxMemberName && err == nil || err != nil && len(err.Error()) > 1024 {
+					t.Errorf("%s%q… of %d: an error of %d bytes", start, pad, length, len(fmt.Sprint(err)))
+				}
+			}
+		}
+	}
+}
+
+func allocated() uint64 {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.TotalAlloc
 }
