@@ -37,6 +37,7 @@ func Outcomes(objects *object.Set, state *spec.State, options Options, unbound m
 	for _, item := range objects.Gateways {
 		t.gateways[object.Key(&item.Object)] = item
 	}
+	t.api = t.readGatewayAPI()
 	out := make([]Outcome, 0, len(objects.Providers)+len(objects.Routes)+len(objects.LLMPolicies)+len(objects.Limits))
 	add := func(kind string, object metav1.Object, o object.Origin, applies bool, missing condition.Problem) {
 		out = append(out, Outcome{kind, object, applies, condition.Of(findings[o.Object], applies, missing, object.GetGeneration())})
@@ -83,7 +84,9 @@ func (t *translation) unreachable(route *v1beta1.LLMRoute, o object.Origin, ways
 	if slices.Contains(tables, MeshTable) && !edge {
 		return condition.Problem{}
 	}
-	selected := slices.ContainsFunc(tables, func(table string) bool { return t.gateways[table] != nil && t.serves(table) })
+	selected := slices.ContainsFunc(tables, func(table string) bool {
+		return t.gateways[table] != nil && t.serves(table) || t.api.items[table] != nil
+	})
 	return ways.Unreachable(o.Stable(), tables, selected)
 }
 

@@ -162,6 +162,10 @@ func TestProgrammedIsReachable(t *testing.T) {
 	gateway := func(name, servers string) string {
 		return "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: " + name + ", namespace: ns}\nspec: {selector: {app: this}, servers: [" + servers + "]}\n"
 	}
+	api := func(protocol string) string {
+		return "---\napiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: llm}\nspec: {controllerName: " + ControllerName + "}\n" +
+			"---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: ns}\nspec: {gatewayClassName: llm, listeners: [{name: a, port: 80, protocol: " + protocol + "}]}\n"
+	}
 	const plain = `{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}`
 	const secure = `{port: {number: 443, name: https, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: cert}}`
 	for name, test := range map[string]struct {
@@ -176,6 +180,8 @@ func TestProgrammedIsReachable(t *testing.T) {
 		"other hosts":                    {"gw", gateway("gw", strings.Replace(plain, `"*"`, "b.example.com", 1)), nil, "False HostNotServed"},
 		"hosts for others' routes":       {"gw", gateway("gw", strings.Replace(plain, `"*"`, "other/*", 1)), nil, "False HostNotServed"},
 		"a server that is not supported": {"gw", gateway("gw", strings.Replace(plain, "HTTP}", "TCP}", 1)), nil, "False GatewayNotUsed"},
+		"Gateway API":                    {"gw", api("HTTP"), nil, "True Programmed"},
+		"a listener that is left out":    {"gw", api("UDP"), nil, "False GatewayNotUsed"},
 		"no certificate":                 {"gw", gateway("gw", secure), nil, "False NoCertificate"},
 		"a certificate":                  {"gw", gateway("gw", secure) + pair, nil, "True Programmed"},
 		"a bad certificate":              {"gw", gateway("gw", secure) + strings.Replace(pair, "tls.key", "other", 1), nil, "False NoCertificate"},

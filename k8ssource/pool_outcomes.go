@@ -43,6 +43,7 @@ func PoolOutcomes(objects *object.Set, state *spec.State, options Options) []Poo
 	for _, item := range objects.Gateways {
 		t.gateways[object.Key(&item.Object)] = item
 	}
+	t.api = t.readGatewayAPI()
 	parents, edge := make(map[string]map[PoolParentRef]bool), isEdge(state) // whether a route was accepted, by pool
 	for _, item := range objects.Routes {
 		accepted := !slices.ContainsFunc(findings[object.OriginOf(object.KindLLMRoute, item).Object], func(f spec.Finding) bool { return !f.Used })
@@ -55,7 +56,6 @@ func PoolOutcomes(objects *object.Set, state *spec.State, options Options) []Poo
 			}
 		}
 	}
-	t.api = t.readGatewayAPI()
 	for _, r := range t.api.Attached.Routes {
 		for _, key := range t.httpPools(r.HTTPRoute) {
 			for _, p := range r.Parents {
@@ -94,6 +94,9 @@ func (t *translation) parentsThrough(route *v1beta1.LLMRoute, edge bool) []PoolP
 			out = append(out, PoolParentRef{object.Group, object.KindLLMRoute, route.Namespace, route.Name})
 		case gateway != nil && t.selects(&gateway.Object):
 			out = append(out, PoolParentRef{object.IstioGroup, object.KindGateway, gateway.Object.Namespace, gateway.Object.Name})
+		case gateway == nil && t.api.items[table] != nil:
+			g := &t.api.items[table].Object
+			out = append(out, PoolParentRef{gatewayapi.Group, gatewayapi.KindGateway, g.Namespace, g.Name})
 		}
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/spec"
 )
@@ -24,6 +25,21 @@ apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: theirs, namespace: ns}
 spec: {selector: {app: other}, servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: llm}
+spec: {controllerName: istio.alibabacloud.com/llm-gateway}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: api, namespace: ns}
+spec: {gatewayClassName: llm, listeners: [{name: http, port: 81, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: foreign, namespace: ns}
+spec: {gatewayClassName: other, listeners: [{name: http, port: 82, protocol: HTTP}]}
 `
 	route := func(namespace, name, gateways, backend string) string {
 		return fmt.Sprintf("---\napiVersion: istio.alibabacloud.com/v1beta1\nkind: LLMRoute\nmetadata: {name: %s, namespace: %s}\nspec:\n  host: %s.example.com\n  gateways: [%s]\n  rules: [{backendRefs: [%s]}]\n",
@@ -34,6 +50,8 @@ spec: {selector: {app: other}, servers: [{port: {number: 80, name: a, protocol: 
 		"no route":                      {"http", "", ""},
 		"another pool":                  {"http", route("ns", "r", "ours", strings.Replace(ref, "name: p}", "name: q}", 1)), ""},
 		"a route at a Gateway":          {"http", route("ns", "r", "ours", ref), "Gateway ns/ours Accepted ResolvedRefs"},
+		"a Gateway of Gateway API":      {"http", route("ns", "r", "api", ref), "gateway.networking.k8s.io Gateway ns/api Accepted ResolvedRefs"},
+		"one of another controller":     {"http", route("ns", "r", "foreign", ref), ""},
 		"two routes at a Gateway":       {"http", route("ns", "r", "ours", ref) + route("ns", "s", "ours", ref), "Gateway ns/ours Accepted ResolvedRefs"},
 		"a Gateway of another workload": {"http", route("ns", "r", "theirs", ref), ""},
 		"a Gateway that is not there":   {"http", route("ns", "r", "nowhere", ref), ""},
@@ -53,7 +71,11 @@ spec: {selector: {app: other}, servers: [{port: {number: 80, name: a, protocol: 
 			var got []string
 			for _, o := range PoolOutcomes(objects, state, Options{}) {
 				for _, p := range o.Parents {
-					got = append(got, fmt.Sprintf("%s %s/%s %s %s", p.Kind, p.Namespace, p.Name, p.Conditions[0].Reason, p.Conditions[1].Reason))
+					group := ""
+					if p.Group == gatewayapi.Group {
+						group = p.Group + " "
+					}
+					got = append(got, group+fmt.Sprintf("%s %s/%s %s %s", p.Kind, p.Namespace, p.Name, p.Conditions[0].Reason, p.Conditions[1].Reason))
 				}
 			}
 			if text := strings.Join(got, "; "); text != test.want {
