@@ -99,7 +99,11 @@ func (t *translation) placedThrough(list []placed, gateways []string) []placed {
 
 // warnHTTP notes what is wrong with a route that is used all the same.
 func (t *translation) warnHTTP(r *gatewayapi.HTTPRoute, reason, format string, args ...any) {
-	f := object.Warningf(reason, format, args...)
+	t.addHTTPFault(r, object.Warningf(reason, format, args...))
+}
+
+// addHTTPFault notes what is said of a route, once.
+func (t *translation) addHTTPFault(r *gatewayapi.HTTPRoute, f *object.Fault) {
 	if route := t.api.Route(r); !slices.Contains(route.Faults, *f) {
 		route.Faults = append(route.Faults, *f)
 	}

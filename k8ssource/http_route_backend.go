@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/caddy-llm/gateway/k8ssource/api/v1beta1"
 	"github.com/caddy-llm/gateway/k8ssource/gatewayapi"
 	"github.com/caddy-llm/gateway/k8ssource/object"
 	"github.com/caddy-llm/gateway/llmroute/spec"
@@ -27,7 +28,14 @@ func (t *translation) httpBackends(r *gatewayapi.HTTPRoute, path string, from *g
 		b := t.httpRef(r, fmt.Sprintf("%s.backendRefs[%d]", path, i), &from.BackendRefs[i], http.StatusServiceUnavailable)
 		provider := b.provider()
 		sum += b.weight
-		out = append(out, &spec.Backend{Provider: provider, Weight: &b.weight, Unusable: cmp.Or(unusable, b.unusable)})
+		backend := &spec.Backend{Provider: provider, Weight: &b.weight, Unusable: cmp.Or(unusable, b.unusable)}
+		if owner := b.owner(); owner != nil && provider != "" {
+			if _, has := ruleConfigs(owner)[from.Name]; has && !t.settingsApply(owner, r.Namespace) {
+				backend.DefaultSettings = true
+				t.addHTTPFault(r, foreignSettings(path, owner))
+			}
+		}
+		out = append(out, backend)
 	}
 	if sum == 0 {
 		return []*spec.Backend{{Unusable: "NoBackend"}}
@@ -104,6 +112,21 @@ func (b *httpRef) provider() string {
 		}
 	}
 	return ""
+}
+
+// owner is the LLMProvider that it leads to, nil without one.
+func (b *httpRef) owner() *v1beta1.LLMProvider {
+	key := b.namespace + "/" + b.ref.Name
+	if owner := b.t.owned[key]; owner != nil && b.kind.kind == object.KindLLMProvider {
+		return &owner.item.Object
+	}
+	if b.kind.kind == object.KindLLMProvider {
+		key = b.t.providerPools[key]
+	}
+	if p := b.t.pools[key]; p != nil && p.owner != nil {
+		return &p.owner.item.Object
+	}
+	return nil
 }
 
 // providerOfPool is the LLMProvider that names a pool, empty if it cannot be used.

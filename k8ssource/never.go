@@ -90,15 +90,27 @@ func (t *translation) reportUnusedSettings() {
 		return
 	}
 	names := make(map[string]map[string]bool) // of rules, by the hosts that they send requests to
+	add := func(host, name string) {
+		if host = object.CanonicalHost(host); names[host] == nil {
+			names[host] = make(map[string]bool)
+		}
+		names[host][name] = true
+	}
 	for _, item := range t.objects.Routes {
 		for i := range item.Object.Spec.Rules {
 			rule := &item.Object.Spec.Rules[i]
 			for _, ref := range rule.BackendRefs {
-				host := object.CanonicalHost(ref.ProviderHost)
-				if names[host] == nil {
-					names[host] = make(map[string]bool)
+				add(ref.ProviderHost, rule.Name)
+			}
+		}
+	}
+	for _, r := range t.api.Attached.Routes {
+		for i := range r.Spec.Rules {
+			rule := &r.Spec.Rules[i]
+			for j := range rule.BackendRefs {
+				if owner := t.httpRef(r.HTTPRoute, "", &rule.BackendRefs[j], 0).owner(); owner != nil {
+					add(string(owner.Spec.Host), rule.Name)
 				}
-				names[host][rule.Name] = true
 			}
 		}
 	}

@@ -153,10 +153,17 @@ func (t *translation) elsewhereBecause(p *v1beta1.LLMProvider) string {
 }
 
 // settingsApply reports whether the settings that a provider has for rules of a name
-// hold for the rules of a route: a route of another tenant does not get them by the
-// name alone.
-func (t *translation) settingsApply(p *v1beta1.LLMProvider, route *v1beta1.LLMRoute) bool {
-	return route.Namespace == p.Namespace || route.Namespace == t.workload.RootNamespace
+// hold for the rules of a route in a namespace: a route of another tenant does not get them
+// by the name alone.
+func (t *translation) settingsApply(p *v1beta1.LLMProvider, namespace string) bool {
+	return namespace == p.Namespace || namespace == t.workload.RootNamespace
+}
+
+// foreignSettings says what becomes of a rule at a path whose name is one that a provider has
+// settings for, which do not apply to it.
+func foreignSettings(path string, p *v1beta1.LLMProvider) *object.Fault {
+	return object.Warningf(object.ReasonForeignSettings, "%s.name: LLMProvider %s has settings for rules of this name, which hold for routes of its own namespace and the root namespace, so that its default ones are used; create the route there, or rename the rule",
+		path, object.ShownKey(p))
 }
 
 // translateProviders sets up the providers that own a host.

@@ -141,6 +141,61 @@ func TestAnUnreadableSelectorKeepsTheHost(t *testing.T) {
 	}
 }
 
+// TestSettingsOfHTTPRules is TestSettingsOfRules for HTTPRoutes.
+func TestSettingsOfHTTPRules(t *testing.T) {
+	const text = `apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: llm}
+spec: {controllerName: istio.alibabacloud.com/llm-gateway}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: a}
+spec: {gatewayClassName: llm, listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: {name: g, namespace: a}
+spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: %[1]s}], to: [{group: istio.alibabacloud.com, kind: LLMProvider}]}
+---
+apiVersion: istio.alibabacloud.com/v1
+kind: LLMProvider
+metadata: {name: p, namespace: a}
+spec:
+  host: a.example.com
+  configs:
+    defaultConfig: {openAIConfig: {model: cheap}}
+    routeSpecificConfigs: {%[2]s: {openAIConfig: {model: dear}}}
+---
+apiVersion: istio.alibabacloud.com/v1
+kind: LLMRoute
+metadata: {name: other, namespace: a}
+spec: {host: other, rules: [{backendRefs: [{providerHost: a.example.com}]}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: %[1]s}
+spec:
+  parentRefs: [{name: edge, namespace: a}]
+  rules: [{name: vip, backendRefs: [{group: istio.alibabacloud.com, kind: LLMProvider, name: p, namespace: a}]}]
+`
+	for _, test := range []struct {
+		route, rule string
+		others      bool
+	}{{"a", "vip", false}, {DefaultRootNamespace, "vip", false}, {"b", "vip", true}, {"b", "basic", false}} {
+		state := Translate(mustDecode(t, fmt.Sprintf(text, test.route, test.rule)), spec.Identity{}, Options{})
+		backend := state.Tables[state.Listeners[0].Servers[0].Table][0].Rules[0].Backends[0]
+		if backend.Provider != "a/p" || backend.DefaultSettings != test.others {
+			t.Errorf("%+v: got %+v", test, backend)
+		}
+		for reason, want := range map[string]bool{object.ReasonForeignSettings: test.others, object.ReasonUnusedSettings: test.rule != "vip"} {
+			if found := slices.ContainsFunc(state.Findings, func(f spec.Finding) bool { return f.Reason == reason && f.Used }); found != want {
+				t.Errorf("%+v: %s is found: %v; findings %+v", test, reason, found, state.Findings)
+			}
+		}
+	}
+}
+
 // TestSettingsOfRules holds whose rules get the settings that a provider has for
 // rules of a name.
 func TestSettingsOfRules(t *testing.T) {

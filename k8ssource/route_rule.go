@@ -70,12 +70,11 @@ func (b *routeBuilder) settings(path string, rule *v1beta1.LLMRouteRule, backend
 			continue
 		}
 		p := &owner.item.Object
-		if _, has := ruleConfigs(p)[rule.Name]; !has || b.t.settingsApply(p, b.object) {
+		if _, has := ruleConfigs(p)[rule.Name]; !has || b.t.settingsApply(p, b.object.Namespace) {
 			continue
 		}
 		backend.DefaultSettings = true
-		b.warn(object.ReasonForeignSettings, "%s.name: LLMProvider %s has settings for rules of this name, which hold for routes of its own namespace and the root namespace, so that its default ones are used; create the route there, or rename the rule",
-			path, object.ShownKey(p))
+		b.faults = append(b.faults, *foreignSettings(path, p))
 	}
 }
 
