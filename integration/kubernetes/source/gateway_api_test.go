@@ -92,6 +92,63 @@ spec:
 	status("httproute", "chat", "{.status.parents}", "[]")
 }
 
+// TestPolicyOfAGateway has a Gateway, its policy and its routes in a namespace that is not the
+// workload's, and of one of the routes more is wrong than a condition can say.
+func TestPolicyOfAGateway(t *testing.T) {
+	c := cluster.Shared(t)
+	c.InstallCRDs(crds)
+	c.InstallGatewayAPICRDs()
+	c.InstallIstioCRDs("AuthorizationPolicy", "RequestAuthentication")
+	w := newWorld(t, c)
+	port, infra := gateway.FreePort(t), c.Namespace()
+	t.Cleanup(func() { w.Kubectl("delete", "gatewayclass", w.ns) }) // or other gateways would serve it
+	route := func(name, rules string) string {
+		return `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: ` + name + `}
+spec: {parentRefs: [{name: edge}], hostnames: [` + name + `.example.com], rules: [` + rules + `]}
+`
+	}
+	crowd := "{backendRefs: [" + strings.Repeat("{group: example.com, kind: Nothing, name: x}, ", 16) + "]}, "
+	c.Apply(`apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: `+w.ns+`}
+spec: {controllerName: istio.alibabacloud.com/llm-gateway}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {gatewayClassName: `+w.ns+`, listeners: [{name: http, port: 80, protocol: HTTP}]}
+`+route("a", strings.Repeat(crowd, 16))+route("b", "{}"), "-n", infra)
+	g := w.start(settings{options: fmt.Sprint("port_map 80:", port)})
+	for name, want := range map[string]string{"a": "True/Accepted False/InvalidKind", "b": "True/Accepted True/ResolvedRefs"} {
+		until(t, "status of "+name, func() (bool, string) {
+			r := c.Kubectl("get", "httproute", name, "-n", infra, "-o", "jsonpath={range .status.parents[0].conditions[*]}{.status}/{.reason} {end}")
+			return r.Stdout == want+" ", r.Stdout + r.Stderr
+		})
+	}
+	asked := func(want int) {
+		t.Helper()
+		until(t, fmt.Sprint("a response ", want), func() (bool, string) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", port), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = "b.example.com"
+			got := g.do(req).status
+			return got == want, fmt.Sprint(got)
+		})
+	}
+	asked(http.StatusInternalServerError) // the rule has no backend
+	c.Apply(`apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: closed}
+spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}], action: DENY, rules: [{}]}
+`, "-n", infra)
+	asked(http.StatusForbidden)
+}
+
 // TestServiceBackend has an HTTPRoute to a Service, with a policy at the Gateway's port.
 func TestServiceBackend(t *testing.T) {
 	address := ownAddress(t)
