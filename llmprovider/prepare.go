@@ -10,10 +10,10 @@ import (
 // Prepare makes a request ready to be judged and routed, so that both see the same.
 // It removes the headers that Connection names. It returns an error for a host that
 // could be read in two ways, one with brackets or several colons that is no IPv6
-// address; for one that is longer than a name can be; for a request without a host, which a route for all hosts would take and no
-// policy on hosts would match; for a request target that is neither a path nor a URL with a
-// host, such as x:http://host/path, in which others would read another path; and for a
-// request that is in a loop, as CheckLoop does.
+// address; for one that is longer than a name can be; for a request without a host, which a
+// route for all hosts would take and no policy on hosts would match; for a request target that
+// is neither a path nor a URL with a host, such as x:http://host/path, in which others would
+// read another path; and for a request that is in a loop, as CheckLoop does.
 // Call it before anything looks at the request; a second call changes nothing.
 func Prepare(r *http.Request) *Error {
 	hopbyhop.RemoveNamed(r.Header)

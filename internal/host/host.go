@@ -19,7 +19,8 @@ const maxName = 255
 //
 // It reports false for brackets without an IPv6 address between them, for several
 // colons that are no such address (RFC 3986, section 3.2.2), and for what is longer than
-// a name can be (RFC 1035, section 2.3.4). Such a host has no normal form: a request with it is rejected, and a configuration cannot name it.
+// a name can be (RFC 1035, section 2.3.4). Such a host has no normal form: a request with it
+// is rejected, and a configuration cannot name it.
 func Name(authority string) (name string, ok bool) {
 	name, _, _, ok = Split(authority)
 	return name, ok
