@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,13 +37,18 @@ func newGateway(t *testing.T, app, handler string) *gateway {
 	return g
 }
 
+// provisioning is held by the test that provisions: Caddy sets certmagic's default storage.
+var provisioning sync.Mutex
+
 func tryGateway(t *testing.T, appJSON, handlerJSON string) (*gateway, error) {
 	t.Helper()
 	cfg := &caddy.Config{
 		Admin:   &caddy.AdminConfig{Disabled: true},
 		AppsRaw: caddy.ModuleMap{"llm": json.RawMessage(appJSON)},
 	}
+	provisioning.Lock()
 	ctx, err := caddy.ProvisionContext(cfg)
+	provisioning.Unlock()
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,6 @@ var largeChat = `{"model":"m","messages":[{"role":"user","content":"` + strings.
 
 // TestPickerChooses goes through all ways in which a picker says where a request goes.
 func TestPickerChooses(t *testing.T) {
-	t.Parallel()
 	p := newPickedPool(t, "FailClose", "")
 	for name, is := range map[string]fakepicker.Behaviour{
 		"after the body":           {},

@@ -90,7 +90,6 @@ func (h *podHost) kill(address string) {
 // TestRollingPods has 1,000 pods replaced one after the other while 10,000 requests run.
 // None fails: a pod that terminates gets no new request, and those under way there end.
 func TestRollingPods(t *testing.T) {
-	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("the pods' addresses are those of Linux's loopback")
 	}

@@ -121,7 +121,6 @@ func TestClientThatLeavesCancelsTheProvider(t *testing.T) {
 // TestClientThatLeavesACompleteStream leaves at the event that ends a stream, as
 // the Go SDK does, while the provider has yet to end its response.
 func TestClientThatLeavesACompleteStream(t *testing.T) {
-	t.Parallel()
 	for name, test := range map[string]struct {
 		takes time.Duration // until the provider ends its response
 		kept  bool

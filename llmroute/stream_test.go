@@ -50,7 +50,6 @@ func figuresOf(a *App, p *provider) (recent, total meter.Figures) {
 // TestClientThatLeavesAtTheFinishReason expects that the usage, which comes after
 // it, is counted, and that the provider is not kept for longer than that.
 func TestClientThatLeavesAtTheFinishReason(t *testing.T) {
-	t.Parallel()
 	for name, test := range map[string]struct {
 		after      time.Duration // until the usage comes
 		then       time.Duration // until the provider ends its response
