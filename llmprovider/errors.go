@@ -87,6 +87,11 @@ func (e *Error) JSON() []byte {
 	return out
 }
 
+// RetrySeconds is RetryAfter as the header Retry-After has it, in whole seconds.
+func (e *Error) RetrySeconds() string {
+	return strconv.Itoa(int((e.RetryAfter + time.Second - 1) / time.Second))
+}
+
 // Write sends the error as the response.
 func (e *Error) Write(w http.ResponseWriter) error {
 	body := e.JSON()
@@ -95,7 +100,7 @@ func (e *Error) Write(w http.ResponseWriter) error {
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+		h.Set("Retry-After", e.RetrySeconds())
 	}
 	w.WriteHeader(e.Status)
 	_, err := w.Write(body)
@@ -109,7 +114,7 @@ func (e *Error) WriteHead(w http.ResponseWriter) {
 	maps.Copy(h, e.Header)
 	h["Content-Type"] = nil
 	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+		h.Set("Retry-After", e.RetrySeconds())
 	}
 	w.WriteHeader(e.Status)
 }

@@ -2,8 +2,8 @@ package llmroute
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-llm/gateway/internal/host"
 	"github.com/caddy-llm/gateway/llmprovider"
+	"github.com/caddy-llm/gateway/llmprovider/headername"
 	"github.com/caddy-llm/gateway/llmroute/accesslog"
 	"github.com/caddy-llm/gateway/llmroute/crosssite"
 	"github.com/caddy-llm/gateway/llmroute/listen"
@@ -92,7 +93,7 @@ func (g *gatewayHandler) serve(x *exchange) error {
 	}
 	x.live, x.ports, x.governs = l, l.PortsOf(x.r.Host), l.Governs
 	if l.Governs {
-		withholdMesh(x.r.Header)
+		maps.DeleteFunc(x.r.Header, func(name string, _ []string) bool { return headername.IsMesh(name) })
 	}
 	server := l.Find(x.r.Host)
 	if server != nil {
@@ -121,16 +122,6 @@ func (g *gatewayHandler) serve(x *exchange) error {
 		}
 		return x.serve()
 	})
-}
-
-// withholdMesh removes what the proxies of a mesh say to each other, such as who the peer is:
-// policies and routes are not to believe a Gateway's clients in that. Envoy does the same.
-func withholdMesh(header http.Header) {
-	for name := range header {
-		if name == "X-Forwarded-Client-Cert" || strings.HasPrefix(name, "X-Envoy-") {
-			delete(header, name)
-		}
-	}
 }
 
 // misdirected reports why a request is not for the server of its host, nil if it is. asked is

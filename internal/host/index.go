@@ -1,6 +1,9 @@
 package host
 
-import "strings"
+import (
+	"iter"
+	"strings"
+)
 
 // Index finds what belongs to a request's host: the exact name before the
 // longest suffix before any host. Of two entries for one host the first stays.
@@ -54,6 +57,18 @@ func (x *Index[T]) Find(sent string) *T {
 	return x.lookup(name)
 }
 
+// All returns the entries of all hosts that have the host of a request, as Find finds them: the
+// one that Find returns is the first.
+func (x *Index[T]) All(sent string) iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		name, ok := Name(sent)
+		if !ok {
+			return
+		}
+		x.each(name, yield)
+	}
+}
+
 // Exact returns the entry for a host as its exact name, or nil.
 func (x *Index[T]) Exact(sent string) *T {
 	name, ok := Name(sent)
@@ -64,9 +79,18 @@ func (x *Index[T]) Exact(sent string) *T {
 }
 
 // lookup returns the entry for a normalized host, or nil.
-func (x *Index[T]) lookup(host string) *T {
-	if e := x.exact[host]; e != nil {
-		return e
+func (x *Index[T]) lookup(host string) (found *T) {
+	x.each(host, func(e *T) bool {
+		found = e
+		return false
+	})
+	return found
+}
+
+// each calls yield with the entries for a normalized host until it returns false.
+func (x *Index[T]) each(host string, yield func(*T) bool) {
+	if e := x.exact[host]; e != nil && !yield(e) {
+		return
 	}
 	if len(x.suffix) > 0 {
 		for rest := host; ; {
@@ -74,11 +98,13 @@ func (x *Index[T]) lookup(host string) *T {
 			if i < 0 {
 				break
 			}
-			if e := x.suffix[rest[i:]]; e != nil && i > 0 {
-				return e
+			if e := x.suffix[rest[i:]]; e != nil && i > 0 && !yield(e) {
+				return
 			}
 			rest = rest[i+1:]
 		}
 	}
-	return x.any
+	if x.any != nil {
+		yield(x.any)
+	}
 }

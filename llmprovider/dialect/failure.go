@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"bytes"
-	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -262,9 +261,6 @@ func told(e *llmprovider.Error, api *API) *llmprovider.Error {
 	}
 	return &out
 }
-
-// retrySeconds is a wait in whole seconds, as in Retry-After.
-func retrySeconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }
 
 // Incomplete returns the error for a response that ended before it was complete.
 func Incomplete() *llmprovider.Error {

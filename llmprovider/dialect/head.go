@@ -45,7 +45,7 @@ func (t *Response) clientHeader(header http.Header) http.Header {
 // retry puts when to try again, and whether to, where SDKs look for it.
 func (t *Response) retry(e *llmprovider.Error) {
 	if e.RetryAfter > 0 && t.head.Header.Get("Retry-After") == "" {
-		t.head.Header["Retry-After"] = []string{strconv.Itoa(retrySeconds(e.RetryAfter))}
+		t.head.Header["Retry-After"] = []string{e.RetrySeconds()}
 		t.head.Header["Retry-After-Ms"] = []string{strconv.FormatInt(e.RetryAfter.Milliseconds(), 10)}
 	}
 	if e.Code == typeQuota || e.Type == typeQuota { // another try costs time alone

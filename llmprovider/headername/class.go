@@ -63,6 +63,12 @@ func IsMessage(name string) bool {
 	return IsOwn(name) || strings.HasPrefix(name, "Content-")
 }
 
+// IsMesh reports whether a header, its name in canonical form, is what the proxies of a mesh say
+// to each other, such as who the peer is: nobody is to believe a client in it, as with Envoy.
+func IsMesh(name string) bool {
+	return name == "X-Forwarded-Client-Cert" || strings.HasPrefix(name, "X-Envoy-")
+}
+
 // IsConnection reports whether a header, its name in canonical form, says how a message is
 // sent, and is not for who gets it from the gateway. Those that the message's Connection
 // header names are removed before (hopbyhop.RemoveNamed).

@@ -9,10 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -134,7 +132,7 @@ func (e *external) header(to http.Header, r *http.Request) {
 	for name, values := range r.Header {
 		switch {
 		case name != "Authorization" && !e.asked.has(name), headername.IsConnection(name), name == partialHeader:
-		case isVouchedFor(name) && !trusted, name == "X-Forwarded-Client-Cert", strings.HasPrefix(name, "X-Envoy-"):
+		case isVouchedFor(name) && !trusted, headername.IsMesh(name):
 		default:
 			to[name] = values
 		}
@@ -218,7 +216,7 @@ func errBody(err *llmprovider.Error) *Refusal {
 	}
 	refusal := &Refusal{Status: err.Status, Body: err.Message}
 	if err.RetryAfter > 0 {
-		refusal.Header = http.Header{"Retry-After": {strconv.Itoa(int((err.RetryAfter + time.Second - 1) / time.Second))}}
+		refusal.Header = http.Header{"Retry-After": {err.RetrySeconds()}}
 	}
 	return refusal
 }

@@ -158,12 +158,8 @@ type run struct {
 
 // look has a guard look at the request.
 func (r *run) look(g *guard) *llmprovider.Error {
-	if r.read != g.seen {
-		r.text.read(r.call.Inbound, g.seen)
-		r.read = g.seen
-	}
-	if r.text.refused != nil {
-		return r.text.refused
+	if refused := r.readFor(g); refused != nil {
+		return refused
 	}
 	if refused := r.unreadable(onRequest, g, r.text.unreadable); refused != nil {
 		return refused
@@ -198,12 +194,8 @@ func (r *run) look(g *guard) *llmprovider.Error {
 	if !g.asks() {
 		return nil
 	}
-	if r.read == 0 {
-		r.text.read(r.call.Inbound, g.seen)
-		r.read = g.seen
-	}
-	if r.text.refused != nil {
-		return r.text.refused
+	if refused := r.readFor(g); refused != nil { // once more, after what was masked
+		return refused
 	}
 	messages := r.text.messages()
 	if g.Parallel {
@@ -216,6 +208,15 @@ func (r *run) look(g *guard) *llmprovider.Error {
 	}
 	body = r.call.Inbound.Body()
 	return r.replace(body, r.text.cuts(body, r.text.replaced(texts)))
+}
+
+// readFor reads what the guard looks at, unless that was read last.
+func (r *run) readFor(g *guard) *llmprovider.Error {
+	if r.read != g.seen {
+		r.text.read(r.call.Inbound, g.seen)
+		r.read = g.seen
+	}
+	return r.text.refused
 }
 
 // replace makes cuts in the request's body.

@@ -20,13 +20,7 @@ func (g *guard) spans(t *text, skip func(start, end int) bool) (found []span, ca
 	for _, d := range g.mask {
 		n := len(found)
 		t.each(d, func(start, end int) bool {
-			if skip == nil || !skip(start, end) {
-				if !room(t, &found) {
-					return false
-				}
-				found = append(found, span{start: start, end: end, category: d.Category})
-			}
-			return true
+			return skip != nil && skip(start, end) || keep(t, &found, span{start: start, end: end, category: d.Category})
 		})
 		if len(found) > n {
 			categories = append(categories, d.Category)

@@ -144,10 +144,9 @@ func (t *text) cutsOf(cuts []cut, start, end int, word string) []cut {
 			continue
 		}
 		from, to := t.locator.of(p, max(start, p.start), min(end, p.end))
-		if !room(t, &cuts) {
+		if !keep(t, &cuts, cut{from, to, p.written(word)}) {
 			break
 		}
-		cuts = append(cuts, cut{from, to, p.written(word)})
 		word = ""
 	}
 	return cuts

@@ -147,8 +147,8 @@ func (r *reader) unreadable(role role, what string) {
 }
 
 func (r *reader) later(how how, value []byte, role role, depth int) {
-	if len(value) > 0 && room(r.text, &r.tasks) {
-		r.tasks = append(r.tasks, task{how: how, value: value, role: role, depth: depth})
+	if len(value) > 0 {
+		keep(r.text, &r.tasks, task{how: how, value: value, role: role, depth: depth})
 	}
 }
 

@@ -75,30 +75,27 @@ func (t *text) release() {
 // made.
 func (t *text) add(p piece) {
 	p.end = len(t.b)
-	if room(t, &t.pieces) {
-		t.pieces = append(t.pieces, p)
-	}
+	keep(t, &t.pieces, p)
 }
 
-// room makes room for one more of what is made of the text, and reports whether there is any:
-// a number of two bytes makes a hundred.
-func room[T any](t *text, s *[]T) bool {
-	if len(*s) < cap(*s) {
-		return true
-	}
-	more := max(cap(*s), 16)
-	if t.of != nil {
-		var one T
-		bytes := int64(more) * int64(unsafe.Sizeof(one))
-		if t.refused == nil {
-			t.refused = t.of.Hold(bytes)
+// keep appends to what is made of the text, and reports whether there is room for it: of a
+// number of two bytes a hundred are made.
+func keep[T any](t *text, s *[]T, one T) bool {
+	if len(*s) == cap(*s) {
+		more := max(cap(*s), 16)
+		if t.of != nil {
+			bytes := int64(more) * int64(unsafe.Sizeof(one))
+			if t.refused == nil {
+				t.refused = t.of.Hold(bytes)
+			}
+			if t.refused != nil {
+				return false
+			}
+			t.taken += bytes
 		}
-		if t.refused != nil {
-			return false
-		}
-		t.taken += bytes
+		*s = slices.Grow(*s, more)
 	}
-	*s = slices.Grow(*s, more)
+	*s = append(*s, one)
 	return true
 }
 
@@ -107,9 +104,7 @@ func (t *text) endGroup(first int) {
 	if first == len(t.pieces) {
 		return
 	}
-	if room(t, &t.groups) {
-		t.groups = append(t.groups, group{first, len(t.pieces) - 1, t.role})
-	}
+	keep(t, &t.groups, group{first, len(t.pieces) - 1, t.role})
 	t.b = append(t.b, detect.Separator)
 }
 

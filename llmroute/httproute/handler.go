@@ -160,7 +160,7 @@ var upgrade = []string{"Upgrade"}
 // whose further requests no policy would see.
 func withhold(header http.Header) {
 	for name := range header {
-		if name == "X-Forwarded-Client-Cert" || name == "Http2-Settings" || strings.HasPrefix(name, "X-Envoy-") {
+		if name == "Http2-Settings" || headername.IsMesh(name) {
 			delete(header, name)
 		}
 	}

@@ -22,6 +22,9 @@ type Live struct {
 	// the address and have the same host.
 	ports host.Index[[]int]
 
+	// The Gateways of the servers that have a host, or their tables where there are none.
+	gateways host.Index[[]string]
+
 	// Whether policies hold for requests to it: those of a sidecar are its own
 	// application's.
 	Governs bool
@@ -31,7 +34,7 @@ type Live struct {
 func NewLive(l *Listener) *Live {
 	own := *l
 	own.Servers = nil
-	return &Live{Listener: &own, Index: host.NewIndex[Server](len(l.Servers)), ports: host.NewIndex[[]int](len(l.Servers))}
+	return &Live{Listener: &own, Index: host.NewIndex[Server](len(l.Servers)), ports: host.NewIndex[[]int](len(l.Servers)), gateways: host.NewIndex[[]string](len(l.Servers))}
 }
 
 // Expect adds names of headers that routes match by.
@@ -46,17 +49,24 @@ func (l *Live) AddServer(server *Server, port int, governed func(table string) b
 	port = cmp.Or(server.Port, port, addressPort(l.Address))
 	for _, name := range server.Hosts {
 		l.Add(name, server)
-		if port == 0 {
-			continue
+		if gateway := cmp.Or(server.Gateway, server.Table); gateway != "" {
+			note(&l.gateways, name, gateway)
 		}
-		ports := l.ports.Get(name)
-		if ports == nil {
-			ports = new([]int)
-			l.ports.Add(name, ports)
+		if port != 0 {
+			note(&l.ports, name, port)
 		}
-		if !slices.Contains(*ports, port) {
-			*ports = append(*ports, port)
-		}
+	}
+}
+
+// note adds a value to those of a host, once.
+func note[T comparable](x *host.Index[[]T], name string, value T) {
+	of := x.Get(name)
+	if of == nil {
+		of = new([]T)
+		x.Add(name, of)
+	}
+	if !slices.Contains(*of, value) {
+		*of = append(*of, value)
 	}
 }
 
@@ -76,27 +86,17 @@ func (l *Live) PortsOf(sent string) []int {
 // host may have come in: first that of the server which takes it. Without TLS there are several
 // if others share the address and have the host, too, since the routes of all apply.
 func (l *Live) GatewaysOf(sent string) (gateways []string) {
-	add := func(s *Server) {
-		if name := cmp.Or(s.Gateway, s.Table); name != "" && !slices.Contains(gateways, name) {
-			gateways = append(gateways, name)
+	for of := range l.gateways.All(sent) {
+		if l.TLS {
+			return (*of)[:1]
 		}
-	}
-	if first := l.Find(sent); first != nil {
-		add(first)
-	}
-	name, _ := host.Name(sent)
-	for _, s := range l.Servers {
-		if !l.TLS && slices.ContainsFunc(s.Hosts, func(h string) bool { return covers(h, name) }) {
-			add(s)
+		for _, g := range *of {
+			if !slices.Contains(gateways, g) {
+				gateways = append(gateways, g)
+			}
 		}
 	}
 	return gateways
-}
-
-// covers reports whether a server's host, which may be *.suffix or *, has a request's.
-func covers(wide, name string) bool {
-	wide, _ = host.Name(wide)
-	return host.Intersect(wide, name) == name
 }
 
 // addressPort returns the port of an address, 0 if it has none or several.
